@@ -1,0 +1,52 @@
+"""Checks that the fields of a network share; each raises `NetworkError` with a whole sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from allometry.base import NetworkError
+
+if TYPE_CHECKING:
+    from pydantic import ConfigDict
+
+# Pydantic reads this name from each data class: a field that does not exist is refused, and no text is a number.
+STRICT: ConfigDict = {"extra": "forbid", "strict": True}
+
+
+def check_integer(owner: object, field: str, *, least: int = 1) -> None:
+    """Refuse anything but an integer of at least `least`."""
+    value: Any = getattr(owner, field)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise NetworkError(f"{_name(owner, field)} must be an integer of at least {least}, not {value!r}.")
+
+
+def check_number(owner: object, field: str, *, least: float, below: float | None = None) -> None:
+    """Refuse anything but a number in [least, below), and store it as a float, so that 6 equals 6.0."""
+    value: Any = getattr(owner, field)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not least <= value < (below if below is not None else float("inf")):
+        upper = "" if below is None else f" and below {below:g}"
+        raise NetworkError(
+            f"{_name(owner, field)} must be a number of at least {least:g}{upper}, not {value!r}."
+        )
+    object.__setattr__(owner, field, float(value))
+
+
+def check_one_of(owner: object, field: str, possible: Iterable[object]) -> None:
+    """Refuse anything that is not among `possible`."""
+    value, possible = getattr(owner, field), tuple(possible)
+    if value not in possible:
+        listed = ", ".join(repr(each) for each in possible)
+        raise NetworkError(f"{_name(owner, field)} must be one of {listed}, not {value!r}.")
+
+
+def check_odd(owner: object, field: str) -> None:
+    """Refuse anything but an odd positive integer: only then is symmetric padding exact."""
+    check_integer(owner, field)
+    if getattr(owner, field) % 2 == 0:
+        raise NetworkError(f"{_name(owner, field)} must be odd, not {getattr(owner, field)}.")
+
+
+def _name(owner: object, field: str) -> str:
+    return f"{type(owner).__name__}.{field}"

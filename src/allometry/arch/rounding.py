@@ -1,0 +1,33 @@
+"""From a multiplied size back to whole channels and whole layers."""
+
+from __future__ import annotations
+
+import math
+
+CHANNEL_MULTIPLE = 8
+_HAIR = 1e-9  # 1.1 * 10 is 11.000000000000002 in floating point and still means 11 layers
+
+
+def round_channels(channels: float, *, multiple: int = CHANNEL_MULTIPLE) -> int:
+    """Round to the nearest `multiple`, at least one, and never below 90 % of `channels`.
+
+    Source: released EfficientNet code, `round_filters`.
+
+    Example:
+        >>> round_channels(24 * 1.1), round_channels(40 * 1.1), round_channels(16 * 1.2), round_channels(3)
+        (24, 48, 24, 8)
+    """
+    rounded = max(multiple, int(channels + multiple / 2) // multiple * multiple)
+    return rounded + multiple if rounded < 0.9 * channels else rounded
+
+
+def round_repeats(repeats: float) -> int:
+    """Round a number of layers up, to at least one.
+
+    Source: released EfficientNet code, `round_repeats`.
+
+    Example:
+        >>> round_repeats(4 * 1.1), round_repeats(10 * 1.1), round_repeats(0.2)
+        (5, 11, 1)
+    """
+    return max(1, math.ceil(repeats - _HAIR))

@@ -1,0 +1,38 @@
+"""What every room stands on: errors, safe files, units, names, progress, the ledger and the run folder."""
+
+from allometry.base.errors import (
+    AllometryError,
+    BudgetError,
+    DataError,
+    InputError,
+    LawError,
+    MissingExtraError,
+    NetworkError,
+    NonFiniteLossError,
+    RecipeError,
+    RunFolderError,
+    Stopped,
+    StorageError,
+    UnknownNameError,
+    VerificationError,
+)
+from allometry.base.progress import Progress, SilentProgress
+
+__all__ = [
+    "AllometryError",
+    "BudgetError",
+    "DataError",
+    "InputError",
+    "LawError",
+    "MissingExtraError",
+    "NetworkError",
+    "NonFiniteLossError",
+    "Progress",
+    "RecipeError",
+    "RunFolderError",
+    "SilentProgress",
+    "Stopped",
+    "StorageError",
+    "UnknownNameError",
+    "VerificationError",
+]

@@ -1,0 +1,146 @@
+"""Files that survive a kill: written beside their place, flushed to the disk, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from allometry.base.errors import RunFolderError, StorageError
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "your disk quota is used up; free some space and run the same command again",
+    errno.EROFS: "the disk is read-only; give another folder",
+    errno.EACCES: "you may not write there; give another folder or change its permissions",
+    errno.EPERM: "you may not write there; give another folder or change its permissions",
+    errno.ENOTDIR: "part of that path is a file; give another folder",
+    errno.EEXIST: "a file of that name is in the way; give another folder",
+}
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write at `path` into a sentence (`StorageError`)."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        raise StorageError(f"Cannot write {path}: {reason}.") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to; on success it takes `path`'s place in one step.
+
+    A reader sees the old file or the new one, never half of one; after an error the old one stays.
+
+    Raises:
+        StorageError: the disk is full, read-only or forbidden.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "numbers.txt"
+        >>> with replacing(target) as beside:
+        ...     _ = beside.write_text("1 2 3")
+        >>> target.read_text()
+        '1 2 3'
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        beside = Path(name)
+        try:
+            yield beside
+            _flush(beside)
+            beside.chmod(0o666 & ~_umask())
+            beside.replace(path)
+            _flush(path.parent)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` in one step."""
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as readable JSON to `path` in one step; NaN and infinity are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a run folder.
+
+    Raises:
+        RunFolderError: the file is missing or damaged.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunFolderError(
+            f"{path} is missing: the run is not finished, or this is no run folder."
+        ) from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunFolderError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(value, dict):
+        raise RunFolderError(f"{path} should hold a JSON object, not a {type(value).__name__}.")
+    return value
+
+
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    """Add one JSON line to `path` and flush it to the disk; a last line that a kill has torn is cut off first."""
+    line = json.dumps(record, allow_nan=False) + "\n"
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            whole = file.read().rfind(b"\n") + 1
+            if whole < size:
+                file.truncate(whole)
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a JSON-lines file; a last line that a kill has torn is left out."""
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
+
+
+def write_lines(path: Path, records: list[dict[str, Any]]) -> None:
+    """Replace a JSON-lines file by these records in one step."""
+    write_text(path, "".join(json.dumps(record, allow_nan=False) + "\n" for record in records))
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

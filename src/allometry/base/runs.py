@@ -1,0 +1,182 @@
+"""The run folder: who made it, with what, and what each phase cost."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from allometry.base.errors import RunFolderError
+from allometry.base.files import append_line, read_json, read_lines, storage_errors, write_json
+
+_LIBRARIES = ("torch", "numpy", "onnx", "onnxruntime")
+
+
+def now() -> datetime:
+    """The time of day, with its zone: the clock that run folders are dated by."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A folder that one command works in, and finds again when it is called again.
+
+    Attributes:
+        path: of the folder.
+        info: the contents of its `run.json`.
+    """
+
+    path: Path
+    info: Mapping[str, Any]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the command has come to its end here."""
+        return self.info.get("finished") is not None
+
+    def finish(self, clock: Callable[[], datetime] = now) -> None:
+        """Write down that the command has come to its end."""
+        write_json(self.path / "run.json", {**self.info, "finished": clock().isoformat(timespec="seconds")})
+
+    def charge(self, phase: str, name: str, *, seconds: float, images: int = 0) -> None:
+        """Add to the ledger what something cost; the same thing is not charged twice."""
+        ledger = self.path / "ledger.jsonl"
+        if any(entry["phase"] == phase and entry["name"] == name for entry in read_lines(ledger)):
+            return
+        entry = {"phase": phase, "name": name, "seconds": round(seconds, 3), "images": images}
+        append_line(ledger, {**entry, "device": self.info["device"]})
+
+
+@contextmanager
+def open_run(
+    path: Path,
+    *,
+    command: str,
+    arguments: Mapping[str, Any],
+    device: str,
+    seed: int,
+    clock: Callable[[], datetime] = now,
+) -> Iterator[RunFolder]:
+    """Make a run folder, or take up the one that the same command made; nobody else may use it meanwhile.
+
+    Args:
+        path: of the folder.
+        command: the verb.
+        arguments: what decides the result; a folder made with others is refused.
+        device: in words, for the ledger.
+        seed: of everything random.
+        clock: the time of day.
+
+    Raises:
+        RunFolderError: the folder is in use, was made by another command, or holds other things.
+        StorageError: the folder cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp()) / "run"
+        >>> with open_run(folder, command="run", arguments={"budget": "10M"}, device="cpu", seed=0) as run:
+        ...     run.finished
+        False
+        >>> with open_run(folder, command="run", arguments={"budget": "20M"}, device="cpu", seed=0) as run:
+        ...     pass
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.RunFolderError: ... was made with budget 10M, not 20M. ...
+    """
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(f"{path} is a file; give a folder for the run.")
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    with _locked(path):
+        file = path / "run.json"
+        if file.exists():
+            info = read_json(file)
+            _refuse_other(path, info, command, arguments)
+        else:
+            if any(not entry.name.startswith(".") for entry in path.iterdir()):
+                raise RunFolderError(f"{path} is not empty and is no run folder; give another one.")
+            info = {
+                "command": command,
+                "name": path.name,
+                "arguments": dict(arguments),
+                "versions": versions(),
+                "device": device,
+                "seed": seed,
+                "started": clock().isoformat(timespec="seconds"),
+                "finished": None,
+            }
+            write_json(file, info)
+        yield RunFolder(path, info)
+
+
+def read_run(path: Path) -> RunFolder:
+    """Look into a run folder without working in it.
+
+    Raises:
+        RunFolderError: there is none.
+    """
+    if not (path / "run.json").exists():
+        near = [entry.parent.name for entry in path.parent.glob("*/run.json")] if path.parent.is_dir() else []
+        hint = f" Runs beside it: {', '.join(sorted(near)[:5])}." if near else ""
+        raise RunFolderError(f"{path} is no run folder: it has no run.json.{hint}")
+    return RunFolder(path, read_json(path / "run.json"))
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package, Python and the libraries that decide a result."""
+    found = {"python": platform.python_version()}
+    for library in ("allometry", *_LIBRARIES):
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def processor() -> str:
+    """What the machine calls its processor, with the number of cores this process may use."""
+    name = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                name = line.split(":", 1)[1].strip()
+                break
+    except OSError:
+        pass
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores"
+
+
+def _refuse_other(path: Path, info: Mapping[str, Any], command: str, arguments: Mapping[str, Any]) -> None:
+    advice = "Give another folder with --out, or the same arguments as before."
+    if info.get("command") != command:
+        raise RunFolderError(
+            f"{path} was made by `allometry {info.get('command')}`, not `{command}`. {advice}"
+        )
+    before: Mapping[str, Any] = info.get("arguments", {})
+    for name, value in arguments.items():
+        if before.get(name) != value:
+            raise RunFolderError(f"{path} was made with {name} {before.get(name)}, not {value}. {advice}")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with storage_errors(path):
+        handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunFolderError(
+                f"Another process is working in {path}; wait for it or give --out."
+            ) from error
+        yield
+    finally:
+        os.close(handle)

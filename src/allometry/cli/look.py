@@ -1,0 +1,128 @@
+"""Verbs that look at networks: they need no torch and answer at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from allometry.base import InputError
+from allometry.cli.options import Json, NetworkName
+from allometry.cli.printing import print_json, print_network, print_zoo, stage_rows
+
+
+def zoo(*, as_json: Json = False) -> None:
+    """The networks it knows, with their published numbers.
+
+    Example: `allometry zoo --json`
+    """
+    from allometry.cost import count
+    from allometry.zoo import entries
+
+    rows: list[dict[str, Any]] = []
+    for entry in entries():
+        network = entry.make()
+        cost = count(network)
+        published = entry.published
+        rows.append(
+            {
+                "name": entry.name,
+                "about": entry.about,
+                "resolution": network.resolution,
+                "params": cost.params,
+                "macs": cost.macs,
+                "activations": cost.activations,
+                "top1": published.top1 if published else None,
+                "source": published.source if published else None,
+            }
+        )
+    print_json({"networks": rows}) if as_json else print_zoo(rows)
+
+
+def info(network: NetworkName, *, as_json: Json = False) -> None:
+    """A network's stages, params, MACs, activations and memory.
+
+    Example: `allometry info efficientnet-b0`
+    """
+    from allometry.zoo import find as find_network
+
+    found = find_network(network)
+    if as_json:
+        print_json({**_summary(found), "stages": stage_rows(found)})
+    else:
+        print_network(found)
+
+
+def scale(
+    network: NetworkName,
+    *,
+    phi: Annotated[
+        float | None, typer.Option("--phi", help="Steps of the law; negative shrinks, fractions are fine.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget", metavar="B", help="400M, macs<=400M, params<=5M, memory<=512MB, 4x; or several."
+        ),
+    ] = None,
+    depth: Annotated[
+        float | None, typer.Option("--depth", metavar="d", help="Multiplier of the layers.")
+    ] = None,
+    width: Annotated[
+        float | None, typer.Option("--width", metavar="w", help="Multiplier of the channels.")
+    ] = None,
+    resolution: Annotated[
+        float | None, typer.Option("--resolution", metavar="r", help="Multiplier of the input's side.")
+    ] = None,
+    law: Annotated[
+        str,
+        typer.Option(
+            "--law", metavar="L", help="compound, depth, width, resolution, fast; 1.2,1.1,1.15; a JSON file."
+        ),
+    ] = "compound",
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", help="Write the network as JSON.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Grow or shrink a network: by steps of a law, to a budget, or by its three dimensions.
+
+    Example: `allometry scale efficientnet-b0 --budget "macs<=1G, params<=10M"`
+    """
+    from allometry.arch import multiply
+    from allometry.arch import save as save_network
+    from allometry.scaling import Multipliers, parse_law, solve
+    from allometry.scaling import scale as scale_network
+    from allometry.zoo import find as find_network
+
+    origin, chosen = find_network(network), parse_law(law)
+    by_hand = any(value is not None for value in (depth, width, resolution))
+    if sum((phi is not None, budget is not None, by_hand)) != 1:
+        raise InputError("Give one of --phi, --budget, or multipliers (--depth, --width, --resolution).")
+    steps: float | None = phi
+    if phi is not None:
+        grown, multipliers = scale_network(origin, phi, law=chosen), chosen.multipliers(phi)
+    elif budget is not None:
+        solution = solve(origin, budget, law=chosen)
+        grown, multipliers, steps = solution.network, solution.multipliers, solution.phi
+    else:
+        multipliers = Multipliers(*(1.0 if value is None else value for value in (depth, width, resolution)))
+        grown = multiply(
+            origin, depth=multipliers.depth, width=multipliers.width, resolution=multipliers.resolution
+        )
+    if save is not None:
+        save_network(grown, save)
+    if as_json:
+        print_json(
+            {**_summary(grown), "depth": multipliers.depth, "width": multipliers.width, "phi": steps}
+            | {"resolution_multiplier": multipliers.resolution}
+        )
+    else:
+        print_network(grown, before=origin)
+
+
+def _summary(network: Any) -> dict[str, Any]:  # noqa: ANN401
+    from allometry.cost import count
+
+    return {"name": network.name, "resolution": network.resolution, **count(network)._asdict()}

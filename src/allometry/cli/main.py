@@ -1,0 +1,72 @@
+"""The entry point: what a user's mistake, an interrupt or a full disk looks like."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from allometry.base import AllometryError, InputError
+from allometry.base.errors import Stopped
+
+DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    0 done, 1 failed, 2 the user's input is wrong, 130 stopped by Ctrl-C. An error is one sentence on the error
+    stream; `--debug`, anywhere on the line, shows where it came from.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    try:
+        return _call(given)
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; nothing is left to say, not even while Python closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            raise
+        text, status = _explain(error)
+        print(f"allometry: {text}", file=sys.stderr)  # noqa: T201 - the one place that prints errors
+        return status
+
+
+def _call(arguments: list[str]) -> int:
+    import typer
+
+    from allometry.cli.app import app
+
+    try:
+        status = app(args=arguments, standalone_mode=False, prog_name="allometry")
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" See `{context.command_path} --help`." if context is not None else ""
+        raise InputError(f"{error.format_message().rstrip('.')}.{hint}") from error
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    return status if isinstance(status, int) else DONE
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    if isinstance(error, Stopped):
+        return str(error), INTERRUPTED
+    if isinstance(error, KeyboardInterrupt):
+        return "Stopped. The same command goes on where it was.", INTERRUPTED
+    if isinstance(error, InputError):
+        return str(error), WRONG_INPUT
+    if isinstance(error, AllometryError):
+        return str(error), FAILED
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        return (
+            f"Out of memory: {error}. Use a smaller batch (--set batch_size=16) or a smaller budget.",
+            FAILED,
+        )
+    if isinstance(error, OSError):
+        place = f" {error.filename}" if error.filename else ""
+        return f"The system refused{place}: {error.strerror or error}.", FAILED
+    kind = type(error).__name__
+    return f"Something unforeseen went wrong: {kind}: {error}. --debug shows where; please report it.", FAILED

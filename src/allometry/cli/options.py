@@ -1,0 +1,28 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+NetworkName = Annotated[
+    str, typer.Argument(metavar="N", help="A name of `allometry zoo`, or a network's JSON file.")
+]
+Data = Annotated[
+    str, typer.Option("--data", metavar="D", help="`icons` (built in), or a folder of class folders.")
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="FOLDER", help="The run folder; by default one under runs/.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")]
+Device = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda, cuda:1; by default a GPU if there is one.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe; may be repeated."),
+]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]

@@ -1,0 +1,91 @@
+"""How results look on a terminal, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from allometry.arch import Network
+from allometry.base.units import format_quantity
+from allometry.cost import count, count_stages
+
+
+def print_json(value: object) -> None:
+    """One JSON object on the output stream."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def print_zoo(rows: list[dict[str, Any]]) -> None:
+    """The table of `allometry zoo`."""
+    table = _table("name", "px", "params", "MACs", "activations", "top-1", "source")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            str(row["resolution"]),
+            f"{row['params']:,}",
+            f"{row['macs']:,}",
+            f"{row['activations']:,}",
+            f"{row['top1']:.1f} %" if row["top1"] is not None else "",
+            row["source"] or "",
+        )
+    _console().print(table)
+
+
+def print_network(network: Network, *, before: Network | None = None) -> None:
+    """The stage table and the costs, with those of the network it came from."""
+    console, cost = _console(), count(network)
+    channels = {1: "grey", 3: "colour"}.get(network.in_channels, f"{network.in_channels} channels")
+    console.print(
+        f"[bold]{network.name or 'network'}[/bold]  {network.resolution} x {network.resolution} px, {channels}"
+    )
+    table = _table("", "layer", "input px", "channels", "repeats", "params", "MACs", "activations")
+    for line in count_stages(network):
+        table.add_row(
+            line.name,
+            line.layer,
+            str(line.in_size),
+            str(line.channels),
+            str(line.repeats),
+            f"{line.params:,}",
+            f"{line.macs:,}",
+            f"{line.activations:,}",
+        )
+    console.print(table)
+    old = count(before) if before is not None else None
+    for measure, value in cost._asdict().items():
+        unit = "B" if measure == "memory" else ""
+        text = f"  {measure:12} {format_quantity(value, unit=unit):>8}   {value:,}"
+        console.print(text + (f"   {value / getattr(old, measure):.2f}x" if old else ""), highlight=False)
+
+
+def stage_rows(network: Network) -> list[dict[str, Any]]:
+    """The stage table as JSON-ready rows."""
+    return [line._asdict() for line in count_stages(network)]
+
+
+def print_figures(title: str, figures: dict[str, str]) -> None:
+    """A few named figures under a title."""
+    console = _console()
+    console.print(f"[bold]{title}[/bold]")
+    width = max(len(name) for name in figures)
+    for name, text in figures.items():
+        console.print(f"  {name:{width}}  {text}", highlight=False, soft_wrap=True)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    words = {"", "name", "layer", "source"}
+    for column in columns:
+        left = column in words
+        table.add_column(column, justify="left" if left else "right", no_wrap=column != "source")
+    return table
+
+
+def _console() -> Console:
+    # Away from a terminal nothing is cut to a width: a pipe gets whole lines.
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=200)

@@ -1,0 +1,30 @@
+"""Images to batches: the built-in icons or a folder of class folders, checked, split, varied and batched."""
+
+from allometry.data.augmentation import Augmentation, augment
+from allometry.data.batches import Batch, batches_per_epoch, train_batches, view_batches
+from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split
+from allometry.data.geometry import centre_view
+from allometry.data.images import read_image
+from allometry.data.opening import open_data
+from allometry.data.summary import Normalisation, Summary, fingerprint, normalisation, summarise
+
+__all__ = [
+    "ArraySplit",
+    "Augmentation",
+    "Batch",
+    "Dataset",
+    "Normalisation",
+    "Rejected",
+    "Split",
+    "Summary",
+    "augment",
+    "batches_per_epoch",
+    "centre_view",
+    "fingerprint",
+    "normalisation",
+    "open_data",
+    "read_image",
+    "summarise",
+    "train_batches",
+    "view_batches",
+]

@@ -1,0 +1,135 @@
+"""Where the pixels of a square view come from: the centre of the image, or a randomly moved part of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import cv2
+import numpy as np
+
+from allometry.data.pixels import Pixels, resize, with_channels
+
+Border = Literal["reflect", "constant"]
+_SHARPEST = 1.3  # source pixels per pixel of the view; linear interpolation skips pixels beyond that
+
+
+class Move(NamedTuple):
+    """A rectangle of the source, in pixels, that becomes the square view, and how the view is then moved.
+
+    Attributes:
+        left: of the rectangle.
+        top: of the rectangle.
+        width: of the rectangle.
+        height: of the rectangle.
+        degrees: rotation, clockwise.
+        scale_x: magnification of the width.
+        scale_y: magnification of the height.
+        shear: pixels to the right per pixel down.
+        right: translation, as a share of the side.
+        down: translation, as a share of the side.
+        flip: left to right.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+    degrees: float
+    scale_x: float
+    scale_y: float
+    shear: float
+    right: float
+    down: float
+    flip: bool
+
+
+def centre_view(image: Pixels, *, resolution: int, crop: float = 1.0) -> Pixels:
+    """The view for evaluation: the centre square, resized.
+
+    Args:
+        image: uint8 [height, width, channels].
+        resolution: side of the result, in pixels.
+        crop: side of the square as a share of the image's shorter side.
+
+    Returns:
+        uint8 [resolution, resolution, channels], always a new array.
+
+    Example:
+        >>> centre_view(np.zeros((48, 64, 3), np.uint8), resolution=32, crop=0.875).shape
+        (32, 32, 3)
+    """
+    height, width = image.shape[:2]
+    side = max(1, round(min(height, width) * crop))
+    top, left = (height - side) // 2, (width - side) // 2
+    square = image[top : top + side, left : left + side]
+    return np.array(resize(square, height=resolution, width=resolution), order="C")
+
+
+def warp(image: Pixels, move: Move, *, resolution: int, border: Border) -> Pixels:
+    """The moved view, uint8 [resolution, resolution, channels], by one affine warp.
+
+    Where the view is much smaller than its source, the source is first shrunk by area: nothing aliases.
+
+    Args:
+        image: uint8 [height, width, channels].
+        move: what to look at.
+        resolution: side of the result, in pixels.
+        border: what is shown beyond the image's edge.
+    """
+    matrix = _to_source(move, resolution)
+    height, width = image.shape[:2]
+    step = _largest_step(matrix)
+    if step > _SHARPEST:
+        small = resize(image, height=max(1, round(height / step)), width=max(1, round(width / step)))
+        shares = np.array([small.shape[1] / width, small.shape[0] / height])
+        matrix *= shares[:, np.newaxis]
+        # Pixel centres lie at half pixels: shares are of edges, not of centres.
+        matrix[:, 2] += 0.5 * shares - 0.5
+        image = small
+    warped = cv2.warpAffine(
+        image,
+        matrix,
+        (resolution, resolution),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT_101 if border == "reflect" else cv2.BORDER_CONSTANT,
+        borderValue=_edge_level(image) if border == "constant" else (),
+    )
+    return with_channels(warped)
+
+
+def _to_source(move: Move, resolution: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """The 2 x 3 matrix from a pixel of the view to a pixel of the source.
+
+    From the view's centre, in shares of its side: flip, move back, rotate back, shear back, scale back; then
+    into the rectangle.
+    """
+    cos, sin = math.cos(math.radians(move.degrees)), math.sin(math.radians(move.degrees))
+    x_from_x = (cos + move.shear * sin) / move.scale_x * move.width
+    x_from_y = (sin - move.shear * cos) / move.scale_x * move.width
+    y_from_x = -sin / move.scale_y * move.height
+    y_from_y = cos / move.scale_y * move.height
+    first = 0.5 / resolution - 0.5
+    sign = -1 if move.flip else 1
+    x, y = sign * first - move.right, first - move.down
+    step_x, step_y = sign / resolution, 1 / resolution
+    centre_x, centre_y = move.left + move.width / 2, move.top + move.height / 2
+    return np.array(
+        [
+            [x_from_x * step_x, x_from_y * step_y, centre_x + x_from_x * x + x_from_y * y - 0.5],
+            [y_from_x * step_x, y_from_y * step_y, centre_y + y_from_x * x + y_from_y * y - 0.5],
+        ]
+    )
+
+
+def _largest_step(matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> float:
+    """How many source pixels one pixel of the view spans at most: the larger singular value."""
+    (a, b, _), (c, d, _) = matrix.tolist()
+    squares, determinant = a * a + b * b + c * c + d * d, a * d - b * c
+    return math.sqrt((squares + math.sqrt(max(0.0, squares**2 - 4 * determinant**2))) / 2)
+
+
+def _edge_level(image: Pixels) -> tuple[float, ...]:
+    edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    level: list[float] = np.median(edge, axis=0).tolist()
+    return tuple(level)

@@ -1,0 +1,140 @@
+"""What a data set holds, in numbers: counts, mean and deviation of the pixels, a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from allometry.data.dataset import Dataset, Split
+
+_ENOUGH = 128  # pixels of the shorter side are enough for a mean and a deviation
+_LEAST_DEVIATION = 1e-3
+
+
+class Spread(NamedTuple):
+    """Images per class."""
+
+    least: int
+    median: float
+    most: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """A data set in a few numbers.
+
+    Attributes:
+        name: of the data set.
+        classes: how many.
+        channels: 1 or 3.
+        image_size: median shorter side, in pixels.
+        images: per split.
+        per_class: images per class, per split.
+        rejected: files left out.
+    """
+
+    name: str
+    classes: int
+    channels: int
+    image_size: int
+    images: dict[str, int]
+    per_class: dict[str, Spread]
+    rejected: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as a value for JSON."""
+        spreads = {name: spread._asdict() for name, spread in self.per_class.items()}
+        return {**asdict(self), "per_class": spreads}
+
+    def __str__(self) -> str:
+        kind = "grey" if self.channels == 1 else "colour"
+        lines = [f"{self.name}: {self.classes} classes, {kind} images of about {self.image_size} px"]
+        for name, count in self.images.items():
+            least, middle, most = self.per_class[name]
+            lines.append(f"  {name:<5} {count:>9,} images, per class {least} to {most}, median {middle:g}")
+        if self.rejected:
+            lines.append(f"  left out: {self.rejected:,} file{'s' * (self.rejected != 1)}")
+        return "\n".join(lines)
+
+
+class Normalisation(NamedTuple):
+    """Mean and standard deviation of each channel, for pixels from 0 to 1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def summarise(dataset: Dataset) -> Summary:
+    """Count a data set.
+
+    Example:
+        >>> from allometry.data import open_data
+        >>> print(summarise(open_data("icons")))
+        icons: 88 classes, grey images of about 96 px
+          train     7,901 images, per class 38 to 246, median 83.5
+          val       1,371 images, per class 5 to 37, median 14
+          test      2,481 images, per class 6 to 56, median 26
+    """
+    return Summary(
+        name=dataset.name,
+        classes=len(dataset.classes),
+        channels=dataset.channels,
+        image_size=dataset.image_size,
+        images={name: len(split) for name, split in dataset.splits.items()},
+        per_class={name: _spread(split, len(dataset.classes)) for name, split in dataset.splits.items()},
+        rejected=len(dataset.rejected),
+    )
+
+
+def normalisation(dataset: Dataset, *, sample: int = 1000, seed: int = 0) -> Normalisation:
+    """Mean and standard deviation of the training images' channels, over `sample` of them.
+
+    Every image weighs the same, however large it is. A deviation is at least 0.001: dividing by it is safe.
+
+    Raises:
+        DataError: an image has gone or was damaged.
+
+    Example:
+        >>> from allometry.data import open_data
+        >>> mean, std = normalisation(open_data("icons"))
+        >>> [round(value, 1) for value in (*mean, *std)]
+        [0.3, 0.4]
+    """
+    split = dataset.splits["train"]
+    random = np.random.default_rng(seed)
+    chosen = random.choice(len(split), size=min(max(1, sample), len(split)), replace=False)
+    sums, squares = np.zeros(dataset.channels), np.zeros(dataset.channels)
+    for index in chosen.tolist():
+        pixels = split.image(index, at_least=_ENOUGH).astype(np.float32) / 255
+        sums += pixels.mean(axis=(0, 1), dtype=np.float64)
+        squares += np.square(pixels).mean(axis=(0, 1), dtype=np.float64)
+    mean = sums / len(chosen)
+    std = np.sqrt(np.maximum(squares / len(chosen) - mean**2, _LEAST_DEVIATION**2))
+    return Normalisation(tuple(mean.tolist()), tuple(std.tolist()))
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """A digest of classes, splits, names and contents, to notice that data has changed.
+
+    Example:
+        >>> from allometry.data import open_data
+        >>> icons = open_data("icons")
+        >>> fingerprint(icons) == fingerprint(open_data("icons"))
+        True
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(json.dumps([dataset.classes, dataset.channels]).encode())
+    for name, split in dataset.splits.items():
+        records = [[split.names[i], int(split.labels[i]), split.digest(i)] for i in range(len(split))]
+        digest.update(json.dumps([name, records]).encode())
+    return digest.hexdigest()
+
+
+def _spread(split: Split, classes: int) -> Spread:
+    counts = np.bincount(split.labels, minlength=classes).tolist()
+    return Spread(min(counts), float(median(counts)), max(counts))

@@ -1,0 +1,24 @@
+"""The whole path: images in, a grown, trained, checked, exported and reported network out."""
+
+from allometry.pipeline.devices import describe_device, find_device
+from allometry.pipeline.finished import FinishedRun, open_finished
+from allometry.pipeline.plan import Plan, adapt, make_plan
+from allometry.pipeline.run import RunResult, run
+from allometry.pipeline.verbs import Answer, evaluate_run, export_run, predict_images, train_run
+
+__all__ = [
+    "Answer",
+    "FinishedRun",
+    "Plan",
+    "RunResult",
+    "adapt",
+    "describe_device",
+    "evaluate_run",
+    "export_run",
+    "find_device",
+    "make_plan",
+    "open_finished",
+    "predict_images",
+    "run",
+    "train_run",
+]

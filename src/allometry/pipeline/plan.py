@@ -1,0 +1,123 @@
+"""What a run will do: the baseline, the laws to try, and what it costs, before anything is trained."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+
+from allometry.arch import Network
+from allometry.base import BudgetError
+from allometry.cost import Budget, Limit, count
+from allometry.data import Dataset
+from allometry.nn import build
+from allometry.scaling import COMPOUND, Solution, fit_strides, solve
+from allometry.search import Point, grid_points
+from allometry.train import Recipe
+
+_QUARTER = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run before it starts.
+
+    Attributes:
+        origin: the network that is shrunk and grown, fitted to the data's classes, channels and image size.
+        baseline: the origin within a quarter of the budget.
+        budget: of the final network.
+        points: the laws to try, each with its network at twice the baseline's MACs.
+        expected: the budget's network by the paper's law: what the final one will be like.
+        largest_resolution: pixels that the images have; a larger input would show nothing more.
+    """
+
+    origin: Network
+    baseline: Solution
+    budget: Budget
+    points: tuple[Point, ...]
+    expected: Solution
+    largest_resolution: int
+
+
+def adapt(network: Network, *, classes: int, channels: int, image_size: int) -> Network:
+    """Fit a network to a data set: its classes, its channels, and strides that leave small images their pixels.
+
+    Example:
+        >>> from allometry.zoo import get
+        >>> small = adapt(get("efficientnet-b0"), classes=10, channels=1, image_size=32)
+        >>> small.head.classes, small.in_channels, small.total_stride
+        (10, 1, 8)
+    """
+    fitted = fit_strides(replace(network, resolution=image_size))
+    return replace(
+        fitted,
+        resolution=network.resolution,
+        head=replace(network.head, classes=classes),
+        in_channels=channels,
+    )
+
+
+def make_plan(network: Network, dataset: Dataset, budget: Budget) -> Plan:
+    """Shrink `network` to a quarter of the budget and lay out the grid of laws.
+
+    Raises:
+        BudgetError: the budget, or a quarter of it, cannot be met; the message names the smallest value.
+    """
+    origin = adapt(
+        network, classes=len(dataset.classes), channels=dataset.channels, image_size=dataset.image_size
+    )
+    largest = max(dataset.image_size, origin.total_stride)
+    quarter = budget.times(_QUARTER)
+    try:
+        baseline = solve(origin, quarter, largest_resolution=largest)
+    except BudgetError as error:
+        # The whole budget may be impossible too: then that is what the user should hear.
+        solve(origin, budget, largest_resolution=largest)
+        raise BudgetError(f"The baseline takes a quarter of the budget, {quarter}. {error}") from error
+    start = baseline.multipliers
+    trial_budget = Budget((Limit("macs", 2 * baseline.cost.macs),))
+    points = grid_points(origin, trial_budget, start=start, largest_resolution=largest)
+    expected = solve(origin, budget, law=COMPOUND, start=start, largest_resolution=largest)
+    named = replace(baseline, network=replace(baseline.network, name=f"{network.name} at {quarter}".strip()))
+    return Plan(origin, named, budget, points, expected, largest)
+
+
+def estimate_seconds(
+    plan: Plan,
+    *,
+    images: int,
+    recipe: Recipe,
+    trial_recipe: Recipe,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """About how long the trainings of a run will take here, from three timed steps of the expected network.
+
+    Args:
+        plan: of the run.
+        images: number of training images.
+        recipe: of the final training.
+        trial_recipe: of the trials.
+        device: where it will run.
+        clock: seconds.
+    """
+    network = plan.expected.network
+    module = build(network, seed=0).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    size = min(recipe.batch_size, images)
+    shape = (size, network.in_channels, network.resolution, network.resolution)
+    batch = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
+    labels = torch.zeros(size, dtype=torch.long, device=device)
+    times = []
+    for _ in range(4):
+        began = clock()
+        loss = F.cross_entropy(module(batch), labels)
+        torch.autograd.backward(loss)
+        loss.item()
+        times.append(clock() - began)
+    per_image = min(times[1:]) / size
+    trial_share = sum(count(point.network).macs for point in plan.points) / plan.expected.cost.macs
+    seen = images * (recipe.epochs + trial_share * trial_recipe.epochs)
+    return per_image * seen * 1.15  # input, validation and optimiser come on top

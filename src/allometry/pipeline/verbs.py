@@ -1,0 +1,252 @@
+"""The single verbs of the command line that work in or on run folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from allometry.arch import save
+from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
+from allometry.base.files import read_json, write_json
+from allometry.base.runs import open_run
+from allometry.base.units import format_duration
+from allometry.cost import count
+from allometry.data import Dataset, centre_view, open_data, read_image
+from allometry.deploy import export_onnx
+from allometry.pipeline.common import (
+    data_argument,
+    data_name,
+    preprocessing_for,
+    read_data,
+)
+from allometry.pipeline.delivery import judge, verify_inputs
+from allometry.pipeline.devices import describe_device, find_device
+from allometry.pipeline.finished import FinishedRun, open_finished
+from allometry.report import write_report
+from allometry.train import RECIPES, change, predict, summarise, to_input, train
+from allometry.train.loop import Job
+from allometry.zoo import find as find_network
+
+FORMATS = ("onnx",)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a network says of one image.
+
+    Attributes:
+        image: the file.
+        classes: the most probable classes, best first, with their probabilities.
+    """
+
+    image: str
+    classes: tuple[tuple[str, float], ...]
+
+
+def train_run(
+    network: str,
+    *,
+    data: str = "icons",
+    recipe: str = "small",
+    settings: Sequence[str] = (),
+    out: Path | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    progress: Progress = SilentProgress(),
+    stopping: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Train one network as it is, but for its classes and input channels, and judge it on the test split.
+
+    Called again with the same folder it goes on where it stopped.
+
+    Args:
+        network: a name of the zoo or a network's JSON file.
+        data: `icons` or a folder of class folders.
+        recipe: a name of `RECIPES`.
+        settings: changes to the recipe, `key=value`.
+        out: the run folder; by default `runs/NETWORK-DATA`.
+        seed: of everything random.
+        device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
+        progress: is told how it goes.
+        stopping: asked after each training step; True stops the run at a checkpoint.
+
+    Raises:
+        InputError: network, data, recipe or folder are wrong.
+        Stopped: `stopping` asked for it.
+        StorageError: the disk is full, read-only or forbidden.
+        NonFiniteLossError: the training diverged.
+    """
+    asked = find_network(network)
+    if recipe not in RECIPES:
+        raise UnknownNameError("recipe", recipe, RECIPES)
+    place = find_device(device)
+    folder = out or Path("runs") / f"{Path(network).stem}-{data_name(data)}"
+    arguments = {
+        "network": network,
+        "data": data_argument(data),
+        "recipe": recipe,
+        "settings": list(settings),
+        "seed": seed,
+    }
+    with open_run(
+        folder, command="train", arguments=arguments, device=describe_device(place), seed=seed
+    ) as opened:
+        if opened.finished:
+            progress.say(f"{folder} is finished; this is its result.")
+            return read_json(folder / "result.json")
+        dataset = read_data(opened, data, seed=seed, progress=progress)
+        fitted = replace(
+            asked, head=replace(asked.head, classes=len(dataset.classes)), in_channels=dataset.channels
+        )
+        plain = RECIPES[recipe](images=len(dataset.splits["train"]), drawings=dataset.channels == 1)
+        chosen = change(plain, *settings)
+        preprocessing = preprocessing_for(dataset, fitted, chosen)
+        save(fitted, folder / "network.json")
+        preprocessing.save(folder / "preprocessing.json")
+        write_json(folder / "recipe.json", chosen.to_dict())
+        trained = train(
+            Job(
+                network=fitted,
+                dataset=dataset,
+                preprocessing=preprocessing,
+                recipe=chosen,
+                folder=folder,
+                seed=seed,
+                device=place,
+                progress=progress,
+                stopping=stopping,
+            )
+        )
+        opened.charge("train", fitted.name or network, seconds=trained.seconds, images=trained.images)
+        progress.say(f"trained in {format_duration(trained.seconds)}")
+        evaluation = judge(opened, trained.module, dataset, preprocessing, device=place, progress=progress)
+        summary = {
+            "folder": str(folder),
+            "data": dataset.name,
+            "network": fitted.name or network,
+            "resolution": fitted.resolution,
+            **count(fitted)._asdict(),
+            "validation_accuracy": trained.accuracy,
+            "test_accuracy": evaluation["accuracy"],
+            "test_interval": list(evaluation["interval"]),
+            "test_images": evaluation["images"],
+            "report": str(folder / "report.html"),
+        }
+        write_json(folder / "result.json", summary)
+        opened.finish()
+        write_report([folder], out=folder / "report.html")
+        return summary
+
+
+def evaluate_run(
+    run: Path,
+    *,
+    data: str | None = None,
+    split: str = "test",
+    device: str | None = None,
+    progress: Progress = SilentProgress(),
+) -> dict[str, Any]:
+    """Judge a trained run on a split of its own data or of another set with the same classes.
+
+    Args:
+        run: the run folder.
+        data: `icons` or a folder of class folders; by default the run's own.
+        split: `train`, `val` or `test`.
+        device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
+        progress: is told how it goes.
+
+    Raises:
+        RunFolderError: the run is missing or not finished.
+        DataError: the data's classes are not the run's.
+        UnknownNameError: no such split.
+    """
+    finished = open_finished(run)
+    dataset = _data_of(finished, data, progress)
+    if split not in dataset.splits:
+        raise UnknownNameError("split", split, dataset.splits)
+    place = find_device(device)
+    said = predict(
+        finished.module.to(place),
+        dataset.splits[split],
+        preprocessing=finished.preprocessing,
+        device=place,
+        progress=progress,
+    )
+    return summarise(said, dataset.splits[split], name=split, classes=dataset.classes).to_dict()
+
+
+def predict_images(run: Path, images: Sequence[Path], *, top: int = 5) -> tuple[Answer, ...]:
+    """The most probable classes of some image files.
+
+    Args:
+        run: the run folder.
+        images: files of any kind that training takes.
+        top: how many classes for each.
+
+    Raises:
+        RunFolderError: the run is missing or not finished.
+        DataError: an image is missing or unreadable.
+    """
+    finished = open_finished(run)
+    asked = finished.preprocessing
+    answers = []
+    for path in images:
+        pixels = read_image(path, channels=asked.channels, at_least=asked.resolution)
+        view = centre_view(pixels, resolution=asked.resolution, crop=asked.crop)
+        batch = to_input(np.ascontiguousarray(view[None]), asked, torch.device("cpu"))
+        with torch.inference_mode():
+            probabilities = finished.module(batch).softmax(1)[0]
+        values, places = probabilities.topk(min(top, len(asked.classes)))
+        pairs = zip(places.tolist(), values.tolist(), strict=True)
+        answers.append(Answer(str(path), tuple((asked.classes[place], value) for place, value in pairs)))
+    return tuple(answers)
+
+
+def export_run(
+    run: Path, *, to: str = "onnx", out: Path | None = None, progress: Progress = SilentProgress()
+) -> dict[str, Any]:
+    """Export a trained run and verify the file on the run's own test images.
+
+    Args:
+        run: the run folder.
+        to: the format, one of `FORMATS`.
+        out: the file; by default `model.onnx` in the run folder.
+        progress: is told how it goes.
+
+    Raises:
+        RunFolderError: the run is missing or not finished.
+        UnknownNameError: no such format.
+        VerificationError: the file does not give the network's results.
+        StorageError: the file cannot be written.
+    """
+    if to not in FORMATS:
+        raise UnknownNameError("export format", to, FORMATS)
+    finished = open_finished(run)
+    dataset = _data_of(finished, None, progress)
+    path = out or run / "model.onnx"
+    progress.say(f"exporting to {path} and checking the file against the network")
+    export_onnx(finished.module, path, preprocessing=finished.preprocessing)
+    result = verify_inputs(path, finished.module, dataset.splits["test"], finished.preprocessing)
+    if out is None:
+        write_json(run / "export.json", result)
+    return {**result, "path": str(path)}
+
+
+def _data_of(finished: FinishedRun, data: str | None, progress: Progress) -> Dataset:
+    folder, own = finished.folder.path, str(finished.arguments.get("data", "icons"))
+    where = own if data is None else data_argument(data)
+    index = folder / "index.json" if where == own else None
+    seed = int(finished.arguments.get("seed", 0))
+    dataset = open_data(where, index=index, seed=seed, progress=progress)
+    if dataset.classes != finished.preprocessing.classes:
+        only = sorted(set(dataset.classes) ^ set(finished.preprocessing.classes))[:5]
+        raise DataError(
+            f"{where} has other classes than {folder} was trained on ({', '.join(map(repr, only))} are not in both); "
+            "give a folder with the same class folders."
+        )
+    return dataset

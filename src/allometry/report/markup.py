@@ -1,0 +1,137 @@
+"""HTML that is escaped unless it says that it is HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+_VOID = {"img", "meta", "br"}
+_WIDE = 7
+
+
+class Html(str):
+    """Text that is HTML already; any other string is escaped when it enters an element."""
+
+    __slots__ = ()
+
+
+def element(tag: str, *children: str, **attributes: str | None) -> Html:
+    """An HTML element. Strings are escaped, `Html` is kept; an attribute of `None` is left out.
+
+    A trailing underscore makes a Python word an attribute (`class_`), an inner one stands for a hyphen.
+
+    Example:
+        >>> element("p", "a < b, ", element("b", "really"), class_="note")
+        '<p class="note">a &lt; b, <b>really</b></p>'
+    """
+    written = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        for name, value in attributes.items()
+        if value is not None
+    )
+    opening = f"<{tag}{written}>"
+    return Html(opening if tag in _VOID else f"{opening}{joined(children)}</{tag}>")
+
+
+def joined(children: Iterable[str], separator: str = "") -> Html:
+    """One piece of HTML from several, plain strings escaped.
+
+    Example:
+        >>> joined([Html("<br>"), "<br>"], " ")
+        '<br> &lt;br&gt;'
+    """
+    return Html(escaped(separator).join(escaped(child) for child in children))
+
+
+def escaped(text: str) -> str:
+    """The text as HTML shows it literally; HTML as it is."""
+    return text if isinstance(text, Html) else escape(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table; numbers are set flush right."""
+
+    title: str
+    number: bool = False
+
+
+def number(title: str) -> Column:
+    """A column of numbers."""
+    return Column(title, number=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table, perhaps a marked one."""
+
+    cells: Sequence[str]
+    marked: bool = False
+
+
+def table(columns: Sequence[Column], rows: Iterable[Row], *, footer: Iterable[Row] = ()) -> Html:
+    """A table that scrolls sideways where the screen is narrow.
+
+    Example:
+        >>> table([Column("name"), number("share")], [Row(["a&b", "3"])])
+        '<div class="scroll"><table>...<td>a&amp;b</td><td class="number">3</td>...'
+    """
+    head = joined(
+        element("th", column.title, scope="col", class_="number" if column.number else None)
+        for column in columns
+    )
+    parts = [element("thead", element("tr", head)), element("tbody", *(_row(columns, row) for row in rows))]
+    last = [_row(columns, row) for row in footer]
+    if last:
+        parts.append(element("tfoot", *last))
+    wide = "wide" if len(columns) >= _WIDE else None
+    return element("div", element("table", *parts, class_=wide), class_="scroll")
+
+
+def _row(columns: Sequence[Column], row: Row) -> Html:
+    cells = (
+        element("td", cell, class_="number" if column.number else None)
+        for column, cell in zip(columns, row.cells, strict=True)
+    )
+    return element("tr", *cells, class_="marked" if row.marked else None)
+
+
+def bar(share: float, text: str, *, colour: str = "") -> Html:
+    """A number with a slim bar below it, as long as its share of the cell.
+
+    Example:
+        >>> bar(0.25, "1.2M")
+        '<span class="bar">1.2M<i style="--share:25.00%"></i></span>'
+    """
+    length = f"{100 * min(max(share, 0.0), 1.0):.2f}%"
+    return element("span", text, element("i", style=f"--share:{length}", class_=colour or None), class_="bar")
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> Html:
+    """A list of names and values, one under the other."""
+    rows = (element("div", element("dt", name), element("dd", value)) for name, value in pairs)
+    return element("dl", *rows)
+
+
+def details(summary: str, *content: str) -> Html:
+    """Content that opens when its summary is clicked."""
+    return element("details", element("summary", summary), *content)
+
+
+def note(*content: str) -> Html:
+    """A paragraph that explains, smaller than the others."""
+    return element("p", *content, class_="note")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page under its heading; `name` is its anchor."""
+
+    name: str
+    title: str
+    content: Sequence[Html]
+
+    def html(self, *, prefix: str) -> Html:
+        """The section, its anchor made unique by `prefix`."""
+        return element("section", element("h2", self.title), *self.content, id=f"{prefix}-{self.name}")

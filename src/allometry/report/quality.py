@@ -1,0 +1,171 @@
+"""The sections about quality: the evaluation, what is confused with what, single classes, single mistakes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from allometry.report.confusion import Pair, confused_pairs, confusion_figure, has_matrix
+from allometry.report.figures import BLUE, ORANGE, scale_legend
+from allometry.report.markup import Column, Html, Row, Section, bar, element, joined, note, number, table
+from allometry.report.record import ClassAccuracy, Evaluation, Mistake, RunRecord
+from allometry.report.words import ARROW, NO_BREAK, decimal, percent, percent_range, plural, whole
+
+_MOST_IN_MATRIX = 200
+_SHOWN_CLASSES = 10
+_SHOWN_MISTAKES = 48
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def evaluation_section(record: RunRecord, *, prefix: str) -> Section | None:
+    """Accuracy with its interval, and the confusion matrix."""
+    evaluation = record.evaluation
+    if evaluation is None:
+        return None
+    content = [element("p", _sentence(evaluation))]
+    if has_matrix(evaluation):
+        content += _confusion(evaluation, prefix)
+    return Section("evaluation", "How good it is", content)
+
+
+def _sentence(evaluation: Evaluation) -> str:
+    images = f" of {whole(evaluation.images)} {evaluation.split} images" if evaluation.images else ""
+    sentences = [f"{percent(evaluation.accuracy)}{images} are classified rightly."]
+    if evaluation.interval:
+        sentences.append(
+            f"With {percent(0.95, digits=0)} confidence the true rate is "
+            f"{percent_range(evaluation.interval)}{NO_BREAK}%."
+        )
+    if evaluation.top5 is not None and len(evaluation.classes) > 5:
+        sentences.append(f"For {percent(evaluation.top5)} the truth is among the five likeliest classes.")
+    if evaluation.loss is not None:
+        sentences.append(f"The loss is {decimal(evaluation.loss)}.")
+    return " ".join(sentences)
+
+
+def _confusion(evaluation: Evaluation, prefix: str) -> list[Html]:
+    classes = len(evaluation.classes)
+    content = [element("h3", "What is taken for what")]
+    if classes > _MOST_IN_MATRIX:
+        content.append(
+            element(
+                "p",
+                f"A matrix of {whole(classes)} classes would not be readable; these are its largest errors.",
+            )
+        )
+    else:
+        content += [
+            scale_legend([(BLUE, "classified rightly"), (ORANGE, "taken for another class")]),
+            confusion_figure(f"{prefix}-confusion", evaluation),
+            note(
+                "A row is the truth, a column the prediction. A fuller colour means more images, on a "
+                "logarithmic scale for mistakes; point at a cell for names and counts."
+            ),
+        ]
+    pairs = confused_pairs(evaluation, most=10)
+    if pairs:
+        content += [element("h3", "Most confused"), _pair_table(pairs)]
+    else:
+        content.append(element("p", "No image was taken for another class."))
+    return content
+
+
+def _pair_table(pairs: Sequence[Pair]) -> Html:
+    rows = [
+        Row(
+            [
+                pair.truth,
+                pair.predicted,
+                whole(pair.images),
+                bar(pair.share, percent(pair.share), colour="third"),
+            ]
+        )
+        for pair in pairs
+    ]
+    return table([Column("truth"), Column("taken for"), number("images"), number("share of the truth")], rows)
+
+
+def classes_section(record: RunRecord) -> Section | None:
+    """The classes with the lowest and with the highest accuracy."""
+    ordered = _ordered(record.evaluation.per_class if record.evaluation else ())
+    if not ordered:
+        return None
+    if len(ordered) <= 2 * _SHOWN_CLASSES:
+        return Section("classes", "Class by class", [_class_table(ordered)])
+    # Among equally good classes the larger ones tell more.
+    best = sorted(ordered, key=lambda each: (-each.accuracy, -each.images, each.name))
+    halves = [
+        element("div", element("h3", title), _class_table(shown[:_SHOWN_CLASSES]))
+        for title, shown in (("The ten lowest", ordered), ("The ten highest", best))
+    ]
+    content = [element("div", *halves, class_="pair")]
+    perfect = sum(each.accuracy == 1 for each in ordered)
+    if perfect > _SHOWN_CLASSES:
+        content.append(
+            note(f"{plural(perfect, 'class', 'classes')} of {whole(len(ordered))} have no mistake at all.")
+        )
+    return Section("classes", "Class by class", content)
+
+
+class _Judged(NamedTuple):
+    """A class that has images, so that its accuracy is known."""
+
+    name: str
+    images: int
+    accuracy: float
+
+
+def _ordered(classes: Sequence[ClassAccuracy]) -> list[_Judged]:
+    judged = [
+        _Judged(each.name, each.images, each.accuracy)
+        for each in classes
+        if each.images > 0 and each.accuracy is not None
+    ]
+    return sorted(judged, key=lambda each: (each.accuracy, -each.images, each.name))
+
+
+def _class_table(classes: Sequence[_Judged]) -> Html:
+    rows = [
+        Row([each.name, whole(each.images), bar(each.accuracy, percent(each.accuracy))]) for each in classes
+    ]
+    return table([Column("class"), number("images"), number("accuracy")], rows)
+
+
+def mistakes_section(record: RunRecord) -> Section | None:
+    """Images that were classified wrongly."""
+    mistakes = record.evaluation.mistakes if record.evaluation else ()
+    if not mistakes:
+        return None
+    shown = mistakes[:_SHOWN_MISTAKES]
+    content = [
+        note(f"Under each picture: the truth {ARROW} what the network said, and how sure it was."),
+        element("div", *(_mistake(mistake) for mistake in shown), class_="mistakes"),
+    ]
+    return Section("mistakes", "Examples of mistakes", content)
+
+
+def _mistake(mistake: Mistake) -> Html:
+    sure = (
+        element("small", percent(mistake.confidence, digits=0)) if mistake.confidence is not None else Html()
+    )
+    caption = [element("span", mistake.truth), f" {ARROW} ", element("b", mistake.predicted), " ", sure]
+    return element(
+        "div",
+        _thumbnail(mistake),
+        element("p", joined(caption)),
+        class_="mistake",
+        title=mistake.image or None,
+    )
+
+
+def _thumbnail(mistake: Mistake) -> Html:
+    try:
+        picture = base64.b64decode(mistake.thumbnail, validate=True)
+    except (binascii.Error, ValueError):
+        picture = b""
+    if not picture.startswith(_PNG):
+        return element("div", "no picture", class_="blank")
+    source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+    return element("img", src=source, alt=f"{mistake.truth}, taken for {mistake.predicted}", loading="lazy")

@@ -1,0 +1,185 @@
+"""What the files of a run folder say, as values. Every part may be missing: a run may be unfinished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from allometry.arch import Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A file of the data that was left out, and why."""
+
+    path: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """The images of a run, from `data.json`.
+
+    Attributes:
+        splits: images of each split.
+        smallest_class: images of the smallest class in the training split.
+        largest_class: images of the largest one.
+        rejected: the files that were left out, where they are listed.
+        left_out: how many those are, listed or not.
+    """
+
+    name: str = ""
+    classes: tuple[str, ...] = ()
+    channels: int | None = None
+    image_size: int | None = None
+    splits: Mapping[str, int] = field(default_factory=dict)
+    smallest_class: int | None = None
+    largest_class: int | None = None
+    rejected: tuple[Rejected, ...] = ()
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedLimit:
+    """One limit of the budget. Its measure may be one that is measured, not counted, such as latency."""
+
+    measure: str
+    most: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How the baseline was to grow, from `plan.json`."""
+
+    budget: tuple[PlannedLimit, ...] = ()
+    cost: Mapping[str, float] = field(default_factory=dict)
+    law: Mapping[str, float] = field(default_factory=dict)
+    phi: float | None = None
+    multipliers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A short training, from a line of `trials.jsonl`."""
+
+    name: str
+    accuracy: float
+    law: Mapping[str, float] = field(default_factory=dict)
+    macs: float | None = None
+    params: float | None = None
+    resolution: int | None = None
+    epochs: float | None = None
+    loss: float | None = None
+    chosen: bool = False
+    kind: str = "grid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """One epoch of the long training, from a line of `metrics.jsonl`."""
+
+    epoch: int
+    epochs: int | None = None
+    learning_rate: float | None = None
+    train_loss: float | None = None
+    train_accuracy: float | None = None
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+    images_per_second: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerLine:
+    """What a piece of work cost, from a line of `ledger.jsonl`."""
+
+    phase: str
+    seconds: float
+    name: str = ""
+    images: int | None = None
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassAccuracy:
+    """How often the images of one class were classified rightly; `None` where it has no images."""
+
+    name: str
+    images: int
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """An image that was classified wrongly; the thumbnail is a PNG in base64."""
+
+    truth: str
+    predicted: str
+    image: str = ""
+    confidence: float | None = None
+    thumbnail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """How good the network is on images it has not seen, from `evaluation.json`.
+
+    Attributes:
+        confusion: rows are the truth, columns the prediction.
+        interval: where the accuracy lies with 95 % confidence.
+    """
+
+    accuracy: float
+    split: str = "test"
+    images: int | None = None
+    interval: tuple[float, float] | None = None
+    top5: float | None = None
+    loss: float | None = None
+    classes: tuple[str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    per_class: tuple[ClassAccuracy, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """A file for another runtime and how it was checked, from `export.json`."""
+
+    file: str
+    bytes: int | None = None
+    images: int | None = None
+    largest_difference: float | None = None
+    agreement: float | None = None
+    runtime: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """Everything that is known about a run. `read_run` reads it; what is missing is `None` or empty.
+
+    Example:
+        >>> RunRecord(folder=Path("runs/icons-10M"), name="icons-10M").finished is None
+        True
+    """
+
+    folder: Path
+    name: str
+    command: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: str = ""
+    seed: int | None = None
+    started: str | None = None
+    finished: str | None = None
+    data: Data | None = None
+    network: Network | None = None
+    baseline: Network | None = None
+    plan: Plan | None = None
+    trials: tuple[Trial, ...] = ()
+    epochs: tuple[Epoch, ...] = ()
+    ledger: tuple[LedgerLine, ...] = ()
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
+    export: Export | None = None

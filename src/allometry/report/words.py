@@ -1,0 +1,126 @@
+"""How the report writes numbers, dates and lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from allometry.base.units import format_quantity
+
+NO_BREAK = "\u00a0"
+TIMES = "\u00d7"
+DASH = "\u2013"
+ARROW = "\u2192"
+MEASURE_NAMES = {"macs": "MACs", "params": "parameters", "activations": "activations", "memory": "memory"}
+
+
+def percent(share: float, *, digits: int = 1) -> str:
+    """A share of one in percent.
+
+    Example:
+        >>> percent(0.8874).replace(NO_BREAK, " "), percent(1, digits=0).replace(NO_BREAK, " ")
+        ('88.7 %', '100 %')
+    """
+    return f"{100 * share:.{digits}f}{NO_BREAK}%"
+
+
+def percent_range(interval: tuple[float, float]) -> str:
+    """An interval of shares, in percent without the sign.
+
+    Example:
+        >>> percent_range((0.874, 0.899))
+        '87.4 to 89.9'
+    """
+    return f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
+
+
+def whole(value: float | None) -> str:
+    """A count with its thousands apart, or nothing.
+
+    Example:
+        >>> whole(2481), whole(None)
+        ('2,481', '')
+    """
+    return "" if value is None else f"{round(value):,}"
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    """A number with so many decimals, or nothing.
+
+    Example:
+        >>> decimal(0.45), decimal(None)
+        ('0.450', '')
+    """
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """A count with its noun.
+
+    Example:
+        >>> plural(1, "image"), plural(2481, "image"), plural(88, "class", "classes")
+        ('1 image', '2,481 images', '88 classes')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def quantity(measure: str, value: float) -> str:
+    """A cost of that measure, readable.
+
+    Example:
+        >>> quantity("macs", 9_876_543), quantity("memory", 5_000_000), quantity("latency", 20)
+        ('9.88M', '5.00MB', '20')
+    """
+    return format_quantity(value, unit="B" if measure == "memory" else "")
+
+
+def with_measure(measure: str, value: float) -> str:
+    """A cost with the name of its measure.
+
+    Example:
+        >>> with_measure("macs", 1e7), with_measure("memory", 5e6), with_measure("latency", 20)
+        ('10.0M MACs', '5.00MB of memory', 'latency 20')
+    """
+    if measure not in MEASURE_NAMES:
+        return f"{measure} {quantity(measure, value)}"
+    joint = " of " if measure == "memory" else " "
+    return f"{quantity(measure, value)}{joint}{MEASURE_NAMES[measure]}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Parts of a sentence as a list.
+
+    Example:
+        >>> listed(["a", "b", "c"])
+        'a, b and c'
+    """
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+
+
+def moment(text: str | None) -> str:
+    """A date and time as people read it; text that is none stays as it is.
+
+    Example:
+        >>> moment("2026-11-22T21:00:00+00:00"), moment("yesterday")
+        ('2026-11-22 21:00 UTC', 'yesterday')
+    """
+    if not text:
+        return ""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{when:%Y-%m-%d %H:%M %Z}".strip()
+
+
+def shortened(text: str, most: int = 24) -> str:
+    """The text, its middle left out where it is too long for the side of a figure.
+
+    Example:
+        >>> shortened("a-very-long-name-of-some-class-of-birds", 17)
+        'a-very-l...-birds'
+    """
+    if len(text) <= most:
+        return text
+    kept = most - 3
+    return f"{text[: kept - kept // 2 + 1]}...{text[len(text) - kept // 2 + 1 :]}"

@@ -1,0 +1,35 @@
+"""How a network grows: laws, solving for a budget, fitting to small pictures."""
+
+from allometry.scaling.fitting import fit_strides
+from allometry.scaling.laws import (
+    COMPOUND,
+    DEPTH,
+    FAST,
+    LAWS,
+    RESOLUTION,
+    UNSCALED,
+    WIDTH,
+    Multipliers,
+    ScalingLaw,
+    parse_law,
+    scale,
+)
+from allometry.scaling.solving import Solution, smallest, solve
+
+__all__ = [
+    "COMPOUND",
+    "DEPTH",
+    "FAST",
+    "LAWS",
+    "RESOLUTION",
+    "UNSCALED",
+    "WIDTH",
+    "Multipliers",
+    "ScalingLaw",
+    "Solution",
+    "fit_strides",
+    "parse_law",
+    "scale",
+    "smallest",
+    "solve",
+]

@@ -1,0 +1,60 @@
+"""Fitting a network to small pictures, which its strides would otherwise crush."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from allometry.arch import Network, strided
+from allometry.base import NetworkError
+
+SMALLEST_FEATURE_MAP = 4
+
+
+def fit_strides(network: Network, *, least: int = SMALLEST_FEATURE_MAP) -> Network:
+    """Take strides out of the last stages until the last feature map is at least `least` pixels wide.
+
+    The early strides stay, because they keep the cost down; the stem's goes last. A picture that is smaller
+    than `least` keeps its own size throughout.
+
+    Args:
+        network: at the resolution it shall work at.
+        least: side of the last feature map, in pixels.
+
+    Raises:
+        NetworkError: `least` is not a positive integer.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from allometry.zoo import get
+        >>> small = fit_strides(replace(get("efficientnet-b0"), resolution=64))
+        >>> [stage.block.stride for stage in small.stages], small.total_stride
+        ([1, 2, 2, 2, 1, 1, 1], 16)
+    """
+    if least < 1:
+        raise NetworkError(f"The smallest feature map must be a positive integer, not {least!r}.")
+    stages = list(network.stages)
+    fitted = network
+    for index in reversed(range(len(stages))):
+        if feature_size(fitted) >= least:
+            return fitted
+        block = stages[index].block
+        if block.stride > 1:
+            stages[index] = replace(stages[index], block=replace(block, stride=1))
+            fitted = replace(network, stages=tuple(stages))
+    if feature_size(fitted) < least:
+        fitted = replace(fitted, stem=replace(fitted.stem, stride=1))
+    return fitted
+
+
+def feature_size(network: Network) -> int:
+    """Side of the last feature map, in pixels.
+
+    Example:
+        >>> from allometry.zoo import get
+        >>> feature_size(get("efficientnet-b0"))
+        7
+    """
+    size = strided(network.resolution, network.stem.stride)
+    for stage in network.stages:
+        size = strided(size, stage.block.stride)
+    return size

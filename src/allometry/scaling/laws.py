@@ -1,0 +1,210 @@
+"""Scaling laws: in what proportion depth, width and resolution grow."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from allometry.arch import Network, multiply
+from allometry.base import LawError, UnknownNameError
+from allometry.base.files import write_json
+
+_FORMAT = "allometry.law/1"
+
+
+class Multipliers(NamedTuple):
+    """What a law multiplies a network's dimensions by."""
+
+    depth: float
+    width: float
+    resolution: float
+
+
+UNSCALED = Multipliers(1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingLaw:
+    """One step of growth multiplies depth by alpha, width by beta and resolution by gamma.
+
+    The MACs of a network grow about by `alpha * beta**2 * gamma**2` in a step (`growth`).
+
+    Attributes:
+        alpha: depth, at least 1.
+        beta: width, at least 1.
+        gamma: resolution, at least 1.
+
+    Raises:
+        LawError: a coefficient is below 1, or none is above 1.
+
+    Source: EfficientNet (Tan & Le 2019), equation 3.
+
+    Example:
+        >>> COMPOUND
+        ScalingLaw(alpha=1.2, beta=1.1, gamma=1.15)
+        >>> round(COMPOUND.growth, 3)
+        1.92
+    """
+
+    alpha: float
+    beta: float
+    gamma: float
+
+    def __post_init__(self) -> None:
+        for label in ("alpha", "beta", "gamma"):
+            value = getattr(self, label)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not 1 <= value < math.inf:
+                raise LawError(f"{label} must be a number of at least 1, not {value!r}.")
+            object.__setattr__(self, label, float(value))
+        if self.alpha == self.beta == self.gamma == 1:
+            raise LawError("A law with alpha = beta = gamma = 1 grows nothing; one of them must be above 1.")
+
+    @property
+    def growth(self) -> float:
+        """About how many times the MACs one step costs: alpha * beta^2 * gamma^2."""
+        return self.alpha * self.beta**2 * self.gamma**2
+
+    def multipliers(self, phi: float, start: Multipliers = UNSCALED) -> Multipliers:
+        """d, w and r after `phi` steps from `start`; phi may be negative or a fraction.
+
+        Raises:
+            LawError: phi is not a finite number or so large that the multipliers are not.
+
+        Example:
+            >>> DEPTH.multipliers(-1)
+            Multipliers(depth=0.5, width=1.0, resolution=1.0)
+        """
+        try:
+            grown = Multipliers(
+                start.depth * self.alpha**phi,
+                start.width * self.beta**phi,
+                start.resolution * self.gamma**phi,
+            )
+        except OverflowError:
+            grown = Multipliers(math.inf, math.inf, math.inf)
+        if not all(0 < each < math.inf for each in grown):
+            raise LawError(f"phi must be a finite number that a network can bear, not {phi!r}.")
+        return grown
+
+    @classmethod
+    def from_exponents(cls, *, depth: float, width: float, resolution: float) -> ScalingLaw:
+        """The law that spends a doubling of the MACs in these shares.
+
+        With shares e that sum to 1, s times the MACs multiply depth by s^e_d, width by s^(e_w / 2) and
+        resolution by s^(e_r / 2); one step of the law is s = 2.
+
+        Raises:
+            LawError: the shares are negative or do not sum to 1.
+
+        Source: Dollar, Singh & Girshick 2021, *Fast and accurate model scaling*, section 4.
+
+        Example:
+            >>> ScalingLaw.from_exponents(depth=1, width=0, resolution=0) == DEPTH
+            True
+        """
+        shares = (depth, width, resolution)
+        if min(shares) < 0 or not math.isclose(sum(shares), 1):
+            raise LawError(f"The shares of depth, width and resolution must sum to 1, not {shares!r}.")
+        return cls(2**depth, 2 ** (width / 2), 2 ** (resolution / 2))
+
+    @classmethod
+    def load(cls, path: str | Path) -> ScalingLaw:
+        """Read a law from its JSON file.
+
+        Raises:
+            LawError: the file is missing or is no law.
+        """
+        try:
+            fields = json.loads(Path(path).read_text(encoding="utf-8"))
+            if fields.get("format") != _FORMAT:
+                raise LawError(
+                    f"{path} is not a law: its format is {fields.get('format')!r}, not {_FORMAT!r}."
+                )
+            return cls(fields["alpha"], fields["beta"], fields["gamma"])
+        except OSError as error:
+            raise LawError(f"Cannot read the law file {path}: {error.strerror}.") from error
+        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError) as error:
+            raise LawError(f"{path} is not a law: it needs the numbers alpha, beta and gamma.") from error
+
+    def save(self, path: str | Path) -> None:
+        """Write the law as a JSON file that every command takes.
+
+        Example:
+            >>> import tempfile
+            >>> path = Path(tempfile.mkdtemp()) / "law.json"
+            >>> FAST.save(path)
+            >>> ScalingLaw.load(path) == FAST
+            True
+        """
+        write_json(
+            Path(path), {"format": _FORMAT, "alpha": self.alpha, "beta": self.beta, "gamma": self.gamma}
+        )
+
+
+COMPOUND = ScalingLaw(1.2, 1.1, 1.15)
+"""EfficientNet's law (paper, section 4)."""
+
+DEPTH = ScalingLaw(2, 1, 1)
+"""Deeper only: a step doubles the layers."""
+
+WIDTH = ScalingLaw(1, math.sqrt(2), 1)
+"""Wider only: a step doubles the MACs."""
+
+RESOLUTION = ScalingLaw(1, 1, math.sqrt(2))
+"""Larger pictures only: a step doubles the pixels."""
+
+FAST = ScalingLaw.from_exponents(depth=0.1, width=0.8, resolution=0.1)
+"""Mostly wider, which costs few activations and so little time (Dollar et al. 2021: dWr, alpha = 0.8)."""
+
+LAWS = {"compound": COMPOUND, "depth": DEPTH, "width": WIDTH, "resolution": RESOLUTION, "fast": FAST}
+"""The laws that have a name."""
+
+
+def scale(network: Network, phi: float, *, law: ScalingLaw = COMPOUND) -> Network:
+    """Grow `network` by `phi` steps of `law`; shrink it where phi is negative.
+
+    Raises:
+        LawError: phi is not a finite number.
+
+    Source: EfficientNet (Tan & Le 2019), equation 3.
+
+    Example:
+        >>> from allometry.zoo import get
+        >>> grown = scale(get("efficientnet-b0"), 3)
+        >>> grown.resolution, grown.depth, grown.name
+        (341, 31, 'efficientnet-b0 phi 3')
+        >>> scale(get("efficientnet-b0"), 0) == get("efficientnet-b0")
+        True
+    """
+    depth, width, resolution = law.multipliers(phi)
+    name = f"{network.name} phi {phi:.4g}".strip()
+    return multiply(network, depth=depth, width=width, resolution=resolution, name=name)
+
+
+def parse_law(text: str) -> ScalingLaw:
+    """Read a law: a name, three numbers `alpha,beta,gamma`, or a JSON file.
+
+    Raises:
+        UnknownNameError: no such name or file.
+        LawError: the numbers or the file are not a law.
+
+    Example:
+        >>> parse_law("1.2, 1.1, 1.15") == parse_law("compound") == COMPOUND
+        True
+    """
+    if text.strip().lower() in LAWS:
+        return LAWS[text.strip().lower()]
+    parts = text.split(",")
+    if len(parts) == 3:
+        try:
+            alpha, beta, gamma = (float(part) for part in parts)
+        except ValueError as error:
+            raise LawError(f"Cannot read the law {text!r}: write three numbers, alpha,beta,gamma.") from error
+        return ScalingLaw(alpha, beta, gamma)
+    if Path(text).suffix == ".json" or Path(text).exists():
+        return ScalingLaw.load(text)
+    raise UnknownNameError("law", text, LAWS, "Three numbers alpha,beta,gamma or a JSON file are laws too.")

@@ -1,0 +1,166 @@
+"""The networks around a point of a law, where rounding has left gaps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from allometry.arch import CHANNEL_MULTIPLE, Network, multiply
+from allometry.cost import Budget, Cost, count
+from allometry.scaling.laws import Multipliers, ScalingLaw
+
+_NEAR_ENOUGH = 0.995  # from this use on, closeness to the law counts more than the last bit of the budget
+_WINDOW = 0.12  # how far depth and width may each leave the law, as a share
+_STEPS = 40  # samples of a window on each side; a step is finer than the rounding of any usual network
+_REFINED = 8  # this many of the nearest networks are filled up layer by layer
+_STEP_DISTANCE = 0.01  # what a change of one layer counts as, beside the logarithms of the multipliers
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network near the law, with its cost, its use of the budget and its distance from the law."""
+
+    network: Network
+    cost: Cost
+    multipliers: Multipliers
+    use: float
+    distance: float
+
+
+Grow = Callable[[Multipliers], Network]
+
+
+def grower(network: Network, largest_resolution: int | None) -> Grow:
+    """How multipliers become a network, with the resolution kept between its floor and its ceiling."""
+    least = min(network.total_stride, network.resolution)
+    most = largest_resolution if largest_resolution is not None else math.inf
+
+    def grow(multipliers: Multipliers) -> Network:
+        depth, width, resolution = multipliers
+        pixels = network.resolution * resolution
+        clamped = max(least, min(most, pixels)) / network.resolution
+        return multiply(network, depth=depth, width=width, resolution=clamped)
+
+    return grow
+
+
+def best_near(
+    network: Network, budget: Budget, law: ScalingLaw, centre: Multipliers, grow: Grow
+) -> Candidate:
+    """The best network that fits, of those around `centre`, which must itself fit."""
+    found = [each for each in _neighbours(network, budget, law, centre, grow) if each.use <= 1]
+    for near in sorted(found, key=lambda each: each.distance)[:_REFINED]:
+        found.extend(_refinements(near, budget, law))
+    return _best(found)
+
+
+def _neighbours(
+    network: Network, budget: Budget, law: ScalingLaw, centre: Multipliers, grow: Grow
+) -> Iterator[Candidate]:
+    """Networks that fit, with depth and width near the law's, and for each the largest resolution that fits."""
+
+    def candidate(multipliers: Multipliers) -> Candidate:
+        grown = grow(multipliers)
+        cost = count(grown)
+        distance = sum(abs(math.log(ours / laws)) for ours, laws in zip(multipliers, centre, strict=True))
+        return Candidate(grown, cost, multipliers, budget.use(cost), distance)
+
+    yield candidate(centre)
+    depths = _distinct(
+        centre.depth, law.alpha, lambda d: tuple(s.repeats for s in multiply(network, depth=d).stages)
+    )
+    widths = _distinct(centre.width, law.beta, lambda w: _widths(multiply(network, width=w)))
+    for depth in depths:
+        for width in widths:
+            if law.gamma == 1:
+                found = candidate(Multipliers(depth, width, centre.resolution))
+            else:
+                found = _sharpest(candidate, Multipliers(depth, width, centre.resolution), network.resolution)
+            if found.use <= 1:
+                yield found
+
+
+def _sharpest(candidate: Callable[[Multipliers], Candidate], around: Multipliers, baseline: int) -> Candidate:
+    """The candidate with the largest resolution in the window that fits, or the smallest one if none does."""
+    centre = around.resolution * baseline
+    low, high = max(1, math.floor(centre * (1 - _WINDOW))), math.ceil(centre * (1 + _WINDOW))
+    best = candidate(around._replace(resolution=low / baseline))
+    while low < high and best.use <= 1:
+        middle = (low + high + 1) // 2
+        tried = candidate(around._replace(resolution=middle / baseline))
+        if tried.use <= 1:
+            low, best = middle, tried
+        else:
+            high = middle - 1
+    return best
+
+
+def _distinct(centre: float, coefficient: float, shape: Callable[[float], tuple[int, ...]]) -> list[float]:
+    """Multipliers in the window that round to different shapes; of those that agree, the nearest to the law."""
+    if coefficient == 1:
+        return [centre]
+    found: dict[tuple[int, ...], float] = {}
+    for step in sorted(range(-_STEPS, _STEPS + 1), key=abs):
+        value = centre * (1 + _WINDOW * step / _STEPS)
+        found.setdefault(shape(value), value)
+    return list(found.values())
+
+
+def _refinements(start: Candidate, budget: Budget, law: ScalingLaw) -> Iterator[Candidate]:
+    """From a network that fits, enlarge single layers, each time by the step that uses most of the budget."""
+    current = start
+    while current.use < _NEAR_ENOUGH:
+        larger = [
+            replace(
+                current,
+                network=network,
+                cost=cost,
+                use=budget.use(cost),
+                distance=current.distance + _STEP_DISTANCE,
+            )
+            for network in _one_step_larger(current.network, start.network, law)
+            if budget.allows(cost := count(network))
+        ]
+        better = max(larger, key=lambda each: each.use, default=current)
+        if better.use <= current.use:
+            return
+        current = better
+        yield current
+
+
+def _one_step_larger(network: Network, start: Network, law: ScalingLaw) -> Iterator[Network]:
+    """Networks with one layer more in a stage, or eight channels more in one place, near where it started."""
+    if law.beta > 1:
+        if _near(network.stem.channels + CHANNEL_MULTIPLE, start.stem.channels):
+            yield replace(
+                network, stem=replace(network.stem, channels=network.stem.channels + CHANNEL_MULTIPLE)
+            )
+        if _near(network.head.channels + CHANNEL_MULTIPLE, start.head.channels):
+            yield replace(
+                network, head=replace(network.head, channels=network.head.channels + CHANNEL_MULTIPLE)
+            )
+    for index, (stage, first) in enumerate(zip(network.stages, start.stages, strict=True)):
+        before, after = network.stages[:index], network.stages[index + 1 :]
+        channels = stage.block.channels + CHANNEL_MULTIPLE
+        if law.beta > 1 and _near(channels, first.block.channels):
+            wider = replace(stage, block=replace(stage.block, channels=channels))
+            yield replace(network, stages=(*before, wider, *after))
+        if law.alpha > 1 and stage.repeats == first.repeats:
+            yield replace(network, stages=(*before, replace(stage, repeats=stage.repeats + 1), *after))
+
+
+def _near(channels: int, start: int) -> bool:
+    return channels <= start + max(CHANNEL_MULTIPLE, _WINDOW * start)
+
+
+def _best(fitting: list[Candidate]) -> Candidate:
+    """Nearest to the law among those that use nearly all of the budget; else the one that uses most."""
+    enough = [candidate for candidate in fitting if candidate.use >= _NEAR_ENOUGH]
+    if enough:
+        return min(enough, key=lambda each: (each.distance, -each.use))
+    return max(fitting, key=lambda each: each.use)
+
+
+def _widths(network: Network) -> tuple[int, ...]:
+    return (network.stem.channels, *(s.block.channels for s in network.stages), network.head.channels)

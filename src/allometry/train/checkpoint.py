@@ -1,0 +1,138 @@
+"""Checkpoints: weights as safetensors, the training's state beside them, all or nothing."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from allometry.base import RunFolderError
+from allometry.base.files import read_json, replacing, storage_errors, write_json
+
+_LATEST = "latest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything a training needs to go on exactly.
+
+    Attributes:
+        step: optimiser steps taken.
+        weights: the module's state, by name.
+        average: the averaged module's state, by name.
+        state: the optimiser's state and the running sums of the epoch.
+    """
+
+    step: int
+    weights: dict[str, Tensor]
+    average: dict[str, Tensor]
+    state: dict[str, Any]
+
+    def write(self, folder: Path) -> None:
+        """Write into `folder`, make it the latest, and remove the one before.
+
+        A kill at any moment leaves the old checkpoint or the new one in force.
+
+        Raises:
+            StorageError: the disk is full, read-only or forbidden.
+        """
+        name = f"step-{self.step:08d}"
+        target = folder / name
+        with storage_errors(target):
+            folder.mkdir(parents=True, exist_ok=True)
+            beside = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=folder))
+            try:
+                save_weights(beside / "weights.safetensors", self.weights)
+                save_weights(beside / "average.safetensors", self.average)
+                with replacing(beside / "state.pt") as file:
+                    _save_state(self.state, file)
+                shutil.rmtree(target, ignore_errors=True)
+                beside.replace(target)
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
+            write_json(folder / _LATEST, {"step": self.step, "folder": name})
+            for old in folder.glob("*step-*"):
+                if old != target:
+                    shutil.rmtree(old, ignore_errors=True)
+
+
+def latest_checkpoint(folder: Path) -> Checkpoint | None:
+    """The checkpoint in force, or None where there is none yet.
+
+    Nothing in the files is executed: tensors and plain values only.
+
+    Raises:
+        RunFolderError: the checkpoint is damaged.
+    """
+    if not (folder / _LATEST).exists():
+        return None
+    latest = read_json(folder / _LATEST)
+    place = folder / Path(str(latest.get("folder"))).name
+    try:
+        state = torch.load(place / "state.pt", weights_only=True, map_location="cpu")
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise RunFolderError(
+            f"The checkpoint {place} is damaged ({type(error).__name__}); remove {folder} to train from the start."
+        ) from error
+    return Checkpoint(
+        step=int(latest["step"]),
+        weights=load_weights(place / "weights.safetensors"),
+        average=load_weights(place / "average.safetensors"),
+        state=state,
+    )
+
+
+def save_weights(
+    path: Path, weights: nn.Module | Mapping[str, Tensor], *, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a module's weights and statistics as safetensors, in one step.
+
+    Raises:
+        StorageError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "weights.safetensors"
+        >>> save_weights(path, nn.Linear(2, 1))
+        >>> sorted(load_weights(path))
+        ['bias', 'weight']
+    """
+    tensors = weights.state_dict() if isinstance(weights, nn.Module) else weights
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as beside:
+        try:
+            save_file(plain, beside, metadata=dict(metadata or {}))
+        except SafetensorError as error:
+            # The library hides the system's error number in its text.
+            full = "No space left" in str(error) or "os error 28" in str(error)
+            raise OSError(28 if full else 5, str(error)) from error
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read weights from a safetensors file; nothing in it is executed.
+
+    Raises:
+        RunFolderError: the file is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise RunFolderError(f"The weights {path} are missing: the training is not finished.") from error
+    except (SafetensorError, OSError) as error:
+        raise RunFolderError(f"The weights {path} are damaged: {error}.") from error
+
+
+def _save_state(state: dict[str, Any], path: Path) -> None:
+    try:
+        torch.save(state, path)
+    except RuntimeError as error:
+        # PyTorch's writer reports a full disk as a RuntimeError without a number.
+        raise OSError(28, str(error)) from error

@@ -1,0 +1,78 @@
+"""From a batch of bytes to the network's input."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from allometry.base import RunFolderError
+from allometry.base.files import read_json, write_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """What must happen to an image before the network sees it; it travels with the weights.
+
+    Attributes:
+        channels: 3 for colour, 1 for grey.
+        resolution: side of the input in pixels.
+        crop: share of the shorter side that the view shows.
+        mean: per channel, on the scale 0 to 1.
+        std: per channel, on the scale 0 to 1.
+        classes: what the network's outputs stand for, in order.
+
+    Example:
+        >>> Preprocessing(
+        ...     channels=1, resolution=32, crop=1.0, mean=(0.5,), std=(0.25,), classes=("cat", "dog")
+        ... ).resolution
+        32
+    """
+
+    channels: int
+    resolution: int
+    crop: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: tuple[str, ...]
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, in one step."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> Preprocessing:
+        """Read it from JSON.
+
+        Raises:
+            RunFolderError: the file is missing or damaged.
+        """
+        plain: dict[str, Any] = read_json(path)
+        try:
+            lists = {name: tuple(plain[name]) for name in ("mean", "std", "classes")}
+            return cls(**{**plain, **lists})
+        except (KeyError, TypeError) as error:
+            raise RunFolderError(f"{path} does not describe a preprocessing; train the run again.") from error
+
+
+def to_input(images: np.ndarray, preprocessing: Preprocessing, device: torch.device) -> Tensor:
+    """Normalise a batch on the device.
+
+    Shape:
+        uint8 [N, H, W, C] -> float32 [N, C, H, W], channels last in memory
+
+    Example:
+        >>> grey = Preprocessing(
+        ...     channels=1, resolution=2, crop=1.0, mean=(0.5,), std=(0.5,), classes=("a", "b")
+        ... )
+        >>> to_input(np.full((1, 2, 2, 1), 255, np.uint8), grey, torch.device("cpu")).flatten().tolist()
+        [1.0, 1.0, 1.0, 1.0]
+    """
+    pixels = torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2).float()
+    mean = torch.tensor(preprocessing.mean, device=device).view(1, -1, 1, 1) * 255
+    std = torch.tensor(preprocessing.std, device=device).view(1, -1, 1, 1) * 255
+    return pixels.sub_(mean).div_(std)

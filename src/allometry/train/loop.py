@@ -1,0 +1,314 @@
+"""The training loop. It reads from top to bottom: `train`, one epoch, one step."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from allometry.arch import Network, digest
+from allometry.base import NonFiniteLossError, Progress, RunFolderError, SilentProgress
+from allometry.base.errors import Stopped
+from allometry.base.files import append_line, read_lines, write_lines
+from allometry.data import Dataset, batches_per_epoch, fingerprint, train_batches
+from allometry.nn import build
+from allometry.train.checkpoint import Checkpoint, latest_checkpoint, load_weights, save_weights
+from allometry.train.evaluate import evaluate
+from allometry.train.inputs import Preprocessing, to_input
+from allometry.train.optimiser import make_optimiser
+from allometry.train.recipe import Recipe, learning_rate
+
+FINAL = "final.safetensors"
+_CHECK_EVERY = 10  # steps between looks at the loss, each of which makes a GPU wait
+_SAVE_EVERY = 1000  # steps between checkpoints inside a long epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished training.
+
+    Attributes:
+        module: the network with its averaged weights, in evaluation mode, on the CPU.
+        history: one record per epoch, as in `metrics.jsonl`.
+        seconds: what the training took, over all its sessions.
+        images: training images seen.
+    """
+
+    module: nn.Module
+    history: list[dict[str, Any]]
+    seconds: float
+    images: int
+
+    @property
+    def accuracy(self) -> float:
+        """Validation accuracy after the last epoch, 0 to 1."""
+        return float(self.history[-1]["val_accuracy"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is trained, on what, and where: fixed from the first step to the last.
+
+    Attributes:
+        network: what is trained.
+        dataset: its images.
+        preprocessing: how they become the network's input.
+        recipe: how it is trained.
+        folder: where `metrics.jsonl` and `checkpoints/` go.
+        seed: of the initial weights, the order, the augmentation and the dropping.
+        device: where it runs.
+        label: what the progress display calls it.
+        progress: is told how it goes.
+        stopping: asked after each step; once it says True a checkpoint is written and `Stopped` raised.
+        clock: seconds, for the ledger's figures only.
+    """
+
+    network: Network
+    dataset: Dataset
+    preprocessing: Preprocessing
+    recipe: Recipe
+    folder: Path
+    seed: int = 0
+    device: torch.device = torch.device("cpu")
+    label: str = "training"
+    progress: Progress = SilentProgress()
+    stopping: Callable[[], bool] = lambda: False
+    clock: Callable[[], float] = time.monotonic
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in an epoch."""
+        return batches_per_epoch(self.dataset.splits["train"], self.recipe.batch_size)
+
+    def identity(self) -> str:
+        """A digest of all that decides the weights; a checkpoint of another job is refused."""
+        parts = [digest(self.network), self.recipe.to_dict(), self.seed, fingerprint(self.dataset)]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class _State:
+    """What changes from step to step, and so goes into a checkpoint."""
+
+    def __init__(self, job: Job) -> None:
+        self.module: nn.Module = build(job.recipe.applied_to(job.network), seed=job.seed)
+        self.module.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.module)
+        self.optimiser = make_optimiser(self.module, job.recipe)
+        self.step = 0
+        self.seconds = 0.0
+        # Sum of losses, right answers and images of the epoch so far; on the device, read rarely.
+        self.sums = torch.zeros(3, dtype=torch.float64, device=job.device)
+
+    def write(self, job: Job) -> None:
+        state = {
+            "identity": job.identity(),
+            "optimiser": self.optimiser.state_dict(),
+            "sums": self.sums.cpu(),
+            "seconds": self.seconds,
+        }
+        weights, average = self.module.state_dict(), self.average.state_dict()
+        Checkpoint(self.step, weights, average, state).write(job.folder / "checkpoints")
+
+    def restore(self, job: Job, checkpoint: Checkpoint) -> None:
+        if checkpoint.state["identity"] != job.identity():
+            raise RunFolderError(
+                f"{job.folder} holds a training of another network, recipe, seed or data set. "
+                "Give another folder, or remove this one to start anew."
+            )
+        self.module.load_state_dict(checkpoint.weights)
+        self.average.load_state_dict(checkpoint.average)
+        self.optimiser.load_state_dict(checkpoint.state["optimiser"])
+        self.sums = checkpoint.state["sums"].to(job.device)
+        self.seconds = checkpoint.state["seconds"]
+        self.step = checkpoint.step
+
+
+def train(job: Job) -> Trained:
+    """Train, or go on with a training that stopped, or return the one that is finished.
+
+    A resumed training ends with the weights that an uninterrupted one gives, bit for bit, on the same device
+    with the same number of threads: order, augmentation and dropping follow from seed and step alone.
+
+    Raises:
+        NonFiniteLossError: the loss became infinite or not a number; the last good checkpoint stays.
+        Stopped: `job.stopping` asked for it; a checkpoint is written.
+        RunFolderError: the folder holds another training, or a damaged one.
+        StorageError: the disk is full, read-only or forbidden.
+    """
+    metrics = job.folder / "metrics.jsonl"
+    final = job.folder / "checkpoints" / FINAL
+    state, total = _State(job), job.recipe.epochs * job.steps_per_epoch
+    if final.exists():
+        state.average.load_state_dict(load_weights(final))
+        return _trained(state.average, read_lines(metrics))
+    checkpoint = latest_checkpoint(job.folder / "checkpoints")
+    if checkpoint is not None:
+        state.restore(job, checkpoint)
+    history = [record for record in read_lines(metrics) if record["step"] <= state.step]
+    write_lines(metrics, history)
+
+    per_epoch = job.recipe.batch_size * job.steps_per_epoch
+    job.progress.start(job.label, job.recipe.epochs * per_epoch, state.step * job.recipe.batch_size)
+    try:
+        # A loop that draws random numbers leaves the caller's generators as they were.
+        with torch.random.fork_rng(devices=_cuda_index(job.device)):
+            while state.step < total:
+                _train_epoch(job, state)
+                record = _finish_epoch(job, state)
+                history.append(record)
+                append_line(metrics, record)
+                state.write(job)
+    finally:
+        job.progress.stop()
+    save_weights(final, state.average, metadata={"network": digest(job.network)})
+    return _trained(state.average, history)
+
+
+def _train_epoch(job: Job, state: _State) -> None:
+    epoch, start = divmod(state.step, job.steps_per_epoch)
+    batches = train_batches(
+        job.dataset.splits["train"],
+        resolution=job.network.resolution,
+        batch_size=job.recipe.batch_size,
+        augmentation=job.recipe.augmentation,
+        seed=job.seed,
+        epoch=epoch,
+        start=start,
+    )
+    state.module.train()
+    began = job.clock()
+    for batch in batches:
+        images = to_input(batch.images, job.preprocessing, job.device)
+        labels = torch.from_numpy(batch.labels).to(job.device)
+        _train_step(job, state, images, labels)
+        last = state.step % job.steps_per_epoch == 0
+        if last or state.step % _CHECK_EVERY == 0:
+            _check_finite(job, state)
+        loss, right, seen = state.sums.tolist() if state.step % _CHECK_EVERY == 0 else (None, 0, 1)
+        info = "" if loss is None else f"loss {loss / seen:.2f}, {right / seen:.1%} right"
+        job.progress.advance(len(labels), info)
+        stop = job.stopping()
+        if stop or (state.step % _SAVE_EVERY == 0 and not last):
+            _check_finite(job, state)
+            state.seconds, began = state.seconds + job.clock() - began, job.clock()
+            state.write(job)
+        if stop:
+            batches.close()
+            done = f"epoch {epoch + 1} of {job.recipe.epochs}"
+            raise Stopped(f"Stopped {job.label} in {done}; the same command goes on from there.")
+    state.seconds += job.clock() - began
+
+
+def _train_step(job: Job, state: _State, images: Tensor, labels: Tensor) -> None:
+    recipe, steps = job.recipe, job.recipe.epochs * job.steps_per_epoch
+    rate = learning_rate(recipe, state.step, steps=steps, steps_per_epoch=job.steps_per_epoch)
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    # Every step has its own seed, so a resumed training needs no generator's state.
+    torch.manual_seed(hash((job.seed, state.step)) & 0x7FFF_FFFF_FFFF_FFFF)
+    with autocast(recipe, job.device):
+        scores = state.module(images)
+    loss = F.cross_entropy(scores.float(), labels, label_smoothing=recipe.label_smoothing)
+    state.optimiser.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    if recipe.clip:
+        nn.utils.clip_grad_norm_(state.module.parameters(), recipe.clip)
+    state.optimiser.step()
+    state.step += 1
+    _update_average(state, recipe.ema)
+    right = (scores.detach().argmax(1) == labels).sum()
+    state.sums += torch.stack(
+        [loss.detach().double() * len(labels), right.double(), right.new_tensor(len(labels))]
+    )
+
+
+def _update_average(state: _State, decay: float) -> None:
+    """Move the average towards the weights and the batch-norm statistics; fast at first, then slowly."""
+    weight = max(1 - decay, 9 / (10 + state.step)) if decay else 1.0
+    ours, news, counters = [], [], []
+    for old, new in zip(_tensors(state.average), _tensors(state.module), strict=True):
+        if old.is_floating_point():
+            ours.append(old)
+            news.append(new)
+        else:
+            counters.append((old, new))
+    with torch.no_grad():
+        torch._foreach_lerp_(ours, news, weight)
+        for old, new in counters:
+            old.copy_(new)
+
+
+def _finish_epoch(job: Job, state: _State) -> dict[str, Any]:
+    """Validate the average and give the epoch's record."""
+    began = job.clock()
+    loss, right, seen = state.sums.tolist()
+    state.sums.zero_()
+    result = evaluate(
+        state.average, job.dataset.splits["val"], preprocessing=job.preprocessing, device=job.device
+    )
+    train_seconds = state.seconds
+    state.seconds += job.clock() - began
+    seconds, state.seconds = state.seconds, 0.0
+    recipe, per_epoch = job.recipe, job.steps_per_epoch
+    rate = learning_rate(recipe, state.step - 1, steps=recipe.epochs * per_epoch, steps_per_epoch=per_epoch)
+    return {
+        "epoch": state.step // per_epoch,
+        "epochs": recipe.epochs,
+        "step": state.step,
+        "learning_rate": rate,
+        "train_loss": loss / seen,
+        "train_accuracy": right / seen,
+        "val_loss": result.loss,
+        "val_accuracy": result.accuracy,
+        "images": int(seen),
+        "images_per_second": seen / train_seconds if train_seconds > 0 else 0.0,
+        "seconds": seconds,
+    }
+
+
+def _check_finite(job: Job, state: _State) -> None:
+    if math.isfinite(float(state.sums[0])):
+        return
+    kept = latest_checkpoint(job.folder / "checkpoints")
+    where = f"The checkpoint of step {kept.step} is kept." if kept else "There was no checkpoint yet."
+    raise NonFiniteLossError(
+        f"The loss of {job.label} became infinite or not a number by step {state.step}. {where} "
+        "Try a lower learning rate (--set learning_rate=...), stronger clipping (--set clip=1) or float32."
+    )
+
+
+def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:
+    """The recipe's precision as a context: bfloat16 where the device computes it fast, or where asked."""
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    enabled = recipe.precision == "bfloat16" or (recipe.precision == "auto" and fast)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def _trained(module: nn.Module, history: list[dict[str, Any]]) -> Trained:
+    if not history:
+        raise RunFolderError(
+            "The training's metrics.jsonl is missing or damaged; remove its folder to train anew."
+        )
+    seconds = sum(record["seconds"] for record in history)
+    images = sum(record["images"] for record in history)
+    return Trained(module.cpu().eval(), history, seconds, images)
+
+
+def _tensors(module: nn.Module) -> Iterable[Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+def _cuda_index(device: torch.device) -> list[int]:
+    return [device.index or 0] if device.type == "cuda" else []

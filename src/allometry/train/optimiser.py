@@ -1,0 +1,114 @@
+"""Optimisers: AdamW, and the RMSProp that the EfficientNet papers trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, overload
+
+import torch
+from torch import Tensor, nn
+
+from allometry.train.recipe import Recipe
+
+
+class RMSPropTF(torch.optim.Optimizer):
+    """RMSProp as TensorFlow computes it: epsilon under the root, squares that start at 1.
+
+    The learning rate is inside the momentum, so that a falling learning rate does not shrink past steps.
+    `torch.optim.RMSprop` does none of the three and trains EfficientNets differently.
+
+    Source: EfficientNet (Tan & Le 2019), section 5: decay 0.9, momentum 0.9; released code: epsilon 1e-3.
+
+    Example:
+        >>> weight = nn.Parameter(torch.ones(1))
+        >>> optimiser = RMSPropTF([weight], lr=0.1, momentum=0.0)
+        >>> weight.grad = torch.ones(1)
+        >>> optimiser.step()
+        >>> round(weight.item(), 4)
+        0.9
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        *,
+        lr: float,
+        decay: float = 0.9,
+        momentum: float = 0.9,
+        epsilon: float = 1e-3,
+        weight_decay: float = 0.0,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "decay": decay,
+            "momentum": momentum,
+            "epsilon": epsilon,
+            "weight_decay": weight_decay,
+        }
+        super().__init__(params, defaults)
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Take one step from the gradients."""
+        if closure is not None:
+            with torch.enable_grad():
+                closure()
+        for group in self.param_groups:
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if not weights:
+                continue
+            gradients: list[Tensor] = [weight.grad for weight in weights]
+            if group["weight_decay"]:
+                gradients = list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))
+            squares = [self._memory(weight, "square", torch.ones_like) for weight in weights]
+            moments = [self._memory(weight, "moment", torch.zeros_like) for weight in weights]
+            torch._foreach_mul_(squares, group["decay"])
+            torch._foreach_addcmul_(squares, gradients, gradients, value=1 - group["decay"])
+            roots = torch._foreach_add(squares, group["epsilon"])
+            torch._foreach_sqrt_(roots)
+            torch._foreach_mul_(moments, group["momentum"])
+            torch._foreach_addcdiv_(moments, gradients, roots, value=group["lr"])
+            torch._foreach_sub_(weights, moments)
+        return None
+
+    def _memory(self, weight: Tensor, name: str, make: Callable[[Tensor], Tensor]) -> Tensor:
+        state = self.state[weight]
+        if name not in state:
+            state[name] = make(weight)
+        memory: Tensor = state[name]
+        return memory
+
+
+def make_optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser over the module's parameters.
+
+    AdamW decays weight matrices and kernels only; the paper's RMSProp everything but batch norm.
+
+    Example:
+        >>> type(make_optimiser(nn.Linear(2, 2), Recipe(epochs=1, optimiser="rmsprop"))).__name__
+        'RMSPropTF'
+    """
+    normed = {
+        id(parameter)
+        for part in module.modules()
+        if isinstance(part, nn.BatchNorm2d)
+        for parameter in part.parameters(recurse=False)
+    }
+    by_shape = recipe.optimiser == "adamw"
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for parameter in module.parameters():
+        decays = parameter.ndim > 1 if by_shape else id(parameter) not in normed
+        (decayed if decays else others).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if recipe.optimiser == "rmsprop":
+        return RMSPropTF(groups, lr=recipe.learning_rate)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.99))

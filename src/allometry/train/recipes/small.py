@@ -1,0 +1,60 @@
+"""The default recipe: small pictures, short times."""
+
+from __future__ import annotations
+
+from allometry.data import Augmentation
+from allometry.train.recipe import Recipe
+
+_IMAGES = 150_000
+_FEWEST, _MOST = 12, 80
+
+
+def small(*, images: int, drawings: bool = False) -> Recipe:
+    """Train in minutes rather than days: AdamW, one cosine, an average of the weights.
+
+    About 150,000 images are seen, in 12 epochs at least and 80 at most, so that the time is much the same for
+    data sets of 2,000 to 12,000 images.
+
+    Expected: see `docs/results.md`, which `benchmarks/run_icons.py` writes.
+
+    Args:
+        images: number of training images.
+        drawings: one-colour drawings, in which left and right differ and strokes may be thick or thin; photos
+            otherwise.
+
+    Example:
+        >>> small(images=7901).epochs, small(images=300).epochs
+        (19, 80)
+    """
+    epochs = min(_MOST, max(_FEWEST, round(_IMAGES / max(1, images))))
+    return Recipe(
+        epochs=epochs,
+        batch_size=64,
+        optimiser="adamw",
+        learning_rate=0.008,
+        weight_decay=0.05,
+        warmup=0.1,
+        schedule="cosine",
+        label_smoothing=0.1,
+        ema=0.995,
+        clip=5.0,
+        dropout=0.1,
+        stochastic_depth=0.0,
+        batch_norm_momentum=0.1,
+        augmentation=_DRAWINGS if drawings else _PHOTOS,
+    )
+
+
+_DRAWINGS = Augmentation(
+    rotation=12,
+    scale=0.2,
+    stretch=0.2,
+    shear=0.15,
+    translation=0.1,
+    stroke=0.6,
+    invert=0.15,
+    border="constant",
+)
+_PHOTOS = Augmentation(
+    crop=0.35, flip=True, rotation=8, brightness=0.3, contrast=0.3, saturation=0.3, erase=0.2
+)

@@ -1,0 +1,132 @@
+"""Names and published numbers of the networks that the library knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from allometry.arch import Network, load
+from allometry.base import UnknownNameError
+from allometry.zoo import efficientnet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What the authors printed about a network (ImageNet, single crop, single model).
+
+    Attributes:
+        params: millions of parameters, as printed.
+        macs: billions of multiply-accumulates ("FLOPs" in the papers), as printed.
+        top1: top-1 accuracy in percent.
+        source: where it is printed.
+    """
+
+    params: float
+    macs: float
+    top1: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One network of the zoo.
+
+    Attributes:
+        name: what `get` takes.
+        make: gives the network.
+        about: one line for people.
+        published: the authors' figures, if they published this very network.
+    """
+
+    name: str
+    make: Callable[[], Network]
+    about: str
+    published: Published | None = None
+
+
+_TABLE_2 = "EfficientNet, arXiv:1905.11946v5, Table 2"
+_PUBLISHED = {
+    0: (5.3, 0.39, 77.1),
+    1: (7.8, 0.70, 79.1),
+    2: (9.2, 1.0, 80.1),
+    3: (12, 1.8, 81.6),
+    4: (19, 4.2, 82.9),
+    5: (30, 9.9, 83.6),
+    6: (43, 19, 84.0),
+    7: (66, 37, 84.3),
+}
+
+
+def entries() -> tuple[Entry, ...]:
+    """Every network of the zoo, families together and small before large.
+
+    Example:
+        >>> [entry.name for entry in entries()][:3]
+        ['efficientnet-b0', 'efficientnet-b1', 'efficientnet-b2']
+    """
+    released = (
+        Entry(
+            name=f"efficientnet-b{number}",
+            make=partial(efficientnet.released, number),
+            about=f"EfficientNet-B{number} as released",
+            published=Published(params=params, macs=macs, top1=top1, source=_TABLE_2),
+        )
+        for number, (params, macs, top1) in _PUBLISHED.items()
+    )
+    formula = (
+        Entry(
+            name=f"efficientnet-b{phi}-formula",
+            make=partial(efficientnet.formula, phi),
+            about=f"EfficientNet-B0 grown by the paper's formula with phi = {phi}",
+        )
+        for phi in _PUBLISHED
+    )
+    return (*released, *formula)
+
+
+def names() -> tuple[str, ...]:
+    """The names that `get` takes.
+
+    Example:
+        >>> "efficientnet-b7" in names()
+        True
+    """
+    return tuple(entry.name for entry in entries())
+
+
+def get(name: str) -> Network:
+    """The network of that name; `_` and capitals are forgiven.
+
+    Raises:
+        UnknownNameError: no such network; the message gives the nearest names.
+
+    Example:
+        >>> get("EfficientNet_B3").resolution
+        300
+        >>> get("efficientnet-b9")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.UnknownNameError: No network is named 'efficientnet-b9'. Did you mean ...
+    """
+    asked = name.strip().lower().replace("_", "-")
+    for entry in entries():
+        if entry.name == asked:
+            return entry.make()
+    raise UnknownNameError("network", name, names(), "`allometry zoo` lists them all; a JSON file works too.")
+
+
+def find(text: str) -> Network:
+    """The network that a user means: a name of the zoo, or a network's JSON file.
+
+    Raises:
+        UnknownNameError: neither; the message gives the nearest names.
+        NetworkError: the file is missing or does not describe a network.
+
+    Example:
+        >>> find("efficientnet-b0").resolution
+        224
+    """
+    path = Path(text)
+    return load(path) if path.suffix == ".json" or path.is_file() else get(text)

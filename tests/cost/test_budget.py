@@ -1,0 +1,78 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allometry.base import BudgetError
+from allometry.base.units import format_duration, format_quantity, parse_quantity
+from allometry.cost import Budget, Limit, count, parse_budget
+from allometry.zoo import get
+
+B0 = count(get("efficientnet-b0"))
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("400M", [("macs", 400_000_000)]),
+        ("macs<=400M", [("macs", 400_000_000)]),
+        (" macs <= 0.39B , params<=5M", [("macs", 390_000_000), ("params", 5_000_000)]),
+        ("memory<=512MB", [("memory", 512_000_000)]),
+        ("memory<=512MiB", [("memory", 512 * 2**20)]),
+        ("activations<=6e6", [("activations", 6_000_000)]),
+        ("4x", [("macs", 4 * B0.macs)]),
+        ("params<=2x,macs<=0.5x", [("params", 2 * B0.params), ("macs", B0.macs // 2)]),
+        ("1", [("macs", 1)]),
+    ],
+)
+def test_budgets_as_people_write_them(text, limits):
+    assert parse_budget(text, B0) == Budget(tuple(Limit(*limit) for limit in limits))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "Cannot read the budget"),
+        ("fast", "not a quantity"),
+        ("10Q", "'Q' is not a known suffix"),
+        ("latency<=20ms", "cannot limit 'latency'; possible: macs, params, activations, memory"),
+        ("macs>=10M", "Cannot read the budget"),
+        ("10M,20M", "limits macs twice"),
+        ("0", "allows nothing"),
+        ("-5M", "not a quantity"),
+    ],
+)
+def test_other_texts_get_a_sentence(text, says):
+    with pytest.raises(BudgetError, match=says):
+        parse_budget(text, B0)
+
+
+def test_a_multiple_needs_a_reference():
+    with pytest.raises(BudgetError, match="a multiple, but of what"):
+        parse_budget("4x")
+
+
+def test_a_budget_is_exact_at_its_limit():
+    assert Budget((Limit("macs", B0.macs),)).allows(B0)
+    assert not Budget((Limit("macs", B0.macs - 1),)).allows(B0)
+    assert Budget((Limit("macs", 2 * B0.macs), Limit("params", B0.params))).use(B0) == 1
+
+
+@given(st.integers(1, 10**15))
+def test_quantities_are_read_exactly(value):
+    assert parse_quantity(str(value)) == value
+    assert parse_quantity(f"{value}k") == 1000 * value
+
+
+@given(st.floats(1, 1e14))
+def test_written_quantities_are_near(value):
+    assert parse_quantity(format_quantity(round(value))) == pytest.approx(value, rel=0.006, abs=0.5)
+
+
+def test_durations():
+    assert [format_duration(s) for s in (0, 9.99, 59.4, 59.6, 3600)] == [
+        "0.0 s",
+        "10.0 s",
+        "59 s",
+        "1 min 00 s",
+        "1 h 00 min",
+    ]

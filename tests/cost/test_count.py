@@ -1,0 +1,122 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from torch.utils.flop_counter import FlopCounterMode
+
+from allometry.arch import Network
+from allometry.cost import count, count_stages
+from allometry.nn import build
+from allometry.zoo import get
+from tests.strategies import networks
+
+
+def measured(network: Network) -> tuple[int, int, int]:
+    """Parameters, MACs by PyTorch's own counter, and elements of convolution outputs, of the built module."""
+    with torch.device("meta"):
+        from allometry.nn import ConvNet
+
+        module = ConvNet(network).eval()
+        x = torch.zeros(1, network.in_channels, network.resolution, network.resolution)
+    elements = 0
+
+    def add(_module, _inputs, output):
+        nonlocal elements
+        elements += output.numel()
+
+    for part in module.modules():
+        if isinstance(part, torch.nn.Conv2d):
+            part.register_forward_hook(add)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(x)
+    params = sum(parameter.numel() for parameter in module.parameters())
+    assert counter.get_total_flops() % 2 == 0
+    return params, counter.get_total_flops() // 2, elements
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_released_family_equals_pytorch(number):
+    network = get(f"efficientnet-b{number}")
+    cost = count(network)
+    assert measured(network) == (cost.params, cost.macs, cost.activations)
+
+
+@settings(max_examples=300)
+@given(networks())
+def test_random_networks_equal_pytorch(network):
+    cost = count(network)
+    assert measured(network) == (cost.params, cost.macs, cost.activations)
+
+
+@given(networks())
+def test_lines_sum_to_the_whole(network):
+    cost, lines = count(network), count_stages(network)
+    assert sum(line.params for line in lines) == cost.params
+    assert sum(line.macs for line in lines) == cost.macs
+    assert sum(line.activations for line in lines) == cost.activations
+    assert [line.name for line in lines][:: len(lines) - 1] == ["stem", "head"]
+    assert len(lines) == len(network.stages) + 2
+
+
+@given(networks())
+def test_costs_grow_with_the_network(network):
+    cost = count(network)
+    larger = count(replace(network, resolution=network.resolution + 1))
+    assert larger.params == cost.params
+    assert larger.macs >= cost.macs
+    assert larger.memory >= cost.memory
+    deeper = replace(
+        network,
+        stages=(*network.stages[:-1], replace(network.stages[-1], repeats=network.stages[-1].repeats + 1)),
+    )
+    assert count(deeper).params > cost.params
+    assert all(isinstance(value, int) for value in cost)
+
+
+def exported_memory(network: Network) -> int:
+    """An independent account of inference memory: liveness of the tensors of the exported graph."""
+    module = build(network, seed=0).eval()
+    example = torch.zeros(1, network.in_channels, network.resolution, network.resolution)
+    program = torch.export.export(module, (example,))
+    users = set(program.graph_signature.user_inputs)
+    in_place = ("silu", "relu", "hardtanh", "hardswish", "batch_norm", "add", "mul", "sigmoid", "dropout")
+    nodes = list(program.graph.nodes)
+    constants = {node for node in nodes if node.op == "placeholder" and node.name not in users}
+
+    def size(node):
+        value = node.meta.get("val")
+        return value.numel() if hasattr(value, "numel") else 0
+
+    storage = {}
+    for node in nodes:
+        inputs = [each for each in node.all_input_nodes if each not in constants]
+        shares = node.op == "call_function" and any(word in str(node.target) for word in in_place)
+        storage[node] = storage[max(inputs, key=size)] if shares else node
+    last = {storage[each]: place for place, node in enumerate(nodes) for each in node.all_input_nodes}
+    alive, most = set(), 0
+    for place, node in enumerate(nodes):
+        if node in constants or node.op == "output":
+            continue
+        alive.add(storage[node])
+        most = max(most, sum(size(each) for each in alive))
+        alive = {each for each in alive if last.get(each, len(nodes)) > place}
+    statistics = sum(
+        buffer.numel() for name, buffer in module.named_buffers() if not name.endswith("num_batches_tracked")
+    )
+    return 4 * (count(network).params + statistics + most)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_memory_of_b0_equals_the_exported_graphs():
+    network = get("efficientnet-b0")
+    assert count(network).memory == exported_memory(network)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@settings(max_examples=25)
+@given(networks())
+def test_memory_of_random_networks_equals_the_exported_graphs(network):
+    network = replace(network, padding="symmetric")
+    assert count(network).memory == exported_memory(network)

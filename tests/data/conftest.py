@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from allometry.data import ArraySplit
+
+Picture = Callable[..., Path]
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Picture:
+    """Writes a small image of one level; equal levels give files of equal content."""
+
+    def write(name: str, level: int | tuple[int, int, int] = 0, size: tuple[int, int] = (12, 10)) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L" if isinstance(level, int) else "RGB", size, level).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def folder(tmp_path: Path, picture: Picture) -> Path:
+    """Two classes of ten different grey images each."""
+    for number in range(10):
+        picture(f"pets/cat/{number}.png", number)
+        picture(f"pets/dog/{number}.png", 100 + number)
+    return tmp_path / "pets"
+
+
+@pytest.fixture(scope="session")
+def split() -> ArraySplit:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (23, 40, 36, 3), dtype=np.uint8)
+    return ArraySplit(images=images, labels=np.arange(23) % 5, names=tuple(f"s/{i}" for i in range(23)))

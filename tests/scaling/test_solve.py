@@ -1,0 +1,133 @@
+import math
+import random
+import statistics
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from allometry.base import BudgetError
+from allometry.cost import MEASURES, Budget, Limit, count, parse_budget
+from allometry.scaling import COMPOUND, DEPTH, LAWS, RESOLUTION, ScalingLaw, smallest, solve
+from allometry.zoo import get
+
+B0 = get("efficientnet-b0")
+COST = count(B0)
+
+
+def shortfalls(measure: str, number: int, *, seed: int) -> list[float]:
+    draw = random.Random(seed)
+    found = []
+    for _ in range(number):
+        factor = math.exp(draw.uniform(math.log(0.02), math.log(150)))
+        limit = Limit(measure, int(factor * getattr(COST, measure)))
+        solution = solve(B0, Budget((limit,)))
+        value = getattr(count(solution.network), measure)
+        assert value <= limit.most, "over the budget"
+        found.append(1 - value / limit.most)
+    return sorted(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("measure", MEASURES)
+def test_three_hundred_random_budgets(measure):
+    found = shortfalls(measure, 300, seed=7)
+    assert statistics.median(found) < 0.01
+    assert found[int(0.95 * len(found))] < 0.02
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_few_random_budgets(measure):
+    assert statistics.median(shortfalls(measure, 10, seed=8)) < 0.01
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.sampled_from(MEASURES), min_size=2, max_size=4, unique=True),
+    st.lists(st.floats(0.2, 20), min_size=4, max_size=4),
+    st.sampled_from(sorted(LAWS)),
+)
+def test_several_limits_hold_at_once(measures, factors, law):
+    limits = tuple(
+        Limit(measure, int(factor * getattr(COST, measure)))
+        for measure, factor in zip(measures, factors, strict=False)
+    )
+    try:
+        solution = solve(B0, Budget(limits), law=LAWS[law])
+    except BudgetError:
+        return  # one dimension alone cannot meet every mix of limits; the messages have tests of their own
+    cost = count(solution.network)
+    assert cost == solution.cost
+    assert all(getattr(cost, limit.measure) <= limit.most for limit in limits)
+    assert solution.use == max(getattr(cost, limit.measure) / limit.most for limit in limits)
+
+
+def test_the_budget_of_b0_itself_gives_b0s_neighbourhood():
+    solution = solve(B0, Budget((Limit("macs", COST.macs),)))
+    assert solution.use > 0.995
+    assert solution.multipliers == pytest.approx((1, 1, 1), rel=0.05)
+
+
+def test_the_answer_stays_near_the_law():
+    solution = solve(B0, "8x")
+    d, w, r = solution.multipliers
+    laws = COMPOUND.multipliers(solution.phi)
+    assert (d, w, r) == pytest.approx(laws, rel=0.2)
+
+
+@pytest.mark.parametrize("name", sorted(LAWS))
+def test_every_law_reaches_four_times(name):
+    solution = solve(B0, "4x", law=LAWS[name])
+    assert solution.budget == Budget((Limit("macs", 4 * COST.macs),))
+    assert solution.use > 0.9
+    if name == "depth":
+        assert solution.network.resolution == 224
+        assert solution.network.head.channels == 1280
+    if name == "width":
+        assert solution.network.depth == B0.depth
+
+
+def test_shrinking_by_depth_only_keeps_the_rest():
+    solution = solve(B0, "0.8x", law=DEPTH)
+    assert solution.network.resolution == 224
+    assert solution.network.stem.channels == 32
+    assert solution.network.depth < B0.depth
+
+
+def test_impossible_budgets_name_the_smallest_reachable_value():
+    least = count(smallest(B0))
+    with pytest.raises(BudgetError, match=f"{least.macs:,}"):
+        solve(B0, "1k")
+    with pytest.raises(BudgetError, match=f"{count(smallest(B0, law=DEPTH)).params:,}"):
+        solve(B0, "params<=1M", law=DEPTH)
+    at_the_edge = solve(B0, Budget((Limit("macs", least.macs),)))
+    assert at_the_edge.cost.macs == least.macs
+    with pytest.raises(BudgetError):
+        solve(B0, Budget((Limit("macs", least.macs - 1),)))
+
+
+def test_a_law_that_does_not_change_the_measure_is_refused():
+    with pytest.raises(BudgetError, match="does not change params enough"):
+        solve(B0, "params<=1B", law=RESOLUTION)
+
+
+def test_resolution_stops_where_the_images_end():
+    solution = solve(B0, "4x", largest_resolution=240)
+    assert solution.network.resolution <= 240
+    assert solution.use > 0.98
+    with pytest.raises(BudgetError, match="take strides out"):
+        solve(B0, "4x", largest_resolution=20)
+
+
+def test_growing_on_rounds_once():
+    quarter = solve(B0, "0.01x")
+    assert quarter.network.depth == 7
+    # A fifth of four layers and a quarter of them are both one layer; the larger is what growth starts from.
+    assert quarter.multipliers.depth == 0.25
+    law = ScalingLaw(1.2, 1.1, 1.15)
+    grown = solve(B0, "0.02x", law=law, start=quarter.multipliers)
+    assert grown.use > 0.98
+
+
+def test_names_say_what_was_asked():
+    assert solve(B0, parse_budget("macs<=1G")).network.name == "efficientnet-b0 within macs <= 1.00G"
