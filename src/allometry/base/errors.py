@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher
+
+_ALIKE = 0.5
 
 
 class AllometryError(Exception):
@@ -54,7 +56,7 @@ class UnknownNameError(InputError, KeyError):
 
     def __init__(self, what: str, given: str, possible: Iterable[str], advice: str = "") -> None:
         possible = sorted(possible)
-        near = get_close_matches(given, possible, n=3, cutoff=0.5)
+        near = _nearest(given, possible)
         hint = f"Did you mean {_either(near)}?" if near else f"Possible: {', '.join(possible)}."
         super().__init__(" ".join(part for part in (f"No {what} is named {given!r}.", hint, advice) if part))
 
@@ -77,6 +79,13 @@ class Stopped(AllometryError):  # noqa: N818 - not an error of anybody
 
 class VerificationError(AllometryError):
     """An exported file does not give the results of the network it was made from."""
+
+
+def _nearest(given: str, possible: list[str]) -> list[str]:
+    """Up to three names that are alike, the most alike first."""
+    alike = {name: SequenceMatcher(None, name, given).ratio() for name in possible}
+    near = [name for name in possible if alike[name] >= _ALIKE]
+    return sorted(near, key=lambda name: -alike[name])[:3]
 
 
 def _either(names: list[str]) -> str:

@@ -16,6 +16,7 @@ from allometry.base.errors import RunFolderError, StorageError
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
     errno.EDQUOT: "your disk quota is used up; free some space and run the same command again",
+    errno.EFBIG: "the system allows no larger file there; raise the limit or give another folder",
     errno.EROFS: "the disk is read-only; give another folder",
     errno.EACCES: "you may not write there; give another folder or change its permissions",
     errno.EPERM: "you may not write there; give another folder or change its permissions",

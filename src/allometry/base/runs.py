@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,8 +14,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from allometry.base.errors import RunFolderError
+from allometry.base.errors import InputError, RunFolderError
 from allometry.base.files import append_line, read_json, read_lines, storage_errors, write_json
+
+INDEX = "index.json"
+"""What the check of the images found; kept for the next call."""
 
 _LIBRARIES = ("torch", "numpy", "onnx", "onnxruntime")
 
@@ -95,12 +99,15 @@ def open_run(
     with storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
+        for torn in path.glob(".*.part"):  # what a kill has left half-written
+            torn.unlink(missing_ok=True)
         file = path / "run.json"
-        if file.exists():
+        fresh = not file.exists()
+        if not fresh:
             info = read_json(file)
             _refuse_other(path, info, command, arguments)
         else:
-            if any(not entry.name.startswith(".") for entry in path.iterdir()):
+            if any(not entry.name.startswith(".") and entry.name != INDEX for entry in path.iterdir()):
                 raise RunFolderError(f"{path} is not empty and is no run folder; give another one.")
             info = {
                 "command": command,
@@ -113,7 +120,12 @@ def open_run(
                 "finished": None,
             }
             write_json(file, info)
-        yield RunFolder(path, info)
+        try:
+            yield RunFolder(path, info)
+        except InputError:
+            if fresh:
+                _clear(path)  # so that the corrected command finds no traces of the mistaken one
+            raise
 
 
 def read_run(path: Path) -> RunFolder:
@@ -152,6 +164,17 @@ def processor() -> str:
         pass
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{name}, {cores} cores"
+
+
+def _clear(path: Path) -> None:
+    """Empty a new run folder, but for the index of the images, which took long and is still right."""
+    for entry in path.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != INDEX:
+            entry.unlink(missing_ok=True)
+    if not any(path.iterdir()):
+        path.rmdir()
 
 
 def _refuse_other(path: Path, info: Mapping[str, Any], command: str, arguments: Mapping[str, Any]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from allometry.arch import Network
-from allometry.base import Progress
+from allometry.base import Progress, Stopped
 from allometry.base.files import write_json
-from allometry.base.runs import RunFolder
+from allometry.base.runs import INDEX, RunFolder
 from allometry.data import Dataset, Summary, normalisation, open_data, summarise
 from allometry.train import Preprocessing, Recipe
 
@@ -27,7 +28,7 @@ def data_name(data: str) -> str:
 
 def read_data(opened: RunFolder, data: str, *, seed: int, progress: Progress) -> Dataset:
     """Open the data set, write its summary into the run folder, and tell what was left out."""
-    dataset = open_data(data, index=opened.path / "index.json", seed=seed, progress=progress)
+    dataset = open_data(data, index=opened.path / INDEX, seed=seed, progress=progress)
     summary = summarise(dataset)
     write_json(opened.path / "data.json", _describe(dataset, summary))
     progress.say(f"data: {summary}")
@@ -36,6 +37,16 @@ def read_data(opened: RunFolder, data: str, *, seed: int, progress: Progress) ->
     if len(dataset.rejected) > _SHOWN_REJECTED:
         progress.say(f"left out: {len(dataset.rejected) - _SHOWN_REJECTED} more; data.json lists them all")
     return dataset
+
+
+def halt_if(stopping: Callable[[], bool]) -> None:
+    """Between two phases, do what the user asked while neither could.
+
+    Raises:
+        Stopped: `stopping` says so.
+    """
+    if stopping():
+        raise Stopped("Stopped between two phases; the same command goes on from there.")
 
 
 def _describe(dataset: Dataset, summary: Summary) -> dict[str, Any]:

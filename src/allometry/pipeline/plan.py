@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from allometry.arch import Network
 from allometry.base import BudgetError
-from allometry.cost import Budget, Limit, count
+from allometry.cost import Budget, Limit
 from allometry.data import Dataset
 from allometry.nn import build
 from allometry.scaling import COMPOUND, Solution, fit_strides, solve
@@ -118,6 +118,7 @@ def estimate_seconds(
         loss.item()
         times.append(clock() - began)
     per_image = min(times[1:]) / size
-    trial_share = sum(count(point.network).macs for point in plan.points) / plan.expected.cost.macs
+    tried = plan.baseline.cost.macs + sum(point.cost.macs for point in plan.points)
+    trial_share = tried / plan.expected.cost.macs
     seen = images * (recipe.epochs + trial_share * trial_recipe.epochs)
     return per_image * seen * 1.15  # input, validation and optimiser come on top

@@ -20,6 +20,7 @@ from allometry.data import Dataset
 from allometry.pipeline.common import (
     data_argument,
     data_name,
+    halt_if,
     preprocessing_for,
     read_data,
 )
@@ -158,6 +159,7 @@ def _run(
         progress=progress,
         stopping=stopping,
     )
+    halt_if(stopping)
     plan = make_plan(network, dataset, budget)
     save(plan.baseline.network, folder / "baseline.json")
     write_json(folder / "recipe.json", recipe.to_dict())
@@ -172,7 +174,7 @@ def _run(
     )
     opened.charge("prepare", "data and plan", seconds=time.monotonic() - began)
 
-    trials, best = _try_laws(work, plan, trial_recipe)
+    best = _try_laws(work, plan, trial_recipe)
     solution = solve(
         plan.origin,
         budget,
@@ -190,7 +192,9 @@ def _run(
     trained = train(job)
     opened.charge("train", solution.network.name, seconds=trained.seconds, images=trained.images)
 
+    halt_if(stopping)
     evaluation = judge(opened, trained.module, dataset, job.preprocessing, device=device, progress=progress)
+    halt_if(stopping)
     verification = deliver(opened, trained.module, dataset, job.preprocessing, progress=progress)
     summary = {
         "folder": str(folder),
@@ -200,7 +204,7 @@ def _run(
         "resolution": solution.network.resolution,
         **solution.cost._asdict(),
         "law": asdict(best.point.law),
-        "trials": len(trials),
+        "trials": len(plan.points),
         "validation_accuracy": trained.accuracy,
         "test_accuracy": evaluation["accuracy"],
         "test_interval": list(evaluation["interval"]),
@@ -214,11 +218,14 @@ def _run(
     return RunResult(folder, summary)
 
 
-def _try_laws(work: _Work, plan: Plan, recipe: Recipe) -> tuple[tuple[Trial, ...], Trial]:
-    numbers = {id(point): number for number, point in enumerate(plan.points, start=1)}
+def _try_laws(work: _Work, plan: Plan, recipe: Recipe) -> Trial:
+    baseline = Point(plan.baseline.law, plan.baseline.network, plan.baseline.cost, kind="baseline")
+    points = (baseline, *plan.points)
+    labels = {point: f"law {number} of {len(plan.points)}" for number, point in enumerate(points)}
+    labels[baseline] = "baseline"
 
     def one(point: Point, folder: Path) -> Trial:
-        label = f"law {numbers[id(point)]} of {len(plan.points)}"
+        label = labels[point]
         trained = train(work.job(point.network, folder, label=label, recipe=recipe))
         last = trained.history[-1]
         work.run.charge("fit", folder.name, seconds=trained.seconds, images=trained.images)
@@ -226,7 +233,8 @@ def _try_laws(work: _Work, plan: Plan, recipe: Recipe) -> tuple[tuple[Trial, ...
             point, trained.accuracy, last["val_loss"], recipe.epochs, trained.seconds, trained.images
         )
 
-    return try_points(plan.points, one, folder=work.run.path)
+    _, best = try_points(points, one, folder=work.run.path)
+    return best
 
 
 def _write_plan(folder: Path, plan: Plan, solution: Solution) -> None:

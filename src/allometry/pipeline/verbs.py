@@ -13,7 +13,7 @@ import torch
 from allometry.arch import save
 from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
 from allometry.base.files import read_json, write_json
-from allometry.base.runs import open_run
+from allometry.base.runs import INDEX, open_run
 from allometry.base.units import format_duration
 from allometry.cost import count
 from allometry.data import Dataset, centre_view, open_data, read_image
@@ -21,6 +21,7 @@ from allometry.deploy import export_onnx
 from allometry.pipeline.common import (
     data_argument,
     data_name,
+    halt_if,
     preprocessing_for,
     read_data,
 )
@@ -124,6 +125,7 @@ def train_run(
         )
         opened.charge("train", fitted.name or network, seconds=trained.seconds, images=trained.images)
         progress.say(f"trained in {format_duration(trained.seconds)}")
+        halt_if(stopping)
         evaluation = judge(opened, trained.module, dataset, preprocessing, device=place, progress=progress)
         summary = {
             "folder": str(folder),
@@ -240,7 +242,7 @@ def export_run(
 def _data_of(finished: FinishedRun, data: str | None, progress: Progress) -> Dataset:
     folder, own = finished.folder.path, str(finished.arguments.get("data", "icons"))
     where = own if data is None else data_argument(data)
-    index = folder / "index.json" if where == own else None
+    index = folder / INDEX if where == own else None
     seed = int(finished.arguments.get("seed", 0))
     dataset = open_data(where, index=index, seed=seed, progress=progress)
     if dataset.classes != finished.preprocessing.classes:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from allometry.arch import Network, digest
 from allometry.base import BudgetError, LawError
@@ -21,11 +21,19 @@ DEFAULT_GRID = ((1.0, 1.2, 1.4), (1.0, 1.15, 1.3))
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A law of the grid and the network that it makes of the baseline at twice the cost."""
+    """Something to try: a law of the grid with its network at twice the baseline's cost, or the baseline.
+
+    Attributes:
+        law: what made the network.
+        network: what is trained.
+        cost: `count(network)`.
+        kind: `grid`, or `baseline`, which is there to compare with and is never chosen.
+    """
 
     law: ScalingLaw
     network: Network
     cost: Cost
+    kind: Literal["grid", "baseline"] = "grid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +120,7 @@ def grid_points(
 def try_points(
     points: Sequence[Point], run: Callable[[Point, Path], Trial], *, folder: Path
 ) -> tuple[tuple[Trial, ...], Trial]:
-    """Train each point, in order, and give all trials and the best one.
+    """Train each point, in order, and give all trials and the best one of the grid.
 
     A finished trial is written to `folder/trials.jsonl` at once and not trained again.
 
@@ -133,17 +141,18 @@ def try_points(
         append_line(file, _to_record(trial))
         trials.append(trial)
     # Equal accuracies are common on few validation images; the loss then tells more.
-    best = max(trials, key=lambda trial: (trial.accuracy, -trial.loss))
+    candidates = [trial for trial in trials if trial.point.kind == "grid"]
+    best = max(candidates, key=lambda trial: (trial.accuracy, -trial.loss))
     write_lines(file, [{**_to_record(trial), "chosen": trial is best} for trial in trials])
     return tuple(trials), best
 
 
 def _to_record(trial: Trial) -> dict[str, Any]:
-    law, network = trial.point.law, trial.point.network
+    law, network, on_grid = trial.point.law, trial.point.network, trial.point.kind == "grid"
     return {
-        "name": f"alpha {law.alpha:g}, beta {law.beta:.3g}, gamma {law.gamma:g}",
-        "kind": "grid",
-        "law": asdict(law),
+        "name": f"alpha {law.alpha:g}, beta {law.beta:.3g}, gamma {law.gamma:g}" if on_grid else "baseline",
+        "kind": trial.point.kind,
+        "law": asdict(law) if on_grid else {},
         "network": digest(network),
         "resolution": network.resolution,
         "macs": trial.point.cost.macs,

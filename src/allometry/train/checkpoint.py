@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -10,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -18,6 +21,7 @@ from allometry.base import RunFolderError
 from allometry.base.files import read_json, replacing, storage_errors, write_json
 
 _LATEST = "latest.json"
+_ERROR_NUMBER = re.compile(r"os error (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +57,13 @@ class Checkpoint:
                 save_weights(beside / "weights.safetensors", self.weights)
                 save_weights(beside / "average.safetensors", self.average)
                 with replacing(beside / "state.pt") as file:
-                    _save_state(self.state, file)
+                    file.write_bytes(_to_bytes(self.state))
                 shutil.rmtree(target, ignore_errors=True)
                 beside.replace(target)
             finally:
                 shutil.rmtree(beside, ignore_errors=True)
             write_json(folder / _LATEST, {"step": self.step, "folder": name})
-            for old in folder.glob("*step-*"):
-                if old != target:
-                    shutil.rmtree(old, ignore_errors=True)
+        _remove(folder, but=target)
 
 
 def latest_checkpoint(folder: Path) -> Checkpoint | None:
@@ -90,6 +92,12 @@ def latest_checkpoint(folder: Path) -> Checkpoint | None:
     )
 
 
+def remove_checkpoints(folder: Path) -> None:
+    """Remove what only a training that goes on needs; finished weights stay."""
+    (folder / _LATEST).unlink(missing_ok=True)
+    _remove(folder, but=None)
+
+
 def save_weights(
     path: Path, weights: nn.Module | Mapping[str, Tensor], *, metadata: Mapping[str, str] | None = None
 ) -> None:
@@ -111,9 +119,9 @@ def save_weights(
         try:
             save_file(plain, beside, metadata=dict(metadata or {}))
         except SafetensorError as error:
-            # The library hides the system's error number in its text.
-            full = "No space left" in str(error) or "os error 28" in str(error)
-            raise OSError(28 if full else 5, str(error)) from error
+            # The library tells the system's error number in its text only.
+            number = _ERROR_NUMBER.search(str(error))
+            raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
@@ -130,9 +138,30 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         raise RunFolderError(f"The weights {path} are damaged: {error}.") from error
 
 
-def _save_state(state: dict[str, Any], path: Path) -> None:
+def weights_metadata(path: Path) -> dict[str, str]:
+    """What was written beside the weights.
+
+    Raises:
+        RunFolderError: the file is missing or damaged.
+    """
     try:
-        torch.save(state, path)
-    except RuntimeError as error:
-        # PyTorch's writer reports a full disk as a RuntimeError without a number.
-        raise OSError(28, str(error)) from error
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise RunFolderError(f"The weights {path} are missing or damaged: {error}.") from error
+
+
+def _remove(folder: Path, *, but: Path | None) -> None:
+    """Remove old checkpoints, and what a kill has left half-written."""
+    for old in (*folder.glob("step-*"), *folder.glob(".*.part")):
+        if old.is_dir() and old != but:
+            shutil.rmtree(old, ignore_errors=True)
+        elif old != but:
+            old.unlink(missing_ok=True)
+
+
+def _to_bytes(state: dict[str, Any]) -> bytes:
+    # PyTorch's own writer hides the system's error from us when a disk is full.
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()

@@ -23,7 +23,14 @@ from allometry.base.errors import Stopped
 from allometry.base.files import append_line, read_lines, write_lines
 from allometry.data import Dataset, batches_per_epoch, fingerprint, train_batches
 from allometry.nn import build
-from allometry.train.checkpoint import Checkpoint, latest_checkpoint, load_weights, save_weights
+from allometry.train.checkpoint import (
+    Checkpoint,
+    latest_checkpoint,
+    load_weights,
+    remove_checkpoints,
+    save_weights,
+    weights_metadata,
+)
 from allometry.train.evaluate import evaluate
 from allometry.train.inputs import Preprocessing, to_input
 from allometry.train.optimiser import make_optimiser
@@ -31,6 +38,7 @@ from allometry.train.recipe import Recipe, learning_rate
 
 FINAL = "final.safetensors"
 _CHECK_EVERY = 10  # steps between looks at the loss, each of which makes a GPU wait
+_SEED_STRIDE = 0x9E37_79B9_7F4A_7C15  # odd and large: no two short trainings share a step's seed
 _SAVE_EVERY = 1000  # steps between checkpoints inside a long epoch
 
 
@@ -107,8 +115,8 @@ class _State:
         self.optimiser = make_optimiser(self.module, job.recipe)
         self.step = 0
         self.seconds = 0.0
-        # Sum of losses, right answers and images of the epoch so far; on the device, read rarely.
-        self.sums = torch.zeros(3, dtype=torch.float64, device=job.device)
+        # Losses, right answers, images and gradient norms of the epoch so far; on the device, read rarely.
+        self.sums = torch.zeros(4, dtype=torch.float64, device=job.device)
 
     def write(self, job: Job) -> None:
         state = {
@@ -121,11 +129,7 @@ class _State:
         Checkpoint(self.step, weights, average, state).write(job.folder / "checkpoints")
 
     def restore(self, job: Job, checkpoint: Checkpoint) -> None:
-        if checkpoint.state["identity"] != job.identity():
-            raise RunFolderError(
-                f"{job.folder} holds a training of another network, recipe, seed or data set. "
-                "Give another folder, or remove this one to start anew."
-            )
+        _refuse_other(job, checkpoint.state["identity"])
         self.module.load_state_dict(checkpoint.weights)
         self.average.load_state_dict(checkpoint.average)
         self.optimiser.load_state_dict(checkpoint.state["optimiser"])
@@ -146,20 +150,26 @@ def train(job: Job) -> Trained:
         RunFolderError: the folder holds another training, or a damaged one.
         StorageError: the disk is full, read-only or forbidden.
     """
-    metrics = job.folder / "metrics.jsonl"
-    final = job.folder / "checkpoints" / FINAL
-    state, total = _State(job), job.recipe.epochs * job.steps_per_epoch
-    if final.exists():
-        state.average.load_state_dict(load_weights(final))
+    metrics, checkpoints = job.folder / "metrics.jsonl", job.folder / "checkpoints"
+    state = _State(job)
+    if (checkpoints / FINAL).exists():
+        _refuse_other(job, weights_metadata(checkpoints / FINAL).get("identity"))
+        state.average.load_state_dict(load_weights(checkpoints / FINAL))
         return _trained(state.average, read_lines(metrics))
-    checkpoint = latest_checkpoint(job.folder / "checkpoints")
+    checkpoint = latest_checkpoint(checkpoints)
     if checkpoint is not None:
         state.restore(job, checkpoint)
     history = [record for record in read_lines(metrics) if record["step"] <= state.step]
     write_lines(metrics, history)
+    _train_epochs(job, state, history)
+    save_weights(checkpoints / FINAL, state.average, metadata={"identity": job.identity()})
+    remove_checkpoints(checkpoints)
+    return _trained(state.average, history)
 
-    per_epoch = job.recipe.batch_size * job.steps_per_epoch
-    job.progress.start(job.label, job.recipe.epochs * per_epoch, state.step * job.recipe.batch_size)
+
+def _train_epochs(job: Job, state: _State, history: list[dict[str, Any]]) -> None:
+    total, batch_size = job.recipe.epochs * job.steps_per_epoch, job.recipe.batch_size
+    job.progress.start(job.label, total * batch_size, state.step * batch_size)
     try:
         # A loop that draws random numbers leaves the caller's generators as they were.
         with torch.random.fork_rng(devices=_cuda_index(job.device)):
@@ -167,12 +177,12 @@ def train(job: Job) -> Trained:
                 _train_epoch(job, state)
                 record = _finish_epoch(job, state)
                 history.append(record)
-                append_line(metrics, record)
+                append_line(job.folder / "metrics.jsonl", record)
                 state.write(job)
+                if state.step < total and job.stopping():
+                    raise _stopped(job, state)
     finally:
         job.progress.stop()
-    save_weights(final, state.average, metadata={"network": digest(job.network)})
-    return _trained(state.average, history)
 
 
 def _train_epoch(job: Job, state: _State) -> None:
@@ -195,18 +205,17 @@ def _train_epoch(job: Job, state: _State) -> None:
         last = state.step % job.steps_per_epoch == 0
         if last or state.step % _CHECK_EVERY == 0:
             _check_finite(job, state)
-        loss, right, seen = state.sums.tolist() if state.step % _CHECK_EVERY == 0 else (None, 0, 1)
-        info = "" if loss is None else f"loss {loss / seen:.2f}, {right / seen:.1%} right"
-        job.progress.advance(len(labels), info)
+        job.progress.advance(len(labels), _words(state) if state.step % _CHECK_EVERY == 0 else "")
+        if last:
+            continue  # the epoch ends first: its record and its checkpoint belong together
         stop = job.stopping()
-        if stop or (state.step % _SAVE_EVERY == 0 and not last):
+        if stop or state.step % _SAVE_EVERY == 0:
             _check_finite(job, state)
             state.seconds, began = state.seconds + job.clock() - began, job.clock()
             state.write(job)
         if stop:
             batches.close()
-            done = f"epoch {epoch + 1} of {job.recipe.epochs}"
-            raise Stopped(f"Stopped {job.label} in {done}; the same command goes on from there.")
+            raise _stopped(job, state)
     state.seconds += job.clock() - began
 
 
@@ -216,21 +225,21 @@ def _train_step(job: Job, state: _State, images: Tensor, labels: Tensor) -> None
     for group in state.optimiser.param_groups:
         group["lr"] = rate
     # Every step has its own seed, so a resumed training needs no generator's state.
-    torch.manual_seed(hash((job.seed, state.step)) & 0x7FFF_FFFF_FFFF_FFFF)
+    torch.manual_seed((job.seed * _SEED_STRIDE + state.step) % 2**63)
     with autocast(recipe, job.device):
         scores = state.module(images)
     loss = F.cross_entropy(scores.float(), labels, label_smoothing=recipe.label_smoothing)
     state.optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
+    norm = loss.new_zeros(())
     if recipe.clip:
-        nn.utils.clip_grad_norm_(state.module.parameters(), recipe.clip)
+        norm = nn.utils.clip_grad_norm_(state.module.parameters(), recipe.clip)
     state.optimiser.step()
     state.step += 1
     _update_average(state, recipe.ema)
     right = (scores.detach().argmax(1) == labels).sum()
-    state.sums += torch.stack(
-        [loss.detach().double() * len(labels), right.double(), right.new_tensor(len(labels))]
-    )
+    seen = len(labels)
+    state.sums += torch.stack([loss.detach() * seen, right.float(), loss.new_tensor(seen), norm]).double()
 
 
 def _update_average(state: _State, decay: float) -> None:
@@ -252,11 +261,13 @@ def _update_average(state: _State, decay: float) -> None:
 def _finish_epoch(job: Job, state: _State) -> dict[str, Any]:
     """Validate the average and give the epoch's record."""
     began = job.clock()
-    loss, right, seen = state.sums.tolist()
+    loss, right, seen, _ = state.sums.tolist()
     state.sums.zero_()
     result = evaluate(
         state.average, job.dataset.splits["val"], preprocessing=job.preprocessing, device=job.device
     )
+    if not math.isfinite(result.loss):
+        raise _diverged(job, state)
     train_seconds = state.seconds
     state.seconds += job.clock() - began
     seconds, state.seconds = state.seconds, 0.0
@@ -278,14 +289,39 @@ def _finish_epoch(job: Job, state: _State) -> dict[str, Any]:
 
 
 def _check_finite(job: Job, state: _State) -> None:
-    if math.isfinite(float(state.sums[0])):
-        return
+    loss, _, _, norm = state.sums.tolist()
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        raise _diverged(job, state)
+
+
+def _diverged(job: Job, state: _State) -> NonFiniteLossError:
     kept = latest_checkpoint(job.folder / "checkpoints")
     where = f"The checkpoint of step {kept.step} is kept." if kept else "There was no checkpoint yet."
-    raise NonFiniteLossError(
+    return NonFiniteLossError(
         f"The loss of {job.label} became infinite or not a number by step {state.step}. {where} "
         "Try a lower learning rate (--set learning_rate=...), stronger clipping (--set clip=1) or float32."
     )
+
+
+def _stopped(job: Job, state: _State) -> Stopped:
+    epoch = state.step // job.steps_per_epoch
+    return Stopped(
+        f"Stopped {job.label} after {epoch} of {job.recipe.epochs} epochs (step {state.step}); "
+        "the same command goes on from there."
+    )
+
+
+def _refuse_other(job: Job, identity: object) -> None:
+    if identity != job.identity():
+        raise RunFolderError(
+            f"{job.folder} holds a training of another network, recipe, seed or data set. "
+            "Give another folder, or remove this one to start anew."
+        )
+
+
+def _words(state: _State) -> str:
+    loss, right, seen, _ = state.sums.tolist()
+    return f"loss {loss / seen:.2f}, {right / seen:.1%} right"
 
 
 def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:

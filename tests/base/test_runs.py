@@ -1,0 +1,113 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from allometry.base import InputError, RunFolderError, StorageError
+from allometry.base.files import read_lines
+from allometry.base.runs import open_run, processor, read_run, versions
+
+HOW = {"command": "run", "arguments": {"data": "icons", "budget": "10M"}, "device": "here", "seed": 0}
+
+
+def clock():
+    return datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def test_a_run_is_written_found_again_and_finished(tmp_path):
+    folder = tmp_path / "run"
+    with open_run(folder, **HOW, clock=clock) as run:
+        info = json.loads((folder / "run.json").read_text())
+        assert info["started"] == "2026-01-02T03:04:05+00:00"
+        assert info["finished"] is None
+        assert info["versions"]["allometry"] == versions()["allometry"]
+        run.finish(clock)
+    with open_run(folder, **HOW) as run:
+        assert run.finished
+    assert read_run(folder).finished
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path):
+    with (
+        open_run(tmp_path / "run", **HOW),
+        pytest.raises(RunFolderError, match="Another process"),
+        open_run(tmp_path / "run", **HOW),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"command": "train"}, "was made by `allometry run`, not `train`"),
+        ({"arguments": {"data": "icons", "budget": "20M"}}, "was made with budget 10M, not 20M"),
+    ],
+)
+def test_a_folder_of_another_command_is_refused(tmp_path, change, says):
+    with open_run(tmp_path / "run", **HOW):
+        pass
+    with pytest.raises(RunFolderError, match=says), open_run(tmp_path / "run", **(HOW | change)):
+        pass
+
+
+def test_other_folders_are_left_alone(tmp_path):
+    (tmp_path / "photo.jpg").write_text("mine")
+    with pytest.raises(RunFolderError, match="not empty and is no run folder"), open_run(tmp_path, **HOW):
+        pass
+    with pytest.raises(RunFolderError, match="is a file"), open_run(tmp_path / "photo.jpg", **HOW):
+        pass
+    with pytest.raises(StorageError), open_run(tmp_path / "photo.jpg" / "run", **HOW):
+        pass
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["photo.jpg"]
+
+
+def test_the_ledger_charges_once(tmp_path):
+    with open_run(tmp_path / "run", **HOW) as run:
+        run.charge("fit", "one", seconds=2.00049, images=10)
+        run.charge("fit", "one", seconds=9, images=10)
+        run.charge("train", "one", seconds=3)
+    entries = read_lines(tmp_path / "run" / "ledger.jsonl")
+    assert entries == [
+        {"phase": "fit", "name": "one", "seconds": 2.0, "images": 10, "device": "here"},
+        {"phase": "train", "name": "one", "seconds": 3, "images": 0, "device": "here"},
+    ]
+
+
+def test_what_is_no_run_is_told_with_the_runs_beside_it(tmp_path):
+    with open_run(tmp_path / "good", **HOW):
+        pass
+    with pytest.raises(RunFolderError, match=r"has no run\.json\. Runs beside it: good"):
+        read_run(tmp_path / "bad")
+
+
+def test_what_a_kill_left_half_written_is_swept(tmp_path):
+    with open_run(tmp_path / "run", **HOW):
+        pass
+    (tmp_path / "run" / ".plan.json.abc.part").write_text("{")
+    with open_run(tmp_path / "run", **HOW):
+        pass
+    assert not list((tmp_path / "run").glob(".*.part"))
+
+
+def test_the_processor_has_a_name_and_cores():
+    assert processor().endswith("cores")
+
+
+def test_a_mistake_leaves_no_new_folder_but_an_old_one_stays(tmp_path):
+    def mistake(extra=()):
+        with open_run(tmp_path / "run", **HOW) as run:
+            for name in extra:
+                (run.path / name).write_text("")
+            raise InputError("wrong")
+
+    with pytest.raises(InputError, match="wrong"):
+        mistake()
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match="wrong"):
+        mistake(["index.json", "data.json"])
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["index.json"]
+    with open_run(tmp_path / "run", **HOW):
+        (tmp_path / "run" / "metrics.jsonl").write_text("")
+    with pytest.raises(InputError, match="wrong"):
+        mistake()
+    assert (tmp_path / "run" / "metrics.jsonl").exists()

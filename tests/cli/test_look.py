@@ -1,0 +1,151 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from allometry.arch import load
+from allometry.cost import count
+from allometry.zoo import get, names
+
+VERBS = ["run", "zoo", "info", "scale", "train", "evaluate", "predict", "export", "report"]
+
+
+def test_scale_prints_the_contracts_fields(call):
+    result = call("scale", "efficientnet-b0", "--phi", 3, "--json")
+    assert result.status == 0
+    assert result.err == ""
+    assert result.json.keys() >= {
+        "name",
+        "resolution",
+        "params",
+        "macs",
+        "activations",
+        "depth",
+        "width",
+        "phi",
+    }
+    expected = get("efficientnet-b3-formula")
+    assert (result.json["params"], result.json["macs"]) == count(expected)[:2]
+    assert result.json["depth"] == pytest.approx(1.2**3)
+    assert result.json["phi"] == 3
+
+
+def test_info_prints_the_stages_too(call):
+    result = call("info", "efficientnet-b0", "--json")
+    assert result.json["params"] == 5288548
+    assert len(result.json["stages"]) == 9
+    assert sum(stage["macs"] for stage in result.json["stages"]) == result.json["macs"]
+    text = call("info", "efficientnet-b0").out
+    assert "MBConv6 5x5 /2, SE" in text
+    assert "385,814,752" in text
+
+
+def test_scale_by_budget_law_and_hand_and_save(call, tmp_path):
+    path = tmp_path / "grown.json"
+    result = call(
+        "scale",
+        "efficientnet-b0",
+        "--budget",
+        "macs<=1G,params<=10M",
+        "--law",
+        "fast",
+        "--save",
+        path,
+        "--json",
+    )
+    network = load(path)
+    assert result.json["macs"] == count(network).macs <= 10**9
+    assert count(network).params <= 10**7
+    assert call("info", path, "--json").json["macs"] == count(network).macs
+    by_hand = call(
+        "scale", "efficientnet-b0", "--depth", 1.4, "--width", 1.2, "--resolution", 300 / 224, "--json"
+    )
+    assert by_hand.json["params"] == count(get("efficientnet-b3")).params
+    assert by_hand.json["phi"] is None
+    four = call("scale", path, "--budget", "4x", "--json").json["macs"]
+    assert 3.9 < four / count(network).macs <= 4
+
+
+def test_scale_shrinks_with_a_negative_phi(call):
+    assert call("scale", "efficientnet-b0", "--phi", "-2.5", "--json").json["macs"] < 385814752 / 3
+
+
+def test_zoo_lists_every_network(call):
+    rows = call("zoo", "--json").json["networks"]
+    assert [row["name"] for row in rows] == list(names())
+    text = call("zoo").out
+    assert all(name in text for name in names())
+    assert "77.1 %" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["info", "efficientnet-b9"], "No network is named 'efficientnet-b9'. Did you mean 'efficientnet-b"),
+        (["info", "missing.json"], "Cannot read the network file missing.json"),
+        (["scale", "efficientnet-b0"], "Give one of --phi, --budget, or multipliers"),
+        (["scale", "efficientnet-b0", "--phi", "1", "--budget", "4x"], "Give one of"),
+        (["scale", "efficientnet-b0", "--phi", "three"], "phi"),
+        (["scale", "efficientnet-b0", "--budget", "1k"], "the smallest has macs"),
+        (
+            ["scale", "efficientnet-b0", "--budget", "latency<=20ms"],
+            "possible: macs, params, activations, memory",
+        ),
+        (["scale", "efficientnet-b0", "--phi", "1", "--law", "compond"], "Did you mean 'compound'"),
+        (["scale", "efficientnet-b0", "--width", "-1"], "must be a positive number"),
+        (["scal"], "Did you mean 'scale'"),
+        (["info"], "Missing argument"),
+        (["info", "efficientnet-b0", "--jsn"], "--jsn"),
+        (["run", "--set", "epoch=1", "--data", "icons", "--out", "{tmp}"], "'epochs'"),
+        (["run", "--data", "no-such-folder", "--out", "{tmp}"], "no-such-folder"),
+        (["run", "--budget", "1k", "--out", "{tmp}"], "the smallest has macs"),
+        (["run", "--baseline", "b0", "--out", "{tmp}"], "No network is named 'b0'"),
+        (["train", "efficientnet-b0", "--recipe", "smal", "--out", "{tmp}"], "Did you mean 'small'"),
+        (["train", "efficientnet-b0", "--device", "tpu", "--out", "{tmp}"], "device"),
+        (["evaluate", "{tmp}"], "is no run folder"),
+        (["predict", "{tmp}", "x.png"], "is no run folder"),
+        (["report", "{tmp}"], "run.json"),
+    ],
+)
+def test_a_users_mistake_is_one_sentence_and_status_two(call, tmp_path, arguments, says):
+    result = call(*(argument.replace("{tmp}", str(tmp_path / "run")) for argument in arguments))
+    assert result.status == 2
+    assert says in result.err.replace("\n", " ")
+    assert result.err.splitlines()[-1].startswith("allometry: ")
+    assert "Traceback" not in result.err
+    assert result.out == ""
+
+
+def test_debug_shows_where_an_error_came_from(call):
+    with pytest.raises(KeyError, match="efficientnet-b9"):
+        call("info", "efficientnet-b9", "--debug")
+
+
+def test_help_has_every_verb_and_every_verb_an_example(call):
+    text = call("--help").out
+    assert all(verb in text for verb in VERBS)
+    for verb in VERBS:
+        result = call(verb, "--help")
+        assert result.status == 0
+        assert f"allometry {verb}" in result.out
+        assert "Example" in result.out
+        assert "--json" in result.out
+
+
+def test_version_and_bare_call(call):
+    assert call("--version").out.startswith("allometry 0.")
+    assert "Commands" in call().out
+
+
+@pytest.mark.parametrize("code", ["import allometry", "import allometry.cli; allometry.cli.main(['--help'])"])
+def test_heavy_libraries_are_loaded_on_first_use(code):
+    heavy = ["torch", "numpy", "pydantic", "plotly", "onnx", "onnxruntime", "cv2", "PIL"]
+    check = f"{code}; import sys; print([name for name in {heavy} if name in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]"
+
+
+def test_json_is_one_object_without_anything_else(call):
+    for arguments in (["zoo"], ["info", "efficientnet-b1"], ["scale", "efficientnet-b1", "--phi", "1"]):
+        json.loads(call(*arguments, "--json").out)

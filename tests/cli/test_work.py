@@ -1,0 +1,241 @@
+import json
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from allometry.base.files import read_lines
+from tests.images import CLASSES, write_photos
+
+from .conftest import FAST
+
+LAYOUT = {
+    "run.json",
+    "network.json",
+    "recipe.json",
+    "metrics.jsonl",
+    "ledger.jsonl",
+    "checkpoints",
+    "model.onnx",
+    "report.html",
+    "baseline.json",
+    "law.json",
+    "plan.json",
+    "trials.jsonl",
+    "data.json",
+    "evaluation.json",
+    "export.json",
+    "preprocessing.json",
+    "result.json",
+}
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "checkpoints" / "final.safetensors").read_bytes()
+
+
+def wait_for(condition, process, seconds=240):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_run_on_photographs_leaves_everything(finished):
+    assert {path.name for path in finished.iterdir()} >= LAYOUT
+    result = json.loads((finished / "result.json").read_text())
+    assert result["macs"] <= 400_000
+    assert result["onnx"]["agreement"] == 1
+    assert (
+        result["test_images"] == len(json.loads((finished / "evaluation.json").read_text())["confusion"]) * 2
+    )
+    phases = {entry["phase"] for entry in read_lines(finished / "ledger.jsonl")}
+    assert phases == {"prepare", "fit", "train", "evaluate", "export"}
+    kinds = [record["kind"] for record in read_lines(finished / "trials.jsonl")]
+    assert kinds.count("baseline") == 1
+    assert kinds.count("grid") == result["trials"]
+    html = (finished / "report.html").read_text()
+    assert all(name in html for name in CLASSES)
+
+
+def test_called_again_it_shows_the_result_and_works_no_more(call, photos, finished):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    result = call("run", "--data", photos, "--out", finished, *FAST, "--json")
+    assert result.status == 0
+    assert result.json == json.loads((finished / "result.json").read_text())
+    assert "is finished" in result.err
+    after = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_called_with_other_arguments_it_refuses(call, photos, finished):
+    result = call("run", "--data", photos, "--out", finished, "--budget", "500k")
+    assert result.status == 2
+    assert "was made with budget macs <= 400k, not macs <= 500k" in result.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["second trial", "training", "before the export"])
+def test_killed_and_called_again_it_ends_with_the_same_weights(
+    start, call, photos, finished, tmp_path, moment
+):
+    folder = tmp_path / "run"
+    reached = {
+        "second trial": lambda: len(read_lines(folder / "trials.jsonl")) >= 2,
+        "training": lambda: len(read_lines(folder / "metrics.jsonl")) >= 1,
+        "before the export": (folder / "evaluation.json").exists,
+    }[moment]
+    process = start("run", "--data", photos, "--out", folder, *FAST)
+    wait_for(reached, process)
+    process.kill()
+    process.communicate()
+    result = call("run", "--data", photos, "--out", folder, *FAST, "--json")
+    assert result.status == 0
+    assert weights(folder) == weights(finished)
+    expected = json.loads((finished / "result.json").read_text())
+    same = {key: value for key, value in result.json.items() if key not in ("folder", "report")}
+    assert same == {key: value for key, value in expected.items() if key not in ("folder", "report")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_a_checkpoint_and_status_130(start, call, photos, finished, tmp_path, number):
+    folder = tmp_path / "run"
+    process = start("run", "--data", photos, "--out", folder, *FAST)
+    wait_for(
+        lambda: (folder / "trials").exists() and any((folder / "trials").glob("*/metrics.jsonl")), process
+    )
+    process.send_signal(number)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 130
+    assert out == ""
+    assert "the same command goes on from there." in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert call("run", "--data", photos, "--out", folder, *FAST).status == 0
+    assert weights(folder) == weights(finished)
+
+
+@pytest.mark.slow
+def test_a_disk_that_takes_no_more_is_told_in_a_sentence(start, photos, tmp_path):
+    import resource
+
+    def small_files():
+        # The system itself refuses: a real write that fails, not one that a test pretends.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    process = start("run", "--data", photos, "--out", tmp_path / "run", *FAST, preexec_fn=small_files)
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 1
+    assert "allometry: Cannot write" in err
+    assert "the system allows no larger file there" in err
+    assert "Traceback" not in err
+
+
+def test_a_folder_that_cannot_be_made(call, photos):
+    result = call("run", "--data", photos, "--out", "/proc/run", *FAST)
+    assert result.status == 1
+    assert "allometry: Cannot write /proc/run" in result.err
+
+
+def test_a_corrupt_image_is_listed_and_left_out(call, photos, tmp_path):
+    data = shutil.copytree(photos, tmp_path / "photos")
+    (data / "bar" / "broken.jpg").write_bytes((data / "bar" / "1.jpg").read_bytes()[:300])
+    (data / "disc" / "empty.png").write_bytes(b"")
+    (data / "disc" / "notes.txt").write_text("hello")
+    out = tmp_path / "run"
+    result = call("train", "efficientnet-b0", "--data", data, "--out", out, "--set", "epochs=0")
+    assert result.status == 2
+    small = tmp_path / "small.json"
+    call("scale", "efficientnet-b0", "--budget", "2M", "--save", small)
+    result = call("train", small, "--data", data, "--out", out, "--set", "epochs=1", "--json")
+    assert result.status == 0
+    for name in ("broken.jpg", "empty.png", "notes.txt"):
+        assert name in result.err
+    rejected = json.loads((out / "data.json").read_text())["rejected"]
+    assert {Path(each["path"]).name for each in rejected} == {"broken.jpg", "empty.png", "notes.txt"}
+    assert "broken.jpg" in (out / "report.html").read_text()
+    assert result.json["test_images"] == 6
+
+
+def test_wrong_class_folders(call, tmp_path):
+    flat = tmp_path / "flat"
+    write_photos(tmp_path / "deep", per_class=3)
+    shutil.copytree(tmp_path / "deep" / "bar", flat)
+    result = call("run", "--data", flat, "--out", tmp_path / "run")
+    assert result.status == 2
+    assert "folder" in result.err
+    shutil.rmtree(tmp_path / "deep" / "disc")
+    (tmp_path / "deep" / "disc").mkdir()
+    result = call("run", "--data", tmp_path / "deep", "--out", tmp_path / "run2")
+    assert result.status == 2
+    assert "disc" in result.err
+
+
+def test_evaluate_other_splits_and_other_data(call, photos, finished, tmp_path):
+    result = call("evaluate", finished, "--json")
+    evaluation = json.loads((finished / "evaluation.json").read_text())
+    assert result.json["accuracy"] == evaluation["accuracy"]
+    assert result.json["confusion"] == evaluation["confusion"]
+    assert call("evaluate", finished, "--split", "val").status == 0
+    assert "Did you mean 'test'" in call("evaluate", finished, "--split", "tests").err
+    other = write_photos(tmp_path / "other", per_class=5, seed=9)
+    assert call("evaluate", finished, "--data", other, "--json").json["images"] == 3
+    shutil.move(other / "bar", other / "beam")
+    wrong = call("evaluate", finished, "--data", other)
+    assert wrong.status == 2
+    assert "'beam'" in wrong.err
+
+
+def test_predict_reads_every_kind_of_image(call, finished, tmp_path):
+    picture = Image.effect_noise((50, 70), 80)
+    files = []
+    for mode, ending in (("L", "png"), ("RGBA", "png"), ("CMYK", "jpg"), ("P", "gif"), ("1", "bmp")):
+        path = tmp_path / f"{mode}.{ending}"
+        picture.convert("RGB").convert(mode).save(path)
+        files.append(path)
+    rows = call("predict", finished, *files, "--json").json["predictions"]
+    assert [row["image"] for row in rows] == [str(path) for path in files]
+    for row in rows:
+        assert {each["name"] for each in row["classes"]} == set(CLASSES)
+        assert sum(each["probability"] for each in row["classes"]) == pytest.approx(1, abs=1e-4)
+    assert (
+        len(call("predict", finished, files[0], "--top", 1, "--json").json["predictions"][0]["classes"]) == 1
+    )
+    files[0].write_bytes(b"broken")
+    broken = call("predict", finished, files[0])
+    assert broken.status == 2
+    assert "L.png" in broken.err
+
+
+def test_export_and_its_mistakes(call, finished, tmp_path):
+    path = tmp_path / "mine.onnx"
+    result = call("export", finished, "--to", "onnx", "--out", path, "--json")
+    assert result.status == 0
+    assert result.json["bytes"] == path.stat().st_size
+    assert "Possible: onnx" in call("export", finished, "--to", "coreml").err
+
+
+def test_reports_of_one_and_of_several_runs(call, finished, tmp_path):
+    assert call("report", finished).out.strip() == str(finished / "report.html")
+    compared = call("report", finished, finished, "--out", tmp_path / "both.html", "--json").json["report"]
+    assert Path(compared).read_text().count("<h2") > 2
+
+
+def test_an_unfinished_run_says_how_to_go_on(call, finished, tmp_path):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    shutil.rmtree(copy / "checkpoints")
+    result = call("predict", copy, "x.png")
+    assert result.status == 2
+    assert "is not finished; run `allometry run` with the same arguments" in result.err
+
+
+def test_weights_of_another_network_are_refused(call, finished, tmp_path):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    call("scale", "efficientnet-b0", "--phi", "-3", "--save", copy / "network.json")
+    result = call("evaluate", copy)
+    assert result.status == 2
+    assert "are not those of" in result.err
