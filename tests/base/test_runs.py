@@ -3,9 +3,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from allometry.base import InputError, RunFolderError, StorageError
+from allometry.base import RunFolderError, StorageError
 from allometry.base.files import read_lines
-from allometry.base.runs import open_run, processor, read_run, versions
+from allometry.base.machine import processor
+from allometry.base.runs import open_run, read_run, versions
 
 HOW = {"command": "run", "arguments": {"data": "icons", "budget": "10M"}, "device": "here", "seed": 0}
 
@@ -17,6 +18,7 @@ def clock():
 def test_a_run_is_written_found_again_and_finished(tmp_path):
     folder = tmp_path / "run"
     with open_run(folder, **HOW, clock=clock) as run:
+        (folder / "metrics.jsonl").write_text("")
         info = json.loads((folder / "run.json").read_text())
         assert info["started"] == "2026-01-02T03:04:05+00:00"
         assert info["finished"] is None
@@ -45,7 +47,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
 )
 def test_a_folder_of_another_command_is_refused(tmp_path, change, says):
     with open_run(tmp_path / "run", **HOW):
-        pass
+        (tmp_path / "run" / "metrics.jsonl").write_text("")
     with pytest.raises(RunFolderError, match=says), open_run(tmp_path / "run", **(HOW | change)):
         pass
 
@@ -93,21 +95,28 @@ def test_the_processor_has_a_name_and_cores():
     assert processor().endswith("cores")
 
 
-def test_a_mistake_leaves_no_new_folder_but_an_old_one_stays(tmp_path):
-    def mistake(extra=()):
-        with open_run(tmp_path / "run", **HOW) as run:
-            for name in extra:
-                (run.path / name).write_text("")
-            raise InputError("wrong")
-
-    with pytest.raises(InputError, match="wrong"):
-        mistake()
-    assert not (tmp_path / "run").exists()
-    with pytest.raises(InputError, match="wrong"):
-        mistake(["index.json", "data.json"])
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["index.json"]
+def test_a_mistaken_call_does_not_stand_in_the_way_of_the_corrected_one(tmp_path):
     with open_run(tmp_path / "run", **HOW):
-        (tmp_path / "run" / "metrics.jsonl").write_text("")
-    with pytest.raises(InputError, match="wrong"):
-        mistake()
-    assert (tmp_path / "run" / "metrics.jsonl").exists()
+        (tmp_path / "run" / "index.json").write_text("{}")
+    other = HOW | {"arguments": {"data": "icons", "budget": "20M"}}
+    with open_run(tmp_path / "run", **other) as run:
+        assert run.info["arguments"]["budget"] == "20M"
+        (tmp_path / "run" / "trials.jsonl").write_text("")
+    # From now on there is work in it, and nobody else's call may take it.
+    with pytest.raises(RunFolderError, match="was made with budget 20M"), open_run(tmp_path / "run", **HOW):
+        pass
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        ".lock",
+        "run.json",
+        "index.json",
+        "trials.jsonl",
+    }
+
+
+def test_hidden_files_of_the_user_stay(tmp_path):
+    (tmp_path / "run" / ".git").mkdir(parents=True)
+    (tmp_path / "run" / ".mine.part").write_text("precious")
+    with open_run(tmp_path / "run", **HOW):
+        pass
+    assert (tmp_path / "run" / ".mine.part").read_text() == "precious"
+    assert (tmp_path / "run" / ".git").is_dir()

@@ -36,6 +36,9 @@ def test_info_prints_the_stages_too(call):
     assert result.json["params"] == 5288548
     assert len(result.json["stages"]) == 9
     assert sum(stage["macs"] for stage in result.json["stages"]) == result.json["macs"]
+    assert (result.json["depth"], result.json["width"], result.json["phi"]) == (1, 1, 0)
+    assert call("info", "efficientnet-b4", "--json").json["depth"] == 1.8
+    assert call("info", "efficientnet-b4-formula", "--json").json["phi"] == 4
     text = call("info", "efficientnet-b0").out
     assert "MBConv6 5x5 /2, SE" in text
     assert "385,814,752" in text
@@ -57,7 +60,8 @@ def test_scale_by_budget_law_and_hand_and_save(call, tmp_path):
     network = load(path)
     assert result.json["macs"] == count(network).macs <= 10**9
     assert count(network).params <= 10**7
-    assert call("info", path, "--json").json["macs"] == count(network).macs
+    info = call("info", path, "--json").json
+    assert (info["macs"], info["phi"]) == (count(network).macs, None)
     by_hand = call(
         "scale", "efficientnet-b0", "--depth", 1.4, "--width", 1.2, "--resolution", 300 / 224, "--json"
     )
@@ -94,12 +98,14 @@ def test_zoo_lists_every_network(call):
         ),
         (["scale", "efficientnet-b0", "--phi", "1", "--law", "compond"], "Did you mean 'compound'"),
         (["scale", "efficientnet-b0", "--width", "-1"], "must be a positive number"),
+        (["scale", "efficientnet-b0", "--width", "2", "--law", "fast"], "and so do --depth, --width"),
         (["scal"], "Did you mean 'scale'"),
         (["info"], "Missing argument"),
         (["info", "efficientnet-b0", "--jsn"], "--jsn"),
         (["run", "--set", "epoch=1", "--data", "icons", "--out", "{tmp}"], "'epochs'"),
         (["run", "--data", "no-such-folder", "--out", "{tmp}"], "no-such-folder"),
         (["run", "--budget", "1k", "--out", "{tmp}"], "the smallest has macs"),
+        (["run", "--budget", "memory<=1TB", "--out", "{tmp}"], "images a step holds at least"),
         (["run", "--baseline", "b0", "--out", "{tmp}"], "No network is named 'b0'"),
         (["train", "efficientnet-b0", "--recipe", "smal", "--out", "{tmp}"], "Did you mean 'small'"),
         (["train", "efficientnet-b0", "--device", "tpu", "--out", "{tmp}"], "device"),

@@ -9,7 +9,7 @@ import pytest
 from allometry.arch import Head, MBConv, Network, Stage, Stem
 from allometry.data import Augmentation
 from allometry.train import Preprocessing, Recipe
-from allometry.train.loop import Job
+from allometry.train.job import Job
 from tests.images import CLASSES, shapes_dataset
 
 NETWORK = Network(

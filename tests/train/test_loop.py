@@ -73,7 +73,7 @@ def test_training_leaves_the_callers_random_state_alone(make_job):
 @pytest.mark.parametrize("optimiser", ["adamw", "rmsprop"])
 @pytest.mark.parametrize("steps", [1, 3, 4, 6, 11])
 def test_stopped_and_resumed_equals_uninterrupted(make_job, steps, optimiser):
-    recipe = replace(RECIPE, optimiser=optimiser)
+    recipe = replace(RECIPE, optimiser=optimiser, early_resolution=0.7, early_epochs=0.5)
     whole = make_job("whole", recipe=recipe)
     history = train(whole).history
     job = make_job("parts", recipe=recipe, stopping=StopAfter(steps))
@@ -98,7 +98,7 @@ KILLED = """
     from tests.train.conftest import NETWORK, RECIPE
     from tests.images import CLASSES, shapes_dataset
     from allometry.train import Preprocessing, train
-    from allometry.train.loop import Job
+    from allometry.train.job import Job
     from allometry.base import files
     replacing, left = files.os.replace, [int(sys.argv[2])]
     writes = Path.replace

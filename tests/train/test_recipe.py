@@ -109,3 +109,12 @@ def test_what_decays():
     assert [(g["weight_decay"], len(g["params"])) for g in adamw.param_groups] == [(0.3, 2), (0.0, 4)]
     rmsprop = make_optimiser(module, Recipe(epochs=1, optimiser="rmsprop", weight_decay=0.3))
     assert [(g["weight_decay"], len(g["params"])) for g in rmsprop.param_groups] == [(0.3, 4), (0.0, 2)]
+
+
+def test_early_epochs_see_smaller_images_and_cost_less():
+    network = get("efficientnet-b0")
+    recipe = Recipe(epochs=10, early_resolution=0.5, early_epochs=0.4)
+    sizes = [recipe.training_resolution(network, epoch) for epoch in range(10)]
+    assert sizes == [112] * 4 + [224] * 6
+    assert recipe.full_epochs == pytest.approx(sum((size / 224) ** 2 for size in sizes))
+    assert Recipe(epochs=7).full_epochs == 7

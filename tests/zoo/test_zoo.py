@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from allometry.arch import from_json, save, to_json
+from allometry.arch import from_json, multiply, save, to_json
 from allometry.base import UnknownNameError
 from allometry.cost import count
-from allometry.zoo import entries, find, get, names
+from allometry.zoo import entries, entry_of, find, get, names
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "zoo.json").read_text())["networks"]
 PARAMS = [5288548, 7794184, 9109994, 12233232, 19341616, 30389784, 43040704, 66347960]
@@ -81,3 +81,10 @@ def test_find_takes_names_and_files(tmp_path):
     path = tmp_path / "mine.json"
     save(get("efficientnet-b1"), path)
     assert find(str(path)) == find("efficientnet-b1")
+
+
+@pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
+def test_growth_is_what_made_the_network(entry):
+    grown = multiply(get("efficientnet-b0"), depth=entry.growth.depth, width=entry.growth.width)
+    assert grown.stages == entry.make().stages
+    assert entry_of(entry.name).about == entry.about

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +13,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from allometry.base.errors import InputError, RunFolderError
+from allometry.base.errors import RunFolderError
 from allometry.base.files import append_line, read_json, read_lines, storage_errors, write_json
 
 INDEX = "index.json"
 """What the check of the images found; kept for the next call."""
 
+# Where one of these exists, something has been trained that is worth keeping.
+_WORK = ("trials", "trials.jsonl", "metrics.jsonl", "checkpoints")
 _LIBRARIES = ("torch", "numpy", "onnx", "onnxruntime")
 
 
@@ -86,6 +87,7 @@ def open_run(
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp()) / "run"
         >>> with open_run(folder, command="run", arguments={"budget": "10M"}, device="cpu", seed=0) as run:
+        ...     (folder / "metrics.jsonl").touch()
         ...     run.finished
         False
         >>> with open_run(folder, command="run", arguments={"budget": "20M"}, device="cpu", seed=0) as run:
@@ -99,16 +101,8 @@ def open_run(
     with storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
-        for torn in path.glob(".*.part"):  # what a kill has left half-written
-            torn.unlink(missing_ok=True)
-        file = path / "run.json"
-        fresh = not file.exists()
-        if not fresh:
-            info = read_json(file)
-            _refuse_other(path, info, command, arguments)
-        else:
-            if any(not entry.name.startswith(".") and entry.name != INDEX for entry in path.iterdir()):
-                raise RunFolderError(f"{path} is not empty and is no run folder; give another one.")
+        info = _take_up(path, command, arguments)
+        if info is None:
             info = {
                 "command": command,
                 "name": path.name,
@@ -119,13 +113,8 @@ def open_run(
                 "started": clock().isoformat(timespec="seconds"),
                 "finished": None,
             }
-            write_json(file, info)
-        try:
-            yield RunFolder(path, info)
-        except InputError:
-            if fresh:
-                _clear(path)  # so that the corrected command finds no traces of the mistaken one
-            raise
+            write_json(path / "run.json", info)
+        yield RunFolder(path, info)
 
 
 def read_run(path: Path) -> RunFolder:
@@ -152,29 +141,20 @@ def versions() -> dict[str, str]:
     return found
 
 
-def processor() -> str:
-    """What the machine calls its processor, with the number of cores this process may use."""
-    name = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                name = line.split(":", 1)[1].strip()
-                break
-    except OSError:
-        pass
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores"
-
-
-def _clear(path: Path) -> None:
-    """Empty a new run folder, but for the index of the images, which took long and is still right."""
-    for entry in path.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry, ignore_errors=True)
-        elif entry.name != INDEX:
-            entry.unlink(missing_ok=True)
-    if not any(path.iterdir()):
-        path.rmdir()
+def _take_up(path: Path, command: str, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the folder's `run.json` says, or None where the command may begin anew."""
+    file = path / "run.json"
+    if not file.exists():
+        if any(not entry.name.startswith(".") for entry in path.iterdir()):
+            raise RunFolderError(f"{path} is not empty and is no run folder; give another one.")
+        return None
+    for torn in path.glob(".*.part"):  # what a kill has left half-written
+        torn.unlink(missing_ok=True)
+    info = read_json(file)
+    if not any((path / name).exists() for name in _WORK):
+        return None  # an earlier call went wrong before any work; the corrected one may take its place
+    _refuse_other(path, info, command, arguments)
+    return info
 
 
 def _refuse_other(path: Path, info: Mapping[str, Any], command: str, arguments: Mapping[str, Any]) -> None:

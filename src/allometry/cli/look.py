@@ -49,7 +49,7 @@ def info(network: NetworkName, *, as_json: Json = False) -> None:
 
     found = find_network(network)
     if as_json:
-        print_json({**_summary(found), "stages": stage_rows(found)})
+        print_json({**_summary(found), **_growth(network), "stages": stage_rows(found)})
     else:
         print_network(found)
 
@@ -76,11 +76,13 @@ def scale(
         float | None, typer.Option("--resolution", metavar="r", help="Multiplier of the input's side.")
     ] = None,
     law: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--law", metavar="L", help="compound, depth, width, resolution, fast; 1.2,1.1,1.15; a JSON file."
+            "--law",
+            metavar="L",
+            help="compound (the default), depth, width, resolution, fast; 1.2,1.1,1.15; a JSON file.",
         ),
-    ] = "compound",
+    ] = None,
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Write the network as JSON.")
     ] = None,
@@ -96,10 +98,14 @@ def scale(
     from allometry.scaling import scale as scale_network
     from allometry.zoo import find as find_network
 
-    origin, chosen = find_network(network), parse_law(law)
+    origin, chosen = find_network(network), parse_law(law or "compound")
     by_hand = any(value is not None for value in (depth, width, resolution))
     if sum((phi is not None, budget is not None, by_hand)) != 1:
         raise InputError("Give one of --phi, --budget, or multipliers (--depth, --width, --resolution).")
+    if by_hand and law is not None:
+        raise InputError(
+            "--law says in what proportion to grow, and so do --depth, --width and --resolution."
+        )
     steps: float | None = phi
     if phi is not None:
         grown, multipliers = scale_network(origin, phi, law=chosen), chosen.multipliers(phi)
@@ -108,9 +114,8 @@ def scale(
         grown, multipliers, steps = solution.network, solution.multipliers, solution.phi
     else:
         multipliers = Multipliers(*(1.0 if value is None else value for value in (depth, width, resolution)))
-        grown = multiply(
-            origin, depth=multipliers.depth, width=multipliers.width, resolution=multipliers.resolution
-        )
+        label = " ".join(f"{name[0]}{value:g}" for name, value in multipliers._asdict().items())
+        grown = multiply(origin, **multipliers._asdict(), name=f"{origin.name} {label}".strip())
     if save is not None:
         save_network(grown, save)
     if as_json:
@@ -120,6 +125,18 @@ def scale(
         )
     else:
         print_network(grown, before=origin)
+
+
+def _growth(name: str) -> dict[str, float | None]:
+    """Depth, width and phi against the family's baseline, where the zoo knows them."""
+    from allometry.base import UnknownNameError
+    from allometry.zoo import entry_of
+
+    try:
+        growth = entry_of(name).growth
+    except UnknownNameError:
+        return {"depth": None, "width": None, "phi": None}
+    return {"depth": growth.depth, "width": growth.width, "phi": growth.phi}
 
 
 def _summary(network: Any) -> dict[str, Any]:  # noqa: ANN401

@@ -18,6 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 failed, 2 the user's input is wrong, 130 stopped by Ctrl-C. An error is one sentence on the error
     stream; `--debug`, anywhere on the line, shows where it came from.
     """
+    # With its usual spinning, OpenMP makes training 20 to 40 times slower as soon as another process takes one
+    # of the cores: see benchmarks/busy_machine.py. It reads this when torch is first loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
@@ -45,7 +48,8 @@ def _call(arguments: list[str]) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         hint = f" See `{context.command_path} --help`." if context is not None else ""
-        raise InputError(f"{error.format_message().rstrip('.')}.{hint}") from error
+        text = error.format_message().rstrip(".")
+        raise InputError(f"{text}{'' if text.endswith('?') else '.'}{hint}") from error
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     return status if isinstance(status, int) else DONE

@@ -205,7 +205,11 @@ def report(
     *,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="By default report.html in the first run folder."),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="By default, in the first run folder: report.html, or comparison.html for several.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

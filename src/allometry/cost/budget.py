@@ -67,6 +67,15 @@ class Budget:
         """Whether `cost` is within every limit; exact."""
         return all(getattr(cost, limit.measure) <= limit.most for limit in self.limits)
 
+    def exact(self) -> str:
+        """The budget as text that reads back as itself; `str` rounds for people.
+
+        Example:
+            >>> parse_budget("macs<=9876543").exact()
+            'macs<=9876543'
+        """
+        return ",".join(f"{limit.measure}<={limit.most}" for limit in self.limits)
+
     def times(self, factor: float) -> Budget:
         """The budget with every limit multiplied, rounded down.
 

@@ -25,13 +25,13 @@ from allometry.pipeline.common import (
     read_data,
 )
 from allometry.pipeline.delivery import deliver, judge
-from allometry.pipeline.devices import describe_device, find_device
+from allometry.pipeline.devices import describe_device, find_device, refuse_too_large
 from allometry.pipeline.plan import Plan, estimate_seconds, make_plan
 from allometry.report import write_report
 from allometry.scaling import Solution, solve
 from allometry.search import Point, Trial, try_points
 from allometry.train import Recipe, change, small, train
-from allometry.train.loop import Job
+from allometry.train.job import Job
 from allometry.zoo import find as find_network
 
 _TRIAL_SHARE = 8  # a trial has an eighth of the final training's epochs
@@ -122,7 +122,7 @@ def run(
     arguments = {
         "data": data_argument(data),
         "baseline": baseline,
-        "budget": str(limits),
+        "budget": limits.exact(),
         "seed": seed,
         "settings": list(settings),
     }
@@ -131,6 +131,8 @@ def run(
     ) as opened:
         if opened.finished:
             progress.say(f"{folder} is finished; this is its result.")
+            if not (folder / "report.html").exists():
+                write_report([folder], out=folder / "report.html")
             return RunResult(folder, read_json(folder / "result.json"))
         return _run(opened, network, limits, data, settings, seed, place, progress, stopping)
 
@@ -161,9 +163,12 @@ def _run(
     )
     halt_if(stopping)
     plan = make_plan(network, dataset, budget)
+    refuse_too_large(plan.expected.network, batch_size=min(recipe.batch_size, train_images), device=device)
     save(plan.baseline.network, folder / "baseline.json")
     write_json(folder / "recipe.json", recipe.to_dict())
-    trial_recipe = replace(recipe, epochs=max(_FEWEST_TRIAL_EPOCHS, round(recipe.epochs / _TRIAL_SHARE)))
+    # Trials see images of their full size throughout: smaller ones would favour laws that need fewer pixels.
+    trial_epochs = max(_FEWEST_TRIAL_EPOCHS, round(recipe.epochs / _TRIAL_SHARE))
+    trial_recipe = replace(recipe, epochs=trial_epochs, early_resolution=1.0)
     seconds = estimate_seconds(
         plan, images=train_images, recipe=recipe, trial_recipe=trial_recipe, device=device
     )

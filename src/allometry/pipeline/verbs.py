@@ -26,11 +26,11 @@ from allometry.pipeline.common import (
     read_data,
 )
 from allometry.pipeline.delivery import judge, verify_inputs
-from allometry.pipeline.devices import describe_device, find_device
+from allometry.pipeline.devices import describe_device, find_device, refuse_too_large
 from allometry.pipeline.finished import FinishedRun, open_finished
 from allometry.report import write_report
 from allometry.train import RECIPES, change, predict, summarise, to_input, train
-from allometry.train.loop import Job
+from allometry.train.job import Job
 from allometry.zoo import find as find_network
 
 FORMATS = ("onnx",)
@@ -99,6 +99,8 @@ def train_run(
     ) as opened:
         if opened.finished:
             progress.say(f"{folder} is finished; this is its result.")
+            if not (folder / "report.html").exists():
+                write_report([folder], out=folder / "report.html")
             return read_json(folder / "result.json")
         dataset = read_data(opened, data, seed=seed, progress=progress)
         fitted = replace(
@@ -106,6 +108,7 @@ def train_run(
         )
         plain = RECIPES[recipe](images=len(dataset.splits["train"]), drawings=dataset.channels == 1)
         chosen = change(plain, *settings)
+        refuse_too_large(fitted, batch_size=chosen.batch_size, device=place)
         preprocessing = preprocessing_for(dataset, fitted, chosen)
         save(fitted, folder / "network.json")
         preprocessing.save(folder / "preprocessing.json")

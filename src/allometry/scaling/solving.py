@@ -18,6 +18,7 @@ from allometry.cost.budget import show
 from allometry.scaling.laws import COMPOUND, UNSCALED, Multipliers, ScalingLaw
 from allometry.scaling.neighbourhood import Grow, best_near, grower
 
+_DEEPEST = 600.0  # the logarithm of a multiplier that a float still holds, with room for a start
 _LARGEST = 1e4  # a multiplier beyond this is no network any more
 
 
@@ -140,8 +141,10 @@ def _largest_phi(network: Network, budget: Budget, law: ScalingLaw, start: Multi
     def fits(phi: float) -> bool:
         return budget.allows(count(grow(law.multipliers(phi, start))))
 
-    step = math.log(_LARGEST) / math.log(max(law.alpha, law.beta, law.gamma))
-    low, high = -step, step
+    growing = [math.log(each) for each in (law.alpha, law.beta, law.gamma) if each > 1]
+    # Upwards the fastest dimension ends the search, downwards the slowest, which reaches its floor last.
+    high = math.log(_LARGEST) / max(growing)
+    low = -min(math.log(_LARGEST) / min(growing), _DEEPEST / max(growing))
     if not fits(low):
         return low
     if fits(high):

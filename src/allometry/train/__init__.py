@@ -11,6 +11,7 @@ from allometry.train.evaluate import (
     wilson_interval,
 )
 from allometry.train.inputs import Preprocessing, to_input
+from allometry.train.job import Job
 from allometry.train.loop import Trained, train
 from allometry.train.optimiser import RMSPropTF, make_optimiser
 from allometry.train.recipe import Recipe, change, learning_rate
@@ -20,6 +21,7 @@ __all__ = [
     "RECIPES",
     "Checkpoint",
     "Evaluation",
+    "Job",
     "Mistake",
     "Predictions",
     "Preprocessing",

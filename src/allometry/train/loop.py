@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
 import math
-import time
-from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from allometry.arch import Network, digest
-from allometry.base import NonFiniteLossError, Progress, RunFolderError, SilentProgress
+from allometry.base import NonFiniteLossError, RunFolderError
 from allometry.base.errors import Stopped
 from allometry.base.files import append_line, read_lines, write_lines
-from allometry.data import Dataset, batches_per_epoch, fingerprint, train_batches
-from allometry.nn import build
+from allometry.data import train_batches
 from allometry.train.checkpoint import (
-    Checkpoint,
     latest_checkpoint,
     load_weights,
     remove_checkpoints,
@@ -32,9 +23,10 @@ from allometry.train.checkpoint import (
     weights_metadata,
 )
 from allometry.train.evaluate import evaluate
-from allometry.train.inputs import Preprocessing, to_input
-from allometry.train.optimiser import make_optimiser
+from allometry.train.inputs import to_input
+from allometry.train.job import Job
 from allometry.train.recipe import Recipe, learning_rate
+from allometry.train.state import State
 
 FINAL = "final.safetensors"
 _CHECK_EVERY = 10  # steps between looks at the loss, each of which makes a GPU wait
@@ -64,80 +56,6 @@ class Trained:
         return float(self.history[-1]["val_accuracy"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What is trained, on what, and where: fixed from the first step to the last.
-
-    Attributes:
-        network: what is trained.
-        dataset: its images.
-        preprocessing: how they become the network's input.
-        recipe: how it is trained.
-        folder: where `metrics.jsonl` and `checkpoints/` go.
-        seed: of the initial weights, the order, the augmentation and the dropping.
-        device: where it runs.
-        label: what the progress display calls it.
-        progress: is told how it goes.
-        stopping: asked after each step; once it says True a checkpoint is written and `Stopped` raised.
-        clock: seconds, for the ledger's figures only.
-    """
-
-    network: Network
-    dataset: Dataset
-    preprocessing: Preprocessing
-    recipe: Recipe
-    folder: Path
-    seed: int = 0
-    device: torch.device = torch.device("cpu")
-    label: str = "training"
-    progress: Progress = SilentProgress()
-    stopping: Callable[[], bool] = lambda: False
-    clock: Callable[[], float] = time.monotonic
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps in an epoch."""
-        return batches_per_epoch(self.dataset.splits["train"], self.recipe.batch_size)
-
-    def identity(self) -> str:
-        """A digest of all that decides the weights; a checkpoint of another job is refused."""
-        parts = [digest(self.network), self.recipe.to_dict(), self.seed, fingerprint(self.dataset)]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-class _State:
-    """What changes from step to step, and so goes into a checkpoint."""
-
-    def __init__(self, job: Job) -> None:
-        self.module: nn.Module = build(job.recipe.applied_to(job.network), seed=job.seed)
-        self.module.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = copy.deepcopy(self.module)
-        self.optimiser = make_optimiser(self.module, job.recipe)
-        self.step = 0
-        self.seconds = 0.0
-        # Losses, right answers, images and gradient norms of the epoch so far; on the device, read rarely.
-        self.sums = torch.zeros(4, dtype=torch.float64, device=job.device)
-
-    def write(self, job: Job) -> None:
-        state = {
-            "identity": job.identity(),
-            "optimiser": self.optimiser.state_dict(),
-            "sums": self.sums.cpu(),
-            "seconds": self.seconds,
-        }
-        weights, average = self.module.state_dict(), self.average.state_dict()
-        Checkpoint(self.step, weights, average, state).write(job.folder / "checkpoints")
-
-    def restore(self, job: Job, checkpoint: Checkpoint) -> None:
-        _refuse_other(job, checkpoint.state["identity"])
-        self.module.load_state_dict(checkpoint.weights)
-        self.average.load_state_dict(checkpoint.average)
-        self.optimiser.load_state_dict(checkpoint.state["optimiser"])
-        self.sums = checkpoint.state["sums"].to(job.device)
-        self.seconds = checkpoint.state["seconds"]
-        self.step = checkpoint.step
-
-
 def train(job: Job) -> Trained:
     """Train, or go on with a training that stopped, or return the one that is finished.
 
@@ -151,9 +69,9 @@ def train(job: Job) -> Trained:
         StorageError: the disk is full, read-only or forbidden.
     """
     metrics, checkpoints = job.folder / "metrics.jsonl", job.folder / "checkpoints"
-    state = _State(job)
+    state = State(job)
     if (checkpoints / FINAL).exists():
-        _refuse_other(job, weights_metadata(checkpoints / FINAL).get("identity"))
+        job.refuse_other(weights_metadata(checkpoints / FINAL).get("identity"))
         state.average.load_state_dict(load_weights(checkpoints / FINAL))
         return _trained(state.average, read_lines(metrics))
     checkpoint = latest_checkpoint(checkpoints)
@@ -167,7 +85,7 @@ def train(job: Job) -> Trained:
     return _trained(state.average, history)
 
 
-def _train_epochs(job: Job, state: _State, history: list[dict[str, Any]]) -> None:
+def _train_epochs(job: Job, state: State, history: list[dict[str, Any]]) -> None:
     total, batch_size = job.recipe.epochs * job.steps_per_epoch, job.recipe.batch_size
     job.progress.start(job.label, total * batch_size, state.step * batch_size)
     try:
@@ -185,16 +103,17 @@ def _train_epochs(job: Job, state: _State, history: list[dict[str, Any]]) -> Non
         job.progress.stop()
 
 
-def _train_epoch(job: Job, state: _State) -> None:
+def _train_epoch(job: Job, state: State) -> None:
     epoch, start = divmod(state.step, job.steps_per_epoch)
     batches = train_batches(
         job.dataset.splits["train"],
-        resolution=job.network.resolution,
+        resolution=job.recipe.training_resolution(job.network, epoch),
         batch_size=job.recipe.batch_size,
         augmentation=job.recipe.augmentation,
         seed=job.seed,
         epoch=epoch,
         start=start,
+        workers=job.workers,
     )
     state.module.train()
     began = job.clock()
@@ -219,7 +138,7 @@ def _train_epoch(job: Job, state: _State) -> None:
     state.seconds += job.clock() - began
 
 
-def _train_step(job: Job, state: _State, images: Tensor, labels: Tensor) -> None:
+def _train_step(job: Job, state: State, images: Tensor, labels: Tensor) -> None:
     recipe, steps = job.recipe, job.recipe.epochs * job.steps_per_epoch
     rate = learning_rate(recipe, state.step, steps=steps, steps_per_epoch=job.steps_per_epoch)
     for group in state.optimiser.param_groups:
@@ -236,29 +155,13 @@ def _train_step(job: Job, state: _State, images: Tensor, labels: Tensor) -> None
         norm = nn.utils.clip_grad_norm_(state.module.parameters(), recipe.clip)
     state.optimiser.step()
     state.step += 1
-    _update_average(state, recipe.ema)
+    state.update_average(recipe.ema)
     right = (scores.detach().argmax(1) == labels).sum()
     seen = len(labels)
     state.sums += torch.stack([loss.detach() * seen, right.float(), loss.new_tensor(seen), norm]).double()
 
 
-def _update_average(state: _State, decay: float) -> None:
-    """Move the average towards the weights and the batch-norm statistics; fast at first, then slowly."""
-    weight = max(1 - decay, 9 / (10 + state.step)) if decay else 1.0
-    ours, news, counters = [], [], []
-    for old, new in zip(_tensors(state.average), _tensors(state.module), strict=True):
-        if old.is_floating_point():
-            ours.append(old)
-            news.append(new)
-        else:
-            counters.append((old, new))
-    with torch.no_grad():
-        torch._foreach_lerp_(ours, news, weight)
-        for old, new in counters:
-            old.copy_(new)
-
-
-def _finish_epoch(job: Job, state: _State) -> dict[str, Any]:
+def _finish_epoch(job: Job, state: State) -> dict[str, Any]:
     """Validate the average and give the epoch's record."""
     began = job.clock()
     loss, right, seen, _ = state.sums.tolist()
@@ -288,13 +191,13 @@ def _finish_epoch(job: Job, state: _State) -> dict[str, Any]:
     }
 
 
-def _check_finite(job: Job, state: _State) -> None:
+def _check_finite(job: Job, state: State) -> None:
     loss, _, _, norm = state.sums.tolist()
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise _diverged(job, state)
 
 
-def _diverged(job: Job, state: _State) -> NonFiniteLossError:
+def _diverged(job: Job, state: State) -> NonFiniteLossError:
     kept = latest_checkpoint(job.folder / "checkpoints")
     where = f"The checkpoint of step {kept.step} is kept." if kept else "There was no checkpoint yet."
     return NonFiniteLossError(
@@ -303,7 +206,7 @@ def _diverged(job: Job, state: _State) -> NonFiniteLossError:
     )
 
 
-def _stopped(job: Job, state: _State) -> Stopped:
+def _stopped(job: Job, state: State) -> Stopped:
     epoch = state.step // job.steps_per_epoch
     return Stopped(
         f"Stopped {job.label} after {epoch} of {job.recipe.epochs} epochs (step {state.step}); "
@@ -311,15 +214,7 @@ def _stopped(job: Job, state: _State) -> Stopped:
     )
 
 
-def _refuse_other(job: Job, identity: object) -> None:
-    if identity != job.identity():
-        raise RunFolderError(
-            f"{job.folder} holds a training of another network, recipe, seed or data set. "
-            "Give another folder, or remove this one to start anew."
-        )
-
-
-def _words(state: _State) -> str:
+def _words(state: State) -> str:
     loss, right, seen, _ = state.sums.tolist()
     return f"loss {loss / seen:.2f}, {right / seen:.1%} right"
 
@@ -339,11 +234,6 @@ def _trained(module: nn.Module, history: list[dict[str, Any]]) -> Trained:
     seconds = sum(record["seconds"] for record in history)
     images = sum(record["images"] for record in history)
     return Trained(module.cpu().eval(), history, seconds, images)
-
-
-def _tensors(module: nn.Module) -> Iterable[Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
 
 
 def _cuda_index(device: torch.device) -> list[int]:

@@ -30,6 +30,21 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """How a network came from its family's baseline.
+
+    Attributes:
+        depth: multiplier of the layers.
+        width: multiplier of the channels.
+        phi: steps of the law; None where the authors took other multipliers than a law's.
+    """
+
+    depth: float
+    width: float
+    phi: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One network of the zoo.
 
@@ -37,12 +52,14 @@ class Entry:
         name: what `get` takes.
         make: gives the network.
         about: one line for people.
+        growth: how it came from its family's baseline.
         published: the authors' figures, if they published this very network.
     """
 
     name: str
     make: Callable[[], Network]
     about: str
+    growth: Growth
     published: Published | None = None
 
 
@@ -71,6 +88,7 @@ def entries() -> tuple[Entry, ...]:
             name=f"efficientnet-b{number}",
             make=partial(efficientnet.released, number),
             about=f"EfficientNet-B{number} as released",
+            growth=_released_growth(number),
             published=Published(params=params, macs=macs, top1=top1, source=_TABLE_2),
         )
         for number, (params, macs, top1) in _PUBLISHED.items()
@@ -80,10 +98,17 @@ def entries() -> tuple[Entry, ...]:
             name=f"efficientnet-b{phi}-formula",
             make=partial(efficientnet.formula, phi),
             about=f"EfficientNet-B0 grown by the paper's formula with phi = {phi}",
+            growth=Growth(depth=efficientnet.ALPHA**phi, width=efficientnet.BETA**phi, phi=phi),
         )
         for phi in _PUBLISHED
     )
     return (*released, *formula)
+
+
+def _released_growth(number: int) -> Growth:
+    coefficients = efficientnet.RELEASED[number]
+    phi = 0.0 if number == 0 else None
+    return Growth(depth=coefficients.depth, width=coefficients.width, phi=phi)
 
 
 def names() -> tuple[str, ...]:
@@ -110,10 +135,23 @@ def get(name: str) -> Network:
             ...
         allometry.base.errors.UnknownNameError: No network is named 'efficientnet-b9'. Did you mean ...
     """
+    return entry_of(name).make()
+
+
+def entry_of(name: str) -> Entry:
+    """The entry of that name, with its published numbers; names are as forgiving as `get`'s.
+
+    Raises:
+        UnknownNameError: no such network; the message gives the nearest names.
+
+    Example:
+        >>> entry_of("efficientnet-b3").growth
+        Growth(depth=1.4, width=1.2, phi=None)
+    """
     asked = name.strip().lower().replace("_", "-")
     for entry in entries():
         if entry.name == asked:
-            return entry.make()
+            return entry
     raise UnknownNameError("network", name, names(), "`allometry zoo` lists them all; a JSON file works too.")
 
 

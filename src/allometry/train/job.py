@@ -1,0 +1,74 @@
+"""What a training is: fixed from its first step to its last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from allometry.arch import Network, digest
+from allometry.base import Progress, RunFolderError, SilentProgress
+from allometry.base.machine import half_the_cores
+from allometry.data import Dataset, batches_per_epoch, fingerprint
+from allometry.train.inputs import Preprocessing
+from allometry.train.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is trained, on what, and where: fixed from the first step to the last.
+
+    Attributes:
+        network: what is trained.
+        dataset: its images.
+        preprocessing: how they become the network's input.
+        recipe: how it is trained.
+        folder: where `metrics.jsonl` and `checkpoints/` go.
+        seed: of the initial weights, the order, the augmentation and the dropping.
+        device: where it runs.
+        label: what the progress display calls it.
+        workers: threads that prepare images; the result does not depend on them.
+        progress: is told how it goes.
+        stopping: asked after each step; once it says True a checkpoint is written and `Stopped` raised.
+        clock: seconds, for the ledger's figures only.
+    """
+
+    network: Network
+    dataset: Dataset
+    preprocessing: Preprocessing
+    recipe: Recipe
+    folder: Path
+    seed: int = 0
+    device: torch.device = torch.device("cpu")
+    label: str = "training"
+    workers: int = field(default_factory=half_the_cores)
+    progress: Progress = SilentProgress()
+    stopping: Callable[[], bool] = lambda: False
+    clock: Callable[[], float] = time.monotonic
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in an epoch."""
+        return batches_per_epoch(self.dataset.splits["train"], self.recipe.batch_size)
+
+    def identity(self) -> str:
+        """A digest of all that decides the weights; a checkpoint of another job is refused."""
+        parts = [digest(self.network), self.recipe.to_dict(), self.seed, fingerprint(self.dataset)]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def refuse_other(self, identity: object) -> None:
+        """Refuse a checkpoint that another job has written.
+
+        Raises:
+            RunFolderError: `identity` is not this job's.
+        """
+        if identity != self.identity():
+            raise RunFolderError(
+                f"{self.folder} holds a training of another network, recipe, seed or data set. "
+                "Give another folder, or remove this one to start anew."
+            )
