@@ -1,0 +1,257 @@
+"""Write the tables of the documentation from what they describe.
+
+    python scripts/docs_tables.py          # bring every table up to date
+    python scripts/docs_tables.py --check  # exit with 1 if one is out of date
+
+A table stands between `<!-- begin:NAME -->` and `<!-- end:NAME -->` in README.md or in a page of docs/. Networks come
+from tests/golden/zoo.json and the library, options from the command line itself, measured figures from the JSON
+files in benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from allometry import count, get, scale
+from allometry.scaling import LAWS
+
+ROOT = Path(__file__).resolve().parent.parent
+NUMBERS = range(8)
+PHI_STEPS = 1000  # samples of phi in one step, for the phi that comes nearest
+
+_MARKED = re.compile(r"(<!-- begin:(?P<name>[\w-]+) -->\n).*?(<!-- end:(?P=name) -->)", re.DOTALL)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, words: int = 1) -> str:
+    """A Markdown table whose first `words` columns are text and the others numbers."""
+    rule = ["---" if place < words else "---:" for place in range(len(columns))]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in row)} |" for row in (columns, rule, *rows))
+
+
+def golden() -> dict[str, Any]:
+    """The counts that never change, by name of the network."""
+    file = ROOT / "tests" / "golden" / "zoo.json"
+    networks: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["networks"]
+    return networks
+
+
+def released_table() -> str:
+    """The released family: exact counts beside the published figures."""
+    rows = []
+    for number in NUMBERS:
+        known = golden()[f"efficientnet-b{number}"]
+        printed = known["published"]
+        rows.append(
+            [
+                f"`efficientnet-b{number}`",
+                *(f"{known[name]:,}" for name in ("resolution", "blocks", "params", "macs", "activations")),
+                f"{printed['params_M']:g}M",
+                f"{printed['macs_B']:g}B",
+                f"{printed['top1']:.1f} %",
+            ]
+        )
+    counted = ["px", "blocks", "params", "MACs", "activations"]
+    return table(["name", *counted, "params, printed", "MACs, printed", "top-1, printed"], rows)
+
+
+def formula_table() -> str:
+    """The family by the formula: exact counts."""
+    rows = []
+    for number in NUMBERS:
+        name = f"efficientnet-b{number}-formula"
+        known = golden()[name]
+        numbers = (f"{known[each]:,}" for each in ("params", "macs", "activations"))
+        rows.append([f"`{name}`", known["resolution"], get(name).depth, *numbers])
+    return table(["name", "px", "blocks", "params", "MACs", "activations"], rows)
+
+
+def difference_table() -> str:
+    """Released against formula, dimension by dimension."""
+    rows = []
+    for number in NUMBERS:
+        released, formula = get(f"efficientnet-b{number}"), get(f"efficientnet-b{number}-formula")
+        ours, theirs = (golden()[network.name] for network in (released, formula))
+        phi, error = nearest_phi(ours["macs"])
+        rows.append(
+            [
+                f"B{number}",
+                f"{released.resolution} / {formula.resolution}",
+                f"{released.depth} / {formula.depth}",
+                f"{released.stem.channels} / {formula.stem.channels}",
+                f"{released.head.channels:,} / {formula.head.channels:,}",
+                f"{_percent(theirs['params'] / ours['params'] - 1)}",
+                f"{_percent(theirs['macs'] / ours['macs'] - 1)}",
+                f"{phi:.3f}",
+                _percent(error, digits=2),
+            ]
+        )
+    columns = ["", "px", "blocks", "stem channels", "head channels", "params", "MACs"]
+    return table([*columns, "nearest phi", "MACs at that phi"], rows)
+
+
+def nearest_phi(macs: int) -> tuple[float, float]:
+    """The phi from 0 to 8 whose network of B0 comes nearest to these MACs, and the difference as a share."""
+    origin = get("efficientnet-b0")
+
+    def difference(step: int) -> float:
+        return count(scale(origin, step / PHI_STEPS)).macs / macs - 1
+
+    best = min(range(8 * PHI_STEPS + 1), key=lambda step: abs(difference(step)))
+    return best / PHI_STEPS, difference(best)
+
+
+def law_table() -> str:
+    """The laws that have a name."""
+    rows = [
+        [f"`{name}`", f"{law.alpha:.4g}", f"{law.beta:.4g}", f"{law.gamma:.4g}", f"{law.growth:.4g}x"]
+        for name, law in LAWS.items()
+    ]
+    return table(["law", "alpha (depth)", "beta (width)", "gamma (resolution)", "MACs per step, about"], rows)
+
+
+def grid_table() -> str:
+    """The laws that a run tries."""
+    from allometry.search import grid
+
+    rows = [[f"{law.alpha:g}", f"{law.beta:.4f}", f"{law.gamma:g}"] for law in grid()]
+    return table(["alpha (depth)", "beta (width)", "gamma (resolution)"], rows, words=0)
+
+
+def recipe_table() -> str:
+    """Every field of a recipe with its value in each recipe."""
+    from allometry.train import efficientnet, small
+
+    photos, drawings = (small(images=5000, drawings=kind).to_dict() for kind in (False, True))
+    paper = efficientnet(images=5000).to_dict()
+    rows = [
+        [f"`{name}`", *(_value(each[name]) for each in (photos, drawings, paper))]
+        for name in photos
+        if name != "epochs"
+    ]
+    epochs = ["`epochs`", "12 to 80", "12 to 80", paper["epochs"]]
+    columns = ["field", "`small`, colour images", "`small`, grey images", "`efficientnet`, colour images"]
+    return table(columns, [epochs, *rows])
+
+
+def verb_table() -> str:
+    """One line for each verb."""
+    return table(["verb", "what it does"], [[f"`{n}`", _about(c)] for n, c in _verbs().items()], words=2)
+
+
+def options_text() -> str:
+    """Every verb with its usage, its example and its arguments and options."""
+    parts = []
+    for name, command in _verbs().items():
+        about, _, example = command.help.partition("\n\n")
+        shown = example.strip().removeprefix("Example:").strip().strip("`")
+        needed = " ".join(each.metavar for each in command.params if not each.opts[0].startswith("-"))
+        usage = " ".join(word for word in (f"allometry {name}", needed, "[OPTIONS]") if word)
+        code = f"```text\n{usage}\n```\n\nExample:\n\n```sh\n{shown}\n```"
+        rows = [_option_row(each) for each in command.params]
+        options = table(["", "value", "default", "meaning"], rows, words=4)
+        parts.append(f"### `allometry {name}`\n\n{' '.join(about.split())}\n\n{code}\n\n{options}")
+    return "\n\n".join(parts)
+
+
+def benchmark_text(name: str) -> str:
+    """The result of a benchmark as its script prints it, with the machine and the command."""
+    file = ROOT / "benchmarks" / "results" / f"{name}.json"
+    result = json.loads(file.read_text(encoding="utf-8"))
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    text = "\n".join(importlib.import_module(name).lines(result))
+    machine = importlib.import_module("common").machine_line(result["machine"])
+    return f"Command: `python benchmarks/{name}.py`\n\n{text}\n\nMachine: {machine}."
+
+
+BENCHMARKS = ("count_speed", "solve_accuracy", "start_up", "busy_machine", "run_icons")
+TABLES: dict[str, Callable[[], str]] = {
+    "released": released_table,
+    "formula": formula_table,
+    "difference": difference_table,
+    "laws": law_table,
+    "grid": grid_table,
+    "recipes": recipe_table,
+    "verbs": verb_table,
+    "options": options_text,
+    **{name.replace("_", "-"): partial(benchmark_text, name) for name in BENCHMARKS},
+}
+
+
+def main() -> int:
+    """Write or check; the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a table is old")
+    check = parser.parse_args().check
+    made: dict[str, str] = {}
+    old, seen = [], set()
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        text = page.read_text(encoding="utf-8")
+        fresh = _MARKED.sub(partial(_filled, made), text)
+        seen |= {match["name"] for match in _MARKED.finditer(text)}
+        if fresh != text:
+            old.append(page.relative_to(ROOT))
+            if not check:
+                page.write_text(fresh, encoding="utf-8")
+    for page in old:
+        print(f"{page}: {'out of date; run python scripts/docs_tables.py' if check else 'written'}")
+    unused = sorted(TABLES.keys() - seen)
+    if unused:
+        print(f"No page has the tables {', '.join(unused)}.", file=sys.stderr)
+    return 1 if unused or (check and old) else 0
+
+
+def _filled(made: dict[str, str], match: re.Match[str]) -> str:
+    name = match["name"]
+    if name not in TABLES:
+        raise SystemExit(f"No table is named {name!r}; possible: {', '.join(TABLES)}.")
+    if name not in made:
+        made[name] = TABLES[name]()
+    return f"{match[1]}\n{made[name]}\n\n{match[3]}"
+
+
+def _verbs() -> dict[str, Any]:
+    import typer
+
+    from allometry.cli.app import app
+
+    group: Any = typer.main.get_command(app)
+    return dict(group.commands)
+
+
+def _about(command: Any) -> str:  # noqa: ANN401 - Typer's own class, which it does not export
+    return " ".join(command.help.partition("\n\n")[0].split()).replace("|", "\\|")
+
+
+def _option_row(option: Any) -> list[str]:  # noqa: ANN401 - Typer's own class, which it does not export
+    is_option = option.opts[0].startswith("-")
+    flag = bool(getattr(option, "is_flag", False))
+    kinds = {int: "integer", float: "number", str: "text", Path: "file"}
+    kind = option.metavar or kinds.get(option.type_descriptor.annotation, "text")
+    default = "" if flag or option.default is None else f"`{option.default}`"
+    name = f"`{', '.join(option.opts)}`" if is_option else f"`{option.metavar}`"
+    meaning = " ".join((option.help or "").split()).replace("|", "\\|")
+    return [name, "" if flag or not is_option else f"`{kind}`", default if is_option else "required", meaning]
+
+
+def _percent(share: float, *, digits: int = 1) -> str:
+    return f"{100 * share:+.{digits}f} %"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "the network's" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
