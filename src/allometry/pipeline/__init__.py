@@ -4,7 +4,8 @@ from allometry.pipeline.devices import describe_device, find_device
 from allometry.pipeline.finished import FinishedRun, open_finished
 from allometry.pipeline.plan import Plan, adapt, make_plan
 from allometry.pipeline.run import RunResult, run
-from allometry.pipeline.verbs import Answer, evaluate_run, export_run, predict_images, train_run
+from allometry.pipeline.training import train_run
+from allometry.pipeline.using import Answer, evaluate_run, export_run, predict_images
 
 __all__ = [
     "Answer",

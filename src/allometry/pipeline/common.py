@@ -2,18 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from allometry.arch import Network
 from allometry.base import Progress, Stopped
-from allometry.base.files import write_json
-from allometry.base.runs import INDEX, RunFolder
+from allometry.base.files import read_json, write_json
+from allometry.base.runs import INDEX, RunFolder, open_run
 from allometry.data import Dataset, Summary, normalisation, open_data, summarise
-from allometry.train import Preprocessing, Recipe
+from allometry.pipeline.devices import describe_device, find_device
+from allometry.report import write_report
+from allometry.train import Job, Preprocessing, Recipe, Trained
 
 _SHOWN_REJECTED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One call of a command in its run folder: what every phase needs.
+
+    Attributes:
+        run: the folder.
+        seed: of everything random.
+        device: where the work runs.
+        progress: is told how it goes.
+        stopping: says whether the user wants it to stop.
+    """
+
+    run: RunFolder
+    seed: int
+    device: torch.device
+    progress: Progress
+    stopping: Callable[[], bool]
+
+    def job(
+        self, network: Network, dataset: Dataset, recipe: Recipe, *, folder: Path, label: str = "training"
+    ) -> Job:
+        """The training of `network` in `folder`."""
+        return Job(
+            network=network,
+            dataset=dataset,
+            preprocessing=preprocessing_for(dataset, network, recipe),
+            recipe=recipe,
+            folder=folder,
+            seed=self.seed,
+            device=self.device,
+            label=label,
+            progress=self.progress,
+            stopping=self.stopping,
+        )
+
+    def halt_if_asked(self) -> None:
+        """Between two phases, do what the user asked while neither could.
+
+        Raises:
+            Stopped: the user wants it.
+        """
+        if self.stopping():
+            raise Stopped("Stopped between two phases; the same command goes on from there.")
+
+
+@contextmanager
+def open_session(
+    folder: Path,
+    *,
+    command: str,
+    arguments: Mapping[str, Any],
+    seed: int,
+    device: str | None,
+    progress: Progress,
+    stopping: Callable[[], bool],
+) -> Iterator[Session]:
+    """Open the run folder of a command that trains, on a device by its name.
+
+    Raises:
+        InputError: no such device.
+        RunFolderError: the folder is in use or was made by another command.
+        StorageError: the folder cannot be written.
+    """
+    place = find_device(device)
+    with open_run(
+        folder,
+        command=command,
+        arguments={**arguments, "seed": seed},
+        device=describe_device(place),
+        seed=seed,
+    ) as opened:
+        yield Session(run=opened, seed=seed, device=place, progress=progress, stopping=stopping)
+
+
+def finished_result(session: Session) -> dict[str, Any] | None:
+    """The result of a run that came to its end in an earlier call, else None."""
+    folder = session.run.path
+    if not session.run.finished:
+        return None
+    session.progress.say(f"{folder} is finished; this is its result.")
+    if not (folder / "report.html").exists():
+        write_report([folder], out=folder / "report.html")
+    return read_json(folder / "result.json")
+
+
+def finish(session: Session, result: dict[str, Any]) -> dict[str, Any]:
+    """Write the result, mark the run as finished, and write the report."""
+    folder = session.run.path
+    whole = {"folder": str(folder), **result, "report": str(folder / "report.html")}
+    write_json(folder / "result.json", whole)
+    session.run.finish()
+    write_report([folder], out=folder / "report.html")
+    return whole
+
+
+def tested(trained: Trained, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """A result's figures on how good the network is."""
+    return {
+        "validation_accuracy": trained.accuracy,
+        "test_accuracy": evaluation["accuracy"],
+        "test_interval": list(evaluation["interval"]),
+        "test_images": evaluation["images"],
+    }
 
 
 def data_argument(data: str) -> str:
@@ -26,27 +137,19 @@ def data_name(data: str) -> str:
     return data if data == "icons" else Path(data).resolve().name or "images"
 
 
-def read_data(opened: RunFolder, data: str, *, seed: int, progress: Progress) -> Dataset:
+def read_data(session: Session, data: str) -> Dataset:
     """Open the data set, write its summary into the run folder, and tell what was left out."""
-    dataset = open_data(data, index=opened.path / INDEX, seed=seed, progress=progress)
+    dataset = open_data(data, index=session.run.path / INDEX, seed=session.seed, progress=session.progress)
     summary = summarise(dataset)
-    write_json(opened.path / "data.json", _describe(dataset, summary))
-    progress.say(f"data: {summary}")
+    write_json(session.run.path / "data.json", _describe(dataset, summary))
+    session.progress.say(f"data: {summary}")
     for rejected in dataset.rejected[:_SHOWN_REJECTED]:
-        progress.say(f"left out: {rejected.path}: {rejected.reason}")
+        session.progress.say(f"left out: {rejected.path}: {rejected.reason}")
     if len(dataset.rejected) > _SHOWN_REJECTED:
-        progress.say(f"left out: {len(dataset.rejected) - _SHOWN_REJECTED} more; data.json lists them all")
+        session.progress.say(
+            f"left out: {len(dataset.rejected) - _SHOWN_REJECTED} more; data.json lists them all"
+        )
     return dataset
-
-
-def halt_if(stopping: Callable[[], bool]) -> None:
-    """Between two phases, do what the user asked while neither could.
-
-    Raises:
-        Stopped: `stopping` says so.
-    """
-    if stopping():
-        raise Stopped("Stopped between two phases; the same command goes on from there.")
 
 
 def _describe(dataset: Dataset, summary: Summary) -> dict[str, Any]:

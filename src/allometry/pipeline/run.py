@@ -8,30 +8,28 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from allometry.arch import Network, save
 from allometry.base import Progress, SilentProgress
-from allometry.base.files import read_json, write_json
-from allometry.base.runs import RunFolder, open_run
+from allometry.base.files import write_json
 from allometry.base.units import format_duration
 from allometry.cost import Budget, count, parse_budget
 from allometry.data import Dataset
 from allometry.pipeline.common import (
+    Session,
     data_argument,
     data_name,
-    halt_if,
-    preprocessing_for,
+    finish,
+    finished_result,
+    open_session,
     read_data,
+    tested,
 )
 from allometry.pipeline.delivery import deliver, judge
-from allometry.pipeline.devices import describe_device, find_device, refuse_too_large
+from allometry.pipeline.devices import refuse_too_large
 from allometry.pipeline.plan import Plan, estimate_seconds, make_plan
-from allometry.report import write_report
 from allometry.scaling import Solution, solve
 from allometry.search import Point, Trial, try_points
 from allometry.train import Recipe, change, small, train
-from allometry.train.job import Job
 from allometry.zoo import find as find_network
 
 _TRIAL_SHARE = 8  # a trial has an eighth of the final training's epochs
@@ -49,33 +47,6 @@ class RunResult:
 
     folder: Path
     summary: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
-    """What every phase of a run needs."""
-
-    run: RunFolder
-    dataset: Dataset
-    recipe: Recipe
-    seed: int
-    device: torch.device
-    progress: Progress
-    stopping: Callable[[], bool]
-
-    def job(self, network: Network, folder: Path, *, label: str, recipe: Recipe) -> Job:
-        return Job(
-            network=network,
-            dataset=self.dataset,
-            preprocessing=preprocessing_for(self.dataset, network, recipe),
-            recipe=recipe,
-            folder=folder,
-            seed=self.seed,
-            device=self.device,
-            label=label,
-            progress=self.progress,
-            stopping=self.stopping,
-        )
 
 
 def run(
@@ -118,91 +89,50 @@ def run(
     network = find_network(baseline)
     limits = parse_budget(budget, count(network))
     folder = out or Path("runs") / f"{data_name(data)}-{_slug(budget)}"
-    place = find_device(device)
     arguments = {
         "data": data_argument(data),
         "baseline": baseline,
         "budget": limits.exact(),
-        "seed": seed,
         "settings": list(settings),
     }
-    with open_run(
-        folder, command="run", arguments=arguments, device=describe_device(place), seed=seed
-    ) as opened:
-        if opened.finished:
-            progress.say(f"{folder} is finished; this is its result.")
-            if not (folder / "report.html").exists():
-                write_report([folder], out=folder / "report.html")
-            return RunResult(folder, read_json(folder / "result.json"))
-        return _run(opened, network, limits, data, settings, seed, place, progress, stopping)
-
-
-def _run(
-    opened: RunFolder,
-    network: Network,
-    budget: Budget,
-    data: str,
-    settings: Sequence[str],
-    seed: int,
-    device: torch.device,
-    progress: Progress,
-    stopping: Callable[[], bool],
-) -> RunResult:
-    folder, began = opened.path, time.monotonic()
-    dataset = read_data(opened, data, seed=seed, progress=progress)
-    train_images = len(dataset.splits["train"])
-    recipe = change(small(images=train_images, drawings=dataset.channels == 1), *settings)
-    work = _Work(
-        run=opened,
-        dataset=dataset,
-        recipe=recipe,
+    with open_session(
+        folder,
+        command="run",
+        arguments=arguments,
         seed=seed,
         device=device,
         progress=progress,
         stopping=stopping,
-    )
-    halt_if(stopping)
-    plan = make_plan(network, dataset, budget)
-    refuse_too_large(plan.expected.network, batch_size=min(recipe.batch_size, train_images), device=device)
-    save(plan.baseline.network, folder / "baseline.json")
-    write_json(folder / "recipe.json", recipe.to_dict())
+    ) as session:
+        result = finished_result(session) or _run(session, network, limits, data, settings)
+        return RunResult(folder, result)
+
+
+def _run(
+    session: Session, network: Network, budget: Budget, data: str, settings: Sequence[str]
+) -> dict[str, Any]:
+    began = time.monotonic()
+    dataset = read_data(session, data)
+    recipe = change(small(images=len(dataset.splits["train"]), drawings=dataset.channels == 1), *settings)
     # Trials see images of their full size throughout: smaller ones would favour laws that need fewer pixels.
     trial_epochs = max(_FEWEST_TRIAL_EPOCHS, round(recipe.epochs / _TRIAL_SHARE))
     trial_recipe = replace(recipe, epochs=trial_epochs, early_resolution=1.0)
-    seconds = estimate_seconds(
-        plan, images=train_images, recipe=recipe, trial_recipe=trial_recipe, device=device
-    )
-    progress.say(
-        f"baseline: {plan.baseline.network.name}, {plan.baseline.cost.macs:,} MACs; {len(plan.points)} laws to try "
-        f"for {trial_recipe.epochs} epochs each, then {recipe.epochs} epochs of training; "
-        f"all of it about {format_duration(seconds)} here, less what is already done"
-    )
-    opened.charge("prepare", "data and plan", seconds=time.monotonic() - began)
+    session.halt_if_asked()
+    plan = _plan(session, network, dataset, budget, recipe, trial_recipe)
+    session.run.charge("prepare", "data and plan", seconds=time.monotonic() - began)
 
-    best = _try_laws(work, plan, trial_recipe)
-    solution = solve(
-        plan.origin,
-        budget,
-        law=best.point.law,
-        start=plan.baseline.multipliers,
-        largest_resolution=plan.largest_resolution,
-    )
-    _write_plan(folder, plan, solution)
-    progress.say(
-        f"best law: {_law_text(best)}; grown to {solution.cost.macs:,} MACs, {solution.cost.params:,} params, "
-        f"{solution.network.resolution} px"
-    )
-    job = work.job(solution.network, folder, label="training", recipe=recipe)
-    job.preprocessing.save(folder / "preprocessing.json")
+    best = _try_laws(session, dataset, plan, trial_recipe)
+    solution = _grow(session, plan, best)
+    job = session.job(solution.network, dataset, recipe, folder=session.run.path)
+    job.preprocessing.save(session.run.path / "preprocessing.json")
     trained = train(job)
-    opened.charge("train", solution.network.name, seconds=trained.seconds, images=trained.images)
+    session.run.charge("train", solution.network.name, seconds=trained.seconds, images=trained.images)
 
-    halt_if(stopping)
-    evaluation = judge(opened, trained.module, dataset, job.preprocessing, device=device, progress=progress)
-    halt_if(stopping)
-    verification = deliver(opened, trained.module, dataset, job.preprocessing, progress=progress)
-    summary = {
-        "folder": str(folder),
+    session.halt_if_asked()
+    evaluation = judge(session, trained, job)
+    session.halt_if_asked()
+    verification = deliver(session, trained, job)
+    result = {
         "data": dataset.name,
         "network": solution.network.name,
         "budget": str(budget),
@@ -210,36 +140,63 @@ def _run(
         **solution.cost._asdict(),
         "law": asdict(best.point.law),
         "trials": len(plan.points),
-        "validation_accuracy": trained.accuracy,
-        "test_accuracy": evaluation["accuracy"],
-        "test_interval": list(evaluation["interval"]),
-        "test_images": evaluation["images"],
+        **tested(trained, evaluation),
         "onnx": verification,
-        "report": str(folder / "report.html"),
     }
-    write_json(folder / "result.json", summary)
-    opened.finish()
-    write_report([folder], out=folder / "report.html")
-    return RunResult(folder, summary)
+    return finish(session, result)
 
 
-def _try_laws(work: _Work, plan: Plan, recipe: Recipe) -> Trial:
+def _plan(
+    session: Session, network: Network, dataset: Dataset, budget: Budget, recipe: Recipe, trial_recipe: Recipe
+) -> Plan:
+    plan = make_plan(network, dataset, budget)
+    images = len(dataset.splits["train"])
+    refuse_too_large(plan.expected.network, batch_size=min(recipe.batch_size, images), device=session.device)
+    save(plan.baseline.network, session.run.path / "baseline.json")
+    write_json(session.run.path / "recipe.json", recipe.to_dict())
+    seconds = estimate_seconds(
+        plan, images=images, recipe=recipe, trial_recipe=trial_recipe, device=session.device
+    )
+    session.progress.say(
+        f"baseline: {plan.baseline.network.name}, {plan.baseline.cost.macs:,} MACs; {len(plan.points)} laws to try "
+        f"for {trial_recipe.epochs} epochs each, then {recipe.epochs} epochs of training; "
+        f"all of it about {format_duration(seconds)} here, less what is already done"
+    )
+    return plan
+
+
+def _try_laws(session: Session, dataset: Dataset, plan: Plan, recipe: Recipe) -> Trial:
     baseline = Point(plan.baseline.law, plan.baseline.network, plan.baseline.cost, kind="baseline")
     points = (baseline, *plan.points)
     labels = {point: f"law {number} of {len(plan.points)}" for number, point in enumerate(points)}
     labels[baseline] = "baseline"
 
     def one(point: Point, folder: Path) -> Trial:
-        label = labels[point]
-        trained = train(work.job(point.network, folder, label=label, recipe=recipe))
+        trained = train(session.job(point.network, dataset, recipe, folder=folder, label=labels[point]))
         last = trained.history[-1]
-        work.run.charge("fit", folder.name, seconds=trained.seconds, images=trained.images)
+        session.run.charge("fit", folder.name, seconds=trained.seconds, images=trained.images)
         return Trial(
             point, trained.accuracy, last["val_loss"], recipe.epochs, trained.seconds, trained.images
         )
 
-    _, best = try_points(points, one, folder=work.run.path)
+    _, best = try_points(points, one, folder=session.run.path)
     return best
+
+
+def _grow(session: Session, plan: Plan, best: Trial) -> Solution:
+    solution = solve(
+        plan.origin,
+        plan.budget,
+        law=best.point.law,
+        start=plan.baseline.multipliers,
+        largest_resolution=plan.largest_resolution,
+    )
+    _write_plan(session.run.path, plan, solution)
+    session.progress.say(
+        f"best law: {_law_text(best)}; grown to {solution.cost.macs:,} MACs, {solution.cost.params:,} params, "
+        f"{solution.network.resolution} px"
+    )
+    return solution
 
 
 def _write_plan(folder: Path, plan: Plan, solution: Solution) -> None:

@@ -1,37 +1,25 @@
-"""The single verbs of the command line that work in or on run folders."""
+"""What is done with a finished run: evaluate, predict, export."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from allometry.arch import save
 from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
-from allometry.base.files import read_json, write_json
-from allometry.base.runs import INDEX, open_run
-from allometry.base.units import format_duration
-from allometry.cost import count
+from allometry.base.files import write_json
+from allometry.base.runs import INDEX
 from allometry.data import Dataset, centre_view, open_data, read_image
 from allometry.deploy import export_onnx
-from allometry.pipeline.common import (
-    data_argument,
-    data_name,
-    halt_if,
-    preprocessing_for,
-    read_data,
-)
-from allometry.pipeline.delivery import judge, verify_inputs
-from allometry.pipeline.devices import describe_device, find_device, refuse_too_large
+from allometry.pipeline.common import data_argument
+from allometry.pipeline.delivery import verify_inputs
+from allometry.pipeline.devices import find_device
 from allometry.pipeline.finished import FinishedRun, open_finished
-from allometry.report import write_report
-from allometry.train import RECIPES, change, predict, summarise, to_input, train
-from allometry.train.job import Job
-from allometry.zoo import find as find_network
+from allometry.train import predict, summarise, to_input
 
 FORMATS = ("onnx",)
 
@@ -47,105 +35,6 @@ class Answer:
 
     image: str
     classes: tuple[tuple[str, float], ...]
-
-
-def train_run(
-    network: str,
-    *,
-    data: str = "icons",
-    recipe: str = "small",
-    settings: Sequence[str] = (),
-    out: Path | None = None,
-    seed: int = 0,
-    device: str | None = None,
-    progress: Progress = SilentProgress(),
-    stopping: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
-    """Train one network as it is, but for its classes and input channels, and judge it on the test split.
-
-    Called again with the same folder it goes on where it stopped.
-
-    Args:
-        network: a name of the zoo or a network's JSON file.
-        data: `icons` or a folder of class folders.
-        recipe: a name of `RECIPES`.
-        settings: changes to the recipe, `key=value`.
-        out: the run folder; by default `runs/NETWORK-DATA`.
-        seed: of everything random.
-        device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
-        progress: is told how it goes.
-        stopping: asked after each training step; True stops the run at a checkpoint.
-
-    Raises:
-        InputError: network, data, recipe or folder are wrong.
-        Stopped: `stopping` asked for it.
-        StorageError: the disk is full, read-only or forbidden.
-        NonFiniteLossError: the training diverged.
-    """
-    asked = find_network(network)
-    if recipe not in RECIPES:
-        raise UnknownNameError("recipe", recipe, RECIPES)
-    place = find_device(device)
-    folder = out or Path("runs") / f"{Path(network).stem}-{data_name(data)}"
-    arguments = {
-        "network": network,
-        "data": data_argument(data),
-        "recipe": recipe,
-        "settings": list(settings),
-        "seed": seed,
-    }
-    with open_run(
-        folder, command="train", arguments=arguments, device=describe_device(place), seed=seed
-    ) as opened:
-        if opened.finished:
-            progress.say(f"{folder} is finished; this is its result.")
-            if not (folder / "report.html").exists():
-                write_report([folder], out=folder / "report.html")
-            return read_json(folder / "result.json")
-        dataset = read_data(opened, data, seed=seed, progress=progress)
-        fitted = replace(
-            asked, head=replace(asked.head, classes=len(dataset.classes)), in_channels=dataset.channels
-        )
-        plain = RECIPES[recipe](images=len(dataset.splits["train"]), drawings=dataset.channels == 1)
-        chosen = change(plain, *settings)
-        refuse_too_large(fitted, batch_size=chosen.batch_size, device=place)
-        preprocessing = preprocessing_for(dataset, fitted, chosen)
-        save(fitted, folder / "network.json")
-        preprocessing.save(folder / "preprocessing.json")
-        write_json(folder / "recipe.json", chosen.to_dict())
-        trained = train(
-            Job(
-                network=fitted,
-                dataset=dataset,
-                preprocessing=preprocessing,
-                recipe=chosen,
-                folder=folder,
-                seed=seed,
-                device=place,
-                progress=progress,
-                stopping=stopping,
-            )
-        )
-        opened.charge("train", fitted.name or network, seconds=trained.seconds, images=trained.images)
-        progress.say(f"trained in {format_duration(trained.seconds)}")
-        halt_if(stopping)
-        evaluation = judge(opened, trained.module, dataset, preprocessing, device=place, progress=progress)
-        summary = {
-            "folder": str(folder),
-            "data": dataset.name,
-            "network": fitted.name or network,
-            "resolution": fitted.resolution,
-            **count(fitted)._asdict(),
-            "validation_accuracy": trained.accuracy,
-            "test_accuracy": evaluation["accuracy"],
-            "test_interval": list(evaluation["interval"]),
-            "test_images": evaluation["images"],
-            "report": str(folder / "report.html"),
-        }
-        write_json(folder / "result.json", summary)
-        opened.finish()
-        write_report([folder], out=folder / "report.html")
-        return summary
 
 
 def evaluate_run(
