@@ -6,7 +6,7 @@ from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split
 from allometry.data.geometry import centre_view
 from allometry.data.images import read_image
 from allometry.data.opening import open_data
-from allometry.data.summary import Normalisation, Summary, fingerprint, normalisation, summarise
+from allometry.data.summary import Normalisation, Summary, fingerprint, looks_drawn, normalisation, summarise
 
 __all__ = [
     "ArraySplit",
@@ -21,6 +21,7 @@ __all__ = [
     "batches_per_epoch",
     "centre_view",
     "fingerprint",
+    "looks_drawn",
     "normalisation",
     "open_data",
     "read_image",

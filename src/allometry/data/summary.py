@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, NamedTuple
@@ -11,9 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from allometry.data.dataset import Dataset, Split
+from allometry.data.pixels import Pixels
 
 _ENOUGH = 128  # pixels of the shorter side are enough for a mean and a deviation
 _LEAST_DEVIATION = 1e-3
+_NEAR_PURE = 24  # levels from black or white that still are ink or paper
+_DRAWN = 0.75  # the rest of a drawing is the soft edge of its strokes
 
 
 class Spread(NamedTuple):
@@ -105,17 +109,35 @@ def normalisation(dataset: Dataset, *, sample: int = 1000, seed: int = 0) -> Nor
         >>> [round(value, 1) for value in (*mean, *std)]
         [0.3, 0.4]
     """
-    split = dataset.splits["train"]
-    random = np.random.default_rng(seed)
-    chosen = random.choice(len(split), size=min(max(1, sample), len(split)), replace=False)
+    number, chosen = _sample(dataset, sample, seed)
     sums, squares = np.zeros(dataset.channels), np.zeros(dataset.channels)
-    for index in chosen.tolist():
-        pixels = split.image(index, at_least=_ENOUGH).astype(np.float32) / 255
+    for image in chosen:
+        pixels = image.astype(np.float32) / 255
         sums += pixels.mean(axis=(0, 1), dtype=np.float64)
         squares += np.square(pixels).mean(axis=(0, 1), dtype=np.float64)
-    mean = sums / len(chosen)
-    std = np.sqrt(np.maximum(squares / len(chosen) - mean**2, _LEAST_DEVIATION**2))
+    mean = sums / number
+    std = np.sqrt(np.maximum(squares / number - mean**2, _LEAST_DEVIATION**2))
     return Normalisation(tuple(mean.tolist()), tuple(std.tolist()))
+
+
+def looks_drawn(dataset: Dataset, *, sample: int = 200, seed: int = 0) -> bool:
+    """Whether the images are one-colour drawings rather than photographs: grey, and nearly all ink or paper.
+
+    In drawings left and right often differ, strokes may be thick or thin, and a negative shows the same thing.
+
+    Raises:
+        DataError: an image has gone or was damaged.
+
+    Example:
+        >>> from allometry.data import open_data
+        >>> looks_drawn(open_data("icons"))
+        True
+    """
+    if dataset.channels != 1:
+        return False
+    number, chosen = _sample(dataset, sample, seed)
+    extreme = sum(float(((image <= _NEAR_PURE) | (image >= 255 - _NEAR_PURE)).mean()) for image in chosen)
+    return extreme / number >= _DRAWN
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -133,6 +155,14 @@ def fingerprint(dataset: Dataset) -> str:
         records = [[split.names[i], int(split.labels[i]), split.digest(i)] for i in range(len(split))]
         digest.update(json.dumps([name, records]).encode())
     return digest.hexdigest()
+
+
+def _sample(dataset: Dataset, most: int, seed: int) -> tuple[int, Iterator[Pixels]]:
+    """How many training images are chosen at random, and the images, shrunk to what statistics need."""
+    split = dataset.splits["train"]
+    random = np.random.default_rng(seed)
+    chosen = random.choice(len(split), size=min(max(1, most), len(split)), replace=False).tolist()
+    return len(chosen), (split.image(index, at_least=_ENOUGH) for index in chosen)
 
 
 def _spread(split: Split, classes: int) -> Spread:

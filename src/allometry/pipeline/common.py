@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,43 @@ from allometry.arch import Network
 from allometry.base import Progress, Stopped
 from allometry.base.files import read_json, write_json
 from allometry.base.runs import INDEX, RunFolder, open_run
-from allometry.data import Dataset, Summary, normalisation, open_data, summarise
+from allometry.data import Dataset, Normalisation, Summary, looks_drawn, normalisation, open_data, summarise
 from allometry.pipeline.devices import describe_device, find_device
 from allometry.report import write_report
-from allometry.train import Job, Preprocessing, Recipe, Trained
+from allometry.train import Job, Preprocessing, Recipe, RecipeMaker, Trained, change
 
 _SHOWN_REJECTED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """A data set with what was found out about its pixels, once.
+
+    Attributes:
+        dataset: the images.
+        normal: mean and deviation of their channels.
+        drawn: whether they are one-colour drawings.
+    """
+
+    dataset: Dataset
+    normal: Normalisation
+    drawn: bool
+
+    def preprocessing(self, network: Network, recipe: Recipe) -> Preprocessing:
+        """How these images become the network's input."""
+        return Preprocessing(
+            channels=self.dataset.channels,
+            resolution=network.resolution,
+            crop=recipe.crop,
+            mean=self.normal.mean,
+            std=self.normal.std,
+            classes=self.dataset.classes,
+        )
+
+    def recipe(self, make: RecipeMaker, settings: Sequence[str]) -> Recipe:
+        """A recipe made for these images, with the user's changes."""
+        plain = make(images=len(self.dataset.splits["train"]), drawings=self.drawn)
+        return change(plain, *settings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +72,13 @@ class Session:
     stopping: Callable[[], bool]
 
     def job(
-        self, network: Network, dataset: Dataset, recipe: Recipe, *, folder: Path, label: str = "training"
+        self, network: Network, images: Images, recipe: Recipe, *, folder: Path, label: str = "training"
     ) -> Job:
         """The training of `network` in `folder`."""
         return Job(
             network=network,
-            dataset=dataset,
-            preprocessing=preprocessing_for(dataset, network, recipe),
+            dataset=images.dataset,
+            preprocessing=images.preprocessing(network, recipe),
             recipe=recipe,
             folder=folder,
             seed=self.seed,
@@ -137,7 +168,7 @@ def data_name(data: str) -> str:
     return data if data == "icons" else Path(data).resolve().name or "images"
 
 
-def read_data(session: Session, data: str) -> Dataset:
+def read_data(session: Session, data: str) -> Images:
     """Open the data set, write its summary into the run folder, and tell what was left out."""
     dataset = open_data(data, index=session.run.path / INDEX, seed=session.seed, progress=session.progress)
     summary = summarise(dataset)
@@ -149,22 +180,9 @@ def read_data(session: Session, data: str) -> Dataset:
         session.progress.say(
             f"left out: {len(dataset.rejected) - _SHOWN_REJECTED} more; data.json lists them all"
         )
-    return dataset
+    return Images(dataset, normalisation(dataset), looks_drawn(dataset))
 
 
 def _describe(dataset: Dataset, summary: Summary) -> dict[str, Any]:
     rejected = [{"path": each.path, "reason": each.reason} for each in dataset.rejected]
     return {**summary.to_dict(), "classes": list(dataset.classes), "rejected": rejected}
-
-
-def preprocessing_for(dataset: Dataset, network: Network, recipe: Recipe) -> Preprocessing:
-    """How this data set's images become this network's input."""
-    normal = normalisation(dataset)
-    return Preprocessing(
-        channels=dataset.channels,
-        resolution=network.resolution,
-        crop=recipe.crop,
-        mean=normal.mean,
-        std=normal.std,
-        classes=dataset.classes,
-    )

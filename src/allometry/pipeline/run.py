@@ -13,8 +13,8 @@ from allometry.base import Progress, SilentProgress
 from allometry.base.files import write_json
 from allometry.base.units import format_duration
 from allometry.cost import Budget, count, parse_budget
-from allometry.data import Dataset
 from allometry.pipeline.common import (
+    Images,
     Session,
     data_argument,
     data_name,
@@ -29,7 +29,7 @@ from allometry.pipeline.devices import refuse_too_large
 from allometry.pipeline.plan import Plan, estimate_seconds, make_plan
 from allometry.scaling import Solution, solve
 from allometry.search import Point, Trial, try_points
-from allometry.train import Recipe, change, small, train
+from allometry.train import Recipe, small, train
 from allometry.zoo import find as find_network
 
 _TRIAL_SHARE = 8  # a trial has an eighth of the final training's epochs
@@ -112,18 +112,18 @@ def _run(
     session: Session, network: Network, budget: Budget, data: str, settings: Sequence[str]
 ) -> dict[str, Any]:
     began = time.monotonic()
-    dataset = read_data(session, data)
-    recipe = change(small(images=len(dataset.splits["train"]), drawings=dataset.channels == 1), *settings)
+    images = read_data(session, data)
+    recipe = images.recipe(small, settings)
     # Trials see images of their full size throughout: smaller ones would favour laws that need fewer pixels.
     trial_epochs = max(_FEWEST_TRIAL_EPOCHS, round(recipe.epochs / _TRIAL_SHARE))
     trial_recipe = replace(recipe, epochs=trial_epochs, early_resolution=1.0)
     session.halt_if_asked()
-    plan = _plan(session, network, dataset, budget, recipe, trial_recipe)
+    plan = _plan(session, network, images, budget, recipe, trial_recipe)
     session.run.charge("prepare", "data and plan", seconds=time.monotonic() - began)
 
-    best = _try_laws(session, dataset, plan, trial_recipe)
+    best = _try_laws(session, images, plan, trial_recipe)
     solution = _grow(session, plan, best)
-    job = session.job(solution.network, dataset, recipe, folder=session.run.path)
+    job = session.job(solution.network, images, recipe, folder=session.run.path)
     job.preprocessing.save(session.run.path / "preprocessing.json")
     trained = train(job)
     session.run.charge("train", solution.network.name, seconds=trained.seconds, images=trained.images)
@@ -133,7 +133,7 @@ def _run(
     session.halt_if_asked()
     verification = deliver(session, trained, job)
     result = {
-        "data": dataset.name,
+        "data": images.dataset.name,
         "network": solution.network.name,
         "budget": str(budget),
         "resolution": solution.network.resolution,
@@ -147,15 +147,15 @@ def _run(
 
 
 def _plan(
-    session: Session, network: Network, dataset: Dataset, budget: Budget, recipe: Recipe, trial_recipe: Recipe
+    session: Session, network: Network, images: Images, budget: Budget, recipe: Recipe, trial_recipe: Recipe
 ) -> Plan:
-    plan = make_plan(network, dataset, budget)
-    images = len(dataset.splits["train"])
-    refuse_too_large(plan.expected.network, batch_size=min(recipe.batch_size, images), device=session.device)
+    plan = make_plan(network, images.dataset, budget)
+    number = len(images.dataset.splits["train"])
+    refuse_too_large(plan.expected.network, batch_size=min(recipe.batch_size, number), device=session.device)
     save(plan.baseline.network, session.run.path / "baseline.json")
     write_json(session.run.path / "recipe.json", recipe.to_dict())
     seconds = estimate_seconds(
-        plan, images=images, recipe=recipe, trial_recipe=trial_recipe, device=session.device
+        plan, images=number, recipe=recipe, trial_recipe=trial_recipe, device=session.device
     )
     session.progress.say(
         f"baseline: {plan.baseline.network.name}, {plan.baseline.cost.macs:,} MACs; {len(plan.points)} laws to try "
@@ -165,14 +165,14 @@ def _plan(
     return plan
 
 
-def _try_laws(session: Session, dataset: Dataset, plan: Plan, recipe: Recipe) -> Trial:
+def _try_laws(session: Session, images: Images, plan: Plan, recipe: Recipe) -> Trial:
     baseline = Point(plan.baseline.law, plan.baseline.network, plan.baseline.cost, kind="baseline")
     points = (baseline, *plan.points)
     labels = {point: f"law {number} of {len(plan.points)}" for number, point in enumerate(points)}
     labels[baseline] = "baseline"
 
     def one(point: Point, folder: Path) -> Trial:
-        trained = train(session.job(point.network, dataset, recipe, folder=folder, label=labels[point]))
+        trained = train(session.job(point.network, images, recipe, folder=folder, label=labels[point]))
         last = trained.history[-1]
         session.run.charge("fit", folder.name, seconds=trained.seconds, images=trained.images)
         return Trial(

@@ -23,7 +23,7 @@ from allometry.pipeline.common import (
 )
 from allometry.pipeline.delivery import judge
 from allometry.pipeline.devices import refuse_too_large
-from allometry.train import RECIPES, change, train
+from allometry.train import RECIPES, train
 from allometry.zoo import find as find_network
 
 
@@ -85,15 +85,15 @@ def train_run(
 def _train(
     session: Session, asked: Network, data: str, recipe: str, settings: Sequence[str]
 ) -> dict[str, Any]:
-    folder, dataset = session.run.path, read_data(session, data)
+    folder, images = session.run.path, read_data(session, data)
+    dataset = images.dataset
     network = replace(
         asked,
         head=replace(asked.head, classes=len(dataset.classes)),
         in_channels=dataset.channels,
         name=asked.name or folder.name,
     )
-    plain = RECIPES[recipe](images=len(dataset.splits["train"]), drawings=dataset.channels == 1)
-    job = session.job(network, dataset, change(plain, *settings), folder=folder)
+    job = session.job(network, images, images.recipe(RECIPES[recipe], settings), folder=folder)
     refuse_too_large(network, batch_size=job.recipe.batch_size, device=session.device)
     save(network, folder / "network.json")
     job.preprocessing.save(folder / "preprocessing.json")

@@ -15,7 +15,7 @@ from allometry.train.job import Job
 from allometry.train.loop import Trained, train
 from allometry.train.optimiser import RMSPropTF, make_optimiser
 from allometry.train.recipe import Recipe, change, learning_rate
-from allometry.train.recipes import RECIPES, efficientnet, small
+from allometry.train.recipes import RECIPES, RecipeMaker, efficientnet, small
 
 __all__ = [
     "RECIPES",
@@ -27,6 +27,7 @@ __all__ = [
     "Preprocessing",
     "RMSPropTF",
     "Recipe",
+    "RecipeMaker",
     "Trained",
     "change",
     "efficientnet",

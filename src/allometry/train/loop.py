@@ -221,7 +221,7 @@ def _words(state: State) -> str:
 
 def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:
     """The recipe's precision as a context: bfloat16 where the device computes it fast, or where asked."""
-    fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     enabled = recipe.precision == "bfloat16" or (recipe.precision == "auto" and fast)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
