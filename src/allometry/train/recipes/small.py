@@ -5,15 +5,15 @@ from __future__ import annotations
 from allometry.data import Augmentation
 from allometry.train.recipe import Recipe
 
-_IMAGES = 130_000
+_IMAGES = 110_000
 _FEWEST, _MOST = 12, 80
 
 
 def small(*, images: int, drawings: bool = False) -> Recipe:
     """Train in minutes rather than days: AdamW, one cosine, an average of the weights, small images first.
 
-    About 130,000 images are seen, in 12 epochs at least and 80 at most, so that the time is much the same for
-    data sets of 1,600 to 11,000 images.
+    About 110,000 images are seen, in 12 epochs at least and 80 at most, so that the time is much the same for
+    data sets of 1,400 to 9,000 images.
 
     Expected: see `docs/results.md`, which `benchmarks/run_icons.py` writes.
 
@@ -24,7 +24,7 @@ def small(*, images: int, drawings: bool = False) -> Recipe:
 
     Example:
         >>> small(images=7901).epochs, small(images=300).epochs
-        (16, 80)
+        (14, 80)
     """
     epochs = min(_MOST, max(_FEWEST, round(_IMAGES / max(1, images))))
     return Recipe(
