@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from allometry.data import Augmentation
 from allometry.train.recipe import Recipe
 
 _IMAGES = 110_000
 _FEWEST, _MOST = 12, 80
+_BATCHES, _STEPS = (64, 32, 16, 8), 16
 
 
 def small(*, images: int, drawings: bool = False) -> Recipe:
@@ -17,21 +20,25 @@ def small(*, images: int, drawings: bool = False) -> Recipe:
 
     Expected: see `docs/results.md`, which `benchmarks/run_icons.py` writes.
 
+    A batch has 64 images, fewer where an epoch would have less than 16 steps; the learning rate follows the root
+    of the batch.
+
     Args:
         images: number of training images.
         drawings: one-colour drawings, in which left and right differ and strokes may be thick or thin; photos
             otherwise.
 
     Example:
-        >>> small(images=7901).epochs, small(images=300).epochs
-        (14, 80)
+        >>> [(recipe.epochs, recipe.batch_size) for recipe in (small(images=7901), small(images=300))]
+        [(14, 64), (80, 16)]
     """
     epochs = min(_MOST, max(_FEWEST, round(_IMAGES / max(1, images))))
+    batch_size = next((size for size in _BATCHES if images >= size * _STEPS), _BATCHES[-1])
     return Recipe(
         epochs=epochs,
-        batch_size=64,
+        batch_size=batch_size,
         optimiser="adamw",
-        learning_rate=0.008,
+        learning_rate=0.008 * math.sqrt(batch_size / _BATCHES[0]),
         weight_decay=0.05,
         warmup=0.1,
         schedule="cosine",
