@@ -116,13 +116,15 @@ def lines(result: dict[str, Any]) -> list[str]:
     ]
 
     def spread(name: str, pattern: str) -> str:
-        return Spread.of([run[name] for run in result["runs"]]).show(pattern)
+        found = Spread.of([run[name] for run in result["runs"]])
+        return found.show(pattern) if len(rows) > 1 else pattern.format(found.median)
 
+    seeds = "One seed" if len(rows) == 1 else f"Medians of {len(rows)} seeds, least and most in brackets"
     header = ["seed", "alpha beta gamma", "px", "MACs", "params", "test", "baseline, test", "seconds", "MB"]
     return [
         *table(header, rows),
         "",
-        f"Median, least and most: test accuracy {spread('test_accuracy', '{:.2%}')}; the baseline's "
+        f"{seeds}: test accuracy {spread('test_accuracy', '{:.2%}')}; the baseline's "
         f"{spread('baseline_test_accuracy', '{:.2%}')} with a quarter of the MACs and the same recipe; "
         f"{spread('seconds', '{:,.0f}')} seconds for the whole run, trials, export and report included. "
         f"Nearest neighbour on 16 x 16 pixels: {result['nearest_neighbour']:.2%}.",

@@ -171,7 +171,7 @@ def benchmark_text(name: str) -> str:
     return f"Command: `python benchmarks/{name}.py`\n\n{text}\n\nMachine: {machine}."
 
 
-BENCHMARKS = ("count_speed", "solve_accuracy", "start_up", "busy_machine")
+BENCHMARKS = ("count_speed", "solve_accuracy", "start_up", "busy_machine", "run_icons")
 TABLES: dict[str, Callable[[], str]] = {
     "released": released_table,
     "formula": formula_table,
