@@ -16,7 +16,6 @@ Glyph = Literal["line", "dashes", "circle", "circle-open", "square", "diamond", 
 BLUE = "#2f86c9"
 ORANGE = "#e0760a"
 GREEN = "#0f9d77"
-PURPLE = "#b5679a"
 GREY = "#858c96"
 
 _STEPS = ((1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0))

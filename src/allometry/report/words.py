@@ -9,7 +9,6 @@ from allometry.base.units import format_quantity
 
 NO_BREAK = "\u00a0"
 TIMES = "\u00d7"
-DASH = "\u2013"
 ARROW = "\u2192"
 MEASURE_NAMES = {"macs": "MACs", "params": "parameters", "activations": "activations", "memory": "memory"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from allometry.arch import Network
@@ -191,26 +191,6 @@ def change(recipe: Recipe, *settings: str) -> Recipe:
         else:
             recipe = replace(recipe, **{owner: value})
     return recipe
-
-
-def from_dict(plain: dict[str, Any]) -> Recipe:
-    """The recipe whose `to_dict` gave these values.
-
-    Raises:
-        RecipeError: a field is unknown or cannot have that value.
-
-    Example:
-        >>> recipe = Recipe(epochs=3, augmentation=Augmentation(rotation=5))
-        >>> from_dict(recipe.to_dict()) == recipe
-        True
-    """
-    prefix = "augmentation."
-    inner = {key.removeprefix(prefix): value for key, value in plain.items() if key.startswith(prefix)}
-    outer = {key: value for key, value in plain.items() if not key.startswith(prefix)}
-    known = {each.name for each in fields(Recipe)}
-    if not outer.keys() <= known or not inner.keys() <= {each.name for each in fields(Augmentation)}:
-        raise RecipeError("These are not the fields of a recipe of this version.")
-    return Recipe(**outer, augmentation=Augmentation(**inner))
 
 
 def learning_rate(recipe: Recipe, step: int, *, steps: int, steps_per_epoch: int) -> float:
