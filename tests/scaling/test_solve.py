@@ -114,6 +114,7 @@ def test_a_law_that_does_not_change_the_measure_is_refused():
 def test_resolution_stops_where_the_images_end():
     solution = solve(B0, "4x", largest_resolution=240)
     assert solution.network.resolution <= 240
+    assert solution.multipliers.resolution == pytest.approx(solution.network.resolution / 224, abs=0.5 / 224)
     assert solution.use > 0.98
     with pytest.raises(BudgetError, match="take strides out"):
         solve(B0, "4x", largest_resolution=20)

@@ -28,25 +28,29 @@ class Candidate:
     distance: float
 
 
-Grow = Callable[[Multipliers], Network]
-
-
-def grower(network: Network, largest_resolution: int | None) -> Grow:
+@dataclass(frozen=True, slots=True)
+class Grower:
     """How multipliers become a network, with the resolution kept between its floor and its ceiling."""
-    least = min(network.total_stride, network.resolution)
-    most = largest_resolution if largest_resolution is not None else math.inf
 
-    def grow(multipliers: Multipliers) -> Network:
-        depth, width, resolution = multipliers
-        pixels = network.resolution * resolution
-        clamped = max(least, min(most, pixels)) / network.resolution
-        return multiply(network, depth=depth, width=width, resolution=clamped)
+    network: Network
+    largest_resolution: int | None
 
-    return grow
+    def bounded(self, multipliers: Multipliers) -> Multipliers:
+        """The multipliers, as far as floor and ceiling let the resolution go."""
+        baseline = self.network.resolution
+        least = min(self.network.total_stride, baseline)
+        most = math.inf if self.largest_resolution is None else self.largest_resolution
+        pixels = max(least, min(most, baseline * multipliers.resolution))
+        return multipliers._replace(resolution=pixels / baseline)
+
+    def __call__(self, multipliers: Multipliers) -> Network:
+        """The network with these multipliers, bounded."""
+        depth, width, resolution = self.bounded(multipliers)
+        return multiply(self.network, depth=depth, width=width, resolution=resolution)
 
 
 def best_near(
-    network: Network, budget: Budget, law: ScalingLaw, centre: Multipliers, grow: Grow
+    network: Network, budget: Budget, law: ScalingLaw, centre: Multipliers, grow: Grower
 ) -> Candidate:
     """The best network that fits, of those around `centre`, which must itself fit."""
     found = [each for each in _neighbours(network, budget, law, centre, grow) if each.use <= 1]
@@ -56,7 +60,7 @@ def best_near(
 
 
 def _neighbours(
-    network: Network, budget: Budget, law: ScalingLaw, centre: Multipliers, grow: Grow
+    network: Network, budget: Budget, law: ScalingLaw, centre: Multipliers, grow: Grower
 ) -> Iterator[Candidate]:
     """Networks that fit, with depth and width near the law's, and for each the largest resolution that fits."""
 
@@ -64,7 +68,7 @@ def _neighbours(
         grown = grow(multipliers)
         cost = count(grown)
         distance = sum(abs(math.log(ours / laws)) for ours, laws in zip(multipliers, centre, strict=True))
-        return Candidate(grown, cost, multipliers, budget.use(cost), distance)
+        return Candidate(grown, cost, grow.bounded(multipliers), budget.use(cost), distance)
 
     yield candidate(centre)
     depths = _distinct(

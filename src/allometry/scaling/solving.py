@@ -16,7 +16,7 @@ from allometry.base import BudgetError
 from allometry.cost import Budget, Cost, count, parse_budget
 from allometry.cost.budget import show
 from allometry.scaling.laws import COMPOUND, UNSCALED, Multipliers, ScalingLaw
-from allometry.scaling.neighbourhood import Grow, best_near, grower
+from allometry.scaling.neighbourhood import Grower, best_near
 
 _DEEPEST = 600.0  # the logarithm of a multiplier that a float still holds, with room for a start
 _LARGEST = 1e4  # a multiplier beyond this is no network any more
@@ -85,7 +85,7 @@ def solve(
     """
     if isinstance(budget, str):
         budget = parse_budget(budget, count(network))
-    grow = grower(network, largest_resolution)
+    grow = Grower(network, largest_resolution)
     _refuse_impossible(network, budget, law, start, largest_resolution)
     phi = _largest_phi(network, budget, law, start, grow)
     centre = law.multipliers(phi, start)
@@ -109,7 +109,7 @@ def smallest(network: Network, *, law: ScalingLaw = COMPOUND, start: Multipliers
         >>> least.depth, least.stem.channels, least.resolution
         (7, 8, 32)
     """
-    return grower(network, None)(_floor(law, start))
+    return Grower(network, None)(_floor(law, start))
 
 
 def _floor(law: ScalingLaw, start: Multipliers) -> Multipliers:
@@ -137,7 +137,9 @@ def _refuse_impossible(
             )
 
 
-def _largest_phi(network: Network, budget: Budget, law: ScalingLaw, start: Multipliers, grow: Grow) -> float:
+def _largest_phi(
+    network: Network, budget: Budget, law: ScalingLaw, start: Multipliers, grow: Grower
+) -> float:
     def fits(phi: float) -> bool:
         return budget.allows(count(grow(law.multipliers(phi, start))))
 

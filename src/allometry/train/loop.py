@@ -80,7 +80,7 @@ def train(job: Job) -> Trained:
     history = [record for record in read_lines(metrics) if record["step"] <= state.step]
     write_lines(metrics, history)
     _train_epochs(job, state, history)
-    save_weights(checkpoints / FINAL, state.average, metadata={"identity": job.identity()})
+    save_weights(checkpoints / FINAL, state.average, metadata={"identity": state.identity})
     remove_checkpoints(checkpoints)
     return _trained(state.average, history)
 

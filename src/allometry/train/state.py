@@ -22,6 +22,7 @@ class State:
         self.module.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.module)
         self.optimiser = make_optimiser(self.module, job.recipe)
+        self.identity = job.identity()  # once: it goes through every image's digest
         self.step = 0
         self.seconds = 0.0
         # Losses, right answers, images and gradient norms of the epoch so far; on the device, read rarely.
@@ -30,7 +31,7 @@ class State:
     def write(self, job: Job) -> None:
         """Write a checkpoint into the job's folder."""
         state = {
-            "identity": job.identity(),
+            "identity": self.identity,
             "optimiser": self.optimiser.state_dict(),
             "sums": self.sums.cpu(),
             "seconds": self.seconds,
