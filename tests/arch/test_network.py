@@ -174,7 +174,7 @@ def test_multipliers_must_be_positive_numbers(bad):
 def test_blocks_know_their_place():
     blocks = list(get("efficientnet-b0").blocks())
     assert len(blocks) == 16
-    assert [placed.out_size for placed in blocks][::5] == [112, 14, 14, 7]
+    assert [placed.out.size for placed in blocks][::5] == [112, 14, 14, 7]
     # Stochastic depth grows linearly from 0 and acts only where there is a residual connection.
     rates = [placed.drop_rate for placed in blocks]
     assert rates[0] == 0

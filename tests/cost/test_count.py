@@ -9,7 +9,7 @@ from allometry.arch import Network
 from allometry.cost import count, count_stages
 from allometry.nn import build
 from allometry.zoo import get
-from tests.strategies import networks
+from tests.strategies import blocks, networks
 
 
 def measured(network: Network) -> tuple[int, int, int]:
@@ -43,13 +43,13 @@ def test_released_family_equals_pytorch(number):
 
 
 @settings(max_examples=300)
-@given(networks())
+@given(networks(blocks))
 def test_random_networks_equal_pytorch(network):
     cost = count(network)
     assert measured(network) == (cost.params, cost.macs, cost.activations)
 
 
-@given(networks())
+@given(networks(blocks))
 def test_lines_sum_to_the_whole(network):
     cost, lines = count(network), count_stages(network)
     assert sum(line.params for line in lines) == cost.params
@@ -59,7 +59,7 @@ def test_lines_sum_to_the_whole(network):
     assert len(lines) == len(network.stages) + 2
 
 
-@given(networks())
+@given(networks(blocks))
 def test_costs_grow_with_the_network(network):
     cost = count(network)
     larger = count(replace(network, resolution=network.resolution + 1))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from allometry.arch import BatchNorm, Head, MBConv, Network, Stage, Stem
 from allometry.nn import SamePadConv2d, StochasticDepth, build, initialise
 from allometry.zoo import get
-from tests.strategies import networks
+from tests.strategies import blocks, networks
 
 TINY = Network(
     stem=Stem(channels=8),
@@ -99,7 +99,7 @@ def test_paddings_differ_in_values_only():
 
 
 @settings(max_examples=40)
-@given(networks())
+@given(networks(blocks))
 def test_random_networks_build_and_run_forward_and_backward(network):
     module = build(network, seed=0).train()
     x = torch.randn(3, network.in_channels, network.resolution, network.resolution)

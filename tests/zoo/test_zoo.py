@@ -42,7 +42,7 @@ def test_params_of_the_released_family(name, params):
 @pytest.mark.parametrize("name", RELEASED)
 def test_stages_equal_the_independent_tables(name):
     network, golden = get(name), GOLDEN[name]
-    sizes = {placed.stage: placed.out_size for placed in network.blocks()}
+    sizes = {placed.stage: placed.out.size for placed in network.blocks()}
     ours = [
         [s.block.kernel, s.block.stride, s.block.expand_ratio, s.block.channels, s.repeats, sizes[index]]
         for index, s in enumerate(network.stages)

@@ -1,22 +1,66 @@
-"""A network as data: blocks, stages, stem and head, rounding, growing, JSON."""
+"""A network as data: layers, blocks, cells, stages, stem and head, rounding, growing, JSON."""
 
-from allometry.arch.blocks import ACTIVATIONS, Activation, Block, MBConv
+from allometry.arch.blocks import MOBILENET_V3_GATE, FusedMBConv, Gate, MBConv
+from allometry.arch.cells import INPUT, SKIP, Cell, Node
 from allometry.arch.growth import multiply
-from allometry.arch.network import BatchNorm, Head, Network, Padding, PlacedBlock, Stage, Stem, strided
-from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, round_repeats
+from allometry.arch.layers import (
+    ACTIVATIONS,
+    Act,
+    Activation,
+    Conv,
+    Depthwise,
+    Drop,
+    Excite,
+    GateFunction,
+    Layer,
+    Norm,
+    Padding,
+    Pool,
+    Scale,
+    Shape,
+    Shift,
+    slid,
+    strided,
+)
+from allometry.arch.network import Network, PlacedBlock
+from allometry.arch.parts import BatchNorm, Block, Head, Stage, Stem
+from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
+from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, round_repeats, widen
 from allometry.arch.serial import digest, from_json, load, save, to_json
 
 __all__ = [
     "ACTIVATIONS",
     "CHANNEL_MULTIPLE",
+    "INPUT",
+    "MOBILENET_V3_GATE",
+    "SKIP",
+    "Act",
     "Activation",
+    "BasicBlock",
     "BatchNorm",
     "Block",
+    "Bottleneck",
+    "Cell",
+    "Conv",
+    "Depthwise",
+    "Drop",
+    "Excite",
+    "FusedMBConv",
+    "Gate",
+    "GateFunction",
     "Head",
+    "Layer",
     "MBConv",
     "Network",
+    "Node",
+    "Norm",
     "Padding",
     "PlacedBlock",
+    "Pool",
+    "Scale",
+    "SeparableConv",
+    "Shape",
+    "Shift",
     "Stage",
     "Stem",
     "digest",
@@ -26,6 +70,8 @@ __all__ = [
     "round_channels",
     "round_repeats",
     "save",
+    "slid",
     "strided",
     "to_json",
+    "widen",
 ]

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 # Pydantic reads this name from each data class: a field that does not exist is refused, and no text is a number.
 STRICT: ConfigDict = {"extra": "forbid", "strict": True}
 
+# A field that came later is written only where it differs from its default: texts and digests of networks that do
+# not use it stay as they were.
+LATER = {"later": True}
+
 
 def check_integer(owner: object, field: str, *, least: int = 1) -> None:
     """Refuse anything but an integer of at least `least`."""
@@ -39,6 +43,12 @@ def check_one_of(owner: object, field: str, possible: Iterable[object]) -> None:
     if value not in possible:
         listed = ", ".join(repr(each) for each in possible)
         raise NetworkError(f"{_name(owner, field)} must be one of {listed}, not {value!r}.")
+
+
+def check_flag(owner: object, field: str) -> None:
+    """Refuse anything but true or false."""
+    if not isinstance(getattr(owner, field), bool):
+        raise NetworkError(f"{_name(owner, field)} must be true or false, not {getattr(owner, field)!r}.")
 
 
 def check_odd(owner: object, field: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from allometry.arch.network import Network
-from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, round_repeats
+from allometry.arch.parts import Stage
+from allometry.arch.rounding import CHANNEL_MULTIPLE, round_repeats, widen
 from allometry.base import NetworkError
 
 
@@ -22,7 +23,8 @@ def multiply(
 
     Repeats are rounded up; channels of stem, stages and head to `channel_multiple`, never below 90 %; the
     resolution to the nearest pixel. A multiplier of exactly 1 leaves its dimension as it is; one above 1 never
-    shrinks a layer, and one below never widens it.
+    shrinks a layer, and one below never widens it. What is `fixed` stays; a stage and those that continue it
+    are counted together, and get or lose layers at their end.
 
     Args:
         network: what to grow or shrink.
@@ -33,7 +35,7 @@ def multiply(
         name: label of the result; by default the network's own.
 
     Raises:
-        NetworkError: a multiplier is not a positive number.
+        NetworkError: a multiplier is not a positive number, or the width of a cell shall change.
 
     Source: EfficientNet (Tan & Le 2019), equation 2, with the rounding of the released code.
 
@@ -47,24 +49,38 @@ def multiply(
         if not 0 < value < float("inf"):
             raise NetworkError(f"The {label} multiplier must be a positive number, not {value!r}.")
 
-    def wide(channels: int) -> int:
-        rounded = round_channels(channels * width, multiple=channel_multiple)
-        # Rounding must not shrink what grows: only channels that are no multiple already would.
-        return channels if width == 1 else max(channels, rounded) if width > 1 else min(channels, rounded)
+    def wide(channels: int, fixed: bool) -> int:
+        return channels if fixed else widen(channels, width, channel_multiple)
 
+    stem, head = network.stem, network.head
     stages = tuple(
-        replace(
-            stage,
-            block=replace(stage.block, channels=wide(stage.block.channels)),
-            repeats=round_repeats(stage.repeats * depth),
-        )
-        for stage in network.stages
+        stage if width == 1 else replace(stage, block=stage.block.widened(width, channel_multiple))
+        for group in network.groups
+        for stage in _repeated(group, depth)
     )
     return replace(
         network,
-        stem=replace(network.stem, channels=wide(network.stem.channels)),
+        stem=replace(stem, channels=wide(stem.channels, stem.fixed)),
         stages=stages,
-        head=replace(network.head, channels=wide(network.head.channels)),
+        head=replace(
+            head,
+            channels=head.channels and wide(head.channels, head.fixed),
+            hidden=head.hidden and wide(head.hidden, head.fixed),
+        ),
         resolution=max(1, round(network.resolution * resolution)),
         name=network.name if name is None else name,
     )
+
+
+def _repeated(group: tuple[Stage, ...], depth: float) -> list[Stage]:
+    """The stages of a group with their layers multiplied; layers come and go at its end."""
+    if group[0].fixed:
+        return list(group)
+    missing = round_repeats(sum(stage.repeats for stage in group) * depth)
+    kept: list[Stage] = []
+    for stage in group:
+        taken = missing if stage is group[-1] else min(missing, stage.repeats)
+        if taken:
+            kept.append(stage if taken == stage.repeats else replace(stage, repeats=taken))
+        missing -= taken
+    return kept

@@ -3,128 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, get_args
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from allometry.arch.blocks import ACTIVATIONS, Activation, Block
-from allometry.arch.checks import STRICT, check_integer, check_number, check_odd, check_one_of
+from allometry.arch.cells import Cell
+from allometry.arch.checks import STRICT, check_integer, check_number, check_one_of
+from allometry.arch.layers import Padding, Shape
+from allometry.arch.parts import BatchNorm, Block, Head, Stage, Stem
 from allometry.base import NetworkError
 
 if TYPE_CHECKING:
     from pydantic import ConfigDict
 
-Padding = Literal["symmetric", "same"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stem:
-    """The first convolution, with batch norm and activation.
-
-    Example:
-        >>> Stem()
-        Stem(32, k3, s2, silu)
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-    channels: int = 32
-    kernel: int = 3
-    stride: int = 2
-    activation: Activation = "silu"
-
-    def __post_init__(self) -> None:
-        check_integer(self, "channels")
-        check_odd(self, "kernel")
-        check_integer(self, "stride")
-        check_one_of(self, "activation", ACTIVATIONS)
-
-    def __repr__(self) -> str:
-        return f"Stem({self.channels}, k{self.kernel}, s{self.stride}, {self.activation})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """A block, repeated. The first repetition has the block's stride, the others stride 1.
-
-    Example:
-        >>> from allometry.arch import MBConv
-        >>> Stage(block=MBConv(channels=40, kernel=5, stride=2), repeats=2)
-        2 x MBConv(40, k5, s2, e6, se0.25, silu)
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-    block: Block
-    repeats: int = 1
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.block, Block):
-            raise NetworkError(f"Stage.block must be a block such as MBConv, not {self.block!r}.")
-        check_integer(self, "repeats")
-
-    def __repr__(self) -> str:
-        return f"{self.repeats} x {self.block!r}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """1x1 convolution with batch norm and activation, global average pool, dropout, linear classifier.
-
-    Example:
-        >>> Head(classes=10)
-        Head(1280, silu, dropout 0.2, 10 classes)
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-    channels: int = 1280
-    activation: Activation = "silu"
-    dropout: float = 0.2
-    classes: int = 1000
-
-    def __post_init__(self) -> None:
-        check_integer(self, "channels")
-        check_one_of(self, "activation", ACTIVATIONS)
-        check_number(self, "dropout", least=0, below=1)
-        check_integer(self, "classes")
-
-    def __repr__(self) -> str:
-        return f"Head({self.channels}, {self.activation}, dropout {self.dropout:g}, {self.classes} classes)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchNorm:
-    """Constants of every batch norm; `momentum` is the weight of the new batch (PyTorch's convention).
-
-    Source: released EfficientNet code: epsilon 1e-3, momentum 0.99 of the old, so 0.01 of the new.
-
-    Example:
-        >>> BatchNorm()
-        BatchNorm(epsilon=0.001, momentum=0.01)
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
-    epsilon: float = 1e-3
-    momentum: float = 0.01
-
-    def __post_init__(self) -> None:
-        check_number(self, "epsilon", least=0)
-        check_number(self, "momentum", least=0)
-
 
 class PlacedBlock(NamedTuple):
-    """A block where it stands: its input, its place, and the share of training steps that drop it.
+    """A block where it stands: what it reads, what it gives, and the share of training steps that drop it.
 
     Attributes:
         block: the block, with the stride that it has in this place.
-        in_channels: channels of its input.
-        in_size: side of its input, in pixels.
-        out_size: side of its output, in pixels.
+        source: shape of its input.
+        skip: shape of the input of the block before, which some cells read too.
+        out: shape of its output.
         stage: index of its stage, from 0.
         drop_rate: stochastic depth, 0 where the block has no residual connection.
     """
 
     block: Block
-    in_channels: int
-    in_size: int
-    out_size: int
+    source: Shape
+    skip: Shape
+    out: Shape
     stage: int
     drop_rate: float
 
@@ -184,8 +91,32 @@ class Network:
             raise NetworkError(f"Network.stages must be one Stage or more, not {self.stages!r}.")
         check_integer(self, "resolution")
         check_integer(self, "in_channels")
-        check_one_of(self, "padding", get_args(Padding))
+        check_one_of(self, "padding", ("symmetric", "same"))
         check_number(self, "stochastic_depth", least=0, below=1)
+        for index, group in enumerate(self.groups):
+            channels = {getattr(stage.block, "channels", None) for stage in group}
+            if group[0].continues or len(channels) > 1:
+                wrong = "has other channels" if index else "has nothing before it"
+                raise NetworkError(f"A stage continues another but {wrong}: {group[-1]!r}.")
+        if self.stem.padding == "valid" or any(isinstance(stage.block, Cell) for stage in self.stages):
+            self.shapes()  # only there can shapes fail to fit
+
+    @property
+    def groups(self) -> tuple[tuple[Stage, ...], ...]:
+        """The stages, each with those that continue it.
+
+        Example:
+            >>> from allometry.zoo import get
+            >>> [len(group) for group in get("efficientnet-b0").groups]
+            [1, 1, 1, 1, 1, 1, 1]
+        """
+        groups: list[list[Stage]] = []
+        for stage in self.stages:
+            if stage.continues and groups:
+                groups[-1].append(stage)
+            else:
+                groups.append([stage])
+        return tuple(tuple(group) for group in groups)
 
     @property
     def depth(self) -> int:
@@ -195,28 +126,48 @@ class Network:
     @property
     def total_stride(self) -> int:
         """Input pixels per pixel of the last feature map, along one side."""
-        stride = self.stem.stride
+        stride = self.stem.stride * (2 if self.stem.pool else 1)
         for stage in self.stages:
-            stride *= stage.block.stride
+            stride *= stage.block.stride ** (stage.repeats if isinstance(stage.block, Cell) else 1)
         return stride
+
+    def shapes(self) -> tuple[Shape, ...]:
+        """The shape of the stem's output and of every block's.
+
+        Raises:
+            NetworkError: shapes do not fit together; only cells and unpadded stems can be wrong so.
+
+        Example:
+            >>> from allometry.zoo import get
+            >>> get("efficientnet-b0").shapes()[-1]
+            Shape(channels=320, size=7)
+        """
+        skip = source = Shape(self.stem.channels, self.stem.out_size(self.resolution, self.padding))
+        found = [source]
+        for stage in self.stages:
+            for repeat in range(stage.repeats):
+                block = stage.block if repeat == 0 else stage.block.following()
+                source, skip = block.after(source, skip, self.padding), source
+                found.append(source)
+        return tuple(found)
 
     def blocks(self) -> Iterator[PlacedBlock]:
         """Every block in order, each with its input.
 
         Example:
             >>> from allometry.zoo import get
-            >>> [placed.out_size for placed in get("efficientnet-b0").blocks()][-1]
+            >>> [placed.out.size for placed in get("efficientnet-b0").blocks()][-1]
             7
         """
-        channels, size = self.stem.channels, strided(self.resolution, self.stem.stride)
+        shapes = self.shapes()
         index, depth = 0, self.depth
         for number, stage in enumerate(self.stages):
             for repeat in range(stage.repeats):
-                block = stage.block if repeat == 0 else replace(stage.block, stride=1)
-                out_size = strided(size, block.stride)
-                rate = self.stochastic_depth * index / depth if block.has_residual(channels) else 0.0
-                yield PlacedBlock(block, channels, size, out_size, number, rate)
-                channels, size, index = block.channels, out_size, index + 1
+                block = stage.block if repeat == 0 else stage.block.following()
+                source, skip = shapes[index], shapes[max(0, index - 1)]
+                rate = self.stochastic_depth * index / depth if block.has_residual(source.channels) else 0.0
+                yield PlacedBlock(block, source, skip, shapes[index + 1], number, rate)
+                index += 1
 
     def __repr__(self) -> str:
         name = f"{self.name}, " if self.name else ""
@@ -224,13 +175,3 @@ class Network:
         options += [f"{self.padding} padding"] if self.padding != "symmetric" else []
         lines = [self.stem, *self.stages, self.head]
         return f"Network({name}{', '.join(options)}\n  " + "\n  ".join(repr(line) for line in lines) + ")"
-
-
-def strided(size: int, stride: int) -> int:
-    """Side of the output of a strided convolution, for both paddings.
-
-    Example:
-        >>> strided(224, 2), strided(75, 2)
-        (112, 38)
-    """
-    return -(-size // stride)

@@ -31,3 +31,17 @@ def round_repeats(repeats: float) -> int:
         (5, 11, 1)
     """
     return max(1, math.ceil(repeats - _HAIR))
+
+
+def widen(channels: int, width: float, multiple: int) -> int:
+    """Channels multiplied by `width` and rounded; exactly 1 changes nothing, and rounding never turns growth around.
+
+    Example:
+        >>> widen(24, 1.1, 8), widen(28, 0.99, 8), widen(27, 1, 8)
+        (24, 28, 27)
+    """
+    if width == 1:
+        return channels
+    rounded = round_channels(channels * width, multiple=multiple)
+    # Rounding must not shrink what grows: only channels that are no multiple already would.
+    return max(channels, rounded) if width > 1 else min(channels, rounded)

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from allometry.arch.blocks import FusedMBConv, MBConv
+from allometry.arch.cells import Cell
+from allometry.arch.layers import Act, Conv, Depthwise, Drop, Excite, Norm, Pool, Scale, Shift
 from allometry.arch.network import Network
+from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
 from allometry.base import NetworkError
 from allometry.base.files import write_text
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from pydantic import TypeAdapter, ValidationError
 
 FORMAT = "allometry.network/1"
+
+
+def _kind(part: type) -> str:
+    """What the field `kind` says in every block or layer of that class."""
+    return str(next(field.default for field in dataclass_fields(part) if field.name == "kind"))
+
+
+_BLOCKS = (MBConv, FusedMBConv, SeparableConv, BasicBlock, Bottleneck, Cell)
+_LAYERS = (Conv, Depthwise, Norm, Act, Pool, Shift, Scale, Excite, Drop)
+_KINDS = {each.__name__: _kind(each) for each in _BLOCKS + _LAYERS}
 
 
 def to_json(network: Network, *, indent: int | None = None) -> str:
@@ -27,7 +42,7 @@ def to_json(network: Network, *, indent: int | None = None) -> str:
         >>> from_json(to_json(get("efficientnet-b0"))) == get("efficientnet-b0")
         True
     """
-    return _dump({"format": FORMAT, **asdict(network)}, indent)
+    return _dump({"format": FORMAT, **_plain(network)}, indent)
 
 
 def digest(network: Network) -> str:
@@ -42,7 +57,7 @@ def digest(network: Network) -> str:
         >>> digest(network) == digest(replace(network, name="mine")), len(digest(network))
         (True, 64)
     """
-    fields = asdict(network)
+    fields = _plain(network)
     del fields["name"]
     return hashlib.sha256(_dump({"format": FORMAT, **fields}, None).encode()).hexdigest()
 
@@ -73,12 +88,47 @@ def from_json(text: str) -> Network:
     try:
         return _adapter().validate_json(json.dumps(fields))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        cause = first.get("ctx", {}).get("error")
-        message = str(cause) if cause else f"{first['msg']}."
-        more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise NetworkError(f"Not a network: field {place!r}: {message}{more}") from error
+        raise _not_a_network(error, fields) from error
+
+
+def _not_a_network(error: ValidationError, fields: dict[str, Any]) -> NetworkError:
+    """One sentence about the first field that is wrong.
+
+    A block may be of several kinds, and the library tries them all: only what it says of the kind that the file
+    names is of use.
+    """
+    wrong = []
+    for each in error.errors(include_url=False):
+        place: list[str] = []
+        written: Any = fields
+        of_its_kind = True
+        for part in each["loc"]:
+            if part in _KINDS:
+                of_its_kind = isinstance(written, dict) and written.get("kind") == _KINDS[part]
+                if isinstance(written, dict) and written.get("kind") not in _KINDS.values():
+                    family = _BLOCKS if part in {block.__name__ for block in _BLOCKS} else _LAYERS
+                    possible = ", ".join(repr(_kind(member)) for member in family)
+                    field = ".".join([*place, "kind"])
+                    return NetworkError(
+                        f"Not a network: field {field!r} must be one of {possible}, not {written.get('kind')!r}."
+                    )
+                if not of_its_kind:
+                    break
+                continue
+            place.append(str(part))
+            inner = isinstance(written, dict | list)
+            written = written[part] if inner and _has(written, part) else None
+        if of_its_kind:
+            wrong.append((".".join(place), each))
+    where, first = wrong[0]
+    cause = first.get("ctx", {}).get("error")
+    message = str(cause) if cause else f"{first['msg']}."
+    more = f" ({len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    return NetworkError(f"Not a network: field {where!r}: {message}{more}")
+
+
+def _has(written: Any, part: str | int) -> bool:  # noqa: ANN401 - whatever stands in the file
+    return part in written if isinstance(written, dict) else isinstance(part, int) and part < len(written)
 
 
 def save(network: Network, path: str | Path) -> None:
@@ -119,6 +169,20 @@ def load(path: str | Path) -> Network:
         return from_json(text)
     except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from error
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - data classes, and what they are made of
+    """Data classes as dictionaries, without fields that came later and are not used."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if not is_dataclass(value):
+        return value
+    given = {field: getattr(value, field.name) for field in dataclass_fields(value)}
+    return {
+        field.name: _plain(each)
+        for field, each in given.items()
+        if not (field.metadata.get("later") and each == field.default)
+    }
 
 
 def _dump(fields: dict[str, Any], indent: int | None) -> str:

@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from allometry.arch import MBConv, Network, strided
+from allometry.arch import (
+    BasicBlock,
+    Block,
+    Bottleneck,
+    Cell,
+    FusedMBConv,
+    Head,
+    MBConv,
+    Network,
+    Padding,
+    SeparableConv,
+    Shape,
+    Stem,
+)
+from allometry.cost.graphs import count_cell
+from allometry.cost.parts import Part, count_fused, count_head, count_mbconv, count_stem
 
 FLOAT_BYTES = 4
 
@@ -56,22 +71,12 @@ class StageCost(NamedTuple):
     activations: int
 
 
-class _Part(NamedTuple):
-    """Counts of one layer or block. `live` is the most feature-map elements alive while it runs."""
-
-    params: int
-    statistics: int
-    macs: int
-    activations: int
-    live: int
-
-
 def count(network: Network) -> Cost:
     """Count what `network` costs at its own resolution; exact, and without torch.
 
     Memory follows the usual inference schedule: batch norm is folded or in place, so are activations and the
     residual addition; a layer needs its input and its output, and a block with a residual connection keeps
-    its input until the end.
+    its input until the end. In a cell a tensor goes as soon as nobody reads it any more.
 
     Source: the counting rules of Radosavovic et al. 2020 (params, MACs, activations together).
 
@@ -82,7 +87,7 @@ def count(network: Network) -> Cost:
         (66347960, 37745884192)
     """
     params = statistics = macs = activations = live = 0
-    for repeats, part in _parts(network):
+    for _, repeats, part, _, _ in _parts(network):
         params += repeats * part.params
         statistics += repeats * part.statistics
         macs += repeats * part.macs
@@ -102,122 +107,98 @@ def count_stages(network: Network) -> tuple[StageCost, ...]:
         >>> sum(line.params for line in lines)
         5288548
     """
-    rows: list[StageCost] = []
     parts = list(_parts(network))
-    stem, head = parts[0][1], parts[-1][1]
-    kernel, stride = network.stem.kernel, network.stem.stride
-    rows.append(
-        StageCost(
-            "stem",
-            f"conv {kernel}x{kernel} /{stride}" if stride > 1 else f"conv {kernel}x{kernel}",
-            network.resolution,
-            network.stem.channels,
-            1,
-            stem.params,
-            stem.macs,
-            stem.activations,
-        )
-    )
-    size, index = strided(network.resolution, stride), 1
-    for number, stage in enumerate(network.stages, start=1):
-        pieces = parts[index : index + (1 if stage.repeats == 1 else 2)]
-        index += len(pieces)
-        rows.append(
-            StageCost(
-                f"stage {number}",
-                _layer_name(stage.block),
-                size,
-                stage.block.channels,
-                stage.repeats,
-                sum(repeats * part.params for repeats, part in pieces),
-                sum(repeats * part.macs for repeats, part in pieces),
-                sum(repeats * part.activations for repeats, part in pieces),
-            )
-        )
-        size = strided(size, stage.block.stride)
-    name = f"conv 1x1, pool, linear to {network.head.classes}"
-    rows.append(
-        StageCost("head", name, size, network.head.channels, 1, head.params, head.macs, head.activations)
-    )
+    stem, head = network.stem, network.head
+    size = stem.convolved(network.resolution, network.padding)
+    rows = [_row("stem", _stem_name(stem), network.resolution, stem.channels, 1, parts[:1])]
+    for number, stage in enumerate(network.stages):
+        pieces = [piece for piece in parts if piece.stage == number]
+        size, channels = pieces[0].source.size, pieces[-1].out.channels
+        name = _layer_name(stage.block)
+        rows.append(_row(f"stage {number + 1}", name, size, channels, stage.repeats, pieces))
+    last = parts[-1].source
+    rows.append(_row("head", _head_name(head), last.size, head.channels or last.channels, 1, parts[-1:]))
     return tuple(rows)
 
 
-def _parts(network: Network) -> Iterator[tuple[int, _Part]]:
-    """Stem, first block of each stage, its other blocks (alike, so counted once), head; each with its number."""
-    stem = network.stem
-    size = strided(network.resolution, stem.stride)
-    weights = stem.kernel**2 * network.in_channels * stem.channels
-    out = stem.channels * size**2
-    image = network.in_channels * network.resolution**2
-    yield (
-        1,
-        _Part(weights + 2 * stem.channels, 2 * stem.channels, weights * size**2, out, image + out),
-    )
-    channels = stem.channels
-    for stage in network.stages:
-        block = stage.block
-        yield 1, _mbconv(block, channels, size, block.stride)
-        size, channels = strided(size, block.stride), block.channels
-        if stage.repeats > 1:
-            yield stage.repeats - 1, _mbconv(block, channels, size, 1)
-    yield 1, _head(network, channels, size)
+class _Piece(NamedTuple):
+    """A part of the network in its place, with the number of parts that are alike."""
+
+    stage: int
+    repeats: int
+    part: Part
+    source: Shape
+    out: Shape
 
 
-def _mbconv(block: MBConv, in_channels: int, size: int, stride: int) -> _Part:
-    out_channels, kernel, inner = block.channels, block.kernel, block.expanded(in_channels)
-    squeezed, expands = block.squeezed(in_channels), block.expand_ratio != 1
-    out_size = strided(size, stride)
-    area, out_area = size * size, out_size * out_size
-    residual = stride == 1 and in_channels == out_channels
-
-    expansion = in_channels * inner if expands else 0
-    depthwise = kernel * kernel * inner
-    gate = 2 * inner * squeezed
-    projection = inner * out_channels
-    normed = (2 if expands else 1) * inner + out_channels
-    gate_biases = inner + squeezed if squeezed else 0
-    return _Part(
-        params=expansion + depthwise + gate + gate_biases + projection + 2 * normed,
-        statistics=2 * normed,
-        macs=expansion * area + (depthwise + projection) * out_area + gate,
-        activations=(inner * area if expands else 0) + (inner + out_channels) * out_area + gate_biases,
-        live=_live_in_mbconv(
-            image=in_channels * area,
-            wide=inner * area if expands else 0,
-            deep=inner * out_area,
-            gates=gate_biases,
-            out=out_channels * out_area,
-            residual=residual,
-        ),
-    )
+def _row(name: str, layer: str, size: int, channels: int, repeats: int, pieces: list[_Piece]) -> StageCost:
+    sums = (sum(piece.repeats * piece.part[place] for piece in pieces) for place in (0, 2, 3))
+    return StageCost(name, layer, size, channels, repeats, *sums)
 
 
-def _live_in_mbconv(*, image: int, wide: int, deep: int, gates: int, out: int, residual: bool) -> int:
-    """Most elements alive at once, from the sizes of the block's tensors in the order of their making."""
-    kept = image if residual else 0
-    expansion = image + wide
-    depthwise = kept + wide + deep if wide else image + deep
-    # Pooled and squeezed vector, then squeezed vector and gate: as many as the gate has biases.
-    excitation = kept + deep + gates
-    projection = kept + deep + out
-    return max(expansion, depthwise, excitation, projection)
+def _parts(network: Network) -> Iterator[_Piece]:
+    """Stem, blocks and head; repetitions that are alike are one piece."""
+    stem, padding = network.stem, network.padding
+    source = Shape(stem.channels, stem.out_size(network.resolution, padding))
+    skip = source
+    yield _Piece(-1, 1, count_stem(network), source, source)
+    stages = network.stages
+    for number, stage in enumerate(stages):
+        block, left = stage.block, stage.repeats
+        if isinstance(block, Cell):
+            following = stages[number + 1].block if number + 1 < len(stages) else None
+            for repeat in range(left):
+                after = block if repeat + 1 < left else following
+                keeps = isinstance(after, Cell) and after.reads_skip
+                out = block.after(source, skip, padding)
+                part = count_cell(block, source, skip, padding, keeps_source=keeps)
+                yield _Piece(number, 1, part, source, out)
+                source, skip = out, source
+            continue
+        while left:
+            out = block.after(source, skip, padding)
+            # From the second repetition on all are alike, and from the first where it changes no shape.
+            alike = left if block.stride == 1 and out == source else 1
+            yield _Piece(number, alike, _block(block, source, out, padding), source, out)
+            source, skip, left = out, source, left - alike
+            block = block.following()
+    yield _Piece(len(stages), 1, count_head(network.head, source), source, source)
 
 
-def _head(network: Network, in_channels: int, size: int) -> _Part:
-    channels, classes = network.head.channels, network.head.classes
-    area = size * size
-    weights = in_channels * channels
-    linear = channels * classes
-    return _Part(
-        params=weights + 2 * channels + linear + classes,
-        statistics=2 * channels,
-        macs=weights * area + linear,
-        activations=channels * area,
-        live=max((in_channels + channels) * area, channels * area + channels, channels + classes),
-    )
+def _block(block: Block, source: Shape, out: Shape, padding: Padding) -> Part:
+    if isinstance(block, MBConv):
+        return count_mbconv(block, source, out)
+    if isinstance(block, FusedMBConv):
+        return count_fused(block, source, out)
+    cell = block if isinstance(block, Cell) else block.cell(source.channels)
+    return count_cell(cell, source, source, padding, keeps_source=False)
 
 
-def _layer_name(block: MBConv) -> str:
-    stride = f" /{block.stride}" if block.stride > 1 else ""
-    se = ", SE" if block.se_ratio else ""
-    return f"MBConv{block.expand_ratio:g} {block.kernel}x{block.kernel}{stride}{se}"
+def _stem_name(stem: Stem) -> str:
+    stride = f" /{stem.stride}" if stem.stride > 1 else ""
+    pool = f", max pool {stem.pool}x{stem.pool} /2" if stem.pool else ""
+    return f"conv {stem.kernel}x{stem.kernel}{stride}{pool}"
+
+
+def _head_name(head: Head) -> str:
+    conv = "conv 1x1, " if head.channels else ""
+    hidden = f"linear {head.hidden}, " if head.hidden else ""
+    return f"{conv}pool, {hidden}linear to {head.classes}"
+
+
+def _layer_name(block: Block) -> str:
+    if isinstance(block, Cell):
+        return block.label
+    size = f"{block.kernel}x{block.kernel}" + (f" /{block.stride}" if block.stride > 1 else "")
+    match block:
+        case MBConv() | FusedMBConv():
+            groups = f", {block.groups} groups" if isinstance(block, MBConv) and block.groups > 1 else ""
+            name = f"{type(block).__name__}{block.expand_ratio:g} {size}{groups}"
+            return name + (", SE" if block.se_ratio else "")
+        case Bottleneck():
+            groups = f", {block.groups} groups" if block.groups > 1 else ""
+            return f"bottleneck {size}{groups}" + (", SE" if block.se_ratio else "")
+        case BasicBlock():
+            return f"basic block {size}"
+        case SeparableConv():
+            return f"separable {size}"

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from allometry.arch import Network
-from allometry.nn.layers import ConvNorm, MBConvBlock
+from allometry.nn.blocks import make_block
+from allometry.nn.layers import ACTIVATIONS, ConvNorm, make_pool
 
 
 class ConvNet(nn.Module):
@@ -27,45 +28,60 @@ class ConvNet(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        norm, padding, head = network.batch_norm, network.padding, network.head
+        norm, stem, head = network.batch_norm, network.stem, network.head
         self.stem = ConvNorm(
             network.in_channels,
-            network.stem.channels,
-            kernel=network.stem.kernel,
-            stride=network.stem.stride,
-            activation=network.stem.activation,
+            stem.channels,
+            kernel=stem.kernel,
+            stride=stem.stride,
+            activation=stem.activation,
             batch_norm=norm,
-            padding=padding,
+            padding=stem.padding or network.padding,
+        )
+        self.pool = (
+            make_pool("max", stem.pool, stride=2, padding=network.padding) if stem.pool else nn.Identity()
         )
         stages: list[list[nn.Module]] = [[] for _ in network.stages]
+        channels = stem.channels
         for placed in network.blocks():
-            stages[placed.stage].append(
-                MBConvBlock(
-                    placed.block,
-                    placed.in_channels,
-                    drop_rate=placed.drop_rate,
-                    batch_norm=norm,
-                    padding=padding,
-                )
-            )
+            stages[placed.stage].append(make_block(placed, batch_norm=norm, padding=network.padding))
+            channels = placed.out.channels
         self.stages = nn.Sequential(*(nn.Sequential(*blocks) for blocks in stages))
-        self.head = ConvNorm(
-            network.stages[-1].block.channels,
-            head.channels,
-            activation=head.activation,
-            batch_norm=norm,
-            padding=padding,
-        )
+        self.reads_skip = any(getattr(block, "reads_skip", False) for blocks in stages for block in blocks)
+        self.head: nn.Module = nn.Identity()
+        if head.channels is not None:
+            self.head = ConvNorm(
+                channels,
+                head.channels,
+                activation=head.activation,
+                batch_norm=norm,
+                padding=network.padding,
+            )
+        self.hidden: nn.Module = nn.Identity()
+        if head.hidden is not None:
+            linear = nn.Linear(head.channels or channels, head.hidden, bias=head.hidden_bias)
+            self.hidden = nn.Sequential(linear, ACTIVATIONS[head.activation]())
         self.dropout = nn.Dropout(head.dropout)
-        self.classifier = nn.Linear(head.channels, head.classes)
+        self.classifier = nn.Linear(head.features(channels), head.classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """The last feature map, [N, head channels, h, w]."""
-        return cast(Tensor, self.head(self.stages(self.stem(x))))
+        """The last feature map, [N, channels, h, w]."""
+        x = self.pool(self.stem(x))
+        x = self._with_skips(x) if self.reads_skip else self.stages(x)
+        return cast(Tensor, self.head(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores (logits), [N, classes]."""
-        return cast(Tensor, self.classifier(self.dropout(self.features(x).mean((2, 3)))))
+        pooled = self.hidden(self.features(x).mean((2, 3)))
+        return cast(Tensor, self.classifier(self.dropout(pooled)))
+
+    def _with_skips(self, x: Tensor) -> Tensor:
+        """The stages where cells read the input of the block before, too."""
+        skip = x
+        for stage in cast("list[nn.Sequential]", self.stages):
+            for block in stage:
+                x, skip = block(x, skip) if getattr(block, "reads_skip", False) else block(x), x
+        return x
 
 
 def build(network: Network, *, seed: int | None = None) -> ConvNet:

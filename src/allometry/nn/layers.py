@@ -1,22 +1,24 @@
-"""The modules that a network is built from."""
+"""The small modules that blocks are built from."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from allometry.arch import Activation, BatchNorm, MBConv, Padding
+from allometry.arch import Activation, BatchNorm, GateFunction, Padding
 
-_ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "silu": nn.SiLU,
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
     "hard_swish": nn.Hardswish,
 }
+_GATES: dict[GateFunction, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "hard_sigmoid": nn.Hardsigmoid}
 
 
 class SamePadConv2d(nn.Conv2d):
@@ -37,9 +39,103 @@ class SamePadConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pad, then convolve."""
-        rows = _same_padding(x.shape[2], self.kernel_size[0], self.stride[0])
-        columns = _same_padding(x.shape[3], self.kernel_size[1], self.stride[1])
-        return super().forward(F.pad(x, (*columns, *rows)))
+        return super().forward(F.pad(x, _same_padding(x, self.kernel_size, self.stride)))
+
+
+class SamePool2d(nn.Module):
+    """The largest or the mean value of a window, padded as TensorFlow does; the mean does not count padding.
+
+    Shape:
+        [N, C, H, W] -> [N, C, ceil(H / stride), ceil(W / stride)]
+
+    Example:
+        >>> SamePool2d("average", 3, stride=2)(torch.ones(1, 1, 4, 4))
+        tensor([[[[1., 1.],
+                  [1., 1.]]]])
+    """
+
+    def __init__(self, function: Literal["max", "average"], kernel: int, *, stride: int) -> None:
+        super().__init__()
+        self.function = function
+        self.kernel = kernel
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pad, then pool."""
+        padding = _same_padding(x, (self.kernel, self.kernel), (self.stride, self.stride))
+        if self.function == "max":
+            return F.max_pool2d(F.pad(x, padding, value=-torch.inf), self.kernel, self.stride)
+        inside = F.avg_pool2d(F.pad(torch.ones_like(x[:1, :1]), padding), self.kernel, self.stride)
+        return F.avg_pool2d(F.pad(x, padding), self.kernel, self.stride) / inside
+
+    def extra_repr(self) -> str:
+        """The window, for `repr`."""
+        return f"{self.function}, kernel={self.kernel}, stride={self.stride}"
+
+
+class Shifted(nn.Module):
+    """The picture one pixel up and to the left; zeros come in.
+
+    Shape:
+        [N, C, H, W] -> the same
+
+    Example:
+        >>> Shifted()(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
+        tensor([[[[4., 0.],
+                  [0., 0.]]]])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shift."""
+        return F.pad(x[:, :, 1:, 1:], (0, 1, 0, 1))
+
+
+class Scaled(nn.Module):
+    """Multiplication by a constant.
+
+    Shape:
+        any -> the same
+
+    Example:
+        >>> Scaled(0.5)(torch.ones(2))
+        tensor([0.5000, 0.5000])
+    """
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply."""
+        return x * self.factor
+
+    def extra_repr(self) -> str:
+        """The factor, for `repr`."""
+        return f"{self.factor:g}"
+
+
+class ChannelShuffle(nn.Module):
+    """Deal the channels of each group to all groups, so that the next grouped convolution mixes them.
+
+    Shape:
+        [N, C, H, W] -> the same
+
+    Source: ShuffleNet (Zhang et al. 2018), section 3.1.
+
+    Example:
+        >>> ChannelShuffle(2)(torch.arange(4.0).view(1, 4, 1, 1)).flatten()
+        tensor([0., 2., 1., 3.])
+    """
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shuffle."""
+        count, channels, height, width = x.shape
+        apart = x.view(count, self.groups, channels // self.groups, height, width)
+        return apart.transpose(1, 2).reshape(count, channels, height, width)
 
 
 class SqueezeExcite(nn.Module):
@@ -56,16 +152,19 @@ class SqueezeExcite(nn.Module):
         torch.Size([1, 96, 7, 7])
     """
 
-    def __init__(self, channels: int, squeezed: int, *, activation: Activation) -> None:
+    def __init__(
+        self, channels: int, squeezed: int, *, activation: Activation, function: GateFunction = "sigmoid"
+    ) -> None:
         super().__init__()
         self.reduce = nn.Conv2d(channels, squeezed, 1)
-        self.activation = _ACTIVATIONS[activation]()
+        self.activation = ACTIVATIONS[activation]()
         self.expand = nn.Conv2d(squeezed, channels, 1)
+        self.gate = _GATES[function]()
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool, squeeze, excite, gate."""
-        gate = x.mean((2, 3), keepdim=True)
-        return x * cast(Tensor, self.expand(self.activation(self.reduce(gate)))).sigmoid()
+        mean = x.mean((2, 3), keepdim=True)
+        return x * cast(Tensor, self.gate(self.expand(self.activation(self.reduce(mean)))))
 
 
 class StochasticDepth(nn.Module):
@@ -101,77 +200,63 @@ class StochasticDepth(nn.Module):
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution without bias, batch norm and, if given, an activation."""
+    """Convolution, then batch norm and an activation as far as they are asked for."""
 
     def __init__(
         self,
         in_channels: int,
         channels: int,
         *,
-        kernel: int = 1,
+        kernel: int | tuple[int, int] = 1,
         stride: int = 1,
         groups: int = 1,
+        bias: bool = False,
         activation: Activation | None,
-        batch_norm: BatchNorm,
+        batch_norm: BatchNorm | None,
         padding: Padding,
     ) -> None:
-        # At stride 1 and an odd kernel both paddings are the same.
-        same = padding == "same" and stride > 1
-        make = SamePadConv2d if same else partial(nn.Conv2d, padding=kernel // 2)
-        self.out_channels = channels
+        sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+        odd = all(side % 2 for side in sides)
+        # At stride 1 and an odd kernel symmetric and TensorFlow's padding are the same.
+        if padding == "same" and (stride > 1 or not odd):
+            make: Callable[..., nn.Conv2d] = SamePadConv2d
+        else:
+            around = (0, 0) if padding == "valid" else (sides[0] // 2, sides[1] // 2)
+            make = partial(nn.Conv2d, padding=around)
         layers: list[nn.Module] = [
-            make(in_channels, channels, kernel, stride=stride, groups=groups, bias=False),
-            nn.BatchNorm2d(channels, eps=batch_norm.epsilon, momentum=batch_norm.momentum),
+            make(in_channels, channels, sides, stride=stride, groups=groups, bias=bias)
         ]
+        if batch_norm is not None:
+            layers.append(make_norm(channels, batch_norm))
         if activation is not None:
-            layers.append(_ACTIVATIONS[activation](inplace=True))
+            layers.append(ACTIVATIONS[activation](inplace=True))
         super().__init__(*layers)
 
 
-class MBConvBlock(nn.Module):
-    """The module of an `arch.MBConv`: expand, depthwise, squeeze-excite, project, add.
-
-    Shape:
-        [N, in_channels, H, W] -> [N, channels, ceil(H / stride), ceil(W / stride)]
-
-    Source: EfficientNet (Tan & Le 2019), section 4 and released code.
-
-    Example:
-        >>> from allometry.arch import BatchNorm, MBConv
-        >>> block = MBConvBlock(
-        ...     MBConv(channels=24, stride=2), 16, drop_rate=0.0, batch_norm=BatchNorm(), padding="symmetric"
-        ... )
-        >>> block(torch.zeros(1, 16, 8, 8)).shape
-        torch.Size([1, 24, 4, 4])
-    """
-
-    def __init__(
-        self, block: MBConv, in_channels: int, *, drop_rate: float, batch_norm: BatchNorm, padding: Padding
-    ) -> None:
-        super().__init__()
-        conv = partial(ConvNorm, batch_norm=batch_norm, padding=padding)
-        inner, squeezed = block.expanded(in_channels), block.squeezed(in_channels)
-        self.residual = block.has_residual(in_channels)
-        self.expand = (
-            conv(in_channels, inner, activation=block.activation)
-            if block.expand_ratio != 1
-            else nn.Identity()
-        )
-        self.depthwise = conv(
-            inner, inner, kernel=block.kernel, stride=block.stride, groups=inner, activation=block.activation
-        )
-        self.squeeze_excite = (
-            SqueezeExcite(inner, squeezed, activation=block.activation) if squeezed else nn.Identity()
-        )
-        self.project = conv(inner, block.channels, activation=None)
-        self.stochastic_depth = StochasticDepth(drop_rate)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the block."""
-        out = self.project(self.squeeze_excite(self.depthwise(self.expand(x))))
-        return self.stochastic_depth(out) + x if self.residual else cast(Tensor, out)
+def make_norm(channels: int, batch_norm: BatchNorm) -> nn.BatchNorm2d:
+    """A batch norm with the network's constants."""
+    return nn.BatchNorm2d(channels, eps=batch_norm.epsilon, momentum=batch_norm.momentum)
 
 
-def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+def make_pool(
+    function: Literal["max", "average"], kernel: int, *, stride: int, padding: Padding
+) -> nn.Module:
+    """A pool with that padding."""
+    if padding == "same" and (stride > 1 or kernel % 2 == 0):
+        return SamePool2d(function, kernel, stride=stride)
+    around = 0 if padding == "valid" else kernel // 2
+    if function == "max":
+        return nn.MaxPool2d(kernel, stride, around)
+    return nn.AvgPool2d(kernel, stride, around, count_include_pad=False)
+
+
+def _same_padding(x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Padding at the left, right, top and bottom."""
+    top, bottom = _along(x.shape[2], kernel[0], stride[0])
+    left, right = _along(x.shape[3], kernel[1], stride[1])
+    return left, right, top, bottom
+
+
+def _along(size: int, kernel: int, stride: int) -> tuple[int, int]:
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2

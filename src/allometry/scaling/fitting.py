@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from allometry.arch import Network, strided
+from allometry.arch import Cell, Network
 from allometry.base import NetworkError
 
 SMALLEST_FEATURE_MAP = 4
@@ -13,8 +13,8 @@ SMALLEST_FEATURE_MAP = 4
 def fit_strides(network: Network, *, least: int = SMALLEST_FEATURE_MAP) -> Network:
     """Take strides out of the last stages until the last feature map is at least `least` pixels wide.
 
-    The early strides stay, because they keep the cost down; the stem's goes last. A picture that is smaller
-    than `least` keeps its own size throughout.
+    The early strides stay, because they keep the cost down; the stem's pool and its stride go last. A picture
+    that is smaller than `least` keeps its own size throughout. The strides inside cells stay.
 
     Args:
         network: at the resolution it shall work at.
@@ -38,9 +38,11 @@ def fit_strides(network: Network, *, least: int = SMALLEST_FEATURE_MAP) -> Netwo
         if feature_size(fitted) >= least:
             return fitted
         block = stages[index].block
-        if block.stride > 1:
-            stages[index] = replace(stages[index], block=replace(block, stride=1))
+        if block.stride > 1 and not isinstance(block, Cell):
+            stages[index] = replace(stages[index], block=block.with_stride(1))
             fitted = replace(network, stages=tuple(stages))
+    if feature_size(fitted) < least:
+        fitted = replace(fitted, stem=replace(fitted.stem, pool=0))
     if feature_size(fitted) < least:
         fitted = replace(fitted, stem=replace(fitted.stem, stride=1))
     return fitted
@@ -54,7 +56,4 @@ def feature_size(network: Network) -> int:
         >>> feature_size(get("efficientnet-b0"))
         7
     """
-    size = strided(network.resolution, network.stem.stride)
-    for stage in network.stages:
-        size = strided(size, stage.block.stride)
-    return size
+    return network.shapes()[-1].size

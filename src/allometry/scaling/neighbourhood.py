@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from allometry.arch import CHANNEL_MULTIPLE, Network, multiply
+from allometry.arch import CHANNEL_MULTIPLE, Block, Cell, Network, Stage, multiply
 from allometry.cost import Budget, Cost, count
 from allometry.scaling.laws import Multipliers, ScalingLaw
 
@@ -136,22 +136,37 @@ def _refinements(start: Candidate, budget: Budget, law: ScalingLaw) -> Iterator[
 def _one_step_larger(network: Network, start: Network, law: ScalingLaw) -> Iterator[Network]:
     """Networks with one layer more in a stage, or eight channels more in one place, near where it started."""
     if law.beta > 1:
-        if _near(network.stem.channels + CHANNEL_MULTIPLE, start.stem.channels):
-            yield replace(
-                network, stem=replace(network.stem, channels=network.stem.channels + CHANNEL_MULTIPLE)
-            )
-        if _near(network.head.channels + CHANNEL_MULTIPLE, start.head.channels):
-            yield replace(
-                network, head=replace(network.head, channels=network.head.channels + CHANNEL_MULTIPLE)
-            )
+        yield from _one_step_wider(network, start)
     for index, (stage, first) in enumerate(zip(network.stages, start.stages, strict=True)):
-        before, after = network.stages[:index], network.stages[index + 1 :]
-        channels = stage.block.channels + CHANNEL_MULTIPLE
-        if law.beta > 1 and _near(channels, first.block.channels):
-            wider = replace(stage, block=replace(stage.block, channels=channels))
-            yield replace(network, stages=(*before, wider, *after))
-        if law.alpha > 1 and stage.repeats == first.repeats:
-            yield replace(network, stages=(*before, replace(stage, repeats=stage.repeats + 1), *after))
+        if law.alpha > 1 and not stage.fixed and stage.repeats == first.repeats:
+            deeper = replace(stage, repeats=stage.repeats + 1)
+            yield replace(network, stages=(*network.stages[:index], deeper, *network.stages[index + 1 :]))
+
+
+def _one_step_wider(network: Network, start: Network) -> Iterator[Network]:
+    stem, head = network.stem, network.head
+    if not stem.fixed and _near(stem.channels + CHANNEL_MULTIPLE, start.stem.channels):
+        yield replace(network, stem=replace(stem, channels=stem.channels + CHANNEL_MULTIPLE))
+    if head.channels and start.head.channels and not head.fixed:
+        channels = head.channels + CHANNEL_MULTIPLE
+        if _near(channels, start.head.channels):
+            yield replace(network, head=replace(head, channels=channels))
+    before: tuple[Stage, ...] = ()
+    for group, first in zip(network.groups, start.groups, strict=True):
+        after = network.stages[len(before) + len(group) :]
+        wider = [_wider(stage, start.block) for stage, start in zip(group, first, strict=True)]
+        if all(wider):
+            yield replace(network, stages=(*before, *(stage for stage in wider if stage), *after))
+        before += group
+
+
+def _wider(stage: Stage, start: Block) -> Stage | None:
+    """The stage with one step more channels, if it has a width and that is near where it started."""
+    block = stage.block
+    if isinstance(block, Cell) or isinstance(start, Cell):
+        return None
+    channels = block.channels + block.channel_step
+    return replace(stage, block=block.with_channels(channels)) if _near(channels, start.channels) else None
 
 
 def _near(channels: int, start: int) -> bool:
@@ -167,4 +182,6 @@ def _best(fitting: list[Candidate]) -> Candidate:
 
 
 def _widths(network: Network) -> tuple[int, ...]:
-    return (network.stem.channels, *(s.block.channels for s in network.stages), network.head.channels)
+    blocks = (stage.block for stage in network.stages)
+    widths = (block.channels for block in blocks if not isinstance(block, Cell))
+    return (network.stem.channels, *widths, network.head.channels or 0)

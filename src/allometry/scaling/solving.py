@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from allometry.arch import Network
+from allometry.arch import Network, Stage
 from allometry.base import BudgetError
 from allometry.cost import Budget, Cost, count, parse_budget
 from allometry.cost.budget import show
@@ -167,5 +167,10 @@ def _fullest_depth(network: Network, grown: Network) -> float:
 
     A fifth of four layers is one layer, as is a quarter: growing on from the quarter, no step is lost.
     """
-    pairs = zip(network.stages, grown.stages, strict=True)
-    return min(large.repeats / small.repeats for small, large in pairs)
+    pairs = zip(network.groups, grown.groups, strict=True)
+    shares = [_layers(large) / _layers(small) for small, large in pairs if not small[0].fixed]
+    return min(shares, default=1.0)
+
+
+def _layers(group: tuple[Stage, ...]) -> int:
+    return sum(stage.repeats for stage in group)

@@ -1,0 +1,176 @@
+"""A block as a small graph, for the networks whose blocks are not of a regular kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from allometry.arch.checks import STRICT, check_one_of
+from allometry.arch.layers import Drop, Layer, Padding, Shape
+from allometry.base import NetworkError
+
+if TYPE_CHECKING:
+    from pydantic import ConfigDict
+
+INPUT, SKIP = "input", "skip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """Some inputs, joined, and the layers that they go through.
+
+    Attributes:
+        name: of the node in its cell, an identifier.
+        inputs: names of nodes before it; `input`, the output of the block before; or `skip`, what the block
+            before had as its input.
+        layers: in order; none where the node only joins.
+        join: how several inputs become one.
+
+    Example:
+        >>> from allometry.arch import Conv
+        >>> Node(name="left", inputs=("input",), layers=(Conv(channels=8, kernel=3),)).join
+        'add'
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    name: str
+    inputs: tuple[str, ...]
+    layers: tuple[Layer, ...] = ()
+    join: Literal["add", "concat"] = "add"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(self.inputs))
+        object.__setattr__(self, "layers", tuple(self.layers))
+        check_one_of(self, "join", ("add", "concat"))
+        if not self.name.isidentifier() or self.name in (INPUT, SKIP):
+            raise NetworkError(
+                f"Node.name must be an identifier other than input and skip, not {self.name!r}."
+            )
+        if not self.inputs:
+            raise NetworkError(f"The node {self.name!r} has no input; give it one or more.")
+
+    def joined(self, shapes: list[Shape]) -> Shape:
+        """The shape of the inputs taken together.
+
+        Raises:
+            NetworkError: they do not fit together.
+        """
+        channels = {shape.channels for shape in shapes}
+        if len({shape.size for shape in shapes}) > 1 or (self.join == "add" and len(channels) > 1):
+            given = " and ".join(f"{shape.channels} x {shape.size} px" for shape in shapes)
+            raise NetworkError(f"The node {self.name!r} cannot {self.join} {given}.")
+        return shapes[0] if self.join == "add" else Shape(sum(s.channels for s in shapes), shapes[0].size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A block as a graph of nodes. The last node is the output; a cell is repeated as it is.
+
+    A cell can be counted, built and measured as every block can. It does not say which of its channels follow
+    from which, so growth leaves its width alone.
+
+    Attributes:
+        nodes: each after the nodes that it reads.
+        label: what the stage table calls it.
+
+    Raises:
+        NetworkError: a node reads what is not there, or two nodes have one name.
+
+    Source: cells as in NASNet (Zoph et al. 2018), section 3.
+
+    Example:
+        >>> from allometry.arch import Conv
+        >>> dense = Cell(
+        ...     nodes=(
+        ...         Node(name="new", inputs=("input",), layers=(Conv(channels=32, kernel=3, activation="relu"),)),
+        ...         Node(name="all", inputs=("input", "new"), join="concat"),
+        ...     ),
+        ...     label="dense",
+        ... )
+        >>> dense.after(Shape(64, 56), Shape(64, 56), "symmetric")
+        Shape(channels=96, size=56)
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    nodes: tuple[Node, ...]
+    label: str = "cell"
+    kind: Literal["cell"] = "cell"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", tuple(self.nodes))
+        check_one_of(self, "kind", ["cell"])
+        known = [INPUT, SKIP]
+        for node in self.nodes:
+            missing = [name for name in node.inputs if name not in known]
+            if missing or node.name in known:
+                wrong = f"reads {missing[0]!r}, which is not before it" if missing else "is there twice"
+                raise NetworkError(f"In the cell {self.label!r} the node {node.name!r} {wrong}.")
+            known.append(node.name)
+        if not self.nodes:
+            raise NetworkError(f"The cell {self.label!r} has no nodes; give it one or more.")
+
+    @property
+    def reads_skip(self) -> bool:
+        """Whether a node reads the input of the block before."""
+        return any(SKIP in node.inputs for node in self.nodes)
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the input per pixel of the output, along one side."""
+        strides = {INPUT: 1}
+        for node in self.nodes:
+            known = [strides[name] for name in node.inputs if name in strides]
+            if known:
+                stride = known[0]
+                for layer in node.layers:
+                    stride *= getattr(layer, "stride", 1)
+                strides[node.name] = stride
+        return strides.get(self.nodes[-1].name, 1)
+
+    def shapes(self, source: Shape, skip: Shape, padding: Padding) -> dict[str, Shape]:
+        """The shape of every node's output, of `input` and of `skip`.
+
+        Raises:
+            NetworkError: shapes do not fit together.
+        """
+        found = {INPUT: source, SKIP: skip}
+        for node in self.nodes:
+            shape = node.joined([found[name] for name in node.inputs])
+            for layer in node.layers:
+                shape = layer.after(shape, padding)
+            found[node.name] = shape
+        return found
+
+    def after(self, source: Shape, skip: Shape, padding: Padding) -> Shape:
+        """The shape of the output.
+
+        Raises:
+            NetworkError: shapes do not fit together.
+        """
+        try:
+            return self.shapes(source, skip, padding)[self.nodes[-1].name]
+        except NetworkError as error:
+            raise NetworkError(f"In the cell {self.label!r}: {error}") from error
+
+    def has_residual(self, in_channels: int) -> bool:
+        """Whether stochastic depth can drop something in it."""
+        del in_channels
+        return any(isinstance(layer, Drop) for node in self.nodes for layer in node.layers)
+
+    def following(self) -> Cell:
+        """The block that a repetition has: the same."""
+        return self
+
+    def widened(self, width: float, multiple: int) -> Cell:
+        """Refuse: which channels may grow is not known.
+
+        Raises:
+            NetworkError: always.
+        """
+        del width, multiple
+        raise NetworkError(
+            f"The cell {self.label!r} has fixed channels: a network of cells grows in depth and resolution only."
+        )
+
+    def __repr__(self) -> str:
+        return f"Cell({self.label}, {len(self.nodes)} nodes)"

@@ -1,0 +1,370 @@
+"""The layers that cells are wired from, and the shapes that they give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
+
+from allometry.arch.checks import STRICT, check_integer, check_number, check_odd, check_one_of
+from allometry.arch.rounding import round_channels
+from allometry.base import NetworkError
+
+if TYPE_CHECKING:
+    from pydantic import ConfigDict
+
+Activation = Literal["silu", "relu", "relu6", "hard_swish"]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+GateFunction = Literal["sigmoid", "hard_sigmoid"]
+Padding = Literal["symmetric", "same", "valid"]
+PADDINGS: tuple[Padding, ...] = get_args(Padding)
+
+
+_HAIR = 1e-6  # 448 * (42 / 448) is a hair below 42 in floating point and still means 42
+
+
+class Shape(NamedTuple):
+    """A feature map: its channels and its side in pixels.
+
+    Example:
+        >>> Shape(32, 112).elements
+        401408
+    """
+
+    channels: int
+    size: int
+
+    @property
+    def elements(self) -> int:
+        """Numbers in the feature map of one image."""
+        return self.channels * self.size * self.size
+
+
+def strided(size: int, stride: int) -> int:
+    """Side of the output of a strided convolution that pads, by either rule.
+
+    Example:
+        >>> strided(224, 2), strided(75, 2)
+        (112, 38)
+    """
+    return -(-size // stride)
+
+
+def slid(size: int, kernel: int, stride: int, padding: Padding) -> int:
+    """Side of the output of a window that slides over `size` pixels.
+
+    Raises:
+        NetworkError: without padding, the window is larger than the picture; or an even kernel is to be
+            padded symmetrically.
+
+    Example:
+        >>> slid(299, 3, 2, "valid"), slid(299, 3, 2, "same")
+        (149, 150)
+    """
+    if padding == "symmetric" and kernel % 2 == 0:
+        raise NetworkError(
+            f"A kernel of {kernel} cannot be padded symmetrically; take an odd one or other padding."
+        )
+    if padding != "valid":
+        return strided(size, stride)
+    if size < kernel:
+        raise NetworkError(
+            f"A feature map of {size} pixels is too small for an unpadded kernel of {kernel}; raise the resolution."
+        )
+    return (size - kernel) // stride + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conv:
+    """A convolution, then batch norm, then an activation, as far as they are asked for.
+
+    Attributes:
+        channels: output channels.
+        kernel: side of the kernel, or its height and width.
+        stride: in both directions.
+        groups: into which input and output channels are divided.
+        padding: None for the network's; symmetric padding needs odd kernels.
+        norm: whether batch norm follows.
+        bias: whether the convolution has one.
+        activation: that comes last, if any.
+
+    Raises:
+        NetworkError: a field cannot have that value.
+
+    Example:
+        >>> Conv(channels=64, kernel=(1, 7)).after(Shape(32, 17), "same")
+        Shape(channels=64, size=17)
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    channels: int
+    kernel: int | tuple[int, int] = 1
+    stride: int = 1
+    groups: int = 1
+    padding: Padding | None = None
+    norm: bool = True
+    bias: bool = False
+    activation: Activation | None = None
+    kind: Literal["conv"] = "conv"
+
+    def __post_init__(self) -> None:
+        sides: Any = self.sides
+        if (
+            not isinstance(sides, tuple)
+            or len(sides) != 2
+            or any(type(side) is not int or side < 1 for side in sides)
+        ):
+            raise NetworkError(f"Conv.kernel must be one or two positive integers, not {self.kernel!r}.")
+        for field in ("channels", "stride", "groups"):
+            check_integer(self, field)
+        check_one_of(self, "padding", (None, *PADDINGS))
+        check_one_of(self, "activation", (None, *ACTIVATIONS))
+        check_one_of(self, "kind", ["conv"])
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of the kernel."""
+        return (self.kernel, self.kernel) if isinstance(self.kernel, int) else self.kernel
+
+    def after(self, shape: Shape, padding: Padding) -> Shape:
+        """The shape of the output.
+
+        Raises:
+            NetworkError: the groups do not divide the channels, or the output is not square.
+        """
+        if shape.channels % self.groups or self.channels % self.groups:
+            raise NetworkError(
+                f"{self.groups} groups do not divide {shape.channels} input and {self.channels} output channels."
+            )
+        own = self.padding or padding
+        height, width = (slid(shape.size, side, self.stride, own) for side in self.sides)
+        if height != width:
+            raise NetworkError(
+                f"A kernel of {self.kernel} without padding makes the picture {height} x {width}."
+            )
+        return Shape(self.channels, height)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depthwise:
+    """A convolution of every channel alone; batch norm and activation only where asked for.
+
+    Example:
+        >>> Depthwise(kernel=5, stride=2).after(Shape(32, 83), "same")
+        Shape(channels=32, size=42)
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kernel: int = 3
+    stride: int = 1
+    padding: Padding | None = None
+    norm: bool = False
+    activation: Activation | None = None
+    kind: Literal["depthwise"] = "depthwise"
+
+    def __post_init__(self) -> None:
+        check_integer(self, "stride")
+        check_one_of(self, "padding", (None, *PADDINGS))
+        check_odd(self, "kernel") if self.padding != "valid" else check_integer(self, "kernel")
+        check_one_of(self, "activation", (None, *ACTIVATIONS))
+        check_one_of(self, "kind", ["depthwise"])
+
+    def after(self, shape: Shape, padding: Padding) -> Shape:
+        """The shape of the output."""
+        return Shape(shape.channels, slid(shape.size, self.kernel, self.stride, self.padding or padding))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Norm:
+    """Batch norm, and an activation where asked for.
+
+    Example:
+        >>> Norm(activation="relu").after(Shape(8, 7), "same")
+        Shape(channels=8, size=7)
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    activation: Activation | None = None
+    kind: Literal["norm"] = "norm"
+
+    def __post_init__(self) -> None:
+        check_one_of(self, "activation", (None, *ACTIVATIONS))
+        check_one_of(self, "kind", ["norm"])
+
+    def after(self, shape: Shape, padding: Padding) -> Shape:
+        """The shape of the output: that of the input."""
+        del padding
+        return shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """An activation alone.
+
+    Example:
+        >>> Act(function="relu").function
+        'relu'
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    function: Activation
+    kind: Literal["act"] = "act"
+
+    def __post_init__(self) -> None:
+        check_one_of(self, "function", ACTIVATIONS)
+        check_one_of(self, "kind", ["act"])
+
+    def after(self, shape: Shape, padding: Padding) -> Shape:
+        """The shape of the output: that of the input."""
+        del padding
+        return shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """The largest or the mean value of a window; the mean does not count padding.
+
+    Example:
+        >>> Pool(function="max", kernel=3, stride=2, padding="valid").after(Shape(64, 147), "same")
+        Shape(channels=64, size=73)
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    function: Literal["max", "average"]
+    kernel: int
+    stride: int = 1
+    padding: Padding | None = None
+    kind: Literal["pool"] = "pool"
+
+    def __post_init__(self) -> None:
+        check_one_of(self, "function", ("max", "average"))
+        check_integer(self, "kernel")
+        check_integer(self, "stride")
+        check_one_of(self, "padding", (None, *PADDINGS))
+        if self.padding == "symmetric":
+            check_odd(self, "kernel")
+        check_one_of(self, "kind", ["pool"])
+
+    def after(self, shape: Shape, padding: Padding) -> Shape:
+        """The shape of the output."""
+        return Shape(shape.channels, slid(shape.size, self.kernel, self.stride, self.padding or padding))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """The picture one pixel up and to the left; zeros come in from below and from the right.
+
+    A factorised reduction looks at every second pixel of the picture and of the shifted picture.
+
+    Example:
+        >>> Shift().after(Shape(8, 7), "same")
+        Shape(channels=8, size=7)
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["shift"] = "shift"
+
+    def __post_init__(self) -> None:
+        check_one_of(self, "kind", ["shift"])
+
+    def after(self, shape: Shape, padding: Padding) -> Shape:
+        """The shape of the output: that of the input."""
+        del padding
+        return shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Multiplication by a constant.
+
+    Example:
+        >>> Scale(factor=0.17).factor
+        0.17
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    factor: float
+    kind: Literal["scale"] = "scale"
+
+    def __post_init__(self) -> None:
+        check_number(self, "factor", least=0)
+        check_one_of(self, "kind", ["scale"])
+
+    def after(self, shape: Shape, padding: Padding) -> Shape:
+        """The shape of the output: that of the input."""
+        del padding
+        return shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excite:
+    """Squeeze-excite: scale each channel by what the whole picture says of it.
+
+    Attributes:
+        ratio: squeezed channels per channel that comes in.
+        multiple: what the squeezed channels are rounded to.
+        activation: after the squeeze.
+        function: of the gate.
+
+    Example:
+        >>> Excite(ratio=1 / 16).squeezed(256)
+        16
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    ratio: float
+    multiple: int = 1
+    activation: Activation = "relu"
+    function: GateFunction = "sigmoid"
+    kind: Literal["excite"] = "excite"
+
+    def __post_init__(self) -> None:
+        check_number(self, "ratio", least=0)
+        check_integer(self, "multiple")
+        check_one_of(self, "activation", ACTIVATIONS)
+        check_one_of(self, "function", get_args(GateFunction))
+        check_one_of(self, "kind", ["excite"])
+
+    def squeezed(self, channels: int) -> int:
+        """Channels of the squeeze, at least 1."""
+        return squeezed(channels, self.ratio, self.multiple)
+
+    def after(self, shape: Shape, padding: Padding) -> Shape:
+        """The shape of the output: that of the input."""
+        del padding
+        return shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """Here stochastic depth drops whole samples in training, at the rate of the block's place.
+
+    Example:
+        >>> Drop().after(Shape(8, 7), "same")
+        Shape(channels=8, size=7)
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["drop"] = "drop"
+
+    def __post_init__(self) -> None:
+        check_one_of(self, "kind", ["drop"])
+
+    def after(self, shape: Shape, padding: Padding) -> Shape:
+        """The shape of the output: that of the input."""
+        del padding
+        return shape
+
+
+Layer = Conv | Depthwise | Norm | Act | Pool | Shift | Scale | Excite | Drop
+
+
+def squeezed(channels: int, ratio: float, multiple: int) -> int:
+    """Channels of a squeeze: the share of `channels`, cut to an integer, or rounded to a multiple.
+
+    Example:
+        >>> squeezed(72, 0.25, 1), squeezed(72, 0.25, 8)
+        (18, 24)
+    """
+    if multiple > 1:
+        return round_channels(channels * ratio, multiple=multiple)
+    return max(1, int(channels * ratio + _HAIR))

@@ -1,0 +1,265 @@
+"""The modules of blocks."""
+
+from __future__ import annotations
+
+from functools import partial, reduce
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from allometry.arch import (
+    INPUT,
+    SKIP,
+    Act,
+    BatchNorm,
+    Block,
+    Cell,
+    Conv,
+    Depthwise,
+    Drop,
+    Excite,
+    FusedMBConv,
+    Layer,
+    MBConv,
+    Norm,
+    Padding,
+    PlacedBlock,
+    Pool,
+    Scale,
+    Shape,
+)
+from allometry.nn.layers import (
+    ACTIVATIONS,
+    ChannelShuffle,
+    ConvNorm,
+    Scaled,
+    Shifted,
+    SqueezeExcite,
+    StochasticDepth,
+    make_norm,
+    make_pool,
+)
+
+
+class MBConvBlock(nn.Module):
+    """The module of an `arch.MBConv`: expand, depthwise, squeeze-excite, project, add.
+
+    Shape:
+        [N, in_channels, H, W] -> [N, channels, ceil(H / stride), ceil(W / stride)]
+
+    Source: EfficientNet (Tan & Le 2019), section 4 and released code.
+
+    Example:
+        >>> from allometry.arch import BatchNorm, MBConv
+        >>> block = MBConvBlock(
+        ...     MBConv(channels=24, stride=2), 16, drop_rate=0.0, batch_norm=BatchNorm(), padding="symmetric"
+        ... )
+        >>> block(torch.zeros(1, 16, 8, 8)).shape
+        torch.Size([1, 24, 4, 4])
+    """
+
+    def __init__(
+        self, block: MBConv, in_channels: int, *, drop_rate: float, batch_norm: BatchNorm, padding: Padding
+    ) -> None:
+        super().__init__()
+        conv = partial(ConvNorm, batch_norm=batch_norm, padding=padding)
+        inner = block.expanded(in_channels)
+        self.residual = block.has_residual(in_channels)
+        self.expand = (
+            conv(in_channels, inner, groups=block.groups, activation=block.activation)
+            if block.expand_ratio != 1
+            else nn.Identity()
+        )
+        self.shuffle = ChannelShuffle(block.groups) if block.groups > 1 else nn.Identity()
+        self.depthwise = conv(
+            inner, inner, kernel=block.kernel, stride=block.stride, groups=inner, activation=block.activation
+        )
+        self.squeeze_excite = _gate(block, in_channels)
+        self.project = conv(inner, block.channels, groups=block.groups, activation=None)
+        self.stochastic_depth = StochasticDepth(drop_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
+        out = self.depthwise(self.shuffle(self.expand(x)))
+        out = self.project(self.squeeze_excite(out))
+        return self.stochastic_depth(out) + x if self.residual else cast(Tensor, out)
+
+
+class FusedMBConvBlock(nn.Module):
+    """The module of an `arch.FusedMBConv`: expand k x k, squeeze-excite, project, add.
+
+    Shape:
+        [N, in_channels, H, W] -> [N, channels, ceil(H / stride), ceil(W / stride)]
+
+    Source: EfficientNetV2 (Tan & Le 2021), section 3.2, and released code.
+
+    Example:
+        >>> from allometry.arch import BatchNorm, FusedMBConv
+        >>> block = FusedMBConvBlock(
+        ...     FusedMBConv(channels=24, stride=2), 16, drop_rate=0.0, batch_norm=BatchNorm(), padding="symmetric"
+        ... )
+        >>> block(torch.zeros(1, 16, 8, 8)).shape
+        torch.Size([1, 24, 4, 4])
+    """
+
+    def __init__(
+        self,
+        block: FusedMBConv,
+        in_channels: int,
+        *,
+        drop_rate: float,
+        batch_norm: BatchNorm,
+        padding: Padding,
+    ) -> None:
+        super().__init__()
+        conv = partial(ConvNorm, batch_norm=batch_norm, padding=padding)
+        inner = block.expanded(in_channels)
+        self.residual = block.has_residual(in_channels)
+        self.expand = conv(
+            in_channels, inner, kernel=block.kernel, stride=block.stride, activation=block.activation
+        )
+        self.squeeze_excite = _gate(block, in_channels)
+        self.project = (
+            conv(inner, block.channels, activation=None) if block.expand_ratio != 1 else nn.Identity()
+        )
+        self.stochastic_depth = StochasticDepth(drop_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
+        out = self.project(self.squeeze_excite(self.expand(x)))
+        return self.stochastic_depth(out) + x if self.residual else cast(Tensor, out)
+
+
+class CellBlock(nn.Module):
+    """The module of an `arch.Cell`: its nodes, one after the other.
+
+    Shape:
+        [N, in_channels, H, W], and for cells that read it the input of the block before -> as `Cell.after` says
+
+    Example:
+        >>> from allometry.arch import BatchNorm, Bottleneck, Shape
+        >>> cell = Bottleneck(channels=64, stride=2).cell(16)
+        >>> block = CellBlock(
+        ...     cell, Shape(16, 8), Shape(16, 8), drop_rate=0.0, batch_norm=BatchNorm(), padding="symmetric"
+        ... )
+        >>> block(torch.zeros(1, 16, 8, 8)).shape
+        torch.Size([1, 64, 4, 4])
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        source: Shape,
+        skip: Shape,
+        *,
+        drop_rate: float,
+        batch_norm: BatchNorm,
+        padding: Padding,
+    ) -> None:
+        super().__init__()
+        self.reads_skip = cell.reads_skip
+        self.wiring = [(node.name, node.inputs, node.join) for node in cell.nodes]
+        self.nodes = nn.ModuleDict()
+        make = partial(_layer, drop_rate=drop_rate, batch_norm=batch_norm, padding=padding)
+        shapes = cell.shapes(source, skip, padding)
+        for node in cell.nodes:
+            shape = node.joined([shapes[name] for name in node.inputs])
+            layers: list[nn.Module] = []
+            for layer in node.layers:
+                layers.append(make(layer, shape.channels))
+                shape = layer.after(shape, padding)
+            self.nodes[node.name] = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
+        """Apply the nodes in their order."""
+        found: dict[str, Tensor] = {INPUT: x}
+        if skip is not None:
+            found[SKIP] = skip
+        for name, inputs, join in self.wiring:
+            given = [found[each] for each in inputs]
+            joined = reduce(torch.add, given) if join == "add" else torch.cat(given, 1)
+            x = found[name] = self.nodes[name](joined)
+        return x
+
+
+def make_block(placed: PlacedBlock, *, batch_norm: BatchNorm, padding: Padding) -> nn.Module:
+    """The module of a block in its place."""
+    block: Block = placed.block
+    in_channels = placed.source.channels
+    if isinstance(block, MBConv):
+        return MBConvBlock(
+            block, in_channels, drop_rate=placed.drop_rate, batch_norm=batch_norm, padding=padding
+        )
+    if isinstance(block, FusedMBConv):
+        return FusedMBConvBlock(
+            block, in_channels, drop_rate=placed.drop_rate, batch_norm=batch_norm, padding=padding
+        )
+    cell = block if isinstance(block, Cell) else block.cell(in_channels)
+    return CellBlock(
+        cell,
+        placed.source,
+        placed.skip,
+        drop_rate=placed.drop_rate,
+        batch_norm=batch_norm,
+        padding=padding,
+    )
+
+
+def _gate(block: MBConv | FusedMBConv, in_channels: int) -> nn.Module:
+    squeezed = block.squeezed(in_channels)
+    if not squeezed:
+        return nn.Identity()
+    activation = block.gate.activation or block.activation
+    return SqueezeExcite(
+        block.expanded(in_channels), squeezed, activation=activation, function=block.gate.function
+    )
+
+
+def _layer(
+    layer: Layer, channels: int, *, drop_rate: float, batch_norm: BatchNorm, padding: Padding
+) -> nn.Module:
+    match layer:
+        case Conv():
+            return ConvNorm(
+                channels,
+                layer.channels,
+                kernel=layer.kernel,
+                stride=layer.stride,
+                groups=layer.groups,
+                bias=layer.bias,
+                activation=layer.activation,
+                batch_norm=batch_norm if layer.norm else None,
+                padding=layer.padding or padding,
+            )
+        case Depthwise():
+            return ConvNorm(
+                channels,
+                channels,
+                kernel=layer.kernel,
+                stride=layer.stride,
+                groups=channels,
+                activation=layer.activation,
+                batch_norm=batch_norm if layer.norm else None,
+                padding=layer.padding or padding,
+            )
+        case Norm(activation=None):
+            return make_norm(channels, batch_norm)
+        case Norm(activation=str(function)):
+            return nn.Sequential(make_norm(channels, batch_norm), ACTIVATIONS[function](inplace=True))
+        case Act():
+            return ACTIVATIONS[layer.function]()
+        case Pool():
+            return make_pool(
+                layer.function, layer.kernel, stride=layer.stride, padding=layer.padding or padding
+            )
+        case Excite():
+            return SqueezeExcite(
+                channels, layer.squeezed(channels), activation=layer.activation, function=layer.function
+            )
+        case Scale():
+            return Scaled(layer.factor)
+        case Drop():
+            return StochasticDepth(drop_rate)
+        case _:
+            return Shifted()
