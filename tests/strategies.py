@@ -126,9 +126,7 @@ blocks: st.SearchStrategy[Block] = mbconvs() | fused | separable | basic | bottl
 @st.composite
 def networks(draw: st.DrawFn, blocks: st.SearchStrategy[Block] = inverted) -> Network:
     """Small networks of these blocks; by default those that grow in every dimension."""
-    stages = draw(
-        st.lists(st.builds(Stage, block=blocks, repeats=st.integers(1, 3)), min_size=1, max_size=4)
-    )
+    stages = draw(st.lists(st.builds(Stage, block=blocks, repeats=st.integers(1, 3)), min_size=1, max_size=4))
     return Network(
         stem=Stem(
             channels=draw(st.integers(1, 16)),

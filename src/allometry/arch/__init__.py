@@ -27,6 +27,7 @@ from allometry.arch.parts import BatchNorm, Block, Head, Stage, Stem
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, round_repeats, widen
 from allometry.arch.serial import digest, from_json, load, save, to_json
+from allometry.arch.transforms import lite
 
 __all__ = [
     "ACTIVATIONS",
@@ -65,6 +66,7 @@ __all__ = [
     "Stem",
     "digest",
     "from_json",
+    "lite",
     "load",
     "multiply",
     "round_channels",

@@ -43,9 +43,9 @@ class Regular:
         """The block with another stride."""
         return replace(self, stride=stride)  # type: ignore[type-var]
 
-    def widened(self, width: float, multiple: int) -> Self:
-        """The block with its channels multiplied, rounded to `multiple`."""
-        return self.with_channels(widen(self.channels, width, multiple))
+    def widened(self, width: float, multiple: int, least_share: float) -> Self:
+        """The block with its channels multiplied, rounded as `round_channels` does."""
+        return self.with_channels(widen(self.channels, width, multiple, least_share))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,10 +251,10 @@ def _check(block: MBConv | FusedMBConv) -> None:
 
 
 def _expanded(block: MBConv | FusedMBConv, in_channels: int) -> int:
-    inner = in_channels * block.expand_ratio
-    if block.expand_ratio == 1 or block.expand_multiple == 1:
-        return round(inner)
-    return round_channels(inner, multiple=block.expand_multiple)
+    ratio, multiple = block.expand_ratio, block.expand_multiple
+    if multiple == 1 or ratio == 1:
+        return round(in_channels * ratio)
+    return round_channels(in_channels * ratio, multiple=multiple)
 
 
 def _described(block: MBConv | FusedMBConv) -> str:

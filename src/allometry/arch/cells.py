@@ -161,13 +161,13 @@ class Cell:
         """The block that a repetition has: the same."""
         return self
 
-    def widened(self, width: float, multiple: int) -> Cell:
+    def widened(self, width: float, multiple: int, least_share: float) -> Cell:
         """Refuse: which channels may grow is not known.
 
         Raises:
             NetworkError: always.
         """
-        del width, multiple
+        del width, multiple, least_share
         raise NetworkError(
             f"The cell {self.label!r} has fixed channels: a network of cells grows in depth and resolution only."
         )

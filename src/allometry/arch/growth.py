@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from allometry.arch.network import Network
 from allometry.arch.parts import Stage
-from allometry.arch.rounding import CHANNEL_MULTIPLE, round_repeats, widen
+from allometry.arch.rounding import CHANNEL_MULTIPLE, LEAST_SHARE, round_repeats, widen
 from allometry.base import NetworkError
 
 
@@ -17,6 +17,7 @@ def multiply(
     width: float = 1.0,
     resolution: float = 1.0,
     channel_multiple: int = CHANNEL_MULTIPLE,
+    least_share: float = LEAST_SHARE,
     name: str | None = None,
 ) -> Network:
     """Multiply the repeats of every stage, the channels of every layer, and the side of the input.
@@ -32,6 +33,7 @@ def multiply(
         width: multiplier of the channels.
         resolution: multiplier of the side of the input.
         channel_multiple: what channels are rounded to.
+        least_share: of the multiplied channels, which rounding never goes below.
         name: label of the result; by default the network's own.
 
     Raises:
@@ -50,11 +52,13 @@ def multiply(
             raise NetworkError(f"The {label} multiplier must be a positive number, not {value!r}.")
 
     def wide(channels: int, fixed: bool) -> int:
-        return channels if fixed else widen(channels, width, channel_multiple)
+        return channels if fixed else widen(channels, width, channel_multiple, least_share)
 
     stem, head = network.stem, network.head
     stages = tuple(
-        stage if width == 1 else replace(stage, block=stage.block.widened(width, channel_multiple))
+        stage
+        if width == 1
+        else replace(stage, block=stage.block.widened(width, channel_multiple, least_share))
         for group in network.groups
         for stage in _repeated(group, depth)
     )

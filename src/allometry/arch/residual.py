@@ -202,7 +202,7 @@ class Bottleneck(Regular):
         del in_channels
         return True
 
-    def widened(self, width: float, multiple: int) -> Bottleneck:
+    def widened(self, width: float, multiple: int, least_share: float) -> Bottleneck:
         """The block with its channels multiplied; groups of eight or more channels grow too.
 
         The middle stays a whole number of groups, so channels are rounded more coarsely where groups are wide.
@@ -210,12 +210,12 @@ class Bottleneck(Regular):
         Source: Dollar et al. 2021, section 4: group widths grow as widths do.
         """
         if self.group_width is None or width == 1:
-            return replace(self, channels=widen(self.channels, width, multiple))
+            return replace(self, channels=widen(self.channels, width, multiple, least_share))
         group = self.group_width
         if group >= CHANNEL_MULTIPLE:
             group = round_channels(group * width)
         step = math.lcm(multiple, round(group / self.ratio))
-        channels = round_channels(self.channels * width, multiple=step)
+        channels = round_channels(self.channels * width, multiple=step, least_share=least_share)
         if width > 1 and channels < self.channels:
             channels += step
         elif width < 1 and channels > self.channels:

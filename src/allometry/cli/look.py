@@ -136,6 +136,8 @@ def _growth(name: str) -> dict[str, float | None]:
         growth = entry_of(name).growth
     except UnknownNameError:
         return {"depth": None, "width": None, "phi": None}
+    if growth is None:
+        return {"depth": None, "width": None, "phi": None}
     return {"depth": growth.depth, "width": growth.width, "phi": growth.phi}
 
 

@@ -18,6 +18,7 @@ from allometry.arch import (
     SeparableConv,
     Shape,
     Stem,
+    strided,
 )
 from allometry.cost.graphs import count_cell
 from allometry.cost.parts import Part, count_fused, count_head, count_mbconv, count_stem
@@ -155,22 +156,29 @@ def _parts(network: Network) -> Iterator[_Piece]:
                 yield _Piece(number, 1, part, source, out)
                 source, skip = out, source
             continue
+        stride = block.stride
         while left:
-            out = block.after(source, skip, padding)
+            # Not `block.following()`: the search counts millions of networks, and this is its inner loop.
+            out = Shape(block.channels, strided(source.size, stride))
             # From the second repetition on all are alike, and from the first where it changes no shape.
-            alike = left if block.stride == 1 and out == source else 1
-            yield _Piece(number, alike, _block(block, source, out, padding), source, out)
-            source, skip, left = out, source, left - alike
-            block = block.following()
+            alike = left if stride == 1 and out == source else 1
+            yield _Piece(number, alike, _block(block, stride, source, out, padding), source, out)
+            source, skip, left, stride = out, source, left - alike, 1
     yield _Piece(len(stages), 1, count_head(network.head, source), source, source)
 
 
-def _block(block: Block, source: Shape, out: Shape, padding: Padding) -> Part:
+def _block(
+    block: MBConv | FusedMBConv | SeparableConv | BasicBlock | Bottleneck,
+    stride: int,
+    source: Shape,
+    out: Shape,
+    padding: Padding,
+) -> Part:
     if isinstance(block, MBConv):
-        return count_mbconv(block, source, out)
+        return count_mbconv(block, stride, source, out)
     if isinstance(block, FusedMBConv):
-        return count_fused(block, source, out)
-    cell = block if isinstance(block, Cell) else block.cell(source.channels)
+        return count_fused(block, stride, source, out)
+    cell = (block if stride == block.stride else block.following()).cell(source.channels)
     return count_cell(cell, source, source, padding, keeps_source=False)
 
 

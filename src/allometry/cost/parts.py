@@ -33,30 +33,33 @@ def count_stem(network: Network) -> Part:
     )
 
 
-def count_mbconv(block: MBConv, source: Shape, out: Shape) -> Part:
-    """The inverted bottleneck with a depthwise convolution."""
-    inner, squeezed = block.expanded(source.channels), block.squeezed(source.channels)
-    expands = block.expand_ratio != 1
-    area, out_area = source.size**2, out.size**2
+def count_mbconv(block: MBConv, stride: int, source: Shape, out: Shape) -> Part:
+    """The inverted bottleneck with a depthwise convolution of this stride."""
+    in_channels, size = source
+    out_channels, out_size = out
+    inner = block.expanded(in_channels)
+    squeezed = block.gate.squeezed(block.se_ratio, in_channels, inner) if block.se_ratio else 0
+    expands, groups = block.expand_ratio != 1, block.groups
+    area, out_area = size * size, out_size * out_size
 
-    expansion = source.channels * inner // block.groups if expands else 0
+    expansion = in_channels * inner // groups if expands else 0
     depthwise = block.kernel * block.kernel * inner
     gate = 2 * inner * squeezed
-    projection = inner * out.channels // block.groups
-    normed = (2 if expands else 1) * inner + out.channels
+    projection = inner * out_channels // groups
+    normed = (2 if expands else 1) * inner + out_channels
     gate_biases = inner + squeezed if squeezed else 0
     return Part(
-        params=expansion + depthwise + gate + gate_biases + projection + 2 * normed,
-        statistics=2 * normed,
-        macs=expansion * area + (depthwise + projection) * out_area + gate,
-        activations=(inner * area if expands else 0) + (inner + out.channels) * out_area + gate_biases,
-        live=_live_in_mbconv(
-            image=source.elements,
+        expansion + depthwise + gate + gate_biases + projection + 2 * normed,
+        2 * normed,
+        expansion * area + (depthwise + projection) * out_area + gate,
+        (inner * area if expands else 0) + (inner + out_channels) * out_area + gate_biases,
+        _live_in_mbconv(
+            image=in_channels * area,
             wide=inner * area if expands else 0,
             deep=inner * out_area,
             gates=gate_biases,
-            out=out.elements,
-            residual=block.has_residual(source.channels),
+            out=out_channels * out_area,
+            residual=stride == 1 and in_channels == out_channels,
         ),
     )
 
@@ -72,29 +75,29 @@ def _live_in_mbconv(*, image: int, wide: int, deep: int, gates: int, out: int, r
     return max(expansion, depthwise, excitation, projection)
 
 
-def count_fused(block: FusedMBConv, source: Shape, out: Shape) -> Part:
-    """The inverted bottleneck with one dense convolution in the place of two."""
-    inner, squeezed = block.expanded(source.channels), block.squeezed(source.channels)
+def count_fused(block: FusedMBConv, stride: int, source: Shape, out: Shape) -> Part:
+    """The inverted bottleneck with one dense convolution of this stride in the place of two."""
+    in_channels, size = source
+    out_channels, out_size = out
+    inner = block.expanded(in_channels)
+    squeezed = block.gate.squeezed(block.se_ratio, in_channels, inner) if block.se_ratio else 0
     projects = block.expand_ratio != 1
-    out_area = out.size**2
+    area, out_area = size * size, out_size * out_size
 
-    expansion = block.kernel * block.kernel * source.channels * inner
+    expansion = block.kernel * block.kernel * in_channels * inner
     gate = 2 * inner * squeezed
-    projection = inner * out.channels if projects else 0
-    normed = inner + (out.channels if projects else 0)
+    projection = inner * out_channels if projects else 0
+    normed = inner + (out_channels if projects else 0)
     gate_biases = inner + squeezed if squeezed else 0
-    deep = inner * out_area
-    kept = source.elements if block.has_residual(source.channels) else 0
+    image, deep = in_channels * area, inner * out_area
+    kept = image if stride == 1 and in_channels == out_channels else 0
+    projected = out_channels * out_area if projects else 0
     return Part(
-        params=expansion + gate + gate_biases + projection + 2 * normed,
-        statistics=2 * normed,
-        macs=(expansion + projection) * out_area + gate,
-        activations=normed * out_area + gate_biases,
-        live=max(
-            source.elements + deep,
-            kept + deep + gate_biases,
-            kept + deep + (out.elements if projects else 0),
-        ),
+        expansion + gate + gate_biases + projection + 2 * normed,
+        2 * normed,
+        (expansion + projection) * out_area + gate,
+        normed * out_area + gate_biases,
+        max(image + deep, kept + deep + gate_biases, kept + deep + projected),
     )
 
 

@@ -1,5 +1,6 @@
 """The published networks as data, with their published numbers."""
 
-from allometry.zoo.catalogue import Entry, Growth, Published, entries, entry_of, find, get, names
+from allometry.zoo.catalogue import entries, entry_of, families, find, get, names
+from allometry.zoo.entry import Entry, Growth, Published
 
-__all__ = ["Entry", "Growth", "Published", "entries", "entry_of", "find", "get", "names"]
+__all__ = ["Entry", "Growth", "Published", "entries", "entry_of", "families", "find", "get", "names"]
