@@ -105,4 +105,6 @@ def test_growth_is_what_made_the_network(entry: Entry):
     baseline: Network = get(entry.growth.baseline)
     grown = multiply(baseline, depth=entry.growth.depth, width=entry.growth.width, least_share=least_share)
     assert grown.stages == entry.make().stages
+    if entry.growth.resolution is not None:
+        assert entry.make().resolution == round(baseline.resolution * entry.growth.resolution)
     assert entry_of(entry.name) == entry

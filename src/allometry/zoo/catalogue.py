@@ -19,6 +19,7 @@ from allometry.zoo import (
     proxylessnas,
     regnet,
     resnet,
+    scaled,
 )
 from allometry.zoo.entry import Entry
 
@@ -33,6 +34,7 @@ _FAMILIES: tuple[Callable[[], Iterator[Entry]], ...] = (
     once_for_all.entries,
     resnet.entries,
     regnet.entries,
+    scaled.entries,
 )
 
 
@@ -97,7 +99,7 @@ def entry_of(name: str) -> Entry:
 
     Example:
         >>> entry_of("efficientnet-b3").growth
-        Growth(baseline='efficientnet-b0', depth=1.4, width=1.2, phi=None)
+        Growth(baseline='efficientnet-b0', depth=1.4, width=1.2, phi=None, resolution=None)
     """
     found = _by_name().get(name.strip().lower().replace("_", "-"))
     if found is not None:

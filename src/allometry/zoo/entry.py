@@ -40,6 +40,7 @@ class Growth:
         baseline: its name.
         depth: multiplier of the layers.
         width: multiplier of the channels.
+        resolution: multiplier of the side of the input, where it is not given in pixels.
         phi: steps of the law; None where the authors took other multipliers than a law's.
 
     Example:
@@ -52,6 +53,7 @@ class Growth:
     depth: float
     width: float
     phi: float | None
+    resolution: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
