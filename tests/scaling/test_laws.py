@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from allometry.arch import multiply
 from allometry.base import LawError, UnknownNameError
 from allometry.cost import count
 from allometry.scaling import (
@@ -13,6 +14,7 @@ from allometry.scaling import (
     FAST,
     LAWS,
     RESOLUTION,
+    V2,
     WIDTH,
     ScalingLaw,
     fit_strides,
@@ -75,6 +77,26 @@ def test_exponents_share_a_doubling(depth, width):
     assert law.multipliers(math.log2(10)).width == pytest.approx(10 ** (width / 2))
 
 
+def test_v2s_law_stops_the_pictures_and_deepens_the_last_stages_more():
+    small = get("efficientnetv2-s")
+    grown = scale(small, 4, law=V2)
+    assert grown.resolution == 480
+    ratios = [
+        after.repeats / before.repeats for before, after in zip(small.stages, grown.stages, strict=True)
+    ]
+    assert ratios[-1] == max(ratios)
+    assert ratios[-1] > ratios[2]
+    assert scale(small, 1, law=V2).resolution == round(384 * 1.15)
+    assert scale(get("efficientnet-b7"), 1, law=V2).resolution == 600
+    assert grown.depth == pytest.approx(scale(small, 4).depth, rel=0.1)
+
+
+def test_late_growth_by_hand():
+    grown = multiply(get("efficientnetv2-s"), depth=2, late=0.5)
+    # 2 ** 0.5, 2 ** 0.7, ..., 2 ** 1.5 times 2, 4, 4, 6, 9, 15 layers, rounded up.
+    assert [stage.repeats for stage in grown.stages] == [3, 7, 8, 13, 23, 43]
+
+
 def test_fast_law_grows_mostly_wider_and_so_costs_fewer_activations():
     fast, compound = scale(B0, 3, law=FAST), scale(B0, 3)
     macs = count(fast).macs / count(compound).macs
@@ -87,6 +109,8 @@ def test_fast_law_grows_mostly_wider_and_so_costs_fewer_activations():
     [
         lambda: ScalingLaw(0.9, 1.1, 1.1),
         lambda: ScalingLaw(1, 1, 1),
+        lambda: ScalingLaw(1.2, 1.1, 1.15, late=1.0),
+        lambda: ScalingLaw(1.2, 1.1, 1.15, largest_resolution=0),
         lambda: ScalingLaw(1.2, 1.1, float("nan")),
         lambda: ScalingLaw.from_exponents(depth=0.5, width=0.6, resolution=0.1),
         lambda: scale(B0, float("nan")),
@@ -104,6 +128,8 @@ def test_laws_by_name_number_and_file(tmp_path):
     for name, law in LAWS.items():
         assert parse_law(name) == law
     path = tmp_path / "mine.json"
+    V2.save(path)
+    assert parse_law(str(path)) == V2
     ScalingLaw(1.3, 1.05, 1.1).save(path)
     assert parse_law(str(path)) == parse_law("1.3,1.05,1.1")
     path.write_text('{"format": "allometry.law/1", "alpha": 1}')

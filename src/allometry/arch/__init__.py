@@ -2,7 +2,7 @@
 
 from allometry.arch.blocks import MOBILENET_V3_GATE, FusedMBConv, Gate, MBConv
 from allometry.arch.cells import INPUT, SKIP, Cell, Node
-from allometry.arch.growth import multiply
+from allometry.arch.growth import depth_exponents, multiply
 from allometry.arch.layers import (
     ACTIVATIONS,
     Act,
@@ -64,6 +64,7 @@ __all__ = [
     "Shift",
     "Stage",
     "Stem",
+    "depth_exponents",
     "digest",
     "from_json",
     "lite",

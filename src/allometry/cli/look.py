@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,33 +11,63 @@ from allometry.base import InputError
 from allometry.cli.options import Json, NetworkName
 from allometry.cli.printing import print_json, print_network, print_zoo, stage_rows
 
+if TYPE_CHECKING:
+    from allometry.arch import Network
+    from allometry.cost import Cost
+    from allometry.zoo import Entry
 
-def zoo(*, as_json: Json = False) -> None:
+
+def zoo(
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="Only names with this in them.", show_default=False)
+    ] = None,
+    *,
+    family: Annotated[
+        str | None, typer.Option("--family", metavar="F", help="Only this family, such as mobilenet.")
+    ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(
+            "--within", metavar="B", help="Only what fits a budget, such as 'macs<=400M, params<=5M'."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """The networks it knows, with their published numbers.
 
-    Example: `allometry zoo --json`
+    Example: `allometry zoo --family mobilenet --within "macs<=300M"`
     """
-    from allometry.cost import count
-    from allometry.zoo import entries
+    from allometry.cost import count, parse_budget
+    from allometry.zoo import choose
 
-    rows: list[dict[str, Any]] = []
-    for entry in entries():
-        network = entry.make()
-        cost = count(network)
-        published = entry.published
-        rows.append(
-            {
-                "name": entry.name,
-                "about": entry.about,
-                "resolution": network.resolution,
-                "params": cost.params,
-                "macs": cost.macs,
-                "activations": cost.activations,
-                "top1": published.top1 if published else None,
-                "source": published.source if published else None,
-            }
-        )
-    print_json({"networks": rows}) if as_json else print_zoo(rows)
+    budget = None if within is None else parse_budget(within)
+    made = [(entry, entry.make()) for entry in choose(text or "", family=family)]
+    counted = [(entry, network, count(network)) for entry, network in made]
+    rows = [_zoo_row(*line) for line in counted if budget is None or budget.allows(line[2])]
+    if not rows and not as_json:
+        raise InputError(f"No network of that choice is within {budget}; raise the budget.")
+    if as_json:
+        print_json({"networks": rows})
+    else:
+        print_zoo(rows)
+
+
+def _zoo_row(entry: Entry, network: Network, cost: Cost) -> dict[str, Any]:
+    published = entry.published
+    return {
+        "name": entry.name,
+        "family": entry.family,
+        "about": entry.about,
+        "resolution": network.resolution,
+        "params": cost.params,
+        "macs": cost.macs,
+        "activations": cost.activations,
+        "top1": published.top1 if published else None,
+        "published_params": published.params if published else None,
+        "published_macs": published.macs if published else None,
+        "source": published.source if published else None,
+        "note": (published.note or None) if published else None,
+    }
 
 
 def info(network: NetworkName, *, as_json: Json = False) -> None:
@@ -141,7 +171,7 @@ def _growth(name: str) -> dict[str, float | None]:
     return {"depth": growth.depth, "width": growth.width, "phi": growth.phi}
 
 
-def _summary(network: Any) -> dict[str, Any]:  # noqa: ANN401
+def _summary(network: Network) -> dict[str, Any]:
     from allometry.cost import count
 
     return {"name": network.name, "resolution": network.resolution, **count(network)._asdict()}

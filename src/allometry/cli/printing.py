@@ -20,9 +20,10 @@ def print_json(value: object) -> None:
 
 
 def print_zoo(rows: list[dict[str, Any]]) -> None:
-    """The table of `allometry zoo`."""
+    """The table of `allometry zoo`, a family at a time."""
     table = _table("name", "px", "params", "MACs", "activations", "top-1", "source")
-    for row in rows:
+    for place, row in enumerate(rows):
+        last = place + 1 == len(rows) or rows[place + 1]["family"] != row["family"]
         table.add_row(
             row["name"],
             str(row["resolution"]),
@@ -31,6 +32,7 @@ def print_zoo(rows: list[dict[str, Any]]) -> None:
             f"{row['activations']:,}",
             f"{row['top1']:.1f} %" if row["top1"] is not None else "",
             row["source"] or "",
+            end_section=last,
         )
     _console().print(table)
 

@@ -33,20 +33,22 @@ class Grower:
     """How multipliers become a network, with the resolution kept between its floor and its ceiling."""
 
     network: Network
+    law: ScalingLaw
     largest_resolution: int | None
 
     def bounded(self, multipliers: Multipliers) -> Multipliers:
         """The multipliers, as far as floor and ceiling let the resolution go."""
         baseline = self.network.resolution
         least = min(self.network.total_stride, baseline)
-        most = math.inf if self.largest_resolution is None else self.largest_resolution
+        ceilings = (self.law.ceiling(self.network), self.largest_resolution)
+        most = min((pixels for pixels in ceilings if pixels is not None), default=math.inf)
         pixels = max(least, min(most, baseline * multipliers.resolution))
         return multipliers._replace(resolution=pixels / baseline)
 
     def __call__(self, multipliers: Multipliers) -> Network:
         """The network with these multipliers, bounded."""
         depth, width, resolution = self.bounded(multipliers)
-        return multiply(self.network, depth=depth, width=width, resolution=resolution)
+        return multiply(self.network, depth=depth, width=width, resolution=resolution, late=self.law.late)
 
 
 def best_near(
@@ -72,7 +74,9 @@ def _neighbours(
 
     yield candidate(centre)
     depths = _distinct(
-        centre.depth, law.alpha, lambda d: tuple(s.repeats for s in multiply(network, depth=d).stages)
+        centre.depth,
+        law.alpha,
+        lambda d: tuple(s.repeats for s in multiply(network, depth=d, late=law.late).stages),
     )
     widths = _distinct(centre.width, law.beta, lambda w: _widths(multiply(network, width=w)))
     for depth in depths:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from allometry.arch import Network, Stage
+from allometry.arch import Network, Stage, depth_exponents
 from allometry.base import BudgetError
 from allometry.cost import Budget, Cost, count, parse_budget
 from allometry.cost.budget import show
@@ -85,14 +85,14 @@ def solve(
     """
     if isinstance(budget, str):
         budget = parse_budget(budget, count(network))
-    grow = Grower(network, largest_resolution)
+    grow = Grower(network, law, largest_resolution)
     _refuse_impossible(network, budget, law, start, largest_resolution)
     phi = _largest_phi(network, budget, law, start, grow)
     centre = law.multipliers(phi, start)
     if not budget.allows(count(grow(centre))):
         centre = _floor(law, start)  # every layer rounds to its least there, and that is known to fit
     best = best_near(network, budget, law, centre, grow)
-    multipliers = best.multipliers._replace(depth=_fullest_depth(network, best.network))
+    multipliers = best.multipliers._replace(depth=_fullest_depth(network, best.network, law))
     named = replace(best.network, name=f"{network.name} within {budget}".strip())
     return Solution(named, best.cost, budget, law, phi, multipliers, best.use)
 
@@ -109,7 +109,7 @@ def smallest(network: Network, *, law: ScalingLaw = COMPOUND, start: Multipliers
         >>> least.depth, least.stem.channels, least.resolution
         (7, 8, 32)
     """
-    return Grower(network, None)(_floor(law, start))
+    return Grower(network, law, None)(_floor(law, start))
 
 
 def _floor(law: ScalingLaw, start: Multipliers) -> Multipliers:
@@ -162,13 +162,17 @@ def _largest_phi(
     return low
 
 
-def _fullest_depth(network: Network, grown: Network) -> float:
+def _fullest_depth(network: Network, grown: Network, law: ScalingLaw) -> float:
     """The largest depth multiplier that gives no stage more layers than it has in `grown`.
 
     A fifth of four layers is one layer, as is a quarter: growing on from the quarter, no step is lost.
     """
-    pairs = zip(network.groups, grown.groups, strict=True)
-    shares = [_layers(large) / _layers(small) for small, large in pairs if not small[0].fixed]
+    exponents = depth_exponents(network, law.late)
+    shares = [
+        (_layers(large) / _layers(small)) ** (1 / exponent)
+        for small, large, exponent in zip(network.groups, grown.groups, exponents, strict=True)
+        if not small[0].fixed
+    ]
     return min(shares, default=1.0)
 
 

@@ -1,6 +1,17 @@
 """The published networks as data, with their published numbers."""
 
-from allometry.zoo.catalogue import entries, entry_of, families, find, get, names
+from allometry.zoo.catalogue import choose, entries, entry_of, families, find, get, names
 from allometry.zoo.entry import Entry, Growth, Published
 
-__all__ = ["Entry", "Growth", "Published", "entries", "entry_of", "families", "find", "get", "names"]
+__all__ = [
+    "Entry",
+    "Growth",
+    "Published",
+    "choose",
+    "entries",
+    "entry_of",
+    "families",
+    "find",
+    "get",
+    "names",
+]

@@ -64,6 +64,26 @@ def families() -> tuple[str, ...]:
     return tuple(dict.fromkeys(entry.family for entry in entries()))
 
 
+def choose(text: str = "", *, family: str | None = None) -> tuple[Entry, ...]:
+    """The entries with `text` in their name, of one family if it is given.
+
+    Raises:
+        UnknownNameError: no such family, or no such name in it.
+
+    Example:
+        >>> [entry.name for entry in choose("v3", family="mobilenet")]
+        ['mobilenetv3-large', 'mobilenetv3-large-0.75', 'mobilenetv3-small']
+    """
+    if family is not None and family not in families():
+        raise UnknownNameError("family", family, families())
+    part = text.strip().lower().replace("_", "-")
+    found = [entry for entry in entries() if family in (None, entry.family) and part in entry.name]
+    if not found:
+        possible = [entry.name for entry in entries() if family in (None, entry.family)]
+        raise UnknownNameError("network", text, possible, "`allometry zoo` lists them all.")
+    return tuple(found)
+
+
 def names() -> tuple[str, ...]:
     """The names that `get` takes.
 
