@@ -1,8 +1,10 @@
 import json
 import subprocess
 import sys
+import types
 
 import pytest
+import torch
 
 from allometry.arch import load
 from allometry.cost import count
@@ -73,6 +75,35 @@ def test_scale_by_budget_law_and_hand_and_save(call, tmp_path):
 
 def test_scale_shrinks_with_a_negative_phi(call):
     assert call("scale", "efficientnet-b0", "--phi", "-2.5", "--json").json["macs"] < 385814752 / 3
+
+
+def test_zoo_by_family_budget_and_text(call):
+    rows = call("zoo", "v3", "--family", "mobilenet", "--within", "macs<=100M", "--json").json["networks"]
+    assert [row["name"] for row in rows] == ["mobilenetv3-small"]
+    assert rows[0]["note"].startswith("a later version has 2.5M")
+    assert rows[0]["published_params"] == 2.9
+    for arguments, words in (
+        (("zoo", "--family", "mobilnet"), "mobilenet"),
+        (("zoo", "mobilenetv9"), "mobilenetv2"),
+        (("zoo", "--within", "macs<=1k"), "raise the budget"),
+        (("zoo", "--within", "speed<=1"), "speed"),
+    ):
+        result = call(*arguments)
+        assert result.status == 2
+        assert words in result.err
+        assert result.err.count("\n") == 1
+
+
+def test_info_takes_another_size_and_torch_modules(call, monkeypatch):
+    assert call("info", "mobilenetv2", "--resolution", 448, "--json").json["macs"] == 1199257088
+    module = types.ModuleType("mynets")
+    module.make = lambda: torch.nn.Conv2d(3, 8, 3)
+    monkeypatch.setitem(sys.modules, "mynets", module)
+    result = call("info", "mynets:make", "--resolution", 10, "--json")
+    assert result.json["params"] == 8 * 28
+    assert result.json["macs"] == 8 * 27 * 64
+    assert "10,645,344" in call("info", "mynets:make").out
+    assert "mynets has no 'other'" in call("info", "mynets:other").err
 
 
 def test_zoo_lists_every_network(call):

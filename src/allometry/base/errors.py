@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 
 _ALIKE = 0.5
+_LISTED = 20
 
 
 class AllometryError(Exception):
@@ -57,7 +58,7 @@ class UnknownNameError(InputError, KeyError):
     def __init__(self, what: str, given: str, possible: Iterable[str], advice: str = "") -> None:
         possible = sorted(possible)
         near = _nearest(given, possible)
-        hint = f"Did you mean {_either(near)}?" if near else f"Possible: {', '.join(possible)}."
+        hint = f"Did you mean {_either(near)}?" if near else f"Possible: {_some(possible)}."
         super().__init__(" ".join(part for part in (f"No {what} is named {given!r}.", hint, advice) if part))
 
     def __str__(self) -> str:
@@ -86,6 +87,12 @@ def _nearest(given: str, possible: list[str]) -> list[str]:
     alike = {name: SequenceMatcher(None, name, given).ratio() for name in possible}
     near = [name for name in possible if alike[name] >= _ALIKE]
     return sorted(near, key=lambda name: -alike[name])[:3]
+
+
+def _some(names: list[str]) -> str:
+    """All names, or the first of very many."""
+    listed = ", ".join(names[:_LISTED])
+    return listed if len(names) <= _LISTED else f"{listed} and {len(names) - _LISTED} more"
 
 
 def _either(names: list[str]) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from allometry.base import InputError
 from allometry.cli.options import Json, NetworkName
-from allometry.cli.printing import print_json, print_network, print_zoo, stage_rows
+from allometry.cli.printing import print_json, print_module, print_network, print_zoo, stage_rows
 
 if TYPE_CHECKING:
     from allometry.arch import Network
@@ -70,18 +70,58 @@ def _zoo_row(entry: Entry, network: Network, cost: Cost) -> dict[str, Any]:
     }
 
 
-def info(network: NetworkName, *, as_json: Json = False) -> None:
+def info(
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="N",
+            help="A name of `allometry zoo`, a network's JSON file, timm:NAME, or package.module:factory of any "
+            "torch module.",
+        ),
+    ],
+    *,
+    resolution: Annotated[
+        int | None,
+        typer.Option("--resolution", min=1, help="Side of the input; by default the network's own."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """A network's stages, params, MACs, activations and memory.
 
     Example: `allometry info efficientnet-b0`
     """
+    if _names_module(network):
+        _module_info(network, resolution, as_json=as_json)
+        return
+    from dataclasses import replace
+
     from allometry.zoo import find as find_network
 
     found = find_network(network)
+    if resolution is not None:
+        found = replace(found, resolution=resolution)
     if as_json:
         print_json({**_summary(found), **_growth(network), "stages": stage_rows(found)})
     else:
         print_network(found)
+
+
+def _names_module(text: str) -> bool:
+    # Asked before torch is loaded: only such a name needs it. A drive letter or a path is no package.
+    return ":" in text and not Path(text).exists()
+
+
+def _module_info(text: str, resolution: int | None, *, as_json: bool) -> None:
+    from allometry.nn import count_module, count_parts, open_module, timm_resolution
+
+    module = open_module(text)
+    side = resolution or timm_resolution(module) or 224
+    cost, parts = count_module(module, resolution=side), count_parts(module, resolution=side)
+    if as_json:
+        rows = [part._asdict() for part in parts]
+        print_json({"name": text, "resolution": side, **cost._asdict(), "parts": rows})
+    else:
+        print_module(text, side, cost._asdict(), [part._asdict() for part in parts])
 
 
 def scale(

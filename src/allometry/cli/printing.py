@@ -64,6 +64,18 @@ def print_network(network: Network, *, before: Network | None = None) -> None:
         console.print(text + (f"   {value / getattr(old, measure):.2f}x" if old else ""), highlight=False)
 
 
+def print_module(name: str, resolution: int, cost: dict[str, int], parts: list[dict[str, Any]]) -> None:
+    """The children of a torch module and its costs."""
+    console = _console()
+    console.print(f"[bold]{name}[/bold]  {resolution} x {resolution} px")
+    table = _table("name", "layer", "params", "MACs")
+    for part in parts:
+        table.add_row(part["name"], part["kind"], f"{part['params']:,}", f"{part['macs']:,}")
+    console.print(table)
+    for measure, value in cost.items():
+        console.print(f"  {measure:12} {format_quantity(value):>8}   {value:,}", highlight=False)
+
+
 def stage_rows(network: Network) -> list[dict[str, Any]]:
     """The stage table as JSON-ready rows."""
     return [line._asdict() for line in count_stages(network)]

@@ -11,6 +11,15 @@ from allometry.nn.layers import (
     SqueezeExcite,
     StochasticDepth,
 )
+from allometry.nn.modules import (
+    ModuleCost,
+    ModulePart,
+    count_module,
+    count_parts,
+    names_module,
+    open_module,
+    timm_resolution,
+)
 
 __all__ = [
     "CellBlock",
@@ -18,6 +27,8 @@ __all__ = [
     "ConvNet",
     "FusedMBConvBlock",
     "MBConvBlock",
+    "ModuleCost",
+    "ModulePart",
     "SamePadConv2d",
     "SamePool2d",
     "Scaled",
@@ -25,5 +36,10 @@ __all__ = [
     "SqueezeExcite",
     "StochasticDepth",
     "build",
+    "count_module",
+    "count_parts",
     "initialise",
+    "names_module",
+    "open_module",
+    "timm_resolution",
 ]

@@ -192,7 +192,11 @@ def _v3(name: str, table: tuple[tuple[_Row, ...], ...], *, head: int, hidden: in
     in_channels = 16
     for rows in table:
         for place, row in enumerate(rows):
-            stages.append(Stage(block=_v3_block(in_channels, row), continues=place > 0))
+            block = _v3_block(in_channels, row)
+            if place and stages[-1].block == block:
+                stages[-1] = replace(stages[-1], repeats=stages[-1].repeats + 1)
+            else:
+                stages.append(Stage(block=block, continues=place > 0))
             in_channels = row[2]
     return Network(
         name=name,

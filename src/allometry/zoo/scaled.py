@@ -23,7 +23,17 @@ _MORE = "the paper's MACs are {} % above those of the released B0 grown so"
 _ROWS: tuple[tuple[str, int, str, float, float, float, float, float, str], ...] = (
     ("mobilenetv1", 3, "width", 1, 2, 1, 2.2, 74.2, ""),
     ("mobilenetv1", 3, "resolution", 1, 1, 2, 2.2, 72.7, ""),
-    ("mobilenetv1", 3, "compound", 1.4, 1.2, 1.3, 2.3, 75.6, "2.47B at the 291 px of r = 1.3, 2.24B at 288 px"),
+    (
+        "mobilenetv1",
+        3,
+        "compound",
+        1.4,
+        1.2,
+        1.3,
+        2.3,
+        75.6,
+        "2.47B at the 291 px of r = 1.3, 2.24B at 288 px",
+    ),
     ("mobilenetv2", 3, "depth", 4, 1, 1, 1.2, 76.8, ""),
     ("mobilenetv2", 3, "width", 1, 2, 1, 1.1, 76.4, ""),
     ("mobilenetv2", 3, "resolution", 1, 1, 2, 1.2, 74.8, ""),

@@ -1,0 +1,196 @@
+"""Torch modules that are not made from our data: a user's own, and timm's."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
+
+from allometry.base import InputError, MissingExtraError, UnknownNameError
+
+_TIMM = "timm:"
+
+
+class ModuleCost(NamedTuple):
+    """What a module costs for one image; the same measures as `allometry.cost.Cost`, by watching it run.
+
+    Attributes:
+        params: trainable parameters.
+        macs: multiply-accumulates of convolutions, linear layers and other matrix products.
+        activations: elements of all convolution outputs.
+    """
+
+    params: int
+    macs: int
+    activations: int
+
+
+class ModulePart(NamedTuple):
+    """One line of a module's table: a child with what it costs.
+
+    Attributes:
+        name: of the child.
+        kind: its class.
+        params: trainable parameters.
+        macs: as in `ModuleCost`.
+    """
+
+    name: str
+    kind: str
+    params: int
+    macs: int
+
+
+def names_module(text: str) -> bool:
+    """Whether a user means a torch module: `timm:NAME` or `package.module:factory`.
+
+    Example:
+        >>> names_module("timm:resnet50"), names_module("mypackage.nets:make"), names_module("efficientnet-b0")
+        (True, True, False)
+    """
+    package, colon, name = text.partition(":")
+    return bool(colon) and all(part.isidentifier() for part in package.split(".")) and bool(name)
+
+
+def open_module(text: str) -> nn.Module:
+    """Make the torch module that a user names, with its own initial weights.
+
+    Args:
+        text: `timm:NAME` (needs the extra `timm`), or `package.module:factory`, where the factory takes no
+            arguments and gives a module. The package is imported, and so run: name only what you trust.
+
+    Raises:
+        MissingExtraError: timm is not installed or cannot be imported.
+        UnknownNameError: timm has no such network.
+        InputError: there is no such package or factory, or it does not give a module.
+
+    Example:
+        >>> open_module("torch.nn:Identity")
+        Identity()
+        >>> open_module("torch.nn:NoSuchThing")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: torch.nn has no 'NoSuchThing'; write ...
+    """
+    if text.startswith(_TIMM):
+        return _open_timm(text.removeprefix(_TIMM))
+    package, _, name = text.partition(":")
+    try:
+        factory = getattr(importlib.import_module(package), name)
+    except ImportError as error:
+        raise InputError(f"Cannot import {package}: {error}. Is it on the path (PYTHONPATH)?") from error
+    except AttributeError as error:
+        raise InputError(f"{package} has no {name!r}; write package.module:factory.") from error
+    try:
+        made = factory()
+    except TypeError as error:
+        raise InputError(f"{text} cannot be called without arguments: {error}.") from error
+    if not isinstance(made, nn.Module):
+        raise InputError(f"{text} gives a {type(made).__name__}, not a torch module.")
+    return made
+
+
+def timm_resolution(module: nn.Module) -> int | None:
+    """The side of the input that a timm module was made for, if it says so."""
+    config: Any = getattr(module, "pretrained_cfg", None) or {}
+    size = config.get("input_size") if isinstance(config, dict) else None
+    return int(size[-1]) if size else None
+
+
+def count_module(module: nn.Module, *, resolution: int = 224, in_channels: int = 3) -> ModuleCost:
+    """Count what any module costs for one image, by running it once without doing the arithmetic.
+
+    Args:
+        module: takes [N, in_channels, resolution, resolution]; it is left as it was.
+        resolution: side of the input in pixels.
+        in_channels: channels of the input.
+
+    Raises:
+        InputError: the module does not run on such an input.
+
+    Example:
+        >>> from allometry.nn import build
+        >>> from allometry.zoo import get
+        >>> count_module(build(get("efficientnet-b0")))
+        ModuleCost(params=5288548, macs=385814752, activations=6747036)
+    """
+    cost, _ = _watch(module, resolution, in_channels)
+    return cost
+
+
+def count_parts(module: nn.Module, *, resolution: int = 224, in_channels: int = 3) -> tuple[ModulePart, ...]:
+    """The same counts for each child of the module.
+
+    Raises:
+        InputError: the module does not run on such an input.
+
+    Example:
+        >>> from allometry.nn import build
+        >>> from allometry.zoo import get
+        >>> [part.name for part in count_parts(build(get("efficientnet-b0"))) if part.params]
+        ['stem', 'stages', 'head', 'classifier']
+    """
+    _, macs = _watch(module, resolution, in_channels)
+    return tuple(
+        ModulePart(name, type(child).__name__, _params(child), macs.get(name, 0))
+        for name, child in module.named_children()
+    )
+
+
+def _watch(module: nn.Module, resolution: int, in_channels: int) -> tuple[ModuleCost, dict[str, int]]:
+    elements = 0
+
+    def add(_part: nn.Module, _inputs: Any, output: Tensor) -> None:  # noqa: ANN401 - whatever a layer takes
+        nonlocal elements
+        elements += output.numel()
+
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    hooks = [part.register_forward_hook(add) for part in module.modules() if isinstance(part, kinds)]
+    modes = {part: part.training for part in module.modules()}
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    dtype = next((each.dtype for each in module.parameters()), torch.float32)
+    image = torch.zeros(1, in_channels, resolution, resolution, device="meta", dtype=dtype)
+    try:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            # On the meta device there are shapes and no numbers, so that nothing is computed.
+            shapes = {name: tensor.to("meta") for name, tensor in tensors.items()}
+            functional_call(module.eval(), shapes, (image,))
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        shape = f"{in_channels} x {resolution} x {resolution}"
+        raise InputError(f"The module does not run on one image of {shape}: {error}") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for part, training in modes.items():
+            part.training = training
+    counted = {str(name): counts for name, counts in counter.get_flop_counts().items()}
+    root = type(module).__name__
+    children = {
+        name.removeprefix(f"{root}."): sum(counts.values()) // 2
+        for name, counts in counted.items()
+        if name.startswith(f"{root}.") and name.count(".") == 1
+    }
+    return ModuleCost(_params(module), counter.get_total_flops() // 2, elements), children
+
+
+def _params(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def _open_timm(name: str) -> nn.Module:
+    try:
+        timm: Any = importlib.import_module("timm")
+    except (ImportError, RuntimeError) as error:
+        raise MissingExtraError(
+            f"timm:{name} needs timm, which cannot be imported here ({error}); "
+            "install it with: pip install 'allometry[timm]'"
+        ) from error
+    try:
+        made: nn.Module = timm.create_model(name, pretrained=False)
+    except RuntimeError as error:
+        raise UnknownNameError("network of timm", name, timm.list_models()) from error
+    return made
