@@ -22,6 +22,7 @@ from typing import Any
 
 from allometry import count, get, scale
 from allometry.scaling import LAWS
+from allometry.zoo import choose, families
 
 ROOT = Path(__file__).resolve().parent.parent
 NUMBERS = range(8)
@@ -46,20 +47,86 @@ def golden() -> dict[str, Any]:
 def released_table() -> str:
     """The released family: exact counts beside the published figures."""
     rows = []
-    for number in NUMBERS:
-        known = golden()[f"efficientnet-b{number}"]
-        printed = known["published"]
+    for entry in choose("efficientnet-b", family="efficientnet"):
+        known, printed = golden()[entry.name], entry.published
+        if printed is None or printed.params is None:
+            continue
         rows.append(
             [
-                f"`efficientnet-b{number}`",
+                f"`{entry.name}`",
                 *(f"{known[name]:,}" for name in ("resolution", "blocks", "params", "macs", "activations")),
-                f"{printed['params_M']:g}M",
-                f"{printed['macs_B']:g}B",
-                f"{printed['top1']:.1f} %",
+                f"{printed.params:g}M",
+                f"{printed.macs:g}B",
+                f"{printed.top1:.1f} %",
             ]
         )
     counted = ["px", "blocks", "params", "MACs", "activations"]
     return table(["name", *counted, "params, printed", "MACs, printed", "top-1, printed"], rows)
+
+
+FAMILIES = {
+    "efficientnet": "EfficientNet as released",
+    "efficientnet-formula": "EfficientNet by the formula",
+    "efficientnet-lite": "EfficientNet-Lite",
+    "efficientnetv2": "EfficientNetV2",
+    "mobilenet": "MobileNet",
+    "mnasnet": "MnasNet",
+    "proxylessnas": "ProxylessNAS",
+    "fbnet": "FBNet",
+    "once-for-all": "Once-for-All, specialised",
+    "resnet": "ResNet and ResNeXt",
+    "regnet": "RegNet",
+    "densenet": "DenseNet",
+    "inception": "Inception",
+    "xception": "Xception",
+    "senet": "SENet",
+    "nasnet": "NASNet",
+    "pnasnet": "PNASNet",
+    "amoebanet": "AmoebaNet",
+    "scaled": "Known networks, scaled",
+}
+
+
+def zoo_text() -> str:
+    """Every family with its counts beside the printed figures, and the notes."""
+    return "\n\n".join(f"### {FAMILIES[family]}\n\n{_family_text(family)}" for family in families())
+
+
+def _family_text(family: str) -> str:
+    members = choose(family=family)
+    rows, notes = [], []
+    for entry in members:
+        known, printed = golden()[entry.name], entry.published
+        mark = ""
+        if printed is not None and printed.note:
+            if printed.note not in notes:
+                notes.append(printed.note)
+            mark = f" ({notes.index(printed.note) + 1})"
+        figures = (
+            (_printed(printed.params, "M"), _printed(printed.macs, "B"), _printed(printed.top1, " %"))
+            if printed is not None
+            else ("", "", "")
+        )
+        numbers = (f"{known[each]:,}" for each in ("resolution", "params", "macs", "activations"))
+        rows.append([f"`{entry.name}`{mark}", *numbers, *figures])
+    columns = ["name", "px", "params", "MACs", "activations", "params, printed", "MACs, printed", "top-1, printed"]
+    sources = dict.fromkeys(_general(entry.published.source) for entry in members if entry.published)
+    text = table(columns, rows)
+    if sources:
+        text += f"\n\nPrinted in: {'; '.join(sources)}."
+    for number, note in enumerate(notes, start=1):
+        text += f"\n\n({number}) {note[0].upper()}{note[1:]}."
+    return text
+
+
+def _printed(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{value:g}{unit}"
+
+
+def _general(source: str) -> str:
+    """The source without what differs from one network of a family to the next."""
+    once_for_all = "Once-for-All, README of the released code"
+    return once_for_all if source.startswith(once_for_all) else source
 
 
 def formula_table() -> str:
@@ -111,10 +178,17 @@ def nearest_phi(macs: int) -> tuple[float, float]:
 def law_table() -> str:
     """The laws that have a name."""
     rows = [
-        [f"`{name}`", f"{law.alpha:.4g}", f"{law.beta:.4g}", f"{law.gamma:.4g}", f"{law.growth:.4g}x"]
+        [
+            f"`{name}`",
+            *(f"{value:.4g}" for value in (law.alpha, law.beta, law.gamma)),
+            f"{law.growth:.4g}x",
+            f"{law.late:g}" if law.late else "",
+            f"{law.largest_resolution} px" if law.largest_resolution else "",
+        ]
         for name, law in LAWS.items()
     ]
-    return table(["law", "alpha (depth)", "beta (width)", "gamma (resolution)", "MACs per step, about"], rows)
+    columns = ["law", "alpha (depth)", "beta (width)", "gamma (resolution)", "MACs per step, about"]
+    return table([*columns, "late", "largest resolution"], rows)
 
 
 def grid_table() -> str:
@@ -173,6 +247,7 @@ def benchmark_text(name: str) -> str:
 
 BENCHMARKS = ("count_speed", "solve_accuracy", "start_up", "busy_machine", "run_icons")
 TABLES: dict[str, Callable[[], str]] = {
+    "zoo": zoo_text,
     "released": released_table,
     "formula": formula_table,
     "difference": difference_table,
