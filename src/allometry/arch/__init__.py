@@ -1,7 +1,7 @@
 """A network as data: layers, blocks, cells, stages, stem and head, rounding, growing, JSON."""
 
 from allometry.arch.blocks import MOBILENET_V3_GATE, FusedMBConv, Gate, MBConv
-from allometry.arch.cells import INPUT, SKIP, Cell, Node
+from allometry.arch.cells import INPUT, SKIP, Cell, Node, passes_skip
 from allometry.arch.growth import depth_exponents, multiply
 from allometry.arch.layers import (
     ACTIVATIONS,
@@ -16,6 +16,7 @@ from allometry.arch.layers import (
     Norm,
     Padding,
     Pool,
+    RowColumn,
     Scale,
     Shape,
     Shift,
@@ -58,6 +59,7 @@ __all__ = [
     "Padding",
     "PlacedBlock",
     "Pool",
+    "RowColumn",
     "Scale",
     "SeparableConv",
     "Shape",
@@ -70,6 +72,7 @@ __all__ = [
     "lite",
     "load",
     "multiply",
+    "passes_skip",
     "round_channels",
     "round_repeats",
     "save",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from allometry.arch.checks import STRICT, check_one_of
+from allometry.arch.checks import LATER, STRICT, check_one_of
 from allometry.arch.layers import Drop, Layer, Padding, Shape
 from allometry.base import NetworkError
 
@@ -72,6 +72,7 @@ class Cell:
     Attributes:
         nodes: each after the nodes that it reads.
         label: what the stage table calls it.
+        passes: what the next block reads as `skip`: this one's `input`, or the `skip` that this one reads.
 
     Raises:
         NetworkError: a node reads what is not there, or two nodes have one name.
@@ -94,10 +95,12 @@ class Cell:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     nodes: tuple[Node, ...]
     label: str = "cell"
+    passes: Literal["input", "skip"] = field(default="input", metadata=LATER)
     kind: Literal["cell"] = "cell"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))
+        check_one_of(self, "passes", (INPUT, SKIP))
         check_one_of(self, "kind", ["cell"])
         known = [INPUT, SKIP]
         for node in self.nodes:
@@ -174,3 +177,8 @@ class Cell:
 
     def __repr__(self) -> str:
         return f"Cell({self.label}, {len(self.nodes)} nodes)"
+
+
+def passes_skip(block: object) -> bool:
+    """Whether the block after `block` reads what `block` could read as `skip`, and not its input."""
+    return isinstance(block, Cell) and block.passes == SKIP

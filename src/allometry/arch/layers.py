@@ -145,6 +145,43 @@ class Conv:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowColumn:
+    """A convolution 1 x k and one k x 1, each with batch norm; one strides along rows, the other along columns.
+
+    Attributes:
+        channels: of both outputs.
+        kernel: k, odd.
+        stride: in both directions, once both are done.
+        activation: between the two, if any.
+
+    Source: released AmoebaNet code, `network_utils.py`, operation `1x7_7x1`.
+
+    Example:
+        >>> RowColumn(channels=64, kernel=7, stride=2).after(Shape(32, 17), "same")
+        Shape(channels=64, size=9)
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    channels: int
+    kernel: int
+    stride: int = 1
+    activation: Activation | None = None
+    kind: Literal["row_column"] = "row_column"
+
+    def __post_init__(self) -> None:
+        check_integer(self, "channels")
+        check_odd(self, "kernel")
+        check_integer(self, "stride")
+        check_one_of(self, "activation", (None, *ACTIVATIONS))
+        check_one_of(self, "kind", ["row_column"])
+
+    def after(self, shape: Shape, padding: Padding) -> Shape:
+        """The shape of the output; one that is padded by the network's rule."""
+        del padding
+        return Shape(self.channels, strided(shape.size, self.stride))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Depthwise:
     """A convolution of every channel alone; batch norm and activation only where asked for.
 
@@ -355,7 +392,7 @@ class Drop:
         return shape
 
 
-Layer = Conv | Depthwise | Norm | Act | Pool | Shift | Scale | Excite | Drop
+Layer = Conv | RowColumn | Depthwise | Norm | Act | Pool | Shift | Scale | Excite | Drop
 
 
 def squeezed(channels: int, ratio: float, multiple: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from allometry.arch.cells import Cell
+from allometry.arch.cells import Cell, passes_skip
 from allometry.arch.checks import STRICT, check_integer, check_number, check_one_of
 from allometry.arch.layers import Padding, Shape
 from allometry.arch.parts import BatchNorm, Block, Head, Stage, Stem
@@ -147,7 +147,8 @@ class Network:
         for stage in self.stages:
             for repeat in range(stage.repeats):
                 block = stage.block if repeat == 0 else stage.block.following()
-                source, skip = block.after(source, skip, self.padding), source
+                out = block.after(source, skip, self.padding)
+                source, skip = out, skip if passes_skip(block) else source
                 found.append(source)
         return tuple(found)
 
@@ -160,13 +161,14 @@ class Network:
             7
         """
         shapes = self.shapes()
-        index, depth = 0, self.depth
+        index, depth, skip = 0, self.depth, shapes[0]
         for number, stage in enumerate(self.stages):
             for repeat in range(stage.repeats):
                 block = stage.block if repeat == 0 else stage.block.following()
-                source, skip = shapes[index], shapes[max(0, index - 1)]
+                source = shapes[index]
                 rate = self.stochastic_depth * index / depth if block.has_residual(source.channels) else 0.0
                 yield PlacedBlock(block, source, skip, shapes[index + 1], number, rate)
+                skip = skip if passes_skip(block) else source
                 index += 1
 
     def __repr__(self) -> str:

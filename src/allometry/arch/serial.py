@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from allometry.arch.blocks import FusedMBConv, MBConv
 from allometry.arch.cells import Cell
-from allometry.arch.layers import Act, Conv, Depthwise, Drop, Excite, Norm, Pool, Scale, Shift
+from allometry.arch.layers import Act, Conv, Depthwise, Drop, Excite, Norm, Pool, RowColumn, Scale, Shift
 from allometry.arch.network import Network
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
 from allometry.base import NetworkError
@@ -30,7 +30,7 @@ def _kind(part: type) -> str:
 
 
 _BLOCKS = (MBConv, FusedMBConv, SeparableConv, BasicBlock, Bottleneck, Cell)
-_LAYERS = (Conv, Depthwise, Norm, Act, Pool, Shift, Scale, Excite, Drop)
+_LAYERS = (Conv, RowColumn, Depthwise, Norm, Act, Pool, Shift, Scale, Excite, Drop)
 _KINDS = {each.__name__: _kind(each) for each in _BLOCKS + _LAYERS}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from allometry.arch import (
+    SKIP,
     BasicBlock,
     Block,
     Bottleneck,
@@ -152,9 +153,9 @@ def _parts(network: Network) -> Iterator[_Piece]:
                 after = block if repeat + 1 < left else following
                 keeps = isinstance(after, Cell) and after.reads_skip
                 out = block.after(source, skip, padding)
-                part = count_cell(block, source, skip, padding, keeps_source=keeps)
+                part = count_cell(block, source, skip, padding, keeps_skip=keeps)
                 yield _Piece(number, 1, part, source, out)
-                source, skip = out, source
+                source, skip = out, skip if block.passes == SKIP else source
             continue
         stride = block.stride
         while left:
@@ -179,7 +180,7 @@ def _block(
     if isinstance(block, FusedMBConv):
         return count_fused(block, stride, source, out)
     cell = (block if stride == block.stride else block.following()).cell(source.channels)
-    return count_cell(cell, source, source, padding, keeps_source=False)
+    return count_cell(cell, source, source, padding, keeps_skip=False)
 
 
 def _stem_name(stem: Stem) -> str:

@@ -16,16 +16,17 @@ from allometry.arch import (
     Norm,
     Padding,
     Pool,
+    RowColumn,
     Shape,
     Shift,
 )
 from allometry.cost.parts import Part
 
-_MAKES_NEW = (Conv, Depthwise, Pool, Shift)  # the other layers work in place
+_MAKES_NEW = (Conv, RowColumn, Depthwise, Pool, Shift)  # the other layers work in place
 
 
 @lru_cache(maxsize=4096)
-def count_cell(cell: Cell, source: Shape, skip: Shape, padding: Padding, *, keeps_source: bool) -> Part:
+def count_cell(cell: Cell, source: Shape, skip: Shape, padding: Padding, *, keeps_skip: bool) -> Part:
     """The counts of a cell in its place.
 
     Args:
@@ -33,7 +34,7 @@ def count_cell(cell: Cell, source: Shape, skip: Shape, padding: Padding, *, keep
         source: shape of its input.
         skip: shape of the input of the block before.
         padding: the network's.
-        keeps_source: the next block reads this one's input, which so stays alive.
+        keeps_skip: the next block reads what this one passes on, which so stays alive.
     """
     shapes = cell.shapes(source, skip, padding)
     params = statistics = macs = activations = 0
@@ -45,7 +46,7 @@ def count_cell(cell: Cell, source: Shape, skip: Shape, padding: Padding, *, keep
             params, statistics = params + part.params, statistics + part.statistics
             macs, activations = macs + part.macs, activations + part.activations
             shape = out
-    return Part(params, statistics, macs, activations, _live(cell, shapes, padding, keeps_source))
+    return Part(params, statistics, macs, activations, _live(cell, shapes, padding, keeps_skip))
 
 
 def _layer(layer: Layer, shape: Shape, out: Shape) -> Part:
@@ -57,6 +58,12 @@ def _layer(layer: Layer, shape: Shape, out: Shape) -> Part:
             norm = 2 * out.channels if layer.norm else 0
             bias = out.channels if layer.bias else 0
             return Part(weights + norm + bias, norm, weights * area, out.elements, 0)
+        case RowColumn():
+            row, column = (layer.kernel * given * out.channels for given in (shape.channels, out.channels))
+            norm = 4 * out.channels
+            half = out.size * shape.size  # pixels between the two
+            macs = row * half + column * area
+            return Part(row + column + norm, norm, macs, out.channels * half + out.elements, 0)
         case Depthwise():
             weights = layer.kernel**2 * out.channels
             norm = 2 * out.channels if layer.norm else 0
@@ -71,12 +78,12 @@ def _layer(layer: Layer, shape: Shape, out: Shape) -> Part:
             return Part(0, 0, 0, 0, 0)
 
 
-def _live(cell: Cell, shapes: dict[str, Shape], padding: Padding, keeps_source: bool) -> int:
+def _live(cell: Cell, shapes: dict[str, Shape], padding: Padding, keeps_skip: bool) -> int:
     """Most elements alive at once, where a tensor goes as soon as nobody reads it any more."""
     last = {name: place for place, node in enumerate(cell.nodes) for name in node.inputs}
     last[cell.nodes[-1].name] = len(cell.nodes)
-    if keeps_source:
-        last[INPUT] = len(cell.nodes)
+    if keeps_skip:
+        last[cell.passes] = len(cell.nodes)
     alive = {INPUT: shapes[INPUT].elements}
     if cell.reads_skip:
         alive[SKIP] = shapes[SKIP].elements
@@ -107,6 +114,9 @@ def _live_in_node(
         extra = 0
         if isinstance(layer, Excite):
             extra = shape.channels + layer.squeezed(shape.channels)
+        elif isinstance(layer, RowColumn):  # its input is gone when the second convolution runs
+            half = out.channels * out.size * shape.size
+            extra = max(half - out.elements, half - shape.elements)
         if isinstance(layer, _MAKES_NEW) or not owned:
             most = max(most, around + owned + out.elements + extra)
             owned = out.elements

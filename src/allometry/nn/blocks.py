@@ -26,8 +26,10 @@ from allometry.arch import (
     Padding,
     PlacedBlock,
     Pool,
+    RowColumn,
     Scale,
     Shape,
+    passes_skip,
 )
 from allometry.nn.layers import (
     ACTIVATIONS,
@@ -158,7 +160,7 @@ class CellBlock(nn.Module):
         padding: Padding,
     ) -> None:
         super().__init__()
-        self.reads_skip = cell.reads_skip
+        self.reads_skip, self.passes_skip = cell.reads_skip, passes_skip(cell)
         self.wiring = [(node.name, node.inputs, node.join) for node in cell.nodes]
         self.nodes = nn.ModuleDict()
         make = partial(_layer, drop_rate=drop_rate, batch_norm=batch_norm, padding=padding)
@@ -216,7 +218,7 @@ def _gate(block: MBConv | FusedMBConv, in_channels: int) -> nn.Module:
     )
 
 
-def _layer(
+def _layer(  # noqa: C901 - a table of cases
     layer: Layer, channels: int, *, drop_rate: float, batch_norm: BatchNorm, padding: Padding
 ) -> nn.Module:
     match layer:
@@ -231,6 +233,19 @@ def _layer(
                 activation=layer.activation,
                 batch_norm=batch_norm if layer.norm else None,
                 padding=layer.padding or padding,
+            )
+        case RowColumn():
+            conv = partial(ConvNorm, batch_norm=batch_norm, padding=padding)
+            kernel, stride = layer.kernel, layer.stride
+            return nn.Sequential(
+                conv(
+                    channels,
+                    layer.channels,
+                    kernel=(1, kernel),
+                    stride=(1, stride),
+                    activation=layer.activation,
+                ),
+                conv(layer.channels, layer.channels, kernel=(kernel, 1), stride=(stride, 1), activation=None),
             )
         case Depthwise():
             return ConvNorm(

@@ -80,7 +80,8 @@ class ConvNet(nn.Module):
         skip = x
         for stage in cast("list[nn.Sequential]", self.stages):
             for block in stage:
-                x, skip = block(x, skip) if getattr(block, "reads_skip", False) else block(x), x
+                before = skip if getattr(block, "passes_skip", False) else x
+                x, skip = block(x, skip) if getattr(block, "reads_skip", False) else block(x), before
         return x
 
 

@@ -208,7 +208,7 @@ class ConvNorm(nn.Sequential):
         channels: int,
         *,
         kernel: int | tuple[int, int] = 1,
-        stride: int = 1,
+        stride: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = False,
         activation: Activation | None,
@@ -218,7 +218,7 @@ class ConvNorm(nn.Sequential):
         sides = (kernel, kernel) if isinstance(kernel, int) else kernel
         odd = all(side % 2 for side in sides)
         # At stride 1 and an odd kernel symmetric and TensorFlow's padding are the same.
-        if padding == "same" and (stride > 1 or not odd):
+        if padding == "same" and (stride not in (1, (1, 1)) or not odd):
             make: Callable[..., nn.Conv2d] = SamePadConv2d
         else:
             around = (0, 0) if padding == "valid" else (sides[0] // 2, sides[1] // 2)

@@ -9,17 +9,25 @@ from pathlib import Path
 from allometry.arch import Network, load
 from allometry.base import UnknownNameError
 from allometry.zoo import (
+    amoebanet,
+    densenet,
     efficientnet,
     efficientnet_lite,
     efficientnetv2,
     fbnet,
+    inception,
+    inception_v4,
     mnasnet,
     mobilenet,
+    nasnet,
     once_for_all,
+    pnasnet,
     proxylessnas,
     regnet,
     resnet,
     scaled,
+    senet,
+    xception,
 )
 from allometry.zoo.entry import Entry
 
@@ -34,6 +42,14 @@ _FAMILIES: tuple[Callable[[], Iterator[Entry]], ...] = (
     once_for_all.entries,
     resnet.entries,
     regnet.entries,
+    densenet.entries,
+    inception.entries,
+    inception_v4.entries,
+    xception.entries,
+    senet.entries,
+    nasnet.entries,
+    pnasnet.entries,
+    amoebanet.entries,
     scaled.entries,
 )
 
