@@ -15,6 +15,7 @@ from allometry.base.errors import (
     StorageError,
     UnknownNameError,
     VerificationError,
+    WeightsError,
 )
 from allometry.base.progress import Progress, SilentProgress
 
@@ -35,4 +36,5 @@ __all__ = [
     "StorageError",
     "UnknownNameError",
     "VerificationError",
+    "WeightsError",
 ]

@@ -37,6 +37,10 @@ class RecipeError(InputError):
     """A training recipe with a field that does not exist or cannot have that value."""
 
 
+class WeightsError(InputError):
+    """A file of weights that is damaged, of another network, or holds what is no weight."""
+
+
 class RunFolderError(InputError):
     """A run folder that is missing, in use, or was made by another command."""
 

@@ -20,15 +20,24 @@ from allometry.nn.modules import (
     open_module,
     timm_resolution,
 )
+from allometry.nn.pretrained import (
+    Conventions,
+    Pretrained,
+    imagenet_classes,
+    load_pretrained,
+    save_pretrained,
+)
 
 __all__ = [
     "CellBlock",
     "ChannelShuffle",
     "ConvNet",
+    "Conventions",
     "FusedMBConvBlock",
     "MBConvBlock",
     "ModuleCost",
     "ModulePart",
+    "Pretrained",
     "SamePadConv2d",
     "SamePool2d",
     "Scaled",
@@ -38,8 +47,11 @@ __all__ = [
     "build",
     "count_module",
     "count_parts",
+    "imagenet_classes",
     "initialise",
+    "load_pretrained",
     "names_module",
     "open_module",
+    "save_pretrained",
     "timm_resolution",
 ]

@@ -1,0 +1,137 @@
+"""Reading files of weights. Nothing in a file is ever executed, and damaged files give nothing."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from allometry.base import WeightsError
+
+_WRAPPERS = ("state_dict_ema", "state_dict", "model_state", "model")
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RawWeights:
+    """What a file holds: tensors by the names that their authors gave them.
+
+    Attributes:
+        tensors: by name, on the CPU.
+        metadata: texts that a safetensors file carries.
+    """
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+
+
+def read_weights(path: str | Path) -> RawWeights:
+    """Read a file of weights: safetensors, PyTorch's (weights only), or NumPy's .npz.
+
+    Raises:
+        WeightsError: the file is missing, damaged, holds code or no tensors, or a value is not finite.
+
+    Example:
+        >>> read_weights("no-such-file.pth")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.WeightsError: There is no file no-such-file.pth.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"There is no file {path}.")
+    if path.suffix == ".safetensors":
+        raw = _read_safetensors(path)
+    elif path.suffix == ".npz":
+        raw = RawWeights(_read_npz(path), {})
+    else:
+        raw = RawWeights(_read_torch(path), {})
+    if not raw.tensors:
+        raise WeightsError(f"{path} holds no tensors.")
+    refuse_not_finite(raw.tensors, path)
+    return raw
+
+
+def refuse_not_finite(tensors: Mapping[str, Tensor], where: object) -> None:
+    """Refuse weights among which a value is infinite or not a number.
+
+    Raises:
+        WeightsError: one is; the message names the tensors.
+    """
+    bad = [
+        name
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
+    ]
+    if bad:
+        raise WeightsError(f"{where} has values that are not finite in {some(bad)}; take an undamaged file.")
+
+
+def some(names: list[str]) -> str:
+    """The first names of a list, and how many more there are.
+
+    Example:
+        >>> some(["a", "b", "c", "d", "e"])
+        'a, b, c and 2 more'
+    """
+    listed = ", ".join(names[:_SHOWN])
+    return listed if len(names) <= _SHOWN else f"{listed} and {len(names) - _SHOWN} more"
+
+
+def _read_safetensors(path: Path) -> RawWeights:
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+            return RawWeights({name: file.get_tensor(name) for name in names}, dict(file.metadata() or {}))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} is damaged or no safetensors file: {error}.") from error
+
+
+def _read_npz(path: Path) -> dict[str, Tensor]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile, EOFError) as error:
+        raise WeightsError(f"{path} is damaged, or holds more than plain arrays: {_first(error)}") from error
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    try:
+        held = torch.load(path, weights_only=True, map_location="cpu")
+    except pickle.UnpicklingError as error:
+        if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
+            raise WeightsError(
+                f"{path} holds more than tensors: loading it could run code, so nothing was loaded. "
+                "Ask for the weights alone (a state dict), or for safetensors."
+            ) from error
+        raise WeightsError(f"{path} is damaged or no file of PyTorch: {_first(error)}") from error
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise WeightsError(f"{path} is damaged or no file of PyTorch: {_first(error)}") from error
+    return _tensors_of(held, path)
+
+
+def _tensors_of(held: Any, path: Path) -> dict[str, Tensor]:  # noqa: ANN401 - whatever stands in the file
+    """The tensors of a state dict, also where a checkpoint wraps it."""
+    for wrapper in _WRAPPERS:
+        if isinstance(held, Mapping) and isinstance(held.get(wrapper), Mapping):
+            held = held[wrapper]
+            break
+    if not isinstance(held, Mapping):
+        raise WeightsError(f"{path} holds a {type(held).__name__}, not weights by name.")
+    tensors = {str(name): value for name, value in held.items() if isinstance(value, Tensor)}
+    # Data-parallel training puts this before every name.
+    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def _first(error: BaseException) -> str:
+    """The first sentence of a library's error, which may be long."""
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return text if text.endswith(".") else f"{text}."

@@ -1,0 +1,73 @@
+"""Weights from the Hugging Face hub: `hf://owner/name`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from allometry.base import InputError, MissingExtraError, WeightsError
+
+SCHEME = "hf://"
+_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+class HubWeights(NamedTuple):
+    """What was fetched.
+
+    Attributes:
+        path: of the file of weights, in the hub's cache.
+        config: the repository's `config.json`, empty where it has none.
+        name: of the repository, without its owner.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    name: str
+
+
+def fetch(source: str) -> HubWeights:
+    """Fetch `hf://owner/name`, or `hf://owner/name@revision`, into the hub's cache.
+
+    Raises:
+        InputError: the name is not of that form.
+        MissingExtraError: the extra `hub` is not installed.
+        WeightsError: the hub does not answer, or has no weights there.
+
+    Example:
+        >>> fetch("hf://timm")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: Write hf://owner/name or hf://owner/name@revision, not 'hf://timm'.
+    """
+    repository, _, revision = source.removeprefix(SCHEME).partition("@")
+    if repository.count("/") != 1 or not all(repository.split("/")):
+        raise InputError(f"Write hf://owner/name or hf://owner/name@revision, not {source!r}.")
+    try:
+        hub: Any = importlib.import_module("huggingface_hub")
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{source} needs huggingface_hub, which cannot be imported here ({error}); "
+            "install it with: pip install 'allometry[hub]'"
+        ) from error
+    options = {"revision": revision} if revision else {}
+    problem: Exception | None = None
+    for name in _FILES:
+        try:
+            path = Path(hub.hf_hub_download(repository, name, **options))
+        except Exception as error:  # the hub and its transport raise many kinds
+            problem = problem or error
+            continue
+        return HubWeights(path, _config(hub, repository, options), repository.partition("/")[2])
+    text = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+    raise WeightsError(f"Cannot fetch {source}: {text}") from problem
+
+
+def _config(hub: Any, repository: str, options: dict[str, str]) -> dict[str, Any]:  # noqa: ANN401 - a module
+    try:
+        text = Path(hub.hf_hub_download(repository, "config.json", **options)).read_text(encoding="utf-8")
+        held = json.loads(text)
+    except Exception:
+        return {}  # the layout's own conventions hold
+    return held if isinstance(held, dict) else {}

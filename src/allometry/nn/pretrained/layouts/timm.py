@@ -1,0 +1,90 @@
+"""The names of timm, and of geffnet, its ancestor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from allometry.arch import (
+    BasicBlock,
+    Bottleneck,
+    Cell,
+    FusedMBConv,
+    MBConv,
+    Network,
+    SeparableConv,
+)
+from allometry.nn.pretrained.layouts.residual import resnet
+from allometry.nn.pretrained.places import Place, pair, places
+
+
+def timm(network: Network) -> dict[str, str] | None:
+    """Our prefixes with timm's, or None where timm has no such network."""
+    blocks = [placed.block for placed in network.blocks()]
+    if all(isinstance(block, MBConv | FusedMBConv | SeparableConv) for block in blocks):
+        return dict(_efficientnet(network))
+    if all(isinstance(block, BasicBlock | Bottleneck) for block in blocks):
+        return resnet(network) if network.stem.pool else dict(_regnet(network))
+    return None
+
+
+def _efficientnet(network: Network) -> Iterator[tuple[str, str]]:
+    yield from pair("stem", "conv_stem", "bn1").items()
+    for place in places(network):
+        yield from _block(place, f"blocks.{place.group}.{place.turn}").items()
+    if network.head.hidden:
+        # MobileNetV3: the 1x1 convolution before the pool is a stage, the one after it is called the head.
+        last = f"blocks.{len(network.groups)}.0"
+        yield from pair("head", f"{last}.conv", f"{last}.bn1").items()
+        yield "hidden.0", "conv_head"
+    elif network.head.channels:
+        yield from pair("head", "conv_head", "bn2").items()
+    yield "classifier", "classifier"
+
+
+def _block(place: Place, theirs: str) -> dict[str, str]:
+    ours, block = place.ours, place.block
+    if isinstance(block, SeparableConv):
+        return {
+            **pair(f"{ours}.nodes.depthwise.0", f"{theirs}.conv_dw", f"{theirs}.bn1"),
+            **pair(f"{ours}.nodes.project.0", f"{theirs}.conv_pw", f"{theirs}.bn2"),
+        }
+    assert not isinstance(block, BasicBlock | Bottleneck | Cell)  # noqa: S101 - asked before
+    gate = {}
+    if block.se_ratio:
+        gate = {
+            f"{ours}.squeeze_excite.reduce": f"{theirs}.se.conv_reduce",
+            f"{ours}.squeeze_excite.expand": f"{theirs}.se.conv_expand",
+        }
+    if isinstance(block, FusedMBConv):
+        if block.expand_ratio == 1:
+            return {**pair(f"{ours}.expand", f"{theirs}.conv", f"{theirs}.bn1"), **gate}
+        return {
+            **pair(f"{ours}.expand", f"{theirs}.conv_exp", f"{theirs}.bn1"),
+            **gate,
+            **pair(f"{ours}.project", f"{theirs}.conv_pwl", f"{theirs}.bn2"),
+        }
+    if block.expand_ratio == 1:
+        return {
+            **pair(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.bn1"),
+            **gate,
+            **pair(f"{ours}.project", f"{theirs}.conv_pw", f"{theirs}.bn2"),
+        }
+    return {
+        **pair(f"{ours}.expand", f"{theirs}.conv_pw", f"{theirs}.bn1"),
+        **pair(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.bn2"),
+        **gate,
+        **pair(f"{ours}.project", f"{theirs}.conv_pwl", f"{theirs}.bn3"),
+    }
+
+
+def _regnet(network: Network) -> Iterator[tuple[str, str]]:
+    names = {"reduce": "conv1", "spatial": "conv2", "restore": "conv3", "shortcut": "downsample"}
+    yield from pair("stem", "stem.conv", "stem.bn").items()
+    for place in places(network):
+        theirs = f"s{place.group + 1}.b{place.turn + 1}"
+        for node, name in names.items():
+            ours = f"{place.ours}.nodes.{node}.0"
+            yield from pair(ours, f"{theirs}.{name}.conv", f"{theirs}.{name}.bn").items()
+        yield f"{place.ours}.nodes.spatial.1.reduce", f"{theirs}.se.fc1"
+        yield f"{place.ours}.nodes.spatial.1.expand", f"{theirs}.se.fc2"
+    yield "classifier", "head.fc"

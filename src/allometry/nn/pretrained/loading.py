@@ -1,0 +1,189 @@
+"""`load_pretrained`: published weights in one of our networks, ready to predict or to train on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from allometry.arch import Network, Padding
+from allometry.base import InputError
+from allometry.base.files import replacing
+from allometry.nn.build import ConvNet, build
+from allometry.nn.pretrained import hub
+from allometry.nn.pretrained.conventions import (
+    Conventions,
+    conventions_of,
+    from_hub,
+    from_metadata,
+    to_metadata,
+)
+from allometry.nn.pretrained.files import read_weights
+from allometry.nn.pretrained.matching import match
+
+_IMAGENET_CLASSES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """A network with published weights.
+
+    Attributes:
+        network: with the padding, batch norm constant, resolution, classes and input channels that it has now.
+        module: its module with the weights, in evaluation mode, on the CPU.
+        conventions: how pictures become its input, and the names of its classes.
+        layout: whose names the file had.
+        changes: sentences on what is not the file's: a new classifier, a stem for other channels.
+    """
+
+    network: Network
+    module: ConvNet
+    conventions: Conventions
+    layout: str
+    changes: tuple[str, ...]
+
+
+def load_pretrained(
+    network: Network,
+    source: str | Path,
+    *,
+    classes: int | None = None,
+    in_channels: int | None = None,
+    padding: Padding | None = None,
+    epsilon: float | None = None,
+    seed: int = 0,
+) -> Pretrained:
+    """Read published weights of `network`.
+
+    Everything is read and checked before anything is built: a file that does not fit leaves nothing behind.
+
+    Args:
+        network: as the zoo has it.
+        source: a file (safetensors, PyTorch's, or .npz of a TensorFlow checkpoint's arrays), or
+            `hf://owner/name` (needs the extra `hub`).
+        classes: of the task. Where the file has another number only the classifier is new; None for the
+            file's.
+        in_channels: of the pictures. For one channel the kernels of the stem are summed over the colours, so
+            that a grey picture gives what it gave in colour; for others their mean is repeated and scaled.
+        padding: instead of the convention that is known of the layout.
+        epsilon: of batch norm, likewise.
+        seed: of the new classifier's weights.
+
+    Raises:
+        WeightsError: the file is missing, damaged, holds code, is not finite, or is of another network.
+        MissingExtraError: a hub is named and its extra is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> from allometry.zoo import get
+        >>> path = Path(tempfile.mkdtemp()) / "weights.safetensors"
+        >>> small = get("mobilenetv3-small")
+        >>> save_pretrained(build(small, seed=1), path, Conventions())
+        >>> ours = load_pretrained(small, path, classes=10)
+        >>> ours.layout, ours.network.head.classes, ours.changes
+        ('allometry', 10, ('The classifier is new: 10 classes instead of 1000.',))
+    """
+    path, name, config = Path(source), Path(source).name, dict[str, Any]()
+    if str(source).startswith(hub.SCHEME):
+        path, config, name = hub.fetch(str(source))
+    raw = read_weights(path)
+    state, layout = match(network, raw.tensors, where=source)
+    conventions = from_metadata(raw.metadata, source) or conventions_of(network, layout, name=name)
+    conventions = replace(conventions, **from_hub(config))
+    if padding is not None:
+        conventions = replace(conventions, padding=padding)
+    if epsilon is not None:
+        conventions = replace(conventions, epsilon=epsilon)
+    held = len(state["classifier.bias"])
+    network = replace(
+        conventions.applied_to(network),
+        head=replace(network.head, classes=held if classes is None else classes),
+        in_channels=state["stem.0.weight"].shape[1] if in_channels is None else in_channels,
+    )
+    return _built(network, state, _named(conventions, held), layout, seed)
+
+
+def _built(
+    network: Network, state: dict[str, Tensor], conventions: Conventions, layout: str, seed: int
+) -> Pretrained:
+    module, changes = build(network, seed=seed), []
+    held, asked = len(state["classifier.bias"]), network.head.classes
+    if held != asked:
+        changes.append(f"The classifier is new: {asked} classes instead of {held}.")
+        conventions = replace(conventions, classes=())
+        for name in ("classifier.weight", "classifier.bias"):
+            state[name] = module.state_dict()[name]
+    colours = state["stem.0.weight"].shape[1]
+    if colours != network.in_channels:
+        changes.append(f"The stem takes {network.in_channels} channels instead of {colours}.")
+        state["stem.0.weight"] = _for_channels(state["stem.0.weight"], network.in_channels)
+        conventions = replace(
+            conventions,
+            mean=_for_all(conventions.mean, network.in_channels),
+            std=_for_all(conventions.std, network.in_channels),
+        )
+    # Nothing is missing: `match` has seen to it. What is not in the file are batch norm's counters.
+    module.load_state_dict({**module.state_dict(), **state})
+    return Pretrained(network, module.eval(), conventions, layout, tuple(changes))
+
+
+def save_pretrained(module: torch.nn.Module, path: str | Path, conventions: Conventions) -> None:
+    """Write a module's weights as one safetensors file that says how pictures become its input.
+
+    Args:
+        module: made by `build`, or any other.
+        path: of the file.
+        conventions: what comes along.
+
+    Raises:
+        StorageError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "weights.safetensors"
+        >>> save_pretrained(torch.nn.Linear(2, 1), path, Conventions(crop=1.0))
+        >>> sorted(read_weights(path).tensors)
+        ['bias', 'weight']
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    with replacing(Path(path)) as beside:
+        save_file(tensors, beside, metadata=to_metadata(conventions))
+
+
+def imagenet_classes() -> tuple[str, ...]:
+    """The names of ImageNet's 1000 classes, in the order that networks have.
+
+    Source: WordNet 3.0; the synsets of ILSVRC 2012.
+
+    Example:
+        >>> names = imagenet_classes()
+        >>> len(names), names[0], names[281]
+        (1000, 'tench', 'tabby')
+    """
+    text = files("allometry.nn.pretrained").joinpath("imagenet.txt").read_text(encoding="utf-8")
+    return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
+
+
+def _named(conventions: Conventions, held: int) -> Conventions:
+    if conventions.classes and len(conventions.classes) != held:
+        raise InputError(f"There are {len(conventions.classes)} names for {held} classes.")
+    if not conventions.classes and held == _IMAGENET_CLASSES:
+        return replace(conventions, classes=imagenet_classes())
+    return conventions
+
+
+def _for_channels(kernels: Tensor, channels: int) -> Tensor:
+    """The kernels of a stem for other input channels; a picture whose channels are alike gives the same."""
+    total = kernels.sum(1, keepdim=True)
+    return total if channels == 1 else total.repeat(1, channels, 1, 1) / channels
+
+
+def _for_all(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    mean = math.fsum(values) / len(values)
+    return (mean,) * channels

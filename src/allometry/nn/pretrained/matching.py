@@ -1,0 +1,138 @@
+"""Which layout a file has, and its tensors by our names: all of them, of the right shapes, or an error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from allometry.arch import Network
+from allometry.base import WeightsError
+from allometry.nn.build import ConvNet
+from allometry.nn.pretrained.files import some
+from allometry.nn.pretrained.layouts import LAYOUTS, OWN, Layout
+
+# What a file may hold besides: counters of batch norm, and heads that only training used.
+_BESIDES = re.compile(r"(^|\.)num_batches_tracked$|^(AuxLogits|aux\w*)\.")
+_COUNTER = "num_batches_tracked"
+
+
+class Matched(NamedTuple):
+    """A file's weights by our names.
+
+    Attributes:
+        state: every parameter and statistic of the network; of the classifier, the file's own.
+        layout: whose names the file has.
+    """
+
+    state: dict[str, Tensor]
+    layout: str
+
+
+class _Fit(NamedTuple):
+    layout: Layout
+    names: dict[str, str]
+    tensors: dict[str, Tensor]
+    missing: list[str]
+    left: list[str]
+
+    @property
+    def share(self) -> float:
+        return 1 - len(self.missing) / max(1, len(self.names))
+
+
+def match(network: Network, tensors: Mapping[str, Tensor], *, where: object) -> Matched:
+    """Bring the tensors of a file to our names.
+
+    The classifier may be of another number of classes and the stem of another number of input channels; any
+    other shape must be the network's.
+
+    Args:
+        network: whose weights they shall be.
+        tensors: by their authors' names.
+        where: they come from, for the message.
+
+    Raises:
+        WeightsError: tensors are missing or left over, or have other shapes; the message names some.
+    """
+    shapes = _shapes(network)
+    fits = [fit for layout in LAYOUTS if (fit := _fit(layout, network, shapes, tensors)) is not None]
+    best = max(fits, key=lambda fit: (fit.share, -len(fit.left)))
+    label = network.name or "this network"
+    if best.share < 0.5:
+        held = some(sorted(tensors))
+        raise WeightsError(
+            f"{where} does not hold the weights of {label} in any known layout: it has {held}."
+        )
+    problems = [
+        f"{len(names)} tensors {verb} ({some(names)})"
+        for names, verb in ((best.missing, "are missing"), (best.left, "are left over"))
+        if names
+    ]
+    if problems:
+        raise WeightsError(
+            f"{where} does not hold the weights of {label}: read by the names of {best.layout.name}, "
+            f"{' and '.join(problems)}."
+        )
+    return Matched(_shaped(best, shapes, where, label), best.layout.name)
+
+
+def _fit(
+    layout: Layout, network: Network, shapes: Mapping[str, torch.Size], tensors: Mapping[str, Tensor]
+) -> _Fit | None:
+    prefixes = layout.names(network)
+    if prefixes is None:
+        return None
+    names: dict[str, str] = {}
+    for ours in shapes:
+        prefix, _, suffix = ours.rpartition(".")
+        theirs = prefixes.get(prefix, prefix if layout is OWN else None)
+        if theirs is None:
+            return None  # the layout does not know such a part
+        if suffix != _COUNTER:
+            names[ours] = f"{theirs}.{suffix}"
+    tidied = layout.tidy(tensors)
+    wanted = set(names.values())
+    missing = [name for name in names.values() if name not in tidied]
+    left = [name for name in tidied if name not in wanted and not _BESIDES.search(name)]
+    return _Fit(layout, names, tidied, missing, left)
+
+
+def _shapes(network: Network) -> dict[str, torch.Size]:
+    with torch.device("meta"):
+        return {name: tensor.shape for name, tensor in ConvNet(network).state_dict().items()}
+
+
+def _shaped(fit: _Fit, shapes: Mapping[str, torch.Size], where: object, label: str) -> dict[str, Tensor]:
+    state = {}
+    for ours, theirs in fit.names.items():
+        tensor, shape = fit.tensors[theirs], shapes[ours]
+        if tensor.numel() == shape.numel() and _without_ones(tensor.shape) == _without_ones(shape):
+            tensor = tensor.reshape(shape)  # a linear layer may be published as a 1x1 convolution
+        elif not _may_differ(ours, tensor.shape, shape):
+            raise WeightsError(
+                f"{where} does not hold the weights of {label}: {theirs} is {_times(tensor.shape)} "
+                f"in the file and {_times(shape)} in the network."
+            )
+        state[ours] = tensor.to(torch.float32).contiguous()
+    return state
+
+
+def _without_ones(shape: torch.Size) -> list[int]:
+    return [side for side in shape if side != 1]
+
+
+def _may_differ(ours: str, given: torch.Size, needed: torch.Size) -> bool:
+    """Whether the shape may be another: the number of classes, and of input channels, is handled later."""
+    if len(given) != len(needed):
+        return False
+    if ours in ("classifier.weight", "classifier.bias"):
+        return given[1:] == needed[1:]
+    return ours == "stem.0.weight" and (given[0], *given[2:]) == (needed[0], *needed[2:])
+
+
+def _times(shape: torch.Size) -> str:
+    return " x ".join(map(str, shape)) or "a single number"
