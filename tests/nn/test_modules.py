@@ -9,7 +9,7 @@ from torch import nn
 
 from allometry.base import InputError, MissingExtraError, UnknownNameError
 from allometry.cost import count
-from allometry.nn import build, count_module, count_parts, names_module, open_module, timm_resolution
+from allometry.nn import build, count_module, count_parts, names_module, open_module, timm_config
 from allometry.zoo import get
 
 
@@ -85,7 +85,7 @@ def test_timm_by_name(monkeypatch):
     fake.create_model, fake.list_models = create_model, lambda: ["tiny", "tinier"]
     monkeypatch.setitem(sys.modules, "timm", fake)
     assert open_module("timm:tiny") is made
-    assert timm_resolution(made) == 288
+    assert timm_config(made) == {"resolution": 288}
     with pytest.raises(UnknownNameError, match="'tiny'"):
         open_module("timm:tinny")
 

@@ -112,10 +112,10 @@ def _names_module(text: str) -> bool:
 
 
 def _module_info(text: str, resolution: int | None, *, as_json: bool) -> None:
-    from allometry.nn import count_module, count_parts, open_module, timm_resolution
+    from allometry.nn import count_module, count_parts, open_module, timm_config
 
     module = open_module(text)
-    side = resolution or timm_resolution(module) or 224
+    side = resolution or timm_config(module).get("resolution", 224)
     cost, parts = count_module(module, resolution=side), count_parts(module, resolution=side)
     if as_json:
         rows = [part._asdict() for part in parts]

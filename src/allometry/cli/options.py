@@ -25,4 +25,8 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe; may be repeated."),
 ]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option("--pretrained", metavar="W", help="Weights: a file, hf://owner/name, or a run folder."),
+]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from allometry.base import InputError
 from allometry.base.units import format_quantity
-from allometry.cli.options import Data, Device, Json, NetworkName, Out, Run, Seed, Settings
+from allometry.cli.options import Data, Device, Json, NetworkName, Out, Run, Seed, Settings, WeightsOption
 from allometry.cli.printing import print_figures, print_json
 
 
@@ -74,6 +75,7 @@ def train(
     data: Data = "icons",
     recipe: Annotated[str, typer.Option("--recipe", metavar="R", help="small or efficientnet.")] = "small",
     settings: Settings = None,
+    pretrained: WeightsOption = None,
     out: Out = None,
     seed: Seed = 0,
     device: Device = None,
@@ -92,6 +94,7 @@ def train(
             data=data,
             recipe=recipe,
             settings=settings or (),
+            pretrained=pretrained,
             out=out,
             seed=seed,
             device=device,
@@ -142,19 +145,45 @@ def evaluate(
 
 
 def predict(
-    run: Run,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[RUN] IMAGE...", help="A run folder, unless --network names a network; image files."
+        ),
+    ],
     *,
+    network: Annotated[
+        str | None,
+        typer.Option("--network", metavar="N", help="A network instead of a run; needs --pretrained."),
+    ] = None,
+    pretrained: WeightsOption = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many classes for each image.")] = 5,
+    crop: Annotated[
+        float | None,
+        typer.Option(
+            "--crop",
+            metavar="SHARE",
+            help="Share of the shorter side to look at, with --network; 1 for images that are cropped already.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The most probable classes of some images.
 
     Example: `allometry predict runs/photos-20M cat.jpg dog.png`
     """
-    from allometry.pipeline import predict_images
+    from allometry.pipeline import predict_images, predict_pretrained
 
-    answers = predict_images(run, images, top=top)
+    if (network is None) != (pretrained is None):
+        raise InputError("--network and --pretrained go together: a network, and the weights to put into it.")
+    if network is not None and pretrained is not None:
+        answers = predict_pretrained(network, pretrained, paths, top=top, crop=crop)
+    else:
+        if crop is not None:
+            raise InputError("--crop goes with --network: a run looks at images as it was trained to.")
+        if len(paths) < 2:
+            raise InputError("Give a run folder and image files, or --network, --pretrained and image files.")
+        answers = predict_images(paths[0], paths[1:], top=top)
     if as_json:
         rows = [
             {

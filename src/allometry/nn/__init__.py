@@ -18,13 +18,14 @@ from allometry.nn.modules import (
     count_parts,
     names_module,
     open_module,
-    timm_resolution,
+    timm_config,
 )
 from allometry.nn.pretrained import (
     Conventions,
     Pretrained,
     imagenet_classes,
     load_pretrained,
+    read_weights,
     save_pretrained,
 )
 
@@ -52,6 +53,7 @@ __all__ = [
     "load_pretrained",
     "names_module",
     "open_module",
+    "read_weights",
     "save_pretrained",
-    "timm_resolution",
+    "timm_config",
 ]

@@ -11,6 +11,7 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from allometry.base import InputError, MissingExtraError, UnknownNameError
+from allometry.nn.pretrained.conventions import from_hub
 
 _TIMM = "timm:"
 
@@ -94,11 +95,15 @@ def open_module(text: str) -> nn.Module:
     return made
 
 
-def timm_resolution(module: nn.Module) -> int | None:
-    """The side of the input that a timm module was made for, if it says so."""
-    config: Any = getattr(module, "pretrained_cfg", None) or {}
-    size = config.get("input_size") if isinstance(config, dict) else None
-    return int(size[-1]) if size else None
+def timm_config(module: nn.Module) -> dict[str, Any]:
+    """What a timm module says of its input, by the names of `Conventions`; nothing of any other module.
+
+    Example:
+        >>> timm_config(nn.Identity())
+        {}
+    """
+    config: Any = getattr(module, "pretrained_cfg", None)
+    return from_hub(config) if isinstance(config, dict) else {}
 
 
 def count_module(module: nn.Module, *, resolution: int = 224, in_channels: int = 3) -> ModuleCost:

@@ -3,6 +3,7 @@
 from allometry.pipeline.devices import describe_device, find_device
 from allometry.pipeline.finished import FinishedRun, open_finished
 from allometry.pipeline.plan import Plan, adapt, make_plan
+from allometry.pipeline.pretrained import Ready, open_pretrained, predict_pretrained
 from allometry.pipeline.run import RunResult, run
 from allometry.pipeline.training import train_run
 from allometry.pipeline.using import Answer, evaluate_run, export_run, predict_images
@@ -11,6 +12,7 @@ __all__ = [
     "Answer",
     "FinishedRun",
     "Plan",
+    "Ready",
     "RunResult",
     "adapt",
     "describe_device",
@@ -19,7 +21,9 @@ __all__ = [
     "find_device",
     "make_plan",
     "open_finished",
+    "open_pretrained",
     "predict_images",
+    "predict_pretrained",
     "run",
     "train_run",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from allometry.arch import Network
 from allometry.base import Progress, Stopped
@@ -72,7 +73,14 @@ class Session:
     stopping: Callable[[], bool]
 
     def job(
-        self, network: Network, images: Images, recipe: Recipe, *, folder: Path, label: str = "training"
+        self,
+        network: Network,
+        images: Images,
+        recipe: Recipe,
+        *,
+        folder: Path,
+        label: str = "training",
+        start: Mapping[str, Tensor] | None = None,
     ) -> Job:
         """The training of `network` in `folder`."""
         return Job(
@@ -83,6 +91,7 @@ class Session:
             folder=folder,
             seed=self.seed,
             device=self.device,
+            start=start,
             label=label,
             progress=self.progress,
             stopping=self.stopping,

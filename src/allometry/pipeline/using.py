@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
 from allometry.base.files import write_json
@@ -19,7 +20,7 @@ from allometry.pipeline.common import data_argument
 from allometry.pipeline.delivery import verify_inputs
 from allometry.pipeline.devices import find_device
 from allometry.pipeline.finished import FinishedRun, open_finished
-from allometry.train import predict, summarise, to_input
+from allometry.train import Preprocessing, predict, summarise, to_input
 
 FORMATS = ("onnx",)
 
@@ -87,14 +88,24 @@ def predict_images(run: Path, images: Sequence[Path], *, top: int = 5) -> tuple[
         DataError: an image is missing or unreadable.
     """
     finished = open_finished(run)
-    asked = finished.preprocessing
+    return answer_images(finished.module, finished.preprocessing, images, top=top)
+
+
+def answer_images(
+    module: nn.Module, asked: Preprocessing, images: Sequence[Path], *, top: int = 5
+) -> tuple[Answer, ...]:
+    """The most probable classes of some image files, by a module in evaluation mode.
+
+    Raises:
+        DataError: an image is missing or unreadable.
+    """
     answers = []
     for path in images:
         pixels = read_image(path, channels=asked.channels, at_least=asked.resolution)
         view = centre_view(pixels, resolution=asked.resolution, crop=asked.crop)
         batch = to_input(np.ascontiguousarray(view[None]), asked, torch.device("cpu"))
         with torch.inference_mode():
-            probabilities = finished.module(batch).softmax(1)[0]
+            probabilities = module(batch).softmax(1)[0]
         values, places = probabilities.topk(min(top, len(asked.classes)))
         pairs = zip(places.tolist(), values.tolist(), strict=True)
         answers.append(Answer(str(path), tuple((asked.classes[place], value) for place, value in pairs)))

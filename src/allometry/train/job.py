@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from allometry.arch import Network, digest
 from allometry.base import Progress, RunFolderError, SilentProgress
@@ -31,6 +32,7 @@ class Job:
         folder: where `metrics.jsonl` and `checkpoints/` go.
         seed: of the initial weights, the order, the augmentation and the dropping.
         device: where it runs.
+        start: weights to start from instead of fresh ones.
         label: what the progress display calls it.
         workers: threads that prepare images; the result does not depend on them.
         progress: is told how it goes.
@@ -45,6 +47,7 @@ class Job:
     folder: Path
     seed: int = 0
     device: torch.device = torch.device("cpu")
+    start: Mapping[str, Tensor] | None = None
     label: str = "training"
     workers: int = field(default_factory=half_the_cores)
     progress: Progress = SilentProgress()
@@ -59,6 +62,8 @@ class Job:
     def identity(self) -> str:
         """A digest of all that decides the weights; a checkpoint of another job is refused."""
         parts = [digest(self.network), self.recipe.to_dict(), self.seed, fingerprint(self.dataset)]
+        if self.start is not None:
+            parts.append(_digest_of(self.start))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def refuse_other(self, identity: object) -> None:
@@ -72,3 +77,11 @@ class Job:
                 f"{self.folder} holds a training of another network, recipe, seed or data set. "
                 "Give another folder, or remove this one to start anew."
             )
+
+
+def _digest_of(tensors: Mapping[str, Tensor]) -> str:
+    found = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()

@@ -19,6 +19,8 @@ class State:
 
     def __init__(self, job: Job) -> None:
         self.module: nn.Module = build(job.recipe.applied_to(job.network), seed=job.seed)
+        if job.start is not None:
+            self.module.load_state_dict(job.start)
         self.module.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.module)
         self.optimiser = make_optimiser(self.module, job.recipe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -104,8 +105,14 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start != b"PK" and not start.startswith(b"\x80"):
+        raise WeightsError(f"{path} is no file of weights; possible are safetensors, PyTorch's, and .npz.")
     try:
-        held = torch.load(path, weights_only=True, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch muses about old pickle protocols
+            held = torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
         if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
             raise WeightsError(

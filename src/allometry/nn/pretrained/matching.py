@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -80,9 +80,14 @@ def match(network: Network, tensors: Mapping[str, Tensor], *, where: object) -> 
     return Matched(_shaped(best, shapes, where, label), best.layout.name)
 
 
-def _fit(
-    layout: Layout, network: Network, shapes: Mapping[str, torch.Size], tensors: Mapping[str, Tensor]
-) -> _Fit | None:
+def names_in(layout: Layout, network: Network, shapes: Iterable[str]) -> dict[str, str] | None:
+    """Our names of parameters and statistics with a layout's, or None where it has no such network.
+
+    Args:
+        layout: whose names are asked for.
+        network: whose parameters they are.
+        shapes: our names; counters of batch norm are left out.
+    """
     prefixes = layout.names(network)
     if prefixes is None:
         return None
@@ -94,6 +99,15 @@ def _fit(
             return None  # the layout does not know such a part
         if suffix != _COUNTER:
             names[ours] = f"{theirs}.{suffix}"
+    return names
+
+
+def _fit(
+    layout: Layout, network: Network, shapes: Mapping[str, torch.Size], tensors: Mapping[str, Tensor]
+) -> _Fit | None:
+    names = names_in(layout, network, shapes)
+    if names is None:
+        return None
     tidied = layout.tidy(tensors)
     wanted = set(names.values())
     missing = [name for name in names.values() if name not in tidied]

@@ -1,0 +1,170 @@
+"""Networks with published weights, ready to predict with or to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from allometry.arch import Network
+from allometry.base import InputError, WeightsError
+from allometry.nn import (
+    Conventions,
+    Pretrained,
+    imagenet_classes,
+    load_pretrained,
+    names_module,
+    open_module,
+    read_weights,
+    save_pretrained,
+    timm_config,
+)
+from allometry.nn.pretrained.files import some
+from allometry.pipeline.common import Session
+from allometry.pipeline.using import Answer, answer_images
+from allometry.train import Preprocessing
+from allometry.train.loop import FINAL
+from allometry.zoo import find as find_network
+
+_KEPT = "pretrained.safetensors"
+_IMAGENET = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A network with weights, and how pictures become its input.
+
+    Attributes:
+        module: in evaluation mode, on the CPU.
+        preprocessing: of its input, with the names of its classes.
+    """
+
+    module: nn.Module
+    preprocessing: Preprocessing
+
+
+def predict_pretrained(
+    network: str, weights: str, images: Sequence[Path], *, top: int = 5, crop: float | None = None
+) -> tuple[Answer, ...]:
+    """The most probable classes of some image files, by a network with published weights.
+
+    Args:
+        network: a name of the zoo, a network's JSON file, `timm:NAME` or `package.module:factory`.
+        weights: a file, `hf://owner/name`, or a run folder.
+        images: files of any kind that training takes.
+        top: how many classes for each.
+        crop: share of the shorter side that the view shows; by default what the weights expect.
+
+    Raises:
+        InputError: network, weights or crop are wrong.
+        DataError: an image is missing or unreadable.
+    """
+    if crop is not None and not 0 < crop <= 1:
+        raise InputError(f"The crop must be a share above 0 and at most 1, not {crop:g}.")
+    ready = open_pretrained(network, weights)
+    asked = ready.preprocessing if crop is None else replace(ready.preprocessing, crop=crop)
+    return answer_images(ready.module, asked, images, top=top)
+
+
+def open_pretrained(network: str, weights: str) -> Ready:
+    """Put published weights into a network.
+
+    Args:
+        network: as in `predict_pretrained`.
+        weights: as in `predict_pretrained`.
+
+    Raises:
+        InputError: network or weights are wrong.
+    """
+    if names_module(network):
+        return _open_module(network, weights)
+    loaded = _load(find_network(network), weights)
+    return Ready(loaded.module, _preprocessing(loaded.network, loaded.conventions))
+
+
+def start_from(session: Session, network: str, weights: str, *, classes: int, in_channels: int) -> Pretrained:
+    """The weights that a training starts from, for its classes and channels.
+
+    They are kept in the run folder: a training that goes on needs neither the file nor the hub again.
+
+    Raises:
+        InputError: network or weights are wrong.
+        StorageError: the folder cannot be written.
+    """
+    asked, kept = find_network(network), session.run.path / _KEPT
+    if not kept.exists():
+        loaded = _load(asked, weights, classes=classes, in_channels=in_channels, seed=session.seed)
+        session.progress.say(f"weights: {weights}, by the names of {loaded.layout}")
+        for change in loaded.changes:
+            session.progress.say(change)
+        made = loaded.network
+        settled = replace(
+            loaded.conventions,
+            padding=made.padding,
+            epsilon=made.batch_norm.epsilon,
+            # A network from a file has the resolution that its author chose; one of the zoo takes the weights'.
+            resolution=asked.resolution if Path(network).suffix == ".json" else made.resolution,
+        )
+        save_pretrained(loaded.module, kept, settled)
+    return load_pretrained(asked, kept)
+
+
+def _load(
+    network: Network,
+    weights: str,
+    *,
+    classes: int | None = None,
+    in_channels: int | None = None,
+    seed: int = 0,
+) -> Pretrained:
+    folder = Path(weights)
+    if not folder.is_dir():
+        return load_pretrained(network, weights, classes=classes, in_channels=in_channels, seed=seed)
+    file = folder / "checkpoints" / FINAL
+    loaded = load_pretrained(network, file, classes=classes, in_channels=in_channels, seed=seed)
+    own = Preprocessing.load(folder / "preprocessing.json")
+    known = replace(loaded.conventions, mean=own.mean, std=own.std, crop=own.crop)
+    if loaded.network.head.classes == len(own.classes):
+        known = replace(known, classes=own.classes)
+    return replace(loaded, conventions=known)
+
+
+def _preprocessing(network: Network, conventions: Conventions) -> Preprocessing:
+    numbered = tuple(f"class {number}" for number in range(network.head.classes))
+    return Preprocessing(
+        channels=network.in_channels,
+        resolution=network.resolution,
+        crop=conventions.crop,
+        mean=conventions.mean,
+        std=conventions.std,
+        classes=conventions.classes or numbered,
+    )
+
+
+def _open_module(network: str, weights: str) -> Ready:
+    """A torch module that is not ours takes its own names only."""
+    module, tensors = open_module(network), read_weights(weights).tensors
+    wanted = {name for name in module.state_dict() if not name.endswith("num_batches_tracked")}
+    wrong = sorted(wanted ^ {name for name in tensors if not name.endswith("num_batches_tracked")})
+    if wrong:
+        raise WeightsError(f"{weights} does not hold the weights of {network}: {some(wrong)} not in both.")
+    try:
+        module.load_state_dict({**module.state_dict(), **tensors})
+    except RuntimeError as error:
+        raise WeightsError(f"{weights} holds tensors of other shapes than {network} has.") from error
+    known = Conventions(**timm_config(module))
+    outputs = list(module.state_dict().values())[-1].shape[0]
+    names = imagenet_classes() if outputs == _IMAGENET else tuple(f"class {n}" for n in range(outputs))
+    return Ready(
+        module.eval(),
+        Preprocessing(
+            channels=len(known.mean),
+            resolution=known.resolution or 224,
+            crop=known.crop,
+            mean=known.mean,
+            std=known.std,
+            classes=known.classes or names,
+        ),
+    )
