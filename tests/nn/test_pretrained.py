@@ -206,7 +206,8 @@ def test_other_channels_see_what_colour_saw_of_a_grey_picture(small_file, channe
     )
     assert other.network.in_channels == channels
     assert len(other.conventions.mean) == len(other.conventions.std) == channels
-    assert other.changes == (f"The stem takes {channels} channels instead of 3.",)
+    words = "1 channel" if channels == 1 else "4 channels"
+    assert other.changes == (f"The stem takes {words} instead of 3.",)
     grey = torch.randn(2, 1, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(

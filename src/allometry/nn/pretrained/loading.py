@@ -121,7 +121,7 @@ def _built(
             state[name] = module.state_dict()[name]
     colours = state["stem.0.weight"].shape[1]
     if colours != network.in_channels:
-        changes.append(f"The stem takes {network.in_channels} channels instead of {colours}.")
+        changes.append(f"The stem takes {_channels(network.in_channels)} instead of {colours}.")
         state["stem.0.weight"] = _for_channels(state["stem.0.weight"], network.in_channels)
         conventions = replace(
             conventions,
@@ -176,6 +176,10 @@ def _named(conventions: Conventions, held: int) -> Conventions:
     if not conventions.classes and held == _IMAGENET_CLASSES:
         return replace(conventions, classes=imagenet_classes())
     return conventions
+
+
+def _channels(number: int) -> str:
+    return "1 channel" if number == 1 else f"{number} channels"
 
 
 def _for_channels(kernels: Tensor, channels: int) -> Tensor:
