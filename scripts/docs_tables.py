@@ -109,7 +109,16 @@ def _family_text(family: str) -> str:
         )
         numbers = (f"{known[each]:,}" for each in ("resolution", "params", "macs", "activations"))
         rows.append([f"`{entry.name}`{mark}", *numbers, *figures])
-    columns = ["name", "px", "params", "MACs", "activations", "params, printed", "MACs, printed", "top-1, printed"]
+    columns = [
+        "name",
+        "px",
+        "params",
+        "MACs",
+        "activations",
+        "params, printed",
+        "MACs, printed",
+        "top-1, printed",
+    ]
     sources = dict.fromkeys(_general(entry.published.source) for entry in members if entry.published)
     text = table(columns, rows)
     if sources:
