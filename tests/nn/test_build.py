@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 
 from allometry.arch import BatchNorm, Head, MBConv, Network, Stage, Stem
-from allometry.nn import SamePadConv2d, StochasticDepth, build, initialise
+from allometry.nn import SamePadConv2d, SamePool2d, StochasticDepth, build, initialise
 from allometry.zoo import get
 from tests.strategies import blocks, networks
 
@@ -140,3 +140,13 @@ def test_batch_norm_constants_are_the_networks():
     module = build(replace(TINY, batch_norm=BatchNorm(epsilon=1e-5, momentum=0.2)))
     assert module.stem[1].eps == 1e-5
     assert module.stem[1].momentum == 0.2
+
+
+@pytest.mark.parametrize("counts", [False, True])
+@pytest.mark.parametrize(("size", "stride"), [(6, 1), (6, 2), (7, 2)])
+def test_mean_pools_count_padding_only_where_asked(size, stride, counts):
+    pool = SamePool2d("average", 3, stride=stride, counts_padding=counts)
+    corner = pool(torch.ones(1, 1, size, size))[0, 0, -1, -1].item()
+    # At the last place the window reaches over the edge, at even sizes and stride 2 by one pixel on two sides.
+    inside = 4 / 9
+    assert corner == pytest.approx(inside if counts else 1)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
-from allometry.arch.checks import STRICT, check_integer, check_number, check_odd, check_one_of
+from allometry.arch.checks import (
+    LATER,
+    STRICT,
+    check_flag,
+    check_integer,
+    check_number,
+    check_odd,
+    check_one_of,
+)
 from allometry.arch.rounding import round_channels
 from allometry.base import NetworkError
 
@@ -114,8 +122,8 @@ class Conv:
             or any(type(side) is not int or side < 1 for side in sides)
         ):
             raise NetworkError(f"Conv.kernel must be one or two positive integers, not {self.kernel!r}.")
-        for field in ("channels", "stride", "groups"):
-            check_integer(self, field)
+        for name in ("channels", "stride", "groups"):
+            check_integer(self, name)
         check_one_of(self, "padding", (None, *PADDINGS))
         check_one_of(self, "activation", (None, *ACTIVATIONS))
         check_one_of(self, "kind", ["conv"])
@@ -258,7 +266,14 @@ class Act:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """The largest or the mean value of a window; the mean does not count padding.
+    """The largest or the mean value of a window.
+
+    Attributes:
+        function: which of the two.
+        kernel: side of the window.
+        stride: in both directions.
+        padding: None for the network's.
+        counts_padding: the mean counts the zeros of the padding, as PyTorch does by default and TensorFlow never.
 
     Example:
         >>> Pool(function="max", kernel=3, stride=2, padding="valid").after(Shape(64, 147), "same")
@@ -270,6 +285,7 @@ class Pool:
     kernel: int
     stride: int = 1
     padding: Padding | None = None
+    counts_padding: bool = field(default=False, metadata=LATER)
     kind: Literal["pool"] = "pool"
 
     def __post_init__(self) -> None:
@@ -279,6 +295,7 @@ class Pool:
         check_one_of(self, "padding", (None, *PADDINGS))
         if self.padding == "symmetric":
             check_odd(self, "kernel")
+        check_flag(self, "counts_padding")
         check_one_of(self, "kind", ["pool"])
 
     def after(self, shape: Shape, padding: Padding) -> Shape:

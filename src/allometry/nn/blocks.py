@@ -266,7 +266,11 @@ def _layer(  # noqa: C901 - a table of cases
             return ACTIVATIONS[layer.function]()
         case Pool():
             return make_pool(
-                layer.function, layer.kernel, stride=layer.stride, padding=layer.padding or padding
+                layer.function,
+                layer.kernel,
+                stride=layer.stride,
+                padding=layer.padding or padding,
+                counts_padding=layer.counts_padding,
             )
         case Excite():
             return SqueezeExcite(

@@ -43,7 +43,7 @@ class SamePadConv2d(nn.Conv2d):
 
 
 class SamePool2d(nn.Module):
-    """The largest or the mean value of a window, padded as TensorFlow does; the mean does not count padding.
+    """The largest or the mean value of a window, padded as TensorFlow does.
 
     Shape:
         [N, C, H, W] -> [N, C, ceil(H / stride), ceil(W / stride)]
@@ -54,8 +54,11 @@ class SamePool2d(nn.Module):
                   [1., 1.]]]])
     """
 
-    def __init__(self, function: Literal["max", "average"], kernel: int, *, stride: int) -> None:
+    def __init__(
+        self, function: Literal["max", "average"], kernel: int, *, stride: int, counts_padding: bool = False
+    ) -> None:
         super().__init__()
+        self.counts_padding = counts_padding
         self.function = function
         self.kernel = kernel
         self.stride = stride
@@ -65,6 +68,8 @@ class SamePool2d(nn.Module):
         padding = _same_padding(x, (self.kernel, self.kernel), (self.stride, self.stride))
         if self.function == "max":
             return F.max_pool2d(F.pad(x, padding, value=-torch.inf), self.kernel, self.stride)
+        if self.counts_padding:
+            return F.avg_pool2d(F.pad(x, padding), self.kernel, self.stride)
         inside = F.avg_pool2d(F.pad(torch.ones_like(x[:1, :1]), padding), self.kernel, self.stride)
         return F.avg_pool2d(F.pad(x, padding), self.kernel, self.stride) / inside
 
@@ -239,15 +244,20 @@ def make_norm(channels: int, batch_norm: BatchNorm) -> nn.BatchNorm2d:
 
 
 def make_pool(
-    function: Literal["max", "average"], kernel: int, *, stride: int, padding: Padding
+    function: Literal["max", "average"],
+    kernel: int,
+    *,
+    stride: int,
+    padding: Padding,
+    counts_padding: bool = False,
 ) -> nn.Module:
     """A pool with that padding."""
     if padding == "same" and (stride > 1 or kernel % 2 == 0):
-        return SamePool2d(function, kernel, stride=stride)
+        return SamePool2d(function, kernel, stride=stride, counts_padding=counts_padding)
     around = 0 if padding == "valid" else kernel // 2
     if function == "max":
         return nn.MaxPool2d(kernel, stride, around)
-    return nn.AvgPool2d(kernel, stride, around, count_include_pad=False)
+    return nn.AvgPool2d(kernel, stride, around, count_include_pad=counts_padding)
 
 
 def _same_padding(x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, int, int, int]:

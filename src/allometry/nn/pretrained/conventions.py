@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from allometry.arch import Network, Padding
+from allometry.arch import Cell, Network, Padding, Pool, Stage
 from allometry.base import WeightsError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -16,6 +16,14 @@ HALF = (0.5, 0.5, 0.5)
 _LITE_MEAN, _LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3
 _V2_MEAN, _V2_STD = (128 / 255,) * 3, (128 / 255,) * 3
 _OWN = "allometry"
+# The share of the picture that timm's weights of these networks look at.
+_CELLS = {
+    "inception-resnet": 0.8975,
+    "inception": 0.875,
+    "xception": 0.8975,
+    "nasnet": 0.911,
+    "pnasnet": 0.911,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +33,7 @@ class Conventions:
     Attributes:
         padding: of convolutions; None for the network's.
         epsilon: of batch norm; None for the network's.
+        counts_padding: whether mean pools count the zeros of their padding; None for the network's.
         resolution: side of the input in pixels; None for the network's.
         mean: per channel, on the scale 0 to 1.
         std: per channel, on the scale 0 to 1.
@@ -40,6 +49,7 @@ class Conventions:
 
     padding: Padding | None = None
     epsilon: float | None = None
+    counts_padding: bool | None = None
     resolution: int | None = None
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
@@ -49,8 +59,12 @@ class Conventions:
     def applied_to(self, network: Network) -> Network:
         """The network with these conventions."""
         epsilon = network.batch_norm.epsilon if self.epsilon is None else self.epsilon
+        stages = network.stages
+        if self.counts_padding is not None:
+            stages = tuple(_counting(stage, self.counts_padding) for stage in stages)
         return replace(
             network,
+            stages=stages,
             padding=self.padding or network.padding,
             batch_norm=replace(network.batch_norm, epsilon=epsilon),
             resolution=self.resolution or network.resolution,
@@ -89,6 +103,8 @@ def conventions_of(network: Network, layout: str, *, name: str = "") -> Conventi
             or (second and not network.name.startswith("efficientnetv2-b"))
         )
         return replace(from_tf, mean=HALF, std=HALF) if halved else from_tf
+    if layout == "timm" and network.name.startswith(tuple(_CELLS)):
+        return _cells(network)
     if layout == "torchvision" and network.name.startswith("efficientnet-b"):
         small = network.name.removeprefix("efficientnet-") in ("b0", "b1", "b2", "b3", "b4")
         return Conventions(padding="symmetric", epsilon=1e-5 if small else 1e-3)
@@ -146,6 +162,34 @@ def from_hub(config: Mapping[str, Any]) -> dict[str, Any]:
     if names:
         found["classes"] = tuple(str(each) for each in names)
     return found
+
+
+def _cells(network: Network) -> Conventions:
+    crop = next(share for name, share in _CELLS.items() if network.name.startswith(name))
+    halved = Conventions(mean=HALF, std=HALF, crop=crop)
+    if network.name.startswith("xception"):
+        return replace(halved, padding="symmetric", epsilon=1e-5)
+    # Its weights were trained where the zeros of the padding count.
+    return replace(halved, counts_padding=True) if network.name.startswith("inception-v3") else halved
+
+
+def _counting(stage: Stage, counts: bool) -> Stage:
+    block = stage.block
+    if not isinstance(block, Cell):
+        return stage
+    nodes = tuple(
+        replace(
+            node,
+            layers=tuple(
+                replace(layer, counts_padding=counts)
+                if isinstance(layer, Pool) and layer.function == "average"
+                else layer
+                for layer in node.layers
+            ),
+        )
+        for node in block.nodes
+    )
+    return replace(stage, block=replace(block, nodes=nodes))
 
 
 def _second_crop(network: Network) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from allometry.arch import Network
+from allometry.nn.pretrained.layouts.cells import cells, pnasnet
 from allometry.nn.pretrained.layouts.others import (
     efficientnet_pytorch,
     from_once_for_all,
@@ -52,6 +53,8 @@ OWN = Layout("allometry", _own)
 LAYOUTS = (
     OWN,
     Layout("timm", timm),
+    Layout("timm", cells),
+    Layout("timm", pnasnet),
     Layout("torchvision", torchvision),
     Layout("torchvision", torchvision_mobilenet_v2),
     Layout("torchvision", torchvision_mnasnet),
