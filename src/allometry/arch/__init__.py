@@ -23,7 +23,7 @@ from allometry.arch.layers import (
     slid,
     strided,
 )
-from allometry.arch.network import Network, PlacedBlock
+from allometry.arch.network import Network, PlacedBlock, least_resolution
 from allometry.arch.parts import BatchNorm, Block, Head, Stage, Stem
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, round_repeats, widen
@@ -69,6 +69,7 @@ __all__ = [
     "depth_exponents",
     "digest",
     "from_json",
+    "least_resolution",
     "lite",
     "load",
     "multiply",

@@ -25,8 +25,8 @@ def multiply(
 
     Repeats are rounded up; channels of stem, stages and head to `channel_multiple`, never below 90 %; the
     resolution to the nearest pixel. A multiplier of exactly 1 leaves its dimension as it is; one above 1 never
-    shrinks a layer, and one below never widens it. What is `fixed` stays; a stage and those that continue it
-    are counted together, and get or lose layers at their end.
+    shrinks a layer, and one below never widens it. What is `fixed` stays, and so do cells that stand alone; a
+    stage and those that continue it are counted together, and get or lose layers at their end.
 
     Args:
         network: what to grow or shrink.
@@ -97,7 +97,7 @@ def depth_exponents(network: Network, late: float) -> tuple[float, ...]:
 
 def _repeated(group: tuple[Stage, ...], depth: float) -> list[Stage]:
     """The stages of a group with their layers multiplied; layers come and go at its end."""
-    if group[0].fixed:
+    if not group[0].deepens:
         return list(group)
     missing = round_repeats(sum(stage.repeats for stage in group) * depth)
     kept: list[Stage] = []

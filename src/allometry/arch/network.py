@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from allometry.arch.cells import Cell, passes_skip
@@ -177,3 +177,23 @@ class Network:
         options += [f"{self.padding} padding"] if self.padding != "symmetric" else []
         lines = [self.stem, *self.stages, self.head]
         return f"Network({name}{', '.join(options)}\n  " + "\n  ".join(repr(line) for line in lines) + ")"
+
+
+def least_resolution(network: Network) -> int:
+    """The smallest input, up to the network's own, that every layer bears: above 1 only where layers do not pad.
+
+    Example:
+        >>> from allometry.zoo import get
+        >>> least_resolution(get("efficientnet-b0")), least_resolution(get("inception-v3"))
+        (1, 75)
+    """
+    low, high = 1, network.resolution
+    while low < high:
+        middle = (low + high) // 2
+        try:
+            replace(network, resolution=middle)
+        except NetworkError:
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -128,6 +128,14 @@ class Stage:
         if self.continues and self.block.stride != 1:
             raise NetworkError(f"A stage that continues another has stride 1, not {self.block.stride}.")
 
+    @property
+    def deepens(self) -> bool:
+        """Whether growth in depth changes it: not if it is fixed, and of cells only those that are repeated already.
+
+        What a cell gives need not be what it can read: one that halves the picture, or joins two sizes, stands alone.
+        """
+        return not self.fixed and (self.repeats > 1 or not isinstance(self.block, Cell))
+
     def __repr__(self) -> str:
         extras = "".join(f", {word}" for word in ("continues", "fixed") if getattr(self, word))
         return f"{self.repeats} x {self.block!r}{extras}"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from allometry.arch import CHANNEL_MULTIPLE, Block, Cell, Network, Stage, multiply
+from allometry.arch import CHANNEL_MULTIPLE, Block, Cell, Network, Stage, least_resolution, multiply
 from allometry.cost import Budget, Cost, count
 from allometry.scaling.laws import Multipliers, ScalingLaw
 
@@ -35,14 +35,24 @@ class Grower:
     network: Network
     law: ScalingLaw
     largest_resolution: int | None
+    floor: int
+
+    @classmethod
+    def of(cls, network: Network, law: ScalingLaw, largest_resolution: int | None) -> Grower:
+        """The growth of `network` by `law`.
+
+        The floor is one pixel of the last feature map, or more where layers without padding need it.
+        """
+        baseline = network.resolution
+        floor = max(min(network.total_stride, baseline), least_resolution(network))
+        return cls(network, law, largest_resolution, floor)
 
     def bounded(self, multipliers: Multipliers) -> Multipliers:
         """The multipliers, as far as floor and ceiling let the resolution go."""
         baseline = self.network.resolution
-        least = min(self.network.total_stride, baseline)
         ceilings = (self.law.ceiling(self.network), self.largest_resolution)
         most = min((pixels for pixels in ceilings if pixels is not None), default=math.inf)
-        pixels = max(least, min(most, baseline * multipliers.resolution))
+        pixels = max(self.floor, min(most, baseline * multipliers.resolution))
         return multipliers._replace(resolution=pixels / baseline)
 
     def __call__(self, multipliers: Multipliers) -> Network:
@@ -142,7 +152,7 @@ def _one_step_larger(network: Network, start: Network, law: ScalingLaw) -> Itera
     if law.beta > 1:
         yield from _one_step_wider(network, start)
     for index, (stage, first) in enumerate(zip(network.stages, start.stages, strict=True)):
-        if law.alpha > 1 and not stage.fixed and stage.repeats == first.repeats:
+        if law.alpha > 1 and stage.deepens and stage.repeats == first.repeats:
             deeper = replace(stage, repeats=stage.repeats + 1)
             yield replace(network, stages=(*network.stages[:index], deeper, *network.stages[index + 1 :]))
 

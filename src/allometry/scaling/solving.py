@@ -85,7 +85,7 @@ def solve(
     """
     if isinstance(budget, str):
         budget = parse_budget(budget, count(network))
-    grow = Grower(network, law, largest_resolution)
+    grow = Grower.of(network, law, largest_resolution)
     _refuse_impossible(network, budget, law, start, largest_resolution)
     phi = _largest_phi(network, budget, law, start, grow)
     centre = law.multipliers(phi, start)
@@ -109,7 +109,7 @@ def smallest(network: Network, *, law: ScalingLaw = COMPOUND, start: Multipliers
         >>> least.depth, least.stem.channels, least.resolution
         (7, 8, 32)
     """
-    return Grower(network, law, None)(_floor(law, start))
+    return Grower.of(network, law, None)(_floor(law, start))
 
 
 def _floor(law: ScalingLaw, start: Multipliers) -> Multipliers:
@@ -171,7 +171,7 @@ def _fullest_depth(network: Network, grown: Network, law: ScalingLaw) -> float:
     shares = [
         (_layers(large) / _layers(small)) ** (1 / exponent)
         for small, large, exponent in zip(network.groups, grown.groups, exponents, strict=True)
-        if not small[0].fixed
+        if small[0].deepens
     ]
     return min(shares, default=1.0)
 
