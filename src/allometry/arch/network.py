@@ -93,10 +93,10 @@ class Network:
         check_integer(self, "in_channels")
         check_one_of(self, "padding", ("symmetric", "same"))
         check_number(self, "stochastic_depth", least=0, below=1)
-        for index, group in enumerate(self.groups):
+        for group in self.groups:
             channels = {getattr(stage.block, "channels", None) for stage in group}
             if group[0].continues or len(channels) > 1:
-                wrong = "has other channels" if index else "has nothing before it"
+                wrong = "has nothing before it" if group[0].continues else "has other channels"
                 raise NetworkError(f"A stage continues another but {wrong}: {group[-1]!r}.")
         if self.stem.padding == "valid" or any(isinstance(stage.block, Cell) for stage in self.stages):
             self.shapes()  # only there can shapes fail to fit

@@ -97,11 +97,8 @@ def conventions_of(network: Network, layout: str, *, name: str = "") -> Conventi
         if "tf_" not in name:
             return Conventions(padding="symmetric", epsilon=1e-5)
         from_tf = Conventions(padding="same", epsilon=1e-3)
-        halved = (
-            lite
-            or network.name.startswith(("mobilenetv3", "efficientnetv2-s"))
-            or (second and not network.name.startswith("efficientnetv2-b"))
-        )
+        large = second and not network.name.startswith("efficientnetv2-b")
+        halved = lite or large or network.name.startswith("mobilenetv3")
         return replace(from_tf, mean=HALF, std=HALF) if halved else from_tf
     if layout == "timm" and network.name.startswith(tuple(_CELLS)):
         return _cells(network)
