@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -24,6 +26,17 @@ _CELLS = {
     "nasnet": 0.911,
     "pnasnet": 0.911,
 }
+# Crop, and resolution where it is not the paper's, of torchvision's EfficientNets.
+_TORCHVISION: dict[str, tuple[float, int | None]] = {
+    "efficientnet-b1": (240 / 256, None),
+    "efficientnet-b2": (1.0, 288),
+    "efficientnet-b3": (300 / 320, None),
+    "efficientnet-b4": (380 / 384, None),
+    "efficientnet-b5": (1.0, None),
+    "efficientnet-b6": (1.0, None),
+    "efficientnet-b7": (1.0, None),
+}
+_ADVERSARIAL = re.compile(r"[._]ap[_-]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +69,16 @@ class Conventions:
     crop: float = 0.875
     classes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not all(_is_number(value) for value in (*self.mean, *self.std)):
+            raise WeightsError(f"Mean and deviation must be numbers, not {self.mean} and {self.std}.")
+        if not self.mean or len(self.mean) != len(self.std) or min(self.std) <= 0:
+            raise WeightsError(
+                f"There must be one mean and one deviation above 0 a channel, not {self.mean} and {self.std}."
+            )
+        if not _is_number(self.crop) or not 0 < self.crop <= 1:
+            raise WeightsError(f"The crop must be a share above 0 and at most 1, not {self.crop!r}.")
+
     def applied_to(self, network: Network) -> Network:
         """The network with these conventions."""
         epsilon = network.batch_norm.epsilon if self.epsilon is None else self.epsilon
@@ -86,30 +109,52 @@ def conventions_of(network: Network, layout: str, *, name: str = "") -> Conventi
         >>> conventions_of(get("efficientnet-b0"), "timm", name="tf_efficientnet_b0").epsilon
         0.001
     """
-    lite = network.name.startswith("efficientnet-lite")
-    second = network.name.startswith("efficientnetv2")
     if layout in ("efficientnet_pytorch", "TensorFlow"):
-        same = Conventions(padding="same", epsilon=1e-3)
-        if lite:
-            return replace(same, mean=_LITE_MEAN, std=_LITE_STD)
-        return replace(same, mean=_V2_MEAN, std=_V2_STD, crop=_second_crop(network)) if second else same
-    if layout == "timm" and network.name.startswith(("efficientnet", "mnasnet", "mobilenet")):
-        if "tf_" not in name:
-            return Conventions(padding="symmetric", epsilon=1e-5)
-        from_tf = Conventions(padding="same", epsilon=1e-3)
-        large = second and not network.name.startswith("efficientnetv2-b")
-        halved = lite or large or network.name.startswith("mobilenetv3")
-        return replace(from_tf, mean=HALF, std=HALF) if halved else from_tf
-    if layout == "timm" and network.name.startswith(tuple(_CELLS)):
+        return _tensorflow(network)
+    if layout == "timm":
+        return _timm(network, name)
+    return _torchvision(network) if layout == "torchvision" else Conventions()
+
+
+def _tensorflow(network: Network) -> Conventions:
+    same = Conventions(padding="same", epsilon=1e-3)
+    if network.name.startswith("efficientnet-lite"):
+        return replace(same, mean=_LITE_MEAN, std=_LITE_STD, crop=_released_crop(network))
+    if network.name.startswith("efficientnetv2"):
+        return replace(same, mean=_V2_MEAN, std=_V2_STD, crop=_second_crop(network))
+    return replace(same, crop=_released_crop(network))
+
+
+def _timm(network: Network, name: str) -> Conventions:
+    if network.name.startswith(tuple(_CELLS)):
         return _cells(network)
-    if layout == "torchvision" and network.name.startswith("efficientnet-b"):
+    if not network.name.startswith(("efficientnet", "mnasnet", "mobilenet")):
+        return Conventions()
+    if "tf_" not in name:
+        return Conventions(padding="symmetric", epsilon=1e-5)
+    from_tf = Conventions(padding="same", epsilon=1e-3)
+    second = network.name.startswith("efficientnetv2")
+    large = second and not network.name.startswith("efficientnetv2-b")
+    if large:
+        from_tf = replace(from_tf, crop=1.0)
+    elif network.name.startswith("efficientnet"):
+        from_tf = replace(from_tf, crop=_released_crop(network))
+    halved = large or network.name.startswith(("efficientnet-lite", "mobilenetv3"))
+    # AdvProp's weights (`tf_efficientnet_b0.ap_in1k`, `tf_efficientnet_b0_ap-...`) take pixels from -1 to 1.
+    return replace(from_tf, mean=HALF, std=HALF) if halved or _ADVERSARIAL.search(name) else from_tf
+
+
+def _torchvision(network: Network) -> Conventions:
+    if network.name.startswith("efficientnet-b"):
         small = network.name.removeprefix("efficientnet-") in ("b0", "b1", "b2", "b3", "b4")
-        return Conventions(padding="symmetric", epsilon=1e-5 if small else 1e-3)
-    if layout == "torchvision" and network.name == "efficientnetv2-l":
-        return Conventions(padding="symmetric", mean=HALF, std=HALF)
-    if layout == "torchvision":
-        return Conventions(padding=None if network.padding == "same" else "symmetric")
-    return Conventions()
+        crop, size = _TORCHVISION.get(network.name, (0.875, None))
+        return Conventions(padding="symmetric", epsilon=1e-5 if small else 1e-3, crop=crop, resolution=size)
+    if network.name.startswith("efficientnetv2"):
+        whole = Conventions(padding="symmetric", crop=1.0)
+        return replace(whole, mean=HALF, std=HALF) if network.name == "efficientnetv2-l" else whole
+    if network.name.startswith("mnasnet"):
+        return Conventions(padding="symmetric", epsilon=1e-5)
+    return Conventions(padding=None if network.padding == "same" else "symmetric")
 
 
 def from_metadata(metadata: Mapping[str, str], where: object) -> Conventions | None:
@@ -124,7 +169,7 @@ def from_metadata(metadata: Mapping[str, str], where: object) -> Conventions | N
         plain: dict[str, Any] = json.loads(metadata[_OWN])
         lists = {field: tuple(plain[field]) for field in ("mean", "std", "classes")}
         return Conventions(**{**plain, **lists})
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(f"{where} does not say how pictures become its input: {error}.") from error
 
 
@@ -141,12 +186,24 @@ def to_metadata(conventions: Conventions) -> dict[str, str]:
 def from_hub(config: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that a hub's `config.json` of timm says, by the names of `Conventions`.
 
+    Raises:
+        WeightsError: a field is there and cannot be read.
+
     Example:
         >>> from_hub({"pretrained_cfg": {"input_size": [3, 240, 240], "crop_pct": 1.0}})
         {'resolution': 240, 'crop': 1.0}
     """
     asked = config.get("pretrained_cfg", config)
     asked = asked if isinstance(asked, Mapping) else {}
+    try:
+        return _said(config, asked)
+    except (ValueError, TypeError, LookupError) as error:
+        raise WeightsError(
+            f"The hub's config.json does not say how pictures become inputs: {error}."
+        ) from error
+
+
+def _said(config: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if asked.get("input_size"):
         found["resolution"] = int(asked["input_size"][-1])
@@ -187,6 +244,15 @@ def _counting(stage: Stage, counts: bool) -> Stage:
         for node in block.nodes
     )
     return replace(stage, block=replace(block, nodes=nodes))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _released_crop(network: Network) -> float:
+    """The released evaluation leaves a margin of 32 pixels, whatever the size."""
+    return network.resolution / (network.resolution + 32)
 
 
 def _second_crop(network: Network) -> float:

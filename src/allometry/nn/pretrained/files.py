@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from allometry.base import WeightsError
 
 _WRAPPERS = ("state_dict_ema", "state_dict", "model_state", "model")
 _SHOWN = 3
+_LONGEST = 200
+_KINDS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,37 @@ def read_weights(path: str | Path) -> RawWeights:
         raw = RawWeights(_read_torch(path), {})
     if not raw.tensors:
         raise WeightsError(f"{path} holds no tensors.")
+    refuse_unusual(raw.tensors, path)
     refuse_not_finite(raw.tensors, path)
     return raw
+
+
+def refuse_unusual(tensors: Mapping[str, Tensor], where: object) -> None:
+    """Refuse tensors that are not plain arrays of real numbers: sparse, quantised, complex, eight-bit or without data.
+
+    Raises:
+        WeightsError: one is; the message names the tensors.
+
+    Example:
+        >>> refuse_unusual({"weight": torch.zeros(2, dtype=torch.complex64)}, "w.pth")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.WeightsError: w.pth holds weight as something other than plain numbers of ...
+    """
+    unusual = [
+        name
+        for name, tensor in tensors.items()
+        if tensor.layout != torch.strided
+        or tensor.is_meta
+        or tensor.is_quantized
+        or tensor.is_complex()
+        or (tensor.is_floating_point() and tensor.dtype not in _KINDS)
+    ]
+    if unusual:
+        raise WeightsError(
+            f"{where} holds {some(unusual)} as something other than plain numbers of 16 to 64 bits; "
+            "take the weights before they were quantised or made sparse."
+        )
 
 
 def refuse_not_finite(tensors: Mapping[str, Tensor], where: object) -> None:
@@ -100,7 +130,7 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile, EOFError) as error:
+    except Exception as error:  # NumPy, its parser of headers, zip and zlib raise many kinds
         raise WeightsError(f"{path} is damaged, or holds more than plain arrays: {_first(error)}") from error
 
 
@@ -134,11 +164,13 @@ def _tensors_of(held: Any, path: Path) -> dict[str, Tensor]:  # noqa: ANN401 - w
     if not isinstance(held, Mapping):
         raise WeightsError(f"{path} holds a {type(held).__name__}, not weights by name.")
     tensors = {str(name): value for name, value in held.items() if isinstance(value, Tensor)}
-    # Data-parallel training puts this before every name.
-    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    # Data-parallel training puts this before every name; before some only, two tensors might become one.
+    prefix = "module." if all(name.startswith("module.") for name in tensors) else ""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
 
 def _first(error: BaseException) -> str:
     """The first sentence of a library's error, which may be long."""
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return text if text.endswith(".") else f"{text}."
+    short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return short if short.endswith(".") else f"{short}."

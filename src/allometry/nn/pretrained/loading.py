@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import re
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -28,6 +31,7 @@ from allometry.nn.pretrained.files import read_weights
 from allometry.nn.pretrained.matching import match
 
 _IMAGENET_CLASSES = 1000
+_ERROR_NUMBER = re.compile(r"os error (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,12 @@ def save_pretrained(module: torch.nn.Module, path: str | Path, conventions: Conv
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     with replacing(Path(path)) as beside:
-        save_file(tensors, beside, metadata=to_metadata(conventions))
+        try:
+            save_file(tensors, beside, metadata=to_metadata(conventions))
+        except SafetensorError as error:
+            # The library tells the system's error number in its text only.
+            number = _ERROR_NUMBER.search(str(error))
+            raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error
 
 
 def imagenet_classes() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from allometry.arch import Network
 from allometry.base import WeightsError
 from allometry.nn.build import ConvNet
-from allometry.nn.pretrained.files import some
+from allometry.nn.pretrained.files import refuse_not_finite, some
 from allometry.nn.pretrained.layouts import LAYOUTS, OWN, Layout
 
 # What a file may hold besides: counters of batch norm, and heads that only training used.
@@ -131,8 +131,24 @@ def _shaped(fit: _Fit, shapes: Mapping[str, torch.Size], where: object, label: s
                 f"{where} does not hold the weights of {label}: {theirs} is {_times(tensor.shape)} "
                 f"in the file and {_times(shape)} in the network."
             )
-        state[ours] = tensor.to(torch.float32).contiguous()
+        state[ours] = _number(tensor, ours, theirs, where)
+    refuse_not_finite(state, where)  # double precision may not fit into single
+    if len(state["classifier.weight"]) != len(state["classifier.bias"]):
+        raise WeightsError(
+            f"{where} is damaged: its classifier has {len(state['classifier.weight'])} rows of weights "
+            f"and {len(state['classifier.bias'])} biases."
+        )
     return state
+
+
+def _number(tensor: Tensor, ours: str, theirs: str, where: object) -> Tensor:
+    """The tensor in single precision, if it can be what its name says."""
+    if not tensor.is_floating_point():
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise WeightsError(f"{where} holds {theirs} as {kind}; weights are floating-point numbers.")
+    if ours.endswith("running_var") and bool((tensor < 0).any()):
+        raise WeightsError(f"{where} is damaged: the variances {theirs} have values below zero.")
+    return tensor.to(torch.float32).contiguous()
 
 
 def _without_ones(shape: torch.Size) -> list[int]:

@@ -109,14 +109,21 @@ def once_for_all(network: Network) -> dict[str, str] | None:
 
 
 def from_once_for_all(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The arrays by the newer of the two names that Once-for-All's code has given its blocks.
+    """The arrays by the newer of the two names that Once-for-All's code has given its blocks, numbered without gaps.
+
+    ProxylessNAS's released networks count the places where the search chose no block, too.
 
     Example:
         >>> list(from_once_for_all({"blocks.1.mobile_inverted_conv.point_linear.bn.bias": torch.zeros(8)}))
-        ['blocks.1.conv.point_linear.bn.bias']
+        ['blocks.0.conv.point_linear.bn.bias']
     """
-    old = re.compile(r"^(blocks\.\d+\.)mobile_inverted_conv\.")
-    return {old.sub(r"\1conv.", name): array for name, array in arrays.items()}
+    block = re.compile(r"^blocks\.(\d+)\.(?:mobile_inverted_conv\.|conv\.)")
+    there = sorted({int(found[1]) for name in arrays if (found := block.match(name))})
+    place = {number: index for index, number in enumerate(there)}
+    return {
+        block.sub(lambda found: f"blocks.{place[int(found[1])]}.conv.", name): array
+        for name, array in arrays.items()
+    }
 
 
 def _parts(block: Block) -> list[str]:
