@@ -14,20 +14,17 @@ from allometry.arch.layers import (
     GateFunction,
     Layer,
     Norm,
-    Padding,
     Pool,
     RowColumn,
     Scale,
-    Shape,
     Shift,
-    slid,
-    strided,
 )
 from allometry.arch.network import Network, PlacedBlock, least_resolution
 from allometry.arch.parts import BatchNorm, Block, Head, Stage, Stem
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, round_repeats, widen
 from allometry.arch.serial import digest, from_json, load, save, to_json
+from allometry.arch.shapes import Padding, Shape, slid, strided
 from allometry.arch.transforms import lite
 
 __all__ = [

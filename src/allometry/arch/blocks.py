@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self, get_args
 
 from allometry.arch.checks import LATER, STRICT, check_integer, check_number, check_odd, check_one_of
-from allometry.arch.layers import ACTIVATIONS, Activation, GateFunction, Padding, Shape, squeezed, strided
+from allometry.arch.layers import ACTIVATIONS, Activation, GateFunction, squeezed
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, widen
+from allometry.arch.shapes import Padding, Shape, strided
 from allometry.base import NetworkError
 
 if TYPE_CHECKING:

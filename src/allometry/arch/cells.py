@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from allometry.arch.checks import LATER, STRICT, check_one_of
-from allometry.arch.layers import Drop, Layer, Padding, Shape
+from allometry.arch.layers import Drop, Layer
+from allometry.arch.shapes import Padding, Shape
 from allometry.base import NetworkError
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from allometry.arch.checks import (
     LATER,
@@ -15,6 +15,7 @@ from allometry.arch.checks import (
     check_one_of,
 )
 from allometry.arch.rounding import round_channels
+from allometry.arch.shapes import PADDINGS, Padding, Shape, slid, strided
 from allometry.base import NetworkError
 
 if TYPE_CHECKING:
@@ -23,62 +24,18 @@ if TYPE_CHECKING:
 Activation = Literal["silu", "relu", "relu6", "hard_swish"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 GateFunction = Literal["sigmoid", "hard_sigmoid"]
-Padding = Literal["symmetric", "same", "valid"]
-PADDINGS: tuple[Padding, ...] = get_args(Padding)
-
-
 _HAIR = 1e-6  # 448 * (42 / 448) is a hair below 42 in floating point and still means 42
 
 
-class Shape(NamedTuple):
-    """A feature map: its channels and its side in pixels.
+class _Kept:
+    """A layer whose output has the shape of its input."""
 
-    Example:
-        >>> Shape(32, 112).elements
-        401408
-    """
+    __slots__ = ()
 
-    channels: int
-    size: int
-
-    @property
-    def elements(self) -> int:
-        """Numbers in the feature map of one image."""
-        return self.channels * self.size * self.size
-
-
-def strided(size: int, stride: int) -> int:
-    """Side of the output of a strided convolution that pads, by either rule.
-
-    Example:
-        >>> strided(224, 2), strided(75, 2)
-        (112, 38)
-    """
-    return -(-size // stride)
-
-
-def slid(size: int, kernel: int, stride: int, padding: Padding) -> int:
-    """Side of the output of a window that slides over `size` pixels.
-
-    Raises:
-        NetworkError: without padding, the window is larger than the picture; or an even kernel is to be
-            padded symmetrically.
-
-    Example:
-        >>> slid(299, 3, 2, "valid"), slid(299, 3, 2, "same")
-        (149, 150)
-    """
-    if padding == "symmetric" and kernel % 2 == 0:
-        raise NetworkError(
-            f"A kernel of {kernel} cannot be padded symmetrically; take an odd one or other padding."
-        )
-    if padding != "valid":
-        return strided(size, stride)
-    if size < kernel:
-        raise NetworkError(
-            f"A feature map of {size} pixels is too small for an unpadded kernel of {kernel}; raise the resolution."
-        )
-    return (size - kernel) // stride + 1
+    def after(self, shape: Shape, padding: Padding) -> Shape:
+        """The shape of the output: that of the input."""
+        del padding
+        return shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +176,7 @@ class Depthwise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Norm:
+class Norm(_Kept):
     """Batch norm, and an activation where asked for.
 
     Example:
@@ -235,14 +192,9 @@ class Norm:
         check_one_of(self, "activation", (None, *ACTIVATIONS))
         check_one_of(self, "kind", ["norm"])
 
-    def after(self, shape: Shape, padding: Padding) -> Shape:
-        """The shape of the output: that of the input."""
-        del padding
-        return shape
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Act:
+class Act(_Kept):
     """An activation alone.
 
     Example:
@@ -257,11 +209,6 @@ class Act:
     def __post_init__(self) -> None:
         check_one_of(self, "function", ACTIVATIONS)
         check_one_of(self, "kind", ["act"])
-
-    def after(self, shape: Shape, padding: Padding) -> Shape:
-        """The shape of the output: that of the input."""
-        del padding
-        return shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,7 +251,7 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shift:
+class Shift(_Kept):
     """The picture one pixel up and to the left; zeros come in from below and from the right.
 
     A factorised reduction looks at every second pixel of the picture and of the shifted picture.
@@ -320,14 +267,9 @@ class Shift:
     def __post_init__(self) -> None:
         check_one_of(self, "kind", ["shift"])
 
-    def after(self, shape: Shape, padding: Padding) -> Shape:
-        """The shape of the output: that of the input."""
-        del padding
-        return shape
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
+class Scale(_Kept):
     """Multiplication by a constant.
 
     Example:
@@ -343,14 +285,9 @@ class Scale:
         check_number(self, "factor", least=0)
         check_one_of(self, "kind", ["scale"])
 
-    def after(self, shape: Shape, padding: Padding) -> Shape:
-        """The shape of the output: that of the input."""
-        del padding
-        return shape
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Excite:
+class Excite(_Kept):
     """Squeeze-excite: scale each channel by what the whole picture says of it.
 
     Attributes:
@@ -382,14 +319,9 @@ class Excite:
         """Channels of the squeeze, at least 1."""
         return squeezed(channels, self.ratio, self.multiple)
 
-    def after(self, shape: Shape, padding: Padding) -> Shape:
-        """The shape of the output: that of the input."""
-        del padding
-        return shape
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drop:
+class Drop(_Kept):
     """Here stochastic depth drops whole samples in training, at the rate of the block's place.
 
     Example:
@@ -402,11 +334,6 @@ class Drop:
 
     def __post_init__(self) -> None:
         check_one_of(self, "kind", ["drop"])
-
-    def after(self, shape: Shape, padding: Padding) -> Shape:
-        """The shape of the output: that of the input."""
-        del padding
-        return shape
 
 
 Layer = Conv | RowColumn | Depthwise | Norm | Act | Pool | Shift | Scale | Excite | Drop

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from allometry.arch.cells import Cell, passes_skip
 from allometry.arch.checks import STRICT, check_integer, check_number, check_one_of
-from allometry.arch.layers import Padding, Shape
 from allometry.arch.parts import BatchNorm, Block, Head, Stage, Stem
+from allometry.arch.shapes import Padding, Shape
 from allometry.base import NetworkError
 
 if TYPE_CHECKING:
@@ -142,15 +142,10 @@ class Network:
             >>> get("efficientnet-b0").shapes()[-1]
             Shape(channels=320, size=7)
         """
-        skip = source = Shape(self.stem.channels, self.stem.out_size(self.resolution, self.padding))
-        found = [source]
-        for stage in self.stages:
-            for repeat in range(stage.repeats):
-                block = stage.block if repeat == 0 else stage.block.following()
-                out = block.after(source, skip, self.padding)
-                source, skip = out, skip if passes_skip(block) else source
-                found.append(source)
-        return tuple(found)
+        return (self._entry(), *(placed.out for placed in self.blocks()))
+
+    def _entry(self) -> Shape:
+        return Shape(self.stem.channels, self.stem.out_size(self.resolution, self.padding))
 
     def blocks(self) -> Iterator[PlacedBlock]:
         """Every block in order, each with its input.
@@ -160,16 +155,16 @@ class Network:
             >>> [placed.out.size for placed in get("efficientnet-b0").blocks()][-1]
             7
         """
-        shapes = self.shapes()
-        index, depth, skip = 0, self.depth, shapes[0]
+        source = skip = self._entry()
+        index, depth = 0, self.depth
         for number, stage in enumerate(self.stages):
-            for repeat in range(stage.repeats):
-                block = stage.block if repeat == 0 else stage.block.following()
-                source = shapes[index]
+            block = stage.block
+            for _ in range(stage.repeats):
+                out = block.after(source, skip, self.padding)
                 rate = self.stochastic_depth * index / depth if block.has_residual(source.channels) else 0.0
-                yield PlacedBlock(block, source, skip, shapes[index + 1], number, rate)
-                skip = skip if passes_skip(block) else source
-                index += 1
+                yield PlacedBlock(block, source, skip, out, number, rate)
+                source, skip = out, skip if passes_skip(block) else source
+                block, index = block.following(), index + 1
 
     def __repr__(self) -> str:
         name = f"{self.name}, " if self.name else ""

@@ -16,8 +16,9 @@ from allometry.arch.checks import (
     check_odd,
     check_one_of,
 )
-from allometry.arch.layers import ACTIVATIONS, PADDINGS, Activation, Padding, slid
+from allometry.arch.layers import ACTIVATIONS, Activation
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
+from allometry.arch.shapes import PADDINGS, Padding, slid
 from allometry.base import NetworkError
 
 if TYPE_CHECKING:
