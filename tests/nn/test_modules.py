@@ -9,8 +9,8 @@ from torch import nn
 
 from allometry.base import InputError, MissingExtraError, UnknownNameError
 from allometry.cost import count
-from allometry.nn import build, count_module, count_parts, names_module, open_module, timm_config
-from allometry.zoo import get
+from allometry.nn import build, count_module, open_module, timm_config, watch_module
+from allometry.zoo import get, names_module
 
 
 class Tiny(nn.Module):
@@ -45,7 +45,8 @@ def test_parts_sum_to_the_whole_and_the_module_stays_as_it_was():
     module = Tiny().train()
     module.body.eval()
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    cost, parts = count_module(module, resolution=32), count_parts(module, resolution=32)
+    cost, parts, outputs = watch_module(module, resolution=32)
+    assert outputs == 5
     assert cost == (3 * 8 * 9 + 8 + 16 + 45, 3 * 8 * 9 * 16 * 16 + 40, 8 * 16 * 16)
     assert (sum(part.params for part in parts), sum(part.macs for part in parts)) == cost[:2]
     assert module.training

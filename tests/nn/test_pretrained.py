@@ -23,7 +23,7 @@ from allometry.nn import (
     read_weights,
     save_pretrained,
 )
-from allometry.nn.pretrained.layouts import LAYOUTS, OWN
+from allometry.nn.pretrained.layouts import LAYOUTS
 from allometry.nn.pretrained.matching import names_in
 from allometry.zoo import get
 
@@ -127,8 +127,10 @@ def test_weights_are_read_by_everybodys_names(name, layout, tmp_path):
     assert loaded.layout == layout
     assert loaded.changes == ()
     if network.name == "inception-v3":
+        # Its published weights want mean pools that count padding: the same weights in the network that was settled.
         assert loaded.conventions.counts_padding
-        return
+        state, module = module.state_dict(), build(loaded.network).eval()
+        module.load_state_dict(state)
     images = torch.randn(2, 3, 96, 96)
     with torch.no_grad():
         assert torch.equal(loaded.module(images), module(images))
@@ -326,4 +328,3 @@ def test_half_precision_is_read_as_single(tmp_path):
     save_file(state, path)
     assert read_weights(path).tensors["classifier.weight"].dtype == torch.float16
     assert load_pretrained(SMALL, path).module.classifier.weight.dtype == torch.float32
-    assert OWN.name == "allometry"

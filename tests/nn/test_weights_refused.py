@@ -1,6 +1,7 @@
 """Weights that must not be loaded, places that must be counted right, and conventions that the authors published."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ import torch
 from safetensors.torch import save_file
 
 from allometry.base import WeightsError
-from allometry.nn import Conventions, build, load_pretrained
-from allometry.nn.pretrained.conventions import conventions_of, from_hub, to_metadata
+from allometry.nn import Conventions, build, load_pretrained, save_pretrained
+from allometry.nn.pretrained.conventions import from_hub, to_metadata
 from allometry.nn.pretrained.layouts import LAYOUTS
 from allometry.nn.pretrained.layouts.others import once_for_all
 from allometry.nn.pretrained.matching import names_in
+from allometry.nn.pretrained.published import conventions_of
 from allometry.zoo import get
 
 SMALL = get("mobilenetv3-small")
@@ -116,3 +118,34 @@ def test_crops_are_those_of_the_authors():
     assert conventions_of(get("mnasnet-b1"), "torchvision").epsilon == 1e-5
     advprop = conventions_of(get("efficientnet-b0"), "timm", name="tf_efficientnet_b0.ap_in1k")
     assert advprop.mean == (0.5, 0.5, 0.5)
+
+
+def test_our_own_files_are_of_one_network_only(tmp_path):
+    save_pretrained(build(SMALL, seed=1), tmp_path / "own.safetensors", Conventions())
+    load_pretrained(replace(SMALL, name="mine", resolution=64), tmp_path / "own.safetensors")
+    for other in (
+        replace(SMALL, stem=replace(SMALL.stem, stride=1)),
+        replace(SMALL, stem=replace(SMALL.stem, activation="relu")),
+        replace(SMALL, head=replace(SMALL.head, activation="relu")),
+    ):
+        with pytest.raises(WeightsError, match="strides or activations"):
+            load_pretrained(other, tmp_path / "own.safetensors")
+
+
+def test_conventions_go_by_the_form_and_not_by_the_name():
+    lite = replace(get("efficientnet-lite0"), name="mine", resolution=64)
+    assert conventions_of(lite, "efficientnet_pytorch") == conventions_of(
+        get("efficientnet-lite0"), "efficientnet_pytorch"
+    )
+    misnamed = replace(get("efficientnet-b0"), name="efficientnet-lite0")
+    assert conventions_of(misnamed, "efficientnet_pytorch").mean[0] == 0.485
+    assert conventions_of(replace(get("efficientnet-b0"), name="mine"), "torchvision").epsilon == 1e-5
+
+
+def test_a_size_that_somebody_chose_stays_and_guesses_are_told(tmp_path, state):
+    names = names_in(next(layout for layout in LAYOUTS if layout.name == "timm"), SMALL, state)
+    torch.save({theirs: state[ours] for ours, theirs in names.items()}, tmp_path / "w.pth")
+    assert load_pretrained(replace(SMALL, resolution=96), tmp_path / "w.pth").network.resolution == 96
+    assert load_pretrained(SMALL, tmp_path / "w.pth").changes == ()
+    unknown = replace(SMALL, head=replace(SMALL.head, activation="relu"))
+    assert "those of timm in general" in load_pretrained(unknown, tmp_path / "w.pth").changes[0]

@@ -14,7 +14,7 @@ from allometry.base import InputError, WeightsError
 from allometry.base.errors import Stopped
 from allometry.cli import main
 from allometry.nn import Conventions, build, save_pretrained
-from allometry.pipeline import predict_pretrained, train_run
+from allometry.pipeline import open_pretrained, predict_pretrained, train_run
 from allometry.train import Preprocessing
 from tests.images import CLASSES, write_photos
 
@@ -135,3 +135,35 @@ def test_any_torch_module_takes_its_own_weights(photos, tmp_path, monkeypatch):
     torch.save({"other": torch.zeros(1)}, file)
     with pytest.raises(WeightsError, match="does not hold the weights of mynets:make"):
         predict_pretrained("mynets:make", str(file), [picture])
+
+
+def test_a_run_folder_gives_its_padding_and_constants_too(photos, published, tmp_path):
+    network, _ = published
+    weights = tmp_path / "from_tensorflow.safetensors"
+    save_pretrained(build(TINY, seed=7), weights, Conventions(padding="same", epsilon=0.01))
+    train_run(network, data=str(photos), pretrained=str(weights), settings=FAST, out=tmp_path / "run")
+    opened = open_pretrained(network, str(tmp_path / "run"))
+    assert opened.module.network.padding == "same"
+    assert opened.module.network.batch_norm.epsilon == 0.01
+    assert opened.preprocessing.classes == CLASSES
+    other = tmp_path / "other.json"
+    save(replace(TINY, stem=replace(TINY.stem, activation="relu")), other)
+    with pytest.raises(WeightsError, match="does not hold the weights of tiny"):
+        open_pretrained(str(other), str(tmp_path / "run"))
+
+
+class EndsWithNorm(torch.nn.Sequential):
+    """The last entry of its state is a counter, which says nothing of its outputs."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.nn.Conv2d(3, 6, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.BatchNorm2d(6))
+        self.append(torch.nn.Flatten())
+
+
+def test_the_classes_of_a_module_are_counted_by_its_outputs(photos, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mynets", types.SimpleNamespace(make=EndsWithNorm))
+    torch.save(EndsWithNorm().state_dict(), tmp_path / "own.pth")
+    answers = predict_pretrained(
+        "mynets:make", str(tmp_path / "own.pth"), [next(photos.rglob("*.png"))], top=9
+    )
+    assert len(answers[0].classes) == 6

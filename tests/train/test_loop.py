@@ -11,7 +11,8 @@ import torch
 
 from allometry.base import NonFiniteLossError, RunFolderError, Stopped, StorageError
 from allometry.base.files import read_lines
-from allometry.train import latest_checkpoint, load_weights, save_weights, train
+from allometry.nn import save_weights
+from allometry.train import latest_checkpoint, load_weights, train
 from allometry.train.loop import FINAL
 
 from .conftest import RECIPE

@@ -62,9 +62,8 @@ def test_budgets_are_met_from_other_baselines(name, law, budget):
     assert count(solution.network) == solution.cost
     # Growing on from the multipliers that were found gives no larger a network than what was found.
     again = multiply(network, **solution.multipliers._asdict(), late=LAWS[law].late)
-    assert [sum(s.repeats for s in group) for group in again.groups] <= [
-        sum(s.repeats for s in group) for group in solution.network.groups
-    ]
+    layers = [[sum(s.repeats for s in group) for group in each.groups] for each in (again, solution.network)]
+    assert all(regrown <= found for regrown, found in zip(*layers, strict=True))
 
 
 def test_depth_of_a_stage_with_several_blocks_grows_at_its_end():

@@ -23,7 +23,7 @@ from allometry.arch.network import Network, PlacedBlock, least_resolution
 from allometry.arch.parts import BatchNorm, Block, Head, Stage, Stem
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, round_repeats, widen
-from allometry.arch.serial import digest, from_json, load, save, to_json
+from allometry.arch.serial import digest, form, from_json, load, save, to_json
 from allometry.arch.shapes import Padding, Shape, slid, strided
 from allometry.arch.transforms import lite
 
@@ -65,6 +65,7 @@ __all__ = [
     "Stem",
     "depth_exponents",
     "digest",
+    "form",
     "from_json",
     "least_resolution",
     "lite",

@@ -14,6 +14,7 @@ from allometry.arch.blocks import FusedMBConv, MBConv
 from allometry.arch.cells import Cell
 from allometry.arch.layers import Act, Conv, Depthwise, Drop, Excite, Norm, Pool, RowColumn, Scale, Shift
 from allometry.arch.network import Network
+from allometry.arch.parts import Block
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
 from allometry.base import NetworkError
 from allometry.base.files import write_text
@@ -60,6 +61,37 @@ def digest(network: Network) -> str:
     fields = _plain(network)
     del fields["name"]
     return hashlib.sha256(_dump({"format": FORMAT, **fields}, None).encode()).hexdigest()
+
+
+def form(network: Network) -> str:
+    """A stable name for what the weights of a network mean: its layers, wired, in order.
+
+    What weights do not depend on does not count: resolution, classes, input channels, dropout, padding, constants
+    of batch norm, and what only growth looks at. Two networks of equal shapes and other strides or activations
+    have other forms.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from allometry.zoo import get
+        >>> network = get("efficientnet-b0")
+        >>> form(network) == form(replace(network, resolution=64, padding="same", name="mine"))
+        True
+        >>> form(network) == form(replace(network, stem=replace(network.stem, stride=1)))
+        False
+    """
+    blocks: list[Block] = []
+    for stage in network.stages:
+        block = stage.block
+        for _ in range(stage.repeats):
+            blocks.append(block)
+            block = block.following()
+    head = _plain(network.head)
+    layers = {
+        "stem": _plain(network.stem),
+        "blocks": [_plain(block) for block in blocks],
+        "head": {name: value for name, value in head.items() if name not in ("classes", "dropout")},
+    }
+    return hashlib.sha256(_dump(_without(layers, "fixed", "counts_padding"), None).encode()).hexdigest()
 
 
 def from_json(text: str) -> Network:
@@ -183,6 +215,15 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - data classes, and what they are
         for field, each in given.items()
         if not (field.metadata.get("later") and each == field.default)
     }
+
+
+def _without(value: Any, *names: str) -> Any:  # noqa: ANN401 - plain JSON
+    """Plain JSON without the fields of these names, however deep."""
+    if isinstance(value, list):
+        return [_without(each, *names) for each in value]
+    if isinstance(value, dict):
+        return {name: _without(each, *names) for name, each in value.items() if name not in names}
+    return value
 
 
 def _dump(fields: dict[str, Any], indent: int | None) -> str:

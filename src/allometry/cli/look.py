@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,13 +91,12 @@ def info(
 
     Example: `allometry info efficientnet-b0`
     """
-    if _names_module(network):
+    from allometry.zoo import find as find_network
+    from allometry.zoo import names_module
+
+    if names_module(network):
         _module_info(network, resolution, as_json=as_json)
         return
-    from dataclasses import replace
-
-    from allometry.zoo import find as find_network
-
     found = find_network(network)
     if resolution is not None:
         found = replace(found, resolution=resolution)
@@ -106,22 +106,17 @@ def info(
         print_network(found)
 
 
-def _names_module(text: str) -> bool:
-    # Asked before torch is loaded: only such a name needs it. A drive letter or a path is no package.
-    return ":" in text and not Path(text).exists()
-
-
 def _module_info(text: str, resolution: int | None, *, as_json: bool) -> None:
-    from allometry.nn import count_module, count_parts, open_module, timm_config
+    from allometry.nn import open_module, timm_config, watch_module
 
     module = open_module(text)
     side = resolution or timm_config(module).get("resolution", 224)
-    cost, parts = count_module(module, resolution=side), count_parts(module, resolution=side)
+    cost, parts, _ = watch_module(module, resolution=side)
+    rows = [part._asdict() for part in parts]
     if as_json:
-        rows = [part._asdict() for part in parts]
         print_json({"name": text, "resolution": side, **cost._asdict(), "parts": rows})
     else:
-        print_module(text, side, cost._asdict(), [part._asdict() for part in parts])
+        print_module(text, side, cost._asdict(), rows)
 
 
 def scale(

@@ -111,7 +111,6 @@ def count_stages(network: Network) -> tuple[StageCost, ...]:
     """
     parts = list(_parts(network))
     stem, head = network.stem, network.head
-    size = stem.convolved(network.resolution, network.padding)
     rows = [_row("stem", _stem_name(stem), network.resolution, stem.channels, 1, parts[:1])]
     for number, stage in enumerate(network.stages):
         pieces = [piece for piece in parts if piece.stage == number]

@@ -85,7 +85,7 @@ def _live(cell: Cell, shapes: dict[str, Shape], padding: Padding, keeps_skip: bo
     if keeps_skip:
         last[cell.passes] = len(cell.nodes)
     alive = {INPUT: shapes[INPUT].elements}
-    if cell.reads_skip:
+    if cell.reads_skip or SKIP in last:
         alive[SKIP] = shapes[SKIP].elements
     most = sum(alive.values())
     for place, node in enumerate(cell.nodes):

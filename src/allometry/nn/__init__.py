@@ -14,11 +14,11 @@ from allometry.nn.layers import (
 from allometry.nn.modules import (
     ModuleCost,
     ModulePart,
+    ModuleReport,
     count_module,
-    count_parts,
-    names_module,
     open_module,
     timm_config,
+    watch_module,
 )
 from allometry.nn.pretrained import (
     Conventions,
@@ -28,6 +28,7 @@ from allometry.nn.pretrained import (
     read_weights,
     save_pretrained,
 )
+from allometry.nn.storage import save_weights
 
 __all__ = [
     "CellBlock",
@@ -38,6 +39,7 @@ __all__ = [
     "MBConvBlock",
     "ModuleCost",
     "ModulePart",
+    "ModuleReport",
     "Pretrained",
     "SamePadConv2d",
     "SamePool2d",
@@ -47,13 +49,13 @@ __all__ = [
     "StochasticDepth",
     "build",
     "count_module",
-    "count_parts",
     "imagenet_classes",
     "initialise",
     "load_pretrained",
-    "names_module",
     "open_module",
     "read_weights",
     "save_pretrained",
+    "save_weights",
     "timm_config",
+    "watch_module",
 ]

@@ -16,6 +16,9 @@ from allometry.nn.layers import ACTIVATIONS, ConvNorm, make_pool
 class ConvNet(nn.Module):
     """The module of a `Network`. Ordinary PyTorch: compile it, export it, hook it, take it apart.
 
+    Attributes:
+        network: what it was built from.
+
     Shape:
         [N, in_channels, resolution, resolution] -> [N, classes]; other sizes work too.
 
@@ -28,6 +31,7 @@ class ConvNet(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
+        self.network = network
         norm, stem, head = network.batch_norm, network.stem, network.head
         self.stem = ConvNorm(
             network.in_channels,

@@ -46,15 +46,18 @@ class ModulePart(NamedTuple):
     macs: int
 
 
-def names_module(text: str) -> bool:
-    """Whether a user means a torch module: `timm:NAME` or `package.module:factory`.
+class ModuleReport(NamedTuple):
+    """What came of watching a module.
 
-    Example:
-        >>> names_module("timm:resnet50"), names_module("mypackage.nets:make"), names_module("efficientnet-b0")
-        (True, True, False)
+    Attributes:
+        cost: of the whole.
+        parts: its children.
+        outputs: numbers that it gives for one image.
     """
-    package, colon, name = text.partition(":")
-    return bool(colon) and all(part.isidentifier() for part in package.split(".")) and bool(name)
+
+    cost: ModuleCost
+    parts: tuple[ModulePart, ...]
+    outputs: int
 
 
 def open_module(text: str) -> nn.Module:
@@ -107,12 +110,7 @@ def timm_config(module: nn.Module) -> dict[str, Any]:
 
 
 def count_module(module: nn.Module, *, resolution: int = 224, in_channels: int = 3) -> ModuleCost:
-    """Count what any module costs for one image, by running it once without doing the arithmetic.
-
-    Args:
-        module: takes [N, in_channels, resolution, resolution]; it is left as it was.
-        resolution: side of the input in pixels.
-        in_channels: channels of the input.
+    """Count what any module costs for one image; `watch_module` says more.
 
     Raises:
         InputError: the module does not run on such an input.
@@ -123,30 +121,27 @@ def count_module(module: nn.Module, *, resolution: int = 224, in_channels: int =
         >>> count_module(build(get("efficientnet-b0")))
         ModuleCost(params=5288548, macs=385814752, activations=6747036)
     """
-    cost, _ = _watch(module, resolution, in_channels)
-    return cost
+    return watch_module(module, resolution=resolution, in_channels=in_channels).cost
 
 
-def count_parts(module: nn.Module, *, resolution: int = 224, in_channels: int = 3) -> tuple[ModulePart, ...]:
-    """The same counts for each child of the module.
+def watch_module(module: nn.Module, *, resolution: int = 224, in_channels: int = 3) -> ModuleReport:
+    """Watch any module work on one image, on shapes alone: nothing is computed, and it is left as it was.
+
+    Args:
+        module: takes [N, in_channels, resolution, resolution].
+        resolution: side of the input in pixels.
+        in_channels: channels of the input.
 
     Raises:
-        InputError: the module does not run on such an input.
+        InputError: the module does not run on such an input, or gives something other than one tensor.
 
     Example:
         >>> from allometry.nn import build
         >>> from allometry.zoo import get
-        >>> [part.name for part in count_parts(build(get("efficientnet-b0"))) if part.params]
-        ['stem', 'stages', 'head', 'classifier']
+        >>> report = watch_module(build(get("efficientnet-b0")))
+        >>> [part.name for part in report.parts if part.params], report.outputs
+        (['stem', 'stages', 'head', 'classifier'], 1000)
     """
-    _, macs = _watch(module, resolution, in_channels)
-    return tuple(
-        ModulePart(name, type(child).__name__, _params(child), macs.get(name, 0))
-        for name, child in module.named_children()
-    )
-
-
-def _watch(module: nn.Module, resolution: int, in_channels: int) -> tuple[ModuleCost, dict[str, int]]:
     elements = 0
 
     def add(_part: nn.Module, _inputs: Any, output: Tensor) -> None:  # noqa: ANN401 - whatever a layer takes
@@ -156,30 +151,38 @@ def _watch(module: nn.Module, resolution: int, in_channels: int) -> tuple[Module
     kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
     hooks = [part.register_forward_hook(add) for part in module.modules() if isinstance(part, kinds)]
     modes = {part: part.training for part in module.modules()}
-    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    dtype = next((each.dtype for each in module.parameters()), torch.float32)
-    image = torch.zeros(1, in_channels, resolution, resolution, device="meta", dtype=dtype)
     try:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            # On the meta device there are shapes and no numbers, so that nothing is computed.
-            shapes = {name: tensor.to("meta") for name, tensor in tensors.items()}
-            functional_call(module.eval(), shapes, (image,))
-    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-        shape = f"{in_channels} x {resolution} x {resolution}"
-        raise InputError(f"The module does not run on one image of {shape}: {error}") from error
+            said = _run_on_shapes(module.eval(), resolution, in_channels)
     finally:
         for hook in hooks:
             hook.remove()
         for part, training in modes.items():
             part.training = training
-    counted = {str(name): counts for name, counts in counter.get_flop_counts().items()}
+    macs = {str(name): sum(counts.values()) // 2 for name, counts in counter.get_flop_counts().items()}
     root = type(module).__name__
-    children = {
-        name.removeprefix(f"{root}."): sum(counts.values()) // 2
-        for name, counts in counted.items()
-        if name.startswith(f"{root}.") and name.count(".") == 1
-    }
-    return ModuleCost(_params(module), counter.get_total_flops() // 2, elements), children
+    parts = tuple(
+        ModulePart(name, type(child).__name__, _params(child), macs.get(f"{root}.{name}", 0))
+        for name, child in module.named_children()
+    )
+    cost = ModuleCost(_params(module), counter.get_total_flops() // 2, elements)
+    return ModuleReport(cost, parts, said.numel())
+
+
+def _run_on_shapes(module: nn.Module, resolution: int, in_channels: int) -> Tensor:
+    """What the module gives for an image on the meta device, where there are shapes and no numbers."""
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    dtype = next((each.dtype for each in module.parameters()), torch.float32)
+    image = torch.zeros(1, in_channels, resolution, resolution, device="meta", dtype=dtype)
+    shape = f"{in_channels} x {resolution} x {resolution}"
+    try:
+        shapes = {name: tensor.to("meta") for name, tensor in tensors.items()}
+        said = functional_call(module, shapes, (image,))
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        raise InputError(f"The module does not run on one image of {shape}: {error}") from error
+    if not isinstance(said, Tensor):
+        raise InputError(f"The module gives a {type(said).__name__} for an image, not one tensor.")
+    return said
 
 
 def _params(module: nn.Module) -> int:

@@ -8,28 +8,30 @@ from pathlib import Path
 
 from torch import nn
 
-from allometry.arch import Network
+from allometry.arch import Network, form
 from allometry.base import InputError, WeightsError
 from allometry.nn import (
     Conventions,
     Pretrained,
     imagenet_classes,
     load_pretrained,
-    names_module,
     open_module,
     read_weights,
     save_pretrained,
     timm_config,
+    watch_module,
 )
 from allometry.nn.pretrained.files import some
 from allometry.pipeline.common import Session
+from allometry.pipeline.finished import open_finished
 from allometry.pipeline.using import Answer, answer_images
 from allometry.train import Preprocessing
 from allometry.train.loop import FINAL
 from allometry.zoo import find as find_network
+from allometry.zoo import has_own_resolution, names_module
 
 _KEPT = "pretrained.safetensors"
-_IMAGENET = 1000
+_RESOLUTION = 224
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,14 @@ def open_pretrained(network: str, weights: str) -> Ready:
     if names_module(network):
         return _open_module(network, weights)
     loaded = _load(find_network(network), weights)
-    return Ready(loaded.module, _preprocessing(loaded.network, loaded.conventions))
+    made = loaded.network
+    asked = _preprocessing(
+        loaded.conventions,
+        channels=made.in_channels,
+        resolution=made.resolution,
+        outputs=made.head.classes,
+    )
+    return Ready(loaded.module, asked)
 
 
 def start_from(session: Session, network: str, weights: str, *, classes: int, in_channels: int) -> Pretrained:
@@ -104,8 +113,7 @@ def start_from(session: Session, network: str, weights: str, *, classes: int, in
             loaded.conventions,
             padding=made.padding,
             epsilon=made.batch_norm.epsilon,
-            # A network from a file has the resolution that its author chose; one of the zoo takes the weights'.
-            resolution=asked.resolution if Path(network).suffix == ".json" else made.resolution,
+            resolution=made.resolution,
         )
         save_pretrained(loaded.module, kept, settled)
     return load_pretrained(asked, kept)
@@ -119,27 +127,31 @@ def _load(
     in_channels: int | None = None,
     seed: int = 0,
 ) -> Pretrained:
-    folder = Path(weights)
-    if not folder.is_dir():
+    if not Path(weights).is_dir():
         return load_pretrained(network, weights, classes=classes, in_channels=in_channels, seed=seed)
-    file = folder / "checkpoints" / FINAL
-    loaded = load_pretrained(network, file, classes=classes, in_channels=in_channels, seed=seed)
-    own = Preprocessing.load(folder / "preprocessing.json")
-    known = replace(loaded.conventions, mean=own.mean, std=own.std, crop=own.crop)
-    if loaded.network.head.classes == len(own.classes):
-        known = replace(known, classes=own.classes)
-    return replace(loaded, conventions=known)
-
-
-def _preprocessing(network: Network, conventions: Conventions) -> Preprocessing:
-    numbered = tuple(f"class {number}" for number in range(network.head.classes))
-    return Preprocessing(
-        channels=network.in_channels,
-        resolution=network.resolution,
-        crop=conventions.crop,
-        mean=conventions.mean,
-        std=conventions.std,
-        classes=conventions.classes or numbered,
+    run = open_finished(Path(weights))
+    if form(run.network) != form(network):
+        raise WeightsError(
+            f"{weights} does not hold the weights of {network.name}: it has {run.network.name}."
+        )
+    # Padding, batch norm and size as the run had them, but for a size that somebody asked for.
+    known = run.network
+    if has_own_resolution(network):
+        known = replace(known, resolution=network.resolution)
+    loaded = load_pretrained(
+        known, run.folder.path / "checkpoints" / FINAL, classes=classes, in_channels=in_channels, seed=seed
+    )
+    asked = run.preprocessing
+    same = loaded.network.head.classes == len(asked.classes)
+    return replace(
+        loaded,
+        conventions=replace(
+            loaded.conventions,
+            mean=asked.mean,
+            std=asked.std,
+            crop=asked.crop,
+            classes=asked.classes if same else (),
+        ),
     )
 
 
@@ -155,16 +167,22 @@ def _open_module(network: str, weights: str) -> Ready:
     except RuntimeError as error:
         raise WeightsError(f"{weights} holds tensors of other shapes than {network} has.") from error
     known = Conventions(**timm_config(module))
-    outputs = list(module.state_dict().values())[-1].shape[0]
-    names = imagenet_classes() if outputs == _IMAGENET else tuple(f"class {n}" for n in range(outputs))
-    return Ready(
-        module.eval(),
-        Preprocessing(
-            channels=len(known.mean),
-            resolution=known.resolution or 224,
-            crop=known.crop,
-            mean=known.mean,
-            std=known.std,
-            classes=known.classes or names,
-        ),
+    resolution, channels = known.resolution or _RESOLUTION, len(known.mean)
+    outputs = watch_module(module, resolution=resolution, in_channels=channels).outputs
+    if not known.classes and outputs == len(imagenet_classes()):
+        known = replace(known, classes=imagenet_classes())
+    asked = _preprocessing(known, channels=channels, resolution=resolution, outputs=outputs)
+    return Ready(module.eval(), asked)
+
+
+def _preprocessing(
+    conventions: Conventions, *, channels: int, resolution: int, outputs: int
+) -> Preprocessing:
+    return Preprocessing(
+        channels=channels,
+        resolution=resolution,
+        crop=conventions.crop,
+        mean=conventions.mean,
+        std=conventions.std,
+        classes=conventions.classes or tuple(f"class {number}" for number in range(outputs)),
     )

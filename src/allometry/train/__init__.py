@@ -1,6 +1,6 @@
 """Training: recipes, one readable loop, checkpoints, evaluation."""
 
-from allometry.train.checkpoint import Checkpoint, latest_checkpoint, load_weights, save_weights
+from allometry.train.checkpoint import Checkpoint, latest_checkpoint, load_weights
 from allometry.train.evaluate import (
     Evaluation,
     Mistake,
@@ -37,7 +37,6 @@ __all__ = [
     "load_weights",
     "make_optimiser",
     "predict",
-    "save_weights",
     "small",
     "summarise",
     "to_input",

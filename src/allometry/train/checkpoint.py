@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import io
-import re
 import shutil
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import load_file
+from torch import Tensor
 
 from allometry.base import RunFolderError
 from allometry.base.files import read_json, replacing, storage_errors, write_json
+from allometry.nn import save_weights
 
 _LATEST = "latest.json"
-_ERROR_NUMBER = re.compile(r"os error (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,32 +93,6 @@ def remove_checkpoints(folder: Path) -> None:
     """Remove what only a training that goes on needs; finished weights stay."""
     (folder / _LATEST).unlink(missing_ok=True)
     _remove(folder, but=None)
-
-
-def save_weights(
-    path: Path, weights: nn.Module | Mapping[str, Tensor], *, metadata: Mapping[str, str] | None = None
-) -> None:
-    """Write a module's weights and statistics as safetensors, in one step.
-
-    Raises:
-        StorageError: the file cannot be written.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "weights.safetensors"
-        >>> save_weights(path, nn.Linear(2, 1))
-        >>> sorted(load_weights(path))
-        ['bias', 'weight']
-    """
-    tensors = weights.state_dict() if isinstance(weights, nn.Module) else weights
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as beside:
-        try:
-            save_file(plain, beside, metadata=dict(metadata or {}))
-        except SafetensorError as error:
-            # The library tells the system's error number in its text only.
-            number = _ERROR_NUMBER.search(str(error))
-            raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

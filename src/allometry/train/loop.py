@@ -15,11 +15,11 @@ from allometry.base import NonFiniteLossError, RunFolderError
 from allometry.base.errors import Stopped
 from allometry.base.files import append_line, read_lines, write_lines
 from allometry.data import train_batches
+from allometry.nn import save_weights
 from allometry.train.checkpoint import (
     latest_checkpoint,
     load_weights,
     remove_checkpoints,
-    save_weights,
     weights_metadata,
 )
 from allometry.train.evaluate import evaluate

@@ -1,6 +1,17 @@
 """The published networks as data, with their published numbers."""
 
-from allometry.zoo.catalogue import choose, entries, entry_of, families, find, get, names
+from allometry.zoo.catalogue import (
+    choose,
+    entries,
+    entry_of,
+    families,
+    find,
+    get,
+    has_own_resolution,
+    names,
+    names_module,
+    recognise,
+)
 from allometry.zoo.entry import Entry, Growth, Published
 
 __all__ = [
@@ -13,5 +24,8 @@ __all__ = [
     "families",
     "find",
     "get",
+    "has_own_resolution",
     "names",
+    "names_module",
+    "recognise",
 ]

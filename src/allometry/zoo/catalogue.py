@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-from allometry.arch import Network, load
+from allometry.arch import Network, form, load
 from allometry.base import UnknownNameError
 from allometry.zoo import (
     amoebanet,
@@ -141,6 +141,55 @@ def entry_of(name: str) -> Entry:
     if found is not None:
         return found
     raise UnknownNameError("network", name, names(), "`allometry zoo` lists them all; a JSON file works too.")
+
+
+@cache
+def _by_form() -> dict[str, Entry]:
+    found: dict[str, Entry] = {}
+    for entry in entries():
+        found.setdefault(form(entry.make()), entry)
+    return found
+
+
+def recognise(network: Network) -> Entry | None:
+    """The entry whose weights the network can have, whatever it is called; None if it is none of the zoo's.
+
+    Where several have one form, such as a network at two resolutions, it is the first.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> mine = replace(get("efficientnet-lite0"), name="mine", resolution=64)
+        >>> recognise(mine).name
+        'efficientnet-lite0'
+        >>> from allometry.arch import multiply
+        >>> recognise(multiply(mine, width=3)) is None
+        True
+    """
+    return _by_form().get(form(network))
+
+
+def has_own_resolution(network: Network) -> bool:
+    """Whether somebody gave the network another resolution than the zoo's, which then is to be kept.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> has_own_resolution(get("resnet-18")), has_own_resolution(replace(get("resnet-18"), resolution=64))
+        (False, True)
+    """
+    known = recognise(network)
+    return known is None or known.make().resolution != network.resolution
+
+
+def names_module(text: str) -> bool:
+    """Whether a user means a torch module, `timm:NAME` or `package.module:factory`, and no network of ours.
+
+    Example:
+        >>> names_module("timm:resnet50"), names_module("mypackage.nets:make"), names_module("efficientnet-b0")
+        (True, True, False)
+    """
+    package, _, name = text.partition(":")
+    identifiers = all(part.isidentifier() for part in package.split("."))
+    return identifiers and bool(name) and not Path(text).exists()
 
 
 def find(text: str) -> Network:

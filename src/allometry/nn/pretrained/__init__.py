@@ -1,8 +1,9 @@
 """Published weights: read in the layouts of others, with the conventions that they need."""
 
-from allometry.nn.pretrained.conventions import Conventions, conventions_of
+from allometry.nn.pretrained.conventions import Conventions
 from allometry.nn.pretrained.files import RawWeights, read_weights
 from allometry.nn.pretrained.loading import Pretrained, imagenet_classes, load_pretrained, save_pretrained
+from allometry.nn.pretrained.published import conventions_of
 
 __all__ = [
     "Conventions",

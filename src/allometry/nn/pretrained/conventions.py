@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -13,30 +12,7 @@ from allometry.arch import Cell, Network, Padding, Pool, Stage
 from allometry.base import WeightsError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-HALF = (0.5, 0.5, 0.5)
-# Pixels minus 127, through 128; and minus 128, through 128.
-_LITE_MEAN, _LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3
-_V2_MEAN, _V2_STD = (128 / 255,) * 3, (128 / 255,) * 3
 _OWN = "allometry"
-# The share of the picture that timm's weights of these networks look at.
-_CELLS = {
-    "inception-resnet": 0.8975,
-    "inception": 0.875,
-    "xception": 0.8975,
-    "nasnet": 0.911,
-    "pnasnet": 0.911,
-}
-# Crop, and resolution where it is not the paper's, of torchvision's EfficientNets.
-_TORCHVISION: dict[str, tuple[float, int | None]] = {
-    "efficientnet-b1": (240 / 256, None),
-    "efficientnet-b2": (1.0, 288),
-    "efficientnet-b3": (300 / 320, None),
-    "efficientnet-b4": (380 / 384, None),
-    "efficientnet-b5": (1.0, None),
-    "efficientnet-b6": (1.0, None),
-    "efficientnet-b7": (1.0, None),
-}
-_ADVERSARIAL = re.compile(r"[._]ap[_-]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,69 +68,6 @@ class Conventions:
             batch_norm=replace(network.batch_norm, epsilon=epsilon),
             resolution=self.resolution or network.resolution,
         )
-
-
-def conventions_of(network: Network, layout: str, *, name: str = "") -> Conventions:
-    """The conventions of a layout for a network.
-
-    Args:
-        network: as the zoo has it.
-        layout: whose names the file has.
-        name: of the file or of the model in a hub, where timm says that weights came from TensorFlow (`tf_`).
-
-    Example:
-        >>> from allometry.zoo import get
-        >>> conventions_of(get("efficientnet-lite0"), "efficientnet_pytorch").padding
-        'same'
-        >>> conventions_of(get("efficientnet-b0"), "timm", name="tf_efficientnet_b0").epsilon
-        0.001
-    """
-    if layout in ("efficientnet_pytorch", "TensorFlow"):
-        return _tensorflow(network)
-    if layout == "timm":
-        return _timm(network, name)
-    return _torchvision(network) if layout == "torchvision" else Conventions()
-
-
-def _tensorflow(network: Network) -> Conventions:
-    same = Conventions(padding="same", epsilon=1e-3)
-    if network.name.startswith("efficientnet-lite"):
-        return replace(same, mean=_LITE_MEAN, std=_LITE_STD, crop=_released_crop(network))
-    if network.name.startswith("efficientnetv2"):
-        return replace(same, mean=_V2_MEAN, std=_V2_STD, crop=_second_crop(network))
-    return replace(same, crop=_released_crop(network))
-
-
-def _timm(network: Network, name: str) -> Conventions:
-    if network.name.startswith(tuple(_CELLS)):
-        return _cells(network)
-    if not network.name.startswith(("efficientnet", "mnasnet", "mobilenet")):
-        return Conventions()
-    if "tf_" not in name:
-        return Conventions(padding="symmetric", epsilon=1e-5)
-    from_tf = Conventions(padding="same", epsilon=1e-3)
-    second = network.name.startswith("efficientnetv2")
-    large = second and not network.name.startswith("efficientnetv2-b")
-    if large:
-        from_tf = replace(from_tf, crop=1.0)
-    elif network.name.startswith("efficientnet"):
-        from_tf = replace(from_tf, crop=_released_crop(network))
-    halved = large or network.name.startswith(("efficientnet-lite", "mobilenetv3"))
-    # AdvProp's weights (`tf_efficientnet_b0.ap_in1k`, `tf_efficientnet_b0_ap-...`) take pixels from -1 to 1.
-    return replace(from_tf, mean=HALF, std=HALF) if halved or _ADVERSARIAL.search(name) else from_tf
-
-
-def _torchvision(network: Network) -> Conventions:
-    if network.name.startswith("efficientnet-b"):
-        small = network.name.removeprefix("efficientnet-") in ("b0", "b1", "b2", "b3", "b4")
-        crop, size = _TORCHVISION.get(network.name, (0.875, None))
-        return Conventions(padding="symmetric", epsilon=1e-5 if small else 1e-3, crop=crop, resolution=size)
-    if network.name.startswith("efficientnetv2"):
-        whole = Conventions(padding="symmetric", crop=1.0)
-        return replace(whole, mean=HALF, std=HALF) if network.name == "efficientnetv2-l" else whole
-    if network.name.startswith("mnasnet"):
-        return Conventions(padding="symmetric", epsilon=1e-5)
-    return Conventions(padding=None if network.padding == "same" else "symmetric")
 
 
 def from_metadata(metadata: Mapping[str, str], where: object) -> Conventions | None:
@@ -218,15 +131,6 @@ def _said(config: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]
     return found
 
 
-def _cells(network: Network) -> Conventions:
-    crop = next(share for name, share in _CELLS.items() if network.name.startswith(name))
-    halved = Conventions(mean=HALF, std=HALF, crop=crop)
-    if network.name.startswith("xception"):
-        return replace(halved, padding="symmetric", epsilon=1e-5)
-    # Its weights were trained where the zeros of the padding count.
-    return replace(halved, counts_padding=True) if network.name.startswith("inception-v3") else halved
-
-
 def _counting(stage: Stage, counts: bool) -> Stage:
     block = stage.block
     if not isinstance(block, Cell):
@@ -248,13 +152,3 @@ def _counting(stage: Stage, counts: bool) -> Stage:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _released_crop(network: Network) -> float:
-    """The released evaluation leaves a margin of 32 pixels, whatever the size."""
-    return network.resolution / (network.resolution + 32)
-
-
-def _second_crop(network: Network) -> float:
-    # Below 320 pixels V2's evaluation crops s / (s + 32), from there on nothing.
-    return network.resolution / (network.resolution + 32) if network.resolution < 320 else 1.0

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import errno
 import math
-import re
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
-from allometry.arch import Network, Padding
-from allometry.base import InputError
-from allometry.base.files import replacing
+from allometry.arch import Network, Padding, form
+from allometry.base import WeightsError
 from allometry.nn.build import ConvNet, build
 from allometry.nn.pretrained import hub
-from allometry.nn.pretrained.conventions import (
-    Conventions,
-    conventions_of,
-    from_hub,
-    from_metadata,
-    to_metadata,
-)
+from allometry.nn.pretrained.conventions import Conventions, from_hub, from_metadata, to_metadata
 from allometry.nn.pretrained.files import read_weights
+from allometry.nn.pretrained.layouts import OWN
 from allometry.nn.pretrained.matching import match
+from allometry.nn.pretrained.published import conventions_of
+from allometry.nn.storage import save_weights
+from allometry.zoo import has_own_resolution, recognise
 
 _IMAGENET_CLASSES = 1000
-_ERROR_NUMBER = re.compile(r"os error (\d+)")
+_FORM = "allometry.form"
+_GENERAL = "Nobody published weights of this network: padding, batch norm and normalisation are those of {} in general."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +37,8 @@ class Pretrained:
         module: its module with the weights, in evaluation mode, on the CPU.
         conventions: how pictures become its input, and the names of its classes.
         layout: whose names the file had.
-        changes: sentences on what is not the file's: a new classifier, a stem for other channels.
+        changes: sentences on what is not the file's: a new classifier, a stem for other channels, conventions
+            that had to be guessed.
     """
 
     network: Network
@@ -68,7 +63,7 @@ def load_pretrained(
     Everything is read and checked before anything is built: a file that does not fit leaves nothing behind.
 
     Args:
-        network: as the zoo has it.
+        network: of the zoo, or any other that the weights fit. One with another resolution than the zoo's keeps it.
         source: a file (safetensors, PyTorch's, or .npz of a TensorFlow checkpoint's arrays), or
             `hf://owner/name` (needs the extra `hub`).
         classes: of the task. Where the file has another number only the classifier is new; None for the
@@ -98,25 +93,39 @@ def load_pretrained(
         path, config, name = hub.fetch(str(source))
     raw = read_weights(path)
     state, layout = match(network, raw.tensors, where=source)
-    conventions = from_metadata(raw.metadata, source) or conventions_of(network, layout, name=name)
-    conventions = replace(conventions, **from_hub(config))
+    if raw.metadata.get(_FORM, form(network)) != form(network):
+        raise WeightsError(
+            f"{source} does not hold the weights of {network.name or 'this network'}: the shapes are equal, but "
+            "not the strides or activations."
+        )
+    own = from_metadata(raw.metadata, source)
+    conventions = replace(own or conventions_of(network, layout, name=name), **from_hub(config))
+    if has_own_resolution(network):
+        conventions = replace(conventions, resolution=network.resolution)
     if padding is not None:
         conventions = replace(conventions, padding=padding)
     if epsilon is not None:
         conventions = replace(conventions, epsilon=epsilon)
+    guessed = layout != OWN.name and not config and recognise(network) is None
+    changes = (_GENERAL.format(layout),) if guessed else ()
     held = len(state["classifier.bias"])
     network = replace(
         conventions.applied_to(network),
         head=replace(network.head, classes=held if classes is None else classes),
         in_channels=state["stem.0.weight"].shape[1] if in_channels is None else in_channels,
     )
-    return _built(network, state, _named(conventions, held), layout, seed)
+    return _built(network, state, _named(conventions, held, source), layout, seed, changes)
 
 
 def _built(
-    network: Network, state: dict[str, Tensor], conventions: Conventions, layout: str, seed: int
+    network: Network,
+    state: dict[str, Tensor],
+    conventions: Conventions,
+    layout: str,
+    seed: int,
+    told: tuple[str, ...],
 ) -> Pretrained:
-    module, changes = build(network, seed=seed), []
+    module, changes = build(network, seed=seed), list(told)
     held, asked = len(state["classifier.bias"]), network.head.classes
     if held != asked:
         changes.append(f"The classifier is new: {asked} classes instead of {held}.")
@@ -140,6 +149,8 @@ def _built(
 def save_pretrained(module: torch.nn.Module, path: str | Path, conventions: Conventions) -> None:
     """Write a module's weights as one safetensors file that says how pictures become its input.
 
+    Of a module made by `build` it says the network's form, too: no other network will take it.
+
     Args:
         module: made by `build`, or any other.
         path: of the file.
@@ -155,14 +166,9 @@ def save_pretrained(module: torch.nn.Module, path: str | Path, conventions: Conv
         >>> sorted(read_weights(path).tensors)
         ['bias', 'weight']
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    with replacing(Path(path)) as beside:
-        try:
-            save_file(tensors, beside, metadata=to_metadata(conventions))
-        except SafetensorError as error:
-            # The library tells the system's error number in its text only.
-            number = _ERROR_NUMBER.search(str(error))
-            raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error
+    network = getattr(module, "network", None)
+    known = {} if network is None else {_FORM: form(network)}
+    save_weights(Path(path), module, metadata={**to_metadata(conventions), **known})
 
 
 def imagenet_classes() -> tuple[str, ...]:
@@ -179,9 +185,9 @@ def imagenet_classes() -> tuple[str, ...]:
     return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
 
 
-def _named(conventions: Conventions, held: int) -> Conventions:
+def _named(conventions: Conventions, held: int, source: object) -> Conventions:
     if conventions.classes and len(conventions.classes) != held:
-        raise InputError(f"There are {len(conventions.classes)} names for {held} classes.")
+        raise WeightsError(f"{source} has {len(conventions.classes)} names for {held} classes.")
     if not conventions.classes and held == _IMAGENET_CLASSES:
         return replace(conventions, classes=imagenet_classes())
     return conventions
