@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import signal
 import time
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from allometry.base.files import read_lines
+from allometry.report.words import decimal
 from tests.images import CLASSES, write_photos
 
 from .conftest import FAST
@@ -59,6 +61,10 @@ def test_a_run_on_photographs_leaves_everything(finished):
     assert kinds.count("baseline") == 1
     assert kinds.count("grid") == result["trials"]
     html = (finished / "report.html").read_text()
+    law = json.loads((finished / "law.json").read_text())
+    grown = html[html.index("How it grew</h2>") : html.index("Learning curves</h2>")]
+    assert "?" not in re.sub(r"<script.*?</script>", "", grown, flags=re.DOTALL)
+    assert all(f">{decimal(law[name])}<" in grown for name in ("alpha", "beta", "gamma"))
     assert all(name in html for name in CLASSES)
 
 

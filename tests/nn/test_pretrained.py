@@ -136,9 +136,9 @@ def test_weights_are_read_by_everybodys_names(name, layout, tmp_path):
         assert torch.equal(loaded.module(images), module(images))
 
 
-@pytest.mark.parametrize("name", list(GOLDEN))
-def test_names_and_shapes_are_those_of_the_other_library(name):
-    network, golden = get(name.strip()), GOLDEN[name]
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: f"{golden['network']}-{golden['layout']}")
+def test_names_and_shapes_are_those_of_the_other_library(golden):
+    network = get(golden["network"])
     shapes = {key: list(value.shape) for key, value in build(network).state_dict().items()}
     if network.head.hidden:
         shapes["hidden.0.weight"] += [1, 1]  # timm has a 1x1 convolution there

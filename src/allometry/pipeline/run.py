@@ -138,7 +138,7 @@ def _run(
         "budget": str(budget),
         "resolution": solution.network.resolution,
         **solution.cost._asdict(),
-        "law": asdict(best.point.law),
+        "law": best.point.law.to_dict(),
         "trials": len(plan.points),
         **tested(trained, evaluation),
         "onnx": verification,
@@ -212,7 +212,7 @@ def _write_plan(folder: Path, plan: Plan, solution: Solution) -> None:
         {
             "budget": [asdict(limit) for limit in plan.budget.limits],
             "cost": solution.cost._asdict(),
-            "law": asdict(solution.law),
+            "law": solution.law.to_dict(),
             "phi": solution.phi,
             "multipliers": relative,
         },

@@ -176,9 +176,20 @@ class ScalingLaw:
             >>> ScalingLaw.load(path) == FAST
             True
         """
-        fields = {"format": _FORMAT, "alpha": self.alpha, "beta": self.beta, "gamma": self.gamma}
+        write_json(Path(path), {"format": _FORMAT, **self.to_dict()})
+
+    def to_dict(self) -> dict[str, float]:
+        """The numbers of the law, as its file and the records of a run have them: only what it sets.
+
+        Example:
+            >>> RESOLUTION.to_dict().keys() == {"alpha", "beta", "gamma"}
+            True
+            >>> V2.to_dict()["largest_resolution"]
+            480
+        """
         rest = {"late": self.late, "largest_resolution": self.largest_resolution}
-        write_json(Path(path), {**fields, **{name: value for name, value in rest.items() if value}})
+        coefficients = {"alpha": self.alpha, "beta": self.beta, "gamma": self.gamma}
+        return coefficients | {name: value for name, value in rest.items() if value}
 
 
 COMPOUND = ScalingLaw(1.2, 1.1, 1.15)

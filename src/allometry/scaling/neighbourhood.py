@@ -168,7 +168,7 @@ def _one_step_wider(network: Network, start: Network) -> Iterator[Network]:
     before: tuple[Stage, ...] = ()
     for group, first in zip(network.groups, start.groups, strict=True):
         after = network.stages[len(before) + len(group) :]
-        wider = [_wider(stage, start.block) for stage, start in zip(group, first, strict=True)]
+        wider = [_wider(stage, old.block) for stage, old in zip(group, first, strict=True)]
         if all(wider):
             yield replace(network, stages=(*before, *(stage for stage in wider if stage), *after))
         before += group

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -152,7 +152,7 @@ def _to_record(trial: Trial) -> dict[str, Any]:
     return {
         "name": f"alpha {law.alpha:g}, beta {law.beta:.3g}, gamma {law.gamma:g}" if on_grid else "baseline",
         "kind": trial.point.kind,
-        "law": asdict(law) if on_grid else {},
+        "law": law.to_dict() if on_grid else {},
         "network": digest(network),
         "resolution": network.resolution,
         "macs": trial.point.cost.macs,

@@ -70,12 +70,12 @@ def early_stem() -> Cell:
     """From 149 to 35 pixels and 192 channels, as in Inception-v3 and Inception-ResNet-v2."""
     return chain(
         "stem",
-        conv2d_2a=conv(32, 3, padding="valid"),
-        conv2d_2b=conv(64, 3),
-        maxpool_3a=HALVE,
-        conv2d_3b=conv(80),
-        conv2d_4a=conv(192, 3, padding="valid"),
-        maxpool_5a=HALVE,
+        conv2d_2a=(conv(32, 3, padding="valid"),),
+        conv2d_2b=(conv(64, 3),),
+        maxpool_3a=(HALVE,),
+        conv2d_3b=(conv(80),),
+        conv2d_4a=(conv(192, 3, padding="valid"),),
+        maxpool_5a=(HALVE,),
     )
 
 
@@ -97,12 +97,12 @@ def node(name: str, *layers: Layer, source: str = "input") -> Node:
     return Node(name=name, inputs=(source,), layers=layers)
 
 
-def chain(label: str, **layers: Layer) -> Cell:
+def chain(label: str, **layers: tuple[Layer, ...]) -> Cell:
     """One node after the other."""
     sources = ("input", *layers)
     nodes = (
-        node(name, layer, source=source)
-        for source, (name, layer) in zip(sources, layers.items(), strict=False)
+        node(name, *each, source=source)
+        for source, (name, each) in zip(sources, layers.items(), strict=False)
     )
     return Cell(nodes=tuple(nodes), label=label)
 

@@ -43,7 +43,7 @@ def inception_v4() -> Network:
         >>> count(inception_v4())[:2]
         (42679816, 12253974624)
     """
-    first = chain("stem", conv2d_2a=conv(32, 3, padding="valid"), conv2d_2b=conv(64, 3))
+    first = chain("stem", conv2d_2a=(conv(32, 3, padding="valid"),), conv2d_2b=(conv(64, 3),))
     return network(
         "inception-v4",
         (

@@ -19,6 +19,7 @@ from allometry.arch import (
     Stem,
 )
 from allometry.zoo.entry import Entry, Published
+from allometry.zoo.inception import chain
 
 _RELU = Act(function="relu")
 
@@ -57,13 +58,13 @@ def xception() -> Network:
         stem=Stem(channels=32, activation="relu", padding="valid"),
         stages=(
             Stage(
-                block=_chain("stem", conv2=(Conv(channels=64, kernel=3, padding="valid", activation="relu"),))
+                block=chain("stem", conv2=(Conv(channels=64, kernel=3, padding="valid", activation="relu"),))
             ),
             *(Stage(block=block) for block in entry),
             Stage(block=_block(3 * _separable(728)), repeats=8),
             Stage(block=_block(_separable(728) + _separable(1024), shortcut=1024)),
             Stage(
-                block=_chain(
+                block=chain(
                     "exit",
                     conv3=(Depthwise(kernel=3), Conv(channels=1536, activation="relu")),
                     conv4=(Depthwise(kernel=3), Conv(channels=2048, activation="relu")),
@@ -91,13 +92,3 @@ def _block(layers: tuple[Layer, ...], *, shortcut: int | None = None) -> Cell:
     beside = Node(name="shortcut", inputs=("input",), layers=(Conv(channels=shortcut, stride=2),))
     output = Node(name="output", inputs=("rep", "shortcut"))
     return Cell(nodes=(rep, beside, output), label="separable block /2")
-
-
-def _chain(label: str, **layers: tuple[Layer, ...]) -> Cell:
-    """One node after the other."""
-    sources = ("input", *layers)
-    nodes = (
-        Node(name=name, inputs=(sources[place],), layers=each)
-        for place, (name, each) in enumerate(layers.items())
-    )
-    return Cell(nodes=tuple(nodes), label=label)

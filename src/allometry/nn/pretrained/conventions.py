@@ -105,6 +105,8 @@ def from_hub(config: Mapping[str, Any]) -> dict[str, Any]:
     Example:
         >>> from_hub({"pretrained_cfg": {"input_size": [3, 240, 240], "crop_pct": 1.0}})
         {'resolution': 240, 'crop': 1.0}
+        >>> from_hub({"input_size": [3, 224, 224], "test_input_size": [3, 288, 288], "test_crop_pct": 0.95})
+        {'resolution': 288, 'crop': 0.95}
     """
     asked = config.get("pretrained_cfg", config)
     asked = asked if isinstance(asked, Mapping) else {}
@@ -118,10 +120,13 @@ def from_hub(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _said(config: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if asked.get("input_size"):
-        found["resolution"] = int(asked["input_size"][-1])
-    if asked.get("crop_pct"):
-        found["crop"] = float(asked["crop_pct"])
+    # Where timm tested at another size than it trained at, its published accuracy is that of the test.
+    size = asked.get("test_input_size") or asked.get("input_size")
+    crop = asked.get("test_crop_pct") or asked.get("crop_pct")
+    if size:
+        found["resolution"] = int(size[-1])
+    if crop:
+        found["crop"] = float(crop)
     for field in ("mean", "std"):
         if asked.get(field):
             found[field] = tuple(float(value) for value in asked[field])

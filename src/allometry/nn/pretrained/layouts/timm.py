@@ -13,7 +13,7 @@ from allometry.arch import (
     Network,
     SeparableConv,
 )
-from allometry.nn.pretrained.layouts.residual import resnet
+from allometry.nn.pretrained.layouts.residual import regnet, resnet
 from allometry.nn.pretrained.places import Place, pair, places
 
 
@@ -23,7 +23,7 @@ def timm(network: Network) -> dict[str, str] | None:
     if all(isinstance(block, MBConv | FusedMBConv | SeparableConv) for block in blocks):
         return dict(_efficientnet(network))
     if all(isinstance(block, BasicBlock | Bottleneck) for block in blocks):
-        return resnet(network) if network.stem.pool else dict(_regnet(network))
+        return resnet(network) if network.stem.pool else _regnet(network)
     return None
 
 
@@ -77,14 +77,17 @@ def _block(place: Place, theirs: str) -> dict[str, str]:
     }
 
 
-def _regnet(network: Network) -> Iterator[tuple[str, str]]:
-    names = {"reduce": "conv1", "spatial": "conv2", "restore": "conv3", "shortcut": "downsample"}
-    yield from pair("stem", "stem.conv", "stem.bn").items()
-    for place in places(network):
-        theirs = f"s{place.group + 1}.b{place.turn + 1}"
-        for node, name in names.items():
-            ours = f"{place.ours}.nodes.{node}.0"
-            yield from pair(ours, f"{theirs}.{name}.conv", f"{theirs}.{name}.bn").items()
-        yield f"{place.ours}.nodes.spatial.1.reduce", f"{theirs}.se.fc1"
-        yield f"{place.ours}.nodes.spatial.1.expand", f"{theirs}.se.fc2"
-    yield "classifier", "head.fc"
+def _regnet(network: Network) -> dict[str, str]:
+    return regnet(
+        network,
+        block=lambda place: f"s{place.group + 1}.b{place.turn + 1}",
+        nodes={
+            "reduce": "conv1",
+            "spatial": "conv2",
+            "restore": "conv3",
+            "shortcut": "downsample",
+            "gate": "se",
+        },
+        halves=("conv", "bn"),
+        others={"stem": "stem", "classifier": "head.fc"},
+    )

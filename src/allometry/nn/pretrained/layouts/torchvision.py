@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from allometry.arch import BasicBlock, Bottleneck, FusedMBConv, MBConv, Network
-from allometry.nn.pretrained.layouts.residual import resnet
+from allometry.nn.pretrained.layouts.residual import regnet, resnet
 from allometry.nn.pretrained.places import Place, pair, places
 
 
@@ -15,7 +15,7 @@ def torchvision(network: Network) -> dict[str, str] | None:
     if all(isinstance(block, MBConv | FusedMBConv) for block in blocks):
         return dict(_mobilenet_v3(network) if network.head.hidden else _efficientnet(network))
     if all(isinstance(block, BasicBlock | Bottleneck) for block in blocks):
-        return resnet(network) if network.stem.pool else dict(_regnet(network))
+        return resnet(network) if network.stem.pool else _regnet(network)
     return None
 
 
@@ -124,15 +124,11 @@ def _block(place: Place, theirs: str) -> Iterator[tuple[str, str]]:
             yield from pair(f"{place.ours}.{part}", f"{theirs}.{number}.0", f"{theirs}.{number}.1").items()
 
 
-def _regnet(network: Network) -> Iterator[tuple[str, str]]:
-    parts = {"reduce": "f.a", "spatial": "f.b", "restore": "f.c", "shortcut": "proj"}
-    yield from pair("stem", "stem.0", "stem.1").items()
-    for place in places(network):
-        stage = f"block{place.group + 1}"
-        theirs = f"trunk_output.{stage}.{stage}-{place.turn}"
-        for node, name in parts.items():
-            ours = f"{place.ours}.nodes.{node}.0"
-            yield from pair(ours, f"{theirs}.{name}.0", f"{theirs}.{name}.1").items()
-        yield f"{place.ours}.nodes.spatial.1.reduce", f"{theirs}.f.se.fc1"
-        yield f"{place.ours}.nodes.spatial.1.expand", f"{theirs}.f.se.fc2"
-    yield "classifier", "fc"
+def _regnet(network: Network) -> dict[str, str]:
+    return regnet(
+        network,
+        block=lambda place: f"trunk_output.block{place.group + 1}.block{place.group + 1}-{place.turn}",
+        nodes={"reduce": "f.a", "spatial": "f.b", "restore": "f.c", "shortcut": "proj", "gate": "f.se"},
+        halves=("0", "1"),
+        others={"stem": "stem", "classifier": "fc"},
+    )
