@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from allometry.base import DataError
 from allometry.data import Dataset, Rejected, fingerprint, normalisation, open_data, summarise
@@ -272,3 +273,20 @@ def test_suggests_what_was_meant(folder: Path) -> None:
         open_data(folder / "no" / "such")
     with pytest.raises(DataError, match=r"1.png is a file; give the folder"):
         open_data(folder / "cat/1.png")
+
+
+def test_sizes_are_those_of_the_upright_pictures(tmp_path):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            picture = Image.new("RGB", (40, 20), (number, 50, len(name)))
+            options = {"exif": turned} if number == 0 else {}
+            picture.save(tmp_path / name / f"{number}.jpg", **options)
+    dataset = open_data(tmp_path)
+    for split in dataset.splits.values():
+        for index in range(len(split)):
+            assert split.size(index) == split.image(index).shape[:2]
+    sizes = {split.size(index) for split in dataset.splits.values() for index in range(len(split))}
+    assert sizes == {(20, 40), (40, 20)}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from allometry.data import checking, fingerprint, open_data
+from allometry.data import fingerprint, open_data
+from allometry.data.sources import checking
 
 
 class Opened:

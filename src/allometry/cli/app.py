@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from allometry._version import __version__
-from allometry.cli import look, work
+from allometry.cli import look, use, work
 
 app = typer.Typer(
     name="allometry",
@@ -40,9 +40,9 @@ for _verb in (
     look.info,
     look.scale,
     work.train,
-    work.evaluate,
-    work.predict,
-    work.export,
+    use.evaluate,
+    use.predict,
+    use.export,
     work.report,
 ):
     app.command()(_verb)

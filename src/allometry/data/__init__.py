@@ -1,11 +1,11 @@
 """Images to batches: the built-in icons or a folder of class folders, checked, split, varied and batched."""
 
-from allometry.data.augmentation import Augmentation, augment
+from allometry.data.augment.augmentation import Augmentation, augment
+from allometry.data.augment.geometry import centre_view
 from allometry.data.batches import Batch, batches_per_epoch, train_batches, view_batches
 from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split
-from allometry.data.geometry import centre_view
-from allometry.data.images import read_image
-from allometry.data.opening import open_data
+from allometry.data.pictures.reading import read_image
+from allometry.data.sources.opening import open_data
 from allometry.data.summary import Normalisation, Summary, fingerprint, looks_drawn, normalisation, summarise
 
 __all__ = [

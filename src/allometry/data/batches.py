@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.base import InputError
-from allometry.data.augmentation import Augmentation, augment
+from allometry.data.augment.augmentation import Augmentation, augment
+from allometry.data.augment.geometry import centre_view
 from allometry.data.dataset import Labels, Split
-from allometry.data.geometry import centre_view
-from allometry.data.pixels import Pixels
+from allometry.data.pictures.pixels import Pixels
 
 Indices = npt.NDArray[np.int64]
 _AHEAD = 2  # batches that wait ready, beyond those in the making

@@ -11,9 +11,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from allometry.data.cache import PixelCache
-from allometry.data.images import read_image
-from allometry.data.pixels import Pixels, shrink
+from allometry.data.pictures.cache import PixelCache
+from allometry.data.pictures.pixels import Pixels, shrink
+from allometry.data.pictures.reading import read_image
 
 Labels = npt.NDArray[np.int64]
 SPLITS = ("train", "val", "test")
@@ -49,6 +49,9 @@ class Split(Protocol):
 
         With `at_least`, an image whose shorter side is longer than that many pixels is shrunk to it.
         """
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width of one image, in pixels, without reading it."""
 
     def digest(self, index: int) -> str:
         """A digest of one image's content."""
@@ -92,6 +95,11 @@ class ArraySplit:
         """One image, uint8 [height, width, channels], shrunk to a shorter side of `at_least` if larger."""
         return shrink(self.images[index], at_least)
 
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width of one image, in pixels."""
+        height, width = self.images[index].shape[:2]
+        return height, width
+
     def digest(self, index: int) -> str:
         """A digest of one image's pixels."""
         return hashlib.blake2b(self.images[index].tobytes(), digest_size=16).hexdigest()
@@ -106,6 +114,7 @@ class FileSplit:
         names: the files, relative to it.
         labels: int64 [N].
         digests: of the files' bytes.
+        sizes: height and width of each picture, in pixels.
         channels: 1 or 3; images are converted to it.
         cache: where shrunk pictures are kept.
     """
@@ -114,6 +123,7 @@ class FileSplit:
     names: tuple[str, ...]
     labels: Labels
     digests: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
     channels: int
     cache: PixelCache
 
@@ -138,6 +148,10 @@ class FileSplit:
             kept = read_image(path, channels=self.channels, at_least=at_least)
             self.cache.put(name, at_least, kept)
         return kept
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width of one image, in pixels, as they were when the file was checked."""
+        return self.sizes[index]
 
     def digest(self, index: int) -> str:
         """A digest of one file's bytes, taken when it was checked."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from allometry.data.dataset import Dataset, Split
-from allometry.data.pixels import Pixels
+from allometry.data.pictures.pixels import Pixels
 
 _ENOUGH = 128  # pixels of the shorter side are enough for a mean and a deviation
 _LEAST_DEVIATION = 1e-3

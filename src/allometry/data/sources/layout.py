@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from allometry.base import DataError
 from allometry.data.dataset import Rejected
-from allometry.data.images import EXTENSIONS
+from allometry.data.pictures.reading import EXTENSIONS
 
 _SPLIT_OF_FOLDER = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _ARRANGE = "Put each class's images in a folder of its own: {0}/cat/1.jpg, {0}/dog/1.jpg and so on."

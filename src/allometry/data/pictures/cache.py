@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 
-from allometry.data.pixels import Pixels
+from allometry.data.pictures.pixels import Pixels
 
 CACHE_BYTES = 512 * 2**20
 

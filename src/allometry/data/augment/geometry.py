@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import cv2
 import numpy as np
 
-from allometry.data.pixels import Pixels, resize, with_channels
+from allometry.data.pictures.pixels import Pixels, resize, with_channels
 
 Border = Literal["reflect", "constant"]
 _SHARPEST = 1.3  # source pixels per pixel of the view; linear interpolation skips pixels beyond that

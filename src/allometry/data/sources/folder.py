@@ -8,11 +8,11 @@ from pathlib import Path
 from statistics import median
 
 from allometry.base import DataError, Progress
-from allometry.data.cache import PixelCache
-from allometry.data.checking import Check, check_files
 from allometry.data.dataset import SPLITS, Dataset, FileSplit, Rejected, read_only
-from allometry.data.dealing import deal
-from allometry.data.layout import Found, Layout, scan
+from allometry.data.pictures.cache import PixelCache
+from allometry.data.sources.checking import Check, check_files
+from allometry.data.sources.dealing import deal
+from allometry.data.sources.layout import Found, Layout, scan
 
 
 def open_folder(
@@ -35,6 +35,7 @@ def open_folder(
             names=tuple(file.path for file in files),
             labels=read_only([number[file.class_name] for file in files]),
             digests=tuple(checks[file.path].digest for file in files),
+            sizes=tuple((checks[file.path].height, checks[file.path].width) for file in files),
             channels=channels,
             cache=cache,
         )
@@ -44,7 +45,7 @@ def open_folder(
         name=root.resolve().name,
         classes=layout.classes,
         channels=channels,
-        image_size=int(median(checks[file.path].side for file in usable)),
+        image_size=int(median(min(checks[file.path].height, checks[file.path].width) for file in usable)),
         splits=splits,
         rejected=rejected,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from allometry.base import Progress, SilentProgress
-from allometry.data.builtin import open_icons
-from allometry.data.cache import CACHE_BYTES
 from allometry.data.dataset import Dataset
-from allometry.data.folder import open_folder
+from allometry.data.pictures.cache import CACHE_BYTES
+from allometry.data.sources.folder import open_folder
+from allometry.data.sources.icons import open_icons
 
 
 def open_data(

@@ -19,7 +19,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from allometry.base import DataError
-from allometry.data.pixels import Pixels, shrink
+from allometry.data.pictures.pixels import Pixels, shrink
 
 MAX_PIXELS = 100_000_000
 # In lower case, without those that need more than Pillow.
@@ -44,6 +44,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_LYING = range(5, 9)  # orientations that exchange height and width
 _ORIENTATION_TAG = 0x0112
 
 
@@ -60,11 +61,13 @@ class Decoded(NamedTuple):
 
     Attributes:
         image: upright, mode L or RGB; a JPEG may be smaller than its file says (see `decode`).
-        side: the file's own shorter side, in pixels.
+        height: of the file's picture, upright, in pixels.
+        width: of the file's picture, upright, in pixels.
     """
 
     image: Image.Image
-    side: int
+    height: int
+    width: int
 
 
 def read_image(
@@ -99,7 +102,7 @@ def read_image(
         >>> read_image(b"Hello", channels=3)
         Traceback (most recent call last):
             ...
-        allometry.data.images.UnreadableImageError: Cannot read the given bytes: it is not an image of ...
+        allometry.data.pictures.reading.UnreadableImageError: Cannot read the given bytes: it is not an image of ...
     """
     if channels not in (1, 3):
         raise DataError(f"Images are read with 1 channel (grey) or 3 (colour), not {channels!r}.")
@@ -136,12 +139,14 @@ def decode(data: bytes, *, name: str, at_least: int | None = None, max_pixels: i
         if at_least is not None and isinstance(image, JpegImageFile):
             image.draft(image.mode, (at_least, at_least))
         image.load()
-        flat = _upright(_eight_bit(image, name), _orientation(image))
+        orientation = _orientation(image)
+        flat = _upright(_eight_bit(image, name), orientation)
     except (UnreadableImageError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on a broken file
         raise UnreadableImageError(name, _reason(error)) from error
-    return Decoded(flat, min(width, height))
+    lying = orientation in _LYING
+    return Decoded(flat, *((width, height) if lying else (height, width)))
 
 
 def to_pixels(image: Image.Image, *, channels: int) -> Pixels:

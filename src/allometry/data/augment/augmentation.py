@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from allometry.base import RecipeError
-from allometry.data.geometry import Border, Move, centre_view, warp
-from allometry.data.pixels import Pixels, with_channels
+from allometry.data.augment.geometry import Border, Move, centre_view, warp
+from allometry.data.pictures.pixels import Pixels, with_channels
 
 _RANGES = {
     "crop": (0.01, 1),

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from allometry.base import Progress
 from allometry.base.files import write_text
-from allometry.data.images import UnreadableImageError, decode, is_grey, read_file
-from allometry.data.layout import Found
+from allometry.data.pictures.reading import UnreadableImageError, decode, is_grey, read_file
+from allometry.data.sources.layout import Found
 
-_FORMAT = "allometry-index-1"
+_FORMAT = "allometry-index-2"
 _ENOUGH = 32  # of a JPEG, an eighth of the size shows whether it is whole and whether it has colour
 
 
@@ -24,13 +24,15 @@ class Check(NamedTuple):
 
     Attributes:
         digest: of its bytes.
-        side: its shorter side, in pixels.
+        height: of the picture, upright, in pixels; 0 where it cannot be used.
+        width: of the picture, upright, in pixels.
         grey: whether it shows no colour.
         reason: why it cannot be used; empty where it can.
     """
 
     digest: str
-    side: int
+    height: int
+    width: int
     grey: bool
     reason: str
 
@@ -72,8 +74,8 @@ def check_image(path: Path) -> Check:
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
         decoded = decode(data, name=str(path), at_least=_ENOUGH)
     except UnreadableImageError as error:
-        return Check(digest, 0, grey=True, reason=error.reason)
-    return Check(digest, decoded.side, is_grey(decoded.image), "")
+        return Check(digest, 0, 0, grey=True, reason=error.reason)
+    return Check(digest, decoded.height, decoded.width, is_grey(decoded.image), "")
 
 
 def _check_all(root: Path, files: list[Found], checks: dict[str, Check], progress: Progress) -> None:
@@ -109,5 +111,5 @@ def _load(index: Path) -> dict[str, list[Any]]:
 
 
 def _is_record(record: object) -> bool:
-    kinds = [int, int, str, int, bool, str]
+    kinds = [int, int, str, int, int, bool, str]
     return isinstance(record, list) and [type(value) for value in record] == kinds

@@ -1,0 +1,1 @@
+"""Views of a picture: the centre for evaluation, random variants for training."""

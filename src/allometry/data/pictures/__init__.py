@@ -1,0 +1,1 @@
+"""Single pictures: read from files, shrunk, kept."""
