@@ -209,19 +209,38 @@ def grid_table() -> str:
 
 
 def recipe_table() -> str:
-    """Every field of a recipe with its value in each recipe."""
-    from allometry.train import efficientnet, small
+    """Every field of a recipe with its value in each recipe; those that no recipe sets stand together at the end."""
+    from allometry.train import RECIPES, Recipe
+    from allometry.zoo import get
 
-    photos, drawings = (small(images=5000, drawings=kind).to_dict() for kind in (False, True))
-    paper = efficientnet(images=5000).to_dict()
-    rows = [
-        [f"`{name}`", *(_value(each[name]) for each in (photos, drawings, paper))]
-        for name in photos
-        if name != "epochs"
+    networks = {"efficientnet": "efficientnet-b0", "efficientnetv2": "efficientnetv2-s"}
+    made = {
+        (name, drawings): make(get(networks.get(name, "efficientnet-b0")), images=5000, drawings=drawings)
+        for name, make in RECIPES.items()
+        for drawings in (False, True)
+        if name == "small" or not drawings
+    }
+    epochs = {"small": "12 to 80", "transfer": "6 to 40"}
+    plain = Recipe(epochs=1).to_dict()
+    rows = []
+    for name, usual in plain.items():
+        values = [recipe.to_dict()[name] for recipe in made.values()]
+        if name == "epochs":
+            values = [epochs.get(key, value) for (key, _), value in zip(made, values, strict=True)]
+        if any(value != usual for value in values):
+            rows.append([f"`{name}`", *(_setting(name, value) for value in values)])
+    columns = [f"`{name}`{', grey images' if drawings else ''}" for name, drawings in made]
+    set_by_some = {row[0] for row in rows}
+    others = [
+        f"`{name}` ({_setting(name, value)})"
+        for name, value in plain.items()
+        if f"`{name}`" not in set_by_some
     ]
-    epochs = ["`epochs`", "12 to 80", "12 to 80", paper["epochs"]]
-    columns = ["field", "`small`, colour images", "`small`, grey images", "`efficientnet`, colour images"]
-    return table(columns, [epochs, *rows])
+    return f"{table(['field', *columns], rows)}\n\nNo recipe sets: {', '.join(others)}."
+
+
+def _setting(name: str, value: object) -> str:
+    return "none" if value is None and name.startswith("progressive.") else str(_value(value))
 
 
 def verb_table() -> str:

@@ -12,8 +12,8 @@ import torch
 from allometry.base import NonFiniteLossError, RunFolderError, Stopped, StorageError
 from allometry.base.files import read_lines
 from allometry.nn import save_weights
-from allometry.train import latest_checkpoint, load_weights, train
-from allometry.train.loop import FINAL
+from allometry.train import Progressive, latest_checkpoint, load_weights, train
+from allometry.train.engine.loop import FINAL
 
 from .conftest import RECIPE
 
@@ -74,7 +74,9 @@ def test_training_leaves_the_callers_random_state_alone(make_job):
 @pytest.mark.parametrize("optimiser", ["adamw", "rmsprop"])
 @pytest.mark.parametrize("steps", [1, 3, 4, 6, 11])
 def test_stopped_and_resumed_equals_uninterrupted(make_job, steps, optimiser):
-    recipe = replace(RECIPE, optimiser=optimiser, early_resolution=0.7, early_epochs=0.5)
+    recipe = replace(
+        RECIPE, optimiser=optimiser, progressive=Progressive(stages=2, resolution=0.7, early=0.5)
+    )
     whole = make_job("whole", recipe=recipe)
     history = train(whole).history
     job = make_job("parts", recipe=recipe, stopping=StopAfter(steps))

@@ -1,4 +1,6 @@
+import itertools
 import json
+import math
 
 import numpy as np
 import pytest
@@ -8,8 +10,21 @@ from hypothesis import strategies as st
 
 from allometry.base import RecipeError, UnknownNameError
 from allometry.data import Augmentation
-from allometry.train import RECIPES, Recipe, RMSPropTF, change, learning_rate, make_optimiser
+from allometry.train import (
+    RECIPES,
+    Progressive,
+    Recipe,
+    RMSPropTF,
+    change,
+    epoch_of,
+    full_epochs,
+    learning_rate,
+    make_optimiser,
+    plan_epochs,
+)
 from allometry.zoo import get
+
+B0 = get("efficientnet-b0")
 
 
 def test_settings_change_fields_of_every_kind():
@@ -52,22 +67,25 @@ def test_wrong_settings_get_a_sentence(setting, error, says):
 @pytest.mark.parametrize("name", RECIPES)
 @given(images=st.integers(1, 10**7), drawings=st.booleans())
 def test_recipes_fit_any_number_of_images(name, images, drawings):
-    recipe = RECIPES[name](images=images, drawings=drawings)
+    recipe = RECIPES[name](B0, images=images, drawings=drawings)
     # Left and right differ in drawings such as arrows.
     assert recipe.augmentation.flip is not drawings
     assert json.loads(json.dumps(recipe.to_dict())) == recipe.to_dict()
-    assert recipe.batch_size <= max(8, images) or name == "efficientnet"
+    assert recipe.batch_size <= max(8, images) or name.startswith("efficientnet")
 
 
 def test_the_papers_recipe():
-    recipe = RECIPES["efficientnet"](images=1_281_167)
+    recipe = RECIPES["efficientnet"](B0, images=1_281_167)
     assert recipe.learning_rate * 4096 / recipe.batch_size == pytest.approx(0.256)
     assert (recipe.weight_decay, recipe.decay, recipe.decay_epochs, recipe.ema) == (1e-5, 0.97, 2.4, 0.9999)
-    steps_per_epoch = 5004
-    rate = learning_rate(
-        recipe, 24 * steps_per_epoch, steps=350 * steps_per_epoch, steps_per_epoch=steps_per_epoch
-    )
-    assert rate == pytest.approx(recipe.learning_rate * 0.97**10)
+    epochs = plan_epochs(recipe, B0, 1_281_167)
+    assert epochs[0].steps == 5004
+    step = 24 * 5004
+    assert learning_rate(recipe, epoch_of(epochs, step), step) == pytest.approx(0.016 * 0.97**10)
+    assert learning_rate(recipe, epochs[0], 5 * 5004 // 2) == pytest.approx(0.008, rel=1e-3)
+    assert recipe.augmentation.policy == "autoaugment"
+    dropouts = [RECIPES["efficientnet"](get(f"efficientnet-b{n}"), images=1).dropout for n in range(8)]
+    assert dropouts == [0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5, 0.5]
 
 
 def test_a_recipe_applies_its_regularisation_to_the_network():
@@ -77,14 +95,79 @@ def test_a_recipe_applies_its_regularisation_to_the_network():
     assert (changed.head.dropout, changed.stochastic_depth, changed.batch_norm.momentum) == (0, 0.5, 0.2)
 
 
-@given(st.integers(1, 300), st.floats(0, 1), st.sampled_from(["cosine", "exponential", "constant"]))
-def test_schedules_rise_then_never_rise_again(steps, warmup, schedule):
-    recipe = Recipe(epochs=3, learning_rate=1, warmup=warmup, schedule=schedule)
-    rates = [learning_rate(recipe, step, steps=steps, steps_per_epoch=10) for step in range(steps)]
-    warm = round(warmup * steps)
+@given(
+    st.integers(1, 30),
+    st.integers(1, 12),
+    st.floats(0, 1),
+    st.sampled_from(["cosine", "exponential", "constant"]),
+    st.integers(0, 29),
+)
+def test_schedules_rise_then_never_rise_again(epochs, steps, warmup, schedule, head_epochs):
+    recipe = Recipe(
+        epochs=epochs,
+        batch_size=10,
+        learning_rate=1,
+        warmup=warmup,
+        schedule=schedule,
+        head_epochs=min(head_epochs, epochs - 1),
+    )
+    planned = plan_epochs(recipe, B0, 10 * steps)
+    rates = [learning_rate(recipe, epoch_of(planned, step), step) for step in range(epochs * steps)]
+    head = recipe.head_epochs * steps
+    assert rates[:head] == [1] * head
+    rates = rates[head:]
+    warm = math.ceil(warmup * len(rates) - 1e-9)
     assert rates[:warm] == sorted(rates[:warm])
     assert rates[warm:] == sorted(rates[warm:], reverse=True)
     assert all(0 <= rate <= 1 for rate in rates)
+
+
+@given(st.integers(1, 9), st.integers(1, 60), st.floats(0, 1), st.integers(1, 500), st.booleans())
+def test_progressive_stages_only_go_forward(stages, epochs, early, images, larger_batches):
+    recipe = Recipe(
+        epochs=epochs,
+        batch_size=16,
+        dropout=0.4,
+        augmentation=Augmentation(policy="randaugment", magnitude=15, mixup=0.2),
+        progressive=Progressive(
+            stages=stages,
+            early=early,
+            resolution=0.4,
+            magnitude=5,
+            mixup=0.0,
+            dropout=0.1,
+            larger_batches=larger_batches,
+        ),
+    )
+    planned = plan_epochs(recipe, B0, images)
+    for before, after in itertools.pairwise(planned):
+        assert after.first_step == before.last_step
+        assert before.resolution <= after.resolution
+        assert before.augmentation.magnitude <= after.augmentation.magnitude
+        assert before.dropout <= after.dropout
+        assert before.batch_size >= after.batch_size or before.batch_size == images
+        assert after.rate <= before.rate or not larger_batches
+    if planned[-1].stage == stages - 1:
+        last = planned[-1]
+        assert (last.resolution, last.augmentation.magnitude, last.dropout) == (224, 15, 0.4)
+        assert (last.batch_size, last.rate) in [(16, 1), (images, (images / 16) ** 0.5)]
+
+
+def test_version_two_of_the_papers_recipe_follows_its_table():
+    for name, sizes, magnitudes, mixups, dropouts in (
+        ("s", (128, 300), (5, 15), (0, 0), (0.1, 0.3)),
+        ("m", (128, 380), (5, 20), (0, 0.2), (0.1, 0.4)),
+        ("l", (128, 380), (5, 25), (0, 0.5), (0.1, 0.5)),
+    ):
+        network = get(f"efficientnetv2-{name}")
+        epochs = plan_epochs(RECIPES["efficientnetv2"](network, images=1000), network, 1000)
+        assert (epochs[0].resolution, epochs[-1].resolution) == sizes
+        assert (epochs[0].augmentation.magnitude, epochs[-1].augmentation.magnitude) == magnitudes
+        assert (epochs[0].augmentation.mixup, epochs[-1].augmentation.mixup) == mixups
+        assert (epochs[0].dropout, epochs[-1].dropout) == dropouts
+        lengths = [sum(epoch.stage == stage for epoch in epochs) for stage in range(4)]
+        assert sum(lengths) == 350
+        assert set(lengths) <= {87, 88}
 
 
 def test_rmsprop_follows_tensorflows_definition():
@@ -115,8 +198,8 @@ def test_what_decays():
 
 def test_early_epochs_see_smaller_images_and_cost_less():
     network = get("efficientnet-b0")
-    recipe = Recipe(epochs=10, early_resolution=0.5, early_epochs=0.4)
-    sizes = [recipe.training_resolution(network, epoch) for epoch in range(10)]
+    recipe = Recipe(epochs=10, progressive=Progressive(stages=2, resolution=0.5, early=0.4))
+    sizes = [epoch.resolution for epoch in plan_epochs(recipe, network, 100)]
     assert sizes == [112] * 4 + [224] * 6
-    assert recipe.full_epochs == pytest.approx(sum((size / 224) ** 2 for size in sizes))
-    assert Recipe(epochs=7).full_epochs == 7
+    assert full_epochs(recipe) == pytest.approx(sum((size / 224) ** 2 for size in sizes))
+    assert full_epochs(Recipe(epochs=7)) == 7

@@ -78,6 +78,10 @@ class NonFiniteLossError(AllometryError):
     """The training loss became infinite or not a number."""
 
 
+class OutOfMemoryError(AllometryError):
+    """A step of a training did not fit into the device's memory."""
+
+
 class Stopped(AllometryError):  # noqa: N818 - not an error of anybody
     """The user asked long work to stop; it left a checkpoint. The command line ends with status 130."""
 

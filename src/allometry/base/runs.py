@@ -164,9 +164,15 @@ def _refuse_other(path: Path, info: Mapping[str, Any], command: str, arguments: 
             f"{path} was made by `allometry {info.get('command')}`, not `{command}`. {advice}"
         )
     before: Mapping[str, Any] = info.get("arguments", {})
-    for name, value in arguments.items():
-        if before.get(name) != value:
-            raise RunFolderError(f"{path} was made with {name} {before.get(name)}, not {value}. {advice}")
+    # An argument that was left out then or now counts, too: a teacher, say.
+    for name in {**arguments, **before}:
+        old, new = before.get(name), arguments.get(name)
+        if old != new:
+            raise RunFolderError(f"{path} was made with {name} {_none(old)}, not {_none(new)}. {advice}")
+
+
+def _none(value: object) -> object:
+    return "none" if value is None or value == [] else value
 
 
 @contextmanager

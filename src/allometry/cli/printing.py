@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from allometry.arch import Network
-from allometry.base.units import format_quantity
+from allometry.base.units import format_duration, format_quantity
 from allometry.cost import count, count_stages
 
 
@@ -88,6 +88,36 @@ def print_figures(title: str, figures: dict[str, str]) -> None:
     width = max(len(name) for name in figures)
     for name, text in figures.items():
         console.print(f"  {name:{width}}  {text}", highlight=False, soft_wrap=True)
+
+
+def print_forecast(planned: dict[str, Any]) -> None:
+    """A training before it starts: a line for each phase, then steps, memory and time."""
+    table = _table("epochs", "px", "batch", "steps", "policy", "mixup", "cutmix", "dropout", "memory", "time")
+    for phase in planned["phases"]:
+        policy = phase["policy"]
+        magnitude = f" {phase['magnitude']:.3g}" if policy == "randaugment" else ""
+        table.add_row(
+            f"{phase['epochs']}{' (classifier)' if phase['head_only'] else ''}",
+            str(phase["resolution"]),
+            str(phase["batch_size"]),
+            f"{phase['epochs'] * phase['steps']:,}",
+            "" if policy == "none" else f"{policy}{magnitude}",
+            f"{phase['mixup']:.2g}",
+            f"{phase['cutmix']:.2g}",
+            f"{phase['dropout']:.2g}",
+            format_quantity(phase["memory"], unit="B"),
+            format_duration(phase["seconds"]),
+        )
+    _console().print(table)
+    parts = f"{planned['micro_batch']} images at a time" if planned["micro_batch"] else "whole batches"
+    print_figures(
+        "in all",
+        {
+            "steps": f"{planned['steps']:,} in {planned['epochs']} epochs, {planned['images']:,} images",
+            "memory": f"about {format_quantity(planned['memory'], unit='B')}, {parts}",
+            "time": f"about {format_duration(planned['seconds'])} here",
+        },
+    )
 
 
 def _table(*columns: str) -> Table:

@@ -9,7 +9,7 @@ import typer
 
 from allometry.base.units import format_quantity
 from allometry.cli.options import Data, Device, Json, NetworkName, Out, Seed, Settings, WeightsOption
-from allometry.cli.printing import print_figures, print_json
+from allometry.cli.printing import print_figures, print_forecast, print_json
 
 
 def run(
@@ -72,9 +72,36 @@ def train(
     network: NetworkName,
     *,
     data: Data = "icons",
-    recipe: Annotated[str, typer.Option("--recipe", metavar="R", help="small or efficientnet.")] = "small",
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="R",
+            help="small, transfer, efficientnet or efficientnetv2; by default transfer with --pretrained, "
+            "else small.",
+        ),
+    ] = None,
     settings: Settings = None,
     pretrained: WeightsOption = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option("--teacher", metavar="RUN", help="Learn from the network of another run, too."),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            metavar="SIZE",
+            help="What a step may take, such as 4GB: its images then pass in parts.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show the plan with its steps, memory and time, and train nothing."),
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard's files into the run folder, too.")
+    ] = False,
     out: Out = None,
     seed: Seed = 0,
     device: Device = None,
@@ -82,24 +109,45 @@ def train(
 ) -> None:
     """Train one network on a data set and judge it on the test split.
 
+    Several processes train together when `torchrun` starts them.
+
     Example: `allometry train network.json --data photos/ --set epochs=20`
     """
     from allometry.cli.display import make_progress, stopping_on_signals
-    from allometry.pipeline import train_run
+    from allometry.pipeline import forecast_run, train_run
 
+    changes = [*(settings or ()), *([f"execution.memory={memory}"] if memory is not None else [])]
+    if dry_run:
+        planned = forecast_run(
+            network,
+            data=data,
+            recipe=recipe,
+            settings=changes,
+            pretrained=pretrained,
+            teacher=teacher,
+            seed=seed,
+            device=device,
+            progress=make_progress(),
+        )
+        print_json(planned.to_dict()) if as_json else print_forecast(planned.to_dict())
+        return
     with stopping_on_signals() as stopping:
         summary = train_run(
             network,
             data=data,
             recipe=recipe,
-            settings=settings or (),
+            settings=changes,
             pretrained=pretrained,
+            teacher=teacher,
+            board=tensorboard,
             out=out,
             seed=seed,
             device=device,
             progress=make_progress(),
             stopping=stopping,
         )
+    if not summary:
+        return  # one of several processes; the first one tells the result
     if as_json:
         print_json(summary)
     else:

@@ -4,6 +4,7 @@ from allometry.data.augment.augmentation import Augmentation, augment
 from allometry.data.augment.geometry import centre_view
 from allometry.data.batches import Batch, batches_per_epoch, train_batches, view_batches
 from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split
+from allometry.data.parts import part_of
 from allometry.data.pictures.reading import read_image
 from allometry.data.sources.opening import open_data
 from allometry.data.summary import Normalisation, Summary, fingerprint, looks_drawn, normalisation, summarise
@@ -24,6 +25,7 @@ __all__ = [
     "looks_drawn",
     "normalisation",
     "open_data",
+    "part_of",
     "read_image",
     "summarise",
     "train_batches",

@@ -36,6 +36,8 @@ class Batch(NamedTuple):
     images: Pixels
     labels: Labels
     indices: Indices
+    others: Labels
+    shares: npt.NDArray[np.float32]
 
 
 def batches_per_epoch(split: Split, batch_size: int, *, drop_last: bool = True) -> int:
@@ -63,6 +65,8 @@ def train_batches(
     start: int = 0,
     workers: int = 2,
     drop_last: bool = True,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> Generator[Batch]:
     """The batches of one epoch, in random order, each image varied at random.
 
@@ -79,6 +83,8 @@ def train_batches(
         start: number of the first batch, to go on in the middle of an epoch.
         workers: threads.
         drop_last: leave out the last, smaller batch.
+        rank: number of this process among those that train together.
+        ranks: how many they are; each gets its part of every batch.
 
     Raises:
         InputError: a number is too small.
@@ -99,6 +105,10 @@ def train_batches(
     order = _random(seed, epoch, 0).permutation(len(split))
     count = batches_per_epoch(split, batch_size, drop_last=drop_last)
     groups = [order[number * batch_size : (number + 1) * batch_size] for number in range(start, count)]
+    pairs = [(len(group) + 1) // 2 for group in groups]
+    groups = [
+        g[2 * (p * rank // ranks) : 2 * (p * (rank + 1) // ranks)] for g, p in zip(groups, pairs, strict=True)
+    ]
     zoom = min(_LARGEST_ZOOM, (1 + augmentation.scale) / math.sqrt(augmentation.crop))
     at_least = _side_to_keep(resolution * zoom)
 
@@ -156,7 +166,9 @@ def _batches(
             if stop.is_set():
                 break  # nobody will look at this batch
             images[place] = picture(index)
-        return Batch(images, split.labels[indices], indices)
+        return Batch(
+            images, split.labels[indices], indices, split.labels[indices], np.ones(len(indices), np.float32)
+        )
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="allometry-batches")
     waiting: deque[Future[Batch]] = deque()

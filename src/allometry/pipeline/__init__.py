@@ -2,15 +2,18 @@
 
 from allometry.pipeline.devices import describe_device, find_device
 from allometry.pipeline.finished import FinishedRun, open_finished
+from allometry.pipeline.forecast import Forecast, Phase
 from allometry.pipeline.plan import Plan, adapt, make_plan
 from allometry.pipeline.pretrained import Ready, open_pretrained, predict_pretrained
 from allometry.pipeline.run import RunResult, run
-from allometry.pipeline.training import train_run
+from allometry.pipeline.training import forecast_run, train_run
 from allometry.pipeline.using import Answer, evaluate_run, export_run, predict_images
 
 __all__ = [
     "Answer",
     "FinishedRun",
+    "Forecast",
+    "Phase",
     "Plan",
     "Ready",
     "RunResult",
@@ -19,6 +22,7 @@ __all__ = [
     "evaluate_run",
     "export_run",
     "find_device",
+    "forecast_run",
     "make_plan",
     "open_finished",
     "open_pretrained",

@@ -18,7 +18,17 @@ from allometry.base.runs import INDEX, RunFolder, open_run
 from allometry.data import Dataset, Normalisation, Summary, looks_drawn, normalisation, open_data, summarise
 from allometry.pipeline.devices import describe_device, find_device
 from allometry.report import write_report
-from allometry.train import Job, Preprocessing, Recipe, RecipeMaker, Trained, change
+from allometry.train import (
+    ALONE,
+    Job,
+    Preprocessing,
+    Ranks,
+    Recipe,
+    RecipeMaker,
+    Teacher,
+    Trained,
+    change,
+)
 
 _SHOWN_REJECTED = 5
 
@@ -48,9 +58,9 @@ class Images:
             classes=self.dataset.classes,
         )
 
-    def recipe(self, make: RecipeMaker, settings: Sequence[str]) -> Recipe:
-        """A recipe made for these images, with the user's changes."""
-        plain = make(images=len(self.dataset.splits["train"]), drawings=self.drawn)
+    def recipe(self, make: RecipeMaker, network: Network, settings: Sequence[str]) -> Recipe:
+        """A recipe made for a network and these images, with the user's changes."""
+        plain = make(network, images=len(self.dataset.splits["train"]), drawings=self.drawn)
         return change(plain, *settings)
 
 
@@ -64,6 +74,7 @@ class Session:
         device: where the work runs.
         progress: is told how it goes.
         stopping: says whether the user wants it to stop.
+        ranks: this process among those that train together.
     """
 
     run: RunFolder
@@ -71,6 +82,7 @@ class Session:
     device: torch.device
     progress: Progress
     stopping: Callable[[], bool]
+    ranks: Ranks = ALONE
 
     def job(
         self,
@@ -81,6 +93,8 @@ class Session:
         folder: Path,
         label: str = "training",
         start: Mapping[str, Tensor] | None = None,
+        teacher: Teacher | None = None,
+        recorded: Callable[[Mapping[str, Any]], None] = lambda _record: None,
     ) -> Job:
         """The training of `network` in `folder`."""
         return Job(
@@ -92,9 +106,12 @@ class Session:
             seed=self.seed,
             device=self.device,
             start=start,
+            teacher=teacher,
+            ranks=self.ranks,
             label=label,
             progress=self.progress,
             stopping=self.stopping,
+            recorded=recorded,
         )
 
     def halt_if_asked(self) -> None:
@@ -117,6 +134,7 @@ def open_session(
     device: str | None,
     progress: Progress,
     stopping: Callable[[], bool],
+    ranks: Ranks = ALONE,
 ) -> Iterator[Session]:
     """Open the run folder of a command that trains, on a device by its name.
 
@@ -133,7 +151,7 @@ def open_session(
         device=describe_device(place),
         seed=seed,
     ) as opened:
-        yield Session(run=opened, seed=seed, device=place, progress=progress, stopping=stopping)
+        yield Session(run=opened, seed=seed, device=place, progress=progress, stopping=stopping, ranks=ranks)
 
 
 def finished_result(session: Session) -> dict[str, Any] | None:

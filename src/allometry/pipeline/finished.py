@@ -13,7 +13,7 @@ from allometry.base import RunFolderError
 from allometry.base.runs import RunFolder, read_run
 from allometry.nn import build
 from allometry.train import Preprocessing, load_weights
-from allometry.train.loop import FINAL
+from allometry.train.engine.loop import FINAL
 
 
 @dataclass(frozen=True, slots=True)

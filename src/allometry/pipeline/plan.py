@@ -7,16 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 
 from allometry.arch import Network
 from allometry.base import BudgetError
 from allometry.cost import Budget, Limit
 from allometry.data import Dataset
-from allometry.nn import build
+from allometry.pipeline.forecast import seconds_per_image
 from allometry.scaling import COMPOUND, Solution, fit_strides, solve
 from allometry.search import Point, grid_points
-from allometry.train import Recipe
+from allometry.train import Recipe, full_epochs
 
 _QUARTER = 0.25
 
@@ -105,21 +104,16 @@ def estimate_seconds(
         clock: seconds.
     """
     network = plan.expected.network
-    module = build(network, seed=0).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    size = min(recipe.batch_size, images)
-    shape = (size, network.in_channels, network.resolution, network.resolution)
-    batch = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
-    labels = torch.zeros(size, dtype=torch.long, device=device)
-    times = []
-    for _ in range(4):
-        began = clock()
-        loss = F.cross_entropy(module(batch), labels)
-        torch.autograd.backward(loss)
-        loss.item()
-        times.append(clock() - began)
-    per_image = sorted(times)[1] / size
+    per_image = seconds_per_image(
+        network,
+        recipe,
+        resolution=network.resolution,
+        images=min(recipe.batch_size, images),
+        device=device,
+        clock=clock,
+    )
     # Between networks of one kind, time follows activations more than MACs (Dollar et al. 2021).
     tried = plan.baseline.cost.activations + sum(point.cost.activations for point in plan.points)
     trial_share = tried / plan.expected.cost.activations
-    seen = images * (recipe.full_epochs + trial_share * trial_recipe.full_epochs)
+    seen = images * (full_epochs(recipe) + trial_share * full_epochs(trial_recipe))
     return per_image * seen * 1.15  # input, validation and optimiser come on top

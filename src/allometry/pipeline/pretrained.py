@@ -26,7 +26,7 @@ from allometry.pipeline.common import Session
 from allometry.pipeline.finished import open_finished
 from allometry.pipeline.using import Answer, answer_images
 from allometry.train import Preprocessing
-from allometry.train.loop import FINAL
+from allometry.train.engine.loop import FINAL
 from allometry.zoo import find as find_network
 from allometry.zoo import has_own_resolution, names_module
 

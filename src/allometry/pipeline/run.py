@@ -25,11 +25,11 @@ from allometry.pipeline.common import (
     tested,
 )
 from allometry.pipeline.delivery import deliver, judge
-from allometry.pipeline.devices import refuse_too_large
+from allometry.pipeline.execution import settle_execution
 from allometry.pipeline.plan import Plan, estimate_seconds, make_plan
 from allometry.scaling import Solution, solve
 from allometry.search import Point, Trial, try_points
-from allometry.train import Recipe, small, train
+from allometry.train import Recipe, at_full_size, small, train
 from allometry.zoo import find as find_network
 
 _TRIAL_SHARE = 8  # a trial has an eighth of the final training's epochs
@@ -113,12 +113,22 @@ def _run(
 ) -> dict[str, Any]:
     began = time.monotonic()
     images = read_data(session, data)
-    recipe = images.recipe(small, settings)
+    recipe = images.recipe(small, network, settings)
     # Trials see images of their full size throughout: smaller ones would favour laws that need fewer pixels.
     trial_epochs = max(_FEWEST_TRIAL_EPOCHS, round(recipe.epochs / _TRIAL_SHARE))
-    trial_recipe = replace(recipe, epochs=trial_epochs, early_resolution=1.0)
+    trial_recipe = at_full_size(replace(recipe, epochs=trial_epochs, head_epochs=0))
     session.halt_if_asked()
-    plan = _plan(session, network, images, budget, recipe, trial_recipe)
+    plan = make_plan(network, images.dataset, budget)
+    recipe = settle_execution(
+        recipe,
+        plan.expected.network,
+        images=len(images.dataset.splits["train"]),
+        device=session.device,
+        kept=session.run.path / "recipe.json",
+        progress=session.progress,
+    )
+    trial_recipe = replace(trial_recipe, execution=recipe.execution)
+    _announce(session, plan, images, recipe, trial_recipe)
     session.run.charge("prepare", "data and plan", seconds=time.monotonic() - began)
 
     best = _try_laws(session, images, plan, trial_recipe)
@@ -146,12 +156,9 @@ def _run(
     return finish(session, result)
 
 
-def _plan(
-    session: Session, network: Network, images: Images, budget: Budget, recipe: Recipe, trial_recipe: Recipe
-) -> Plan:
-    plan = make_plan(network, images.dataset, budget)
+def _announce(session: Session, plan: Plan, images: Images, recipe: Recipe, trial_recipe: Recipe) -> None:
+    """Write down what the run will do, and tell it with its price."""
     number = len(images.dataset.splits["train"])
-    refuse_too_large(plan.expected.network, batch_size=min(recipe.batch_size, number), device=session.device)
     save(plan.baseline.network, session.run.path / "baseline.json")
     write_json(session.run.path / "recipe.json", recipe.to_dict())
     seconds = estimate_seconds(
@@ -162,7 +169,6 @@ def _plan(
         f"for {trial_recipe.epochs} epochs each, then {recipe.epochs} epochs of training; "
         f"all of it about {format_duration(seconds)} here, less what is already done"
     )
-    return plan
 
 
 def _try_laws(session: Session, images: Images, plan: Plan, recipe: Recipe) -> Trial:
@@ -173,11 +179,8 @@ def _try_laws(session: Session, images: Images, plan: Plan, recipe: Recipe) -> T
 
     def one(point: Point, folder: Path) -> Trial:
         trained = train(session.job(point.network, images, recipe, folder=folder, label=labels[point]))
-        last = trained.history[-1]
         session.run.charge("fit", folder.name, seconds=trained.seconds, images=trained.images)
-        return Trial(
-            point, trained.accuracy, last["val_loss"], recipe.epochs, trained.seconds, trained.images
-        )
+        return Trial(point, trained.accuracy, trained.loss, recipe.epochs, trained.seconds, trained.images)
 
     _, best = try_points(points, one, folder=session.run.path)
     return best

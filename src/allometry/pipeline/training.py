@@ -1,17 +1,21 @@
-"""`allometry train`: one network, trained as it is."""
+"""`allometry train`: one network, trained as it is, by one process or several."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from allometry.arch import Network, save
-from allometry.base import Progress, SilentProgress, UnknownNameError
+from allometry.arch import save
+from allometry.base import InputError, Progress, SilentProgress, UnknownNameError
 from allometry.base.files import write_json
 from allometry.cost import count
 from allometry.data import Normalisation
+from allometry.pipeline.board import open_board
 from allometry.pipeline.common import (
     Images,
     Session,
@@ -24,22 +28,56 @@ from allometry.pipeline.common import (
     tested,
 )
 from allometry.pipeline.delivery import judge
-from allometry.pipeline.devices import refuse_too_large
+from allometry.pipeline.devices import find_device
+from allometry.pipeline.execution import settle_execution
+from allometry.pipeline.finished import open_finished
+from allometry.pipeline.forecast import Forecast, forecast
 from allometry.pipeline.pretrained import start_from
-from allometry.train import RECIPES, train
+from allometry.train import ALONE, RECIPES, Job, Ranks, Teacher, join, train
 from allometry.zoo import find as find_network
 
-if TYPE_CHECKING:
-    from torch import Tensor
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a training was asked for, as text.
+
+    Attributes:
+        network: a name of the zoo or a network's JSON file.
+        data: the data set.
+        recipe: a name of `RECIPES`.
+        settings: changes to the recipe, `key=value`.
+        pretrained: weights to start from: a file, `hf://owner/name`, or a run folder.
+        teacher: the run folder of a network to learn from.
+    """
+
+    network: str
+    data: str = "icons"
+    recipe: str = "small"
+    settings: tuple[str, ...] = ()
+    pretrained: str | None = None
+    teacher: str | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """As the run folder remembers it; what was not asked is left out."""
+        chosen = {"pretrained": self.pretrained, "teacher": self.teacher}
+        return {
+            "network": self.network,
+            "data": data_argument(self.data),
+            "recipe": self.recipe,
+            "settings": list(self.settings),
+            **{name: value for name, value in chosen.items() if value is not None},
+        }
 
 
 def train_run(
     network: str,
     *,
     data: str = "icons",
-    recipe: str = "small",
+    recipe: str | None = None,
     settings: Sequence[str] = (),
     pretrained: str | None = None,
+    teacher: str | None = None,
+    board: bool = False,
     out: Path | None = None,
     seed: int = 0,
     device: str | None = None,
@@ -48,15 +86,18 @@ def train_run(
 ) -> dict[str, Any]:
     """Train one network as it is, but for its classes and input channels, and judge it on the test split.
 
-    Called again with the same folder it goes on where it stopped.
+    Called again with the same folder it goes on where it stopped. Started by `torchrun`, the processes train
+    together: the first one writes the folder, the others return an empty result.
 
     Args:
         network: a name of the zoo or a network's JSON file.
         data: `icons` or a folder of class folders.
-        recipe: a name of `RECIPES`.
+        recipe: a name of `RECIPES`; by default `transfer` with weights to start from, else `small`.
         settings: changes to the recipe, `key=value`.
         pretrained: weights to start from: a file, `hf://owner/name`, or a run folder. Their normalisation
             comes along; the classifier is new where the classes are others.
+        teacher: the run folder of a network to learn from, too; it must know the same classes.
+        board: write TensorBoard's files into the folder, too.
         out: the run folder; by default `runs/NETWORK-DATA`.
         seed: of everything random.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
@@ -68,89 +109,167 @@ def train_run(
         Stopped: `stopping` asked for it.
         StorageError: the disk is full, read-only or forbidden.
         NonFiniteLossError: the training diverged.
+        OutOfMemoryError: a step did not fit into the memory.
     """
-    asked = find_network(network)
-    if recipe not in RECIPES:
-        raise UnknownNameError("recipe", recipe, RECIPES)
+    asked = _asked(network, data, recipe, settings, pretrained, teacher)
     folder = out or Path("runs") / f"{Path(network).stem}-{data_name(data)}"
-    arguments = {
-        "network": network,
-        "data": data_argument(data),
-        "recipe": recipe,
-        "settings": list(settings),
-        **({"pretrained": pretrained} if pretrained is not None else {}),
-    }
-    with open_session(
-        folder,
-        command="train",
-        arguments=arguments,
-        seed=seed,
-        device=device,
-        progress=progress,
-        stopping=stopping,
-    ) as session:
-        if pretrained is None:
-            return finished_result(session) or _train(session, asked, data, recipe, settings)
-        return finished_result(session) or _tune(session, network, pretrained, data, recipe, settings)
+    place = find_device(device, local=int(os.environ.get("LOCAL_RANK", "0")))
+    with (
+        join(place) as ranks,
+        _own_folder(ranks, folder) as own,
+        open_session(
+            own,
+            command="train",
+            arguments=asked.arguments(),
+            seed=seed,
+            device=str(place),
+            progress=progress if ranks.leads else SilentProgress(),
+            stopping=stopping,
+            ranks=ranks,
+        ) as session,
+    ):
+        done: dict[str, Any] | None = ranks.shared(finished_result(session) if ranks.leads else None)
+        if done is not None:
+            return done if ranks.leads else {}
+        return _train(session, asked, board=board)
 
 
-def _train(
-    session: Session, asked: Network, data: str, recipe: str, settings: Sequence[str]
-) -> dict[str, Any]:
-    """From fresh weights."""
-    images = read_data(session, data)
-    network = replace(
-        asked,
-        head=replace(asked.head, classes=len(images.dataset.classes)),
-        in_channels=images.dataset.channels,
-    )
-    return _through(session, network, images, recipe, settings)
-
-
-def _tune(
-    session: Session, network: str, weights: str, data: str, recipe: str, settings: Sequence[str]
-) -> dict[str, Any]:
-    """From published weights, with their normalisation."""
-    images = read_data(session, data)
-    classes, channels = len(images.dataset.classes), images.dataset.channels
-    loaded = start_from(session, network, weights, classes=classes, in_channels=channels)
-    known = Normalisation(loaded.conventions.mean, loaded.conventions.std)
-    return _through(
-        session,
-        loaded.network,
-        replace(images, normal=known),
-        recipe,
-        settings,
-        start=loaded.module.state_dict(),
-    )
-
-
-def _through(
-    session: Session,
-    network: Network,
-    images: Images,
-    recipe: str,
-    settings: Sequence[str],
+def forecast_run(
+    network: str,
     *,
-    start: Mapping[str, Tensor] | None = None,
-) -> dict[str, Any]:
-    folder, dataset = session.run.path, images.dataset
-    network = replace(network, name=network.name or folder.name)
-    job = session.job(network, images, images.recipe(RECIPES[recipe], settings), folder=folder, start=start)
-    refuse_too_large(network, batch_size=job.recipe.batch_size, device=session.device)
-    save(network, folder / "network.json")
+    data: str = "icons",
+    recipe: str | None = None,
+    settings: Sequence[str] = (),
+    pretrained: str | None = None,
+    teacher: str | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    progress: Progress = SilentProgress(),
+) -> Forecast:
+    """What `train_run` with these arguments would do and cost here; nothing is written or trained.
+
+    The arguments and errors are those of `train_run`.
+    """
+    asked = _asked(network, data, recipe, settings, pretrained, teacher)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_session(
+            Path(folder) / "forecast",
+            command="train",
+            arguments=asked.arguments(),
+            seed=seed,
+            device=device,
+            progress=progress,
+            stopping=lambda: False,
+        ) as session,
+    ):
+        return forecast(_job(session, asked)[0])
+
+
+def _asked(
+    network: str,
+    data: str,
+    recipe: str | None,
+    settings: Sequence[str],
+    pretrained: str | None,
+    teacher: str | None,
+) -> Asked:
+    find_network(network)  # a mistake in a name is told before anything is opened
+    chosen = recipe or ("transfer" if pretrained is not None else "small")
+    if chosen not in RECIPES:
+        raise UnknownNameError("recipe", chosen, RECIPES)
+    return Asked(
+        network=network,
+        data=data,
+        recipe=chosen,
+        settings=tuple(settings),
+        pretrained=pretrained,
+        teacher=teacher,
+    )
+
+
+@contextmanager
+def _own_folder(ranks: Ranks, folder: Path) -> Iterator[Path]:
+    """The run folder, or a passing one for a process that does not write."""
+    if ranks.leads:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as passing:
+        yield Path(passing) / folder.name
+
+
+def _train(session: Session, asked: Asked, *, board: bool) -> dict[str, Any]:
+    folder, ranks = session.run.path, session.ranks
+    job, images = _job(session, asked)
+    save(job.network, folder / "network.json")
     job.preprocessing.save(folder / "preprocessing.json")
     write_json(folder / "recipe.json", job.recipe.to_dict())
     session.halt_if_asked()
-    trained = train(job)
-    session.run.charge("train", network.name, seconds=trained.seconds, images=trained.images)
+    with open_board(folder / "tensorboard", wanted=board and ranks.leads) as recorded:
+        trained = train(replace(job, recorded=recorded))
+    if not ranks.leads:
+        return {}
+    session.run.charge("train", job.network.name, seconds=trained.seconds, images=trained.images)
     session.halt_if_asked()
-    evaluation = judge(session, trained, job)
+    # What follows is the leader's alone.
+    evaluation = judge(session, trained, replace(job, ranks=ALONE))
     result = {
-        "data": dataset.name,
-        "network": network.name,
-        "resolution": network.resolution,
-        **count(network)._asdict(),
+        "data": images.dataset.name,
+        "network": job.network.name,
+        "resolution": job.network.resolution,
+        **count(job.network)._asdict(),
         **tested(trained, evaluation),
     }
     return finish(session, result)
+
+
+def _job(session: Session, asked: Asked) -> tuple[Job, Images]:
+    """The training that was asked for, and its images."""
+    images = _read(session, asked.data)
+    network, start = find_network(asked.network), None
+    classes, channels = len(images.dataset.classes), images.dataset.channels
+    if asked.pretrained is None:
+        network = replace(network, head=replace(network.head, classes=classes), in_channels=channels)
+    else:
+        loaded = start_from(session, asked.network, asked.pretrained, classes=classes, in_channels=channels)
+        known = Normalisation(loaded.conventions.mean, loaded.conventions.std)
+        network, images = loaded.network, replace(images, normal=known)
+        start = loaded.module.state_dict()
+    network = replace(network, name=network.name or session.run.path.name)
+    recipe = settle_execution(
+        images.recipe(RECIPES[asked.recipe], network, asked.settings),
+        network,
+        images=len(images.dataset.splits["train"]),
+        device=session.device,
+        processes=session.ranks.count,
+        kept=session.run.path / "recipe.json",
+        progress=session.progress,
+    )
+    recipe = session.ranks.shared(recipe)  # devices may differ; the leader's decides for all
+    teacher = None if asked.teacher is None else _teacher(session, asked.teacher, images)
+    job = session.job(network, images, recipe, folder=session.run.path, start=start, teacher=teacher)
+    return job, images
+
+
+def _read(session: Session, data: str) -> Images:
+    """The images; the leader reads first, so that the others find its index."""
+    if not session.ranks.leads:
+        session.ranks.shared(None)
+    images = read_data(session, data)
+    if session.ranks.leads:
+        session.ranks.shared(None)
+    return images
+
+
+def _teacher(session: Session, run: str, images: Images) -> Teacher:
+    finished = open_finished(Path(run))
+    theirs, ours = finished.preprocessing, images.dataset
+    if theirs.classes != ours.classes or theirs.channels != ours.channels:
+        only = sorted(set(theirs.classes) ^ set(ours.classes))[:5]
+        why = f"{', '.join(map(repr, only))} are not in both" if only else "colour and grey images differ"
+        raise InputError(
+            f"The teacher {run} was trained on other classes or channels than {ours.name} has ({why}); "
+            "give a run on images of the same classes."
+        )
+    module = finished.module.to(session.device).requires_grad_(requires_grad=False)
+    return Teacher(module.eval(), theirs)

@@ -1,6 +1,14 @@
 """Training: recipes, one readable loop, checkpoints, evaluation."""
 
-from allometry.train.checkpoint import Checkpoint, latest_checkpoint, load_weights
+from allometry.train.engine.checkpoint import Checkpoint, latest_checkpoint, load_weights
+from allometry.train.engine.loop import FINAL, Trained, train
+from allometry.train.engine.memory import largest_micro_batch, step_memory
+from allometry.train.engine.normalisation import re_estimate
+from allometry.train.engine.optimiser import RMSPropTF, make_optimiser
+from allometry.train.engine.ranks import ALONE, Ranks, join
+from allometry.train.engine.recompute import recompute_blocks
+from allometry.train.engine.step import autocast
+from allometry.train.engine.teacher import Teacher, distillation_loss
 from allometry.train.evaluate import (
     Evaluation,
     Mistake,
@@ -10,36 +18,74 @@ from allometry.train.evaluate import (
     summarise,
     wilson_interval,
 )
-from allometry.train.inputs import Preprocessing, to_input
+from allometry.train.inputs import Preprocessing, normalise, to_input, to_pixels
 from allometry.train.job import Job
-from allometry.train.loop import Trained, train
-from allometry.train.optimiser import RMSPropTF, make_optimiser
-from allometry.train.recipe import Recipe, change, learning_rate
-from allometry.train.recipes import RECIPES, RecipeMaker, efficientnet, small
+from allometry.train.recipes import (
+    RECIPES,
+    Distillation,
+    Epoch,
+    Execution,
+    Progressive,
+    Recipe,
+    RecipeMaker,
+    at_full_size,
+    change,
+    efficientnet,
+    efficientnetv2,
+    epoch_of,
+    full_epochs,
+    learning_rate,
+    plan_epochs,
+    small,
+    transfer,
+)
 
 __all__ = [
+    "ALONE",
+    "FINAL",
     "RECIPES",
     "Checkpoint",
+    "Distillation",
+    "Epoch",
     "Evaluation",
+    "Execution",
     "Job",
     "Mistake",
     "Predictions",
     "Preprocessing",
+    "Progressive",
     "RMSPropTF",
+    "Ranks",
     "Recipe",
     "RecipeMaker",
+    "Teacher",
     "Trained",
+    "at_full_size",
+    "autocast",
     "change",
+    "distillation_loss",
     "efficientnet",
+    "efficientnetv2",
+    "epoch_of",
     "evaluate",
+    "full_epochs",
+    "join",
+    "largest_micro_batch",
     "latest_checkpoint",
     "learning_rate",
     "load_weights",
     "make_optimiser",
+    "normalise",
+    "plan_epochs",
     "predict",
+    "re_estimate",
+    "recompute_blocks",
     "small",
+    "step_memory",
     "summarise",
     "to_input",
+    "to_pixels",
     "train",
+    "transfer",
     "wilson_interval",
 ]

@@ -72,7 +72,24 @@ def to_input(images: np.ndarray, preprocessing: Preprocessing, device: torch.dev
         >>> to_input(np.full((1, 2, 2, 1), 255, np.uint8), grey, torch.device("cpu")).flatten().tolist()
         [1.0, 1.0, 1.0, 1.0]
     """
-    pixels = torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2).float()
-    mean = torch.tensor(preprocessing.mean, device=device).view(1, -1, 1, 1) * 255
-    std = torch.tensor(preprocessing.std, device=device).view(1, -1, 1, 1) * 255
+    return normalise(to_pixels(images, device), preprocessing)
+
+
+def to_pixels(images: np.ndarray, device: torch.device) -> Tensor:
+    """The pixels of a batch on the device, from 0 to 255.
+
+    Shape:
+        uint8 [N, H, W, C] -> float32 [N, C, H, W], channels last in memory
+    """
+    return torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2).float()
+
+
+def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """Pixels from 0 to 255 as the network wants them, in place.
+
+    Shape:
+        [N, C, H, W] -> the same tensor
+    """
+    mean = torch.tensor(preprocessing.mean, device=pixels.device).view(1, -1, 1, 1) * 255
+    std = torch.tensor(preprocessing.std, device=pixels.device).view(1, -1, 1, 1) * 255
     return pixels.sub_(mean).div_(std)

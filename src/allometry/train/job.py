@@ -7,7 +7,9 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,12 +17,14 @@ from torch import Tensor
 from allometry.arch import Network, digest
 from allometry.base import Progress, RunFolderError, SilentProgress
 from allometry.base.machine import half_the_cores
-from allometry.data import Dataset, batches_per_epoch, fingerprint
+from allometry.data import Dataset, fingerprint
+from allometry.train.engine.ranks import ALONE, Ranks
+from allometry.train.engine.teacher import Teacher
 from allometry.train.inputs import Preprocessing
-from allometry.train.recipe import Recipe
+from allometry.train.recipes import Epoch, Recipe, plan_epochs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """What is trained, on what, and where: fixed from the first step to the last.
 
@@ -33,10 +37,13 @@ class Job:
         seed: of the initial weights, the order, the augmentation and the dropping.
         device: where it runs.
         start: weights to start from instead of fresh ones.
+        teacher: a trained network to learn from, too.
+        ranks: this process among those that train together; all have the same job, and the first one writes.
         label: what the progress display calls it.
         workers: threads that prepare images; the result does not depend on them.
         progress: is told how it goes.
         stopping: asked after each step; once it says True a checkpoint is written and `Stopped` raised.
+        recorded: given each epoch's record once it is written.
         clock: seconds, for the ledger's figures only.
     """
 
@@ -48,22 +55,36 @@ class Job:
     seed: int = 0
     device: torch.device = torch.device("cpu")
     start: Mapping[str, Tensor] | None = None
+    teacher: Teacher | None = None
+    ranks: Ranks = ALONE
     label: str = "training"
     workers: int = field(default_factory=half_the_cores)
     progress: Progress = SilentProgress()
     stopping: Callable[[], bool] = lambda: False
+    recorded: Callable[[Mapping[str, Any]], None] = lambda _record: None
     clock: Callable[[], float] = time.monotonic
 
+    @cached_property
+    def epochs(self) -> tuple[Epoch, ...]:
+        """Every epoch, planned."""
+        return plan_epochs(self.recipe, self.network, len(self.dataset.splits["train"]))
+
     @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps in an epoch."""
-        return batches_per_epoch(self.dataset.splits["train"], self.recipe.batch_size)
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        return self.epochs[-1].last_step
 
     def identity(self) -> str:
-        """A digest of all that decides the weights; a checkpoint of another job is refused."""
+        """A digest of all that decides the weights; a checkpoint of another job is refused.
+
+        The number of processes is not part of it: a training may go on with more or fewer of them, and then ends
+        near the weights it would have had, not bit for bit.
+        """
         parts = [digest(self.network), self.recipe.to_dict(), self.seed, fingerprint(self.dataset)]
         if self.start is not None:
             parts.append(_digest_of(self.start))
+        if self.teacher is not None:
+            parts.append(_digest_of(self.teacher.module.state_dict()))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def refuse_other(self, identity: object) -> None:

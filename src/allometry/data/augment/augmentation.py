@@ -79,6 +79,11 @@ class Augmentation:
     stroke: float = 0.0
     erase: float = 0.0
     border: Border = "reflect"
+    policy: str = "none"
+    magnitude: float = 9.0
+    operations: int = 2
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
     def __post_init__(self) -> None:
         for name, (least, most) in _RANGES.items():

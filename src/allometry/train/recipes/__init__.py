@@ -4,19 +4,55 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from allometry.train.recipe import Recipe
+from allometry.arch import Network
 from allometry.train.recipes.efficientnet import efficientnet
+from allometry.train.recipes.efficientnetv2 import efficientnetv2
+from allometry.train.recipes.parts import Distillation, Execution, Progressive
+from allometry.train.recipes.recipe import Recipe
+from allometry.train.recipes.schedule import (
+    Epoch,
+    at_full_size,
+    epoch_of,
+    full_epochs,
+    learning_rate,
+    plan_epochs,
+)
+from allometry.train.recipes.settings import change
 from allometry.train.recipes.small import small
+from allometry.train.recipes.transfer import transfer
 
 
 class RecipeMaker(Protocol):
-    """A recipe as a function of the data it is for."""
+    """A recipe as a function of the network and the data it is for."""
 
-    def __call__(self, *, images: int, drawings: bool = False) -> Recipe:
-        """The full recipe for so many training images, drawings or photographs."""
+    def __call__(self, network: Network, *, images: int, drawings: bool = False) -> Recipe:
+        """The full recipe for a network and so many training images, drawings or photographs."""
 
 
-RECIPES: dict[str, RecipeMaker] = {"small": small, "efficientnet": efficientnet}
+RECIPES: dict[str, RecipeMaker] = {
+    "small": small,
+    "transfer": transfer,
+    "efficientnet": efficientnet,
+    "efficientnetv2": efficientnetv2,
+}
 """What `allometry train --recipe` takes."""
 
-__all__ = ["RECIPES", "RecipeMaker", "efficientnet", "small"]
+__all__ = [
+    "RECIPES",
+    "Distillation",
+    "Epoch",
+    "Execution",
+    "Progressive",
+    "Recipe",
+    "RecipeMaker",
+    "at_full_size",
+    "change",
+    "efficientnet",
+    "efficientnetv2",
+    "epoch_of",
+    "full_epochs",
+    "learning_rate",
+    "plan_epochs",
+    "small",
+    "transfer",
+]

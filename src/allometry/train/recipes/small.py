@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 
+from allometry.arch import Network
 from allometry.data import Augmentation
-from allometry.train.recipe import Recipe
+from allometry.train.recipes.parts import Progressive
+from allometry.train.recipes.recipe import Recipe
 
 _IMAGES = 110_000
 _FEWEST, _MOST = 12, 80
 _BATCHES, _STEPS = (64, 32, 16, 8), 16
 
 
-def small(*, images: int, drawings: bool = False) -> Recipe:
+def small(network: Network, *, images: int, drawings: bool = False) -> Recipe:
     """Train in minutes rather than days: AdamW, one cosine, an average of the weights, small images first.
 
     About 110,000 images are seen, in 12 epochs at least and 80 at most, so that the time is much the same for
@@ -24,14 +26,18 @@ def small(*, images: int, drawings: bool = False) -> Recipe:
     of the batch.
 
     Args:
+        network: what will be trained; the recipe is the same for any.
         images: number of training images.
         drawings: one-colour drawings, in which left and right differ and strokes may be thick or thin; photos
             otherwise.
 
     Example:
-        >>> [(recipe.epochs, recipe.batch_size) for recipe in (small(images=7901), small(images=300))]
+        >>> from allometry.zoo import get
+        >>> recipes = [small(get("efficientnet-b0"), images=images) for images in (7901, 300)]
+        >>> [(recipe.epochs, recipe.batch_size) for recipe in recipes]
         [(14, 64), (80, 16)]
     """
+    del network
     epochs = min(_MOST, max(_FEWEST, round(_IMAGES / max(1, images))))
     batch_size = next((size for size in _BATCHES if images >= size * _STEPS), _BATCHES[-1])
     return Recipe(
@@ -48,7 +54,7 @@ def small(*, images: int, drawings: bool = False) -> Recipe:
         dropout=0.1,
         stochastic_depth=0.0,
         batch_norm_momentum=0.1,
-        early_resolution=0.7,
+        progressive=Progressive(stages=2, early=0.6, resolution=0.7),
         augmentation=_DRAWINGS if drawings else _PHOTOS,
     )
 

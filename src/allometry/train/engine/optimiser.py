@@ -8,7 +8,8 @@ from typing import Any, overload
 import torch
 from torch import Tensor, nn
 
-from allometry.train.recipe import Recipe
+from allometry.train.engine.normalisation import batch_norms
+from allometry.train.recipes import Recipe
 
 
 class RMSPropTF(torch.optim.Optimizer):
@@ -86,29 +87,33 @@ class RMSPropTF(torch.optim.Optimizer):
 def make_optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser over the module's parameters.
 
-    AdamW decays weight matrices and kernels only; the paper's RMSProp everything but batch norm.
+    AdamW decays weight matrices and kernels only; the paper's RMSProp everything but batch norm. Every group has a
+    `scale`, the share of the learning rate that its layers get.
 
     Example:
         >>> type(make_optimiser(nn.Linear(2, 2), Recipe(epochs=1, optimiser="rmsprop"))).__name__
         'RMSPropTF'
     """
-    normed = {
-        id(parameter)
-        for part in module.modules()
-        if isinstance(part, nn.BatchNorm2d)
-        for parameter in part.parameters(recurse=False)
-    }
+    normed = {id(weight) for norm in batch_norms(module) for weight in norm.parameters(recurse=False)}
     by_shape = recipe.optimiser == "adamw"
-    decayed: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for parameter in module.parameters():
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
         decays = parameter.ndim > 1 if by_shape else id(parameter) not in normed
-        (decayed if decays else others).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        scale = recipe.layer_decay ** _layers_above(module, name) if recipe.layer_decay != 1 else 1.0
+        groups.setdefault((scale, decays), []).append(parameter)
+    described = [
+        {"params": weights, "weight_decay": recipe.weight_decay if decays else 0.0, "scale": scale}
+        for (scale, decays), weights in sorted(groups.items(), key=lambda item: (-item[0][0], not item[0][1]))
     ]
-    groups = [group for group in groups if group["params"]]
     if recipe.optimiser == "rmsprop":
-        return RMSPropTF(groups, lr=recipe.learning_rate)
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.99), fused=True)
+        return RMSPropTF(described, lr=recipe.learning_rate)
+    return torch.optim.AdamW(described, lr=recipe.learning_rate, betas=(0.9, 0.99), fused=True)
+
+
+def _layers_above(module: nn.Module, name: str) -> int:
+    """How many layers of the network, stages counted as one each, lie between a parameter and the scores."""
+    first, *rest = name.split(".")
+    body = getattr(module, "stages", None)
+    stages = len(body) if isinstance(body, nn.Sequential) else 0
+    places = {"classifier": 0, "hidden": 1, "head": 1, "stem": 2 + stages}
+    return 1 + stages - int(rest[0]) if first == "stages" else places.get(first, 0)

@@ -1,0 +1,52 @@
+"""A training's records for TensorBoard."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from allometry.base import MissingExtraError
+from allometry.base.files import read_lines
+
+_LEFT_OUT = ("epoch", "epochs", "step")
+
+
+@contextmanager
+def open_board(folder: Path, *, wanted: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Write each epoch's record into TensorBoard's files, by its optimiser step; nothing where it is not wanted.
+
+    A training that goes on writes after what is there; what lies behind its checkpoint is taken back.
+
+    Raises:
+        MissingExtraError: it is wanted and the extra `tensorboard` is not installed.
+    """
+    if not wanted:
+        yield lambda _record: None
+        return
+    try:
+        tensorboard: Any = importlib.import_module("torch.utils.tensorboard")
+    except ImportError as error:
+        raise MissingExtraError(
+            f"--tensorboard needs tensorboard, which cannot be imported here ({error}); "
+            "install it with: pip install 'allometry[tensorboard]'"
+        ) from error
+    records = read_lines(folder.parent / "metrics.jsonl")
+    writer = tensorboard.SummaryWriter(
+        str(folder), purge_step=records[-1]["step"] + 1 if records else None, flush_secs=30
+    )
+
+    def write(record: Mapping[str, Any]) -> None:
+        for name, value in record.items():
+            if name not in _LEFT_OUT:
+                kind, _, rest = name.partition("_")
+                tag = f"{rest}/{kind}" if kind in ("train", "val") else f"training/{name}"
+                writer.add_scalar(tag, value, record["step"])
+        writer.flush()
+
+    try:
+        yield write
+    finally:
+        writer.close()

@@ -1,0 +1,1 @@
+"""The machinery of training: the loop, a step, its state, checkpoints, processes, memory."""

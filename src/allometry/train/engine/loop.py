@@ -1,0 +1,296 @@
+"""The training loop. It reads from top to bottom: `train`, one epoch, one step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from allometry.base import DataError, NonFiniteLossError, OutOfMemoryError, RunFolderError
+from allometry.base.errors import Stopped
+from allometry.base.files import append_line, read_lines, write_lines
+from allometry.data import train_batches
+from allometry.nn import save_weights
+from allometry.train.engine.checkpoint import (
+    latest_checkpoint,
+    load_weights,
+    remove_checkpoints,
+    weights_metadata,
+)
+from allometry.train.engine.state import Best, State
+from allometry.train.engine.step import train_step
+from allometry.train.engine.validation import validate
+from allometry.train.job import Job
+from allometry.train.recipes import Epoch, epoch_of, learning_rate
+
+FINAL = "final.safetensors"
+_BEST = "best.safetensors"
+_CHECK_EVERY = 10  # steps between looks at the loss, each of which makes a GPU wait
+_SAVE_EVERY = 1000  # steps between checkpoints inside a long epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished training.
+
+    Attributes:
+        module: the network with its averaged weights, in evaluation mode, on the CPU.
+        history: one record per epoch, as in `metrics.jsonl`.
+        seconds: what the training took, over all its sessions.
+        images: training images seen.
+        kept: the epoch whose weights these are, counted from 1.
+    """
+
+    module: nn.Module
+    history: list[dict[str, Any]]
+    seconds: float
+    images: int
+    kept: int
+
+    @property
+    def accuracy(self) -> float:
+        """Validation accuracy of the weights that are kept, 0 to 1."""
+        return float(self.history[self.kept - 1]["val_accuracy"])
+
+    @property
+    def loss(self) -> float:
+        """Validation loss of the weights that are kept."""
+        return float(self.history[self.kept - 1]["val_loss"])
+
+
+def train(job: Job) -> Trained:
+    """Train, or go on with a training that stopped, or return the one that is finished.
+
+    A resumed training ends with the weights that an uninterrupted one gives, bit for bit, on the same device
+    with the same number of threads and processes: order, augmentation and dropping follow from seed and step
+    alone. Where several processes train together, each calls this with the same job and its own rank.
+
+    Raises:
+        NonFiniteLossError: the loss became infinite or not a number; the last good checkpoint stays.
+        OutOfMemoryError: a step did not fit into the memory; the last checkpoint stays.
+        DataError: an image has gone or was damaged; a checkpoint is written.
+        Stopped: `job.stopping` asked for it; a checkpoint is written.
+        RunFolderError: the folder holds another training, or a damaged one.
+        StorageError: the disk is full, read-only or forbidden.
+    """
+    metrics, checkpoints = job.folder / "metrics.jsonl", job.folder / "checkpoints"
+    state = State(job)
+    if job.ranks.shared((checkpoints / FINAL).exists()):
+        if job.ranks.leads:
+            found = weights_metadata(checkpoints / FINAL)
+            job.refuse_other(found.get("identity"))
+            state.average.load_state_dict(load_weights(checkpoints / FINAL))
+        return _trained(job, state, read_lines(metrics) if job.ranks.leads else [])
+    # Only the leader's machine need have the folder.
+    checkpoint = job.ranks.shared(latest_checkpoint(checkpoints) if job.ranks.leads else None)
+    if checkpoint is not None:
+        state.restore(job, checkpoint)
+    history: list[dict[str, Any]] = []
+    if job.ranks.leads:
+        history = [record for record in read_lines(metrics) if record["step"] <= state.step]
+        write_lines(metrics, history)
+    _train_epochs(job, state, history)
+    if job.ranks.leads:
+        _keep(job, state)
+    return _trained(job, state, history)
+
+
+def _train_epochs(job: Job, state: State, history: list[dict[str, Any]]) -> None:
+    total = sum(epoch.steps * epoch.images_per_step for epoch in job.epochs)
+    job.progress.start(job.label, total, _images_until(job, state.step))
+    try:
+        # A loop that draws random numbers leaves the caller's generators as they were.
+        with torch.random.fork_rng(devices=_cuda_index(job.device)), _memory_errors(job, state):
+            while state.step < job.steps and not _patience_is_over(job, state):
+                epoch = epoch_of(job.epochs, state.step)
+                _train_epoch(job, state, epoch)
+                record = _finish_epoch(job, state, epoch)
+                history.append(record)
+                if job.ranks.leads:
+                    append_line(job.folder / "metrics.jsonl", record)
+                    job.recorded(record)
+                state.write(job)
+                if state.step < job.steps and job.ranks.any(job.stopping()):
+                    raise _stopped(job, state)
+    finally:
+        job.progress.stop()
+
+
+def _train_epoch(job: Job, state: State, epoch: Epoch) -> None:
+    batches = train_batches(
+        job.dataset.splits["train"],
+        resolution=epoch.resolution,
+        batch_size=epoch.batch_size,
+        augmentation=epoch.augmentation,
+        seed=job.seed,
+        epoch=epoch.number,
+        start=state.step - epoch.first_step,
+        workers=job.workers,
+        rank=job.ranks.rank,
+        ranks=job.ranks.count,
+    )
+    state.enter(job, epoch)
+    began = job.clock()
+    try:
+        for batch in batches:
+            train_step(job, state, epoch, batch)
+            last = state.step == epoch.last_step
+            look = last or state.step % _CHECK_EVERY == 0
+            if look:
+                _check_finite(job, state)
+            job.progress.advance(len(batch.labels) * job.ranks.count, _words(state) if look else "")
+            if last:
+                continue  # the epoch ends first: its record and its checkpoint belong together
+            # Several processes must stop at the same step, and agreeing on it takes time.
+            stop = job.stopping() if job.ranks.alone else look and job.ranks.any(job.stopping())
+            if stop or state.step % _SAVE_EVERY == 0:
+                _check_finite(job, state)
+                state.seconds, began = state.seconds + job.clock() - began, job.clock()
+                state.write(job)
+            if stop:
+                raise _stopped(job, state)
+    except DataError:
+        # What was learned until the image that has gone is not lost.
+        _check_finite(job, state)
+        state.seconds += job.clock() - began
+        state.write(job)
+        raise
+    finally:
+        batches.close()
+    state.seconds += job.clock() - began
+
+
+def _finish_epoch(job: Job, state: State, epoch: Epoch) -> dict[str, Any]:
+    """Validate the average and give the epoch's record."""
+    began = job.clock()
+    loss, right, seen, _ = job.ranks.summed(state.sums).tolist()
+    state.sums.zero_()
+    result = validate(job, state, epoch)
+    if not math.isfinite(result.loss):
+        raise _diverged(job, state)
+    number = epoch.number + 1
+    if (result.accuracy, -result.loss) > (state.best.accuracy, -state.best.loss):
+        state.best = Best(number, result.accuracy, result.loss)
+        if job.recipe.keep == "best" and job.ranks.leads:
+            save_weights(job.folder / "checkpoints" / _BEST, state.average)
+    train_seconds = state.seconds
+    state.seconds += job.clock() - began
+    seconds, state.seconds = state.seconds, 0.0
+    return {
+        "epoch": number,
+        "epochs": job.recipe.epochs,
+        "step": state.step,
+        "resolution": epoch.resolution,
+        "batch_size": epoch.batch_size,
+        "learning_rate": learning_rate(job.recipe, epoch, state.step - 1),
+        "train_loss": loss / seen,
+        "train_accuracy": right / seen,
+        "val_loss": result.loss,
+        "val_accuracy": result.accuracy,
+        "images": int(seen),
+        "images_per_second": seen / train_seconds if train_seconds > 0 else 0.0,
+        "seconds": seconds,
+    }
+
+
+def _keep(job: Job, state: State) -> None:
+    """Write the weights that are the result, and remove what only going on needs."""
+    checkpoints = job.folder / "checkpoints"
+    if job.recipe.keep == "best":
+        state.average.load_state_dict(load_weights(checkpoints / _BEST))
+    save_weights(checkpoints / FINAL, state.average, metadata={"identity": state.identity})
+    remove_checkpoints(checkpoints)
+    (checkpoints / _BEST).unlink(missing_ok=True)
+
+
+def _trained(job: Job, state: State, history: list[dict[str, Any]]) -> Trained:
+    if not history and job.ranks.leads:
+        raise RunFolderError(
+            "The training's metrics.jsonl is missing or damaged; remove its folder to train anew."
+        )
+    seconds = sum(record["seconds"] for record in history)
+    images = sum(record["images"] for record in history)
+    kept = len(history)
+    if job.recipe.keep == "best" and history:
+        # As the loop does: the first of those that are equally good.
+        kept = 1 + max(
+            range(len(history)), key=lambda n: (history[n]["val_accuracy"], -history[n]["val_loss"], -n)
+        )
+    return Trained(state.average.cpu().eval(), history, seconds, images, kept)
+
+
+def _patience_is_over(job: Job, state: State) -> bool:
+    if not job.recipe.patience or not state.step:
+        return False
+    done = epoch_of(job.epochs, state.step - 1)
+    # In the middle of an epoch only those before it count.
+    finished = done.number + (state.step == done.last_step)
+    return finished - state.best.epoch >= job.recipe.patience and state.best.epoch > 0
+
+
+def _images_until(job: Job, step: int) -> int:
+    return sum(
+        max(0, min(step, epoch.last_step) - epoch.first_step) * epoch.images_per_step for epoch in job.epochs
+    )
+
+
+def _check_finite(job: Job, state: State) -> None:
+    loss, _, _, norm = state.sums.tolist()
+    if job.ranks.any(not (math.isfinite(loss) and math.isfinite(norm))):
+        raise _diverged(job, state)
+
+
+def _diverged(job: Job, state: State) -> NonFiniteLossError:
+    return NonFiniteLossError(
+        f"The loss of {job.label} became infinite or not a number by step {state.step}. {_what_is_kept(job)} "
+        "Try a lower learning rate (--set learning_rate=...), stronger clipping (--set clip=1) or float32."
+    )
+
+
+@contextmanager
+def _memory_errors(job: Job, state: State) -> Iterator[None]:
+    """A device or a machine without memory raises many kinds; the user hears one sentence."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        words = str(error).lower()
+        if not isinstance(error, MemoryError) and not any(text in words for text in _NO_MEMORY):
+            raise
+        size = epoch_of(job.epochs, state.step).batch_size
+        raise OutOfMemoryError(
+            f"The memory of {job.device.type} did not suffice for a step of {job.label} with {size} images "
+            f"of {epoch_of(job.epochs, state.step).resolution} px. {_what_is_kept(job)} "
+            "Let the images of a step pass in smaller parts (--memory 4GB, or --set execution.micro_batch=8), or "
+            "keep less of them (--set execution.recompute=true)."
+        ) from error
+
+
+_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+
+
+def _what_is_kept(job: Job) -> str:
+    kept = latest_checkpoint(job.folder / "checkpoints") if job.ranks.leads else None
+    return f"The checkpoint of step {kept.step} is kept." if kept else "There was no checkpoint yet."
+
+
+def _stopped(job: Job, state: State) -> Stopped:
+    done = epoch_of(job.epochs, state.step - 1)
+    finished = done.number + (state.step == done.last_step)
+    return Stopped(
+        f"Stopped {job.label} after {finished} of {job.recipe.epochs} epochs (step {state.step}); "
+        "the same command goes on from there."
+    )
+
+
+def _words(state: State) -> str:
+    loss, right, seen, _ = state.sums.tolist()
+    return f"loss {loss / seen:.2f}, {right / seen:.1%} right"
+
+
+def _cuda_index(device: torch.device) -> list[int]:
+    return [device.index or 0] if device.type == "cuda" else []

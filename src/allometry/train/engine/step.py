@@ -1,0 +1,96 @@
+"""One step: scores, loss, gradients, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from allometry.data import Batch
+from allometry.train.engine.state import State
+from allometry.train.engine.teacher import distillation_loss
+from allometry.train.inputs import normalise, to_pixels
+from allometry.train.job import Job
+from allometry.train.recipes import Epoch, Recipe, learning_rate
+
+_SEED_STRIDE = 0x9E37_79B9_7F4A_7C15  # odd and large: no two short trainings share a step's seed
+_RANK_STRIDE = 0x2545_F491_4F6C_DD1D  # processes drop different connections
+
+
+def train_step(job: Job, state: State, epoch: Epoch, batch: Batch) -> None:
+    """Learn from one batch, in as many passes as the recipe's micro batches need."""
+    recipe = job.recipe
+    rate = learning_rate(recipe, epoch, state.step)
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate * group["scale"]
+    # Every step has its own seed, so a resumed training needs no generator's state.
+    torch.manual_seed((job.seed * _SEED_STRIDE + job.ranks.rank * _RANK_STRIDE + state.step) % 2**63)
+    state.optimiser.zero_grad(set_to_none=True)
+    seen, parts = len(batch.labels), list(_parts(batch, recipe))
+    # Processes average their gradients; a part of the batch counts by its images.
+    share = job.ranks.count / epoch.images_per_step
+    loss_sum, right = torch.zeros((), device=job.device), torch.zeros((), device=job.device)
+    for number, part in enumerate(parts, start=1):
+        with nullcontext() if number == len(parts) else state.adding_up():
+            losses, scores, labels = _losses(job, state, part)
+            torch.autograd.backward(losses.sum() * share)
+        loss_sum += losses.detach().sum()
+        right += (scores.argmax(1) == labels).sum()
+    norm = loss_sum.new_zeros(())
+    if recipe.clip:
+        norm = nn.utils.clip_grad_norm_(state.module.parameters(), recipe.clip)
+    state.optimiser.step()
+    state.step += 1
+    if recipe.ema or state.step == epoch.last_step:
+        state.update_average(recipe.ema)
+    state.sums += torch.stack([loss_sum, right, loss_sum.new_tensor(seen), norm]).double()
+
+
+def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:
+    """The recipe's precision as a context: bfloat16 where the device computes it fast, or where asked."""
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    enabled = recipe.precision == "bfloat16" or (recipe.precision == "auto" and fast)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def _losses(job: Job, state: State, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss of each image, the scores and the labels."""
+    recipe, device = job.recipe, job.device
+    pixels = to_pixels(batch.images, device)
+    labels = torch.from_numpy(batch.labels).to(device, non_blocking=True)
+    answers = None
+    with autocast(recipe, device):
+        if job.teacher is not None:
+            answers = job.teacher.answers(pixels)
+        scores = state.forward(normalise(pixels, job.preprocessing))
+    scores = scores.float()
+
+    def against(truth: Tensor) -> Tensor:
+        return F.cross_entropy(scores, truth, label_smoothing=recipe.label_smoothing, reduction="none")
+
+    losses = against(labels)
+    if (batch.shares < 1).any():
+        shares = torch.from_numpy(batch.shares).to(device, non_blocking=True)
+        others = torch.from_numpy(batch.others).to(device, non_blocking=True)
+        losses = shares * losses + (1 - shares) * against(others)
+    if answers is not None:
+        weight = recipe.distillation.weight
+        taught = distillation_loss(scores, answers, temperature=recipe.distillation.temperature)
+        losses = (1 - weight) * losses + weight * taught
+    return losses, scores.detach(), labels
+
+
+def _parts(batch: Batch, recipe: Recipe) -> Iterator[Batch]:
+    most, size = recipe.execution.micro_batch, len(batch.labels)
+    if not most or size <= most:
+        yield batch
+        return
+    passes = -(-size // most)
+    for number in range(passes):
+        # Passes of nearly equal size: batch norm would make little of a rest of one or two images.
+        chosen = slice(number * size // passes, (number + 1) * size // passes)
+        yield Batch._make(values[chosen] for values in batch)
