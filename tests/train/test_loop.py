@@ -141,6 +141,52 @@ def test_killed_while_writing_and_resumed_equals_uninterrupted(make_job, tmp_pat
     assert [path.name for path in (job.folder / "checkpoints").iterdir() if path.name != FINAL] == []
 
 
+KILLED_SOMETIME = """
+    import os, random, signal, sys, threading, time
+    sys.path[:0] = {paths!r}
+    import torch
+    torch.set_num_threads(1)
+    from dataclasses import replace
+    from pathlib import Path
+    from tests.train.conftest import NETWORK, RECIPE
+    from tests.images import CLASSES, shapes_dataset
+    from allometry.train import Job, Preprocessing, train
+    preprocessing = Preprocessing(
+        channels=1, resolution=24, crop=1.0, mean=(0.2,), std=(0.3,), classes=CLASSES
+    )
+    recipe = replace(RECIPE, epochs=40, keep="best")
+    job = Job(network=NETWORK, dataset=shapes_dataset(), preprocessing=preprocessing, recipe=recipe,
+              folder=Path(sys.argv[1]))
+    def kill():
+        time.sleep(random.Random(int(sys.argv[2])).uniform(0, 1.5))
+        os.kill(os.getpid(), signal.SIGKILL)
+    threading.Thread(target=kill, daemon=True).start()
+    train(job)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_random_moments_it_ends_with_the_same_weights(make_job, tmp_path):
+    torch.set_num_threads(1)
+    recipe = replace(RECIPE, epochs=40, keep="best")
+    whole = make_job("whole", recipe=recipe)
+    train(whole)
+    script = tmp_path / "killed.py"
+    script.write_text(textwrap.dedent(KILLED_SOMETIME.format(paths=[path for path in sys.path if path])))
+    job = make_job("killed", recipe=recipe)
+    killed, reached = 0, list[int]()
+    for moment in range(20):
+        result = subprocess.run([sys.executable, str(script), str(job.folder), str(moment)], check=False)
+        killed += result.returncode == -signal.SIGKILL
+        kept = latest_checkpoint(job.folder / "checkpoints")
+        done = (job.folder / "checkpoints" / FINAL).exists()
+        reached.append(160 if done else kept.step if kept else 0)
+    assert killed
+    assert reached == sorted(reached)
+    train(job)
+    assert same(final(job), final(whole))
+
+
 def test_a_finished_training_is_not_repeated(make_job):
     job = make_job()
     first = train(job)

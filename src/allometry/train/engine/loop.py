@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from torch import nn
 from allometry.base import DataError, NonFiniteLossError, OutOfMemoryError, RunFolderError
 from allometry.base.errors import Stopped
 from allometry.base.files import append_line, read_lines, write_lines
-from allometry.data import train_batches
+from allometry.data import Batch, train_batches
 from allometry.nn import save_weights
 from allometry.train.engine.checkpoint import (
     latest_checkpoint,
@@ -134,6 +134,20 @@ def _train_epoch(job: Job, state: State, epoch: Epoch) -> None:
         rank=job.ranks.rank,
         ranks=job.ranks.count,
     )
+    try:
+        take_steps(job, state, epoch, batches)
+    finally:
+        batches.close()
+
+
+def take_steps(job: Job, state: State, epoch: Epoch, batches: Iterable[Batch]) -> None:
+    """Learn from an epoch's batches, with an eye on the loss and on those who wait for a stop.
+
+    Raises:
+        NonFiniteLossError: the loss became infinite or not a number.
+        DataError: an image has gone or was damaged; a checkpoint is written.
+        Stopped: `job.stopping` asked for it; a checkpoint is written.
+    """
     state.enter(job, epoch)
     began = job.clock()
     try:
@@ -160,8 +174,6 @@ def _train_epoch(job: Job, state: State, epoch: Epoch) -> None:
         state.seconds += job.clock() - began
         state.write(job)
         raise
-    finally:
-        batches.close()
     state.seconds += job.clock() - began
 
 
