@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,12 +16,17 @@ Picture = Callable[..., Path]
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Picture:
-    """Writes a small image of one level; equal levels give files of equal content."""
+    """Writes a small image of one level; equal levels give files of equal content.
+
+    Each is dated a second after the one before, some years ago, as if it had been there for long.
+    """
+    dates = itertools.count(1_600_000_000)
 
     def write(name: str, level: int | tuple[int, int, int] = 0, size: tuple[int, int] = (12, 10)) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L" if isinstance(level, int) else "RGB", size, level).save(path)
+        os.utime(path, (date := next(dates), date))
         return path
 
     return write
