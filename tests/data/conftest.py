@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from allometry.data import ArraySplit
+from allometry.data.sources import checking, shards
 
 Picture = Callable[..., Path]
 
@@ -39,6 +40,21 @@ def folder(tmp_path: Path, picture: Picture) -> Path:
         picture(f"pets/cat/{number}.png", number)
         picture(f"pets/dog/{number}.png", 100 + number)
     return tmp_path / "pets"
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the images that are opened to be checked, as they are."""
+    names: list[str] = []
+    check = checking.check_bytes
+
+    def record(data: bytes, *, name: str) -> checking.Check:
+        names.append(Path(name).name)
+        return check(data, name=name)
+
+    monkeypatch.setattr(checking, "check_bytes", record)
+    monkeypatch.setattr(shards, "check_bytes", record)
+    return names
 
 
 @pytest.fixture(scope="session")

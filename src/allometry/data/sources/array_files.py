@@ -98,7 +98,7 @@ def open_npy_folder(root: Path, options: Options) -> Dataset:
 
 def _load_npz(path: Path) -> Mapping[str, npt.NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise _unreadable(path, error) from error

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.base import DataError, Progress, SilentProgress
-from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Pictures, Rejected, picture_digest
+from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Pictures, picture_digest
 from allometry.data.pictures.pixels import Pixels
 from allometry.data.sources.assembling import deal_out
 from allometry.data.sources.checking import Check
@@ -122,8 +122,9 @@ def assemble_arrays(
         for file, digest in zip(files, digests, strict=True)
     }
     told = tuple(split for split in SPLITS if split in set(given_splits))
-    dealt = deal_out(Layout(place, all_classes, told, tuple(files), ()), checks, seed=seed)
-    known = names or [file.path for file in files]
+    known = names if names is not None else [file.path for file in files]
+    layout = Layout(place, all_classes, told, tuple(files), ())
+    dealt = deal_out(layout, checks, seed=seed, shown=lambda path: str(known[int(path)]))
 
     def split(chosen: Sequence[Found]) -> ArraySplit:
         rows = np.array([int(file.path) for file in chosen], np.int64)
@@ -142,7 +143,7 @@ def assemble_arrays(
         channels=channels,
         image_size=min(height, width),
         splits={each: split(chosen) for each, chosen in dealt.splits.items()},
-        rejected=tuple(Rejected(str(known[int(each.path)]), each.reason) for each in dealt.rejected),
+        rejected=dealt.rejected,
     )
 
 

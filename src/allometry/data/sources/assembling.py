@@ -86,8 +86,16 @@ def assemble(
     )
 
 
-def deal_out(layout: Layout, checks: Mapping[str, Check], *, seed: int) -> Dealt:
+def deal_out(
+    layout: Layout, checks: Mapping[str, Check], *, seed: int, shown: Callable[[str], str] = str
+) -> Dealt:
     """Leave out what cannot be used, and give every other image its split.
+
+    Args:
+        layout: what the source holds.
+        checks: what is known of each image.
+        seed: of the splits that are cut.
+        shown: what the image of a path is called in messages.
 
     Raises:
         DataError: a class has too few usable images.
@@ -97,15 +105,19 @@ def deal_out(layout: Layout, checks: Mapping[str, Check], *, seed: int) -> Dealt
         for file in layout.files
         if checks[file.path].reason
     ]
-    usable, leaked = _without_leaks([file for file in layout.files if not checks[file.path].reason], checks)
+    whole = [file for file in layout.files if not checks[file.path].reason]
+    usable, leaked = _without_leaks(whole, checks, shown)
     refused = sorted([*layout.refused, *broken, *leaked])
     _check_usable(layout, usable, refused)
     return Dealt(
-        _assign(layout, usable, checks, seed), tuple(Rejected(each.path, each.reason) for each in refused)
+        _assign(layout, usable, checks, seed),
+        tuple(Rejected(shown(each.path), each.reason) for each in refused),
     )
 
 
-def _without_leaks(files: Sequence[Found], checks: Mapping[str, Check]) -> tuple[list[Found], list[Refused]]:
+def _without_leaks(
+    files: Sequence[Found], checks: Mapping[str, Check], shown: Callable[[str], str]
+) -> tuple[list[Found], list[Refused]]:
     """Leave out of train (and val) what is also in test (or val), where the source comes with splits."""
     held: dict[str, Found] = {}
     kept, leaked = [], []
@@ -114,7 +126,7 @@ def _without_leaks(files: Sequence[Found], checks: Mapping[str, Check]) -> tuple
         if first.split == file.split:
             kept.append(file)
         else:
-            reason = f"the same image as {first.path}, which must stay unseen"
+            reason = f"the same image as {shown(first.path)}, which must stay unseen"
             leaked.append(Refused(file.path, reason, file.split, file.class_name))
     return sorted(kept), leaked
 
