@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,18 +10,24 @@ import pytest
 from PIL import Image
 
 from allometry.data import ArraySplit
+from allometry.data.sources import checking, shards
 
 Picture = Callable[..., Path]
 
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Picture:
-    """Writes a small image of one level; equal levels give files of equal content."""
+    """Writes a small image of one level; equal levels give files of equal content.
+
+    Each is dated a second after the one before, some years ago, as if it had been there for long.
+    """
+    dates = itertools.count(1_600_000_000)
 
     def write(name: str, level: int | tuple[int, int, int] = 0, size: tuple[int, int] = (12, 10)) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L" if isinstance(level, int) else "RGB", size, level).save(path)
+        os.utime(path, (date := next(dates), date))
         return path
 
     return write
@@ -32,6 +40,21 @@ def folder(tmp_path: Path, picture: Picture) -> Path:
         picture(f"pets/cat/{number}.png", number)
         picture(f"pets/dog/{number}.png", 100 + number)
     return tmp_path / "pets"
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the images that are opened to be checked, as they are."""
+    names: list[str] = []
+    check = checking.check_bytes
+
+    def record(data: bytes, *, name: str) -> checking.Check:
+        names.append(Path(name).name)
+        return check(data, name=name)
+
+    monkeypatch.setattr(checking, "check_bytes", record)
+    monkeypatch.setattr(shards, "check_bytes", record)
+    return names
 
 
 @pytest.fixture(scope="session")

@@ -157,9 +157,8 @@ def test_names_of_any_language(tmp_path: Path, picture: Picture) -> None:
     for number in range(3):
         picture(f"d/größe 1/das bild {number}.png", number)
         picture(f"d/猫/{number}.png", 9 + number)
-    index = tmp_path / "index.json"
-    assert open_data(tmp_path / "d", index=index).classes == ("größe 1", "猫")
-    assert len(open_data(tmp_path / "d", index=index).splits["train"]) == 2
+    assert open_data(tmp_path / "d").classes == ("größe 1", "猫")
+    assert len(open_data(tmp_path / "d").splits["train"]) == 2
 
 
 def test_channels_and_size(folder: Path, picture: Picture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import tempfile
 from pathlib import Path
 
 
@@ -35,3 +36,14 @@ def half_the_cores() -> int:
 def memory() -> int:
     """Bytes of memory that the machine has in all."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def user_cache() -> Path:
+    """The folder for what can be made or fetched again: `allometry` in XDG_CACHE_HOME, or else in ~/.cache."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(given).is_absolute():
+        return Path(given) / "allometry"
+    try:
+        return Path.home() / ".cache" / "allometry"
+    except RuntimeError:  # a user without a home
+        return Path(tempfile.gettempdir()) / f"allometry-{os.getuid()}"

@@ -16,9 +16,6 @@ from typing import Any
 from allometry.base.errors import RunFolderError
 from allometry.base.files import append_line, read_json, read_lines, storage_errors, write_json
 
-INDEX = "index.json"
-"""What the check of the images found; kept for the next call."""
-
 # Where one of these exists, something has been trained that is worth keeping.
 _WORK = ("trials", "trials.jsonl", "metrics.jsonl", "checkpoints")
 _LIBRARIES = ("torch", "numpy", "onnx", "onnxruntime")
@@ -45,6 +42,11 @@ class RunFolder:
     def finished(self) -> bool:
         """Whether the command has come to its end here."""
         return self.info.get("finished") is not None
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything has been trained here that is worth keeping."""
+        return any((self.path / name).exists() for name in _WORK)
 
     def finish(self, clock: Callable[[], datetime] = now) -> None:
         """Write down that the command has come to its end."""
@@ -151,7 +153,7 @@ def _take_up(path: Path, command: str, arguments: Mapping[str, Any]) -> dict[str
     for torn in path.glob(".*.part"):  # what a kill has left half-written
         torn.unlink(missing_ok=True)
     info = read_json(file)
-    if not any((path / name).exists() for name in _WORK):
+    if not RunFolder(path, info).begun:
         return None  # an earlier call went wrong before any work; the corrected one may take its place
     _refuse_other(path, info, command, arguments)
     return info

@@ -12,7 +12,13 @@ NetworkName = Annotated[
     str, typer.Argument(metavar="N", help="A name of `allometry zoo`, or a network's JSON file.")
 ]
 Data = Annotated[
-    str, typer.Option("--data", metavar="D", help="`icons` (built in), or a folder of class folders.")
+    str,
+    typer.Option(
+        "--data",
+        metavar="D",
+        help="`icons` (built in), a folder of class folders, a manifest (.csv, .tsv, .parquet), shards (.tar, a folder "
+        "or pattern of them, or their addresses), or arrays (.npz).",
+    ),
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="FOLDER", help="The run folder; by default one under runs/.")

@@ -1,4 +1,4 @@
-"""Images to batches: the built-in icons or a folder of class folders, checked, split, varied and batched."""
+"""Images to batches: icons, folders, manifests, shards or arrays, checked, split, varied and batched."""
 
 from allometry.data.augment.augmentation import Augmentation, augment
 from allometry.data.augment.geometry import centre_view
@@ -6,6 +6,7 @@ from allometry.data.batches import Batch, batches_per_epoch, train_batches, view
 from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split
 from allometry.data.parts import part_of
 from allometry.data.pictures.reading import read_image
+from allometry.data.sources.arrays import open_arrays
 from allometry.data.sources.opening import open_data
 from allometry.data.summary import Normalisation, Summary, fingerprint, looks_drawn, normalisation, summarise
 
@@ -24,6 +25,7 @@ __all__ = [
     "fingerprint",
     "looks_drawn",
     "normalisation",
+    "open_arrays",
     "open_data",
     "part_of",
     "read_image",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -13,14 +14,15 @@ import numpy.typing as npt
 
 from allometry.data.pictures.cache import PixelCache
 from allometry.data.pictures.pixels import Pixels, shrink
-from allometry.data.pictures.reading import read_image
+from allometry.data.pictures.reading import UnreadableImageError, read_image
 
 Labels = npt.NDArray[np.int64]
 SPLITS = ("train", "val", "test")
+_AT_ONCE = 10_000
 
 
 class Rejected(NamedTuple):
-    """A file that is not part of the data set, by its path inside the folder, and why."""
+    """A file that is not part of the data set, by its name there, and why."""
 
     path: str
     reason: str
@@ -35,7 +37,7 @@ class Split(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Each image's path inside the folder, or `set/icon` for the built-in icons."""
+        """Each image's path inside the folder, in the manifest, in its shard; `set/icon` for the built-in icons."""
 
     @property
     def channels(self) -> int:
@@ -57,14 +59,27 @@ class Split(Protocol):
         """A digest of one image's content."""
 
 
+class Pictures(Protocol):
+    """Pictures of one size: an array of [N, height, width, channels], or a file that holds one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N, height, width, channels."""
+
+    def __getitem__(self, index: int, /) -> Pixels:
+        """One picture, uint8 [height, width, channels]."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ArraySplit:
-    """A split that lies in memory.
+    """A split whose pictures lie in an array.
 
     Attributes:
-        images: uint8 [N, height, width, channels].
+        images: uint8 [M, height, width, channels].
         labels: int64 [N].
         names: N of them.
+        rows: int64 [N], where in `images` each picture lies; by default N is M, and they lie in order.
+        digests: uint8 [N, 16], of the pictures' contents, where they are known already.
 
     Example:
         >>> split = ArraySplit(
@@ -74,58 +89,83 @@ class ArraySplit:
         (2, (8, 8, 1), (4, 4, 1))
     """
 
-    images: Pixels
+    images: Pictures
     labels: Labels
     names: tuple[str, ...]
+    rows: npt.NDArray[np.int64] | None = None
+    digests: Pixels | None = None
 
     def __post_init__(self) -> None:
-        assert self.images.ndim == 4  # noqa: S101
-        assert len(self.images) == len(self.labels) == len(self.names)  # noqa: S101
+        assert len(self.images.shape) == 4  # noqa: S101
+        number = self.images.shape[0] if self.rows is None else len(self.rows)
+        assert number == len(self.labels) == len(self.names)  # noqa: S101
         object.__setattr__(self, "labels", read_only(self.labels))
 
     @property
     def channels(self) -> int:
         """Channels of every image."""
-        return int(self.images.shape[3])
+        return self.images.shape[3]
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def image(self, index: int, *, at_least: int | None = None) -> Pixels:
-        """One image, uint8 [height, width, channels], shrunk to a shorter side of `at_least` if larger."""
-        return shrink(self.images[index], at_least)
+        """One image, uint8 [height, width, channels], shrunk to a shorter side of `at_least` if larger.
 
-    def size(self, index: int) -> tuple[int, int]:
+        Raises:
+            DataError: `images` is a file that has gone or was damaged.
+        """
+        return shrink(self._picture(index), at_least)
+
+    def size(self, index: int) -> tuple[int, int]:  # noqa: ARG002 - all are of one size
         """Height and width of one image, in pixels."""
-        height, width = self.images[index].shape[:2]
-        return height, width
+        return self.images.shape[1], self.images.shape[2]
 
     def digest(self, index: int) -> str:
         """A digest of one image's pixels."""
-        return hashlib.blake2b(self.images[index].tobytes(), digest_size=16).hexdigest()
+        return (
+            picture_digest(self._picture(index)) if self.digests is None else bytes(self.digests[index]).hex()
+        )
+
+    def _picture(self, index: int) -> Pixels:
+        return self.images[index if self.rows is None else int(self.rows[index])]
+
+
+class Store(Protocol):
+    """Where the bytes of a split's images are read from, by index from 0, in any order, from any thread."""
+
+    def place(self, index: int) -> str:
+        """Where one image lies, for messages."""
+
+    def read(self, index: int) -> bytes:
+        """The bytes of one image's file.
+
+        Raises:
+            DataError: they are not there any more; the image is named.
+        """
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FileSplit:
-    """A split whose images are files; shrunk pictures are kept in a cache that all splits share.
+    """A split whose images are files of JPEG, PNG and so on; shrunk pictures are kept in a cache that all splits share.
 
     Attributes:
-        root: the data set's folder.
-        names: the files, relative to it.
+        names: of the images, no two of them equal.
         labels: int64 [N].
-        digests: of the files' bytes.
-        sizes: height and width of each picture, in pixels.
+        digests: uint8 [N, 16], of the files' bytes.
+        sizes: int32 [N, 2], height and width of each picture, in pixels.
         channels: 1 or 3; images are converted to it.
         cache: where shrunk pictures are kept.
+        store: where the files' bytes are read from.
     """
 
-    root: Path
     names: tuple[str, ...]
     labels: Labels
-    digests: tuple[str, ...]
-    sizes: tuple[tuple[int, int], ...]
+    digests: Pixels
+    sizes: npt.NDArray[np.int32]
     channels: int
     cache: PixelCache
+    store: Store
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", read_only(self.labels))
@@ -137,25 +177,31 @@ class FileSplit:
         """One image, uint8 [height, width, channels], shrunk to a shorter side of `at_least` if larger.
 
         Raises:
-            DataError: the file has gone or was damaged since the folder was opened; it is named.
+            DataError: the file has gone or was damaged since the data was opened; it is named.
         """
-        name = self.names[index]
-        path = self.root / name
         if at_least is None:
-            return read_image(path, channels=self.channels)
-        kept = self.cache.get(name, at_least)
+            return self._read(index, None)
+        kept = self.cache.get(self.names[index], at_least)
         if kept is None:
-            kept = read_image(path, channels=self.channels, at_least=at_least)
-            self.cache.put(name, at_least, kept)
+            kept = self._read(index, at_least)
+            self.cache.put(self.names[index], at_least, kept)
         return kept
 
     def size(self, index: int) -> tuple[int, int]:
         """Height and width of one image, in pixels, as they were when the file was checked."""
-        return self.sizes[index]
+        height, width = self.sizes[index].tolist()
+        return height, width
 
     def digest(self, index: int) -> str:
         """A digest of one file's bytes, taken when it was checked."""
-        return self.digests[index]
+        return bytes(self.digests[index]).hex()
+
+    def _read(self, index: int, at_least: int | None) -> Pixels:
+        data = self.store.read(index)
+        try:
+            return read_image(data, channels=self.channels, at_least=at_least)
+        except UnreadableImageError as error:
+            raise UnreadableImageError(self.store.place(index), error.reason) from error
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -163,12 +209,12 @@ class Dataset:
     """Images to learn from.
 
     Attributes:
-        name: `icons`, or the folder's name.
+        name: `icons`, or the name of the folder, manifest, shards or arrays.
         classes: names of the classes; a label is an index into them.
         channels: 1 if every usable image is grey, else 3.
         image_size: median over all images of the shorter side, in pixels.
         splits: exactly `train`, `val` and `test`.
-        rejected: the files that were left out, each with its reason.
+        rejected: the images that were left out, each with its reason.
 
     Example:
         >>> from allometry.data import open_data
@@ -187,6 +233,25 @@ class Dataset:
     def __post_init__(self) -> None:
         assert tuple(self.splits) == SPLITS, f"splits are {tuple(self.splits)}"  # noqa: S101
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of classes, splits, names and contents; computed once, on first use."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(json.dumps([self.classes, self.channels]).encode())
+        for name, split in self.splits.items():
+            # The JSON of [name, [[image, label, digest], ...]], of which a million images would fill the memory.
+            digest.update(f"[{json.dumps(name)}, [".encode())
+            for start in range(0, len(split), _AT_ONCE):
+                places = range(start, min(start + _AT_ONCE, len(split)))
+                labels = split.labels[start : places.stop].tolist()
+                records = [
+                    [split.names[place], label, split.digest(place)]
+                    for place, label in zip(places, labels, strict=True)
+                ]
+                digest.update(((", " if start else "") + json.dumps(records)[1:-1]).encode())
+            digest.update(b"]]")
+        return digest.hexdigest()
+
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {len(split)}" for name, split in self.splits.items())
         return f"Dataset({self.name}: {len(self.classes)} classes, {sizes})"
@@ -197,3 +262,8 @@ def read_only(labels: npt.ArrayLike) -> Labels:
     array = np.array(labels, dtype=np.int64)
     array.setflags(write=False)
     return array
+
+
+def picture_digest(pixels: Pixels) -> str:
+    """A digest of a picture's pixels."""
+    return hashlib.blake2b(pixels.tobytes(), digest_size=16).hexdigest()

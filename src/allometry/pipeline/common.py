@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from allometry.arch import Network
-from allometry.base import Progress, Stopped
+from allometry.base import Progress, RunFolderError, Stopped
 from allometry.base.files import read_json, write_json
-from allometry.base.runs import INDEX, RunFolder, open_run
+from allometry.base.runs import RunFolder, open_run
 from allometry.data import Dataset, Normalisation, Summary, looks_drawn, normalisation, open_data, summarise
+from allometry.data.sources.naming import full_name, short_name
 from allometry.pipeline.devices import describe_device, find_device
 from allometry.report import write_report
 from allometry.train import (
@@ -186,19 +187,25 @@ def tested(trained: Trained, evaluation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def data_argument(data: str) -> str:
-    """The data set as run folders remember it: a folder by its full path."""
-    return data if data == "icons" else str(Path(data).resolve())
+    """The data set as run folders remember it: a folder, file or pattern by its full path."""
+    return full_name(data)
 
 
 def data_name(data: str) -> str:
     """The data set's part of a run folder's name."""
-    return data if data == "icons" else Path(data).resolve().name or "images"
+    return short_name(data)
 
 
 def read_data(session: Session, data: str) -> Images:
-    """Open the data set, write its summary into the run folder, and tell what was left out."""
-    dataset = open_data(data, index=session.run.path / INDEX, seed=session.seed, progress=session.progress)
+    """Open the data set, write its summary into the run folder, and tell what was left out.
+
+    Raises:
+        DataError: the data cannot be opened.
+        RunFolderError: it has changed since something was trained on it in the folder.
+    """
+    dataset = open_data(data, seed=session.seed, progress=session.progress)
     summary = summarise(dataset)
+    _refuse_changed(session, data, dataset, summary)
     write_json(session.run.path / "data.json", _describe(dataset, summary))
     session.progress.say(f"data: {summary}")
     for rejected in dataset.rejected[:_SHOWN_REJECTED]:
@@ -210,6 +217,32 @@ def read_data(session: Session, data: str) -> Images:
     return Images(dataset, normalisation(dataset), looks_drawn(dataset))
 
 
+def _refuse_changed(session: Session, data: str, dataset: Dataset, summary: Summary) -> None:
+    """A training that goes on with other images would end with weights that nothing explains."""
+    file = session.run.path / "data.json"
+    if not session.run.begun or not file.exists():
+        return
+    before = read_json(file)
+    if before.get("fingerprint") in (None, dataset.fingerprint):
+        return
+    counts, now = before.get("images", {}), summary.images
+    differing = [
+        f"{counts.get(name, 0):,} are now {now[name]:,} in {name}"
+        for name in now
+        if counts.get(name) != now[name]
+    ]
+    how = ", ".join(differing) or "as many as before, but not the same"
+    raise RunFolderError(
+        f"The images of {data} have changed since {session.run.path} was begun: {how}. "
+        "Bring the old ones back to go on, or give another folder with --out to train on these."
+    )
+
+
 def _describe(dataset: Dataset, summary: Summary) -> dict[str, Any]:
     rejected = [{"path": each.path, "reason": each.reason} for each in dataset.rejected]
-    return {**summary.to_dict(), "classes": list(dataset.classes), "rejected": rejected}
+    return {
+        **summary.to_dict(),
+        "classes": list(dataset.classes),
+        "fingerprint": dataset.fingerprint,
+        "rejected": rejected,
+    }

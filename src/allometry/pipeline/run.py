@@ -68,7 +68,7 @@ def run(
     again with the same folder it goes on where it stopped, and shows the result where it is finished.
 
     Args:
-        data: `icons` or a folder of class folders.
+        data: `icons`, a folder of class folders, or whatever else `open_data` takes.
         baseline: a name of the zoo or a network's JSON file.
         budget: what the final network may cost; `4x` is of the baseline as it is named.
         out: the run folder; by default `runs/DATA-BUDGET`.

@@ -91,7 +91,7 @@ def train_run(
 
     Args:
         network: a name of the zoo or a network's JSON file.
-        data: `icons` or a folder of class folders.
+        data: `icons`, a folder of class folders, or whatever else `open_data` takes.
         recipe: a name of `RECIPES`; by default `transfer` with weights to start from, else `small`.
         settings: changes to the recipe, `key=value`.
         pretrained: weights to start from: a file, `hf://owner/name`, or a run folder. Their normalisation

@@ -13,7 +13,6 @@ from torch import nn
 
 from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
 from allometry.base.files import write_json
-from allometry.base.runs import INDEX
 from allometry.data import Dataset, centre_view, open_data, read_image
 from allometry.deploy import export_onnx
 from allometry.pipeline.common import data_argument
@@ -50,7 +49,7 @@ def evaluate_run(
 
     Args:
         run: the run folder.
-        data: `icons` or a folder of class folders; by default the run's own.
+        data: whatever `open_data` takes; by default the run's own.
         split: `train`, `val` or `test`.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
         progress: is told how it goes.
@@ -145,13 +144,12 @@ def export_run(
 def _data_of(finished: FinishedRun, data: str | None, progress: Progress) -> Dataset:
     folder, own = finished.folder.path, str(finished.arguments.get("data", "icons"))
     where = own if data is None else data_argument(data)
-    index = folder / INDEX if where == own else None
     seed = int(finished.arguments.get("seed", 0))
-    dataset = open_data(where, index=index, seed=seed, progress=progress)
+    dataset = open_data(where, seed=seed, progress=progress)
     if dataset.classes != finished.preprocessing.classes:
         only = sorted(set(dataset.classes) ^ set(finished.preprocessing.classes))[:5]
         raise DataError(
             f"{where} has other classes than {folder} was trained on ({', '.join(map(repr, only))} are not in both); "
-            "give a folder with the same class folders."
+            "give data with the same classes."
         )
     return dataset

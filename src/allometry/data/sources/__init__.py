@@ -1,1 +1,1 @@
-"""Where images come from: the built-in icons, or folders; each gives a `Dataset`."""
+"""Where images come from: the built-in icons, folders, manifests, shards, arrays; each gives a `Dataset`."""

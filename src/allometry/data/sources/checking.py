@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from allometry.base import Progress
-from allometry.base.files import write_text
 from allometry.data.pictures.reading import UnreadableImageError, decode, is_grey, read_file
-from allometry.data.sources.layout import Found
+from allometry.data.sources.found import Found
+from allometry.data.sources.index import index_file, load_index, save_index, settled
+from allometry.data.sources.options import Options
 
-_FORMAT = "allometry-index-2"
 _ENOUGH = 32  # of a JPEG, an eighth of the size shows whether it is whole and whether it has colour
+_WAITING = 256  # images handed to the threads at a time: a million at once would fill the memory
+_KEPT_EVERY = 100_000  # images, so that a kill does not lose hours
+_FILE_KINDS = {"path": str, "size": int, "modified": int}
+CHECK_KINDS = {"digest": str, "height": int, "width": int, "grey": bool, "reason": str}
+"""The columns of an index that tell a `Check`."""
+
+T = TypeVar("T")
 
 
 class Check(NamedTuple):
-    """What is known of an image file.
+    """What is known of an image.
 
     Attributes:
         digest: of its bytes.
@@ -38,78 +47,122 @@ class Check(NamedTuple):
 
 
 def check_files(
-    root: Path, files: Sequence[Found], *, index: Path | None, progress: Progress
+    root: Path,
+    files: Sequence[Found],
+    *,
+    source: str,
+    options: Options,
+    clock: Callable[[], int] = time.time_ns,
 ) -> dict[str, Check]:
     """Check each file, or trust the index where the file has its size and time of change still.
 
-    Returns:
-        For each file's path what is known of it. The index is brought up to date, even when interrupted.
+    The index is brought up to date, even when interrupted. What is new, changed or gone since is told.
 
-    Raises:
-        StorageError: the index cannot be written.
+    Args:
+        root: what the files' paths start from.
+        files: the images.
+        source: the real path of the folder or manifest, by which the index is found.
+        options: how it is opened.
+        clock: the time of day, in nanoseconds.
+
+    Returns:
+        For each file's path what is known of it.
     """
-    known = {} if index is None else _load(index)
+    began, progress = clock(), options.progress
+    index = index_file(options.cache_folder, source)
+    known = _load(index, source)
     checks: dict[str, Check] = {}
     unknown = []
+    changed = 0
     for file in files:
-        record = known.get(file.path)
-        if record is not None and record[:2] == [file.size, file.modified]:
-            checks[file.path] = Check(*record[2:])
+        record = known.pop(file.path, None)
+        if record is not None and record[:2] == (file.size, file.modified):
+            checks[file.path] = record[2]
         else:
             unknown.append(file)
-    changed = len(known) != len(checks) or bool(unknown)
+            changed += record is not None
+    if checks:
+        _tell(source, len(unknown) - changed, changed, len(known), progress)
     try:
-        _check_all(root, unknown, checks, progress)
+        with closing(checked(unknown, lambda file: check_image(root / file.path), progress)) as results:
+            for number, (file, check) in enumerate(results, 1):
+                checks[file.path] = check
+                if number % _KEPT_EVERY == 0:
+                    _save(index, source, files, checks, began, progress)
     finally:
-        if index is not None and changed:
-            _save(index, files, checks)
+        if unknown or known:
+            _save(index, source, files, checks, began, progress)
     return checks
 
 
-def check_image(path: Path) -> Check:
-    """Open one image and look at all of it."""
-    digest = ""
-    try:
-        data = read_file(path)
-        digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-        decoded = decode(data, name=str(path), at_least=_ENOUGH)
-    except UnreadableImageError as error:
-        return Check(digest, 0, 0, grey=True, reason=error.reason)
-    return Check(digest, decoded.height, decoded.width, is_grey(decoded.image), "")
-
-
-def _check_all(root: Path, files: list[Found], checks: dict[str, Check], progress: Progress) -> None:
-    if not files:
+def checked(
+    items: Sequence[T], check: Callable[[T], Check], progress: Progress
+) -> Generator[tuple[T, Check]]:
+    """Check each item, by a few threads, in order."""
+    if not items:
         return
-    progress.start("checking images", len(files))
+    progress.start("checking images", len(items))
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="allometry-check")
+    rest = iter(items)
     try:
-        results = pool.map(lambda file: check_image(root / file.path), files)
-        for file, check in zip(files, results, strict=True):
-            checks[file.path] = check
-            progress.advance(1)
+        while some := list(islice(rest, _WAITING)):
+            for item, result in zip(some, pool.map(check, some), strict=True):
+                yield item, result
+                progress.advance(1)
     finally:
         pool.shutdown(cancel_futures=True)
         progress.stop()
 
 
-def _save(index: Path, files: Sequence[Found], checks: dict[str, Check]) -> None:
-    records = {
-        file.path: [file.size, file.modified, *checks[file.path]] for file in files if file.path in checks
-    }
-    write_text(index, json.dumps({"format": _FORMAT, "files": records}))
-
-
-def _load(index: Path) -> dict[str, list[Any]]:
-    """The records of an index; none where it is missing, torn or of another format."""
+def check_image(path: Path) -> Check:
+    """Open one image file and look at all of it."""
     try:
-        content = json.loads(index.read_text(encoding="utf-8"))
-        records = content["files"] if content["format"] == _FORMAT else {}
-        return {path: record for path, record in records.items() if _is_record(record)}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        data = read_file(path)
+    except UnreadableImageError as error:
+        return Check("", 0, 0, grey=True, reason=error.reason)
+    return check_bytes(data, name=str(path))
+
+
+def check_bytes(data: bytes, *, name: str) -> Check:
+    """Look at all of an image that was read already."""
+    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    try:
+        decoded = decode(data, name=name, at_least=_ENOUGH)
+    except UnreadableImageError as error:
+        return Check(digest, 0, 0, grey=True, reason=error.reason)
+    return Check(digest, decoded.height, decoded.width, is_grey(decoded.image), "")
+
+
+def to_columns(checks: Sequence[Check]) -> dict[str, Sequence[Any]]:
+    """Checks as columns of an index."""
+    columns = zip(*checks, strict=True) if checks else ((),) * len(CHECK_KINDS)
+    return dict(zip(CHECK_KINDS, columns, strict=True))
+
+
+def _tell(source: str, new: int, changed: int, gone: int, progress: Progress) -> None:
+    counts = {"new": new, "changed": changed, "gone": gone}
+    told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+    if told:
+        progress.say(f"{source}: since the last check, images are {told}")
+
+
+def _save(
+    index: Path, source: str, files: Sequence[Found], checks: dict[str, Check], began: int, progress: Progress
+) -> None:
+    kept = [file for file in files if file.path in checks and settled(file.modified, began)]
+    columns: dict[str, Sequence[Any]] = {
+        "path": [file.path for file in kept],
+        "size": [file.size for file in kept],
+        "modified": [file.modified for file in kept],
+        **to_columns([checks[file.path] for file in kept]),
+    }
+    save_index(index, about={"source": source}, columns=columns, progress=progress)
+
+
+def _load(index: Path, source: str) -> dict[str, tuple[int, int, Check]]:
+    columns = load_index(index, about={"source": source}, kinds={**_FILE_KINDS, **CHECK_KINDS})
+    if not columns:
         return {}
-
-
-def _is_record(record: object) -> bool:
-    kinds = [int, int, str, int, int, bool, str]
-    return isinstance(record, list) and [type(value) for value in record] == kinds
+    paths, sizes, modified, *checks = columns.values()
+    rows = zip(paths, sizes, modified, map(Check, *checks), strict=True)
+    return {path: (size, time_of_change, check) for path, size, time_of_change, check in rows}

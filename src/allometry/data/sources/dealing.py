@@ -69,7 +69,7 @@ def _fill_empty(
             needed = f"at least {len(counts)} are needed, one for each of {', '.join(counts)}"
             raise DataError(
                 f"Class {name!r} has too few different images: {needed}, and copies of one image count once. "
-                "Add images to it or remove the folder."
+                "Add images to it or leave the class out."
             )
         size, digest = min(movable, key=lambda each: each[0])
         counts[dealt[digest]] -= size

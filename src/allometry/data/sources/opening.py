@@ -1,42 +1,72 @@
-"""The door to the data: a name or a folder in, a data set out."""
+"""The door to the data: a name, a folder, a file or a pattern in, a data set out."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from allometry.base import Progress, SilentProgress
+from allometry.base import DataError, Progress, SilentProgress
+from allometry.base.machine import user_cache
 from allometry.data.dataset import Dataset
 from allometry.data.pictures.cache import CACHE_BYTES
+from allometry.data.sources.array_files import NEEDED, open_npy_folder, open_npz
+from allometry.data.sources.downloads import SCHEMES, fetch_shards
 from allometry.data.sources.folder import open_folder
+from allometry.data.sources.found import SPLIT_OF_NAME
 from allometry.data.sources.icons import open_icons
+from allometry.data.sources.layout import MANIFESTS, files_in, is_image, subfolders
+from allometry.data.sources.manifest import open_manifest
+from allometry.data.sources.naming import ICONS, SHARD, is_address, is_pattern, short_name
+from allometry.data.sources.options import Options
+from allometry.data.sources.patterns import expand
+from allometry.data.sources.shards import Shard, open_shards
+
+_KINDS = (
+    "a folder of class folders, or icons for the built-in set; a manifest (.csv, .tsv, .parquet), shards (.tar) or "
+    "arrays (.npz) will do, too"
+)
+_COMPRESSED = (".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar.lz4")
 
 
 def open_data(
     where: str | Path,
     *,
-    index: Path | None = None,
+    cache_folder: Path | None = None,
     seed: int = 0,
     progress: Progress = SilentProgress(),
     cache_bytes: int = CACHE_BYTES,
 ) -> Dataset:
-    """Open the built-in `icons` or a folder of class folders.
+    """Open the built-in `icons`, a folder of class folders, a manifest, shards, or arrays.
 
-    A folder is either `D/<class>/**/image` or `D/train/<class>/**/image` with `D/test/...` and `D/val/...`.
+    - A folder is either `D/<class>/**/image` or `D/train/<class>/**/image` with `D/test/...` and `D/val/...`.
+    - A manifest is a `.csv`, `.tsv` or `.parquet` with the columns `path` and `label`, perhaps `split`.
+    - Shards are uncompressed `.tar` files in WebDataset's layout: one, a folder of them, a pattern with braces, or
+      http(s) addresses of that form. They are indexed once; then images are read in any order.
+    - Arrays are a `.npz` with `images` and `labels`, or a folder with `images.npy` and `labels.npy`.
+
     What is missing of val and test is cut out of the rest: 15 % of each class, at least one image, decided by
     seed and content. Identical files never lie in two splits. Hidden files are ignored; other files that
     cannot be used are listed in `rejected` with the reason.
 
+    Every image is opened and checked once; what was found is kept in an index, so that only new and changed images
+    are opened when the data is opened again, by whatever program or run. It need not be possible to write to the data.
+
     Args:
-        where: `icons`, or a folder (`./icons` for a folder of that name).
-        index: a JSON file that remembers the check of every image; only new and changed files are opened
-            again.
+        where: `icons`, a path, a pattern or an address (`./icons` for a folder of that name).
+        cache_folder: where indexes and downloaded shards are kept; by default `allometry` in XDG_CACHE_HOME or
+            ~/.cache. It may be removed at any time.
         seed: of the splits that are cut.
         progress: told of each image that is checked.
         cache_bytes: memory for pictures that are kept between epochs.
 
     Raises:
-        DataError: no such folder, it is not arranged as class folders, or a class has too few usable images.
-        StorageError: the index cannot be written.
+        DataError: there is no such data, it is not arranged like that, or a class has too few usable images.
+        MissingExtraError: a Parquet manifest, and pyarrow is not there.
+        StorageError: a shard cannot be downloaded into the folder.
 
     Example:
         >>> import tempfile
@@ -49,6 +79,115 @@ def open_data(
         >>> open_data(folder)
         Dataset(colours: 2 classes, train 4, val 2, test 2)
     """
-    if where == "icons":
+    if where == ICONS:
         return open_icons()
-    return open_folder(Path(where), index=index, seed=seed, progress=progress, cache_bytes=cache_bytes)
+    options = Options(
+        cache_folder=cache_folder or user_cache(), seed=seed, progress=progress, cache_bytes=cache_bytes
+    )
+    return _open(str(where), options)
+
+
+def _open(where: str, options: Options) -> Dataset:
+    path = Path(where)
+    as_shards = partial(open_shards, name=short_name(where), place=where, options=options)
+    if is_address(where):
+        return as_shards(_fetch(where, options))
+    if is_pattern(where) and not path.exists():
+        return as_shards(_local_shards(where))
+    if path.is_dir():
+        files = files_in(path)
+        if set(files).issuperset(NEEDED):
+            return open_npy_folder(path, options)
+        found = _shards_in(path, files)
+        return as_shards(found) if found else open_folder(path, options)
+    if not path.exists():
+        raise DataError(_missing(path))
+    ending = path.suffix.lower()
+    if ending in MANIFESTS:
+        return open_manifest(path, options)
+    if ending == SHARD:
+        return as_shards([Shard(path.name, path)])
+    if ending == ".npz":
+        return open_npz(path, options)
+    raise DataError(_wrong_file(path))
+
+
+def _fetch(address: str, options: Options) -> list[Shard]:
+    if not address.startswith(SCHEMES):
+        raise DataError(
+            f"{address} cannot be opened: of addresses only http and https are read. Copy the shards to this machine."
+        )
+    urls = tuple(dict.fromkeys(expand(address)))
+    wrong = [url for url in urls if not urlsplit(url).path.endswith(SHARD)]
+    if wrong:
+        raise DataError(
+            f"{wrong[0]} is no shard: of addresses only those of .tar files are read. "
+            "Download anything else and give its path."
+        )
+    files = fetch_shards(urls, cache_folder=options.cache_folder, progress=options.progress)
+    names = _differing([urlsplit(url).path for url in urls])
+    return [Shard(name, file) for name, file in zip(names, files, strict=True)]
+
+
+def _local_shards(pattern: str) -> list[Shard]:
+    names = tuple(dict.fromkeys(expand(pattern)))
+    _refuse_compressed(names[0])
+    wrong = [name for name in names if not name.endswith(SHARD)]
+    if wrong:
+        raise DataError(f"{wrong[0]} is no shard: a pattern with braces stands for .tar files.")
+    missing = [name for name in names if not Path(name).is_file()]
+    if missing:
+        more = (
+            f", and {len(missing) - 1:,} more of the {len(names):,} are missing" if len(missing) > 1 else ""
+        )
+        raise DataError(f"There is no shard {missing[0]}{more}. Check the pattern {pattern}.")
+    return [Shard(short, Path(name)) for short, name in zip(_differing(names), names, strict=True)]
+
+
+def _shards_in(root: Path, files: Sequence[str]) -> list[Shard]:
+    """The shards of a folder: in it, where it has no other folders, or in those of its splits."""
+    folders = subfolders(root)
+    if folders:
+        splits = [name for name in folders if name in SPLIT_OF_NAME] if "train" in folders else []
+        inside = {name: [file for file in files_in(root / name) if file.endswith(SHARD)] for name in splits}
+        names = [f"{name}/{file}" for name in splits for file in inside[name]] if inside.get("train") else []
+    else:
+        names = [name for name in files if name.endswith(SHARD)]
+    return [Shard(name, root / name) for name in names]
+
+
+def _differing(paths: Sequence[str]) -> list[str]:
+    """The part of each path in which they differ, and the file's name at least."""
+    base = os.path.commonpath([path.rpartition("/")[0] for path in paths]) if len(paths) > 1 else ""
+    return [path[len(base) :].lstrip("/") if base else path.rpartition("/")[2] for path in paths]
+
+
+def _refuse_compressed(name: str) -> None:
+    if name.lower().endswith(_COMPRESSED):
+        raise DataError(
+            f"{name} is compressed, and inside a compressed file no image can be reached without reading all before "
+            "it. Uncompress it to a .tar; images are compressed already."
+        )
+
+
+def _wrong_file(path: Path) -> str:
+    _refuse_compressed(path.name)
+    if is_image(path.name):
+        return f"{path} is a file; give the folder that holds one folder of images for each class."
+    if path.suffix.lower() == ".npy":
+        return f"{path} is one array; give the folder that holds {' and '.join(NEEDED)}."
+    return f"{path} is a file of no kind that holds a data set. Give {_KINDS}."
+
+
+def _missing(path: Path) -> str:
+    parent = path.parent
+    beside = [*subfolders(parent), *files_in(parent)] if parent.is_dir() else []
+    near = get_close_matches(path.name, [ICONS, *beside], n=1, cutoff=0.6)
+    if not near:
+        advice = f"Give {_KINDS}."
+    elif near == [ICONS] and ICONS not in beside:
+        advice = "Did you mean icons, the built-in set?"
+    else:
+        advice = f"Did you mean {parent / near[0]}?"
+    what = "file" if path.suffix.lower() in (*MANIFESTS, SHARD, ".npz") else "folder"
+    return f"There is no {what} {path}. {advice}"

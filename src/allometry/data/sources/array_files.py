@@ -1,0 +1,167 @@
+"""Arrays in files: `data.npz`, or a folder with `images.npy` and `labels.npy`, however large."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from allometry.base import DataError
+from allometry.data.dataset import Dataset, picture_digest
+from allometry.data.pictures.pixels import Pixels
+from allometry.data.pictures.reading import UnreadableImageError
+from allometry.data.sources.arrays import assemble_arrays, open_arrays, with_channels
+from allometry.data.sources.index import index_file, load_index, save_index
+from allometry.data.sources.options import Options
+from allometry.data.sources.stores import read_part
+
+NEEDED = ("images.npy", "labels.npy")
+_OPTIONAL = ("classes", "split")
+
+
+@dataclass(frozen=True, slots=True)
+class NpyPictures:
+    """Pictures in a `.npy` file, each read when it is asked for.
+
+    The file is not mapped into memory: were it cut short under a training, the system would end the process.
+
+    Attributes:
+        path: of the file.
+        offset: where the first picture begins, in bytes.
+        shape: N, height, width, channels.
+    """
+
+    path: Path
+    offset: int
+    shape: tuple[int, ...]
+
+    def __getitem__(self, index: int, /) -> Pixels:
+        """One picture, uint8 [height, width, channels].
+
+        Raises:
+            DataError: the file has gone or was cut short.
+        """
+        _, height, width, channels = self.shape
+        length = height * width * channels
+        try:
+            data = read_part(self.path, self.offset + index * length, length)
+        except OSError as error:
+            raise UnreadableImageError(
+                f"image {index} of {self.path}", error.strerror or str(error)
+            ) from error
+        if len(data) < length:
+            raise UnreadableImageError(f"image {index} of {self.path}", "the file has been cut short")
+        return np.frombuffer(data, np.uint8).reshape(height, width, channels)
+
+
+def open_npz(path: Path, options: Options) -> Dataset:
+    """Open a file of `numpy.savez`; see `open_data`."""
+    arrays = _load_npz(path)
+    for name in ("images", "labels"):
+        if name not in arrays:
+            raise DataError(
+                f"{path} has no array {name!r}; found: {', '.join(arrays) or 'none'}. It needs images and "
+                "labels, and may have classes and split."
+            )
+    return open_arrays(
+        with_channels(arrays["images"], f"images in {path}"),
+        arrays["labels"],
+        classes=_text(path, "classes", arrays.get("classes")),
+        splits=_text(path, "split", arrays.get("split")),
+        seed=options.seed,
+        name=path.stem,
+        progress=options.progress,
+    )
+
+
+def open_npy_folder(root: Path, options: Options) -> Dataset:
+    """Open a folder of `images.npy` and `labels.npy`, perhaps with `classes.npy` and `split.npy`; see `open_data`."""
+    images = _pictures(root / NEEDED[0])
+    beside = {name: _load_npy(root / f"{name}.npy") for name in _OPTIONAL if (root / f"{name}.npy").exists()}
+    return assemble_arrays(
+        images,
+        _load_npy(root / NEEDED[1]),
+        _digests(images, options),
+        classes=_text(root, "classes", beside.get("classes")),
+        names=None,
+        splits=_text(root, "split", beside.get("split")),
+        seed=options.seed,
+        name=root.resolve().name,
+        place=str(root),
+    )
+
+
+def _load_npz(path: Path) -> Mapping[str, npt.NDArray[Any]]:
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise _unreadable(path, error) from error
+
+
+def _load_npy(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
+    try:
+        loaded = np.load(path, allow_pickle=False, mmap_mode="r" if mapped else None)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise _unreadable(path, error) from error
+    if not isinstance(loaded, np.ndarray):
+        raise DataError(f"{path} is no file of one array.")
+    return loaded
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    text = str(error)
+    if "allow_pickle" in text:
+        return DataError(
+            f"{path} holds Python objects, which are not read: they could do anything. Save plain arrays."
+        )
+    return DataError(f"Cannot read {path} as NumPy arrays: {text.rstrip('.') or type(error).__name__}.")
+
+
+def _pictures(path: Path) -> NpyPictures:
+    """Where the pictures lie in the file; mapping it is the way to have NumPy read the header."""
+    mapped = _load_npy(path, mapped=True)
+    pictures = with_channels(mapped, str(path))
+    if not isinstance(mapped, np.memmap) or not mapped.flags.c_contiguous:
+        raise DataError(f"{path} is in Fortran's order; save it with numpy.ascontiguousarray.")
+    return NpyPictures(path, int(mapped.offset), tuple(pictures.shape))
+
+
+def _digests(images: NpyPictures, options: Options) -> list[str]:
+    """The digest of every picture, from the index where the file has its size and time of change still."""
+    status = images.path.stat()
+    source = str(images.path.resolve())
+    about = {
+        "source": source,
+        "size": status.st_size,
+        "modified": status.st_mtime_ns,
+        "shape": list(images.shape),
+    }
+    index = index_file(options.cache_folder, source)
+    known = load_index(index, about=about, kinds={"digest": str})
+    if known:
+        return known["digest"]
+    number, progress = images.shape[0], options.progress
+    progress.start("checking images", number)
+    digests = []
+    for row in range(number):
+        digests.append(picture_digest(images[row]))
+        progress.advance(1)
+    progress.stop()
+    save_index(index, about=about, columns={"digest": digests}, progress=progress)
+    return digests
+
+
+def _text(path: Path, name: str, array: npt.NDArray[Any] | None) -> Sequence[str] | None:
+    """The values of an array of text."""
+    if array is None:
+        return None
+    if array.ndim != 1 or array.dtype.kind != "U":
+        raise DataError(f"{path}: {name} must be text [N], not {array.dtype} {list(array.shape)}.")
+    texts: list[str] = array.tolist()
+    return texts

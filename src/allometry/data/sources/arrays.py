@@ -1,0 +1,189 @@
+"""From arrays of pictures and labels to a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from allometry.base import DataError, Progress, SilentProgress
+from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Pictures, picture_digest
+from allometry.data.pictures.pixels import Pixels
+from allometry.data.sources.assembling import deal_out
+from allometry.data.sources.checking import Check
+from allometry.data.sources.found import SPLIT_OF_NAME, Found, Layout
+
+
+def open_arrays(
+    images: Pixels,
+    labels: npt.ArrayLike,
+    *,
+    classes: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
+    splits: Sequence[str] | None = None,
+    seed: int = 0,
+    name: str = "arrays",
+    progress: Progress = SilentProgress(),
+) -> Dataset:
+    """A data set of pictures that are in memory already; they are not copied.
+
+    Splits are cut as `open_data` does it: of each class 15 % for val and for test, decided by seed and content, and
+    equal pictures never lie in two splits.
+
+    Args:
+        images: uint8 [N, height, width] or [N, height, width, channels] with 1 or 3 channels.
+        labels: [N], indices into `classes`, or names of classes.
+        classes: names; by default the numbers from 0, or the names among the labels, sorted.
+        names: of the pictures, N; by default their places.
+        splits: train, val (valid, validation) or test for each picture; by default they are cut.
+        seed: of the splits that are cut.
+        name: of the data set.
+        progress: told of each picture that is looked at.
+
+    Raises:
+        DataError: an array is not of that kind or length, or a class has too few pictures.
+
+    Example:
+        >>> images = np.arange(20, dtype=np.uint8).repeat(64).reshape(20, 8, 8)
+        >>> open_arrays(images, np.arange(20) % 2, classes=["even", "odd"])
+        Dataset(arrays: 2 classes, train 12, val 4, test 4)
+    """
+    pictures = with_channels(images, "images")
+    number = len(pictures)
+    progress.start("checking images", number)
+    digests = []
+    for picture in pictures:
+        digests.append(picture_digest(picture))
+        progress.advance(1)
+    progress.stop()
+    return assemble_arrays(
+        pictures,
+        labels,
+        digests,
+        classes=classes,
+        names=names,
+        splits=splits,
+        seed=seed,
+        name=name,
+        place=name,
+    )
+
+
+def with_channels(images: object, what: str) -> Pixels:
+    """An array of pictures as [N, height, width, channels].
+
+    Raises:
+        DataError: it is not one.
+    """
+    kind = type(images).__name__
+    if isinstance(images, np.ndarray):
+        pixels: npt.NDArray[Any] = images
+        if pixels.dtype == np.uint8 and pixels.size and pixels.ndim == 3:
+            return pixels[..., np.newaxis]
+        if pixels.dtype == np.uint8 and pixels.size and pixels.ndim == 4 and pixels.shape[3] in (1, 3):
+            return pixels
+        kind = f"{pixels.dtype} {list(pixels.shape)}"
+    raise DataError(
+        f"{what} must be uint8 [N, height, width] or [N, height, width, channels] with 1 or 3 channels, not {kind}."
+    )
+
+
+def assemble_arrays(
+    images: Pictures,
+    labels: npt.ArrayLike,
+    digests: Sequence[str],
+    *,
+    classes: Sequence[str] | None,
+    names: Sequence[str] | None,
+    splits: Sequence[str] | None,
+    seed: int,
+    name: str,
+    place: str,
+) -> Dataset:
+    """A data set of pictures whose digests are known; see `open_arrays`."""
+    number, height, width, channels = images.shape
+    for what, given in (("labels", np.atleast_1d(labels)), ("names", names), ("splits", splits)):
+        if given is not None and len(given) != number:
+            raise DataError(
+                f"{place}: there are {number:,} images but {len(given):,} {what}. Give one for each."
+            )
+    all_classes, indices = _classes(np.asarray(labels), classes, place)
+    given_splits = _splits(splits, place) if splits is not None else [""] * number
+    # Numbers as names keep the pictures in their order.
+    digits = len(str(number))
+    files = [
+        Found(f"{row:0{digits}}", split, all_classes[index], 0, 0)
+        for row, (split, index) in enumerate(zip(given_splits, indices.tolist(), strict=True))
+    ]
+    checks = {
+        file.path: Check(digest, height, width, channels == 1, "")
+        for file, digest in zip(files, digests, strict=True)
+    }
+    told = tuple(split for split in SPLITS if split in set(given_splits))
+    known = names if names is not None else [file.path for file in files]
+    layout = Layout(place, all_classes, told, tuple(files), ())
+    dealt = deal_out(layout, checks, seed=seed, shown=lambda path: str(known[int(path)]))
+
+    def split(chosen: Sequence[Found]) -> ArraySplit:
+        rows = np.array([int(file.path) for file in chosen], np.int64)
+        joined = bytes.fromhex("".join(checks[file.path].digest for file in chosen))
+        return ArraySplit(
+            images=images,
+            labels=indices[rows],
+            names=tuple(str(known[row]) for row in rows.tolist()),
+            rows=rows,
+            digests=np.frombuffer(joined, np.uint8).reshape(-1, 16),
+        )
+
+    return Dataset(
+        name=name,
+        classes=all_classes,
+        channels=channels,
+        image_size=min(height, width),
+        splits={each: split(chosen) for each, chosen in dealt.splits.items()},
+        rejected=dealt.rejected,
+    )
+
+
+def _classes(
+    labels: npt.NDArray[np.generic], classes: Sequence[str] | None, place: str
+) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
+    """The names of the classes, and each picture's index into them."""
+    if labels.ndim != 1 or labels.dtype.kind not in "iuU":
+        raise DataError(
+            f"{place}: labels must be integers or text [N], not {labels.dtype} {list(labels.shape)}."
+        )
+    if labels.dtype.kind == "U":
+        known = tuple(classes) if classes is not None else tuple(sorted(set(labels.tolist())))
+        place_of = {name: index for index, name in enumerate(known)}
+        unknown = sorted(set(labels.tolist()) - set(known))
+        if unknown:
+            raise DataError(f"{place}: the label {unknown[0]!r} is not among the classes.")
+        numbers = np.array([place_of[name] for name in labels.tolist()], np.int64)
+    else:
+        most = int(labels.max(initial=0))
+        known = tuple(map(str, classes if classes is not None else range(most + 1)))
+        if int(labels.min(initial=0)) < 0 or most >= len(known):
+            wrong = int(labels.min()) if labels.min() < 0 else most
+            raise DataError(
+                f"{place}: the label {wrong} is none of the {len(known)} classes, 0 to {len(known) - 1}."
+            )
+        numbers = labels.astype(np.int64)
+    if len(set(known)) < len(known):
+        raise DataError(f"{place}: two classes have the same name; give each its own.")
+    if len(known) < 2:
+        raise DataError(f"{place} has only one class, and there is nothing to tell it from.")
+    return known, numbers
+
+
+def _splits(splits: Sequence[str], place: str) -> list[str]:
+    """The splits by their own names."""
+    unknown = sorted({str(split) for split in splits} - set(SPLIT_OF_NAME))
+    if unknown:
+        raise DataError(f"{place}: no split is called {unknown[0]!r}. Possible: {', '.join(SPLIT_OF_NAME)}.")
+    named = [SPLIT_OF_NAME[str(split)] for split in splits]
+    if "train" not in named:
+        raise DataError(f"{place} gives no image to train. Give some, or no splits to have them cut.")
+    return named

@@ -1,0 +1,183 @@
+"""From images that were found and checked to a data set: leaks left out, splits cut, classes complete."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from allometry.base import DataError
+from allometry.data.dataset import SPLITS, Dataset, FileSplit, Rejected, Store, read_only
+from allometry.data.pictures.cache import PixelCache
+from allometry.data.sources.checking import Check
+from allometry.data.sources.dealing import deal
+from allometry.data.sources.found import Found, Layout, Refused
+from allometry.data.sources.options import Options
+
+_SHOWN_REASONS = 3
+
+
+class Dealt(NamedTuple):
+    """Images in their splits.
+
+    Attributes:
+        splits: the images of `train`, `val` and `test`, each sorted by path.
+        rejected: what is left out.
+    """
+
+    splits: dict[str, list[Found]]
+    rejected: tuple[Rejected, ...]
+
+
+def assemble(
+    layout: Layout,
+    checks: Mapping[str, Check],
+    *,
+    name: str,
+    options: Options,
+    store: Callable[[Sequence[Found]], Store],
+) -> Dataset:
+    """A data set of image files.
+
+    The images of each split stand in the order of their names. So two sources that give the same names to the same
+    files have the same fingerprint and the same batches.
+
+    Args:
+        layout: what the source holds.
+        checks: what is known of each image.
+        name: of the data set.
+        options: how it is opened.
+        store: where the bytes of some images are read from.
+
+    Raises:
+        DataError: a class has too few usable images.
+    """
+    dealt = deal_out(layout, checks, seed=options.seed)
+    usable = [file for files in dealt.splits.values() for file in files]
+    channels = 1 if all(checks[file.path].grey for file in usable) else 3
+    cache = PixelCache(options.cache_bytes)
+    number = {class_name: number for number, class_name in enumerate(layout.classes)}
+
+    def split(files: Sequence[Found]) -> FileSplit:
+        known = [checks[file.path] for file in files]
+        return FileSplit(
+            names=tuple(file.path for file in files),
+            labels=read_only([number[file.class_name] for file in files]),
+            digests=np.frombuffer(bytes.fromhex("".join(check.digest for check in known)), np.uint8).reshape(
+                -1, 16
+            ),
+            sizes=np.array([(check.height, check.width) for check in known], np.int32).reshape(-1, 2),
+            channels=channels,
+            cache=cache,
+            store=store(files),
+        )
+
+    shorter = (min(checks[file.path].height, checks[file.path].width) for file in usable)
+    return Dataset(
+        name=name,
+        classes=layout.classes,
+        channels=channels,
+        image_size=int(median(shorter)),
+        splits={name: split(files) for name, files in dealt.splits.items()},
+        rejected=dealt.rejected,
+    )
+
+
+def deal_out(
+    layout: Layout, checks: Mapping[str, Check], *, seed: int, shown: Callable[[str], str] = str
+) -> Dealt:
+    """Leave out what cannot be used, and give every other image its split.
+
+    Args:
+        layout: what the source holds.
+        checks: what is known of each image.
+        seed: of the splits that are cut.
+        shown: what the image of a path is called in messages.
+
+    Raises:
+        DataError: a class has too few usable images.
+    """
+    broken = [
+        Refused(file.path, checks[file.path].reason, file.split, file.class_name)
+        for file in layout.files
+        if checks[file.path].reason
+    ]
+    whole = [file for file in layout.files if not checks[file.path].reason]
+    usable, leaked = _without_leaks(whole, checks, shown)
+    refused = sorted([*layout.refused, *broken, *leaked])
+    _check_usable(layout, usable, refused)
+    return Dealt(
+        _assign(layout, usable, checks, seed),
+        tuple(Rejected(shown(each.path), each.reason) for each in refused),
+    )
+
+
+def _without_leaks(
+    files: Sequence[Found], checks: Mapping[str, Check], shown: Callable[[str], str]
+) -> tuple[list[Found], list[Refused]]:
+    """Leave out of train (and val) what is also in test (or val), where the source comes with splits."""
+    held: dict[str, Found] = {}
+    kept, leaked = [], []
+    for file in sorted(files, key=lambda each: SPLITS[::-1].index(each.split) if each.split else 0):
+        first = held.setdefault(checks[file.path].digest, file)
+        if first.split == file.split:
+            kept.append(file)
+        else:
+            reason = f"the same image as {shown(first.path)}, which must stay unseen"
+            leaked.append(Refused(file.path, reason, file.split, file.class_name))
+    return sorted(kept), leaked
+
+
+def _check_usable(layout: Layout, usable: Sequence[Found], refused: Sequence[Refused]) -> None:
+    """Every class needs an image in each given split, and enough where splits are cut."""
+    counts = Counter((file.split, file.class_name) for file in usable)
+    cuts = _cuts(layout)
+    for split in layout.splits or ("",):
+        needed = 1 + len(cuts) if split in ("", "train") else 1
+        where = f" in {split}" if split else ""
+        for class_name in layout.classes:
+            count = counts[split, class_name]
+            if count == 0:
+                shown = _first_reasons(split, class_name, refused)
+                raise DataError(
+                    f"Class {class_name!r} of {layout.place} has no usable image{where}{shown}. "
+                    "Add images to it or leave the class out."
+                )
+            if count < needed:
+                raise DataError(
+                    f"Class {class_name!r} of {layout.place} has only {count} usable image{'s' * (count > 1)}"
+                    f"{where}, and at least {needed} are needed to cut {' and '.join(cuts)} images "
+                    "from them. Add images to it or leave the class out."
+                )
+
+
+def _first_reasons(split: str, class_name: str, refused: Sequence[Refused]) -> str:
+    reasons = [
+        f"{each.path} ({each.reason})"
+        for each in refused
+        if (each.split, each.class_name) == (split, class_name)
+    ]
+    more = " and more" if len(reasons) > _SHOWN_REASONS else ""
+    return f": {', '.join(reasons[:_SHOWN_REASONS])}{more}" if reasons else ""
+
+
+def _cuts(layout: Layout) -> list[str]:
+    return [name for name in SPLITS if name != "train" and name not in layout.splits]
+
+
+def _assign(
+    layout: Layout, usable: Sequence[Found], checks: Mapping[str, Check], seed: int
+) -> dict[str, list[Found]]:
+    contents: dict[str, list[str]] = {name: [] for name in layout.classes}
+    for file in usable:
+        if file.split in ("", "train"):
+            contents[file.class_name].append(checks[file.path].digest)
+    dealt = deal(contents, _cuts(layout), seed=seed)
+    splits: dict[str, list[Found]] = {name: [] for name in SPLITS}
+    for file in usable:
+        cut = file.split in ("", "train")
+        splits[dealt[checks[file.path].digest] if cut else file.split].append(file)
+    return splits

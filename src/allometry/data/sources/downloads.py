@@ -1,0 +1,188 @@
+"""Shards from the web: fetched once, several at a time, from where an earlier try stopped, then they are local."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import re
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+from allometry.base import DataError, Progress
+from allometry.base.files import storage_errors, write_text
+
+SCHEMES = ("http://", "https://")
+_AT_A_TIME = 4
+_TRIES = 4
+_TIMEOUT = 60  # seconds without a byte
+_CHUNK = 2**20
+_PART_OF = re.compile(r"bytes (\d+)-\d+/(\d+)")
+
+
+class _CutShortError(Exception):
+    """The connection ended before the file did."""
+
+
+_FAILURES = (
+    _CutShortError,
+    http.client.HTTPException,
+    urllib.error.URLError,
+    TimeoutError,
+    ConnectionError,
+)
+
+
+def fetch_shards(urls: Sequence[str], *, cache_folder: Path, progress: Progress) -> list[Path]:
+    """Bring shards onto this machine; those that are here already are not asked for again.
+
+    A download that was interrupted goes on where it stopped if the server can do that and the file there is still
+    the same one. A shard is taken only if it has the size that the server told.
+
+    Args:
+        urls: `http` or `https` addresses.
+        cache_folder: they are kept in its folder `shards`.
+        progress: told of each shard.
+
+    Returns:
+        The files, in the order of `urls`.
+
+    Raises:
+        DataError: a server does not answer, or does not have a shard.
+        StorageError: the folder cannot be written.
+    """
+    targets = [_target(url, cache_folder) for url in urls]
+    missing = [(url, target) for url, target in zip(urls, targets, strict=True) if not target.exists()]
+    if not missing:
+        return targets
+    progress.start("fetching shards", len(missing))
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="allometry-fetch")
+    try:
+        for _ in pool.map(lambda pair: _fetch(pair[0], pair[1], stop), missing):
+            progress.advance(1)
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+        progress.stop()
+    return targets
+
+
+def _target(url: str, cache_folder: Path) -> Path:
+    """Where a shard is kept; what is asked of the server beside its path (a key, say) makes no other file."""
+    parts = urlsplit(url)
+    base, _, name = parts.path.rpartition("/")
+    place = hashlib.blake2b(f"{parts.scheme}://{parts.netloc}{base}".encode(), digest_size=16).hexdigest()
+    return cache_folder / "shards" / place / name
+
+
+def _fetch(url: str, target: Path, stop: threading.Event) -> None:
+    with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(target):
+            for rest in reversed(range(_TRIES)):
+                if stop.is_set() or target.exists():  # another process may have fetched it meanwhile
+                    return
+                try:
+                    _try(url, target, stop)
+                except _FAILURES as error:
+                    if rest == 0 or _is_final(error):
+                        raise DataError(f"Cannot fetch {url}: {_reason(error)}.") from error
+
+
+def _try(url: str, target: Path, stop: threading.Event) -> None:
+    """Fetch what is missing of a shard."""
+    part, note = target.with_name(f"{target.name}.part"), target.with_name(f"{target.name}.part.json")
+    version = _read_note(note)
+    have = part.stat().st_size if version and part.exists() else 0
+    headers = {
+        "Accept-Encoding": "identity",
+        **({"Range": f"bytes={have}-", "If-Range": version} if have else {}),
+    }
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - open_data takes http and https only
+    note.unlink(missing_ok=True)  # should the server refuse to go on from here, the next try begins anew
+    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
+        start, size = _extent(answer, have)
+        write_text(note, json.dumps(_version(answer)))
+        with part.open("r+b" if start else "wb") as file:
+            file.seek(start)
+            file.truncate()
+            while not stop.is_set() and (some := answer.read(_CHUNK)):
+                file.write(some)
+            file.flush()
+            os.fsync(file.fileno())
+            got = file.tell()
+        dated = answer.headers.get("Last-Modified")
+    if stop.is_set():
+        return
+    if size is not None and got != size:
+        raise _CutShortError(f"{got:,} of {size:,} bytes came")
+    _date(part, dated)
+    part.replace(target)
+    note.unlink(missing_ok=True)
+
+
+def _extent(answer: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
+    """Where the bytes that come belong, and how many the whole file has, if the server tells."""
+    told = _PART_OF.fullmatch(answer.headers.get("Content-Range", ""))
+    if answer.status == http.HTTPStatus.PARTIAL_CONTENT and told and int(told[1]) == have:
+        return have, int(told[2])
+    length = answer.headers.get("Content-Length", "")
+    return 0, int(length) if length.isdecimal() else None
+
+
+def _version(answer: http.client.HTTPResponse) -> str:
+    """By what the server knows this very file; empty where it does not tell."""
+    tag = str(answer.headers.get("ETag") or "")
+    return tag if tag and not tag.startswith("W/") else str(answer.headers.get("Last-Modified") or "")
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether another try would end the same way."""
+    return isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500 and error.code != 416
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answers {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        return str(error.reason)
+    return str(error) or type(error).__name__
+
+
+def _read_note(note: Path) -> str:
+    """By what the server knows the version of the file that was begun; empty where that is not known."""
+    try:
+        version = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return version if isinstance(version, str) else ""
+
+
+def _date(file: Path, dated: str | None) -> None:
+    """Give a file the server's date, so that it does not look as if it were still being written."""
+    if dated:
+        try:
+            seconds = parsedate_to_datetime(dated).timestamp()
+        except (ValueError, OverflowError):
+            return
+        os.utime(file, (seconds, seconds))
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    """Let one process at a time fetch a shard."""
+    lock: IO[bytes]
+    with target.with_name(f".{target.name}.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

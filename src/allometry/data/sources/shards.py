@@ -1,0 +1,212 @@
+"""From shards, tar files full of samples as WebDataset writes them, to a data set."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from allometry.base import DataError, Progress
+from allometry.data.dataset import SPLITS, Dataset
+from allometry.data.sources.assembling import assemble
+from allometry.data.sources.checking import CHECK_KINDS, Check, check_bytes, checked, to_columns
+from allometry.data.sources.found import SPLIT_OF_NAME, Found, Layout, Refused, sorted_classes
+from allometry.data.sources.index import index_file, load_index, save_index, settled
+from allometry.data.sources.options import Options
+from allometry.data.sources.stores import ShardStore, read_part
+from allometry.data.sources.tar import Member, read_members
+
+_NOWHERE = -1
+_MEMBER_KINDS = {"name": str, "label": str, "offset": int, "length": int}
+
+
+class Shard(NamedTuple):
+    """A tar file of samples.
+
+    Attributes:
+        name: in the data set: the part of its path or address in which the shards differ.
+        path: of the file.
+    """
+
+    name: str
+    path: Path
+
+
+class Contents(NamedTuple):
+    """What a shard holds.
+
+    Attributes:
+        members: the labelled images.
+        checks: what is known of each.
+        refused: what cannot be used, and why.
+    """
+
+    members: Sequence[Member]
+    checks: Sequence[Check]
+    refused: Sequence[Refused]
+
+
+def open_shards(
+    shards: Sequence[Shard],
+    *,
+    name: str,
+    place: str,
+    options: Options,
+) -> Dataset:
+    """Open local shards; see `open_data`."""
+    split_of = shard_splits(place, [shard.name for shard in shards])
+    contents = read_shards([shard.path for shard in shards], options=options)
+    where: dict[str, tuple[int, int, int]] = {}
+    checks: dict[str, Check] = {}
+    files, refused = [], []
+    for number, (shard, split, held) in enumerate(zip(shards, split_of, contents, strict=True)):
+        for member, check in zip(held.members, held.checks, strict=True):
+            path = f"{shard.name}/{member.name}"
+            where[path], checks[path] = (number, member.offset, member.length), check
+            files.append(Found(path, split, member.label, member.length, 0))
+        refused += [each._replace(path=f"{shard.name}/{each.path}".rstrip("/")) for each in held.refused]
+    classes = sorted_classes({file.class_name for file in files})
+    if len(classes) < 2:
+        raise DataError(_too_few(place, classes, refused))
+    given = tuple(split for split in SPLITS if split in split_of)
+    layout = Layout(place, classes, given, tuple(sorted(files)), tuple(sorted(refused)))
+    paths = tuple(shard.path for shard in shards)
+    return assemble(
+        layout,
+        checks,
+        name=name,
+        options=options,
+        store=lambda chosen: _store(paths, [file.path for file in chosen], where),
+    )
+
+
+def shard_splits(place: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The split of each shard, by a word in its name or else in its folders'; empty where splits are to be cut.
+
+    Raises:
+        DataError: some shards tell their split and others do not, or none is for training.
+
+    Example:
+        >>> shard_splits("D", ["pets-train-000.tar", "pets-validation-000.tar"])
+        ('train', 'val')
+    """
+    splits = tuple(_split_in(name) for name in names)
+    if set(splits) == {""}:
+        return splits
+    if "" in splits:
+        without, told = names[splits.index("")], next(name for name in names if _split_in(name))
+        raise DataError(
+            f"The name of {told} in {place} tells its split, but that of {without} does not. "
+            "Call every shard by train, val or test, or none."
+        )
+    if "train" not in splits:
+        raise DataError(
+            f"{place} has shards for {' and '.join(sorted(set(splits)))} but none for train. "
+            "Give the shards for training, too, or call none by a split to have the splits cut."
+        )
+    return splits
+
+
+def read_shards(
+    paths: Sequence[Path],
+    *,
+    options: Options,
+    clock: Callable[[], int] = time.time_ns,
+) -> list[Contents]:
+    """Read every shard through once, or trust its index where it has its size and time of change still.
+
+    Raises:
+        DataError: a shard has gone, cannot be read, or is not an uncompressed tar file.
+    """
+    began, progress = clock(), options.progress
+    abouts = [_about(path) for path in paths]
+    indexes = [index_file(options.cache_folder, str(about["source"])) for about in abouts]
+    known = [_load(index, about) for index, about in zip(indexes, abouts, strict=True)]
+    listed = [(path, read_members(path)) for path, held in zip(paths, known, strict=True) if held is None]
+    every = [(path, member) for path, (members, _) in listed for member in members]
+    contents: list[Contents] = []
+    with closing(checked(every, _check, progress)) as results:
+        fresh = iter(listed)
+        for index, about, held in zip(indexes, abouts, known, strict=True):
+            if held is None:
+                _, (members, refused) = next(fresh)
+                checks = [next(results)[1] for _ in members]
+                held = Contents(members, checks, refused)  # noqa: PLW2901 - it is known from now on
+                if settled(int(about["modified"]), began):
+                    _save(index, about, held, progress)
+            contents.append(held)
+    return contents
+
+
+def _split_in(name: str) -> str:
+    """The split that a shard's name tells: its own before its folders'."""
+    for part in reversed(name.removesuffix(".tar").split("/")):
+        for word in re.split(r"[^a-z]+", part.lower()):
+            if word in SPLIT_OF_NAME:
+                return SPLIT_OF_NAME[word]
+    return ""
+
+
+def _check(item: tuple[Path, Member]) -> Check:
+    path, member = item
+    try:
+        data = read_part(path, member.offset, member.length)
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
+    return check_bytes(data, name=f"{member.name} in {path}")
+
+
+def _too_few(place: str, classes: Sequence[str], refused: Sequence[Refused]) -> str:
+    if classes:
+        return f"{place} has only one class, {classes[0]!r}, and there is nothing to tell it from."
+    shown = f" ({refused[0].path}: {refused[0].reason})" if refused else ""
+    return (
+        f"{place} has no sample that could be used{shown}. A sample is an image and a label of one base name: "
+        "0001.jpg with 0001.cls, 0001.txt or 0001.json."
+    )
+
+
+def _store(
+    shards: tuple[Path, ...], names: Sequence[str], where: Mapping[str, tuple[int, int, int]]
+) -> ShardStore:
+    places = np.array([where[name] for name in names], np.int64).reshape(-1, 3)
+    return ShardStore(
+        shards, tuple(names), places[:, 0].astype(np.int32), places[:, 1].copy(), places[:, 2].copy()
+    )
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"There is no shard {path}: {error.strerror or error}.") from error
+    return {"source": str(path.resolve()), "size": status.st_size, "modified": status.st_mtime_ns}
+
+
+def _save(index: Path, about: dict[str, Any], held: Contents, progress: Progress) -> None:
+    """What is refused stands in the index like the images, without a place in the shard."""
+    members = [*held.members, *(Member(each.path, "", _NOWHERE, 0) for each in held.refused)]
+    checks = [*held.checks, *(Check("", 0, 0, grey=True, reason=each.reason) for each in held.refused)]
+    rows = zip(*members, strict=True) if members else ((),) * len(_MEMBER_KINDS)
+    columns = {**dict(zip(_MEMBER_KINDS, rows, strict=True)), **to_columns(checks)}
+    save_index(index, about=about, columns=columns, progress=progress)
+
+
+def _load(index: Path, about: dict[str, Any]) -> Contents | None:
+    columns = load_index(index, about=about, kinds={**_MEMBER_KINDS, **CHECK_KINDS})
+    if not columns:
+        return None
+    values = list(columns.values())
+    members = list(map(Member, *values[: len(_MEMBER_KINDS)]))
+    checks = list(map(Check, *values[len(_MEMBER_KINDS) :]))
+    number = sum(member.offset != _NOWHERE for member in members)
+    refused = [
+        Refused(member.name, check.reason)
+        for member, check in zip(members[number:], checks[number:], strict=True)
+    ]
+    return Contents(members[:number], checks[:number], refused)

@@ -1,0 +1,167 @@
+"""One shard: an uncompressed tar file whose members of one base name are a sample. Nothing is ever unpacked."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+from typing import NamedTuple
+
+from allometry.base import DataError
+from allometry.data.pictures.reading import EXTENSIONS
+from allometry.data.sources.found import Refused
+from allometry.data.sources.stores import read_part
+
+_LABELS = ("cls", "json", "txt")  # where a sample has several, the first of these counts
+_LONGEST_LABEL = 65536  # bytes
+_BLOCK = 512  # bytes; a tar file ends with two blocks of zeros
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+class Member(NamedTuple):
+    """The image of a sample.
+
+    Attributes:
+        name: inside the shard.
+        label: its class.
+        offset: where its bytes begin in the shard.
+        length: how many they are.
+    """
+
+    name: str
+    label: str
+    offset: int
+    length: int
+
+
+class Part(NamedTuple):
+    """Where a member of any kind lies."""
+
+    name: str
+    offset: int
+    length: int
+
+
+def read_members(shard: Path) -> tuple[list[Member], list[Refused]]:
+    """The labelled images of a shard, by its headers and labels; the images themselves are not read.
+
+    Members are grouped into samples as WebDataset does it: all that are called alike up to the first dot of the last
+    part of their names. A sample needs one image (`.jpg`, `.png` and so on) and a label: a number or name in `.cls`
+    or `.txt`, or `label` or `class` in `.json`. Of a shard that is cut short the whole members are used.
+
+    Returns:
+        The images in their order, and what cannot be used.
+
+    Raises:
+        DataError: it is not an uncompressed tar file, or cannot be read.
+    """
+    try:
+        _refuse_compressed(shard)
+        parts, refused = _list(shard)
+        samples, beside = _samples(parts)
+        members = []
+        for key, sample in samples.items():
+            found = _member(shard, key, sample)
+            if isinstance(found, Member):
+                members.append(found)
+            else:
+                beside.append(found)
+    except OSError as error:
+        raise DataError(f"Cannot read {shard}: {error.strerror or error}.") from error
+    return members, [*refused, *beside]
+
+
+def _refuse_compressed(shard: Path) -> None:
+    start = read_part(shard, 0, 8)
+    for signature, kind in _COMPRESSED.items():
+        if start.startswith(signature):
+            raise DataError(
+                f"{shard} is compressed ({kind}), and inside a compressed file no image can be reached without reading "
+                "all before it. Uncompress it; images are compressed already."
+            )
+
+
+def _list(shard: Path) -> tuple[list[Part], list[Refused]]:
+    """The usable members by their headers, and what is no plain file or not all there."""
+    size = shard.stat().st_size
+    parts, refused = [], []
+    end = 0
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            for member in tar:
+                end = member.offset_data + -(-member.size // _BLOCK) * _BLOCK
+                reason = _unsafe(member)
+                if reason:
+                    refused.append(Refused(member.name, reason))
+                elif member.isreg() and member.offset_data + member.size > size:
+                    refused.append(Refused(member.name, "the shard is cut short within it"))
+                elif member.isreg() and not member.name.rpartition("/")[2].startswith("."):
+                    parts.append(Part(member.name, member.offset_data, member.size))
+    except (tarfile.TarError, ValueError, OverflowError) as error:
+        if end == 0:
+            raise DataError(f"{shard} is not a tar file ({error}).") from error
+    if end > size or read_part(shard, end, _BLOCK) != bytes(_BLOCK):
+        refused.append(Refused("", "the shard has no end mark and may be cut short; what is whole is used"))
+    return parts, refused
+
+
+def _unsafe(member: tarfile.TarInfo) -> str:
+    """Why a member is not even looked at; empty where it may be."""
+    if member.name.startswith("/") or ".." in member.name.split("/"):
+        return "its name leads out of the shard"
+    if member.issym() or member.islnk():
+        return "a link"
+    if member.issparse() or not (member.isreg() or member.isdir()):
+        return "not a regular file"
+    return ""
+
+
+def _samples(parts: list[Part]) -> tuple[dict[str, dict[str, Part]], list[Refused]]:
+    """By base name, the members by extension."""
+    samples: dict[str, dict[str, Part]] = {}
+    refused = []
+    for part in parts:
+        folder, slash, base = part.name.rpartition("/")
+        stem, _, extension = base.partition(".")
+        sample = samples.setdefault(folder + slash + stem, {})
+        if extension.lower() in sample:
+            refused.append(Refused(part.name, "a member of that name came before"))
+        else:
+            sample[extension.lower()] = part
+    return samples, refused
+
+
+def _member(shard: Path, key: str, sample: dict[str, Part]) -> Member | Refused:
+    images = [part for extension, part in sample.items() if f".{extension}" in EXTENSIONS]
+    if len(images) != 1:
+        what = "several images" if images else f"no image, only .{' and .'.join(sample)}"
+        return Refused(key, f"the sample has {what}")
+    image = images[0]
+    for kind in _LABELS:
+        if kind in sample:
+            label, reason = _label(shard, sample[kind], kind)
+            return (
+                Refused(image.name, reason)
+                if reason
+                else Member(image.name, label, image.offset, image.length)
+            )
+    return Refused(image.name, "the sample has no label (.cls, .json or .txt)")
+
+
+def _label(shard: Path, part: Part, kind: str) -> tuple[str, str]:
+    """The class in a label's file, or why there is none."""
+    if part.length > _LONGEST_LABEL:
+        return "", f"its .{kind} is too long for a label"
+    try:
+        text = read_part(shard, part.offset, part.length).decode("utf-8-sig").strip()
+        label = _json_label(text) if kind == "json" else text
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        return "", f"its .{kind} cannot be read"
+    return (label, "") if label else ("", f"its .{kind} has no class")
+
+
+def _json_label(text: str) -> str:
+    held = json.loads(text)
+    values = [held[name] for name in ("label", "class") if name in held] if isinstance(held, dict) else []
+    value = values[0] if values else None
+    return str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from allometry.base import DataError, StorageError
+from allometry.data import fingerprint, open_data
+
+from .test_shards import samples, write_tar
+
+
+class Server:
+    """Files over loopback; it keeps a record of what it was asked, and can be told to hang up early."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.asked: list[tuple[str, str | None]] = []
+        self.cut: list[int] = []  # after how many bytes the next answers end
+        self.status: list[int] = []  # what the next answers are instead of a file
+        self.ranges = True
+        self.tag = '"one"'
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                owner.answer(self)
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.http.server_port}"
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        wanted = request.headers.get("Range")
+        self.asked.append((request.path, wanted))
+        path = self.root / urlsplit(request.path).path.lstrip("/")
+        if self.status or not path.is_file():
+            request.send_error(self.status.pop() if self.status else 404)
+            return
+        data = path.read_bytes()
+        start = 0
+        if self.ranges and wanted and request.headers.get("If-Range") == self.tag:
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            if start >= len(data):
+                request.send_error(416)
+                return
+            request.send_response(206)
+            request.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        else:
+            request.send_response(200)
+        request.send_header("Content-Length", str(len(data) - start))
+        request.send_header("ETag", self.tag)
+        request.send_header("Last-Modified", "Fri, 02 Jan 2015 03:04:05 GMT")
+        request.end_headers()
+        request.wfile.write(data[start : self.cut.pop() if self.cut else None])
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    for number in range(3):
+        write_tar(tmp_path / f"site/pets/s-{number}.tar", samples(10 * number))
+    server = Server(tmp_path / "site")
+    thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.http.shutdown()
+    thread.join()
+    server.http.server_close()
+
+
+def test_shards_are_fetched_once_and_then_are_local(
+    server: Server, tmp_path: Path, opened: list[str]
+) -> None:
+    address = f"{server.address}/pets/s-{{0..2}}.tar"
+    fetched = open_data(address, cache_folder=tmp_path / "kept")
+    assert sorted(server.asked) == [(f"/pets/s-{number}.tar", None) for number in range(3)]
+    assert fingerprint(fetched) == fingerprint(open_data(tmp_path / "site/pets"))
+    opened.clear()
+    server.http.shutdown()
+    again = open_data(address, cache_folder=tmp_path / "kept")
+    assert fingerprint(again) == fingerprint(fetched)
+    assert opened == []
+    assert fetched.name == "s"
+    kept = [path.name for path in (tmp_path / "kept/shards").rglob("*") if path.is_file()]
+    assert sorted(name for name in kept if not name.startswith(".")) == ["s-0.tar", "s-1.tar", "s-2.tar"]
+
+
+def test_keys_in_the_address_are_no_part_of_it(server: Server, tmp_path: Path) -> None:
+    for key in ("one", "two"):
+        open_data(f"{server.address}/pets/s-{{0..1}}.tar?key={key}", cache_folder=tmp_path / "kept")
+    assert sorted(server.asked) == [("/pets/s-0.tar?key=one", None), ("/pets/s-1.tar?key=one", None)]
+
+
+def test_a_download_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
+    server.cut = [3000, 1000]
+    dataset = open_data(f"{server.address}/pets/s-0.tar", cache_folder=tmp_path / "kept")
+    assert server.asked == [("/pets/s-0.tar", wanted) for wanted in (None, "bytes=1000-", "bytes=3000-")]
+    assert fingerprint(dataset) == fingerprint(open_data(tmp_path / "site/pets/s-0.tar"))
+
+
+def test_a_later_call_goes_on_too_unless_the_file_is_another(server: Server, tmp_path: Path) -> None:
+    address, kept = f"{server.address}/pets/s-0.tar", tmp_path / "kept"
+    server.cut = [4000, 3000, 2000, 1000]
+    with pytest.raises(DataError, match=rf"Cannot fetch {address}: 4,000 of 30,720 bytes came\."):
+        open_data(address, cache_folder=kept)
+    server.cut = [5000]
+    server.status = []
+    server.asked.clear()
+    server.tag = '"two"'
+    write_tar(tmp_path / "site/pets/s-0.tar", samples(100))
+    dataset = open_data(address, cache_folder=kept)
+    assert server.asked == [("/pets/s-0.tar", "bytes=4000-"), ("/pets/s-0.tar", "bytes=5000-")]
+    assert fingerprint(dataset) == fingerprint(open_data(tmp_path / "site/pets/s-0.tar"))
+
+
+def test_a_server_that_always_begins_anew(server: Server, tmp_path: Path) -> None:
+    server.ranges = False
+    server.cut = [1000]
+    dataset = open_data(f"{server.address}/pets/s-0.tar", cache_folder=tmp_path / "kept")
+    assert fingerprint(dataset) == fingerprint(open_data(tmp_path / "site/pets/s-0.tar"))
+
+
+def test_all_was_there_but_the_last_step(server: Server, tmp_path: Path) -> None:
+    address, kept = f"{server.address}/pets/s-0.tar", tmp_path / "kept"
+    expected = fingerprint(open_data(address, cache_folder=kept))
+    (file,) = (kept / "shards").rglob("s-0.tar")
+    file.rename(file.with_name("s-0.tar.part"))
+    file.with_name("s-0.tar.part.json").write_text('"\\"one\\""')
+    assert fingerprint(open_data(address, cache_folder=kept)) == expected
+
+
+def test_troubles_that_pass_are_got_over(server: Server, tmp_path: Path) -> None:
+    server.status = [503, 500]
+    assert (
+        len(open_data(f"{server.address}/pets/s-0.tar", cache_folder=tmp_path / "kept").splits["train"]) == 6
+    )
+
+
+def test_troubles_that_stay_are_told(server: Server, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    with pytest.raises(DataError, match=r"Cannot fetch .*/pets/s-3.tar: the server answers 404 Not Found"):
+        open_data(f"{server.address}/pets/s-{{2..3}}.tar", cache_folder=kept)
+    server.status = [503] * 4
+    with pytest.raises(DataError, match=r"the server answers 503"):
+        open_data(f"{server.address}/pets/s-0.tar", cache_folder=kept)
+    server.http.shutdown()
+    server.http.server_close()
+    with pytest.raises(DataError, match=r"Cannot fetch .*refused"):
+        open_data(f"{server.address}/pets/s-0.tar", cache_folder=kept)
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"Cannot write .*file"):
+        open_data(f"{server.address}/pets/s-0.tar", cache_folder=tmp_path / "file")
+
+
+def test_two_at_once_fetch_a_shard_once(server: Server, tmp_path: Path) -> None:
+    address, found = f"{server.address}/pets/s-{{0..2}}.tar", []
+
+    def work() -> None:
+        found.append(fingerprint(open_data(address, cache_folder=tmp_path / "kept")))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1
+    assert len(found) == 4
+    assert len(server.asked) == 3
