@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,8 @@ from allometry.base import InputError
 from allometry.base.units import format_quantity
 from allometry.cli.options import Device, Json, Run, WeightsOption
 from allometry.cli.printing import print_figures, print_json
+
+_WORST = 5
 
 
 def evaluate(
@@ -23,7 +25,7 @@ def evaluate(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Judge a trained run: accuracy with its interval, top-5, the classes it confuses most.
+    """Judge a trained run: accuracy, calibration and each class, with intervals.
 
     Example: `allometry evaluate runs/icons-10M --split val`
     """
@@ -32,22 +34,39 @@ def evaluate(
 
     result = evaluate_run(run, data=data, split=split, device=device, progress=make_progress())
     if as_json:
-        print_json({name: value for name, value in result.items() if name != "mistakes"})
+        without = [
+            {name: value for name, value in each.items() if name != "thumbnail"}
+            for each in result["mistakes"]
+        ]
+        print_json(result | {"mistakes": without})
         return
-    low, high = result["interval"]
-    worst = sorted(
-        (each for each in result["per_class"] if each["accuracy"] is not None),
-        key=lambda each: float(each["accuracy"]),
-    )[:5]
     print_figures(
-        f"{run}: {result['split']}, {result['images']:,} images",
-        {
-            "accuracy": f"{result['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%})",
-            "top-5": f"{result['top5']:.2%}",
-            "loss": f"{result['loss']:.4f}",
-            "worst classes": ", ".join(f"{each['name']} {each['accuracy']:.0%}" for each in worst),
-        },
+        f"{run}: {result['split']}, {result['images']:,} images; in brackets 95 % intervals",
+        _figures(result),
     )
+
+
+def _figures(result: dict[str, Any]) -> dict[str, str]:
+    def share(name: str, interval: str) -> str:
+        low, high = result[interval]
+        return f"{result[name]:7.2%} ({low:.2%} to {high:.2%})"
+
+    low, high = result["loss_interval"]
+    judged = [each for each in result["per_class"] if each["accuracy"] is not None]
+    worst = sorted(judged, key=lambda each: (float(each["accuracy"]), -int(each["images"])))[:_WORST]
+    five = {"top-5 accuracy": share("top5", "top5_interval")} if len(result["classes"]) > _WORST else {}
+    return {
+        "accuracy": share("accuracy", "interval"),
+        **five,
+        "balanced accuracy": share("balanced_accuracy", "balanced_interval"),
+        "calibration error": f"{share('calibration_error', 'calibration_interval')}; "
+        f"chance alone gives {result['calibration_by_chance']:.2%}",
+        "log loss": f"{result['loss']:7.4f} ({low:.4f} to {high:.4f})",
+        "Brier score": f"{result['brier']:7.4f}",
+        "worst classes": ", ".join(
+            f"{each['name']} {each['accuracy']:.0%} of {each['images']}" for each in worst
+        ),
+    }
 
 
 def predict(
