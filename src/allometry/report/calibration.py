@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from allometry.report.figures import BLUE, GREY, IN_PERCENT, Trace, axis, figure, legend, side_by_side
+from allometry.report.figures import BLUE, GREY, IN_PERCENT, ORANGE, Trace, axis, figure, legend, side_by_side
 from allometry.report.markup import Column, Html, Row, Section, bar, details, element, note, number, table
 from allometry.report.record import Bin, Evaluation, RunRecord
 from allometry.report.words import NO_BREAK, percent, percent_range, whole
 
 _MATTERS = 1.5  # an error below so many times what chance gives is not worth a warning
+_SHARES = {
+    "range": [0, 102],
+    "tickvals": list(range(0, 101, 20)),
+    "ticktext": [f"{share} %" for share in range(0, 101, 20)],
+}
 
 
 def calibration_section(record: RunRecord, *, prefix: str) -> Section | None:
@@ -23,7 +28,7 @@ def calibration_section(record: RunRecord, *, prefix: str) -> Section | None:
         legend(
             [
                 ("square", BLUE, "share that is right, with its 95 % interval"),
-                ("dashes", GREY, "as it should be"),
+                ("dashes", ORANGE, "as it should be"),
             ]
         ),
         side_by_side(_diagram(f"{prefix}-reliability", bins), _histogram(f"{prefix}-confidence", bins)),
@@ -95,7 +100,7 @@ def _diagram(name: str, bins: Sequence[Bin]) -> Html:
         "mode": "lines",
         "x": [0, 100],
         "y": [0, 100],
-        "line": {"color": GREY, "width": 2, "dash": "dash"},
+        "line": {"color": ORANGE, "width": 2, "dash": "dash"},
         "hoverinfo": "skip",
     }
     return figure(
@@ -103,8 +108,8 @@ def _diagram(name: str, bins: Sequence[Bin]) -> Html:
         [bars, diagonal],
         height=320,
         label="Reliability diagram",
-        xaxis=axis("probability of the answer", range=[0, 100.5], nticks=6, **IN_PERCENT),
-        yaxis=axis("answers that are right", range=[0, 101], nticks=6, **IN_PERCENT),
+        xaxis=axis("probability of the answer", **_SHARES),
+        yaxis=axis("answers that are right", **_SHARES),
     )
 
 
@@ -117,7 +122,7 @@ def _histogram(name: str, bins: Sequence[Bin]) -> Html:
         [bars],
         height=320,
         label="How probable the answers are",
-        xaxis=axis("probability of the answer", range=[0, 100.5], nticks=6, **IN_PERCENT),
+        xaxis=axis("probability of the answer", **_SHARES),
         yaxis=axis("share of the images", rangemode="tozero", nticks=6, **IN_PERCENT),
     )
 
