@@ -1,22 +1,13 @@
-import base64
-import io
-
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from PIL import Image
 
 from allometry.base import RunFolderError
 from allometry.train import (
-    Predictions,
     Preprocessing,
     evaluate,
     predict,
-    summarise,
     to_input,
-    wilson_interval,
 )
 
 GREY = Preprocessing(
@@ -44,37 +35,6 @@ def test_predictions_are_in_the_splits_order(dataset):
     assert score.loss == pytest.approx(
         -np.log(said.probabilities[np.arange(len(split)), split.labels]).mean(), rel=1e-4
     )
-
-
-def test_summary_of_known_answers(dataset):
-    split = dataset.splits["test"]
-    labels = np.asarray(split.labels)
-    probabilities = np.full((24, 3), 0.1, np.float32)
-    answers = labels.copy()
-    answers[:2] = [1, 2]  # two bars taken for a disc and a frame
-    probabilities[np.arange(24), answers] = 0.8
-    probabilities[1, 2] = 0.9
-    result = summarise(Predictions(labels, probabilities, 0.3), split, name="test", classes=dataset.classes)
-    assert result.accuracy == 22 / 24
-    assert result.confusion == ((6, 1, 1), (0, 8, 0), (0, 0, 8))
-    assert result.top5 == 1
-    assert [(mistake.truth, mistake.predicted) for mistake in result.mistakes] == [
-        ("bar", "frame"),
-        ("bar", "disc"),
-    ]
-    picture = Image.open(io.BytesIO(base64.b64decode(result.mistakes[0].thumbnail)))
-    assert np.array_equal(np.asarray(picture), split.image(1)[:, :, 0])
-    per_class = {each["name"]: each["accuracy"] for each in result.to_dict()["per_class"]}
-    assert per_class == {"bar": 0.75, "disc": 1.0, "frame": 1.0}
-
-
-@given(st.integers(1, 5000), st.data())
-def test_intervals_hold_the_share(total, data):
-    right = data.draw(st.integers(0, total))
-    low, high = wilson_interval(right, total)
-    assert 0 <= low <= right / total + 1e-12
-    assert right / total - 1e-12 <= high <= 1
-    assert high - low < 1
 
 
 def test_inputs_are_normalised_and_channels_last():

@@ -42,6 +42,7 @@ for _verb in (
     work.train,
     use.evaluate,
     use.predict,
+    use.explain,
     use.export,
     work.report,
 ):

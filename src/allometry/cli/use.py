@@ -1,9 +1,9 @@
-"""Verbs that use a finished run: judge it, ask it, deliver it."""
+"""Verbs that use a finished run: judge it, ask it, see what it looks at, deliver it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,11 @@ from allometry.base import InputError
 from allometry.base.units import format_quantity
 from allometry.cli.options import Device, Json, Run, WeightsOption
 from allometry.cli.printing import print_figures, print_json
+
+if TYPE_CHECKING:
+    from allometry.pipeline import Explanation
+
+_WORST = 5
 
 
 def evaluate(
@@ -23,7 +28,7 @@ def evaluate(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Judge a trained run: accuracy with its interval, top-5, the classes it confuses most.
+    """Judge a trained run: accuracy, calibration and each class, with intervals.
 
     Example: `allometry evaluate runs/icons-10M --split val`
     """
@@ -32,22 +37,53 @@ def evaluate(
 
     result = evaluate_run(run, data=data, split=split, device=device, progress=make_progress())
     if as_json:
-        print_json({name: value for name, value in result.items() if name != "mistakes"})
+        without = [
+            {name: value for name, value in each.items() if name != "thumbnail"}
+            for each in result["mistakes"]
+        ]
+        print_json(result | {"mistakes": without})
         return
-    low, high = result["interval"]
-    worst = sorted(
-        (each for each in result["per_class"] if each["accuracy"] is not None),
-        key=lambda each: float(each["accuracy"]),
-    )[:5]
     print_figures(
-        f"{run}: {result['split']}, {result['images']:,} images",
-        {
-            "accuracy": f"{result['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%})",
-            "top-5": f"{result['top5']:.2%}",
-            "loss": f"{result['loss']:.4f}",
-            "worst classes": ", ".join(f"{each['name']} {each['accuracy']:.0%}" for each in worst),
-        },
+        f"{run}: {result['split']}, {result['images']:,} images; in brackets 95 % intervals",
+        _figures(result),
     )
+
+
+def _figures(result: dict[str, Any]) -> dict[str, str]:
+    def share(name: str, interval: str) -> str:
+        low, high = result[interval]
+        return f"{result[name]:7.2%} ({low:.2%} to {high:.2%})"
+
+    low, high = result["loss_interval"]
+    judged = [each for each in result["per_class"] if each["accuracy"] is not None]
+    worst = sorted(judged, key=lambda each: (float(each["accuracy"]), -int(each["images"])))[:_WORST]
+    five = {"top-5 accuracy": share("top5", "top5_interval")} if len(result["classes"]) > _WORST else {}
+    return {
+        "accuracy": share("accuracy", "interval"),
+        **five,
+        "balanced accuracy": share("balanced_accuracy", "balanced_interval"),
+        "calibration error": f"{share('calibration_error', 'calibration_interval')}; "
+        f"chance alone gives {result['calibration_by_chance']:.2%}",
+        "log loss": f"{result['loss']:7.4f} ({low:.4f} to {high:.4f})",
+        "Brier score": f"{result['brier']:7.4f}",
+        "worst classes": ", ".join(
+            f"{each['name']} {each['accuracy']:.0%} of {each['images']}" for each in worst
+        ),
+    }
+
+
+Crop = Annotated[
+    float | None,
+    typer.Option(
+        "--crop",
+        metavar="SHARE",
+        help="Share of the shorter side to look at, with --network; 1 for images that are cropped already.",
+    ),
+]
+Instead = Annotated[
+    str | None,
+    typer.Option("--network", metavar="N", help="A network instead of a run; needs --pretrained."),
+]
 
 
 def predict(
@@ -58,20 +94,10 @@ def predict(
         ),
     ],
     *,
-    network: Annotated[
-        str | None,
-        typer.Option("--network", metavar="N", help="A network instead of a run; needs --pretrained."),
-    ] = None,
+    network: Instead = None,
     pretrained: WeightsOption = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many classes for each image.")] = 5,
-    crop: Annotated[
-        float | None,
-        typer.Option(
-            "--crop",
-            metavar="SHARE",
-            help="Share of the shorter side to look at, with --network; 1 for images that are cropped already.",
-        ),
-    ] = None,
+    crop: Crop = None,
     as_json: Json = False,
 ) -> None:
     """The most probable classes of some images.
@@ -80,13 +106,10 @@ def predict(
     """
     from allometry.pipeline import predict_images, predict_pretrained
 
-    if (network is None) != (pretrained is None):
-        raise InputError("--network and --pretrained go together: a network, and the weights to put into it.")
+    _check_together(network, pretrained, crop)
     if network is not None and pretrained is not None:
         answers = predict_pretrained(network, pretrained, paths, top=top, crop=crop)
     else:
-        if crop is not None:
-            raise InputError("--crop goes with --network: a run looks at images as it was trained to.")
         if len(paths) < 2:
             raise InputError("Give a run folder and image files, or --network, --pretrained and image files.")
         answers = predict_images(paths[0], paths[1:], top=top)
@@ -102,6 +125,65 @@ def predict(
         return
     for answer in answers:
         print_figures(answer.image, {name: f"{share:.1%}" for name, share in answer.classes})
+
+
+def explain(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[RUN...] IMAGE...",
+            help="Run folders, unless --network names a network; then image files.",
+        ),
+    ],
+    *,
+    class_name: Annotated[
+        str | None,
+        typer.Option(
+            "--class", metavar="NAME", help="What to look for; by default each network's own answer."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FOLDER", help="For the pictures; by default explain in the first run folder."
+        ),
+    ] = None,
+    network: Instead = None,
+    pretrained: WeightsOption = None,
+    crop: Crop = None,
+    as_json: Json = False,
+) -> None:
+    """Show what networks look at in images: class activation maps, several networks side by side.
+
+    Example: `allometry explain runs/photos-5M runs/photos-20M cat.jpg dog.png`
+    """
+    from allometry.pipeline import explain_pretrained, explain_runs
+
+    _check_together(network, pretrained, crop)
+    if network is not None and pretrained is not None:
+        found = explain_pretrained(network, pretrained, paths, class_name=class_name, out=out, crop=crop)
+    else:
+        found = explain_runs(paths, class_name=class_name, out=out)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    for image in dict.fromkeys(each.image for each in found.explanations):
+        seen = [each for each in found.explanations if each.image == image]
+        print_figures(str(image), {each.network: _said(each) for each in seen})
+    for path in found.grids:
+        typer.echo(path)
+
+
+def _said(one: Explanation) -> str:
+    said = f"{one.explained} {one.probability:.1%}"
+    return said if one.answer == one.explained else f"{said}; answer {one.answer} {one.confidence:.1%}"
+
+
+def _check_together(network: str | None, pretrained: str | None, crop: float | None) -> None:
+    if (network is None) != (pretrained is None):
+        raise InputError("--network and --pretrained go together: a network, and the weights to put into it.")
+    if network is None and crop is not None:
+        raise InputError("--crop goes with --network: a run looks at images as it was trained to.")
 
 
 def export(

@@ -1,5 +1,6 @@
 """From data to torch: `build` gives an ordinary `torch.nn.Module`."""
 
+from allometry.nn.activation_maps import class_activation_map
 from allometry.nn.blocks import CellBlock, FusedMBConvBlock, MBConvBlock
 from allometry.nn.build import ConvNet, build, initialise
 from allometry.nn.layers import (
@@ -48,6 +49,7 @@ __all__ = [
     "SqueezeExcite",
     "StochasticDepth",
     "build",
+    "class_activation_map",
     "count_module",
     "imagenet_classes",
     "initialise",

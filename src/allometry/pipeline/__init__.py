@@ -1,6 +1,7 @@
 """The whole path: images in, a grown, trained, checked, exported and reported network out."""
 
 from allometry.pipeline.devices import describe_device, find_device
+from allometry.pipeline.explain import Explained, Explanation, explain_pretrained, explain_runs
 from allometry.pipeline.finished import FinishedRun, open_finished
 from allometry.pipeline.forecast import Forecast, Phase
 from allometry.pipeline.plan import Plan, adapt, make_plan
@@ -11,6 +12,8 @@ from allometry.pipeline.using import Answer, evaluate_run, export_run, predict_i
 
 __all__ = [
     "Answer",
+    "Explained",
+    "Explanation",
     "FinishedRun",
     "Forecast",
     "Phase",
@@ -20,6 +23,8 @@ __all__ = [
     "adapt",
     "describe_device",
     "evaluate_run",
+    "explain_pretrained",
+    "explain_runs",
     "export_run",
     "find_device",
     "forecast_run",

@@ -14,13 +14,14 @@ from allometry.base.files import read_json, write_json
 from allometry.data import Split, view_batches
 from allometry.deploy import export_onnx, verify_onnx
 from allometry.pipeline.common import Session
+from allometry.pipeline.looks import looks
 from allometry.train import Job, Preprocessing, Trained, predict, summarise, to_input
 
 _VERIFIED = 256
 
 
 def judge(session: Session, trained: Trained, job: Job) -> dict[str, Any]:
-    """Evaluate on the test split and write `evaluation.json`; an evaluation that is there is kept."""
+    """Evaluate on the test split, write `explain.json` and `evaluation.json`; an evaluation that is there is kept."""
     file = session.run.path / "evaluation.json"
     if file.exists():
         return read_json(file)
@@ -32,7 +33,9 @@ def judge(session: Session, trained: Trained, job: Job) -> dict[str, Any]:
         device=session.device,
         progress=session.progress,
     )
+    seen = looks(trained.module, split, said, preprocessing=job.preprocessing, device=session.device)
     trained.module.cpu()
+    write_json(session.run.path / "explain.json", seen)
     evaluation = summarise(said, split, name="test", classes=job.dataset.classes).to_dict()
     write_json(file, evaluation)
     session.run.charge("evaluate", "test", seconds=time.monotonic() - began, images=len(split))

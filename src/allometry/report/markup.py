@@ -70,8 +70,10 @@ class Row:
     marked: bool = False
 
 
-def table(columns: Sequence[Column], rows: Iterable[Row], *, footer: Iterable[Row] = ()) -> Html:
-    """A table that scrolls sideways where the screen is narrow.
+def table(
+    columns: Sequence[Column], rows: Iterable[Row], *, footer: Iterable[Row] = (), sortable: bool = False
+) -> Html:
+    """A table that scrolls sideways where the screen is narrow; a click on a head sorts one that is `sortable`.
 
     Example:
         >>> table([Column("name"), number("share")], [Row(["a&b", "3"])])
@@ -85,8 +87,8 @@ def table(columns: Sequence[Column], rows: Iterable[Row], *, footer: Iterable[Ro
     last = [_row(columns, row) for row in footer]
     if last:
         parts.append(element("tfoot", *last))
-    wide = "wide" if len(columns) >= _WIDE else None
-    return element("div", element("table", *parts, class_=wide), class_="scroll")
+    kinds = [kind for kind, holds in (("wide", len(columns) >= _WIDE), ("sortable", sortable)) if holds]
+    return element("div", element("table", *parts, class_=" ".join(kinds) or None), class_="scroll")
 
 
 def _row(columns: Sequence[Column], row: Row) -> Html:

@@ -9,10 +9,12 @@ from pathlib import Path
 from allometry.base import RunFolderError
 from allometry.base.files import write_text
 from allometry.report.asked import asked_section, key_figures, summary, unfinished
+from allometry.report.calibration import calibration_section
 from allometry.report.comparison import comparison_section
 from allometry.report.delivery import delivery_section, ledger_section, next_section
 from allometry.report.figures import library
 from allometry.report.growth import growth_section
+from allometry.report.looks import looks_compared, looks_section
 from allometry.report.markup import Html, Section, element, joined
 from allometry.report.networks import budget_section, network_section
 from allometry.report.quality import classes_section, evaluation_section, mistakes_section
@@ -23,6 +25,8 @@ from allometry.report.words import plural
 
 # The browser itself then refuses whatever the page would load from elsewhere.
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+
+_SORTABLE = 'sortable">'
 
 
 def write_report(folders: Sequence[Path], *, out: Path) -> Path:
@@ -73,7 +77,11 @@ def _one(record: RunRecord) -> tuple[str, Html]:
 
 def _several(records: Sequence[RunRecord]) -> tuple[str, Html]:
     title = plural(len(records), "run") + " compared"
-    parts = [element("h1", title), comparison_section(records).html(prefix="all")]
+    shared = (comparison_section(records), looks_compared(records))
+    parts = [
+        element("h1", title),
+        *(section.html(prefix="all") for section in shared if section is not None),
+    ]
     parts += [_short(record, prefix=f"run-{place}") for place, record in enumerate(records, start=1)]
     return title, joined(parts)
 
@@ -88,6 +96,8 @@ def _sections(record: RunRecord, *, prefix: str) -> list[Section]:
         cost_section(record, prefix=prefix),
         evaluation_section(record, prefix=prefix),
         classes_section(record),
+        calibration_section(record, prefix=prefix),
+        looks_section(record),
         mistakes_section(record),
         delivery_section(record),
         ledger_section(record),
@@ -116,7 +126,7 @@ def _contents(sections: Sequence[Section], *, prefix: str) -> Html:
 
 
 def _document(title: str, body: Html) -> str:
-    style = files("allometry.report").joinpath("page.css").read_text(encoding="utf-8")
+    style = _part("page.css")
     head = [
         element("meta", charset="utf-8"),
         Html(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
@@ -127,7 +137,12 @@ def _document(title: str, body: Html) -> str:
     ]
     if "Plotly.newPlot(" in body:
         head.append(library())
-    page = element(
-        "html", element("head", joined(head, Html("\n"))), element("body", element("main", body)), lang="en"
-    )
+    inside = [element("main", body)]
+    if _SORTABLE in body:
+        inside.append(Html(f"<script>\n{_part('sort.js')}</script>"))
+    page = element("html", element("head", joined(head, Html("\n"))), element("body", *inside), lang="en")
     return f"<!doctype html>\n{page}\n"
+
+
+def _part(name: str) -> str:
+    return files("allometry.report").joinpath(name).read_text(encoding="utf-8")

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from allometry.report.confusion import Pair, confused_pairs, confusion_figure, has_matrix
 from allometry.report.figures import BLUE, ORANGE, scale_legend
-from allometry.report.markup import Column, Html, Row, Section, bar, element, joined, note, number, table
-from allometry.report.record import ClassAccuracy, Evaluation, Mistake, RunRecord
+from allometry.report.markup import (
+    Column,
+    Html,
+    Row,
+    Section,
+    bar,
+    details,
+    element,
+    joined,
+    note,
+    number,
+    table,
+)
+from allometry.report.pictures import picture
+from allometry.report.record import ClassFigures, Evaluation, Mistake, RunRecord
 from allometry.report.words import ARROW, NO_BREAK, decimal, percent, percent_range, plural, whole
 
 _MOST_IN_MATRIX = 200
 _SHOWN_CLASSES = 10
 _SHOWN_MISTAKES = 48
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def evaluation_section(record: RunRecord, *, prefix: str) -> Section | None:
@@ -39,10 +49,24 @@ def _sentence(evaluation: Evaluation) -> str:
             f"{percent_range(evaluation.interval)}{NO_BREAK}%."
         )
     if evaluation.top5 is not None and len(evaluation.classes) > 5:
-        sentences.append(f"For {percent(evaluation.top5)} the truth is among the five likeliest classes.")
+        sentences.append(
+            f"For {percent(evaluation.top5)}{_within(evaluation.top5_interval)} the truth is among the five likeliest "
+            "classes."
+        )
+    if evaluation.balanced_accuracy is not None:
+        sentences.append(
+            f"Counting each class alike, whatever its size, the accuracy is {percent(evaluation.balanced_accuracy)}"
+            f"{_within(evaluation.balanced_interval)}."
+        )
     if evaluation.loss is not None:
-        sentences.append(f"The loss is {decimal(evaluation.loss)}.")
+        bounds = evaluation.loss_interval
+        within = f" ({decimal(bounds[0])} to {decimal(bounds[1])})" if bounds else ""
+        sentences.append(f"The loss is {decimal(evaluation.loss)}{within}.")
     return " ".join(sentences)
+
+
+def _within(interval: tuple[float, float] | None) -> str:
+    return f" ({percent_range(interval)})" if interval else ""
 
 
 def _confusion(evaluation: Evaluation, prefix: str) -> list[Html]:
@@ -88,16 +112,24 @@ def _pair_table(pairs: Sequence[Pair]) -> Html:
 
 
 def classes_section(record: RunRecord) -> Section | None:
-    """The classes with the lowest and with the highest accuracy."""
+    """The figures of every class; of many, those with the lowest and with the highest accuracy first."""
     ordered = _ordered(record.evaluation.per_class if record.evaluation else ())
     if not ordered:
         return None
+    full = [_class_table(ordered, all_figures=True)]
+    if any(each.figures.precision is not None for each in ordered):
+        full.append(
+            note(
+                "Accuracy (recall): share of the images of the class that are recognised. Precision: share of the "
+                "answers with its name that are right. F1: their harmonic mean. Click on a head to sort."
+            )
+        )
     if len(ordered) <= 2 * _SHOWN_CLASSES:
-        return Section("classes", "Class by class", [_class_table(ordered)])
+        return Section("classes", "Class by class", full)
     # Among equally good classes the larger ones tell more.
     best = sorted(ordered, key=lambda each: (-each.accuracy, -each.images, each.name))
     halves = [
-        element("div", element("h3", title), _class_table(shown[:_SHOWN_CLASSES]))
+        element("div", element("h3", title), _class_table(shown[:_SHOWN_CLASSES], all_figures=False))
         for title, shown in (("The ten lowest", ordered), ("The ten highest", best))
     ]
     content = [element("div", *halves, class_="pair")]
@@ -106,31 +138,46 @@ def classes_section(record: RunRecord) -> Section | None:
         content.append(
             note(f"{plural(perfect, 'class', 'classes')} of {whole(len(ordered))} have no mistake at all.")
         )
+    content.append(details(f"All {whole(len(ordered))} classes", *full))
     return Section("classes", "Class by class", content)
 
 
-class _Judged(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Judged:
     """A class that has images, so that its accuracy is known."""
 
     name: str
     images: int
     accuracy: float
+    figures: ClassFigures
 
 
-def _ordered(classes: Sequence[ClassAccuracy]) -> list[_Judged]:
+def _ordered(classes: Sequence[ClassFigures]) -> list[_Judged]:
     judged = [
-        _Judged(each.name, each.images, each.accuracy)
+        _Judged(each.name, each.images, each.accuracy, each)
         for each in classes
         if each.images > 0 and each.accuracy is not None
     ]
     return sorted(judged, key=lambda each: (each.accuracy, -each.images, each.name))
 
 
-def _class_table(classes: Sequence[_Judged]) -> Html:
-    rows = [
-        Row([each.name, whole(each.images), bar(each.accuracy, percent(each.accuracy))]) for each in classes
+def _class_table(classes: Sequence[_Judged], *, all_figures: bool) -> Html:
+    columns = [Column("class"), number("images"), number("accuracy")]
+    rows = [[each.name, whole(each.images), bar(each.accuracy, percent(each.accuracy))] for each in classes]
+    if all_figures and any(each.figures.interval for each in classes):
+        columns += [number("95 % interval"), number("precision"), number("F1")]
+        for row, each in zip(rows, classes, strict=True):
+            row.extend(_more(each.figures))
+    return table(columns, [Row(row) for row in rows], sortable=all_figures)
+
+
+def _more(figures: ClassFigures) -> list[str]:
+    precision, f1 = figures.precision, figures.f1
+    return [
+        percent_range(figures.interval) if figures.interval else "",
+        "" if precision is None else bar(precision, percent(precision), colour="second"),
+        "" if f1 is None else percent(f1),
     ]
-    return table([Column("class"), number("images"), number("accuracy")], rows)
 
 
 def mistakes_section(record: RunRecord) -> Section | None:
@@ -151,21 +198,11 @@ def _mistake(mistake: Mistake) -> Html:
         element("small", percent(mistake.confidence, digits=0)) if mistake.confidence is not None else Html()
     )
     caption = [element("span", mistake.truth), f" {ARROW} ", element("b", mistake.predicted), " ", sure]
+    text = f"{mistake.truth}, taken for {mistake.predicted}"
     return element(
         "div",
-        _thumbnail(mistake),
+        picture(mistake.thumbnail, text=text),
         element("p", joined(caption)),
         class_="mistake",
         title=mistake.image or None,
     )
-
-
-def _thumbnail(mistake: Mistake) -> Html:
-    try:
-        picture = base64.b64decode(mistake.thumbnail, validate=True)
-    except (binascii.Error, ValueError):
-        picture = b""
-    if not picture.startswith(_PNG):
-        return element("div", "no picture", class_="blank")
-    source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-    return element("img", src=source, alt=f"{mistake.truth}, taken for {mistake.predicted}", loading="lazy")

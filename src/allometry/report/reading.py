@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from allometry.arch import Network, load
 from allometry.base import NetworkError, RunFolderError
-from allometry.report.record import Data, Epoch, Evaluation, Export, LedgerLine, Plan, RunRecord, Trial
+from allometry.report.record import Data, Epoch, Evaluation, Export, LedgerLine, Look, Plan, RunRecord, Trial
 
 Part = TypeVar("Part")
 
@@ -60,6 +60,7 @@ def read_run(folder: Path) -> RunRecord:
         ledger=tuple(_parts(LedgerLine, folder / "ledger.jsonl")),
         recipe=_object(folder / "recipe.json") or {},
         evaluation=_part(Evaluation, folder / "evaluation.json"),
+        looks=tuple(_looks(folder / "explain.json")),
         export=_part(Export, folder / "export.json"),
     )
 
@@ -112,6 +113,15 @@ def _network(path: Path) -> Network | None:
         return load(path)
     except NetworkError:
         return None
+
+
+def _looks(path: Path) -> Iterator[Look]:
+    entries = (_object(path) or {}).get("looks")
+    read = _reader(Look)
+    for fields in entries if isinstance(entries, list) else ():
+        look = read(fields) if isinstance(fields, dict) else None
+        if look is not None:
+            yield look
 
 
 def _epochs(path: Path) -> tuple[Epoch, ...]:

@@ -103,12 +103,32 @@ class LedgerLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassAccuracy:
-    """How often the images of one class were classified rightly; `None` where it has no images."""
+class ClassFigures:
+    """How good the network is for one class; a share of no images is `None`.
+
+    Attributes:
+        accuracy: share of its images that are recognised, with its interval.
+        precision: share of the answers with its name that are right.
+    """
 
     name: str
     images: int
     accuracy: float | None = None
+    interval: tuple[float, float] | None = None
+    precision: float | None = None
+    f1: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """The answers whose probability lies in a range: how probable they are on average, and how often right."""
+
+    low: float
+    high: float
+    images: int
+    confidence: float | None = None
+    accuracy: float | None = None
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +148,8 @@ class Evaluation:
 
     Attributes:
         confusion: rows are the truth, columns the prediction.
-        interval: where the accuracy lies with 95 % confidence.
+        interval: where the accuracy lies with 95 % confidence; the other intervals alike.
+        calibration_by_chance: the calibration error that chance alone gives on so many images.
     """
 
     accuracy: float
@@ -136,11 +157,43 @@ class Evaluation:
     images: int | None = None
     interval: tuple[float, float] | None = None
     top5: float | None = None
+    top5_interval: tuple[float, float] | None = None
+    balanced_accuracy: float | None = None
+    balanced_interval: tuple[float, float] | None = None
     loss: float | None = None
+    loss_interval: tuple[float, float] | None = None
+    brier: float | None = None
+    calibration_error: float | None = None
+    calibration_interval: tuple[float, float] | None = None
+    calibration_by_chance: float | None = None
+    calibration: tuple[Bin, ...] = ()
     classes: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
-    per_class: tuple[ClassAccuracy, ...] = ()
+    per_class: tuple[ClassFigures, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What the network looks at in one test image, from `explain.json`; the pictures are PNG in base64.
+
+    Attributes:
+        group: why the image was chosen: `drawn`, `wrong` or `right`.
+        digest: of the image's content: the same image in another run has the same.
+        map: the see-through map of the answer, to be laid over the picture.
+        truth_map: that of the truth, where the answer is wrong.
+    """
+
+    group: str
+    truth: str
+    answer: str
+    image: str = ""
+    digest: str = ""
+    confidence: float | None = None
+    truth_probability: float | None = None
+    picture: str = ""
+    map: str = ""
+    truth_map: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,4 +235,5 @@ class RunRecord:
     ledger: tuple[LedgerLine, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)
     evaluation: Evaluation | None = None
+    looks: tuple[Look, ...] = ()
     export: Export | None = None

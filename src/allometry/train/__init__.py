@@ -1,5 +1,7 @@
 """Training: recipes, one readable loop, checkpoints, evaluation."""
 
+from allometry.train.calibration import Bin, calibration_error, chance_error, reliability
+from allometry.train.classes import ClassFigures, balanced_accuracy, class_figures, confusion_matrix
 from allometry.train.engine.checkpoint import Checkpoint, latest_checkpoint, load_weights
 from allometry.train.engine.loop import FINAL, Trained, train
 from allometry.train.engine.memory import largest_micro_batch, step_memory
@@ -9,16 +11,9 @@ from allometry.train.engine.ranks import ALONE, Ranks, join
 from allometry.train.engine.recompute import recompute_blocks
 from allometry.train.engine.step import autocast
 from allometry.train.engine.teacher import Teacher, distillation_loss
-from allometry.train.evaluate import (
-    Evaluation,
-    Mistake,
-    Predictions,
-    evaluate,
-    predict,
-    summarise,
-    wilson_interval,
-)
+from allometry.train.evaluate import Predictions, Score, evaluate, predict
 from allometry.train.inputs import Preprocessing, normalise, to_input, to_pixels
+from allometry.train.intervals import bootstrap_interval, resamples, wilson_interval
 from allometry.train.job import Job
 from allometry.train.recipes import (
     RECIPES,
@@ -39,12 +34,15 @@ from allometry.train.recipes import (
     small,
     transfer,
 )
+from allometry.train.summary import Evaluation, Mistake, brier_score, ranks, summarise
 
 __all__ = [
     "ALONE",
     "FINAL",
     "RECIPES",
+    "Bin",
     "Checkpoint",
+    "ClassFigures",
     "Distillation",
     "Epoch",
     "Evaluation",
@@ -58,11 +56,19 @@ __all__ = [
     "Ranks",
     "Recipe",
     "RecipeMaker",
+    "Score",
     "Teacher",
     "Trained",
     "at_full_size",
     "autocast",
+    "balanced_accuracy",
+    "bootstrap_interval",
+    "brier_score",
+    "calibration_error",
+    "chance_error",
     "change",
+    "class_figures",
+    "confusion_matrix",
     "distillation_loss",
     "efficientnet",
     "efficientnetv2",
@@ -78,8 +84,11 @@ __all__ = [
     "normalise",
     "plan_epochs",
     "predict",
+    "ranks",
     "re_estimate",
     "recompute_blocks",
+    "reliability",
+    "resamples",
     "small",
     "step_memory",
     "summarise",

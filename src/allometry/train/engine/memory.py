@@ -43,7 +43,7 @@ def step_memory(network: Network, recipe: Recipe, *, images: int, resolution: in
         >>> round(step_memory(b0, recipe, images=64) / 1e9, 1)
         5.8
         >>> round(step_memory(b0, replace(recipe, execution=Execution(recompute=True)), images=64) / 1e9, 1)
-        1.8
+        1.9
     """
     passing = min(images, recipe.execution.micro_batch or images)
     side = resolution or network.resolution
