@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,7 @@ def test_npz_npy_and_memory_are_the_same(tmp_path: Path, channels: int | None) -
 
 def test_a_large_file_is_read_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_npy(tmp_path / "d", images=pictures(), labels=LABELS)
+    os.utime(tmp_path / "d/images.npy", (1, 1))
     first = fingerprint(open_data(tmp_path / "d"))
     read = array_files.read_part
 

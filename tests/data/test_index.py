@@ -215,3 +215,11 @@ def test_two_at_once_leave_a_whole_index(folder: Path, tmp_path: Path, opened: O
     open_data(folder, cache_folder=kept)
     assert opened.paths == []
     assert [path.suffix for path in (kept / "index").iterdir()] == [".json"]
+
+
+def test_names_that_are_no_text(folder: Path, tmp_path: Path, opened: Opened) -> None:
+    odd = os.fsencode(folder) + b"/cat/\xff\xfe.png"
+    os.rename(folder / "cat/1.png", odd)  # noqa: PTH104 - bytes
+    first = open_data(folder, cache_folder=tmp_path / "kept")
+    assert fingerprint(open_data(folder, cache_folder=tmp_path / "kept")) == fingerprint(first)
+    assert len(opened.paths) == 20

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from allometry.data.dataset import Dataset, picture_digest
 from allometry.data.pictures.pixels import Pixels
 from allometry.data.pictures.reading import UnreadableImageError
 from allometry.data.sources.arrays import assemble_arrays, open_arrays, with_channels
-from allometry.data.sources.index import index_file, load_index, save_index
+from allometry.data.sources.index import index_file, load_index, save_index, settled
 from allometry.data.sources.options import Options
 from allometry.data.sources.stores import read_part
 
@@ -132,8 +133,9 @@ def _pictures(path: Path) -> NpyPictures:
     return NpyPictures(path, int(mapped.offset), tuple(pictures.shape))
 
 
-def _digests(images: NpyPictures, options: Options) -> list[str]:
+def _digests(images: NpyPictures, options: Options, clock: Callable[[], int] = time.time_ns) -> list[str]:
     """The digest of every picture, from the index where the file has its size and time of change still."""
+    began = clock()
     status = images.path.stat()
     source = str(images.path.resolve())
     about = {
@@ -153,7 +155,8 @@ def _digests(images: NpyPictures, options: Options) -> list[str]:
         digests.append(picture_digest(images[row]))
         progress.advance(1)
     progress.stop()
-    save_index(index, about=about, columns={"digest": digests}, progress=progress)
+    if settled(status.st_mtime_ns, began):
+        save_index(index, about=about, columns={"digest": digests}, progress=progress)
     return digests
 
 

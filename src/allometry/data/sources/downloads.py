@@ -117,7 +117,7 @@ def _try(url: str, target: Path, stop: threading.Event) -> None:
         with part.open("r+b" if start else "wb") as file:
             file.seek(start)
             file.truncate()
-            while not stop.is_set() and (some := answer.read(_CHUNK)):
+            while not stop.is_set() and (some := _receive(answer)):
                 file.write(some)
             file.flush()
             os.fsync(file.fileno())
@@ -130,6 +130,14 @@ def _try(url: str, target: Path, stop: threading.Event) -> None:
     _date(part, dated)
     part.replace(target)
     note.unlink(missing_ok=True)
+
+
+def _receive(answer: http.client.HTTPResponse) -> bytes:
+    """Some more bytes; what goes wrong with the connection is no trouble with the disk."""
+    try:
+        return answer.read(_CHUNK)
+    except OSError as error:
+        raise _CutShortError(error.strerror or str(error)) from error
 
 
 def _extent(answer: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
