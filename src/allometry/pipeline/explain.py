@@ -13,7 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from allometry.base import InputError, RunFolderError, UnknownNameError
+from allometry.base import DataError, InputError, UnknownNameError
+from allometry.base.runs import read_run
 from allometry.base.units import format_quantity
 from allometry.cost import count
 from allometry.data import centre_view, read_image
@@ -27,7 +28,7 @@ from allometry.train import Preprocessing, to_input
 _SMALLEST = 320  # side of a shown picture in pixels: of a smaller one too little is visible
 _ROWS = 12  # of a grid: more would be too tall to look at
 _ACROSS = 3  # images in a row of a grid of one network
-_SCALE = Caption("nothing speaks for the class", "most")
+_SCALE = Caption("nothing speaks for the class", "the most in this picture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,17 +250,18 @@ def _sorted(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
             break
         runs.append(path)
     images = list(paths[len(runs) :])
-    if not runs:
-        first = images[0] if images else None
-        if first is not None and first.is_file():
-            raise InputError(f"{first} is a file, not a run folder. {usage}")
-        there = f"There is no run folder {first}. " if first is not None else ""
-        raise RunFolderError(f"{there}{usage}")
+    if images and not runs:
+        if images[0].is_file():
+            raise InputError(f"{images[0]} is a file, not a run folder. {usage}")
+        read_run(images[0])  # says which runs are near
     late = next((path for path in images if path.is_dir()), None)
     if late is not None:
         raise InputError(f"{late} is a folder but comes after an image. {usage}")
-    if not images:
-        raise InputError(f"No image is given. {usage}")
+    if not runs or not images:
+        raise InputError(f"No image is given. {usage}" if runs else usage)
+    missing = next((path for path in images if not path.exists()), None)
+    if missing is not None:
+        raise DataError(f"There is no file and no run folder {missing}. {usage}")
     return runs, images
 
 
