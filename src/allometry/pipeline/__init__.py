@@ -1,13 +1,14 @@
 """The whole path: images in, a grown, trained, checked, exported and reported network out."""
 
 from allometry.pipeline.devices import describe_device, find_device
-from allometry.pipeline.explain import Explained, Explanation, explain_pretrained, explain_runs
+from allometry.pipeline.explain import explain_pretrained, explain_runs
 from allometry.pipeline.finished import FinishedRun, open_finished
 from allometry.pipeline.plan import Plan, adapt, make_plan
 from allometry.pipeline.pretrained import Ready, open_pretrained, predict_pretrained
 from allometry.pipeline.run import RunResult, run
 from allometry.pipeline.training import train_run
 from allometry.pipeline.using import Answer, evaluate_run, export_run, predict_images
+from allometry.pipeline.views import Explained, Explanation
 
 __all__ = [
     "Answer",

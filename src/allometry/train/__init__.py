@@ -9,9 +9,10 @@ from allometry.train.intervals import bootstrap_interval, resamples, wilson_inte
 from allometry.train.job import Job
 from allometry.train.loop import Trained, train
 from allometry.train.optimiser import RMSPropTF, make_optimiser
+from allometry.train.probabilities import brier_score, ranks
 from allometry.train.recipe import Recipe, change, learning_rate
 from allometry.train.recipes import RECIPES, RecipeMaker, efficientnet, small
-from allometry.train.summary import Evaluation, Mistake, brier_score, ranks, summarise
+from allometry.train.summary import Evaluation, Mistake, summarise
 
 __all__ = [
     "RECIPES",
