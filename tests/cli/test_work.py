@@ -29,6 +29,7 @@ LAYOUT = {
     "trials.jsonl",
     "data.json",
     "evaluation.json",
+    "explain.json",
     "export.json",
     "preprocessing.json",
     "result.json",

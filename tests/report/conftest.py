@@ -70,8 +70,39 @@ def evaluation(classes: Sequence[str]) -> dict[str, Any]:
         "loss": 0.4512,
         "classes": list(classes),
         "confusion": confusion,
-        "per_class": [{"name": name, "images": 8, "accuracy": 1.0} for name in classes[:-1]]
-        + [{"name": classes[-1], "images": 0, "accuracy": None}],
+        "top5_interval": [0.962, 0.976],
+        "balanced_accuracy": 0.8651,
+        "balanced_interval": [0.851, 0.879],
+        "loss_interval": [0.412, 0.493],
+        "brier": 0.158,
+        "calibration_error": 0.0711,
+        "calibration_interval": [0.0612, 0.0789],
+        "calibration_by_chance": 0.0181,
+        "calibration": [
+            {
+                "low": low,
+                "high": low + 0.5,
+                "images": images,
+                "confidence": confidence,
+                "accuracy": accuracy,
+                "interval": [accuracy - 0.1, accuracy + 0.1],
+            }
+            for low, images, confidence, accuracy in ((0.0, 481, 0.3, 0.4), (0.5, 2000, 0.8, 0.88))
+        ],
+        "per_class": [
+            {
+                "name": name,
+                "images": 8 + place,
+                "answers": 8,
+                "accuracy": 1.0 - place / 1000,
+                "interval": [0.676, 1.0],
+                "precision": 0.8,
+                "precision_interval": [0.6, 0.9],
+                "f1": 0.889,
+            }
+            for place, name in enumerate(classes[:-1])
+        ]
+        + [{"name": classes[-1], "images": 0, "answers": 0, "accuracy": None, "f1": None}],
         "mistakes": [
             {
                 "image": "set/one",
@@ -84,11 +115,35 @@ def evaluation(classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def thumbnail() -> str:
+def looks(classes: Sequence[str], answer: str = "") -> dict[str, Any]:
+    """A drawn image that is answered rightly, and a wrong answer; another answer where one is given."""
+    drawn = {
+        "group": "drawn",
+        "image": "set/drawn",
+        "digest": "d1",
+        "truth": classes[0],
+        "answer": answer or classes[0],
+        "confidence": 0.81,
+        "truth_probability": 0.81,
+        "picture": thumbnail(),
+        "map": thumbnail(3),
+    }
+    wrong = drawn | {
+        "group": "wrong",
+        "image": "set/wrong",
+        "digest": f"of its own {answer}",
+        "answer": classes[1],
+        "truth_probability": 0.07,
+        "truth_map": thumbnail(5),
+    }
+    return {"looks": [drawn, wrong]}
+
+
+def thumbnail(shade: int = 128) -> str:
     from PIL import Image
 
     file = io.BytesIO()
-    Image.new("L", (4, 4), 128).save(file, format="PNG")
+    Image.new("L", (4, 4), shade).save(file, format="PNG")
     return base64.b64encode(file.getvalue()).decode()
 
 
@@ -128,6 +183,7 @@ def contents(classes: Sequence[str], name: str, finished: str | None) -> dict[st
         },
         "recipe.json": {"epochs": 20, "flip": False, "learning_rate": 0.004, "mixup": None},
         "evaluation.json": evaluation(classes),
+        "explain.json": looks(classes),
         "export.json": {
             "file": "model.onnx",
             "bytes": 123456,

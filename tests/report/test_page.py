@@ -11,6 +11,8 @@ from allometry.base import RunFolderError
 from allometry.cost import count
 from allometry.report import read_run, write_report
 
+from .conftest import looks
+
 SECTIONS = {
     "network": {"network.json"},
     "budget": {"network.json", "plan.json"},
@@ -19,6 +21,8 @@ SECTIONS = {
     "accuracy": {"trials.jsonl"},
     "evaluation": {"evaluation.json"},
     "classes": {"evaluation.json"},
+    "calibration": {"evaluation.json"},
+    "looks": {"explain.json"},
     "mistakes": {"evaluation.json"},
     "delivery": {"export.json"},
     "cost": {"ledger.jsonl"},
@@ -104,6 +108,14 @@ def test_the_numbers_are_those_of_the_files(make_run):
         "After epoch 4: 87.1 % of the validation images right, validation loss 1.250, training loss 1.000.",
         "the network, full training (4 epochs)",
         "heart star 2 20.0 %",
+        "For 97.0 % (96.2 to 97.6) the truth is among the five likeliest classes.",
+        "Counting each class alike, whatever its size, the accuracy is 86.5 % (85.1 to 87.9).",
+        "The loss is 0.451 (0.412 to 0.493).",
+        "differ by 7.1 % (6.1 to 7.9 %) on average",
+        "On 2,481 images chance alone gives 1.8 %",
+        "So it is right more often than it says. Its Brier score is 0.158.",
+        "0.0 % to 50.0 % 481 30.0 % 40.0 % 30.0 to 50.0",
+        "star 9 99.9 % 67.6 to 100.0 80.0 % 88.9 %",
         "model.onnx was run beside the original on 256 images and gives the same class for every image.",
         "1.2e-06 in any output",
         "fit 1 min 00 s 30.0 % 12,000 200",
@@ -112,6 +124,81 @@ def test_the_numbers_are_those_of_the_files(make_run):
         f"allometry predict {folder} IMAGE",
     ):
         assert expected in text
+
+
+def test_old_evaluations_are_shown_without_what_they_lack(make_run):
+    folder = make_run()
+    fields = json.loads((folder / "evaluation.json").read_text())
+    old = {"split", "images", "accuracy", "interval", "top5", "loss", "classes", "confusion", "mistakes"}
+    kept = {name: value for name, value in fields.items() if name in old}
+    kept["per_class"] = [
+        {name: each[name] for name in ("name", "images", "accuracy")} for each in fields["per_class"]
+    ]
+    (folder / "evaluation.json").write_text(json.dumps(kept))
+    (folder / "explain.json").unlink()
+    page = page_of(folder)
+    assert page.sections == (SECTIONS.keys() | ALWAYS) - {"calibration", "looks"}
+    assert "star 9 99.9 %" in page.text
+    assert "precision" not in page.text
+    assert "The loss is 0.451." in page.text
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({"calibration_error": 0.02}, "taken at their word"),
+        ({"accuracy": 0.6}, "less often than it says"),
+        ({}, "more often than it says"),
+    ],
+)
+def test_the_verdict_on_the_probabilities(make_run, change, verdict):
+    folder = make_run()
+    fields = json.loads((folder / "evaluation.json").read_text())
+    (folder / "evaluation.json").write_text(json.dumps(fields | change))
+    assert verdict in page_of(folder).text
+
+
+def test_maps_lie_over_their_pictures_and_a_wrong_answer_has_that_of_the_truth(make_run):
+    html = (write_report([make_run()], out=make_run("other") / "r.html")).read_text()
+    section = html[html.index('id="run-looks"') : html.index('id="run-mistakes"')]
+    assert section.count('class="layers"') == 3
+    assert section.count("<img") == 2 + 3 * 2
+    text = Page(section).text
+    assert "heart → heart 81 %" in text
+    assert "heart → star 81 % for heart 7 %" in text
+
+
+def test_broken_maps_are_left_out(make_run):
+    folder = make_run()
+    fields = json.loads((folder / "explain.json").read_text())
+    fields["looks"][0]["map"] = "PHN2Zz4="
+    fields["looks"][1] = "no look"
+    (folder / "explain.json").write_text(json.dumps(fields))
+    page = page_of(folder)
+    assert "looks" in page.sections
+    assert all(load.startswith("data:image/png;base64,iVBOR") for load in page.loads)
+
+
+def test_runs_on_the_same_images_show_them_side_by_side(make_run):
+    first, second = make_run(), make_run("second")
+    other = looks(("heart", "star"), answer="moon")
+    (second / "explain.json").write_text(json.dumps(other))
+    page = page_of(first, second)
+    assert "all-looks" in page.ids
+    shared = page.text[page.text.index("What they look at") : page.text.index("These images were chosen")]
+    assert "1 icons-10M" in shared
+    assert "heart heart 81 % moon 81 %" in shared
+    assert "star" not in shared
+    for look in other["looks"]:
+        look["digest"] += " of other data"
+    (second / "explain.json").write_text(json.dumps(other))
+    assert "all-looks" not in page_of(first, second).ids
+
+
+def test_tables_of_classes_sort_by_a_script_of_the_page_itself(make_run):
+    page = page_of(make_run(only=["evaluation.json"]))
+    assert "table.sortable" in page.scripts[-1]
+    assert "fetch" not in page.scripts[-1]
 
 
 def test_the_stage_table_shows_what_changed(make_run):
@@ -193,7 +280,7 @@ def test_a_matrix_that_does_not_fit_its_classes_is_left_out(make_run):
 
 
 def test_a_broken_thumbnail_is_no_picture(make_run):
-    folder = make_run()
+    folder = make_run(only=["evaluation.json"])
     fields = json.loads((folder / "evaluation.json").read_text())
     fields["mistakes"][0]["thumbnail"] = "PHN2Zz4="
     (folder / "evaluation.json").write_text(json.dumps(fields))

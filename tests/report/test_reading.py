@@ -22,6 +22,7 @@ def test_reads_every_file(make_run):
     assert [epoch.epoch for epoch in record.epochs] == [1, 2, 3, 4]
     assert record.evaluation is not None
     assert record.evaluation.mistakes[0].predicted == "star"
+    assert [look.group for look in record.looks] == ["drawn", "wrong"]
     assert record.export is not None
     assert record.export.bytes == 123456
 

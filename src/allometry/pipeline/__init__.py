@@ -1,7 +1,7 @@
 """The whole path: images in, a grown, trained, checked, exported and reported network out."""
 
 from allometry.pipeline.devices import describe_device, find_device
-from allometry.pipeline.explain import Explained, Explanation, explain_pretrained, explain_runs
+from allometry.pipeline.explain import explain_pretrained, explain_runs
 from allometry.pipeline.finished import FinishedRun, open_finished
 from allometry.pipeline.forecast import Forecast, Phase
 from allometry.pipeline.plan import Plan, adapt, make_plan
@@ -9,6 +9,7 @@ from allometry.pipeline.pretrained import Ready, open_pretrained, predict_pretra
 from allometry.pipeline.run import RunResult, run
 from allometry.pipeline.training import forecast_run, train_run
 from allometry.pipeline.using import Answer, evaluate_run, export_run, predict_images
+from allometry.pipeline.views import Explained, Explanation
 
 __all__ = [
     "Answer",

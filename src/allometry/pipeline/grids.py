@@ -47,6 +47,11 @@ def save_picture(pixels: Pixels, path: Path) -> Path:
 
     Raises:
         StorageError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> save_picture(np.zeros((4, 4, 3), np.uint8), Path(tempfile.mkdtemp()) / "black.png").name
+        'black.png'
     """
     from PIL import Image
 

@@ -38,8 +38,8 @@ def strength(evidence: Map, *, side: int) -> npt.NDArray[np.float32]:
         float32 [side, side].
 
     Example:
-        >>> strength(np.array([[-1.0, 2.0]], np.float32), side=4)[0].round(2).tolist()
-        [0.0, 0.0, 0.74, 1.0]
+        >>> [round(float(each), 2) for each in strength(np.array([[-1.0, 2.0]], np.float32), side=4)[0]]
+        [0.0, 0.0, 0.57, 1.0]
     """
     # A map is as coarse as the network's last feature map. Linear interpolation would show the grid.
     large = np.maximum(cv2.resize(evidence, (side, side), interpolation=cv2.INTER_CUBIC), 0)
@@ -79,6 +79,11 @@ def overlay(picture: Pixels, evidence: Map, *, crop: float = 1.0) -> Pixels:
 
     Returns:
         uint8 [side, side, 3].
+
+    Example:
+        >>> drawn = overlay(np.zeros((8, 8, 3), np.uint8), np.array([[1.0, -1.0]], np.float32))
+        >>> bool(drawn[4, 0].max() > 100), int(drawn[4, 7].max())
+        (True, 0)
     """
     side = len(picture)
     inner = max(1, round(side * crop))
@@ -102,6 +107,10 @@ def layer_png(evidence: Map, *, side: int, crop: float = 1.0) -> bytes:
         evidence: the map, float32 [h, w].
         side: of the PNG, in pixels.
         crop: share of the side that the network saw; around it the PNG is see-through.
+
+    Example:
+        >>> layer_png(np.ones((2, 2), np.float32), side=16)[1:4]
+        b'PNG'
     """
     from PIL import Image
 
@@ -120,14 +129,27 @@ def layer_png(evidence: Map, *, side: int, crop: float = 1.0) -> bytes:
 
 
 def picture_png(picture: Pixels) -> bytes:
-    """A picture as PNG, grey where it has no colours."""
+    """A picture as PNG, in one channel if it has no colours.
+
+    Args:
+        picture: uint8 [height, width, channels].
+
+    Example:
+        >>> picture_png(np.zeros((4, 4, 3), np.uint8))[1:4]
+        b'PNG'
+    """
     file = io.BytesIO()
     _image(picture).save(file, format="PNG", optimize=True)
     return file.getvalue()
 
 
 def colour_bar(width: int, height: int) -> Pixels:
-    """The colours from no evidence to the strongest, as they look on grey, uint8 [height, width, 3]."""
+    """The colours from no evidence to the strongest, as they look on grey, uint8 [height, width, 3].
+
+    Example:
+        >>> colour_bar(120, 12).shape
+        (12, 120, 3)
+    """
     ramp = np.broadcast_to(np.linspace(0, 1, width, dtype=np.float32), (height, width))
     layer = _layer(ramp)
     share = layer[..., 3:].astype(np.float32) / 255

@@ -15,6 +15,7 @@ from allometry.train.evaluate import Predictions, Score, evaluate, predict
 from allometry.train.inputs import Preprocessing, normalise, to_input, to_pixels
 from allometry.train.intervals import bootstrap_interval, resamples, wilson_interval
 from allometry.train.job import Job
+from allometry.train.probabilities import brier_score, ranks
 from allometry.train.recipes import (
     RECIPES,
     Distillation,
@@ -34,7 +35,7 @@ from allometry.train.recipes import (
     small,
     transfer,
 )
-from allometry.train.summary import Evaluation, Mistake, brier_score, ranks, summarise
+from allometry.train.summary import Evaluation, Mistake, summarise
 
 __all__ = [
     "ALONE",
