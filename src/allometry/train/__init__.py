@@ -1,7 +1,5 @@
 """Training: recipes, one readable loop, checkpoints, evaluation."""
 
-from allometry.train.calibration import Bin, calibration_error, chance_error, reliability
-from allometry.train.classes import ClassFigures, balanced_accuracy, class_figures, confusion_matrix
 from allometry.train.engine.checkpoint import Checkpoint, latest_checkpoint, load_weights
 from allometry.train.engine.loop import FINAL, Trained, train
 from allometry.train.engine.memory import largest_micro_batch, step_memory
@@ -11,11 +9,14 @@ from allometry.train.engine.ranks import ALONE, Ranks, join
 from allometry.train.engine.recompute import recompute_blocks
 from allometry.train.engine.step import autocast
 from allometry.train.engine.teacher import Teacher, distillation_loss
-from allometry.train.evaluate import Predictions, Score, evaluate, predict
 from allometry.train.inputs import Preprocessing, normalise, to_input, to_pixels
-from allometry.train.intervals import bootstrap_interval, resamples, wilson_interval
 from allometry.train.job import Job
-from allometry.train.probabilities import brier_score, ranks
+from allometry.train.judging.calibration import Bin, calibration_error, chance_error, reliability
+from allometry.train.judging.classes import ClassFigures, balanced_accuracy, class_figures, confusion_matrix
+from allometry.train.judging.evaluate import Predictions, Score, evaluate, predict
+from allometry.train.judging.intervals import bootstrap_interval, resamples, wilson_interval
+from allometry.train.judging.probabilities import brier_score, ranks
+from allometry.train.judging.summary import Evaluation, Mistake, summarise
 from allometry.train.recipes import (
     RECIPES,
     Distillation,
@@ -35,7 +36,6 @@ from allometry.train.recipes import (
     small,
     transfer,
 )
-from allometry.train.summary import Evaluation, Mistake, summarise
 
 __all__ = [
     "ALONE",

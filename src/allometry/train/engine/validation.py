@@ -11,9 +11,9 @@ from torch import Tensor
 from allometry.data import part_of, view_batches
 from allometry.train.engine.normalisation import re_estimate
 from allometry.train.engine.state import State
-from allometry.train.evaluate import Score, evaluate
 from allometry.train.inputs import to_input
 from allometry.train.job import Job
+from allometry.train.judging.evaluate import Score, evaluate
 from allometry.train.recipes import Epoch
 
 _RE_ESTIMATED = 1024  # images; more change the statistics by less than a tenth of a percent

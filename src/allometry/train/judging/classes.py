@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from allometry.train.intervals import Interval, wilson_interval
+from allometry.train.judging.intervals import Interval, wilson_interval
 
 Counts = npt.NDArray[np.int64]
 

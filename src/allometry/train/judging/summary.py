@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.data import Split
-from allometry.train.calibration import (
+from allometry.train.judging.calibration import (
     Bin,
     binned_error,
     bins_of,
@@ -19,10 +19,10 @@ from allometry.train.calibration import (
     chance_error,
     reliability,
 )
-from allometry.train.classes import ClassFigures, balanced_accuracy, class_figures, confusion_matrix
-from allometry.train.evaluate import Predictions
-from allometry.train.intervals import Interval, bootstrap_interval, resamples, wilson_interval
-from allometry.train.probabilities import brier_score, ranks
+from allometry.train.judging.classes import ClassFigures, balanced_accuracy, class_figures, confusion_matrix
+from allometry.train.judging.evaluate import Predictions
+from allometry.train.judging.intervals import Interval, bootstrap_interval, resamples, wilson_interval
+from allometry.train.judging.probabilities import brier_score, ranks
 
 _THUMBNAIL = 96
 _BEST = 5

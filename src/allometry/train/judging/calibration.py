@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from allometry.train.intervals import Interval, wilson_interval
+from allometry.train.judging.intervals import Interval, wilson_interval
 
 BINS = 15
 _CHANCES = 200

@@ -1,0 +1,1 @@
+"""How good a network is: its answers, its probabilities, and how sure the figures are."""
