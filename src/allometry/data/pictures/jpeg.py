@@ -13,7 +13,7 @@ from PIL import Image
 
 from allometry.data.pictures.pixels import Pixels
 
-_FACTORS = (8, 4, 2)  # libjpeg-turbo's others take longer than decoding the whole picture
+REDUCTIONS = (8, 4, 2)  # libjpeg-turbo's others take longer than decoding the whole picture
 _ORIENTATION_TAG = 0x0112
 _EXIF = b"Exif\x00\x00"
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
@@ -100,7 +100,7 @@ def reduction(side: float, at_least: float | None) -> int:
     """
     if at_least is None:
         return 1
-    return next((factor for factor in _FACTORS if math.ceil(side / factor) >= at_least), 1)
+    return next((factor for factor in REDUCTIONS if math.ceil(side / factor) >= at_least), 1)
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:
