@@ -1,7 +1,8 @@
 """Images to batches: icons, folders, manifests, shards or arrays, checked, split, varied and batched."""
 
-from allometry.data.augment.augmentation import Augmentation, augment
+from allometry.data.augment.augmentation import Augmentation, Policy
 from allometry.data.augment.geometry import centre_view
+from allometry.data.augment.variation import augment
 from allometry.data.batches import Batch, batches_per_epoch, train_batches, view_batches
 from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split
 from allometry.data.parts import part_of
@@ -16,6 +17,7 @@ __all__ = [
     "Batch",
     "Dataset",
     "Normalisation",
+    "Policy",
     "Rejected",
     "Split",
     "Summary",

@@ -1,16 +1,14 @@
-"""How strongly training images are varied, and the variation itself."""
+"""How strongly training images are varied."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import cv2
-import numpy as np
+from typing import Any, Literal, get_args
 
 from allometry.base import RecipeError
-from allometry.data.augment.geometry import Border, Move, centre_view, warp
-from allometry.data.pictures.pixels import Pixels, with_channels
+from allometry.data.augment.geometry import Border
+
+Policy = Literal["none", "randaugment", "autoaugment", "trivialaugment"]
 
 _RANGES = {
     "crop": (0.01, 1),
@@ -25,10 +23,12 @@ _RANGES = {
     "invert": (0, 1),
     "stroke": (0, 1),
     "erase": (0, 1),
+    "magnitude": (0, 30),
+    "mixup": (0, 10),
+    "cutmix": (0, 10),
 }
-_SQUARE = np.ones((3, 3), np.uint8)
-_LEVELS = np.arange(256, dtype=np.float32)
-_GREY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's conversion to grey
+_MOST_OPERATIONS = 16
+_CHOICES: dict[str, tuple[str, ...]] = {"border": get_args(Border), "policy": get_args(Policy)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,16 @@ class Augmentation:
         erase: probability of filling a rectangle, of sides 15 % to 45 % of the image's, with one level.
         border: what a moved image uncovers: `reflect`, or `constant` for the median level of the image's
             edge.
+        policy: what else happens to the view, after crop and flip: `none`; `randaugment`, `operations` random
+            operations of one `magnitude`; `autoaugment`, one of 25 learnt pairs of operations; `trivialaugment`,
+            one random operation of random strength.
+        magnitude: of RandAugment's operations, 0 to 30; 10 is the nominal full strength of the released
+            EfficientNet code. The other policies have strengths of their own.
+        operations: how many RandAugment does one after the other, 1 to 16.
+        mixup: alpha of the Beta distribution of the shares in which two images of a batch are mixed, 0 to 10;
+            0 is off.
+        cutmix: alpha of the Beta distribution of the area that remains where a box of another image of the
+            batch is pasted, 0 to 10; 0 is off. With both, half of the pairs are mixed either way.
 
     Raises:
         RecipeError: a field cannot have that value.
@@ -79,8 +89,8 @@ class Augmentation:
     stroke: float = 0.0
     erase: float = 0.0
     border: Border = "reflect"
-    policy: str = "none"
-    magnitude: float = 9.0
+    policy: Policy = "none"
+    magnitude: float = 10.0
     operations: int = 2
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -96,139 +106,19 @@ class Augmentation:
         flip: Any = self.flip
         if not isinstance(flip, bool):
             raise RecipeError(f"Augmentation.flip must be true or false, not {flip!r}.")
-        if self.border not in ("reflect", "constant"):
-            raise RecipeError(f"Augmentation.border must be 'reflect' or 'constant', not {self.border!r}.")
+        operations: Any = self.operations
+        whole = isinstance(operations, int) and not isinstance(operations, bool)
+        if not whole or not 1 <= operations <= _MOST_OPERATIONS:
+            raise RecipeError(
+                f"Augmentation.operations must be an integer from 1 to {_MOST_OPERATIONS}, not {operations!r}."
+            )
+        for name, possible in _CHOICES.items():
+            if getattr(self, name) not in possible:
+                raise RecipeError(
+                    f"Augmentation.{name} must be one of {', '.join(possible)}, not {getattr(self, name)!r}."
+                )
 
-
-class _Draws(NamedTuple):
-    """Numbers from 0 to 1; all are always drawn, so that each change is independent of the others."""
-
-    area: float
-    aspect: float
-    left: float
-    top: float
-    rotation: float
-    scale: float
-    stretch: float
-    shear: float
-    right: float
-    down: float
-    flip: float
-    brightness: float
-    contrast: float
-    saturation: float
-    invert: float
-    stroke: float
-    thicker: float
-    erase: float
-    erase_height: float
-    erase_width: float
-    erase_top: float
-    erase_left: float
-    erase_level: float
-
-
-def augment(
-    image: Pixels, *, resolution: int, augmentation: Augmentation, random: np.random.Generator
-) -> Pixels:
-    """One random variant of an image; with everything off, exactly `centre_view`.
-
-    Strokes change first, at the image's own size; then crop, rotation, scale, stretch, shear, translation
-    and flip happen in one step, so that the image is resampled once; then levels change, and last comes the
-    erasing.
-
-    Args:
-        image: uint8 [height, width, channels].
-        resolution: side of the result, in pixels.
-        augmentation: how strongly to vary.
-        random: draws the variant.
-
-    Returns:
-        uint8 [resolution, resolution, channels].
-
-    Example:
-        >>> drawing = np.zeros((96, 80, 1), np.uint8)
-        >>> strong = Augmentation(rotation=30, translation=0.1, invert=0.5)
-        >>> augment(drawing, resolution=32, augmentation=strong, random=np.random.default_rng(0)).shape
-        (32, 32, 1)
-    """
-    draws = _Draws._make(random.random(len(_Draws._fields)).tolist())
-    if draws.stroke < augmentation.stroke:
-        change = cv2.dilate if draws.thicker < 0.5 else cv2.erode
-        image = with_channels(change(image, _SQUARE))
-    move = _move(augmentation, draws, image.shape[0], image.shape[1])
-    if move is None:
-        view = centre_view(image, resolution=resolution)
-        view = view[:, ::-1] if augmentation.flip and draws.flip < 0.5 else view
-    else:
-        view = warp(image, move, resolution=resolution, border=augmentation.border)
-    view = _change_levels(view, augmentation, draws)
-    if draws.erase < augmentation.erase:
-        view = _erase(view, draws)
-    return np.ascontiguousarray(view)
-
-
-def _move(augmentation: Augmentation, draws: _Draws, height: int, width: int) -> Move | None:
-    """The drawn geometric change, None where only a flip may happen."""
-    strengths = (augmentation.rotation, augmentation.scale, augmentation.stretch, augmentation.shear)
-    if augmentation.crop == 1 and not any((*strengths, augmentation.translation)):
-        return None
-    stretch = _either_way(augmentation.stretch, draws.stretch) ** 0.5
-    scale = _either_way(augmentation.scale, draws.scale)
-    crop_height, crop_width = _crop_sides(augmentation, draws, height, width)
-    return Move(
-        left=(width - crop_width) * (draws.left if augmentation.crop < 1 else 0.5),
-        top=(height - crop_height) * (draws.top if augmentation.crop < 1 else 0.5),
-        width=crop_width,
-        height=crop_height,
-        degrees=augmentation.rotation * (2 * draws.rotation - 1),
-        scale_x=scale * stretch,
-        scale_y=scale / stretch,
-        shear=augmentation.shear * (2 * draws.shear - 1),
-        right=augmentation.translation * (2 * draws.right - 1),
-        down=augmentation.translation * (2 * draws.down - 1),
-        flip=augmentation.flip and draws.flip < 0.5,
-    )
-
-
-def _crop_sides(augmentation: Augmentation, draws: _Draws, height: int, width: int) -> tuple[float, float]:
-    """Height and width of the drawn crop; too large a crop shrinks, and keeps its aspect, until it fits."""
-    if augmentation.crop == 1:
-        return min(height, width), min(height, width)
-    area = height * width * (augmentation.crop + (1 - augmentation.crop) * draws.area)
-    aspect = (4 / 3) ** (2 * draws.aspect - 1)
-    crop_height, crop_width = (area / aspect) ** 0.5, (area * aspect) ** 0.5
-    fit = min(1.0, height / crop_height, width / crop_width)
-    return crop_height * fit, crop_width * fit
-
-
-def _change_levels(view: Pixels, augmentation: Augmentation, draws: _Draws) -> Pixels:
-    if augmentation.saturation and view.shape[2] == 3:
-        saturation = _either_way(augmentation.saturation, draws.saturation)
-        mix = saturation * np.eye(3) + (1 - saturation) * np.array(_GREY_WEIGHTS)
-        view = with_channels(cv2.transform(view, mix))
-    negative = draws.invert < augmentation.invert
-    if not (augmentation.brightness or augmentation.contrast or negative):
-        return view
-    brightness = _either_way(augmentation.brightness, draws.brightness)
-    contrast = _either_way(augmentation.contrast, draws.contrast)
-    mean = float(view.mean())
-    levels = np.clip(((_LEVELS - mean) * contrast + mean) * brightness, 0, 255)
-    table = np.rint(255 - levels if negative else levels).astype(np.uint8)
-    changed: Pixels = table[view]
-    return changed
-
-
-def _erase(view: Pixels, draws: _Draws) -> Pixels:
-    side = view.shape[0]
-    height = max(1, round(side * (0.15 + 0.3 * draws.erase_height)))
-    width = max(1, round(side * (0.15 + 0.3 * draws.erase_width)))
-    top = int((side - height + 1) * draws.erase_top)
-    left = int((side - width + 1) * draws.erase_left)
-    erased = view.copy()
-    erased[top : top + height, left : left + width] = int(256 * draws.erase_level)
-    return erased
-
-
-def _either_way(strength: float, draw: float) -> float:
-    return 1 + strength * (2 * draw - 1)
+    @property
+    def mixes(self) -> bool:
+        """Whether images of a batch are mixed with each other."""
+        return self.mixup > 0 or self.cutmix > 0

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import cv2
 import numpy as np
 
-from allometry.data.pictures.pixels import Pixels, resize, with_channels
+from allometry.data.pictures.pixels import Pixels, resample, resize, with_channels
 
 Border = Literal["reflect", "constant"]
 _SHARPEST = 1.3  # source pixels per pixel of the view; linear interpolation skips pixels beyond that
@@ -79,7 +79,7 @@ def warp(image: Pixels, move: Move, *, resolution: int, border: Border) -> Pixel
     """
     matrix = _to_source(move, resolution)
     height, width = image.shape[:2]
-    step = _largest_step(matrix)
+    step, _ = _steps(matrix)
     if step > _SHARPEST:
         small = resize(image, height=max(1, round(height / step)), width=max(1, round(width / step)))
         shares = np.array([small.shape[1] / width, small.shape[0] / height])
@@ -96,6 +96,29 @@ def warp(image: Pixels, move: Move, *, resolution: int, border: Border) -> Pixel
         borderValue=_edge_level(image) if border == "constant" else (),
     )
     return with_channels(warped)
+
+
+def cut(image: Pixels, move: Move, *, resolution: int) -> Pixels:
+    """The view of a move that does nothing but crop and flip, uint8 [resolution, resolution, channels].
+
+    Much quicker than `warp`: the rectangle is rounded to whole pixels, cut out and resized.
+
+    Args:
+        image: uint8 [height, width, channels].
+        move: what to look at.
+        resolution: side of the result, in pixels.
+    """
+    height, width = (max(1, round(side)) for side in (move.height, move.width))
+    top = min(round(move.top), image.shape[0] - height)
+    left = min(round(move.left), image.shape[1] - width)
+    part = image[top : top + height, left : left + width]
+    view = resample(part, height=resolution, width=resolution)
+    return with_channels(cv2.flip(view, 1)) if move.flip else view
+
+
+def source_step(move: Move, resolution: int) -> float:
+    """How many pixels of the source one pixel of the view spans at least, in any direction."""
+    return _steps(_to_source(move, resolution))[1]
 
 
 def _to_source(move: Move, resolution: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -122,11 +145,12 @@ def _to_source(move: Move, resolution: int) -> np.ndarray[tuple[int, int], np.dt
     )
 
 
-def _largest_step(matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> float:
-    """How many source pixels one pixel of the view spans at most: the larger singular value."""
+def _steps(matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> tuple[float, float]:
+    """How many source pixels one pixel of the view spans at most and at least: the singular values."""
     (a, b, _), (c, d, _) = matrix.tolist()
-    squares, determinant = a * a + b * b + c * c + d * d, a * d - b * c
-    return math.sqrt((squares + math.sqrt(max(0.0, squares**2 - 4 * determinant**2))) / 2)
+    squares, determinant = a * a + b * b + c * c + d * d, abs(a * d - b * c)
+    largest = math.sqrt((squares + math.sqrt(max(0.0, squares**2 - 4 * determinant**2))) / 2)
+    return largest, determinant / largest
 
 
 def _edge_level(image: Pixels) -> tuple[float, ...]:

@@ -19,6 +19,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from allometry.base import DataError
+from allometry.data.pictures.jpeg import decode_jpeg, jpeg_header, upright
 from allometry.data.pictures.pixels import Pixels, shrink
 
 MAX_PIXELS = 100_000_000
@@ -35,15 +36,6 @@ _READERS: tuple[tuple[bytes, type[ImageFile]], ...] = (
     (b"MM\x00*", TiffImageFile),
     *((b"P%d" % number, PpmImageFile) for number in range(1, 7)),
 )
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _LYING = range(5, 9)  # orientations that exchange height and width
 _ORIENTATION_TAG = 0x0112
 
@@ -60,12 +52,13 @@ class Decoded(NamedTuple):
     """A decoded image.
 
     Attributes:
-        image: upright, mode L or RGB; a JPEG may be smaller than its file says (see `decode`).
+        image: upright, uint8 [height, width, channels], 1 for grey and 3 for RGB; a JPEG may be smaller than its
+            file says (see `decode`).
         height: of the file's picture, upright, in pixels.
         width: of the file's picture, upright, in pixels.
     """
 
-    image: Image.Image
+    image: Pixels
     height: int
     width: int
 
@@ -132,6 +125,12 @@ def decode(data: bytes, *, name: str, at_least: int | None = None, max_pixels: i
     With `at_least` a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is still large enough.
     """
     reader = _reader(data, name)
+    header = jpeg_header(data) if reader is JpegImageFile else None
+    if header is not None:
+        _check_size(header.width, header.height, name, max_pixels)
+        pixels = decode_jpeg(data, header, at_least=at_least)
+        if pixels is not None:
+            return _decoded(pixels, header.height, header.width, header.orientation)
     try:
         image = reader(BytesIO(data))
         width, height = image.size
@@ -140,28 +139,39 @@ def decode(data: bytes, *, name: str, at_least: int | None = None, max_pixels: i
             image.draft(image.mode, (at_least, at_least))
         image.load()
         orientation = _orientation(image)
-        flat = _upright(_eight_bit(image, name), orientation)
+        flat = _eight_bit(image, name)
     except (UnreadableImageError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on a broken file
         raise UnreadableImageError(name, _reason(error)) from error
-    lying = orientation in _LYING
-    return Decoded(flat, *((width, height) if lying else (height, width)))
+    return _decoded(_with_channels(flat), height, width, orientation)
 
 
-def to_pixels(image: Image.Image, *, channels: int) -> Pixels:
-    """The pixels of an image of mode L or RGB, as grey or colour."""
-    pixels: Pixels = np.array(image.convert("L" if channels == 1 else "RGB"))
-    return pixels[:, :, np.newaxis] if channels == 1 else pixels
+def to_pixels(pixels: Pixels, *, channels: int) -> Pixels:
+    """Decoded pixels, grey or RGB, as grey or colour."""
+    if pixels.shape[2] == channels:
+        return pixels
+    if channels == 3:
+        return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    return _with_channels(Image.fromarray(pixels).convert("L"))
 
 
-def is_grey(image: Image.Image) -> bool:
+def is_grey(pixels: Pixels) -> bool:
     """Whether a decoded image shows no colour, whatever its file's kind."""
-    if image.mode == "L":
+    if pixels.shape[2] == 1:
         return True
-    pixels = np.asarray(image)
     # Most colour photographs are recognised by a few of their rows.
     return all(bool((part == part[:, :, :1]).all()) for part in (pixels[::16], pixels))
+
+
+def _decoded(pixels: Pixels, height: int, width: int, orientation: int) -> Decoded:
+    sides = (width, height) if orientation in _LYING else (height, width)
+    return Decoded(upright(pixels, orientation), *sides)
+
+
+def _with_channels(image: Image.Image) -> Pixels:
+    pixels: Pixels = np.array(image)
+    return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
 
 
 def _reader(data: bytes, name: str) -> type[ImageFile]:
@@ -205,11 +215,6 @@ def _orientation(image: ImageFile) -> int:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except (SyntaxError, ValueError, TypeError, OSError, struct.error, UserWarning):
         return 1  # a torn EXIF block says nothing about the pixels
-
-
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    method = _UPRIGHT.get(orientation)
-    return image if method is None else image.transpose(method)
 
 
 def _reason(error: Exception) -> str:

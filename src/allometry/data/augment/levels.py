@@ -1,0 +1,169 @@
+"""Changes of colours and levels that leave each pixel where it is, as the policies use them.
+
+All take and give uint8 [height, width, channels], 1 for grey or 3 for RGB, and give Pillow's results: its ImageOps
+to the bit, its ImageEnhance to within two levels, where OpenCV rounds and Pillow cuts off. OpenCV lets the other
+threads go on meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from allometry.data.pictures.pixels import Pixels, with_channels
+
+_LEVELS = np.arange(256, dtype=np.int64)
+
+
+def autocontrast(pixels: Pixels) -> Pixels:
+    """Each channel stretched, so that its darkest level becomes 0 and its brightest 255.
+
+    Example:
+        >>> autocontrast(np.array([[[10], [20], [30]]], np.uint8)).ravel().tolist()
+        [0, 127, 255]
+    """
+    return _by_channel(pixels, _stretched)
+
+
+def equalize(pixels: Pixels) -> Pixels:
+    """Each channel's levels moved apart until they are about equally frequent.
+
+    Example:
+        >>> equalize(np.array([[[0], [1], [2], [3]]], np.uint8).repeat(300, axis=0)).ravel()[:4].tolist()
+        [0, 100, 200, 255]
+    """
+    return _by_channel(pixels, _equalized)
+
+
+def invert(pixels: Pixels) -> Pixels:
+    """The negative.
+
+    Example:
+        >>> invert(np.array([[[0], [55]]], np.uint8)).ravel().tolist()
+        [255, 200]
+    """
+    return with_channels(cv2.bitwise_not(pixels))
+
+
+def posterize(pixels: Pixels, bits: int) -> Pixels:
+    """Only the upper bits of each level, 1 to 8 of them.
+
+    Example:
+        >>> posterize(np.array([[[255], [100]]], np.uint8), 2).ravel().tolist()
+        [192, 64]
+    """
+    return _looked_up(pixels, _LEVELS & (256 - 2 ** (8 - bits)))
+
+
+def solarize(pixels: Pixels, threshold: int) -> Pixels:
+    """The negative of the levels from `threshold` (0 to 256) on.
+
+    Example:
+        >>> solarize(np.array([[[100], [200]]], np.uint8), 128).ravel().tolist()
+        [100, 55]
+    """
+    return _looked_up(pixels, np.where(threshold > _LEVELS, _LEVELS, 255 - _LEVELS))
+
+
+def solarize_add(pixels: Pixels, addition: int) -> Pixels:
+    """A number (0 to 255) added to the levels below 128.
+
+    Example:
+        >>> solarize_add(np.array([[[100], [200]]], np.uint8), 30).ravel().tolist()
+        [130, 200]
+    """
+    return _looked_up(pixels, np.where(_LEVELS < 128, _LEVELS + addition, _LEVELS))
+
+
+def brightness(pixels: Pixels, factor: float) -> Pixels:
+    """All levels times a factor: 0 gives black, 1 the picture.
+
+    Example:
+        >>> brightness(np.array([[[100], [200]]], np.uint8), 1.5).ravel().tolist()
+        [150, 255]
+    """
+    return _looked_up(pixels, _blended(0, factor))
+
+
+def contrast(pixels: Pixels, factor: float) -> Pixels:
+    """Distances from the mean grey times a factor: 0 gives the mean grey, 1 the picture.
+
+    Example:
+        >>> contrast(np.array([[[100], [200]]], np.uint8), 0.5).ravel().tolist()
+        [125, 175]
+    """
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if pixels.shape[2] == 3 else pixels
+    return _looked_up(pixels, _blended(int(cv2.mean(grey)[0] + 0.5), factor))
+
+
+def color(pixels: Pixels, factor: float) -> Pixels:
+    """Distances from grey times a factor: 0 gives a grey picture, 1 the picture; grey pictures stay as they are.
+
+    Example:
+        >>> color(np.array([[[200, 100, 50]]], np.uint8), 0).ravel().tolist()
+        [124, 124, 124]
+    """
+    if pixels.shape[2] == 1:
+        return pixels
+    grey = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return with_channels(cv2.addWeighted(grey, 1 - factor, pixels, factor, 0))
+
+
+def sharpness(pixels: Pixels, factor: float) -> Pixels:
+    """Distances from a smoothed picture times a factor: 0 gives the smoothed one, 1 the picture, more sharpens.
+
+    The pixels at the edge, which have no neighbours all around, stay as they are.
+
+    Example:
+        >>> dot = np.zeros((3, 3, 1), np.uint8)
+        >>> dot[1, 1] = 130
+        >>> sharpness(dot, 0)[1].ravel().tolist()
+        [0, 50, 0]
+    """
+    if min(pixels.shape[:2]) < 3:
+        return pixels
+    # Pillow's kernel, eight ones around a five, is a box of nine ones and four times the pixel itself.
+    share = (1 - factor) / 13
+    box = cv2.blur(pixels, (3, 3))
+    sharp = with_channels(cv2.addWeighted(box, 9 * share, pixels, factor + 4 * share, 0))
+    for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
+        sharp[edge] = pixels[edge]
+    return sharp
+
+
+def _looked_up(pixels: Pixels, table: npt.NDArray[np.generic]) -> Pixels:
+    return with_channels(cv2.LUT(pixels, np.clip(table, 0, 255).astype(np.uint8)))
+
+
+def _blended(start: int, factor: float) -> npt.NDArray[np.float32]:
+    """For each level, `start` plus `factor` times the distance from it, in the precision of Pillow's blend."""
+    return np.float32(start) + np.float32(factor) * (_LEVELS - start).astype(np.float32)
+
+
+def _by_channel(pixels: Pixels, table: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]) -> Pixels:
+    """Every channel looked up in the table that its own histogram gives."""
+    histograms = [
+        cv2.calcHist([pixels], [channel], None, [256], [0, 256]).ravel().astype(np.int64)
+        for channel in range(pixels.shape[2])
+    ]
+    return _looked_up(pixels, np.stack([table(each) for each in histograms], axis=-1)[np.newaxis])
+
+
+def _stretched(histogram: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    present = np.flatnonzero(histogram)
+    darkest, brightest = int(present[0]), int(present[-1])
+    if darkest == brightest:
+        return _LEVELS
+    scale = 255.0 / (brightest - darkest)
+    return (_LEVELS * scale - darkest * scale).astype(np.int64)
+
+
+def _equalized(histogram: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    present = np.flatnonzero(histogram)
+    step = int(histogram.sum() - histogram[present[-1]]) // 255
+    if step == 0:
+        return _LEVELS
+    return (step // 2 + np.cumsum(histogram) - histogram) // step

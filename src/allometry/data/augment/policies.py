@@ -1,0 +1,206 @@
+"""Policies: RandAugment, AutoAugment and TrivialAugment, each as a few steps that are drawn and then taken.
+
+A level becomes a strength as in the released EfficientNet code, where 10 is the nominal full level. Two of its habits
+stay: the higher the level, the weaker posterize and solarize, and a factor of color, contrast, brightness and
+sharpness is 1, which changes nothing, at level 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from allometry.data.augment import levels, moves
+from allometry.data.augment.augmentation import Augmentation
+from allometry.data.augment.imagenet_policy import IMAGENET_POLICY, Operation
+from allometry.data.pictures.pixels import Pixels
+
+_TRANSLATION = 100 / 224  # RandAugment's 100 pixels, at the resolution that they were chosen for
+_CUTOUT = 40 / 224  # likewise
+_LONG_TRANSLATION = 150 / 331  # AutoAugment's, by its paper
+_WIDE_TRANSLATION = 32 / 224  # TrivialAugment's
+_EITHER_WAY = frozenset({"rotate", "shear_x", "shear_y", "translate_x", "translate_y"})
+_RANDAUGMENT: tuple[Operation, ...] = (
+    "autocontrast",
+    "equalize",
+    "invert",
+    "rotate",
+    "posterize",
+    "solarize",
+    "color",
+    "contrast",
+    "brightness",
+    "sharpness",
+    "shear_x",
+    "shear_y",
+    "translate_x",
+    "translate_y",
+    "cutout",
+    "solarize_add",
+)
+_TRIVIALAUGMENT: tuple[Operation, ...] = (
+    "identity",
+    "autocontrast",
+    "equalize",
+    "rotate",
+    "solarize",
+    "color",
+    "posterize",
+    "contrast",
+    "brightness",
+    "sharpness",
+    "shear_x",
+    "shear_y",
+    "translate_x",
+    "translate_y",
+)
+_WIDE_LEVELS = 31  # TrivialAugment's strengths, from none to full
+
+
+class Step(NamedTuple):
+    """One operation on a view.
+
+    Attributes:
+        operation: what happens.
+        strength: in the operation's own unit: degrees, bits, a level, a factor, a slope or a share of the side.
+        x: where, for cutout, as a share of the width.
+        y: where, for cutout, as a share of the height.
+    """
+
+    operation: Operation
+    strength: float
+    x: float = 0.5
+    y: float = 0.5
+
+
+def draw_steps(augmentation: Augmentation, random: np.random.Generator) -> tuple[Step, ...]:
+    """The steps of one image by the augmentation's policy.
+
+    Sources: RandAugment (Cubuk et al. 2020), AutoAugment (Cubuk et al. 2019), both with the operations and the
+    levels of the released EfficientNet code; TrivialAugment, wide (Müller & Hutter 2021).
+
+    Example:
+        >>> strong = Augmentation(policy="randaugment", magnitude=9)
+        >>> [step.operation for step in draw_steps(strong, np.random.default_rng(0))]
+        ['shear_x', 'translate_y']
+    """
+    if augmentation.policy == "randaugment":
+        draws = random.random((augmentation.operations, 4)).tolist()
+        return tuple(_randaugment_step(augmentation.magnitude, *each) for each in draws)
+    if augmentation.policy == "autoaugment":
+        return _autoaugment_steps(random)
+    if augmentation.policy == "trivialaugment":
+        return (_trivialaugment_step(*random.random(3).tolist()),)
+    return ()
+
+
+def take_steps(view: Pixels, steps: tuple[Step, ...]) -> Pixels:
+    """The view, uint8 [height, width, channels], after the steps, one after the other.
+
+    Example:
+        >>> take_steps(np.array([[[0], [55]]], np.uint8), (Step("invert", 0),)).ravel().tolist()
+        [255, 200]
+    """
+    for step in steps:
+        view = _CHANGES[step.operation](view, step)
+    return view
+
+
+def released_strength(operation: Operation, level: float, *, translation: float = _TRANSLATION) -> float:
+    """The strength of an operation at a level, where 10 is the nominal full one.
+
+    Source: the released EfficientNet code, with lengths as shares of the side. Its posterize leaves no bit at all
+    below level 2.5; one bit stays here.
+
+    Example:
+        >>> [released_strength(*pair) for pair in (("rotate", 9), ("posterize", 9), ("solarize", 9), ("color", 10))]
+        [27.0, 3, 230, 1.9]
+    """
+    share = level / 10
+    if operation == "rotate":
+        return share * 30
+    if operation == "posterize":
+        return min(8, max(1, int(share * 4)))
+    if operation == "solarize":
+        return min(256, int(share * 256))
+    if operation == "solarize_add":
+        return min(255, int(share * 110))
+    if operation in ("color", "contrast", "brightness", "sharpness"):
+        return share * 1.8 + 0.1
+    if operation in ("shear_x", "shear_y"):
+        return share * 0.3
+    if operation in ("translate_x", "translate_y"):
+        return share * translation
+    return share * _CUTOUT if operation == "cutout" else 0.0
+
+
+def wide_strength(operation: Operation, level: int) -> float:
+    """The strength of an operation at a level from 0 to 30.
+
+    Source: TrivialAugment (Müller & Hutter 2021), the wide space, with lengths as shares of the side.
+
+    Example:
+        >>> [wide_strength(operation, 30) for operation in ("rotate", "posterize", "solarize", "color")]
+        [135.0, 2, 0, 2.0]
+    """
+    share = level / (_WIDE_LEVELS - 1)
+    if operation == "rotate":
+        return share * 135
+    if operation == "posterize":
+        return 8 - int(share * 6)
+    if operation == "solarize":
+        return 256 - int(share * 256)
+    if operation in ("color", "contrast", "brightness", "sharpness"):
+        return share * 1.99 + 0.01
+    if operation in ("shear_x", "shear_y"):
+        return share * 0.99
+    return share * _WIDE_TRANSLATION if operation in ("translate_x", "translate_y") else 0.0
+
+
+def _randaugment_step(level: float, which: float, sign: float, x: float, y: float) -> Step:
+    operation = _RANDAUGMENT[int(which * len(_RANDAUGMENT))]
+    return Step(operation, _signed(operation, released_strength(operation, level), sign), x, y)
+
+
+def _trivialaugment_step(which: float, level: float, sign: float) -> Step:
+    operation = _TRIVIALAUGMENT[int(which * len(_TRIVIALAUGMENT))]
+    return Step(operation, _signed(operation, wide_strength(operation, int(level * _WIDE_LEVELS)), sign))
+
+
+def _autoaugment_steps(random: np.random.Generator) -> tuple[Step, ...]:
+    which, *draws = random.random(5).tolist()
+    steps = []
+    for chance, happens, sign in zip(
+        IMAGENET_POLICY[int(which * len(IMAGENET_POLICY))], draws[:2], draws[2:], strict=True
+    ):
+        if happens < chance.probability:
+            strength = released_strength(chance.operation, chance.level, translation=_LONG_TRANSLATION)
+            steps.append(Step(chance.operation, _signed(chance.operation, strength, sign)))
+    return tuple(steps)
+
+
+def _signed(operation: Operation, strength: float, sign: float) -> float:
+    return -strength if operation in _EITHER_WAY and sign < 0.5 else strength
+
+
+_CHANGES: Mapping[Operation, Callable[[Pixels, Step], Pixels]] = {
+    "identity": lambda view, _: view,
+    "autocontrast": lambda view, _: levels.autocontrast(view),
+    "equalize": lambda view, _: levels.equalize(view),
+    "invert": lambda view, _: levels.invert(view),
+    "posterize": lambda view, step: levels.posterize(view, int(step.strength)),
+    "solarize": lambda view, step: levels.solarize(view, int(step.strength)),
+    "solarize_add": lambda view, step: levels.solarize_add(view, int(step.strength)),
+    "color": lambda view, step: levels.color(view, step.strength),
+    "contrast": lambda view, step: levels.contrast(view, step.strength),
+    "brightness": lambda view, step: levels.brightness(view, step.strength),
+    "sharpness": lambda view, step: levels.sharpness(view, step.strength),
+    "rotate": lambda view, step: moves.rotate(view, step.strength),
+    "shear_x": lambda view, step: moves.shear_x(view, step.strength),
+    "shear_y": lambda view, step: moves.shear_y(view, step.strength),
+    "translate_x": lambda view, step: moves.translate_x(view, step.strength),
+    "translate_y": lambda view, step: moves.translate_y(view, step.strength),
+    "cutout": lambda view, step: moves.cutout(view, step.strength, x=step.x, y=step.y),
+}
