@@ -3,8 +3,9 @@
 from allometry.data.augment.augmentation import Augmentation, Policy
 from allometry.data.augment.geometry import centre_view
 from allometry.data.augment.variation import augment
-from allometry.data.batches import Batch, batches_per_epoch, train_batches, view_batches
+from allometry.data.batches import batches_per_epoch, train_batches, view_batches
 from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split
+from allometry.data.making import Batch
 from allometry.data.parts import part_of
 from allometry.data.pictures.reading import read_image
 from allometry.data.sources.arrays import open_arrays

@@ -59,7 +59,10 @@ def settle_execution(
     if not asked and least_memory(sized, size) < device_has / 2:
         return recipe
     limit = min(asked or device_has, int(_USABLE * device_has))
-    found = largest_micro_batch(network, recipe, images=size, limit=limit, resolution=largest.resolution)
+    found = None
+    # What is hopeless by the counts alone need not be watched, which takes long for the largest networks.
+    if least_memory(sized, 1) <= limit or recipe.execution.recompute:
+        found = largest_micro_batch(network, recipe, images=size, limit=limit, resolution=largest.resolution)
     if found is None:
         raise BudgetError(
             f"Training {network.name or 'this network'} at {largest.resolution} px does not fit into "

@@ -13,6 +13,7 @@ from allometry.base import Progress, SilentProgress
 from allometry.base.files import write_json
 from allometry.base.units import format_duration
 from allometry.cost import Budget, count, parse_budget
+from allometry.pipeline.asked import check_settings
 from allometry.pipeline.common import (
     Images,
     Session,
@@ -88,6 +89,7 @@ def run(
     """
     network = find_network(baseline)
     limits = parse_budget(budget, count(network))
+    check_settings(settings)
     folder = out or Path("runs") / f"{data_name(data)}-{_slug(budget)}"
     arguments = {
         "data": data_argument(data),

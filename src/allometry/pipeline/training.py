@@ -6,20 +6,20 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from allometry.arch import save
-from allometry.base import InputError, Progress, SilentProgress, UnknownNameError
+from allometry.base import InputError, Progress, SilentProgress
 from allometry.base.files import write_json
 from allometry.cost import count
 from allometry.data import Normalisation
+from allometry.pipeline.asked import Asked, ask
 from allometry.pipeline.board import open_board
 from allometry.pipeline.common import (
     Images,
     Session,
-    data_argument,
     data_name,
     finish,
     finished_result,
@@ -35,38 +35,6 @@ from allometry.pipeline.forecast import Forecast, forecast
 from allometry.pipeline.pretrained import start_from
 from allometry.train import ALONE, RECIPES, Job, Ranks, Teacher, join, train
 from allometry.zoo import find as find_network
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a training was asked for, as text.
-
-    Attributes:
-        network: a name of the zoo or a network's JSON file.
-        data: the data set.
-        recipe: a name of `RECIPES`.
-        settings: changes to the recipe, `key=value`.
-        pretrained: weights to start from: a file, `hf://owner/name`, or a run folder.
-        teacher: the run folder of a network to learn from.
-    """
-
-    network: str
-    data: str = "icons"
-    recipe: str = "small"
-    settings: tuple[str, ...] = ()
-    pretrained: str | None = None
-    teacher: str | None = None
-
-    def arguments(self) -> dict[str, Any]:
-        """As the run folder remembers it; what was not asked is left out."""
-        chosen = {"pretrained": self.pretrained, "teacher": self.teacher}
-        return {
-            "network": self.network,
-            "data": data_argument(self.data),
-            "recipe": self.recipe,
-            "settings": list(self.settings),
-            **{name: value for name, value in chosen.items() if value is not None},
-        }
 
 
 def train_run(
@@ -111,7 +79,7 @@ def train_run(
         NonFiniteLossError: the training diverged.
         OutOfMemoryError: a step did not fit into the memory.
     """
-    asked = _asked(network, data, recipe, settings, pretrained, teacher)
+    asked = ask(network, data=data, recipe=recipe, settings=settings, pretrained=pretrained, teacher=teacher)
     folder = out or Path("runs") / f"{Path(network).stem}-{data_name(data)}"
     place = find_device(device, local=int(os.environ.get("LOCAL_RANK", "0")))
     with (
@@ -150,7 +118,7 @@ def forecast_run(
 
     The arguments and errors are those of `train_run`.
     """
-    asked = _asked(network, data, recipe, settings, pretrained, teacher)
+    asked = ask(network, data=data, recipe=recipe, settings=settings, pretrained=pretrained, teacher=teacher)
     with (
         tempfile.TemporaryDirectory() as folder,
         open_session(
@@ -164,28 +132,6 @@ def forecast_run(
         ) as session,
     ):
         return forecast(_job(session, asked)[0])
-
-
-def _asked(
-    network: str,
-    data: str,
-    recipe: str | None,
-    settings: Sequence[str],
-    pretrained: str | None,
-    teacher: str | None,
-) -> Asked:
-    find_network(network)  # a mistake in a name is told before anything is opened
-    chosen = recipe or ("transfer" if pretrained is not None else "small")
-    if chosen not in RECIPES:
-        raise UnknownNameError("recipe", chosen, RECIPES)
-    return Asked(
-        network=network,
-        data=data,
-        recipe=chosen,
-        settings=tuple(settings),
-        pretrained=pretrained,
-        teacher=teacher,
-    )
 
 
 @contextmanager

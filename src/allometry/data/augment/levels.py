@@ -7,8 +7,6 @@ threads go on meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +23,11 @@ def autocontrast(pixels: Pixels) -> Pixels:
         >>> autocontrast(np.array([[[10], [20], [30]]], np.uint8)).ravel().tolist()
         [0, 127, 255]
     """
-    return _by_channel(pixels, _stretched)
+    # A channel's extremes are quicker to find than its histogram, and say whether anything changes.
+    extremes = [cv2.minMaxLoc(channel)[:2] for channel in cv2.split(pixels)]
+    if all(darkest == brightest or brightest - darkest == 255 for darkest, brightest in extremes):
+        return pixels
+    return _looked_up(pixels, np.stack([_stretched(*each) for each in extremes], axis=-1)[np.newaxis])
 
 
 def equalize(pixels: Pixels) -> Pixels:
@@ -35,7 +37,11 @@ def equalize(pixels: Pixels) -> Pixels:
         >>> equalize(np.array([[[0], [1], [2], [3]]], np.uint8).repeat(300, axis=0)).ravel()[:4].tolist()
         [0, 100, 200, 255]
     """
-    return _by_channel(pixels, _equalized)
+    histograms = (
+        cv2.calcHist([pixels], [channel], None, [256], [0, 256]) for channel in range(pixels.shape[2])
+    )
+    tables = [_equalized(each.ravel().astype(np.int64)) for each in histograms]
+    return _looked_up(pixels, np.stack(tables, axis=-1)[np.newaxis])
 
 
 def invert(pixels: Pixels) -> Pixels:
@@ -55,7 +61,7 @@ def posterize(pixels: Pixels, bits: int) -> Pixels:
         >>> posterize(np.array([[[255], [100]]], np.uint8), 2).ravel().tolist()
         [192, 64]
     """
-    return _looked_up(pixels, _LEVELS & (256 - 2 ** (8 - bits)))
+    return pixels & np.uint8(256 - 2 ** (8 - bits))
 
 
 def solarize(pixels: Pixels, threshold: int) -> Pixels:
@@ -65,7 +71,9 @@ def solarize(pixels: Pixels, threshold: int) -> Pixels:
         >>> solarize(np.array([[[100], [200]]], np.uint8), 128).ravel().tolist()
         [100, 55]
     """
-    return _looked_up(pixels, np.where(threshold > _LEVELS, _LEVELS, 255 - _LEVELS))
+    if threshold > 255:
+        return pixels
+    return pixels ^ np.uint8(255) * (pixels >= threshold)
 
 
 def solarize_add(pixels: Pixels, addition: int) -> Pixels:
@@ -75,7 +83,7 @@ def solarize_add(pixels: Pixels, addition: int) -> Pixels:
         >>> solarize_add(np.array([[[100], [200]]], np.uint8), 30).ravel().tolist()
         [130, 200]
     """
-    return _looked_up(pixels, np.where(_LEVELS < 128, _LEVELS + addition, _LEVELS))
+    return with_channels(cv2.add(pixels, np.uint8(addition) * (pixels < 128)))
 
 
 def brightness(pixels: Pixels, factor: float) -> Pixels:
@@ -143,18 +151,7 @@ def _blended(start: int, factor: float) -> npt.NDArray[np.float32]:
     return np.float32(start) + np.float32(factor) * (_LEVELS - start).astype(np.float32)
 
 
-def _by_channel(pixels: Pixels, table: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]) -> Pixels:
-    """Every channel looked up in the table that its own histogram gives."""
-    histograms = [
-        cv2.calcHist([pixels], [channel], None, [256], [0, 256]).ravel().astype(np.int64)
-        for channel in range(pixels.shape[2])
-    ]
-    return _looked_up(pixels, np.stack([table(each) for each in histograms], axis=-1)[np.newaxis])
-
-
-def _stretched(histogram: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    present = np.flatnonzero(histogram)
-    darkest, brightest = int(present[0]), int(present[-1])
+def _stretched(darkest: float, brightest: float) -> npt.NDArray[np.int64]:
     if darkest == brightest:
         return _LEVELS
     scale = 255.0 / (brightest - darkest)

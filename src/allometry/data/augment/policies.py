@@ -115,8 +115,8 @@ def released_strength(operation: Operation, level: float, *, translation: float 
     below level 2.5; one bit stays here.
 
     Example:
-        >>> [released_strength(*pair) for pair in (("rotate", 9), ("posterize", 9), ("solarize", 9), ("color", 10))]
-        [27.0, 3, 230, 1.9]
+        >>> [released_strength(operation, 9) for operation in ("rotate", "posterize", "solarize")]
+        [27.0, 3, 230]
     """
     share = level / 10
     if operation == "rotate":

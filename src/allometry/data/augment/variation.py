@@ -99,7 +99,7 @@ def draw_variant(augmentation: Augmentation, random: np.random.Generator) -> Var
 def side_needed(
     variant: Variant, *, height: int, width: int, resolution: int, augmentation: Augmentation
 ) -> int:
-    """The shorter side, in pixels, from which the variant still shows all detail that its resolution can.
+    """The shorter side, in pixels, from which a variant still shows all detail that its resolution can.
 
     It is the whole, a half, a quarter or an eighth of the image's, which are quick to decode.
 

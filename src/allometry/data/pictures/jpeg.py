@@ -79,13 +79,9 @@ def decode_jpeg(data: bytes, header: JpegHeader, *, at_least: int | None = None)
         True
     """
     factor = reduction(min(header.height, header.width), at_least)
+    height, width = -(-header.height // factor), -(-header.width // factor)
     try:
-        pixels: Pixels = simplejpeg.decode_jpeg(
-            data,
-            header.colours,
-            min_height=-(-header.height // factor),
-            min_width=-(-header.width // factor),
-        )
+        pixels: Pixels = simplejpeg.decode_jpeg(data, header.colours, min_height=height, min_width=width)
     except ValueError:
         return None
     return pixels
@@ -124,27 +120,27 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
 def _orientation(data: bytes) -> int | None:
     """Of the EXIF block, else of the XMP block, else 1; None where they cannot be read."""
     in_exif = in_xmp = None
-    for segment in _app1_segments(data):
-        if segment.startswith(_EXIF):
+    for block in _app1_blocks(data):
+        if block.startswith(_EXIF):
             exif = Image.Exif()
             try:
-                exif.load(segment)
+                exif.load(block)
                 in_exif = int(exif[_ORIENTATION_TAG]) if _ORIENTATION_TAG in exif else in_exif
             except Exception:  # Pillow raises nearly anything on a torn block; its own reader tries it again
                 return None
-        elif match := _XMP_ORIENTATION.search(segment):
+        elif match := _XMP_ORIENTATION.search(block):
             in_xmp = int(match[1])
     return in_exif or in_xmp or 1
 
 
-def _app1_segments(data: bytes) -> Iterator[bytes]:
-    """The contents of the segments that may say something of the orientation: EXIF and XMP."""
+def _app1_blocks(data: bytes) -> Iterator[bytes]:
+    """What the segments before the picture contain that may say something of the orientation: EXIF and XMP."""
     place = 2
     while data[place] == 0xFF and (marker := data[place + 1]) != _START_OF_SCAN:
         if marker in _ALONE:
             place += 1 if marker == 0xFF else 2
             continue
-        length = int.from_bytes(data[place + 2 : place + 4])
+        end = place + 2 + int.from_bytes(data[place + 2 : place + 4])
         if marker == _APP1:
-            yield data[place + 4 : place + 2 + length]
-        place += 2 + length
+            yield data[place + 4 : end]
+        place = end

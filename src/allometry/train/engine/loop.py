@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from allometry.base import DataError, NonFiniteLossError, OutOfMemoryError, RunFolderError
-from allometry.base.errors import Stopped
+from allometry.base import DataError, RunFolderError
 from allometry.base.files import append_line, read_lines, write_lines
 from allometry.data import Batch, train_batches
 from allometry.nn import save_weights
@@ -22,6 +20,7 @@ from allometry.train.engine.checkpoint import (
     remove_checkpoints,
     weights_metadata,
 )
+from allometry.train.engine.endings import check_finite, diverged, memory_errors, stopped
 from allometry.train.engine.state import Best, State
 from allometry.train.engine.step import train_step
 from allometry.train.engine.validation import validate
@@ -105,7 +104,7 @@ def _train_epochs(job: Job, state: State, history: list[dict[str, Any]]) -> None
     job.progress.start(job.label, total, _images_until(job, state.step))
     try:
         # A loop that draws random numbers leaves the caller's generators as they were.
-        with torch.random.fork_rng(devices=_cuda_index(job.device)), _memory_errors(job, state):
+        with torch.random.fork_rng(devices=_cuda_index(job.device)), memory_errors(job, state):
             while state.step < job.steps and not _patience_is_over(job, state):
                 epoch = epoch_of(job.epochs, state.step)
                 _train_epoch(job, state, epoch)
@@ -116,7 +115,7 @@ def _train_epochs(job: Job, state: State, history: list[dict[str, Any]]) -> None
                     job.recorded(record)
                 state.write(job)
                 if state.step < job.steps and job.ranks.any(job.stopping()):
-                    raise _stopped(job, state)
+                    raise stopped(job, state)
     finally:
         job.progress.stop()
 
@@ -156,21 +155,21 @@ def take_steps(job: Job, state: State, epoch: Epoch, batches: Iterable[Batch]) -
             last = state.step == epoch.last_step
             look = last or state.step % _CHECK_EVERY == 0
             if look:
-                _check_finite(job, state)
+                check_finite(job, state)
             job.progress.advance(len(batch.labels) * job.ranks.count, _words(state) if look else "")
             if last:
                 continue  # the epoch ends first: its record and its checkpoint belong together
             # Several processes must stop at the same step, and agreeing on it takes time.
             stop = job.stopping() if job.ranks.alone else look and job.ranks.any(job.stopping())
             if stop or state.step % _SAVE_EVERY == 0:
-                _check_finite(job, state)
+                check_finite(job, state)
                 state.seconds, began = state.seconds + job.clock() - began, job.clock()
                 state.write(job)
             if stop:
-                raise _stopped(job, state)
+                raise stopped(job, state)
     except DataError:
         # What was learned until the image that has gone is not lost.
-        _check_finite(job, state)
+        check_finite(job, state)
         state.seconds += job.clock() - began
         state.write(job)
         raise
@@ -184,7 +183,7 @@ def _finish_epoch(job: Job, state: State, epoch: Epoch) -> dict[str, Any]:
     state.sums.zero_()
     result = validate(job, state, epoch)
     if not math.isfinite(result.loss):
-        raise _diverged(job, state)
+        raise diverged(job, state)
     number = epoch.number + 1
     if (result.accuracy, -result.loss) > (state.best.accuracy, -state.best.loss):
         state.best = Best(number, result.accuracy, result.loss)
@@ -248,54 +247,6 @@ def _patience_is_over(job: Job, state: State) -> bool:
 def _images_until(job: Job, step: int) -> int:
     return sum(
         max(0, min(step, epoch.last_step) - epoch.first_step) * epoch.images_per_step for epoch in job.epochs
-    )
-
-
-def _check_finite(job: Job, state: State) -> None:
-    loss, _, _, norm = state.sums.tolist()
-    if job.ranks.any(not (math.isfinite(loss) and math.isfinite(norm))):
-        raise _diverged(job, state)
-
-
-def _diverged(job: Job, state: State) -> NonFiniteLossError:
-    return NonFiniteLossError(
-        f"The loss of {job.label} became infinite or not a number by step {state.step}. {_what_is_kept(job)} "
-        "Try a lower learning rate (--set learning_rate=...), stronger clipping (--set clip=1) or float32."
-    )
-
-
-@contextmanager
-def _memory_errors(job: Job, state: State) -> Iterator[None]:
-    """A device or a machine without memory raises many kinds; the user hears one sentence."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        words = str(error).lower()
-        if not isinstance(error, MemoryError) and not any(text in words for text in _NO_MEMORY):
-            raise
-        size = epoch_of(job.epochs, state.step).batch_size
-        raise OutOfMemoryError(
-            f"The memory of {job.device.type} did not suffice for a step of {job.label} with {size} images "
-            f"of {epoch_of(job.epochs, state.step).resolution} px. {_what_is_kept(job)} "
-            "Let the images of a step pass in smaller parts (--memory 4GB, or --set execution.micro_batch=8), or "
-            "keep less of them (--set execution.recompute=true)."
-        ) from error
-
-
-_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
-
-
-def _what_is_kept(job: Job) -> str:
-    kept = latest_checkpoint(job.folder / "checkpoints") if job.ranks.leads else None
-    return f"The checkpoint of step {kept.step} is kept." if kept else "There was no checkpoint yet."
-
-
-def _stopped(job: Job, state: State) -> Stopped:
-    done = epoch_of(job.epochs, state.step - 1)
-    finished = done.number + (state.step == done.last_step)
-    return Stopped(
-        f"Stopped {job.label} after {finished} of {job.recipe.epochs} epochs (step {state.step}); "
-        "the same command goes on from there."
     )
 
 
