@@ -118,7 +118,12 @@ def side_needed(
     """
     shorter = min(height, width)
     move = _move(augmentation, variant.draws, height, width)
-    step = shorter / resolution if move is None else source_step(move, resolution)
+    if move is None:
+        step = shorter / resolution
+    elif _only_crops(augmentation):
+        step = min(move.width, move.height) / resolution
+    else:
+        step = source_step(move, resolution)
     return -(-shorter // next((factor for factor in REDUCTIONS if factor <= step), 1))
 
 

@@ -110,7 +110,8 @@ def read_image(
 def read_file(path: Path) -> bytes:
     """The bytes of a file; `UnreadableImageError` where there is none."""
     try:
-        return path.read_bytes()
+        with path.open("rb", buffering=0) as file:  # a buffer would only be filled and emptied once
+            return file.read()
     except FileNotFoundError as error:
         raise UnreadableImageError(str(path), "there is no such file") from error
     except IsADirectoryError as error:

@@ -1,0 +1,306 @@
+"""How many JPEG files become training images in a second on one core, beside a straightforward pipeline in Pillow.
+
+    python benchmarks/input_speed.py
+
+Files of 500 x 375 pixels, not kept in memory once decoded: random crop, resize, flip, RandAugment with 2 operations of
+magnitude 9, and the bytes in a NumPy array. Both sides run in turn in one process on one core, and again each in a
+process of its own: alone, Pillow gives the memory of each picture back to the system and asks for it anew, which takes
+time; beside this library's arrays it may keep it. Seconds are the processor's own, so
+that other work on the machine disturbs little; two threads beside one are timed by the clock, and two processes beside
+them, which is the most that two cores have to give.
+
+The pictures are made from the photographs of the package `foolbox` where it is installed, else from noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from common import Spread, machine, print_result, table
+from pillow_pipeline import HEIGHT, MAGNITUDE, WIDTH, by_pillow, photographs, write_pictures
+
+from allometry.data import Augmentation, Batch, open_data, train_batches
+from allometry.data.augment.policies import take_steps
+from allometry.data.augment.variation import draw_variant, side_needed, vary
+from allometry.data.dataset import FileSplit
+from allometry.data.making import random_numbers
+
+SIDES = (224, 128)
+QUALITIES = (90, 75)
+VARIED = Augmentation(crop=0.08, flip=True, policy="randaugment", magnitude=MAGNITUDE, operations=2)
+EIGHTH = "decoded at 1/8"
+STAGES = ("read and decode", "crop and resize", "operations")
+
+
+def batches(split: FileSplit, side: int, epoch: int, workers: int) -> Iterator[Batch]:
+    """One epoch as this library makes it."""
+    options: dict[str, Any] = {"resolution": side, "batch_size": 32, "augmentation": VARIED, "seed": 0}
+    return train_batches(split, epoch=epoch, workers=workers, drop_last=False, **options)
+
+
+def by_allometry(split: FileSplit, side: int, epoch: int) -> None:
+    """One epoch by one thread."""
+    for _ in batches(split, side, epoch, 1):
+        pass
+
+
+WAYS: dict[str, Callable[[FileSplit, int, int], None]] = {"pillow": by_pillow, "allometry": by_allometry}
+
+
+def open_split(folder: Path, *, cache_bytes: int = 0) -> FileSplit:
+    """The training split of the pictures, without a cache unless it is asked for."""
+    split = open_data(folder, cache_bytes=cache_bytes).splits["train"]
+    assert isinstance(split, FileSplit)  # noqa: S101
+    return split
+
+
+def speeds(split: FileSplit, side: int, ways: Sequence[str], repeats: int) -> dict[str, list[float]]:
+    """Images per second of the processor, of each way, in turn; the first repeat only warms up."""
+    found: dict[str, list[float]] = {way: [] for way in ways}
+    for repeat in range(repeats + 1):
+        for way in ways:
+            began = time.process_time()
+            WAYS[way](split, side, repeat)
+            if repeat:
+                found[way].append(len(split) / (time.process_time() - began))
+    return found
+
+
+def apart(folder: Path, side: int, way: str, repeats: int) -> list[float]:
+    """The speeds of one way in a process of its own."""
+    with _start(folder, side, way, repeats) as process:
+        return _speeds_of(process)
+
+
+def _start(folder: Path, side: int, way: str, repeats: int) -> subprocess.Popen[str]:
+    asked = ["--alone", way, str(folder), str(side), "--repeats", str(repeats)]
+    return subprocess.Popen([sys.executable, __file__, *asked], stdout=subprocess.PIPE, text=True)
+
+
+def _speeds_of(process: subprocess.Popen[str]) -> list[float]:
+    values: list[float] = json.loads(process.communicate()[0])
+    return values
+
+
+def unhindered(split: FileSplit, side: int, epoch: int, workers: int) -> float:
+    """Images per second by the clock, less the time in which the threads were ready but had no core."""
+    before, waited = _waits(), dict[str, float]()
+    began = time.perf_counter()
+    for _ in batches(split, side, epoch, workers):
+        waited |= _waits()  # a thread's record goes when it ends
+    seconds = time.perf_counter() - began
+    return len(split) / (seconds - sum(waited[thread] for thread in waited.keys() - before.keys()) / workers)
+
+
+def _waits() -> dict[str, float]:
+    """Seconds that each thread has waited for a core, by Linux's account; empty elsewhere."""
+    found = {}
+    for file in Path("/proc/self/task").glob("*/schedstat"):
+        try:
+            found[file.parent.name] = int(file.read_text().split()[1]) / 1e9
+        except (OSError, IndexError):
+            continue  # the thread has ended
+    return found
+
+
+def by_threads(folder: Path, side: int, repeats: int) -> dict[str, Any]:
+    """Images per second of one thread, two threads, and two processes, in turn."""
+    split = open_split(folder)
+    found: dict[str, list[float]] = {"one": [], "two": [], "processes": []}
+    for repeat in range(repeats):
+        found["one"].append(unhindered(split, side, repeat, 1))
+        found["two"].append(unhindered(split, side, repeat, 2))
+        pair = [_start(folder, side, "unhindered", 1) for _ in range(2)]
+        found["processes"].append(sum(_speeds_of(each)[0] for each in pair))
+    pairs = (("two", "one"), ("processes", "one"))
+    return {
+        "images_per_second": {name: Spread.of(values)._asdict() for name, values in found.items()},
+        "ratios": {more: _ratio(found[less], found[more]) for more, less in pairs},
+    }
+
+
+def stages(split: FileSplit, side: int, repeats: int) -> dict[str, float]:
+    """Milliseconds for one image, by stage; `rest` is what the whole takes beyond them.
+
+    Beside them stands decoding at an eighth of the size, which does little more than read the entropy code.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in (*STAGES, "rest", EIGHTH)}
+    options: dict[str, Any] = {"resolution": side, "augmentation": VARIED}
+    for epoch in range(repeats):
+        sums = dict.fromkeys(STAGES, 0.0)
+        for index in range(len(split)):
+            variant = draw_variant(VARIED, random_numbers(0, epoch, index + 1))
+            at_least = side_needed(variant, height=HEIGHT, width=WIDTH, **options)
+            marks = [time.perf_counter()]
+            image = split.image(index, at_least=at_least)
+            marks.append(time.perf_counter())
+            view = vary(image, variant._replace(steps=()), **options)
+            marks.append(time.perf_counter())
+            take_steps(view, variant.steps)
+            marks.append(time.perf_counter())
+            for place, name in enumerate(STAGES):
+                sums[name] += marks[place + 1] - marks[place]
+        began = time.perf_counter()
+        by_allometry(split, side, epoch)
+        whole = time.perf_counter() - began
+        began = time.perf_counter()
+        for index in range(len(split)):
+            split.image(index, at_least=HEIGHT // 8)
+        eighth = time.perf_counter() - began
+        for name, seconds in (*sums.items(), ("rest", whole - sum(sums.values())), (EIGHTH, eighth)):
+            taken[name].append(seconds * 1000 / len(split))
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def measure(folder: Path, quality: int, asked: argparse.Namespace) -> list[dict[str, Any]]:
+    """All figures of files of one quality, one record for each side."""
+    size = write_pictures(folder, number=asked.number, quality=quality, seed=asked.seed)
+    split, kept = open_split(folder), open_split(folder, cache_bytes=2**30)
+    found = []
+    for side in SIDES:
+        together = speeds(split, side, list(WAYS), asked.repeats)
+        own = {way: apart(folder, side, way, asked.repeats) for way in WAYS}
+        found.append(
+            {
+                "quality": quality,
+                "bytes": size,
+                "side": side,
+                "together": {way: Spread.of(values)._asdict() for way, values in together.items()},
+                "ratio": _ratio(together["pillow"], together["allometry"]),
+                "apart": {way: Spread.of(values)._asdict() for way, values in own.items()},
+                "ratio_apart": statistics.median(own["allometry"]) / statistics.median(own["pillow"]),
+                "kept": Spread.of(speeds(kept, side, ["allometry"], asked.repeats)["allometry"])._asdict(),
+                "stages": stages(split, side, asked.repeats),
+            }
+        )
+    return found
+
+
+def _ratio(less: Sequence[float], more: Sequence[float]) -> dict[str, float]:
+    return Spread.of([many / few for few, many in zip(less, more, strict=True)])._asdict()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--number", type=int, default=240, help="pictures (default: 240)")
+    parser.add_argument("--repeats", type=int, default=9, help="repeats of each measurement (default: 9)")
+    parser.add_argument("--seed", type=int, default=0, help="of the pictures (default: 0)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--alone", nargs=3, metavar=("WAY", "FOLDER", "SIDE"), help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.alone:
+        print(json.dumps(_alone(asked)))
+        return
+    cores = os.sched_getaffinity(0)
+    records = []
+    with tempfile.TemporaryDirectory() as folder:
+        for quality in QUALITIES:
+            os.sched_setaffinity(0, {max(cores)})
+            records += measure(Path(folder, str(quality)), quality, asked)
+        os.sched_setaffinity(0, cores)
+        threads = [
+            {"side": side, **by_threads(Path(folder, str(QUALITIES[0])), side, asked.repeats)}
+            for side in SIDES
+        ]
+    result = {
+        "benchmark": "input_speed",
+        "repeats": asked.repeats,
+        "number": asked.number,
+        "seed": asked.seed,
+        "photographs": len(photographs()),
+        "records": records,
+        "threads": threads,
+        "machine": machine(),
+    }
+    print_result(result, lines(result), as_json=asked.json)
+
+
+def _alone(asked: argparse.Namespace) -> list[float]:
+    way, folder, side = asked.alone
+    split = open_split(Path(folder))
+    if way == "unhindered":
+        return [unhindered(split, int(side), repeat, 1) for repeat in range(asked.repeats)]
+    return speeds(split, int(side), [way], asked.repeats)[way]
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """The result as Markdown tables with their captions."""
+    rows, parts = [], []
+    for each in result["records"]:
+        name = f"{each['side']} px, files of {each['bytes'] / 1024:.0f} KiB"
+        rows.append(
+            [
+                name,
+                *(Spread(**each["together"][way]).show() for way in ("pillow", "allometry")),
+                Spread(**each["ratio"]).show("{:.2f}"),
+                *(Spread(**each["apart"][way]).show() for way in ("pillow", "allometry")),
+                f"{each['ratio_apart']:.2f}",
+                Spread(**each["kept"]).show(),
+            ]
+        )
+        taken = {stage: value for stage, value in each["stages"].items() if stage != EIGHTH}
+        whole = sum(taken.values())
+        parts.append(
+            [
+                name,
+                f"{whole:.2f}",
+                *(f"{value / whole:.0%}" for value in taken.values()),
+                f"{each['stages'][EIGHTH]:.2f}",
+            ]
+        )
+    threads = [
+        [
+            f"{each['side']} px",
+            *(Spread(**each["images_per_second"][name]).show() for name in ("one", "two", "processes")),
+            *(Spread(**each["ratios"][name]).show("{:.2f}") for name in ("two", "processes")),
+        ]
+        for each in result["threads"]
+    ]
+    header = [
+        "view",
+        "Pillow",
+        "allometry",
+        "ratio",
+        "Pillow apart",
+        "allometry apart",
+        "ratio",
+        "kept in memory",
+    ]
+    split = ["view", "ms", *STAGES, "rest", f"{EIGHTH}, ms"]
+    scaling = ["view", "1 thread", "2 threads", "2 processes", "2 threads to 1", "2 processes to 1"]
+    source = f"{result['photographs']} photographs" if result["photographs"] else "noise"
+    return [
+        *table(header, rows),
+        "",
+        f"Images per second of one core, {result['number']} pictures of {WIDTH} x {HEIGHT} pixels made from {source}, "
+        f"JPEG of quality {' and '.join(map(str, QUALITIES))}. Medians of {result['repeats']} repeats, least and most "
+        "in brackets. Apart: each in a process of its own. Kept in memory: allometry from the second epoch on, where "
+        "the pictures fit into the cache.",
+        "",
+        *table(split, parts),
+        "",
+        "Where the time for one image goes, in milliseconds by the clock and in shares of them; and, beside that, what "
+        "reading and decoding at an eighth of the size takes, little of which is more than the entropy code.",
+        "",
+        *table(scaling, threads),
+        "",
+        f"Images per second by the clock, files of quality {QUALITIES[0]}, less the time that threads were kept from a "
+        "core by other work; the ratios are of neighbouring repeats.",
+    ]
+
+
+if __name__ == "__main__":
+    main()
