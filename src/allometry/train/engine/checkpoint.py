@@ -18,6 +18,7 @@ from allometry.base import RunFolderError
 from allometry.base.files import read_json, replacing, storage_errors, write_json
 from allometry.nn import save_weights
 
+BEST = "best.safetensors"
 _LATEST = "latest.json"
 
 
@@ -91,7 +92,8 @@ def latest_checkpoint(folder: Path) -> Checkpoint | None:
 
 def remove_checkpoints(folder: Path) -> None:
     """Remove what only a training that goes on needs; finished weights stay."""
-    (folder / _LATEST).unlink(missing_ok=True)
+    for name in (_LATEST, BEST):
+        (folder / name).unlink(missing_ok=True)
     _remove(folder, but=None)
 
 

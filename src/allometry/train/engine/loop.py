@@ -15,6 +15,7 @@ from allometry.base.files import append_line, read_lines, write_lines
 from allometry.data import Batch, train_batches
 from allometry.nn import save_weights
 from allometry.train.engine.checkpoint import (
+    BEST,
     latest_checkpoint,
     load_weights,
     remove_checkpoints,
@@ -28,7 +29,6 @@ from allometry.train.job import Job
 from allometry.train.recipes import Epoch, epoch_of, learning_rate
 
 FINAL = "final.safetensors"
-_BEST = "best.safetensors"
 _CHECK_EVERY = 10  # steps between looks at the loss, each of which makes a GPU wait
 _SAVE_EVERY = 1000  # steps between checkpoints inside a long epoch
 
@@ -72,7 +72,7 @@ def train(job: Job) -> Trained:
     Raises:
         NonFiniteLossError: the loss became infinite or not a number; the last good checkpoint stays.
         OutOfMemoryError: a step did not fit into the memory; the last checkpoint stays.
-        DataError: an image has gone or was damaged; a checkpoint is written.
+        DataError: an image has gone or was damaged; a process that is alone writes a checkpoint.
         Stopped: `job.stopping` asked for it; a checkpoint is written.
         RunFolderError: the folder holds another training, or a damaged one.
         StorageError: the disk is full, read-only or forbidden.
@@ -84,6 +84,7 @@ def train(job: Job) -> Trained:
             found = weights_metadata(checkpoints / FINAL)
             job.refuse_other(found.get("identity"))
             state.average.load_state_dict(load_weights(checkpoints / FINAL))
+            remove_checkpoints(checkpoints)  # a kill may have come between the result and this
         return _trained(job, state, read_lines(metrics) if job.ranks.leads else [])
     # Only the leader's machine need have the folder.
     checkpoint = job.ranks.shared(latest_checkpoint(checkpoints) if job.ranks.leads else None)
@@ -144,7 +145,7 @@ def take_steps(job: Job, state: State, epoch: Epoch, batches: Iterable[Batch]) -
 
     Raises:
         NonFiniteLossError: the loss became infinite or not a number.
-        DataError: an image has gone or was damaged; a checkpoint is written.
+        DataError: an image has gone or was damaged; a process that is alone writes a checkpoint.
         Stopped: `job.stopping` asked for it; a checkpoint is written.
     """
     state.enter(job, epoch)
@@ -168,10 +169,12 @@ def take_steps(job: Job, state: State, epoch: Epoch, batches: Iterable[Batch]) -
             if stop:
                 raise stopped(job, state)
     except DataError:
-        # What was learned until the image that has gone is not lost.
-        check_finite(job, state)
-        state.seconds += job.clock() - began
-        state.write(job)
+        # What was learned until the image that has gone is not lost. Of several processes only this one knows of
+        # it, and none can write without the others: there the last checkpoint stays.
+        if job.ranks.alone:
+            check_finite(job, state)
+            state.seconds += job.clock() - began
+            state.write(job)
         raise
     state.seconds += job.clock() - began
 
@@ -188,7 +191,7 @@ def _finish_epoch(job: Job, state: State, epoch: Epoch) -> dict[str, Any]:
     if (result.accuracy, -result.loss) > (state.best.accuracy, -state.best.loss):
         state.best = Best(number, result.accuracy, result.loss)
         if job.recipe.keep == "best" and job.ranks.leads:
-            save_weights(job.folder / "checkpoints" / _BEST, state.average)
+            save_weights(job.folder / "checkpoints" / BEST, state.average)
     train_seconds = state.seconds
     state.seconds += job.clock() - began
     seconds, state.seconds = state.seconds, 0.0
@@ -213,10 +216,9 @@ def _keep(job: Job, state: State) -> None:
     """Write the weights that are the result, and remove what only going on needs."""
     checkpoints = job.folder / "checkpoints"
     if job.recipe.keep == "best":
-        state.average.load_state_dict(load_weights(checkpoints / _BEST))
+        state.average.load_state_dict(load_weights(checkpoints / BEST))
     save_weights(checkpoints / FINAL, state.average, metadata={"identity": state.identity})
     remove_checkpoints(checkpoints)
-    (checkpoints / _BEST).unlink(missing_ok=True)
 
 
 def _trained(job: Job, state: State, history: list[dict[str, Any]]) -> Trained:

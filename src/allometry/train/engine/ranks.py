@@ -107,6 +107,8 @@ def join(device: torch.device, environment: Mapping[str, str] = os.environ) -> I
     if dist.is_initialized():
         yield ranks
         return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # what is shared between processes passes through the current device
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
         yield ranks
