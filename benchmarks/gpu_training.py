@@ -4,8 +4,8 @@
     python benchmarks/gpu_training.py
 
 EfficientNet-B0 at 224 px and EfficientNetV2-S at 300 px in bfloat16, channels last, compiled and not. The plain side
-is a loop that anybody would write: for B0 over the modules of `efficientnet_pytorch`, for V2-S over ours, since no other
-implementation of it is at hand. All kinds take turns. It needs a CUDA device.
+is a loop that anybody would write: for B0 over the modules of `efficientnet_pytorch`, for V2-S over ours, since no
+other implementation of it is at hand. All kinds take turns. It needs a CUDA device.
 """
 
 from __future__ import annotations
