@@ -76,10 +76,13 @@ def speeds(split: FileSplit, side: int, ways: Sequence[str], repeats: int) -> di
     return found
 
 
-def apart(folder: Path, side: int, way: str, repeats: int) -> list[float]:
-    """The speeds of one way in a process of its own."""
-    with _start(folder, side, way, repeats) as process:
-        return _speeds_of(process)
+def apart(folder: Path, side: int, rounds: int) -> dict[str, list[float]]:
+    """The speeds of each way in processes of its own, in turn."""
+    found: dict[str, list[float]] = {way: [] for way in WAYS}
+    for _ in range(rounds):
+        for way, values in found.items():
+            values.append(statistics.median(_speeds_of(_start(folder, side, way, 3))))
+    return found
 
 
 def _start(folder: Path, side: int, way: str, repeats: int) -> subprocess.Popen[str]:
@@ -169,7 +172,7 @@ def measure(folder: Path, quality: int, asked: argparse.Namespace) -> list[dict[
     found = []
     for side in SIDES:
         together = speeds(split, side, list(WAYS), asked.repeats)
-        own = {way: apart(folder, side, way, asked.repeats) for way in WAYS}
+        own = apart(folder, side, asked.repeats)
         found.append(
             {
                 "quality": quality,
@@ -178,7 +181,7 @@ def measure(folder: Path, quality: int, asked: argparse.Namespace) -> list[dict[
                 "together": {way: Spread.of(values)._asdict() for way, values in together.items()},
                 "ratio": _ratio(together["pillow"], together["allometry"]),
                 "apart": {way: Spread.of(values)._asdict() for way, values in own.items()},
-                "ratio_apart": statistics.median(own["allometry"]) / statistics.median(own["pillow"]),
+                "ratio_apart": _ratio(own["pillow"], own["allometry"]),
                 "kept": Spread.of(speeds(kept, side, ["allometry"], asked.repeats)["allometry"])._asdict(),
                 "stages": stages(split, side, asked.repeats),
             }
@@ -247,7 +250,7 @@ def lines(result: dict[str, Any]) -> list[str]:
                 *(Spread(**each["together"][way]).show() for way in ("pillow", "allometry")),
                 Spread(**each["ratio"]).show("{:.2f}"),
                 *(Spread(**each["apart"][way]).show() for way in ("pillow", "allometry")),
-                f"{each['ratio_apart']:.2f}",
+                Spread(**each["ratio_apart"]).show("{:.2f}"),
                 Spread(**each["kept"]).show(),
             ]
         )
@@ -287,8 +290,8 @@ def lines(result: dict[str, Any]) -> list[str]:
         "",
         f"Images per second of one core, {result['number']} pictures of {WIDTH} x {HEIGHT} pixels made from {source}, "
         f"JPEG of quality {' and '.join(map(str, QUALITIES))}. Medians of {result['repeats']} repeats, least and most "
-        "in brackets. Apart: each in a process of its own. Kept in memory: allometry from the second epoch on, where "
-        "the pictures fit into the cache.",
+        "in brackets; the ratios are of neighbouring repeats. Apart: each in a process of its own. Kept in memory: "
+        "allometry from the second epoch on, where the pictures fit into the cache.",
         "",
         *table(split, parts),
         "",
