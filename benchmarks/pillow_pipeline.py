@@ -99,8 +99,8 @@ def crop_box(draw: random.Random, width: int, height: int) -> tuple[int, int, in
 def by_pillow(split: FileSplit, side: int, epoch: int) -> None:
     """One epoch as one would write it in Pillow."""
     draw = random.Random(epoch)
-    for name in split.names:
-        image = Image.open(split.root / name).convert("RGB")
+    for index in range(len(split)):
+        image = Image.open(split.store.place(index)).convert("RGB")
         image = image.crop(crop_box(draw, *image.size)).resize((side, side), Image.Resampling.BILINEAR)
         if draw.random() < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
