@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from allometry.arch import CHANNEL_MULTIPLE, Block, Cell, Network, Stage, least_resolution, multiply
 from allometry.cost import Budget, Cost, count
@@ -57,8 +58,17 @@ class Grower:
 
     def __call__(self, multipliers: Multipliers) -> Network:
         """The network with these multipliers, bounded."""
-        depth, width, resolution = self.bounded(multipliers)
-        return multiply(self.network, depth=depth, width=width, resolution=resolution, late=self.law.late)
+        return self.seeing(self.body(multipliers.depth, multipliers.width), multipliers)
+
+    def body(self, depth: float, width: float) -> Network:
+        """The network with these multipliers of its layers, at its own resolution."""
+        return multiply(self.network, depth=depth, width=width, late=self.law.late)
+
+    def seeing(self, body: Network, multipliers: Multipliers) -> Network:
+        """The body at the resolution of these multipliers, bounded."""
+        resolution = self.bounded(multipliers).resolution
+        pixels = max(1, round(body.resolution * resolution))
+        return body if pixels == body.resolution else replace(body, resolution=pixels)
 
 
 def best_near(
@@ -76,13 +86,13 @@ def _neighbours(
 ) -> Iterator[Candidate]:
     """Networks that fit, with depth and width near the law's, and for each the largest resolution that fits."""
 
-    def candidate(multipliers: Multipliers) -> Candidate:
-        grown = grow(multipliers)
+    def candidate(multipliers: Multipliers, body: Network) -> Candidate:
+        grown = grow.seeing(body, multipliers)
         cost = count(grown)
         distance = sum(abs(math.log(ours / laws)) for ours, laws in zip(multipliers, centre, strict=True))
         return Candidate(grown, cost, grow.bounded(multipliers), budget.use(cost), distance)
 
-    yield candidate(centre)
+    yield candidate(centre, grow.body(centre.depth, centre.width))
     depths = _distinct(
         centre.depth,
         law.alpha,
@@ -91,10 +101,11 @@ def _neighbours(
     widths = _distinct(centre.width, law.beta, lambda w: _widths(multiply(network, width=w)))
     for depth in depths:
         for width in widths:
+            around, body = Multipliers(depth, width, centre.resolution), grow.body(depth, width)
             if law.gamma == 1:
-                found = candidate(Multipliers(depth, width, centre.resolution))
+                found = candidate(around, body)
             else:
-                found = _sharpest(candidate, Multipliers(depth, width, centre.resolution), network.resolution)
+                found = _sharpest(partial(candidate, body=body), around, network.resolution)
             if found.use <= 1:
                 yield found
 
