@@ -127,7 +127,9 @@ def test_torchrun_trains_with_two_processes(network, photos, tmp_path):
     paths = os.pathsep.join(path for path in sys.path if path)
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     for _ in range(2):  # the second time it only shows the result
-        done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, env=environment, timeout=240
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         assert json.loads(done.stdout)["folder"] == str(out)
     assert len(read_lines(out / "metrics.jsonl")) == 2

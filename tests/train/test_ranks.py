@@ -73,6 +73,7 @@ def together(folder, tmp_path, *, count, **options):
         capture_output=True,
         text=True,
         env=environment,
+        timeout=240,  # processes that wait for each other for ever are a failure, too
     )
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout

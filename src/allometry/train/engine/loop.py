@@ -118,6 +118,7 @@ def _train_epochs(job: Job, state: State, history: list[dict[str, Any]]) -> None
                 if state.step < job.steps and job.ranks.any(job.stopping()):
                     raise stopped(job, state)
     finally:
+        state.leave(job)
         job.progress.stop()
 
 

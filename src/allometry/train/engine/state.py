@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, cast
@@ -72,6 +73,16 @@ class State:
         """The module's scores, by way of what computes them: compiled, or together with other processes."""
         assert self._forward is not None, "enter an epoch first"  # noqa: S101
         return cast(Tensor, self._forward(images))
+
+    def leave(self, job: Job) -> None:
+        """Let go of what joins this process to others, before they part.
+
+        A `DistributedDataParallel` that outlives its process group takes it down while holding Python's lock, for
+        which the group's own thread may be waiting: then the process never ends.
+        """
+        self._forward = None
+        if not job.ranks.alone:
+            gc.collect()
 
     def adding_up(self) -> AbstractContextManager[None]:
         """While it lasts, gradients stay in this process."""
