@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from pyarrow import parquet
 
 from allometry.base import DataError, MissingExtraError
 from allometry.data import Dataset, Rejected, fingerprint, open_data, summarise
-from allometry.data.sources import tables
 from allometry.data.sources.tables import read_table
 
 Picture = Callable[..., Path]
@@ -291,10 +291,7 @@ def test_what_is_wrong_with_parquet(tmp_path: Path) -> None:
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(name: str) -> None:
-        raise ImportError(f"No module named {name!r}")
-
-    monkeypatch.setattr(tables.importlib, "import_module", absent)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     (tmp_path / "m.parquet").touch()
     with pytest.raises(
         MissingExtraError, match=r"m.parquet needs pyarrow.* pip install 'allometry\[parquet\]'"

@@ -214,7 +214,7 @@ def test_a_student_learns_from_its_teacher_alone(make_job, dataset):
     assert train(student).accuracy > 0.7
     with_labels = make_job("labels", network=smaller, recipe=recipe, dataset=blind)
     assert train(with_labels).accuracy < 0.5
-    assert student.identity() != with_labels.identity()
+    assert student.identity != with_labels.identity
 
 
 def test_distillation_is_a_divergence_times_the_squared_temperature():

@@ -116,36 +116,22 @@ def train(
     from allometry.cli.display import make_progress, stopping_on_signals
     from allometry.pipeline import forecast_run, train_run
 
-    changes = [*(settings or ()), *([f"execution.memory={memory}"] if memory is not None else [])]
+    asked: dict[str, Any] = {
+        "data": data,
+        "recipe": recipe,
+        "settings": [*(settings or ()), *([f"execution.memory={memory}"] if memory is not None else [])],
+        "pretrained": pretrained,
+        "teacher": teacher,
+        "seed": seed,
+        "device": device,
+        "progress": make_progress(),
+    }
     if dry_run:
-        planned = forecast_run(
-            network,
-            data=data,
-            recipe=recipe,
-            settings=changes,
-            pretrained=pretrained,
-            teacher=teacher,
-            seed=seed,
-            device=device,
-            progress=make_progress(),
-        )
-        print_json(planned.to_dict()) if as_json else print_forecast(planned.to_dict())
+        planned = forecast_run(network, **asked).to_dict()
+        print_json(planned) if as_json else print_forecast(planned)
         return
     with stopping_on_signals() as stopping:
-        summary = train_run(
-            network,
-            data=data,
-            recipe=recipe,
-            settings=changes,
-            pretrained=pretrained,
-            teacher=teacher,
-            board=tensorboard,
-            out=out,
-            seed=seed,
-            device=device,
-            progress=make_progress(),
-            stopping=stopping,
-        )
+        summary = train_run(network, board=tensorboard, out=out, stopping=stopping, **asked)
     if not summary:
         return  # one of several processes; the first one tells the result
     if as_json:

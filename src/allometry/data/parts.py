@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,11 @@ class _Part:
     whole: Split
     chosen: npt.NDArray[np.int64]
 
-    @property
+    @cached_property
     def labels(self) -> Labels:
         return read_only(self.whole.labels[self.chosen])
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         names = self.whole.names
         return tuple(names[index] for index in self.chosen.tolist())

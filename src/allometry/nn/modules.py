@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from allometry.base import InputError, MissingExtraError, UnknownNameError
+from allometry.base import InputError, UnknownNameError
+from allometry.base.extras import load_extra
 from allometry.nn.pretrained.conventions import from_hub
 
 _TIMM = "timm:"
@@ -190,13 +191,7 @@ def _params(module: nn.Module) -> int:
 
 
 def _open_timm(name: str) -> nn.Module:
-    try:
-        timm: Any = importlib.import_module("timm")
-    except (ImportError, RuntimeError) as error:
-        raise MissingExtraError(
-            f"timm:{name} needs timm, which cannot be imported here ({error}); "
-            "install it with: pip install 'allometry[timm]'"
-        ) from error
+    timm = load_extra("timm", extra="timm", asker=f"timm:{name}")
     try:
         made: nn.Module = timm.create_model(name, pretrained=False)
     except RuntimeError as error:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from allometry.base import MissingExtraError
+from allometry.base.extras import load_extra
 from allometry.base.files import read_lines
 
 _LEFT_OUT = ("epoch", "epochs", "step")
@@ -26,13 +25,8 @@ def open_board(folder: Path, *, wanted: bool) -> Iterator[Callable[[Mapping[str,
     if not wanted:
         yield lambda _record: None
         return
-    try:
-        tensorboard: Any = importlib.import_module("torch.utils.tensorboard")
-    except ImportError as error:
-        raise MissingExtraError(
-            f"--tensorboard needs tensorboard, which cannot be imported here ({error}); "
-            "install it with: pip install 'allometry[tensorboard]'"
-        ) from error
+    load_extra("tensorboard", extra="tensorboard", asker="--tensorboard")
+    tensorboard = load_extra("torch.utils.tensorboard", extra="tensorboard", asker="--tensorboard")
     records = read_lines(folder.parent / "metrics.jsonl")
     writer = tensorboard.SummaryWriter(
         str(folder), purge_step=records[-1]["step"] + 1 if records else None, flush_secs=30

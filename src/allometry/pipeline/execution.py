@@ -62,7 +62,9 @@ def settle_execution(
     found = None
     # What is hopeless by the counts alone need not be watched, which takes long for the largest networks.
     if least_memory(sized, 1) <= limit or recipe.execution.recompute:
-        found = largest_micro_batch(network, recipe, images=size, limit=limit, resolution=largest.resolution)
+        found = largest_micro_batch(
+            network, recipe, images=size, limit=limit, resolution=largest.resolution, device=device
+        )
     if found is None:
         raise BudgetError(
             f"Training {network.name or 'this network'} at {largest.resolution} px does not fit into "

@@ -108,7 +108,9 @@ def forecast(job: Job) -> Forecast:
                 mixup=first.augmentation.mixup,
                 cutmix=first.augmentation.cutmix,
                 dropout=network.head.dropout if first.dropout is None else first.dropout,
-                memory=step_memory(network, recipe, images=size, resolution=first.resolution),
+                memory=step_memory(
+                    network, recipe, images=size, resolution=first.resolution, device=job.device
+                ),
                 seconds=_REST * seen * per_image / job.ranks.count,
             )
         )

@@ -5,9 +5,9 @@ from allometry.train.engine.loop import FINAL, Trained, train
 from allometry.train.engine.memory import largest_micro_batch, step_memory
 from allometry.train.engine.normalisation import re_estimate
 from allometry.train.engine.optimiser import RMSPropTF, make_optimiser
+from allometry.train.engine.precision import autocast, uses_bfloat16
 from allometry.train.engine.ranks import ALONE, Ranks, join
 from allometry.train.engine.recompute import recompute_blocks
-from allometry.train.engine.step import autocast
 from allometry.train.engine.teacher import Teacher, distillation_loss
 from allometry.train.inputs import Preprocessing, normalise, to_input, to_pixels
 from allometry.train.job import Job
@@ -97,5 +97,6 @@ __all__ = [
     "to_pixels",
     "train",
     "transfer",
+    "uses_bfloat16",
     "wilson_interval",
 ]

@@ -74,6 +74,7 @@ class Job:
         """Optimiser steps in all."""
         return self.epochs[-1].last_step
 
+    @cached_property
     def identity(self) -> str:
         """A digest of all that decides the weights; a checkpoint of another job is refused.
 
@@ -93,7 +94,7 @@ class Job:
         Raises:
             RunFolderError: `identity` is not this job's.
         """
-        if identity != self.identity():
+        if identity != self.identity:
             raise RunFolderError(
                 f"{self.folder} holds a training of another network, recipe, seed or data set. "
                 "Give another folder, or remove this one to start anew."

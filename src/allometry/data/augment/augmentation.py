@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from allometry.base import RecipeError
+from allometry.base.checks import check_choice, check_flag, check_integer, check_numbers
 from allometry.data.augment.geometry import Border
 
 Policy = Literal["none", "randaugment", "autoaugment", "trivialaugment"]
@@ -96,27 +96,11 @@ class Augmentation:
     cutmix: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, (least, most) in _RANGES.items():
-            value: Any = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not least <= value <= most:
-                raise RecipeError(
-                    f"Augmentation.{name} must be a number from {least:g} to {most:g}, not {value!r}."
-                )
-        flip: Any = self.flip
-        if not isinstance(flip, bool):
-            raise RecipeError(f"Augmentation.flip must be true or false, not {flip!r}.")
-        operations: Any = self.operations
-        whole = isinstance(operations, int) and not isinstance(operations, bool)
-        if not whole or not 1 <= operations <= _MOST_OPERATIONS:
-            raise RecipeError(
-                f"Augmentation.operations must be an integer from 1 to {_MOST_OPERATIONS}, not {operations!r}."
-            )
+        check_numbers(self, "Augmentation.", _RANGES)
+        check_flag("Augmentation.flip", self.flip)
+        check_integer("Augmentation.operations", self.operations, least=1, most=_MOST_OPERATIONS)
         for name, possible in _CHOICES.items():
-            if getattr(self, name) not in possible:
-                raise RecipeError(
-                    f"Augmentation.{name} must be one of {', '.join(possible)}, not {getattr(self, name)!r}."
-                )
+            check_choice(f"Augmentation.{name}", getattr(self, name), possible)
 
     @property
     def mixes(self) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from allometry.base import DataError, MissingExtraError
+from allometry.base import DataError
+from allometry.base.extras import load_extra
 
 _NAMES = {
     "path": ("path", "file", "filename", "image"),
@@ -101,13 +101,7 @@ def _delimiter(text: str) -> str:
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
-    try:
-        parquet: Any = importlib.import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{path} needs pyarrow, which cannot be imported here ({error}); "
-            "install it with: pip install 'allometry[parquet]'"
-        ) from error
+    parquet = load_extra("pyarrow.parquet", extra="parquet", asker=path)
     try:
         with parquet.ParquetFile(path) as file:
             header = list(file.schema_arrow.names)

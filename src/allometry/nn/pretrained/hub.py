@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from allometry.base import InputError, MissingExtraError, WeightsError
+from allometry.base import InputError, WeightsError
+from allometry.base.extras import load_extra
 
 SCHEME = "hf://"
 _FILES = ("model.safetensors", "pytorch_model.bin")
@@ -44,13 +44,7 @@ def fetch(source: str) -> HubWeights:
     repository, _, revision = source.removeprefix(SCHEME).partition("@")
     if repository.count("/") != 1 or not all(repository.split("/")):
         raise InputError(f"Write hf://owner/name or hf://owner/name@revision, not {source!r}.")
-    try:
-        hub: Any = importlib.import_module("huggingface_hub")
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{source} needs huggingface_hub, which cannot be imported here ({error}); "
-            "install it with: pip install 'allometry[hub]'"
-        ) from error
+    hub = load_extra("huggingface_hub", extra="hub", asker=source)
     options = {"revision": revision} if revision else {}
     problem: Exception | None = None
     for name in _FILES:

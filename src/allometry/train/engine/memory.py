@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_map_only
 
 from allometry.arch import Network
 from allometry.nn import ConvNet
+from allometry.train.engine.precision import uses_bfloat16
 from allometry.train.engine.recompute import recompute_blocks
 from allometry.train.recipes import Recipe
 
@@ -22,7 +23,17 @@ _COPIES = 4  # of the weights: themselves, the average, and the two moments of e
 _FEWEST = 2  # batch norm needs more than one image where the last feature map has one pixel
 
 
-def step_memory(network: Network, recipe: Recipe, *, images: int, resolution: int | None = None) -> int:
+_CPU = torch.device("cpu")
+
+
+def step_memory(
+    network: Network,
+    recipe: Recipe,
+    *,
+    images: int,
+    resolution: int | None = None,
+    device: torch.device = _CPU,
+) -> int:
     """Bytes that a step needs at its peak: weights, optimiser, gradients, and all that waits for the way back.
 
     A step with so many images is run on tensors that have a shape and no content, and their lives are watched. What
@@ -34,6 +45,7 @@ def step_memory(network: Network, recipe: Recipe, *, images: int, resolution: in
         recipe: how; its micro batch, recomputation and precision count.
         images: of a step.
         resolution: side of the images, in pixels; by default the network's own.
+        device: where the step will run, which decides its precision.
 
     Example:
         >>> from dataclasses import replace
@@ -52,7 +64,7 @@ def step_memory(network: Network, recipe: Recipe, *, images: int, resolution: in
         if recipe.execution.recompute:
             recompute_blocks(module)
         inputs = torch.empty(max(_FEWEST, passing), network.in_channels, side, side)
-        if recipe.precision == "bfloat16":
+        if uses_bfloat16(recipe, device):
             module, inputs = module.to(torch.bfloat16), inputs.to(torch.bfloat16)
         labels = torch.zeros(len(inputs), dtype=torch.long)
         with _Watch() as watch:
@@ -64,7 +76,13 @@ def step_memory(network: Network, recipe: Recipe, *, images: int, resolution: in
 
 
 def largest_micro_batch(
-    network: Network, recipe: Recipe, *, images: int, limit: int, resolution: int | None = None
+    network: Network,
+    recipe: Recipe,
+    *,
+    images: int,
+    limit: int,
+    resolution: int | None = None,
+    device: torch.device = _CPU,
 ) -> int | None:
     """How many images may pass at once so that a step of `images` stays within `limit` bytes.
 
@@ -79,7 +97,7 @@ def largest_micro_batch(
 
     def fits(size: int) -> bool:
         asked = replace(recipe, execution=replace(recipe.execution, micro_batch=size))
-        return step_memory(network, asked, images=images, resolution=resolution) <= limit
+        return step_memory(network, asked, images=images, resolution=resolution, device=device) <= limit
 
     if not fits(min(_FEWEST, images)):
         return None

@@ -45,7 +45,7 @@ class State:
             synchronise(module, device=job.device)
         self.module: nn.Module = module
         self.optimiser = make_optimiser(self.module, job.recipe)
-        self.identity = job.identity()  # once: it goes through every image's digest
+        self.identity = job.identity  # once: it goes through every image's digest
         self.step = 0
         self.seconds = 0.0
         self.best = Best()

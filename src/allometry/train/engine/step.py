@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from allometry.data import Batch
+from allometry.train.engine.precision import autocast
 from allometry.train.engine.state import State
 from allometry.train.engine.teacher import distillation_loss
 from allometry.train.inputs import normalise, to_pixels
@@ -48,13 +48,6 @@ def train_step(job: Job, state: State, epoch: Epoch, batch: Batch) -> None:
     if recipe.ema or state.step == epoch.last_step:
         state.update_average(recipe.ema)
     state.sums += torch.stack([loss_sum, right, loss_sum.new_tensor(seen), norm]).double()
-
-
-def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:
-    """The recipe's precision as a context: bfloat16 where the device computes it fast, or where asked."""
-    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    enabled = recipe.precision == "bfloat16" or (recipe.precision == "auto" and fast)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
 
 def _losses(job: Job, state: State, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

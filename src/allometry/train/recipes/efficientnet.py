@@ -10,7 +10,7 @@ from allometry.data import Augmentation
 from allometry.train.recipes.recipe import Recipe
 from allometry.zoo import get, recognise
 
-RATE_OF_4096 = 0.256
+_RATE_OF_4096 = 0.256
 _BATCH = 256
 _DROPOUT = (0.2, 0.5)  # of B0 and of B7
 
@@ -45,7 +45,7 @@ def efficientnet(network: Network, *, images: int, drawings: bool = False) -> Re
         epochs=350,
         batch_size=_BATCH,
         optimiser="rmsprop",
-        learning_rate=RATE_OF_4096 * _BATCH / 4096,
+        learning_rate=_RATE_OF_4096 * _BATCH / 4096,
         weight_decay=1e-5,
         warmup=5 / 350,
         schedule="exponential",

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 from allometry.arch import Network
 from allometry.cost import count
-from allometry.data import Augmentation
-from allometry.train.recipes.efficientnet import RATE_OF_4096
+from allometry.train.recipes.efficientnet import efficientnet
 from allometry.train.recipes.parts import Progressive
 from allometry.train.recipes.recipe import Recipe
 from allometry.zoo import recognise
 
-_BATCH = 256
 _SMALL_PARAMS, _LARGE_PARAMS = 21_458_488, 118_515_272  # of S and of L
 _WHOLE_FROM = 320  # tested at this size or above, a picture is shown whole
 
@@ -66,32 +65,18 @@ def efficientnetv2(network: Network, *, images: int, drawings: bool = False) -> 
         >>> sorted({(epoch.resolution, round(epoch.augmentation.magnitude, 1)) for epoch in epochs})
         [(128, 5.0), (185, 8.3), (243, 11.7), (300, 15.0)]
     """
-    del images
-    ends = _ends(network)
-    return Recipe(
-        epochs=350,
-        batch_size=_BATCH,
-        optimiser="rmsprop",
-        learning_rate=RATE_OF_4096 * _BATCH / 4096,
-        weight_decay=1e-5,
-        warmup=5 / 350,
-        schedule="exponential",
-        decay=0.97,
-        decay_epochs=2.4,
-        label_smoothing=0.1,
-        ema=0.9999,
-        clip=0.0,
+    first = efficientnet(network, images=images, drawings=drawings)
+    ends, side = _ends(network), network.resolution
+    return replace(
+        first,
         dropout=ends.dropout,
-        stochastic_depth=0.2,
-        batch_norm_momentum=0.01,
-        keep="best",
         train_resolution=ends.last,
-        crop=1.0 if network.resolution >= _WHOLE_FROM else network.resolution / (network.resolution + 32),
+        crop=1.0 if side >= _WHOLE_FROM else side / (side + 32),
         progressive=Progressive(
             stages=4, resolution=ends.first, magnitude=5, mixup=0.0, dropout=min(0.1, ends.dropout)
         ),
-        augmentation=Augmentation(
-            crop=0.08, flip=not drawings, policy="randaugment", magnitude=ends.magnitude, mixup=ends.mixup
+        augmentation=replace(
+            first.augmentation, policy="randaugment", magnitude=ends.magnitude, mixup=ends.mixup
         ),
     )
 

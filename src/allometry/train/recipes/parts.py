@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from allometry.base import RecipeError
+from allometry.base.checks import check_flag, check_integer, check_numbers
 
 _LARGEST_PICTURE = (
     4.0  # a training on pictures more than so many times the network's side is a slip of the pen
@@ -148,27 +146,3 @@ _PROGRESSIVE: dict[str, tuple[float, float]] = {
     "dropout": (0, 0.99),
     "rate": (0, 1),
 }
-
-
-def check_integer(name: str, value: object, *, least: int) -> None:
-    """Refuse what is no integer or too small."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise RecipeError(f"{name} must be an integer of at least {least}, not {value!r}.")
-
-
-def check_flag(name: str, value: object) -> None:
-    """Refuse what is neither true nor false."""
-    if not isinstance(value, bool):
-        raise RecipeError(f"{name} must be true or false, not {value!r}.")
-
-
-def check_numbers(owner: object, prefix: str, ranges: Mapping[str, tuple[float, float]]) -> None:
-    """Refuse fields that are no number or out of their range; None passes where it is the field's default."""
-    defaults: Mapping[str, Any] = type(owner).__dataclass_fields__  # type: ignore[attr-defined]
-    for name, (low, high) in ranges.items():
-        value = getattr(owner, name)
-        if value is None and defaults[name].default is None:
-            continue
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or not low <= value <= high:
-            raise RecipeError(f"{prefix}{name} must be a number from {low:g} to {high:g}, not {value!r}.")

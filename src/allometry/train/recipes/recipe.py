@@ -7,13 +7,12 @@ from typing import Any, Literal, get_args
 
 from allometry.arch import Network
 from allometry.base import RecipeError
+from allometry.base.checks import check_choice, check_integer, check_numbers
 from allometry.data import Augmentation
 from allometry.train.recipes.parts import (
     Distillation,
     Execution,
     Progressive,
-    check_integer,
-    check_numbers,
 )
 
 Optimiser = Literal["adamw", "rmsprop"]
@@ -101,10 +100,7 @@ class Recipe:
             check_integer(name, getattr(self, name), least=least)
         check_numbers(self, "", _RANGES)
         for name, possible in _CHOICES.items():
-            if getattr(self, name) not in possible:
-                raise RecipeError(
-                    f"{name} must be one of {', '.join(possible)}, not {getattr(self, name)!r}."
-                )
+            check_choice(name, getattr(self, name), possible)
         if self.head_epochs >= self.epochs:
             raise RecipeError(
                 f"head_epochs must be below epochs, which is {self.epochs}, not {self.head_epochs}: "

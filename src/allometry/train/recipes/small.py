@@ -8,10 +8,10 @@ from allometry.arch import Network
 from allometry.data import Augmentation
 from allometry.train.recipes.parts import Progressive
 from allometry.train.recipes.recipe import Recipe
+from allometry.train.recipes.sizes import LARGEST_BATCH, batch_for, epochs_to_see
 
 _IMAGES = 110_000
 _FEWEST, _MOST = 12, 80
-_BATCHES, _STEPS = (64, 32, 16, 8), 16
 
 
 def small(network: Network, *, images: int, drawings: bool = False) -> Recipe:
@@ -38,13 +38,12 @@ def small(network: Network, *, images: int, drawings: bool = False) -> Recipe:
         [(14, 64), (80, 16)]
     """
     del network
-    epochs = min(_MOST, max(_FEWEST, round(_IMAGES / max(1, images))))
-    batch_size = next((size for size in _BATCHES if images >= size * _STEPS), _BATCHES[-1])
+    batch_size = batch_for(images)
     return Recipe(
-        epochs=epochs,
+        epochs=epochs_to_see(_IMAGES, images, fewest=_FEWEST, most=_MOST),
         batch_size=batch_size,
         optimiser="adamw",
-        learning_rate=0.008 * math.sqrt(batch_size / _BATCHES[0]),
+        learning_rate=0.008 * math.sqrt(batch_size / LARGEST_BATCH),
         weight_decay=0.05,
         warmup=0.1,
         schedule="cosine",

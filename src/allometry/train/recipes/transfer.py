@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from allometry.arch import Network
 from allometry.data import Augmentation
 from allometry.train.recipes.recipe import Recipe
+from allometry.train.recipes.sizes import LARGEST_BATCH, batch_for, epochs_to_see
 
 _IMAGES = 24_000
 _FEWEST, _MOST = 6, 40
-_BATCHES, _STEPS = (64, 32, 16, 8), 16
 
 
 def transfer(network: Network, *, images: int, drawings: bool = False) -> Recipe:
@@ -35,13 +37,12 @@ def transfer(network: Network, *, images: int, drawings: bool = False) -> Recipe
         (12, 1, 0.8)
     """
     del network
-    epochs = min(_MOST, max(_FEWEST, round(_IMAGES / max(1, images))))
-    batch_size = next((size for size in _BATCHES if images >= size * _STEPS), _BATCHES[-1])
+    batch_size = batch_for(images)
     return Recipe(
-        epochs=epochs,
+        epochs=epochs_to_see(_IMAGES, images, fewest=_FEWEST, most=_MOST),
         batch_size=batch_size,
         optimiser="adamw",
-        learning_rate=0.002 * (batch_size / _BATCHES[0]) ** 0.5,
+        learning_rate=0.002 * math.sqrt(batch_size / LARGEST_BATCH),
         layer_decay=0.8,
         weight_decay=0.02,
         head_epochs=1,

@@ -1,0 +1,69 @@
+"""What a recipe's fields may be: they are set by people, and each mistake is told in one sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from allometry.base.errors import RecipeError
+
+
+def check_integer(name: str, value: object, *, least: int, most: int | None = None) -> None:
+    """Refuse what is no integer or out of its range.
+
+    Raises:
+        RecipeError: it is.
+
+    Example:
+        >>> check_integer("epochs", 0, least=1)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.RecipeError: epochs must be an integer of at least 1, not 0.
+    """
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if whole and least <= value and (most is None or value <= most):  # type: ignore[operator]
+        return
+    allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
+    raise RecipeError(f"{name} must be an integer {allowed}, not {value!r}.")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Refuse what is neither true nor false.
+
+    Raises:
+        RecipeError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise RecipeError(f"{name} must be true or false, not {value!r}.")
+
+
+def check_choice(name: str, value: object, possible: Collection[str]) -> None:
+    """Refuse what is none of the possible words.
+
+    Raises:
+        RecipeError: it is none.
+    """
+    if value not in possible:
+        raise RecipeError(f"{name} must be one of {', '.join(possible)}, not {value!r}.")
+
+
+def check_numbers(owner: object, prefix: str, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse fields that are no number or out of their range; None passes where it is the field's default.
+
+    Args:
+        owner: a dataclass.
+        prefix: of the fields' names, as people write them.
+        ranges: the least and the most of each field.
+
+    Raises:
+        RecipeError: a field cannot have its value.
+    """
+    defaults: Mapping[str, Any] = type(owner).__dataclass_fields__  # type: ignore[attr-defined]
+    for name, (low, high) in ranges.items():
+        value = getattr(owner, name)
+        if value is None and defaults[name].default is None:
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or not low <= value <= high:
+            raise RecipeError(f"{prefix}{name} must be a number from {low:g} to {high:g}, not {value!r}.")
