@@ -87,11 +87,14 @@ def check_export(network: Network, path) -> None:
         crop=1.0,
     )
     export_onnx(module, path, preprocessing=asked)
-    images = torch.randn(3, 3, size, size)
+    images = torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(0))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     exported = session.run(["scores"], {"image": images.numpy()})[0]
     with torch.no_grad():
-        np.testing.assert_allclose(exported, module(images).numpy(), rtol=1e-3, atol=1e-3)
+        scores = module(images).numpy()
+    # A score near zero is a difference of large ones where random weights make the scores large: rounding has the
+    # size of the largest score, not of each.
+    np.testing.assert_allclose(exported, scores, rtol=0, atol=1e-5 * float(np.abs(scores).max()))
 
 
 @pytest.mark.parametrize("name", KINDS)
