@@ -31,7 +31,7 @@ from pillow_pipeline import HEIGHT, MAGNITUDE, WIDTH, by_pillow, photographs, wr
 
 from allometry.data import Augmentation, Batch, open_data, train_batches
 from allometry.data.augment.policies import take_steps
-from allometry.data.augment.variation import draw_variant, side_needed, vary
+from allometry.data.augment.variation import draw_variant, need, vary
 from allometry.data.dataset import FileSplit
 from allometry.data.making import random_numbers
 
@@ -143,9 +143,9 @@ def stages(split: FileSplit, side: int, repeats: int) -> dict[str, float]:
         sums = dict.fromkeys(STAGES, 0.0)
         for index in range(len(split)):
             variant = draw_variant(VARIED, random_numbers(0, epoch, index + 1))
-            at_least = side_needed(variant, height=HEIGHT, width=WIDTH, **options)
+            side_needed, upper = need(variant, height=HEIGHT, width=WIDTH, **options)
             marks = [time.perf_counter()]
-            image = split.image(index, at_least=at_least)
+            image = split.draft(index, at_least=side_needed, upper=upper)
             marks.append(time.perf_counter())
             view = vary(image, variant._replace(steps=()), **options)
             marks.append(time.perf_counter())

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from io import BytesIO
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -35,10 +37,10 @@ def by_pillow(data: bytes, factor: int = 1) -> Pixels:
     return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
 
 
-def decoded(data: bytes, at_least: int | None = None) -> Pixels:
+def decoded(data: bytes, at_least: int | None = None, *, quick: bool = False, upper: float = 1.0) -> Pixels:
     header = jpeg_header(data)
     assert header is not None
-    pixels = decode_jpeg(data, header, at_least=at_least)
+    pixels = decode_jpeg(data, header, at_least=at_least, quick=quick, upper=upper)
     assert pixels is not None
     return pixels
 
@@ -129,3 +131,65 @@ def test_any_damage_is_read_or_refused_with_a_reason(place: int, value: int) -> 
     data[place % len(data)] = value
     with suppress(DataError):
         assert read_image(bytes(data), channels=3, max_pixels=10_000).shape[2] == 3
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    st.integers(1, 120),
+    st.integers(1, 90),
+    st.sampled_from([1, 3]),
+    st.sampled_from([0, 1, 2]),
+    st.sampled_from(["", "progressive", "restarts"]),
+    st.sampled_from([1, 2, 4, 8]),
+    st.booleans(),
+    st.floats(0.01, 1),
+)
+def test_the_upper_rows_alone_are_those_of_the_whole(
+    height: int,
+    width: int,
+    channels: int,
+    subsampling: int,
+    kind: str,
+    factor: int,
+    quick: bool,
+    upper: float,
+) -> None:
+    kinds: dict[str, dict[str, object]] = {
+        "progressive": {"progressive": True},
+        "restarts": {"restart_marker_rows": 1},
+    }
+    data = jpeg(picture(height, width, channels), subsampling=subsampling, **kinds.get(kind, {}))
+    at_least = -(-min(height, width) // factor)
+    whole = decoded(data, at_least, quick=quick)
+    part = decoded(data, at_least, quick=quick, upper=upper)
+    assert part.shape == whole.shape
+    rows = -(-math.ceil(height * upper) // (height / whole.shape[0]))
+    assert (part[: int(rows)] == whole[: int(rows)]).all()
+
+
+def test_rows_that_nobody_looks_at_are_not_decoded() -> None:
+    data = jpeg(np.full((400, 300, 3), 200, np.uint8))
+    part = decoded(data, upper=0.5)
+    assert part[:200].min() == 200
+    assert not part[240:].any()
+    assert decoded(jpeg(np.full((400, 300, 3), 200, np.uint8), progressive=True), upper=0.5).min() == 200
+
+
+def test_quick_is_near() -> None:
+    data = jpeg(cv2.GaussianBlur(picture(200, 300), (0, 0), 8), quality=90)
+    difference = np.abs(decoded(data, quick=True).astype(int) - decoded(data))
+    assert 0 < difference.mean() < 1.5
+
+
+@pytest.mark.parametrize("end", [-2, -30, -3000])
+def test_of_a_file_without_its_end_not_even_the_upper_rows_are_taken(end: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)
+    with pytest.raises(DataError, match="truncated"):
+        read_image(jpeg(noise)[:end], channels=3, upper=0.1)
+
+
+def test_a_rotated_picture_is_decoded_whole() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = jpeg(np.full((400, 300, 3), 200, np.uint8), exif=exif)
+    assert read_image(data, channels=3, upper=0.1).min() == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from allometry.data import Augmentation, Batch, open_data, train_batches
-from allometry.data.augment.variation import draw_variant, side_needed, vary
+from allometry.data.augment.variation import draw_variant, need, vary
 from allometry.data.dataset import FileSplit
 from allometry.data.pictures.pixels import resample, shrink
 
@@ -35,10 +36,11 @@ def test_what_is_needed_is_a_whole_part_and_enough(
     augmentation: Augmentation, seed: int, height: int, width: int, side: int
 ) -> None:
     variant = draw_variant(augmentation, np.random.default_rng(seed))
-    needed = side_needed(variant, height=height, width=width, resolution=side, augmentation=augmentation)
+    needed, upper = need(variant, height=height, width=width, resolution=side, augmentation=augmentation)
     shorter = min(height, width)
     assert needed in {-(-shorter // factor) for factor in (1, 2, 4, 8)}
     assert needed >= min(shorter, side)
+    assert 0 < upper <= 1
 
 
 @pytest.mark.parametrize("augmentation", [CROP, TURN])
@@ -49,13 +51,28 @@ def test_a_variant_of_what_is_needed_shows_the_same_place(augmentation: Augmenta
     for seed in range(60):
         variant = draw_variant(augmentation, np.random.default_rng(seed))
         options: dict[str, Any] = {"resolution": 64, "augmentation": augmentation}
-        needed = side_needed(variant, height=400, width=600, **options)
+        needed = need(variant, height=400, width=600, **options).side
         halves += needed < 400
         whole = vary(image, variant, **options).astype(int)
         part = vary(shrink(image, needed), variant, **options)
         pixel = 255 / 400 * 600 / 64  # levels from one pixel of the view to the next, at most
         assert np.abs(part - whole).max() <= 1 + 0.6 * pixel
     assert halves > 20
+
+
+@pytest.mark.parametrize("augmentation", [CROP, TURN, Augmentation(crop=0.3, rotation=15, border="constant")])
+@settings(deadline=None, max_examples=100)
+@given(st.integers(0, 9999), st.integers(30, 300), st.integers(30, 300), st.sampled_from([1, 2, 4, 8]))
+def test_rows_below_what_is_needed_do_not_matter(
+    augmentation: Augmentation, seed: int, height: int, width: int, reduced: int
+) -> None:
+    options: dict[str, Any] = {"resolution": min(height, width) // reduced, "augmentation": augmentation}
+    variant = draw_variant(augmentation, np.random.default_rng(seed))
+    needed = need(variant, height=height, width=width, **options)
+    image = shrink(smooth(height, width, seed), needed.side)
+    torn = image.copy()
+    torn[math.ceil(image.shape[0] * needed.upper) :] = 0
+    assert (vary(torn, variant, **options) == vary(image, variant, **options)).all()
 
 
 @settings(deadline=None, max_examples=80)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from dataclasses import replace
 
 import numpy as np
 
@@ -12,10 +11,9 @@ from allometry.base import InputError
 from allometry.data.augment.augmentation import Augmentation
 from allometry.data.augment.geometry import centre_view
 from allometry.data.augment.mixing import mix_pair
-from allometry.data.augment.variation import draw_variant, side_needed, vary
+from allometry.data.augment.variation import draw_variant, need, vary
 from allometry.data.dataset import FileSplit, Split
 from allometry.data.making import Batch, Group, Indices, make_batches, random_numbers
-from allometry.data.pictures.cache import PixelCache
 from allometry.data.pictures.pixels import Pixels
 
 _SMALLEST_KEPT = 128  # smaller pictures save little memory, and strokes are drawn on them before they shrink
@@ -59,10 +57,10 @@ def train_batches(
     depends on `workers`, `start` or `ranks`. A split smaller than a batch gives one batch of all its images.
 
     Images of files are read in one of two ways. Where the cache can hold half of the split or more, all are shrunk to
-    one size that serves every epoch, and kept. Otherwise each is decoded no larger than its variant shows, and not
-    kept. Which of the two follows from the images' sizes and the cache's limit alone, never from what is in the
-    cache, so that an image looks the same in every run; and strokes, which depend on the size, always go the first
-    way.
+    one size that serves every epoch, and kept. Otherwise of each no more is decoded than its variant shows, less
+    exactly, and nothing is kept. Which of the two follows from the images' sizes and the cache's limit alone, never
+    from what is in the cache, so that an image looks the same in every run; and strokes, which depend on the size,
+    always go the first way.
 
     With mixup or cutmix, the images at places 2k and 2k + 1 of a batch are mixed with each other, as drawn from seed,
     epoch, the batch's number and k; an odd last image stays as it is.
@@ -106,18 +104,18 @@ def train_batches(
     ]
     zoom = min(_LARGEST_ZOOM, (1 + augmentation.scale) / math.sqrt(augmentation.crop))
     at_least = _side_to_keep(resolution * zoom)
-    unkept = _unkept(split, augmentation, at_least)
+    files = _files_worth_reading(split, augmentation, at_least)
 
     def picture(index: int) -> Pixels:
         variant = draw_variant(augmentation, random_numbers(seed, epoch, index + 1))
-        if unkept is None:
+        if files is None:
             image = split.image(index, at_least=at_least)
         else:
-            height, width = unkept.size(index)
-            side = side_needed(
+            height, width = files.size(index)
+            needed = need(
                 variant, height=height, width=width, resolution=resolution, augmentation=augmentation
             )
-            image = unkept.image(index, at_least=side)
+            image = files.draft(index, at_least=needed.side, upper=needed.upper)
         return vary(image, variant, resolution=resolution, augmentation=augmentation)
 
     def mix(batch: Batch, group: Group) -> None:
@@ -175,8 +173,8 @@ def _part(number: int, indices: Indices, rank: int, ranks: int) -> Group:
     return Group(number, indices[first:end], first)
 
 
-def _unkept(split: Split, augmentation: Augmentation, at_least: int) -> FileSplit | None:
-    """The split without its cache, where keeping its images, shrunk to this side, would save less than it costs."""
+def _files_worth_reading(split: Split, augmentation: Augmentation, at_least: int) -> FileSplit | None:
+    """The split, where keeping its images, shrunk to this side, would save less than it costs."""
     if not isinstance(split, FileSplit) or augmentation.stroke:
         return None
     sizes = np.asarray(split.sizes, np.float64)
@@ -184,7 +182,7 @@ def _unkept(split: Split, augmentation: Augmentation, at_least: int) -> FileSpli
     needed_bytes = float((sizes.prod(axis=1) * shares**2).sum()) * split.channels
     if needed_bytes * _WORTH_KEEPING <= split.cache.limit:
         return None
-    return replace(split, cache=PixelCache(limit=0))
+    return split
 
 
 def _side_to_keep(pixels: float) -> int:

@@ -121,6 +121,18 @@ def source_step(move: Move, resolution: int) -> float:
     return _steps(_to_source(move, resolution))[1]
 
 
+def lowest_row(move: Move, resolution: int) -> float:
+    """The lowest row of the source, in pixels, that `warp` looks at where the border reflects; rows go on below it.
+
+    What is reflected at the upper edge counts, too; what is reflected at the lower one lies above it anyhow.
+    """
+    matrix = _to_source(move, resolution)
+    corners = np.array([[x, y, 1.0] for x in (0, resolution - 1) for y in (0, resolution - 1)])
+    rows = corners @ matrix[1]
+    # The source may be shrunk by as much as a step before it is interpolated between two rows.
+    return float(np.abs(rows).max()) + 2 * max(1.0, _steps(matrix)[0])
+
+
 def _to_source(move: Move, resolution: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """The 2 x 3 matrix from a pixel of the view to a pixel of the source.
 

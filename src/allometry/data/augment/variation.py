@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 
 from allometry.data.augment.augmentation import Augmentation
-from allometry.data.augment.geometry import Move, centre_view, cut, source_step, warp
+from allometry.data.augment.geometry import Move, centre_view, cut, lowest_row, source_step, warp
 from allometry.data.augment.policies import Step, draw_steps, take_steps
 from allometry.data.pictures.jpeg import REDUCTIONS
 from allometry.data.pictures.pixels import Pixels, with_channels
 
 _SQUARE = np.ones((3, 3), np.uint8)
 _LEVELS = np.arange(256, dtype=np.float32)
+_SLACK = 2  # pixels
 _GREY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's conversion to grey
 
 
@@ -58,6 +59,18 @@ class Variant(NamedTuple):
     steps: tuple[Step, ...]
 
 
+class Need(NamedTuple):
+    """What of an image is needed.
+
+    Attributes:
+        side: the shorter side that suffices, in pixels.
+        upper: share of the rows, from the top, below which nothing is looked at.
+    """
+
+    side: int
+    upper: float
+
+
 def augment(
     image: Pixels, *, resolution: int, augmentation: Augmentation, random: np.random.Generator
 ) -> Pixels:
@@ -96,12 +109,10 @@ def draw_variant(augmentation: Augmentation, random: np.random.Generator) -> Var
     return Variant(draws, draw_steps(augmentation, random))
 
 
-def side_needed(
-    variant: Variant, *, height: int, width: int, resolution: int, augmentation: Augmentation
-) -> int:
-    """The shorter side, in pixels, from which a variant still shows all detail that its resolution can.
+def need(variant: Variant, *, height: int, width: int, resolution: int, augmentation: Augmentation) -> Need:
+    """What of an image a variant shows, with all the detail that its resolution can.
 
-    It is the whole, a half, a quarter or an eighth of the image's, which are quick to decode.
+    The side is the whole, a half, a quarter or an eighth of the image's, which are quick to decode.
 
     Args:
         variant: what will happen.
@@ -113,18 +124,24 @@ def side_needed(
     Example:
         >>> off = Augmentation()
         >>> whole = draw_variant(off, np.random.default_rng(0))
-        >>> [side_needed(whole, height=375, width=500, resolution=side, augmentation=off) for side in (224, 128)]
-        [375, 188]
+        >>> [need(whole, height=375, width=500, resolution=side, augmentation=off) for side in (224, 128)]
+        [Need(side=375, upper=1.0), Need(side=188, upper=1.0)]
     """
     shorter = min(height, width)
     move = _move(augmentation, variant.draws, height, width)
+    bottom = float(height)
     if move is None:
         step = shorter / resolution
     elif _only_crops(augmentation):
         step = min(move.width, move.height) / resolution
+        bottom = move.top + move.height
     else:
         step = source_step(move, resolution)
-    return -(-shorter // next((factor for factor in REDUCTIONS if factor <= step), 1))
+        if augmentation.border == "reflect":  # a constant border takes its level from all edges
+            bottom = lowest_row(move, resolution)
+    factor = next((factor for factor in REDUCTIONS if factor <= step), 1)
+    rounded = bottom + _SLACK * factor  # rectangles are rounded to whole pixels of the reduced picture
+    return Need(-(-shorter // factor), min(1.0, rounded / height))
 
 
 def vary(image: Pixels, variant: Variant, *, resolution: int, augmentation: Augmentation) -> Pixels:

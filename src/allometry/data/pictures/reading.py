@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -68,6 +68,8 @@ def read_image(
     *,
     channels: int,
     at_least: int | None = None,
+    quick: bool = False,
+    upper: float = 1.0,
     max_pixels: int = MAX_PIXELS,
 ) -> Pixels:
     """Read an image file as uint8 [height, width, channels].
@@ -81,6 +83,8 @@ def read_image(
         channels: 3 for RGB, 1 for grey.
         at_least: the caller needs no more than this shorter side, in pixels: a larger image is shrunk to
             exactly that (a JPEG is decoded smaller to begin with).
+        quick: a JPEG may be decoded less exactly for less time (see `decode_jpeg`).
+        upper: share of the rows, from the top, that will be looked at; those below may come out black.
         max_pixels: refuse larger images before they fill the memory.
 
     Raises:
@@ -103,7 +107,8 @@ def read_image(
         name, data = "the given bytes", source
     else:
         name, data = str(source), read_file(Path(source))
-    image = decode(data, name=name, at_least=at_least, max_pixels=max_pixels).image
+    options: dict[str, Any] = {"quick": quick, "upper": upper, "max_pixels": max_pixels}
+    image = decode(data, name=name, at_least=at_least, **options).image
     return shrink(to_pixels(image, channels=channels), at_least)
 
 
@@ -120,8 +125,16 @@ def read_file(path: Path) -> bytes:
         raise UnreadableImageError(str(path), error.strerror or str(error)) from error
 
 
-def decode(data: bytes, *, name: str, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> Decoded:
-    """Decode the bytes of a file called `name`, whole, upright and with 8 bits.
+def decode(
+    data: bytes,
+    *,
+    name: str,
+    at_least: int | None = None,
+    quick: bool = False,
+    upper: float = 1.0,
+    max_pixels: int = MAX_PIXELS,
+) -> Decoded:
+    """Decode the bytes of a file called `name`, upright and with 8 bits; see `read_image`.
 
     With `at_least` a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is still large enough.
     """
@@ -129,7 +142,8 @@ def decode(data: bytes, *, name: str, at_least: int | None = None, max_pixels: i
     header = jpeg_header(data) if reader is JpegImageFile else None
     if header is not None:
         _check_size(header.width, header.height, name, max_pixels)
-        pixels = decode_jpeg(data, header, at_least=at_least)
+        upper = upper if header.orientation == 1 else 1.0
+        pixels = decode_jpeg(data, header, at_least=at_least, quick=quick, upper=upper)
         if pixels is not None:
             return _decoded(pixels, header.height, header.width, header.orientation)
     try:
