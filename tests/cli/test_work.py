@@ -69,6 +69,23 @@ def test_a_run_on_photographs_leaves_everything(finished):
     assert all(name in html for name in CLASSES)
 
 
+def test_a_dry_run_tells_the_plan_and_leaves_nothing(call, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = ["run", "--data", photos, *FAST, "--dry-run"]
+    planned = call(*asked, "--json").json
+    assert planned["macs"] <= 400_000
+    assert planned["baseline_macs"] <= 100_000
+    assert planned["trial_macs"] <= 2 * planned["baseline_macs"]
+    assert planned["training"]["epochs"] == planned["trial_epochs"] == 2
+    assert planned["laws"] > 1
+    assert planned["seconds"] == planned["trial_seconds"] + planned["training"]["seconds"] > 0
+    shown = call(*asked)
+    assert shown.status == 0
+    assert f"{planned['laws']} laws and the baseline" in shown.out
+    assert list(tmp_path.iterdir()) == []
+    assert "Cannot read the budget" in call("run", "--budget", "nonsense", "--dry-run").err
+
+
 def test_called_again_it_shows_the_result_and_works_no_more(call, photos, finished):
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
     result = call("run", "--data", photos, "--out", finished, *FAST, "--json")

@@ -23,6 +23,10 @@ Data = Annotated[
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="FOLDER", help="The run folder; by default one under runs/.")
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Show the plan with its steps, memory and time, and train nothing."),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")]
 Device = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda, cuda:1; by default a GPU if there is one.")

@@ -120,6 +120,22 @@ def print_forecast(planned: dict[str, Any]) -> None:
     )
 
 
+def print_run_forecast(planned: dict[str, Any]) -> None:
+    """A whole run before it starts: the trials, the network to expect, its training, the time of all."""
+    print_figures(
+        "the plan",
+        {
+            "baseline": f"{planned['baseline']}, {planned['baseline_macs']:,} MACs",
+            "trials": f"{planned['laws']} laws and the baseline, {planned['trial_epochs']} epochs each, "
+            f"up to {planned['trial_macs']:,} MACs, about {format_duration(planned['trial_seconds'])} here",
+            "network": f"by the best law; by the paper's, {planned['resolution']} px, {planned['macs']:,} MACs, "
+            f"{planned['params']:,} params",
+        },
+    )
+    print_forecast(planned["training"])
+    typer.echo(f"the whole run, trials and training: about {format_duration(planned['seconds'])} here")
+
+
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     words = {"", "name", "layer", "source"}

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from allometry.base.units import format_quantity
-from allometry.cli.options import Data, Device, Json, NetworkName, Out, Seed, Settings, WeightsOption
-from allometry.cli.printing import print_figures, print_forecast, print_json
+from allometry.cli.options import Data, Device, DryRun, Json, NetworkName, Out, Seed, Settings, WeightsOption
+from allometry.cli.printing import print_figures, print_forecast, print_json, print_run_forecast
 
 
 def run(
@@ -28,6 +28,7 @@ def run(
     seed: Seed = 0,
     device: Device = None,
     settings: Settings = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """The whole path: from images to a network that fits the budget, trained, tested, exported, reported.
@@ -35,20 +36,24 @@ def run(
     Example: `allometry run --data photos/ --budget 20M`
     """
     from allometry.cli.display import make_progress, stopping_on_signals
+    from allometry.pipeline import forecast_whole_run
     from allometry.pipeline import run as run_all
 
+    asked: dict[str, Any] = {
+        "data": data,
+        "baseline": baseline,
+        "budget": budget,
+        "seed": seed,
+        "device": device,
+        "settings": settings or (),
+        "progress": make_progress(),
+    }
+    if dry_run:
+        planned = forecast_whole_run(**asked).to_dict()
+        print_json(planned) if as_json else print_run_forecast(planned)
+        return
     with stopping_on_signals() as stopping:
-        result = run_all(
-            data=data,
-            baseline=baseline,
-            budget=budget,
-            out=out,
-            seed=seed,
-            device=device,
-            settings=settings or (),
-            progress=make_progress(),
-            stopping=stopping,
-        )
+        result = run_all(out=out, stopping=stopping, **asked)
     if as_json:
         print_json(result.summary)
         return
@@ -95,10 +100,7 @@ def train(
             help="What a step may take, such as 4GB: its images then pass in parts.",
         ),
     ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Show the plan with its steps, memory and time, and train nothing."),
-    ] = False,
+    dry_run: DryRun = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard's files into the run folder, too.")
     ] = False,

@@ -5,6 +5,7 @@ from allometry.pipeline.explain import explain_pretrained, explain_runs
 from allometry.pipeline.finished import FinishedRun, open_finished
 from allometry.pipeline.forecast import Forecast, Phase
 from allometry.pipeline.plan import Plan, adapt, make_plan
+from allometry.pipeline.preparing import RunForecast, forecast_whole_run
 from allometry.pipeline.pretrained import Ready, open_pretrained, predict_pretrained
 from allometry.pipeline.run import RunResult, run
 from allometry.pipeline.training import forecast_run, train_run
@@ -20,6 +21,7 @@ __all__ = [
     "Phase",
     "Plan",
     "Ready",
+    "RunForecast",
     "RunResult",
     "adapt",
     "describe_device",
@@ -29,6 +31,7 @@ __all__ = [
     "export_run",
     "find_device",
     "forecast_run",
+    "forecast_whole_run",
     "make_plan",
     "open_finished",
     "open_pretrained",

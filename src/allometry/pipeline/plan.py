@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 
@@ -84,6 +85,18 @@ def make_plan(network: Network, dataset: Dataset, budget: Budget) -> Plan:
     return Plan(origin, named, budget, points, expected, largest)
 
 
+class Seconds(NamedTuple):
+    """About how long the trainings of a run take.
+
+    Attributes:
+        trials: all of them.
+        training: the final one.
+    """
+
+    trials: float
+    training: float
+
+
 def estimate_seconds(
     plan: Plan,
     *,
@@ -92,7 +105,7 @@ def estimate_seconds(
     trial_recipe: Recipe,
     device: torch.device,
     clock: Callable[[], float] = time.perf_counter,
-) -> float:
+) -> Seconds:
     """About how long the trainings of a run will take here, from three timed steps of the expected network.
 
     Args:
@@ -115,5 +128,5 @@ def estimate_seconds(
     # Between networks of one kind, time follows activations more than MACs (Dollar et al. 2021).
     tried = plan.baseline.cost.activations + sum(point.cost.activations for point in plan.points)
     trial_share = tried / plan.expected.cost.activations
-    seen = images * (full_epochs(recipe) + trial_share * full_epochs(trial_recipe))
-    return per_image * seen * 1.15  # input, validation and optimiser come on top
+    epoch = per_image * images * 1.15  # input, validation and optimiser come on top
+    return Seconds(epoch * trial_share * full_epochs(trial_recipe), epoch * full_epochs(recipe))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,21 @@ from allometry.base.units import format_duration
 from allometry.cost import Budget, count, parse_budget
 from allometry.pipeline.asked import check_settings
 from allometry.pipeline.common import (
-    Images,
     Session,
     data_argument,
     data_name,
     finish,
     finished_result,
     open_session,
-    read_data,
     tested,
 )
 from allometry.pipeline.delivery import deliver, judge
-from allometry.pipeline.execution import settle_execution
-from allometry.pipeline.plan import Plan, estimate_seconds, make_plan
+from allometry.pipeline.plan import Plan, estimate_seconds
+from allometry.pipeline.preparing import Prepared, prepare
 from allometry.scaling import Solution, solve
 from allometry.search import Point, Trial, try_points
-from allometry.train import Recipe, at_full_size, small, train
+from allometry.train import train
 from allometry.zoo import find as find_network
-
-_TRIAL_SHARE = 8  # a trial has an eighth of the final training's epochs
-_FEWEST_TRIAL_EPOCHS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,28 +109,14 @@ def _run(
     session: Session, network: Network, budget: Budget, data: str, settings: Sequence[str]
 ) -> dict[str, Any]:
     began = time.monotonic()
-    images = read_data(session, data)
-    recipe = images.recipe(small, network, settings)
-    # Trials see images of their full size throughout: smaller ones would favour laws that need fewer pixels.
-    trial_epochs = max(_FEWEST_TRIAL_EPOCHS, round(recipe.epochs / _TRIAL_SHARE))
-    trial_recipe = at_full_size(replace(recipe, epochs=trial_epochs, head_epochs=0))
-    session.halt_if_asked()
-    plan = make_plan(network, images.dataset, budget)
-    recipe = settle_execution(
-        recipe,
-        plan.expected.network,
-        images=len(images.dataset.splits["train"]),
-        device=session.device,
-        kept=session.run.path / "recipe.json",
-        progress=session.progress,
-    )
-    trial_recipe = replace(trial_recipe, execution=recipe.execution)
-    _announce(session, plan, images, recipe, trial_recipe)
+    prepared = prepare(session, network, budget, data, settings)
+    images, plan = prepared.images, prepared.plan
+    _announce(session, prepared)
     session.run.charge("prepare", "data and plan", seconds=time.monotonic() - began)
 
-    best = _try_laws(session, images, plan, trial_recipe)
+    best = _try_laws(session, prepared)
     solution = _grow(session, plan, best)
-    job = session.job(solution.network, images, recipe, folder=session.run.path)
+    job = session.job(solution.network, images, prepared.recipe, folder=session.run.path)
     job.preprocessing.save(session.run.path / "preprocessing.json")
     trained = train(job)
     session.run.charge("train", solution.network.name, seconds=trained.seconds, images=trained.images)
@@ -158,13 +139,14 @@ def _run(
     return finish(session, result)
 
 
-def _announce(session: Session, plan: Plan, images: Images, recipe: Recipe, trial_recipe: Recipe) -> None:
+def _announce(session: Session, prepared: Prepared) -> None:
     """Write down what the run will do, and tell it with its price."""
-    number = len(images.dataset.splits["train"])
+    plan, recipe, trial_recipe = prepared.plan, prepared.recipe, prepared.trial_recipe
+    number = len(prepared.images.dataset.splits["train"])
     save(plan.baseline.network, session.run.path / "baseline.json")
     write_json(session.run.path / "recipe.json", recipe.to_dict())
-    seconds = estimate_seconds(
-        plan, images=number, recipe=recipe, trial_recipe=trial_recipe, device=session.device
+    seconds = sum(
+        estimate_seconds(plan, images=number, recipe=recipe, trial_recipe=trial_recipe, device=session.device)
     )
     session.progress.say(
         f"baseline: {plan.baseline.network.name}, {plan.baseline.cost.macs:,} MACs; {len(plan.points)} laws to try "
@@ -173,7 +155,8 @@ def _announce(session: Session, plan: Plan, images: Images, recipe: Recipe, tria
     )
 
 
-def _try_laws(session: Session, images: Images, plan: Plan, recipe: Recipe) -> Trial:
+def _try_laws(session: Session, prepared: Prepared) -> Trial:
+    images, plan, recipe = prepared.images, prepared.plan, prepared.trial_recipe
     baseline = Point(plan.baseline.law, plan.baseline.network, plan.baseline.cost, kind="baseline")
     points = (baseline, *plan.points)
     labels = {point: f"law {number} of {len(plan.points)}" for number, point in enumerate(points)}
