@@ -8,7 +8,17 @@ import numpy as np
 
 from allometry.data.pictures.pixels import Pixels
 
-CACHE_BYTES = 512 * 2**20
+_MOST, _SHARE = 2 * 2**30, 8
+
+
+def picture_memory(whole: int) -> int:
+    """Bytes to keep pictures in on a machine with so much memory: 2 GiB, or an eighth where that is less.
+
+    Example:
+        >>> [picture_memory(gibibytes * 2**30) // 2**20 for gibibytes in (4, 16, 64)]
+        [512, 2048, 2048]
+    """
+    return min(_MOST, whole // _SHARE)
 
 
 class PixelCache:
@@ -28,7 +38,7 @@ class PixelCache:
         (True, 81)
     """
 
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
+    def __init__(self, limit: int) -> None:
         self.limit = limit
         self._pictures: dict[int, dict[str, Pixels]] = {}
         self._used = 0

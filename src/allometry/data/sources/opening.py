@@ -10,9 +10,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from allometry.base import DataError, Progress, SilentProgress
-from allometry.base.machine import user_cache
+from allometry.base.machine import memory, user_cache
 from allometry.data.dataset import Dataset
-from allometry.data.pictures.cache import CACHE_BYTES
+from allometry.data.pictures.cache import picture_memory
 from allometry.data.sources.array_files import NEEDED, open_npy_folder, open_npz
 from allometry.data.sources.downloads import SCHEMES, fetch_shards
 from allometry.data.sources.folder import open_folder
@@ -38,7 +38,7 @@ def open_data(
     cache_folder: Path | None = None,
     seed: int = 0,
     progress: Progress = SilentProgress(),
-    cache_bytes: int = CACHE_BYTES,
+    cache_bytes: int | None = None,
 ) -> Dataset:
     """Open the built-in `icons`, a folder of class folders, a manifest, shards, or arrays.
 
@@ -61,7 +61,8 @@ def open_data(
             ~/.cache. It may be removed at any time.
         seed: of the splits that are cut.
         progress: told of each image that is checked.
-        cache_bytes: memory for pictures that are kept between epochs.
+        cache_bytes: memory for pictures that are kept between epochs; by default 2 GiB, or an eighth of what the
+            machine has where that is less.
 
     Raises:
         DataError: there is no such data, it is not arranged like that, or a class has too few usable images.
@@ -82,7 +83,10 @@ def open_data(
     if where == ICONS:
         return open_icons()
     options = Options(
-        cache_folder=cache_folder or user_cache(), seed=seed, progress=progress, cache_bytes=cache_bytes
+        cache_folder=cache_folder or user_cache(),
+        seed=seed,
+        progress=progress,
+        cache_bytes=picture_memory(memory()) if cache_bytes is None else cache_bytes,
     )
     return _open(str(where), options)
 
