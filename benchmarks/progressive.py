@@ -1,9 +1,10 @@
 """Progressive learning beside training at one size: accuracy and time, seed by seed.
 
-    python benchmarks/progressive.py --out FOLDER [--data icons|solar]
+    pip install --no-deps elpv-dataset
+    python benchmarks/progressive.py --out FOLDER [--data icons solar]
 
-The same network, recipe and data; once all epochs at the network's own resolution, once with images that grow, and once
-at one size for as few epochs as take about as long as the growing ones: what would simply stopping earlier give? The
+The same network, recipe and data; once all epochs at the network's own resolution, twice with images that grow, and
+once at one size for as few epochs as take about as long as the growing ones: what would a shorter training give? The
 settings were chosen by validation accuracy on another seed; the test split is looked at here only. A folder that is
 there already is not trained again.
 """
@@ -11,6 +12,7 @@ there already is not trained again.
 from __future__ import annotations
 
 import argparse
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +25,23 @@ from allometry.pipeline import adapt, train_run
 from allometry.scaling import solve
 from allometry.zoo import get
 
-DATA = {
-    "icons": {"budget": "10M", "channels": 1, "classes": 88, "side": 96, "epochs": 14},
-    "solar": {"budget": "40M", "channels": 1, "classes": 2, "side": 300, "epochs": 40},
+DATA: dict[str, dict[str, Any]] = {
+    "icons": {"budget": "10M", "classes": 88, "pictures": 96, "side": 96, "epochs": 14},
+    "solar": {"budget": "20M", "classes": 2, "pictures": 300, "side": 160, "epochs": 20},
 }
-FIXED = ["progressive.stages=1"]
-
-
-def ways(epochs: int) -> dict[str, list[str]]:
-    """The settings of each kind of training."""
-    growing = ["progressive.stages=2", "progressive.resolution=0.5", "progressive.early=0.6"]
-    return {
-        "one size": [f"epochs={epochs}", *FIXED],
-        "progressive": [f"epochs={round(epochs * 6 / 7)}", *growing],
-        "one size, half the epochs": [f"epochs={epochs // 2}", *FIXED],
-    }
+# Epochs as a share of the data set's, and what the images do.
+WAYS: dict[str, dict[str, Any]] = {
+    "one size": {"epochs": 1.0, "settings": ["progressive.stages=1"]},
+    "from half the size": {
+        "epochs": 6 / 7,
+        "settings": ["progressive.stages=2", "progressive.resolution=0.5", "progressive.early=0.6"],
+    },
+    "from 0.7 of the size": {
+        "epochs": 9 / 14,
+        "settings": ["progressive.stages=4", "progressive.resolution=0.7", "progressive.early=0.75"],
+    },
+    "one size, half the epochs": {"epochs": 0.5, "settings": ["progressive.stages=1"]},
+}
 
 
 def main() -> None:
@@ -46,79 +50,108 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--data", choices=DATA, default="icons", help="default: icons")
+    parser.add_argument("--data", choices=DATA, nargs="+", default=list(DATA), help="default: all")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind (default: 3)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     asked = parser.parse_args()
-    about = DATA[asked.data]
     asked.out.mkdir(parents=True, exist_ok=True)
-    data = "icons" if asked.data == "icons" else str(solar_cells(asked.out / "solar cells"))
-    network = solve(
-        adapt(
-            get("efficientnet-b0"),
-            classes=about["classes"],
-            channels=about["channels"],
-            image_size=about["side"],
-        ),
-        about["budget"],
-        largest_resolution=about["side"],
-    ).network
-    file = asked.out / f"{asked.data}.json"
-    save(network, file)
-    found: dict[str, list[dict[str, float]]] = {}
-    for seed in range(asked.seeds):
-        for name, settings in ways(about["epochs"]).items():
-            folder = asked.out / f"{asked.data}-{name.replace(',', '').replace(' ', '-')}-{seed}"
-            result = train_run(str(file), data=data, out=folder, seed=seed, settings=settings)
-            records = read_lines(folder / "metrics.jsonl")
-            found.setdefault(name, []).append(
-                {
-                    "test": result["test_accuracy"],
-                    "validation": result["validation_accuracy"],
-                    "seconds": sum(record["seconds"] for record in records),
-                }
-            )
-    fixed = [each["seconds"] for each in found["one size"]]
-    rows = {
-        name: {
-            **{
-                key: Spread.of([each[key] for each in runs])._asdict()
-                for key in ("test", "validation", "seconds")
-            },
-            "ratio": Spread.of(
-                [each["seconds"] / whole for each, whole in zip(runs, fixed, strict=True)]
-            )._asdict(),
-        }
-        for name, runs in found.items()
-    }
     result = {
         "benchmark": "progressive",
-        "data": asked.data,
-        "network": f"B0 within {about['budget']} MACs, {network.resolution} px",
         "seeds": asked.seeds,
-        "rows": rows,
+        "sets": [compare(name, asked.out, asked.seeds) for name in asked.data],
         "machine": machine(),
     }
     print_result(result, lines(result), as_json=asked.json)
 
 
+def compare(name: str, out: Path, seeds: int) -> dict[str, Any]:
+    """All kinds of training on one data set, seed by seed."""
+    about = DATA[name]
+    data = "icons" if name == "icons" else str(solar_cells(out / "solar cells"))
+    side = about["side"]
+    origin = adapt(get("efficientnet-b0"), classes=about["classes"], channels=1, image_size=about["pictures"])
+    network = solve(origin, about["budget"], largest_resolution=side).network
+    file = out / f"{name}.json"
+    save(network, file)
+    found: dict[str, list[dict[str, float]]] = {}
+    for seed in range(seeds):
+        for way, settings in WAYS.items():
+            asked = [f"epochs={max(1, round(about['epochs'] * settings['epochs']))}", *settings["settings"]]
+            folder = out / f"{name}-{way.replace(',', '').replace(' ', '-')}-{seed}"
+            result = train_run(str(file), data=data, out=folder, seed=seed, settings=asked)
+            records = read_lines(folder / "metrics.jsonl")
+            found.setdefault(way, []).append(
+                {
+                    "test": result["test_accuracy"],
+                    "validation": result["validation_accuracy"],
+                    "epochs": len(records),
+                    "small": _after_the_first_stage(records),
+                    "seconds": sum(record["seconds"] for record in records),
+                }
+            )
+    fixed = [each["seconds"] for each in found["one size"]]
+    rows = {
+        way: {
+            "epochs": runs[0]["epochs"],
+            **{
+                key: Spread.of([each[key] for each in runs])._asdict()
+                for key in ("test", "validation", "seconds")
+            },
+            "small": Spread.of([each["small"] for each in runs])._asdict(),
+            "mean": statistics.mean(each["test"] for each in runs),
+            "ratio": Spread.of(
+                [each["seconds"] / whole for each, whole in zip(runs, fixed, strict=True)]
+            )._asdict(),
+        }
+        for way, runs in found.items()
+    }
+    return {
+        "data": name,
+        "network": f"B0 within {about['budget']} MACs, {network.resolution} px",
+        "rows": rows,
+    }
+
+
+def _after_the_first_stage(records: list[dict[str, Any]]) -> float:
+    """Validation accuracy, on pictures of full size, when the smallest ones had been trained on."""
+    smallest = records[0]["resolution"]
+    accuracy: float = [each["val_accuracy"] for each in records if each["resolution"] == smallest][-1]
+    return accuracy
+
+
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as text."""
-    rows = [
-        [
-            name,
-            Spread(**figures["test"]).show("{:.1%}"),
-            Spread(**figures["validation"]).show("{:.1%}"),
-            Spread(**figures["seconds"]).show("{:.0f}"),
-            Spread(**figures["ratio"]).show("{:.2f}"),
+    shown: list[str] = []
+    for each in result["sets"]:
+        rows = [
+            [
+                way,
+                str(figures["epochs"]),
+                f"{figures['mean']:.1%}",
+                Spread(**figures["test"]).show("{:.1%}"),
+                Spread(**figures["validation"]).show("{:.1%}"),
+                Spread(**figures["seconds"]).show("{:.0f}"),
+                Spread(**figures["ratio"]).show("{:.2f}"),
+                Spread(**figures["small"]).show("{:.1%}") if "from" in way else "",
+            ]
+            for way, figures in each["rows"].items()
         ]
-        for name, figures in result["rows"].items()
-    ]
-    columns = [f"{result['data']}, {result['network']}", "test", "validation", "seconds", "of the time"]
+        first = f"{each['data']}, {each['network']}"
+        columns = [
+            first,
+            "epochs",
+            "test, mean",
+            "test",
+            "validation",
+            "seconds",
+            "of the time",
+            "after the first stage",
+        ]
+        shown += [*table(columns, rows), ""]
     return [
-        *table(columns, rows),
-        "",
-        f"Medians of {result['seeds']} seeds, least and most in brackets; the time's share seed by seed.",
+        *shown,
+        f"Medians of {result['seeds']} seeds, least and most in brackets; the time's share seed by seed. After the "
+        "first stage: validation accuracy at full size, of what the smallest pictures have taught.",
     ]
 
 

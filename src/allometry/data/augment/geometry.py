@@ -166,6 +166,6 @@ def _steps(matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> tuple[f
 
 
 def _edge_level(image: Pixels) -> tuple[float, ...]:
-    edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-    level: list[float] = np.median(edge, axis=0).tolist()
+    edge = np.sort(np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]]), axis=0)
+    level: list[float] = edge[len(edge) // 2].tolist()
     return tuple(level)
