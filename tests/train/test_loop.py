@@ -13,7 +13,10 @@ from allometry.base import NonFiniteLossError, RunFolderError, Stopped, StorageE
 from allometry.base.files import read_lines
 from allometry.nn import save_weights
 from allometry.train import Progressive, latest_checkpoint, load_weights, train
+from allometry.train.engine import loop
+from allometry.train.engine.checkpoint import Checkpoint
 from allometry.train.engine.loop import FINAL
+from allometry.train.engine.validation import validate
 
 from .conftest import RECIPE
 
@@ -89,6 +92,78 @@ def test_stopped_and_resumed_equals_uninterrupted(make_job, steps, optimiser):
         for records in (trained.history, history)
     ]
     assert untimed[0] == untimed[1]
+
+
+class CrashError(Exception):
+    """A fault that nobody foresees."""
+
+
+def crash_after(steps: int):
+    left = [steps]
+
+    def crash() -> bool:
+        left[0] -= 1
+        if not left[0]:
+            raise CrashError
+        return False
+
+    return crash
+
+
+@pytest.mark.parametrize(("save_every", "kept"), [(120.0, 4), (0.0, 6)])
+def test_a_fault_in_a_long_epoch_costs_no_more_than_is_allowed(make_job, save_every, kept):
+    whole = make_job("whole")
+    train(whole)
+    job = make_job(save_every=save_every, clock=lambda: 0.0)
+    with pytest.raises(CrashError):
+        train(replace(job, stopping=crash_after(7)))
+    # Asked after each step but the last of an epoch, and between epochs: the seventh time after step 7.
+    assert latest_checkpoint(job.folder / "checkpoints").step == kept
+    train(job)
+    assert same(final(job), final(whole))
+
+
+def test_checkpoints_become_rare_where_writing_takes_long(make_job, monkeypatch):
+    now, written = [0.0], []
+
+    def slow(self, folder):
+        now[0] += 5
+        written.append(self.step)
+
+    def second() -> bool:
+        now[0] += 1  # a step
+        return False
+
+    monkeypatch.setattr(Checkpoint, "write", slow)
+    recipe = replace(RECIPE, epochs=1, batch_size=1)
+    train(make_job(recipe=recipe, clock=lambda: now[0], save_every=10.0, stopping=second))
+    # After ten steps; then a hundred seconds later, and none more in 72 steps; and at the end of the epoch.
+    assert written == [10, 72]
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_a_fault_in_validation_does_not_cost_the_epoch(make_job, monkeypatch, keep):
+    recipe = replace(RECIPE, keep=keep)
+    whole = make_job("whole", recipe=recipe)
+    history = train(whole).history
+    job = make_job(recipe=recipe, save_every=0.0, clock=lambda: 0.0)
+    for epoch in (1, 4):  # the first one and the last
+
+        def fail(job, state, planned, epoch=epoch):
+            if planned.number + 1 == epoch:
+                raise CrashError
+            return validate(job, state, planned)
+
+        monkeypatch.setattr(loop, "validate", fail)
+        with pytest.raises(CrashError):
+            train(job)
+        assert latest_checkpoint(job.folder / "checkpoints").step == 4 * epoch
+    monkeypatch.undo()
+    monkeypatch.setattr(loop, "train_step", lambda *_: pytest.fail("trained again"))
+    again = train(job).history
+    assert same(final(job), final(whole))
+    for name in ("epoch", "train_loss", "train_accuracy", "val_loss", "images"):
+        assert [record[name] for record in again] == [record[name] for record in history]
 
 
 KILLED = """

@@ -44,7 +44,8 @@ class Job:
         progress: is told how it goes.
         stopping: asked after each step; once it says True a checkpoint is written and `Stopped` raised.
         recorded: given each epoch's record once it is written.
-        clock: seconds, for the ledger's figures only.
+        save_every: seconds between checkpoints inside a long epoch; more where writing one takes long.
+        clock: seconds, for the ledger's figures and for when to write; the weights do not depend on it.
     """
 
     network: Network
@@ -62,6 +63,7 @@ class Job:
     progress: Progress = SilentProgress()
     stopping: Callable[[], bool] = lambda: False
     recorded: Callable[[Mapping[str, Any]], None] = lambda _record: None
+    save_every: float = 120.0
     clock: Callable[[], float] = time.monotonic
 
     @cached_property

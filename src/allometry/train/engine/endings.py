@@ -11,7 +11,6 @@ from allometry.base.errors import Stopped
 from allometry.train.engine.checkpoint import latest_checkpoint
 from allometry.train.engine.state import State
 from allometry.train.job import Job
-from allometry.train.recipes import epoch_of
 
 
 def check_finite(job: Job, state: State) -> None:
@@ -38,10 +37,10 @@ def memory_errors(job: Job, state: State) -> Iterator[None]:
         words = str(error).lower()
         if not isinstance(error, MemoryError) and not any(text in words for text in _NO_MEMORY):
             raise
-        size = epoch_of(job.epochs, state.step).batch_size
+        epoch = job.epochs[state.recorded]
         raise OutOfMemoryError(
-            f"The memory of {job.device.type} did not suffice for a step of {job.label} with {size} images "
-            f"of {epoch_of(job.epochs, state.step).resolution} px. {_what_is_kept(job)} "
+            f"The memory of {job.device.type} did not suffice for a step of {job.label} with {epoch.batch_size} "
+            f"images of {epoch.resolution} px. {_what_is_kept(job)} "
             "Let the images of a step pass in smaller parts (--memory 4GB, or --set execution.micro_batch=8), or "
             "keep less of them (--set execution.recompute=true)."
         ) from error
@@ -57,9 +56,7 @@ def _what_is_kept(job: Job) -> str:
 
 def stopped(job: Job, state: State) -> Stopped:
     """What a training ends with that the user wanted to end."""
-    done = epoch_of(job.epochs, state.step - 1)
-    finished = done.number + (state.step == done.last_step)
     return Stopped(
-        f"Stopped {job.label} after {finished} of {job.recipe.epochs} epochs (step {state.step}); "
+        f"Stopped {job.label} after {state.recorded} of {job.recipe.epochs} epochs (step {state.step}); "
         "the same command goes on from there."
     )

@@ -26,11 +26,10 @@ from allometry.train.engine.state import Best, State
 from allometry.train.engine.step import train_step
 from allometry.train.engine.validation import validate
 from allometry.train.job import Job
-from allometry.train.recipes import Epoch, epoch_of, learning_rate
+from allometry.train.recipes import Epoch, learning_rate
 
 FINAL = "final.safetensors"
 _CHECK_EVERY = 10  # steps between looks at the loss, each of which makes a GPU wait
-_SAVE_EVERY = 1000  # steps between checkpoints inside a long epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def train(job: Job) -> Trained:
         state.restore(job, checkpoint)
     history: list[dict[str, Any]] = []
     if job.ranks.leads:
-        history = [record for record in read_lines(metrics) if record["step"] <= state.step]
+        history = [record for record in read_lines(metrics) if record["epoch"] <= state.recorded]
         write_lines(metrics, history)
     _train_epochs(job, state, history)
     if job.ranks.leads:
@@ -106,16 +105,18 @@ def _train_epochs(job: Job, state: State, history: list[dict[str, Any]]) -> None
     try:
         # A loop that draws random numbers leaves the caller's generators as they were.
         with torch.random.fork_rng(devices=_cuda_index(job.device)), memory_errors(job, state):
-            while state.step < job.steps and not _patience_is_over(job, state):
-                epoch = epoch_of(job.epochs, state.step)
-                _train_epoch(job, state, epoch)
+            while state.recorded < len(job.epochs) and not _patience_is_over(job, state):
+                epoch = job.epochs[state.recorded]
+                if state.step < epoch.last_step:  # else a fault came between the last step and the record
+                    _train_epoch(job, state, epoch)
                 record = _finish_epoch(job, state, epoch)
                 history.append(record)
                 if job.ranks.leads:
                     append_line(job.folder / "metrics.jsonl", record)
                     job.recorded(record)
+                state.recorded += 1
                 state.write(job)
-                if state.step < job.steps and job.ranks.any(job.stopping()):
+                if state.recorded < len(job.epochs) and job.ranks.any(job.stopping()):
                     raise stopped(job, state)
     finally:
         state.leave(job)
@@ -159,11 +160,11 @@ def take_steps(job: Job, state: State, epoch: Epoch, batches: Iterable[Batch]) -
             if look:
                 check_finite(job, state)
             job.progress.advance(len(batch.labels) * job.ranks.count, _words(state) if look else "")
-            if last:
-                continue  # the epoch ends first: its record and its checkpoint belong together
-            # Several processes must stop at the same step, and agreeing on it takes time.
-            stop = job.stopping() if job.ranks.alone else look and job.ranks.any(job.stopping())
-            if stop or state.step % _SAVE_EVERY == 0:
+            if not (look or job.ranks.alone):
+                continue  # several processes must agree on the step, which takes time
+            # Before its end an epoch is not stopped: its record, a validation away, belongs to it.
+            stop = not last and job.ranks.any(job.stopping())
+            if stop or job.ranks.any(job.ranks.leads and state.is_due(job)):
                 check_finite(job, state)
                 state.seconds, began = state.seconds + job.clock() - began, job.clock()
                 state.write(job)
@@ -239,12 +240,9 @@ def _trained(job: Job, state: State, history: list[dict[str, Any]]) -> Trained:
 
 
 def _patience_is_over(job: Job, state: State) -> bool:
-    if not job.recipe.patience or not state.step:
+    if not job.recipe.patience:
         return False
-    done = epoch_of(job.epochs, state.step - 1)
-    # In the middle of an epoch only those before it count.
-    finished = done.number + (state.step == done.last_step)
-    return finished - state.best.epoch >= job.recipe.patience and state.best.epoch > 0
+    return state.recorded - state.best.epoch >= job.recipe.patience and state.best.epoch > 0
 
 
 def _images_until(job: Job, step: int) -> int:

@@ -21,6 +21,8 @@ from allometry.train.engine.synchronised import synchronise
 from allometry.train.job import Job
 from allometry.train.recipes import Epoch
 
+_WORTH = 20  # a checkpoint may take a twentieth of the time since the last one
+
 
 class Best(NamedTuple):
     """The best epoch so far, counted from 1; 0 before there is one."""
@@ -47,12 +49,14 @@ class State:
         self.optimiser = make_optimiser(self.module, job.recipe)
         self.identity = job.identity  # once: it goes through every image's digest
         self.step = 0
+        self.recorded = 0  # epochs that were validated, too, and have their line in the metrics
         self.seconds = 0.0
         self.best = Best()
         # Losses, right answers, images and gradient norms of the epoch so far; on the device, read rarely.
         self.sums = torch.zeros(4, dtype=torch.float64, device=job.device)
         self._forward: nn.Module | None = None
         self._of_head_only = False
+        self._saved, self._saving = job.clock(), 0.0
         self._floats, self._counters = self._pairs()
 
     def enter(self, job: Job, epoch: Epoch) -> None:
@@ -91,8 +95,13 @@ class State:
             return cast("AbstractContextManager[None]", wrapped.no_sync())
         return nullcontext()
 
+    def is_due(self, job: Job) -> bool:
+        """Whether the last checkpoint lies so far back that another one is worth its time."""
+        return job.clock() - self._saved >= max(job.save_every, _WORTH * self._saving)
+
     def write(self, job: Job) -> None:
         """Write a checkpoint into the job's folder; all processes must call it, and the leader writes."""
+        began = job.clock()
         sums = job.ranks.summed(self.sums).cpu()
         if not job.ranks.leads:
             return
@@ -101,10 +110,13 @@ class State:
             "optimiser": self.optimiser.state_dict(),
             "sums": sums,
             "seconds": self.seconds,
+            "recorded": self.recorded,
             "best": list(self.best),
         }
         weights, average = self.module.state_dict(), self.average.state_dict()
         Checkpoint(self.step, weights, average, state).write(job.folder / "checkpoints")
+        self._saved = job.clock()
+        self._saving = self._saved - began
 
     def restore(self, job: Job, checkpoint: Checkpoint) -> None:
         """Go back to a checkpoint of the same job."""
@@ -117,6 +129,7 @@ class State:
         self.seconds = checkpoint.state["seconds"]
         self.best = Best(*checkpoint.state["best"])
         self.step = checkpoint.step
+        self.recorded = checkpoint.state["recorded"]
 
     def update_average(self, decay: float) -> None:
         """Move the average towards the weights and the batch-norm statistics; fast at first, then slowly."""
