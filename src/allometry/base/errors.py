@@ -45,6 +45,10 @@ class RunFolderError(InputError):
     """A run folder that is missing, in use, or was made by another command."""
 
 
+class MeasurementError(AllometryError):
+    """A network that was measured did not come through."""
+
+
 class MissingExtraError(InputError):
     """An optional library is needed; the message names the extra that brings it."""
 

@@ -11,11 +11,11 @@ class Progress(Protocol):
     def say(self, text: str) -> None:
         """Tell one thing that stays on the screen."""
 
-    def start(self, label: str, total: int, done: int = 0) -> None:
-        """Begin a stretch of `total` images, of which `done` are already behind us."""
+    def start(self, label: str, total: int, done: int = 0, unit: str = "images") -> None:
+        """Begin a stretch of `total` images, or other things, of which `done` are already behind us."""
 
     def advance(self, images: int, info: str = "") -> None:
-        """Report that `images` more are done, with a few words (the loss, say)."""
+        """Report that so many more are done, with a few words (the loss, say)."""
 
     def stop(self) -> None:
         """End the stretch."""
@@ -27,7 +27,7 @@ class SilentProgress:
     def say(self, text: str) -> None:
         """Do nothing."""
 
-    def start(self, label: str, total: int, done: int = 0) -> None:
+    def start(self, label: str, total: int, done: int = 0, unit: str = "images") -> None:
         """Do nothing."""
 
     def advance(self, images: int, info: str = "") -> None:

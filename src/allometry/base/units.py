@@ -72,6 +72,17 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def format_milliseconds(seconds: float) -> str:
+    """A short time for people, to three digits.
+
+    Example:
+        >>> [format_milliseconds(seconds) for seconds in (0.0001234, 0.0221, 12.3)]
+        ['0.123 ms', '22.1 ms', '12,300 ms']
+    """
+    milliseconds = float(f"{1000 * seconds:.3g}")
+    return f"{milliseconds:,.0f} ms" if milliseconds >= 1000 else f"{milliseconds:g} ms"
+
+
 def _three_digits(value: float) -> str:
     digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
     return f"{value:.{digits}f}"

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from allometry._version import __version__
-from allometry.cli import look, use, work
+from allometry.cli import gauge, look, use, work
 
 app = typer.Typer(
     name="allometry",
@@ -43,6 +43,7 @@ for _verb in (
     use.evaluate,
     use.predict,
     use.explain,
+    gauge.measure,
     use.export,
     work.report,
 ):

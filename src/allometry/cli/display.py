@@ -31,7 +31,7 @@ class TerminalProgress:
         """Print a line that stays."""
         self._console.print(text, soft_wrap=True, markup=False)
 
-    def start(self, label: str, total: int, done: int = 0) -> None:
+    def start(self, label: str, total: int, done: int = 0, unit: str = "images") -> None:
         """Draw a new bar."""
         self._bar = Progress(
             TextColumn("{task.description:12}"),
@@ -43,7 +43,7 @@ class TerminalProgress:
             console=self._console,
         )
         self._bar.start()
-        self._task = self._bar.add_task(label, total=total, completed=done, info="")
+        self._task = self._bar.add_task(label, total=total, completed=done, info="", unit=unit)
 
     def advance(self, images: int, info: str = "") -> None:
         """Move the bar."""
@@ -64,7 +64,7 @@ class PlainProgress:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._label, self._total, self._done = "", 0, 0
+        self._label, self._unit, self._total, self._done = "", "", 0, 0
         self._began = self._said = 0.0
         self._first = 0
 
@@ -72,11 +72,12 @@ class PlainProgress:
         """Print a line."""
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
-    def start(self, label: str, total: int, done: int = 0) -> None:
+    def start(self, label: str, total: int, done: int = 0, unit: str = "images") -> None:
         """Print what begins."""
         self._label, self._total, self._done, self._first = label, total, done, done
+        self._unit = unit
         self._began = self._said = self._clock()
-        self.say(f"{label}: {total:,} images" + (f", {done:,} already done" if done else ""))
+        self.say(f"{label}: {total:,} {unit}" + (f", {done:,} already done" if done else ""))
 
     def advance(self, images: int, info: str = "") -> None:
         """Print a line if the last one is ten seconds old."""
@@ -89,7 +90,8 @@ class PlainProgress:
         left = format_duration((self._total - self._done) / speed) if speed > 0 else "?"
         share = self._done / max(1, self._total)
         self.say(
-            f"{self._label}: {share:.0%}, {speed:,.0f} images/s, {left} left" + (f", {info}" if info else "")
+            f"{self._label}: {share:.0%}, {speed:,.0f} {self._unit}/s, {left} left"
+            + (f", {info}" if info else "")
         )
 
     def stop(self) -> None:
@@ -132,6 +134,7 @@ def stopping_on_signals() -> Iterator[Callable[[], bool]]:
 
 class _Throughput(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Images per second, over the recent past."""
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} img/s", style="progress.data.speed")
+        """Images, or whatever it is, per second, over the recent past."""
+        speed, unit = task.finished_speed or task.speed, task.fields["unit"]
+        words = f"{speed or 0:,.0f} img/s" if unit == "images" else f"{speed or 0:,.1f} {unit}/s"
+        return Text("" if speed is None else words, style="progress.data.speed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,10 +62,34 @@ def export_onnx(module: nn.Module, path: Path, *, preprocessing: Preprocessing) 
     Raises:
         StorageError: the file cannot be written.
     """
-    import onnx
-
     size = preprocessing.resolution
     example = torch.zeros(2, preprocessing.channels, size, size)
+    metadata = {"allometry": json.dumps(asdict(preprocessing))}
+    return write_onnx(module, path, example=example, any_batch=True, metadata=metadata)
+
+
+def write_onnx(
+    module: nn.Module,
+    path: Path,
+    *,
+    example: torch.Tensor,
+    any_batch: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
+    """Write any module that maps `image` to `scores` as an ONNX file, batch norm folded.
+
+    Args:
+        module: on the CPU; it is put into evaluation mode.
+        path: of the file.
+        example: an input, [N, C, H, W]; its size is the file's.
+        any_batch: whether the file takes any number of images, not the example's alone.
+        metadata: written into the file.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    import onnx
+
     with _quiet():
         program = torch.onnx.export(
             module.eval(),
@@ -74,12 +98,12 @@ def export_onnx(module: nn.Module, path: Path, *, preprocessing: Preprocessing) 
             verbose=False,
             input_names=["image"],
             output_names=["scores"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=({0: torch.export.Dim("batch")},) if any_batch else None,
         )
     if program is None:
         raise AssertionError("the exporter returned no program")
     model = program.model_proto
-    onnx.helper.set_model_props(model, {"allometry": json.dumps(asdict(preprocessing))})
+    onnx.helper.set_model_props(model, dict(metadata or {}))
     onnx.checker.check_model(model)
     with replacing(path) as beside:
         beside.write_bytes(model.SerializeToString())

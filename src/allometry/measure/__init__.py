@@ -1,0 +1,24 @@
+"""What a network costs on a device: latency with its spread, throughput, memory, measured by turns."""
+
+from allometry.measure.candidates import PRECISIONS, RUNTIMES, Candidate, Precision, Runtime, candidates
+from allometry.measure.machine import Fingerprint, fingerprint
+from allometry.measure.measuring import measure
+from allometry.measure.results import Latency, Measured, Measurements, Ratio
+from allometry.measure.sampling import Effort
+
+__all__ = [
+    "PRECISIONS",
+    "RUNTIMES",
+    "Candidate",
+    "Effort",
+    "Fingerprint",
+    "Latency",
+    "Measured",
+    "Measurements",
+    "Precision",
+    "Ratio",
+    "Runtime",
+    "candidates",
+    "fingerprint",
+    "measure",
+]

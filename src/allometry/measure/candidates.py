@@ -1,0 +1,169 @@
+"""What is measured: a network in a runtime, set up in one way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Literal, get_args
+
+from allometry.arch import load, to_json
+from allometry.base import InputError, UnknownNameError
+from allometry.zoo import find, names_module
+
+Runtime = Literal["torch", "torch.compile", "onnxruntime", "openvino"]
+Precision = Literal["float32", "bfloat16"]
+RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+_OF_FILES = ("onnxruntime", "openvino")
+_USUAL_SIDE, _USUAL_CHANNELS = 224, 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A network in a runtime; exactly one of `network`, `module` and `file` says which.
+
+    Attributes:
+        name: what it is called in tables.
+        runtime: what runs it.
+        network: as JSON text.
+        module: `package.module:factory` or `timm:NAME`.
+        file: an ONNX file.
+        channels: of the input.
+        resolution: side of the input, in pixels.
+        batch: images of a run.
+        threads: of the runtime.
+        precision: of the arithmetic.
+        device: `cpu` or `cuda`.
+
+    Example:
+        >>> from allometry.zoo import get
+        >>> b0 = Candidate(name="b0", runtime="torch", network=to_json(get("efficientnet-b0")))
+        >>> b0.shape
+        (1, 3, 224, 224)
+    """
+
+    name: str
+    runtime: Runtime
+    network: str | None = None
+    module: str | None = None
+    file: Path | None = None
+    channels: int = _USUAL_CHANNELS
+    resolution: int = _USUAL_SIDE
+    batch: int = 1
+    threads: int = 1
+    precision: Precision = "float32"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        given = [each for each in (self.network, self.module, self.file) if each is not None]
+        assert len(given) == 1, "one network, module or file"  # noqa: S101
+        for name in ("batch", "threads", "resolution", "channels"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        for name, value, possible in (
+            ("runtime", self.runtime, RUNTIMES),
+            ("precision", self.precision, PRECISIONS),
+        ):
+            if value not in possible:
+                raise UnknownNameError(name, value, possible)
+        if self.file is not None and self.runtime not in _OF_FILES:
+            raise InputError(f"{self.file} runs in {' or '.join(_OF_FILES)}, not in {self.runtime}.")
+        if self.device != "cpu" and self.runtime in _OF_FILES:
+            raise InputError(f"{self.runtime} is measured on the cpu only, not on {self.device}.")
+        if self.precision == "bfloat16" and self.runtime == "onnxruntime":
+            raise InputError(
+                "onnxruntime computes in float32 on CPUs; for bfloat16 take the runtime openvino or torch."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the input."""
+        return self.batch, self.channels, self.resolution, self.resolution
+
+    @property
+    def exported(self) -> bool:
+        """Whether the runtime reads a file."""
+        return self.runtime in _OF_FILES
+
+
+def candidates(
+    networks: Sequence[str],
+    *,
+    runtimes: Sequence[str] = ("torch",),
+    resolution: int | None = None,
+    batch: int = 1,
+    threads: int = 1,
+    precision: str = "float32",
+    device: str = "cpu",
+) -> tuple[Candidate, ...]:
+    """Every network in every runtime.
+
+    Args:
+        networks: names of the zoo, JSON files, run folders, ONNX files, `timm:NAME`, `package.module:factory`.
+        runtimes: of `RUNTIMES`.
+        resolution: side of the input, in pixels; by default each network's own.
+        batch: images of a run.
+        threads: of the runtime.
+        precision: of `PRECISIONS`.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        InputError: a name is not known, or things do not go together.
+
+    Example:
+        >>> [(each.name, each.runtime) for each in candidates(["efficientnet-b0"], runtimes=["torch", "onnxruntime"])]
+        [('efficientnet-b0', 'torch'), ('efficientnet-b0', 'onnxruntime')]
+    """
+    made = []
+    for text, runtime in product(networks, runtimes):
+        if runtime not in RUNTIMES:
+            raise UnknownNameError("runtime", runtime, RUNTIMES)
+        first = _find(text, runtime)
+        if resolution is not None:
+            first = replace(first, resolution=resolution)
+        made.append(
+            replace(first, batch=batch, threads=threads, precision=precision, device=device)  # type: ignore[arg-type]
+        )
+    return tuple(made)
+
+
+def _find(text: str, runtime: Runtime) -> Candidate:
+    path = Path(text)
+    if path.suffix == ".onnx":
+        return _of_file(path, runtime)
+    if names_module(text):
+        return Candidate(name=text, runtime=runtime, module=text)
+    found = load(path / "network.json") if path.is_dir() else find(text)
+    return Candidate(
+        name=text,
+        runtime=runtime,
+        network=to_json(found),
+        channels=found.in_channels,
+        resolution=found.resolution,
+    )
+
+
+def _of_file(path: Path, runtime: Runtime) -> Candidate:
+    import onnx
+
+    if not path.exists():
+        raise InputError(f"There is no file {path}.")
+    try:
+        model = onnx.load(path, load_external_data=False)
+        sides = [each.dim_value for each in model.graph.input[0].type.tensor_type.shape.dim]
+        channels, height, width = sides[1:]
+    except Exception as error:  # protobuf raises many kinds for a file that is none
+        raise InputError(
+            f"{path} is not an ONNX file of a network for images: it has no first input of four dimensions."
+        ) from error
+    if height != width:
+        raise InputError(f"{path} takes images of {height} x {width} pixels; only square ones are measured.")
+    return Candidate(
+        name=str(path),
+        runtime=runtime,
+        file=path,
+        channels=channels or _USUAL_CHANNELS,
+        resolution=height or _USUAL_SIDE,
+    )

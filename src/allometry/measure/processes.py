@@ -1,0 +1,175 @@
+"""The other side of `worker`: a candidate in a process of its own, which runs when it is asked to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, NamedTuple, Protocol, Self
+
+from allometry.base import InputError, MeasurementError
+from allometry.measure.candidates import Candidate
+
+_SPOKEN = 400  # characters of what a process said last
+
+
+class Block(NamedTuple):
+    """Some runs of a candidate in one go.
+
+    Attributes:
+        seconds: of each run.
+        wall: seconds of all, by the clock.
+        processor: seconds of processor time of all.
+        waited: seconds in which the process had no core.
+        peak: bytes of memory the process has had at most.
+        own_peak: those beyond what it had before the network was loaded.
+    """
+
+    seconds: tuple[float, ...]
+    wall: float
+    processor: float
+    waited: float
+    peak: int
+    own_peak: int
+
+
+class Subject(Protocol):
+    """What can be asked to run."""
+
+    load_seconds: float
+    first_seconds: float
+    bytes: int
+
+    def run(self, runs: int) -> Block:
+        """Run so many times in one go."""
+
+
+class Process:
+    """A candidate in a process of its own.
+
+    Raises:
+        InputError: the candidate does not run like that.
+        MeasurementError: the process died.
+    """
+
+    def __init__(self, candidate: Candidate) -> None:
+        self._name = f"{candidate.name} in {candidate.runtime}"
+        self._held = ExitStack()
+        folder = Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="allometry-measure-")))
+        self._errors: IO[bytes] = self._held.enter_context((folder / "errors").open("w+b"))
+        specification = _specification(candidate, folder)
+        command = [sys.executable, "-W", "ignore", "-m", "allometry.measure.worker"]
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env=_environment(os.environ, candidate.threads),
+        )
+        self._held.callback(self._end)
+        try:
+            ready = self._ask(specification)
+        except BaseException:
+            self.close()
+            raise
+        self.load_seconds: float = ready["load_seconds"]
+        self.first_seconds: float = ready["first_seconds"]
+        self.bytes: int = ready["bytes"]
+
+    def run(self, runs: int) -> Block:
+        """Run so many times in one go."""
+        answer = self._ask({"runs": runs})
+        return Block(**{**answer, "seconds": tuple(answer["seconds"])})
+
+    def close(self) -> None:
+        """End the process and remove its files."""
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None  # noqa: S101
+        assert self._process.stdout is not None  # noqa: S101
+        try:
+            self._process.stdin.write(json.dumps(content) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise MeasurementError(f"{self._name} did not come through: {self._last_words()}.")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise (InputError if answer["input"] else MeasurementError)(answer["error"])
+        return answer
+
+    def _last_words(self) -> str:
+        status = self._process.wait()
+        self._errors.seek(0)
+        said = self._errors.read().decode(errors="replace").strip().splitlines()
+        return (said[-1][-_SPOKEN:] if said else f"its process ended with status {status}").rstrip(".")
+
+    def _end(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    continue  # it has died, and what was not read yet goes with it
+        self._process.kill()
+        self._process.wait()
+
+
+def _environment(environment: Mapping[str, str], threads: int) -> dict[str, str]:
+    """Of a worker: where this package is, and how many threads OpenMP may have."""
+    places = [place for place in sys.path if place]
+    return {**environment, "PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": str(threads)}
+
+
+def _specification(candidate: Candidate, folder: Path) -> dict[str, Any]:
+    """What a worker is told; the network is exported first where the runtime reads a file."""
+    file = candidate.file
+    if candidate.exported and file is None:
+        file = _export(candidate, folder / "network.onnx")
+    return {
+        "runtime": candidate.runtime,
+        "network": candidate.network,
+        "module": candidate.module,
+        "file": None if file is None else str(file),
+        "shape": candidate.shape,
+        "threads": candidate.threads,
+        "precision": candidate.precision,
+        "device": candidate.device,
+    }
+
+
+def _export(candidate: Candidate, path: Path) -> Path:
+    import torch
+
+    from allometry.arch import from_json
+    from allometry.deploy import write_onnx
+    from allometry.nn import build, open_module
+
+    if candidate.network is not None:
+        module: torch.nn.Module = build(from_json(candidate.network), seed=0)
+    else:
+        module = open_module(candidate.module or "")
+    return write_onnx(module, path, example=torch.zeros(candidate.shape))
+
+
+def open_all(held: ExitStack, chosen: Sequence[Candidate]) -> list[Subject]:
+    """A process for each candidate, ended with `held`."""
+    return [held.enter_context(Process(candidate)) for candidate in chosen]
