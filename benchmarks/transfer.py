@@ -4,7 +4,7 @@
     python benchmarks/transfer.py --out FOLDER
 
 EfficientNet-Lite0 at 96 px. `transfer` starts from the published weights; `scratch` is the recipe `small` for as many
-images, and `scratch, three times as long` gives it three times the epochs, with the first seed only. Same data, splits
+images, and `scratch, three times as long` gives it three times the epochs, with the first seeds only. Same data, splits
 and seeds; a folder that is there already is not trained again. Learning curves go into the folder's `comparison.html`.
 """
 
@@ -38,14 +38,14 @@ def weights() -> str:
     return str(next(Path(found.origin).parent.glob("**/*.pth")))
 
 
-def ways(seed: int) -> dict[str, dict[str, Any]]:
+def ways(*, long: bool) -> dict[str, dict[str, Any]]:
     """How each training with a seed is asked for."""
     epochs = transfer(get("efficientnet-lite0"), images=IMAGES).epochs
     asked: dict[str, dict[str, Any]] = {
         "transfer": {"pretrained": weights(), "recipe": "transfer"},
         "scratch": {"recipe": "small", "settings": [f"epochs={epochs}"]},
     }
-    if seed == 0:
+    if long:
         asked["scratch, three times as long"] = {"recipe": "small", "settings": [f"epochs={3 * epochs}"]}
     return asked
 
@@ -57,6 +57,9 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the pictures and the runs")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind (default: 3)")
+    parser.add_argument(
+        "--long-seeds", type=int, default=1, help="of them, with the longest training, too (default: 1)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -66,7 +69,7 @@ def main() -> None:
     found: dict[str, list[dict[str, float]]] = {}
     folders = []
     for seed in range(asked.seeds):
-        for name, how in ways(seed).items():
+        for name, how in ways(long=seed < asked.long_seeds).items():
             folder = asked.out / f"{name.replace(',', '').replace(' ', '-')}-{seed}"
             # Each seed cuts its own splits, which are the same for all ways.
             result = train_run(str(network), data=str(data), out=folder, seed=seed, **how)
