@@ -113,15 +113,16 @@ def test_the_interval_holds_the_ratio_and_widens_with_the_noise():
     assert wild[2] - wild[1] > 10 * (calm[2] - calm[1])
 
 
-def figures(blocks: list[Block], *, steady: bool = True):
+def doubts_about(blocks: list[Block], *, others: float | None, steady: bool = True):
     (candidate,) = candidates(["efficientnet-b0"])
     samples = Samples(WarmUp(steady, 0.1, 0.1), blocks)
-    return measured(candidate, samples, load_seconds=1, first_seconds=1, size=1)
+    figures = measured(candidate, samples, load_seconds=1, first_seconds=1, size=1)
+    return doubts([figures], [samples], others=others)
 
 
 def test_a_quiet_machine_leaves_no_doubts():
     blocks = [Block((0.1, 0.1), 0.2, 0.2, 0.0, 1, 1)] * 3
-    assert doubts([figures(blocks)], {0: blocks}, others=0.02) == ()
+    assert doubts_about(blocks, others=0.02) == ()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_a_quiet_machine_leaves_no_doubts():
     ],
 )
 def test_each_doubt_is_told(blocks, steady, others, said):
-    (found,) = doubts([figures(blocks, steady=steady)], {0: blocks}, others=others)
+    (found,) = doubts_about(blocks, steady=steady, others=others)
     assert said in found
 
 

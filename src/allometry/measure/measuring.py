@@ -74,13 +74,12 @@ def measure(
         Ratio(name=candidate.name, runtime=candidate.runtime, **_named(ratio(rounds[0], mine)))
         for candidate, mine in zip(chosen[1:], rounds[1:], strict=True)
     )
-    blocks = {place: each.blocks for place, each in enumerate(samples)}
     return Measurements(
         fingerprint=fingerprint(device=chosen[0].device),
         measured=figures,
         ratios=ratios,
         others=others,
-        warnings=doubts(figures, blocks, others=others),
+        warnings=doubts(figures, samples, others=others),
     )
 
 

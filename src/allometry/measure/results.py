@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 
 from allometry.measure.candidates import Candidate
 from allometry.measure.machine import Fingerprint
-from allometry.measure.processes import Block
 from allometry.measure.sampling import Samples
 
 _RESAMPLED = 10_000
@@ -178,13 +177,13 @@ def measured(
 
 
 def doubts(
-    figures: Sequence[Measured], blocks: Mapping[int, Sequence[Block]], *, others: float | None
+    figures: Sequence[Measured], samples: Sequence[Samples], *, others: float | None
 ) -> tuple[str, ...]:
     """Reasons not to trust the figures: a machine that did something else, runs that differ, a warm-up without end.
 
     Args:
         figures: of all candidates.
-        blocks: of each, by its place.
+        samples: what they were taken from.
         others: cores that other processes kept busy.
     """
     found = []
@@ -192,9 +191,9 @@ def doubts(
         found.append(
             f"Other processes kept {others:.1f} cores busy meanwhile; measure again when the machine is quiet."
         )
-    for place, each in enumerate(figures):
+    for each, taken in zip(figures, samples, strict=True):
         what = f"{each.name} in {each.runtime}"
-        waited = sum(block.waited for block in blocks[place]) / sum(block.wall for block in blocks[place])
+        waited = sum(block.waited for block in taken.blocks) / sum(block.wall for block in taken.blocks)
         spread = (each.latency.high - each.latency.low) / each.latency.median
         if waited > _WAITING:
             found.append(f"{what} was without a core for {waited:.0%} of its time.")
