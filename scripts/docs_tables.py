@@ -273,7 +273,15 @@ def benchmark_text(name: str) -> str:
     return f"Command: `python benchmarks/{name}.py`\n\n{text}\n\nMachine: {machine}."
 
 
-BENCHMARKS = ("count_speed", "solve_accuracy", "start_up", "busy_machine", "run_icons", "input_speed")
+BENCHMARKS = (
+    "count_speed",
+    "solve_accuracy",
+    "start_up",
+    "busy_machine",
+    "run_icons",
+    "input_speed",
+    "transfer",
+)
 TABLES: dict[str, Callable[[], str]] = {
     "zoo": zoo_text,
     "released": released_table,
