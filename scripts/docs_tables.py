@@ -281,6 +281,8 @@ BENCHMARKS = (
     "run_icons",
     "input_speed",
     "transfer",
+    "step_memory",
+    "progressive",
 )
 TABLES: dict[str, Callable[[], str]] = {
     "zoo": zoo_text,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -22,6 +22,7 @@ _SEQUENTIAL = (0xC0, 0xC1)  # frames whose rows come once, from the top to the b
 _END_OF_IMAGE, _TRAILING = b"\xff\xd9", 1024  # some programs write a little behind it
 _MARGIN = 16  # rows: where colours are blended, the last ones would want to see those below
 _ALONE = frozenset({0x01, 0xFF, *range(0xD0, 0xD9)})  # markers without a length, and fill bytes
+_CHANNELS = {"GRAY": 1, "RGB": 3}
 _COLOURS = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}
 
 
@@ -96,19 +97,18 @@ def decode_jpeg(
     height, width = -(-header.height // factor), -(-header.width // factor)
     rows = min(header.height, math.ceil(header.height * upper) + _MARGIN)
     shortened = with_height(data, rows) if rows < header.height else None
-    options = {"fastdct": quick, "fastupsample": quick, "min_width": width}
+    options: dict[str, Any] = {"fastdct": quick, "fastupsample": quick, "min_width": width}
     try:
         if shortened is None:
             whole: Pixels = simplejpeg.decode_jpeg(data, header.colours, min_height=height, **options)
             return whole
+        # Decoded in place: a copy would take time, in which no other thread goes on.
+        pixels = np.zeros((height, width, _CHANNELS[header.colours]), np.uint8)
+        options |= {"min_height": -(-rows // factor), "buffer": pixels}
         # The rest of the picture is what libjpeg-turbo would complain of.
-        part = simplejpeg.decode_jpeg(
-            shortened, header.colours, min_height=-(-rows // factor), strict=False, **options
-        )
+        simplejpeg.decode_jpeg(shortened, header.colours, strict=False, **options)
     except ValueError:
         return None
-    pixels = np.zeros((height, width, part.shape[2]), np.uint8)
-    pixels[: part.shape[0]] = part
     return pixels
 
 
