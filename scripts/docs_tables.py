@@ -252,8 +252,8 @@ def options_text() -> str:
     """Every verb with its usage, its example and its arguments and options."""
     parts = []
     for name, command in _verbs().items():
-        about, _, example = command.help.partition("\n\n")
-        shown = example.strip().removeprefix("Example:").strip().strip("`")
+        about, _, example = command.help.partition("Example:")
+        shown = example.strip().strip("`")
         needed = " ".join(each.metavar for each in command.params if not each.opts[0].startswith("-"))
         usage = " ".join(word for word in (f"allometry {name}", needed, "[OPTIONS]") if word)
         code = f"```text\n{usage}\n```\n\nExample:\n\n```sh\n{shown}\n```"

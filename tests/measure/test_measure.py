@@ -225,6 +225,16 @@ def test_unknown_names_and_files_that_are_none(tmp_path):
         Effort(rounds=0)
 
 
+def test_openvino_does_not_pass_off_float32_as_bfloat16(network):
+    openvino = pytest.importorskip("openvino")
+    chosen = candidates([str(network)], runtimes=["openvino"], precision="bfloat16")
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        assert measure(chosen, effort=QUICK).measured[0].precision == "bfloat16"
+    else:
+        with pytest.raises(InputError, match="no bfloat16 on this processor"):
+            measure(chosen, effort=QUICK)
+
+
 def test_without_a_gpu_cuda_is_refused():
     import torch
 

@@ -91,6 +91,11 @@ def _openvino(specification: Mapping[str, Any]) -> Loaded:
     openvino = import_runtime(specification)
     file = specification["file"]
     core = openvino.Core()
+    # It would compute in float32 without a word, and the figures would bear the wrong name.
+    if specification["precision"] == "bfloat16" and "BF16" not in core.get_property(
+        "CPU", "OPTIMIZATION_CAPABILITIES"
+    ):
+        raise InputError("openvino has no bfloat16 on this processor; measure it in float32.")
     model = core.read_model(file)
     model.reshape(specification["shape"])
     kinds = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}

@@ -78,8 +78,8 @@ def decode_jpeg(
         data: the file's bytes.
         header: its header.
         at_least: decode at 1/2, 1/4 or 1/8 of the size where the shorter side still has this many pixels.
-        quick: round more coarsely and repeat the colour of neighbours instead of blending it: an eighth less time,
-            and levels that differ by about one on the average.
+        quick: round more coarsely and repeat the colour of neighbours instead of blending it, in less time; levels
+            differ by about one on the average.
         upper: share of the rows, from the top, that will be looked at. Those below may come out black, which saves
             the time for them.
 
