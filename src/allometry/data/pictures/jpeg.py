@@ -34,12 +34,16 @@ class JpegHeader(NamedTuple):
         width: as stored, in pixels.
         colours: `GRAY` or `RGB`, which of the two the pixels are decoded to.
         orientation: 1 to 8, of the EXIF block; 1 is upright.
+        frame: where in the file the segment lies that says how high the picture is, if one may say less there to
+            have only the upper rows; 0 for progressive files, in which all rows come several times, and for files
+            without their end.
     """
 
     height: int
     width: int
     colours: str
     orientation: int
+    frame: int = 0
 
 
 def jpeg_header(data: bytes) -> JpegHeader | None:
@@ -47,18 +51,19 @@ def jpeg_header(data: bytes) -> JpegHeader | None:
 
     Example:
         >>> jpeg_header(simplejpeg.encode_jpeg(np.zeros((6, 8, 3), np.uint8)))
-        JpegHeader(height=6, width=8, colours='RGB', orientation=1)
+        JpegHeader(height=6, width=8, colours='RGB', orientation=1, frame=158)
         >>> jpeg_header(b"no picture") is None
         True
     """
     try:
         height, width, kind, _ = simplejpeg.decode_jpeg_header(data)
-        orientation = _orientation(data)
+        orientation_blocks, frame = _walk(data)
     except (ValueError, IndexError):
         return None
+    orientation = _orientation(orientation_blocks)
     if orientation is None or kind not in _COLOURS:
         return None
-    return JpegHeader(height, width, _COLOURS[kind], orientation)
+    return JpegHeader(height, width, _COLOURS[kind], orientation, frame)
 
 
 def decode_jpeg(
@@ -96,45 +101,37 @@ def decode_jpeg(
     factor = reduction(min(header.height, header.width), at_least)
     height, width = -(-header.height // factor), -(-header.width // factor)
     rows = min(header.height, math.ceil(header.height * upper) + _MARGIN)
-    shortened = with_height(data, rows) if rows < header.height else None
     options: dict[str, Any] = {"fastdct": quick, "fastupsample": quick, "min_width": width}
     try:
-        if shortened is None:
+        if rows == header.height or not header.frame:
             whole: Pixels = simplejpeg.decode_jpeg(data, header.colours, min_height=height, **options)
             return whole
         # Decoded in place: a copy would take time, in which no other thread goes on.
-        pixels = np.zeros((height, width, _CHANNELS[header.colours]), np.uint8)
-        options |= {"min_height": -(-rows // factor), "buffer": pixels}
+        pixels = np.empty((height, width, _CHANNELS[header.colours]), np.uint8)
+        decoded = -(-rows // factor)
+        pixels[decoded:] = 0
+        options |= {"min_height": decoded, "buffer": pixels}
         # The rest of the picture is what libjpeg-turbo would complain of.
-        simplejpeg.decode_jpeg(shortened, header.colours, strict=False, **options)
+        simplejpeg.decode_jpeg(with_height(data, header, rows), header.colours, strict=False, **options)
     except ValueError:
         return None
     return pixels
 
 
-def with_height(data: bytes, rows: int) -> bytearray | None:
+def with_height(data: bytes, header: JpegHeader, rows: int) -> bytearray:
     """A JPEG file that calls itself shorter than it is, so that a decoder stops after its upper rows.
 
     What lies in the file follows from left to right and from the top to the bottom, and nothing says where a row
     begins: rows above cannot be passed over, rows below can.
 
-    Returns:
-        The changed bytes; None for progressive files, in which all rows come several times, and for files without
-        their end.
-
     Example:
         >>> data = simplejpeg.encode_jpeg(np.zeros((60, 80, 3), np.uint8))
-        >>> simplejpeg.decode_jpeg_header(with_height(data, 20))[:2]
+        >>> simplejpeg.decode_jpeg_header(with_height(data, jpeg_header(data), 20))[:2]
         (20, 80)
     """
-    if _END_OF_IMAGE not in data[-_TRAILING:]:
-        return None
-    for marker, place in _segments(data):
-        if marker in _SEQUENTIAL:
-            shortened = bytearray(data)
-            shortened[place + 5 : place + 7] = rows.to_bytes(2)
-            return shortened if _scans_all(data, components=data[place + 9]) else None
-    return None
+    shortened = bytearray(data)
+    shortened[header.frame + 5 : header.frame + 7] = rows.to_bytes(2)
+    return shortened
 
 
 def reduction(side: float, at_least: float | None) -> int:
@@ -167,10 +164,24 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-def _orientation(data: bytes) -> int | None:
+def _walk(data: bytes) -> tuple[list[bytes], int]:
+    """What the segments before the picture hold that may say something of the orientation, and `JpegHeader.frame`."""
+    blocks, frame = [], 0
+    for marker, place in _segments(data):
+        if marker == _APP1:
+            blocks.append(data[place + 4 : place + 2 + _length(data, place)])
+        elif marker in _SEQUENTIAL:
+            frame = place
+        elif marker == _START_OF_SCAN and frame and data[place + 4] == data[frame + 9]:
+            # The first scan holds all components, so that there is no other one.
+            return blocks, frame if _END_OF_IMAGE in data[-_TRAILING:] else 0
+    return blocks, 0
+
+
+def _orientation(blocks: list[bytes]) -> int | None:
     """Of the EXIF block, else of the XMP block, else 1; None where they cannot be read."""
     in_exif = in_xmp = None
-    for block in _app1_blocks(data):
+    for block in blocks:
         if block.startswith(_EXIF):
             exif = Image.Exif()
             try:
@@ -181,20 +192,6 @@ def _orientation(data: bytes) -> int | None:
         elif match := _XMP_ORIENTATION.search(block):
             in_xmp = int(match[1])
     return in_exif or in_xmp or 1
-
-
-def _app1_blocks(data: bytes) -> Iterator[bytes]:
-    """What the segments before the picture contain that may say something of the orientation: EXIF and XMP."""
-    for marker, place in _segments(data):
-        if marker == _APP1:
-            yield data[place + 4 : place + 2 + _length(data, place)]
-
-
-def _scans_all(data: bytes, *, components: int) -> bool:
-    """Whether the first scan holds all components, so that there is no other one."""
-    return any(
-        marker == _START_OF_SCAN and data[place + 4] == components for marker, place in _segments(data)
-    )
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:

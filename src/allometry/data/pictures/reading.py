@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +24,7 @@ from allometry.data.pictures.jpeg import decode_jpeg, jpeg_header, upright
 from allometry.data.pictures.pixels import Pixels, shrink
 
 MAX_PIXELS = 100_000_000
+_AT_ONCE = 2**20  # bytes
 # In lower case, without those that need more than Pillow.
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 
@@ -115,14 +117,27 @@ def read_image(
 def read_file(path: Path) -> bytes:
     """The bytes of a file; `UnreadableImageError` where there is none."""
     try:
-        with path.open("rb", buffering=0) as file:  # a buffer would only be filled and emptied once
-            return file.read()
+        return _whole(path)
     except FileNotFoundError as error:
         raise UnreadableImageError(str(path), "there is no such file") from error
     except IsADirectoryError as error:
         raise UnreadableImageError(str(path), "it is a folder, not an image") from error
     except OSError as error:
         raise UnreadableImageError(str(path), error.strerror or str(error)) from error
+
+
+def _whole(path: Path) -> bytes:
+    # With as few calls to the system as there can be: around each of them threads hand Python's lock over.
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        size = os.fstat(file).st_size
+        parts = [os.read(file, size + 1)]
+        if len(parts[0]) != size:  # not a plain file, a very large one, or one that is being written
+            while part := os.read(file, _AT_ONCE):
+                parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(file)
 
 
 def decode(
