@@ -3,6 +3,7 @@
 from allometry.arch.blocks import MOBILENET_V3_GATE, FusedMBConv, Gate, MBConv
 from allometry.arch.cells import INPUT, SKIP, Cell, Node, passes_skip
 from allometry.arch.growth import depth_exponents, multiply
+from allometry.arch.knobs import Decisions, Knob, Option
 from allometry.arch.layers import (
     ACTIVATIONS,
     Act,
@@ -21,10 +22,14 @@ from allometry.arch.layers import (
 )
 from allometry.arch.network import Network, PlacedBlock, least_resolution
 from allometry.arch.parts import BatchNorm, Block, Head, Stage, Stem
+from allometry.arch.pieces import Piece, distinct_blocks
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, round_repeats, widen
+from allometry.arch.sampling import cross, encode, members, mutate, sample
 from allometry.arch.serial import digest, form, from_json, load, save, to_json
 from allometry.arch.shapes import Padding, Shape, slid, strided
+from allometry.arch.space import Space
+from allometry.arch.space_serial import load_space, save_space, space_from_json, space_to_json
 from allometry.arch.transforms import lite
 
 __all__ = [
@@ -41,6 +46,7 @@ __all__ = [
     "Bottleneck",
     "Cell",
     "Conv",
+    "Decisions",
     "Depthwise",
     "Drop",
     "Excite",
@@ -48,12 +54,15 @@ __all__ = [
     "Gate",
     "GateFunction",
     "Head",
+    "Knob",
     "Layer",
     "MBConv",
     "Network",
     "Node",
     "Norm",
+    "Option",
     "Padding",
+    "Piece",
     "PlacedBlock",
     "Pool",
     "RowColumn",
@@ -61,21 +70,32 @@ __all__ = [
     "SeparableConv",
     "Shape",
     "Shift",
+    "Space",
     "Stage",
     "Stem",
+    "cross",
     "depth_exponents",
     "digest",
+    "distinct_blocks",
+    "encode",
     "form",
     "from_json",
     "least_resolution",
     "lite",
     "load",
+    "load_space",
+    "members",
     "multiply",
+    "mutate",
     "passes_skip",
     "round_channels",
     "round_repeats",
+    "sample",
     "save",
+    "save_space",
     "slid",
+    "space_from_json",
+    "space_to_json",
     "strided",
     "to_json",
     "widen",

@@ -12,20 +12,26 @@ from allometry.zoo.catalogue import (
     names_module,
     recognise,
 )
+from allometry.zoo.elastic import mbconv_space
 from allometry.zoo.entry import Entry, Growth, Published
+from allometry.zoo.spaces import SpaceEntry, find_space, spaces
 
 __all__ = [
     "Entry",
     "Growth",
     "Published",
+    "SpaceEntry",
     "choose",
     "entries",
     "entry_of",
     "families",
     "find",
+    "find_space",
     "get",
     "has_own_resolution",
+    "mbconv_space",
     "names",
     "names_module",
     "recognise",
+    "spaces",
 ]

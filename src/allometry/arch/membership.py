@@ -1,0 +1,115 @@
+"""Which member of a space a network is: its layers held against the template's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from typing import Any
+
+from allometry.arch.knobs import Knob, Option, Target, read, rewritten
+from allometry.arch.layout import Layout
+from allometry.arch.network import Network
+from allometry.arch.parts import Block, Stage
+from allometry.base import NetworkError
+
+
+def aligned(layout: Layout, network: Network) -> list[list[Block]]:
+    """The network's layers for every group of the template; none for the group that it lacks.
+
+    Raises:
+        NetworkError: there are too many groups, or too few.
+    """
+    groups = [_layers(group) for group in network.groups]
+    lacking = [place.number for knob in layout.deepening if 0 in knob.options for place in knob.targets]
+    if lacking and len(groups) == len(layout.full) - 1:
+        groups.insert(lacking[0], [])
+    if len(groups) != len(layout.full):
+        raise NetworkError(f"It has {len(groups)} groups of layers, not {len(layout.full)}.")
+    return groups
+
+
+def found_option(layout: Layout, knob: Knob, network: Network, groups: list[list[Block]]) -> Option:
+    """What the knob is set to in the network, whose layers stand in `groups` as `aligned` gives them.
+
+    Raises:
+        NetworkError: it is none of the options, or not the same everywhere.
+    """
+    found: list[Any] = []
+    for place in knob.targets:
+        if place.what == "network":
+            found.append(read(network, place.fields))
+            continue
+        if place.what == "depth":
+            found.append(len(groups[place.number]))
+            continue
+        group, offset = layout.places[place.number]
+        if offset < len(groups[group]):
+            block = groups[group][offset]
+            found.append(read(block, place.fields) if place.fields else _whole(layout, knob, place, block))
+    return agreed(knob, found)
+
+
+def _whole(layout: Layout, knob: Knob, place: Target, block: Block) -> Option:
+    """The option that the block was made of, of which other knobs may have set fields."""
+    inner = [other.fields for _, other in layout.of_stage[place.number] if other.fields]
+    for option in knob.options:
+        alike = isinstance(option, Block) and type(option) is type(block)
+        if alike and rewritten(option, tuple((each, read(block, each)) for each in inner)) == block:
+            return option
+    return block
+
+
+def agreed(knob: Knob, values: list[Any]) -> Option:
+    """The option that all values are.
+
+    Raises:
+        NetworkError: there is none.
+    """
+    for option in knob.options:
+        if all(value == option for value in values):
+            return option
+    given = " and ".join(dict.fromkeys(f"{value!r}" for value in values))
+    raise NetworkError(f"The knob {knob.name!r} cannot be {given}. {possible(knob)}")
+
+
+def possible(knob: Knob) -> str:
+    """A sentence about what the knob can be."""
+    return f"Possible: {', '.join(f'{option!r}' for option in knob.options)}."
+
+
+def _layers(group: Iterable[Stage]) -> list[Block]:
+    layers = []
+    for stage in group:
+        block = stage.block
+        for _ in range(stage.repeats):
+            layers.append(block)
+            block = block.following()
+    return layers
+
+
+def folded(stages: Iterable[Stage]) -> tuple[Stage, ...]:
+    """The stages with equal layers in succession as one: the one way to write them."""
+    kept: list[Stage] = []
+    for stage in stages:
+        last = kept[-1] if kept else None
+        goes_on = last is not None and stage.continues and stage.fixed == last.fixed
+        if last is not None and goes_on and stage.block == last.block.following():
+            kept[-1] = replace(last, repeats=last.repeats + stage.repeats)
+        else:
+            kept.append(stage)
+    return tuple(kept)
+
+
+def difference(member: Network, network: Network) -> str:
+    """The first thing in which a network differs from the member nearest to it."""
+    ours, theirs = (
+        [block for group in each.groups for block in _layers(group)] for each in (member, network)
+    )
+    for number, (one, other) in enumerate(zip(ours, theirs, strict=False)):
+        if one != other:
+            return f"Its layer {number} is {other!r}, not {one!r}."
+    for each in fields(Network):
+        one, other = getattr(member, each.name), getattr(network, each.name)
+        if each.compare and each.name != "stages" and one != other:
+            return f"Its {each.name} is {other!r}, not {one!r}."
+    return "Its layers are in other stages, or fixed otherwise."
