@@ -283,6 +283,7 @@ BENCHMARKS = (
     "transfer",
     "step_memory",
     "progressive",
+    "training_loop",
 )
 TABLES: dict[str, Callable[[], str]] = {
     "zoo": zoo_text,

@@ -186,3 +186,13 @@ def test_heavy_libraries_are_loaded_on_first_use(code):
 def test_json_is_one_object_without_anything_else(call):
     for arguments in (["zoo"], ["info", "efficientnet-b1"], ["scale", "efficientnet-b1", "--phi", "1"]):
         json.loads(call(*arguments, "--json").out)
+
+
+def test_lite_gives_the_form_for_integer_hardware(call, tmp_path):
+    plain = call("scale", "efficientnet-b0", "--lite", "--json").json
+    assert plain["params"] == 4652008
+    grown = call(
+        "scale", "efficientnet-b0", "--lite", "--budget", "100M", "--save", tmp_path / "n.json", "--json"
+    )
+    assert grown.json["macs"] <= 10**8
+    assert call("info", tmp_path / "n.json", "--json").json["params"] == grown.json["params"]

@@ -31,6 +31,7 @@ LAYOUT = {
     "evaluation.json",
     "explain.json",
     "export.json",
+    "predict.py",
     "preprocessing.json",
     "result.json",
 }
@@ -240,7 +241,41 @@ def test_export_and_its_mistakes(call, finished, tmp_path):
     result = call("export", finished, "--to", "onnx", "--out", path, "--json")
     assert result.status == 0
     assert result.json["bytes"] == path.stat().st_size
-    assert "Possible: onnx" in call("export", finished, "--to", "coreml").err
+    assert result.json["script"] == str(tmp_path / "predict.py")
+    assert "Possible: executorch, onnx" in call("export", finished, "--to", "coreml").err
+    assert (
+        "int8 is delivered as onnx or openvino"
+        in call("export", finished, "--to", "torch", "--precision", "int8").err
+    )
+
+
+@pytest.mark.parametrize("to", ["onnx", "openvino"])
+def test_export_in_int8_judges_both_files_and_warns_of_a_loss(call, finished, to):
+    pytest.importorskip("onnxruntime" if to == "onnx" else to)
+    asked = ("export", finished, "--to", to, "--precision", "int8", "--pixels", "--calibration", 20)
+    result = call(*asked, "--json")
+    assert result.status == 0, result.err
+    folder, found = finished / "exports" / f"{to}-int8-pixels", result.json["int8"]
+    assert result.json["path"] == str(folder / ("model.onnx" if to == "onnx" else "model.xml"))
+    assert json.loads((folder / "export.json").read_text())["int8"] == found
+    assert (folder / "predict.py").exists()
+    assert found["calibration"] == 18  # all there are
+    assert 0 <= found["accuracy_after"] <= 1
+    assert found["latency_before"] > 0
+    assert len(found["layers"]) == 5
+    loss = found["accuracy_before"] - found["accuracy_after"]
+    assert (found["warning"] is None) == (loss <= 0.01)
+
+
+def test_a_loss_beyond_what_is_allowed_is_told_with_a_way_out():
+    from allometry.deploy import Layer
+    from allometry.pipeline.exporting import _warning
+
+    layers = [Layer(f"stages.{number}", 0.1) for number in range(4)]
+    assert _warning([0.9, 0.895], 0.01, layers) is None
+    said = _warning([0.9, 0.85], 0.01, layers)
+    assert "int8 loses 5.0%" in said
+    assert "--lite" in said
 
 
 def test_reports_of_one_and_of_several_runs(call, finished, tmp_path):

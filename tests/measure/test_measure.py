@@ -194,6 +194,22 @@ def test_an_exported_file_is_measured_itself(tmp_path):
     assert (each.resolution, each.bytes) == (20, path.stat().st_size)
 
 
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_delivered_file_says_itself_what_it_takes(tmp_path, runtime):
+    from allometry.deploy import Delivery, write_file
+    from allometry.train import Preprocessing
+    from tests.measure.modules import plain
+
+    pytest.importorskip(runtime)
+    delivery = Delivery(format="onnx" if runtime == "onnxruntime" else "openvino", pixels=True)
+    three = (0.5, 0.5, 0.5)
+    asked = Preprocessing(channels=3, resolution=20, crop=1.0, mean=three, std=three, classes=("a", "b"))
+    path = write_file(plain(), tmp_path / delivery.file, preprocessing=asked, delivery=delivery)
+    (each,) = measure(candidates([str(path)], runtimes=[runtime], batch=3), effort=QUICK).measured
+    assert (each.resolution, each.batch) == (20, 3)
+    assert each.bytes == sum(file.stat().st_size for file in tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -217,7 +233,7 @@ def test_unknown_names_and_files_that_are_none(tmp_path):
         with pytest.raises(UnknownNameError, match="Possible"):
             candidates(["efficientnet-b0"], **asked)
     (tmp_path / "photo.onnx").write_bytes(b"no network")
-    with pytest.raises(InputError, match="is not an ONNX file of a network for images"):
+    with pytest.raises(InputError, match="is not a file of a network for images"):
         candidates([str(tmp_path / "photo.onnx")], runtimes=["onnxruntime"])
     with pytest.raises(InputError, match="at least one network"):
         measure(())

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from allometry.arch import Network
 from allometry.base import NetworkError
 from allometry.cost import count
-from allometry.deploy import export_onnx
+from allometry.deploy import write_file
 from allometry.nn import ConvNet, build
 from allometry.train import Preprocessing
 from allometry.zoo import entries, get
@@ -86,7 +86,7 @@ def check_export(network: Network, path) -> None:
         std=(0.5, 0.5, 0.5),
         crop=1.0,
     )
-    export_onnx(module, path, preprocessing=asked)
+    write_file(module, path, preprocessing=asked)
     images = torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(0))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     exported = session.run(["scores"], {"image": images.numpy()})[0]

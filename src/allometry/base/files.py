@@ -69,6 +69,38 @@ def replacing(path: Path) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
 
 
+@contextmanager
+def placing(folder: Path) -> Iterator[Path]:
+    """Give a folder to write files into that belong together; on success each takes its place in `folder`, in one step.
+
+    For writers that choose names of their own. After an error the old files stay.
+
+    Raises:
+        StorageError: the disk is full, read-only or forbidden.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp())
+        >>> with placing(target) as beside:
+        ...     _ = (beside / "model.bin").write_bytes(b"1")
+        ...     _ = (beside / "model.xml").write_text("<net/>")
+        >>> sorted(path.name for path in target.iterdir())
+        ['model.bin', 'model.xml']
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=folder) as name:
+            beside = Path(name)
+            yield beside
+            written = sorted(beside.iterdir())
+            for path in written:
+                _flush(path)
+                path.chmod(0o666 & ~_umask())
+            for path in written:
+                path.replace(folder / path.name)
+        _flush(folder)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` in one step."""
     with replacing(path) as beside:

@@ -148,6 +148,13 @@ def scale(
             help="compound (the default), depth, width, resolution, fast; 1.2,1.1,1.15; a JSON file.",
         ),
     ] = None,
+    lite: Annotated[
+        bool,
+        typer.Option(
+            "--lite",
+            help="First give it the form for integer hardware: no squeeze-excite, ReLU6, fixed stem and head.",
+        ),
+    ] = False,
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Write the network as JSON.")
     ] = None,
@@ -157,6 +164,7 @@ def scale(
 
     Example: `allometry scale efficientnet-b0 --budget "macs<=1G, params<=10M"`
     """
+    from allometry.arch import lite as lite_form
     from allometry.arch import multiply
     from allometry.arch import save as save_network
     from allometry.scaling import Multipliers, parse_law, solve
@@ -164,7 +172,11 @@ def scale(
     from allometry.zoo import find as find_network
 
     origin, chosen = find_network(network), parse_law(law or "compound")
+    if lite:
+        origin = lite_form(origin)
     by_hand = any(value is not None for value in (depth, width, resolution))
+    if lite and phi is None and budget is None and not by_hand:
+        phi = 0.0
     if sum((phi is not None, budget is not None, by_hand)) != 1:
         raise InputError("Give one of --phi, --budget, or multipliers (--depth, --width, --resolution).")
     if by_hand and law is not None:

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from allometry.arch import load, to_json
-from allometry.base import InputError, UnknownNameError
+from allometry.base import InputError, MissingExtraError, UnknownNameError
+from allometry.base.extras import load_extra
 from allometry.zoo import find, names_module
 
 Runtime = Literal["torch", "torch.compile", "onnxruntime", "openvino"]
 Precision = Literal["float32", "bfloat16"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-_OF_FILES = ("onnxruntime", "openvino")
+_OF_FILES: tuple[Runtime, ...] = ("onnxruntime", "openvino")
+_RUN_BY: dict[str, tuple[Runtime, ...]] = {".onnx": _OF_FILES, ".xml": ("openvino",)}
 _USUAL_SIDE, _USUAL_CHANNELS = 224, 3
 
 
@@ -29,7 +31,7 @@ class Candidate:
         runtime: what runs it.
         network: as JSON text.
         module: `package.module:factory` or `timm:NAME`.
-        file: an ONNX file.
+        file: of ONNX or OpenVINO (`.xml`).
         channels: of the input.
         resolution: side of the input, in pixels.
         batch: images of a run.
@@ -68,8 +70,10 @@ class Candidate:
         ):
             if value not in possible:
                 raise UnknownNameError(name, value, possible)
-        if self.file is not None and self.runtime not in _OF_FILES:
-            raise InputError(f"{self.file} runs in {' or '.join(_OF_FILES)}, not in {self.runtime}.")
+        if self.file is not None:
+            readers = _RUN_BY.get(self.file.suffix, ())
+            if self.runtime not in readers:
+                raise InputError(f"{self.file} runs in {' or '.join(readers)}, not in {self.runtime}.")
         if self.device != "cpu" and self.runtime in _OF_FILES:
             raise InputError(f"{self.runtime} is measured on the cpu only, not on {self.device}.")
         if self.precision == "bfloat16" and self.runtime == "onnxruntime":
@@ -101,7 +105,8 @@ def candidates(
     """Every network in every runtime.
 
     Args:
-        networks: names of the zoo, JSON files, run folders, ONNX files, `timm:NAME`, `package.module:factory`.
+        networks: names of the zoo, JSON files, run folders, ONNX and OpenVINO files, `timm:NAME`,
+            `package.module:factory`.
         runtimes: of `RUNTIMES`.
         resolution: side of the input, in pixels; by default each network's own.
         batch: images of a run.
@@ -131,7 +136,7 @@ def candidates(
 
 def _find(text: str, runtime: Runtime) -> Candidate:
     path = Path(text)
-    if path.suffix == ".onnx":
+    if path.suffix in _RUN_BY:
         return _of_file(path, runtime)
     if names_module(text):
         return Candidate(name=text, runtime=runtime, module=text)
@@ -146,18 +151,18 @@ def _find(text: str, runtime: Runtime) -> Candidate:
 
 
 def _of_file(path: Path, runtime: Runtime) -> Candidate:
-    import onnx
-
     if not path.exists():
         raise InputError(f"There is no file {path}.")
     try:
-        model = onnx.load(path, load_external_data=False)
-        sides = [each.dim_value for each in model.graph.input[0].type.tensor_type.shape.dim]
-        channels, height, width = sides[1:]
+        sides, of_pixels = (_onnx_input if path.suffix == ".onnx" else _openvino_input)(path)
+        _, first, second, third = sides
+    except MissingExtraError:
+        raise
     except Exception as error:  # protobuf raises many kinds for a file that is none
         raise InputError(
-            f"{path} is not an ONNX file of a network for images: it has no first input of four dimensions."
+            f"{path} is not a file of a network for images: it has no first input of four dimensions."
         ) from error
+    channels, height, width = (third, first, second) if of_pixels else (first, second, third)
     if height != width:
         raise InputError(f"{path} takes images of {height} x {width} pixels; only square ones are measured.")
     return Candidate(
@@ -167,3 +172,18 @@ def _of_file(path: Path, runtime: Runtime) -> Candidate:
         channels=channels or _USUAL_CHANNELS,
         resolution=height or _USUAL_SIDE,
     )
+
+
+def _onnx_input(path: Path) -> tuple[list[int], bool]:
+    """The dimensions of the input, 0 for free ones, and whether it is of pixels."""
+    import onnx
+
+    kind = onnx.load(path, load_external_data=False).graph.input[0].type.tensor_type
+    return [each.dim_value for each in kind.shape.dim], kind.elem_type == onnx.TensorProto.UINT8
+
+
+def _openvino_input(path: Path) -> tuple[list[int], bool]:
+    openvino = load_extra("openvino", extra="openvino", asker=path)
+    taken = openvino.Core().read_model(path).inputs[0]
+    sides = [0 if each.is_dynamic else each.get_length() for each in taken.get_partial_shape()]
+    return sides, taken.get_element_type() == openvino.Type.u8

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
-from allometry.base import InputError, MeasurementError
+from allometry.base import MeasurementError
+from allometry.base.children import Child
 from allometry.measure.candidates import Candidate
-
-_SPOKEN = 400  # characters of what a process said last
 
 
 class Block(NamedTuple):
@@ -59,23 +56,19 @@ class Process:
     """
 
     def __init__(self, candidate: Candidate) -> None:
-        self._name = f"{candidate.name} in {candidate.runtime}"
         self._held = ExitStack()
         folder = Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="allometry-measure-")))
-        self._errors: IO[bytes] = self._held.enter_context((folder / "errors").open("w+b"))
-        specification = _specification(candidate, folder)
-        command = [sys.executable, "-W", "ignore", "-m", "allometry.measure.worker"]
-        self._process = subprocess.Popen(  # noqa: S603 - our own module
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            env=_environment(os.environ, candidate.threads),
-        )
-        self._held.callback(self._end)
         try:
-            ready = self._ask(specification)
+            specification = _specification(candidate, folder)
+            self._child = self._held.enter_context(
+                Child(
+                    [sys.executable, "-W", "ignore", "-m", "allometry.measure.worker"],
+                    name=f"{candidate.name} in {candidate.runtime}",
+                    failure=MeasurementError,
+                    environment=_environment(os.environ, candidate.threads),
+                )
+            )
+            ready = self._child.ask(specification)
         except BaseException:
             self.close()
             raise
@@ -85,7 +78,7 @@ class Process:
 
     def run(self, runs: int) -> Block:
         """Run so many times in one go."""
-        answer = self._ask({"runs": runs})
+        answer = self._child.ask({"runs": runs})
         return Block(**{**answer, "seconds": tuple(answer["seconds"])})
 
     def close(self) -> None:
@@ -99,38 +92,6 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _ask(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        assert self._process.stdin is not None  # noqa: S101
-        assert self._process.stdout is not None  # noqa: S101
-        try:
-            self._process.stdin.write(json.dumps(content) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            raise MeasurementError(f"{self._name} did not come through: {self._last_words()}.")
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise (InputError if answer["input"] else MeasurementError)(answer["error"])
-        return answer
-
-    def _last_words(self) -> str:
-        status = self._process.wait()
-        self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace").strip().splitlines()
-        return (said[-1][-_SPOKEN:] if said else f"its process ended with status {status}").rstrip(".")
-
-    def _end(self) -> None:
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except BrokenPipeError:
-                    continue  # it has died, and what was not read yet goes with it
-        self._process.kill()
-        self._process.wait()
 
 
 def _environment(environment: Mapping[str, str], threads: int) -> dict[str, str]:

@@ -68,11 +68,13 @@ def _timed(run: Callable[[], object]) -> Callable[[], float]:
     return timed
 
 
-def _input(specification: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _input(specification: Mapping[str, Any], *, of_pixels: bool = False) -> np.ndarray[Any, Any]:
     """Noise: what an image shows does not change how long it takes."""
-    image: np.ndarray[Any, np.dtype[np.float32]]
-    image = np.random.default_rng(0).standard_normal(specification["shape"], dtype=np.float32)
-    return image
+    random = np.random.default_rng(0)
+    number, channels, height, width = specification["shape"]
+    if of_pixels:
+        return random.integers(0, 256, (number, height, width, channels), np.uint8)
+    return random.standard_normal((number, channels, height, width), dtype=np.float32)
 
 
 def _onnxruntime(specification: Mapping[str, Any]) -> Loaded:
@@ -83,8 +85,9 @@ def _onnxruntime(specification: Mapping[str, Any]) -> Loaded:
     options.inter_op_num_threads = 1
     file = specification["file"]
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    feed = {session.get_inputs()[0].name: _input(specification)}
-    return Loaded(_timed(lambda: session.run(None, feed)), Path(file).stat().st_size)
+    taken = session.get_inputs()[0]
+    feed = {taken.name: _input(specification, of_pixels=taken.type == "tensor(uint8)")}
+    return Loaded(_timed(lambda: session.run(None, feed)), _size(file))
 
 
 def _openvino(specification: Mapping[str, Any]) -> Loaded:
@@ -97,7 +100,9 @@ def _openvino(specification: Mapping[str, Any]) -> Loaded:
     ):
         raise InputError("openvino has no bfloat16 on this processor; measure it in float32.")
     model = core.read_model(file)
-    model.reshape(specification["shape"])
+    of_pixels = model.inputs[0].get_element_type() == openvino.Type.u8
+    image = _input(specification, of_pixels=of_pixels)
+    model.reshape(image.shape)
     kinds = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}
     settings = {
         "INFERENCE_NUM_THREADS": specification["threads"],
@@ -105,8 +110,14 @@ def _openvino(specification: Mapping[str, Any]) -> Loaded:
         "PERFORMANCE_HINT": "LATENCY",
     }
     request = core.compile_model(model, "CPU", settings).create_infer_request()
-    feed = [_input(specification)]
-    return Loaded(_timed(lambda: request.infer(feed)), Path(file).stat().st_size)
+    return Loaded(_timed(lambda: request.infer([image])), _size(file))
+
+
+def _size(file: str) -> int:
+    """Bytes of a file, with those of the weights beside it."""
+    path = Path(file)
+    beside = path.with_suffix(".bin") if path.suffix == ".xml" else path.with_name(f"{path.name}.data")
+    return sum(each.stat().st_size for each in (path, beside) if each.exists())
 
 
 def _torch(specification: Mapping[str, Any]) -> Loaded:

@@ -2,6 +2,7 @@
 
 from allometry.pipeline.devices import describe_device, find_device
 from allometry.pipeline.explain import explain_pretrained, explain_runs
+from allometry.pipeline.exporting import export_run
 from allometry.pipeline.finished import FinishedRun, open_finished
 from allometry.pipeline.forecast import Forecast, Phase
 from allometry.pipeline.plan import Plan, adapt, make_plan
@@ -9,7 +10,7 @@ from allometry.pipeline.preparing import RunForecast, forecast_whole_run
 from allometry.pipeline.pretrained import Ready, open_pretrained, predict_pretrained
 from allometry.pipeline.run import RunResult, run
 from allometry.pipeline.training import forecast_run, train_run
-from allometry.pipeline.using import Answer, evaluate_run, export_run, predict_images
+from allometry.pipeline.using import Answer, evaluate_run, predict_images
 from allometry.pipeline.views import Explained, Explanation
 
 __all__ = [

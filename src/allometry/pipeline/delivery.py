@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+import numpy.typing as npt
 from torch import nn
 
 from allometry.base.files import read_json, write_json
-from allometry.data import Split, view_batches
-from allometry.deploy import export_onnx, verify_onnx
+from allometry.data import Split, centre_view
+from allometry.data.pictures.pixels import Pixels
+from allometry.deploy import Delivery, Verification, verify, write_file, write_script
 from allometry.pipeline.common import Session
 from allometry.pipeline.looks import looks
-from allometry.train import Job, Preprocessing, Trained, predict, summarise, to_input
+from allometry.train import Job, Preprocessing, Trained, predict, summarise
 
+SCRIPT = "predict.py"
 _VERIFIED = 256
 
 
@@ -53,8 +57,8 @@ def deliver(session: Session, trained: Trained, job: Job) -> dict[str, Any]:
         return read_json(file)
     began = time.monotonic()
     session.progress.say("exporting to ONNX and checking the file against the network")
-    path = export_onnx(trained.module, session.run.path / "model.onnx", preprocessing=job.preprocessing)
-    result = verify_inputs(path, trained.module, job.dataset.splits["test"], job.preprocessing)
+    path = session.run.path / Delivery().file
+    result = write_checked(trained.module, path, job.dataset.splits["test"], job.preprocessing).to_dict()
     write_json(file, result)
     session.run.charge("export", path.name, seconds=time.monotonic() - began, images=result["images"])
     session.progress.say(
@@ -64,13 +68,30 @@ def deliver(session: Session, trained: Trained, job: Job) -> dict[str, Any]:
     return result
 
 
-def verify_inputs(
-    path: Path, module: nn.Module, split: Split, preprocessing: Preprocessing
-) -> dict[str, Any]:
-    """Verify an ONNX file on the first images of a split."""
-    batches = view_batches(
-        split, resolution=preprocessing.resolution, batch_size=_VERIFIED, crop=preprocessing.crop
-    )
-    images = next(iter(batches)).images
-    inputs = to_input(images, preprocessing, torch.device("cpu")).contiguous().numpy()
-    return verify_onnx(path, module, np.ascontiguousarray(inputs)).to_dict()
+def write_checked(
+    module: nn.Module,
+    path: Path,
+    split: Split,
+    preprocessing: Preprocessing,
+    delivery: Delivery = Delivery(),
+) -> Verification:
+    """Write a module as a file, with the program that shows its use, and verify both on images of a split."""
+    write_file(module, path, preprocessing=preprocessing, delivery=delivery)
+    return check(module, path, split, preprocessing, delivery)
+
+
+def check(
+    module: nn.Module, path: Path, split: Split, preprocessing: Preprocessing, delivery: Delivery
+) -> Verification:
+    """Write the program that shows a file's use, and verify both on images of a split."""
+    script = write_script(path.with_name(SCRIPT), model=path, preprocessing=preprocessing, delivery=delivery)
+    chosen = np.linspace(0, len(split) - 1, min(_VERIFIED, len(split))).astype(np.int64)
+    views = np.stack(list(views_of(split, chosen, preprocessing)))
+    return verify(path, module, views, script=script, preprocessing=preprocessing, delivery=delivery)
+
+
+def views_of(split: Split, chosen: npt.NDArray[np.int64], preprocessing: Preprocessing) -> Iterator[Pixels]:
+    """What a network sees of some of a split's images, uint8 [R, R, C] each."""
+    side, crop = preprocessing.resolution, preprocessing.crop
+    for index in chosen.tolist():
+        yield centre_view(split.image(index, at_least=math.ceil(side / crop)), resolution=side, crop=crop)

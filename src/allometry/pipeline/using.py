@@ -1,4 +1,4 @@
-"""What is done with a finished run: evaluate, predict, export."""
+"""What is done with a finished run: evaluate, predict."""
 
 from __future__ import annotations
 
@@ -12,16 +12,11 @@ import torch
 from torch import nn
 
 from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
-from allometry.base.files import write_json
 from allometry.data import Dataset, centre_view, open_data, read_image
-from allometry.deploy import export_onnx
 from allometry.pipeline.common import data_argument
-from allometry.pipeline.delivery import verify_inputs
 from allometry.pipeline.devices import find_device
 from allometry.pipeline.finished import FinishedRun, open_finished
 from allometry.train import Preprocessing, predict, summarise, to_input
-
-FORMATS = ("onnx",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +55,7 @@ def evaluate_run(
         UnknownNameError: no such split.
     """
     finished = open_finished(run)
-    dataset = _data_of(finished, data, progress)
+    dataset = data_of(finished, data, progress)
     if split not in dataset.splits:
         raise UnknownNameError("split", split, dataset.splits)
     place = find_device(device)
@@ -111,37 +106,12 @@ def answer_images(
     return tuple(answers)
 
 
-def export_run(
-    run: Path, *, to: str = "onnx", out: Path | None = None, progress: Progress = SilentProgress()
-) -> dict[str, Any]:
-    """Export a trained run and verify the file on the run's own test images.
-
-    Args:
-        run: the run folder.
-        to: the format, one of `FORMATS`.
-        out: the file; by default `model.onnx` in the run folder.
-        progress: is told how it goes.
+def data_of(finished: FinishedRun, data: str | None, progress: Progress) -> Dataset:
+    """The data of a finished run, or other data with the same classes.
 
     Raises:
-        RunFolderError: the run is missing or not finished.
-        UnknownNameError: no such format.
-        VerificationError: the file does not give the network's results.
-        StorageError: the file cannot be written.
+        DataError: the classes differ.
     """
-    if to not in FORMATS:
-        raise UnknownNameError("export format", to, FORMATS)
-    finished = open_finished(run)
-    dataset = _data_of(finished, None, progress)
-    path = out or run / "model.onnx"
-    progress.say(f"exporting to {path} and checking the file against the network")
-    export_onnx(finished.module, path, preprocessing=finished.preprocessing)
-    result = verify_inputs(path, finished.module, dataset.splits["test"], finished.preprocessing)
-    if out is None:
-        write_json(run / "export.json", result)
-    return {**result, "path": str(path)}
-
-
-def _data_of(finished: FinishedRun, data: str | None, progress: Progress) -> Dataset:
     folder, own = finished.folder.path, str(finished.arguments.get("data", "icons"))
     where = own if data is None else data_argument(data)
     seed = int(finished.arguments.get("seed", 0))

@@ -1,0 +1,85 @@
+import importlib.util
+from dataclasses import replace
+
+import pytest
+
+from allometry.base import InputError, MissingExtraError, UnknownNameError, VerificationError
+from allometry.deploy import Delivery, verify, write_file, write_script
+from allometry.nn import build
+from tests.deploy.conftest import NETWORK, PREPROCESSING
+
+DELIVERIES = [
+    Delivery(),
+    Delivery(pixels=True),
+    Delivery(batch=3),
+    Delivery(format="openvino"),
+    Delivery(format="openvino", precision="bfloat16", batch=2),
+    Delivery(format="openvino", pixels=True),
+    Delivery(format="torch"),
+    Delivery(format="torch", pixels=True, batch=1),
+    Delivery(format="executorch", batch=2),
+]
+
+
+def needs(kind):
+    missing = {"openvino", "executorch"} & {kind}
+    return pytest.mark.skipif(
+        any(importlib.util.find_spec(name) is None for name in missing), reason=f"{kind} is not installed"
+    )
+
+
+def deliver(module, folder, delivery, *, preprocessing=PREPROCESSING):
+    path = write_file(module, folder / delivery.file, preprocessing=preprocessing, delivery=delivery)
+    script = write_script(folder / "predict.py", model=path, preprocessing=preprocessing, delivery=delivery)
+    return path, {"script": script, "preprocessing": preprocessing, "delivery": delivery}
+
+
+@pytest.mark.parametrize(
+    "delivery", [pytest.param(each, marks=needs(each.format), id=repr(each)) for each in DELIVERIES]
+)
+def test_every_file_gives_the_networks_results_where_neither_is(module, views, tmp_path, delivery):
+    path, how = deliver(module, tmp_path, delivery)
+    found = verify(path, module, views, **how)
+    assert found.images == len(views)
+    assert found.largest_difference < (1e-4 if delivery.precision == "float32" else 0.1)
+    assert "allometry" in found.without
+    assert delivery.format in found.runtime
+    assert found.bytes == sum(each.stat().st_size for each in tmp_path.iterdir() if each.suffix != ".py")
+
+
+def test_a_file_of_another_network_does_not_pass(module, views, tmp_path):
+    path, how = deliver(module, tmp_path, Delivery())
+    with pytest.raises(VerificationError, match="does not give the network's results"):
+        verify(path, build(NETWORK, seed=1), views, **how)
+    other = build(replace(NETWORK, head=replace(NETWORK.head, classes=5)), seed=0)
+    with pytest.raises(VerificationError, match=r"scores of shape \(7, 3\)"):
+        verify(path, other, views, **how)
+
+
+def test_a_file_that_does_not_load_says_so(module, views, tmp_path):
+    path, how = deliver(module, tmp_path, Delivery())
+    path.write_bytes(b"no network")
+    with pytest.raises(VerificationError, match=r"where there is no allometry and no torch, did not come"):
+        verify(path, module, views, **how)
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "said"),
+    [
+        ({"format": "coreml"}, UnknownNameError, "Possible: executorch, onnx"),
+        ({"precision": "int4"}, UnknownNameError, "precision"),
+        ({"precision": "bfloat16"}, InputError, "bfloat16 is delivered as openvino, not as onnx"),
+        ({"format": "executorch"}, InputError, "have a fixed size and batch"),
+        ({"batch": -1}, InputError, "batch must be at least 1, or 0"),
+    ],
+)
+def test_what_does_not_go_together_is_told(asked, error, said):
+    with pytest.raises(error, match=said):
+        Delivery(**asked)
+
+
+def test_a_missing_library_is_named_with_its_extra(module, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "executorch.exir", None)
+    with pytest.raises(MissingExtraError, match=r"allometry\[executorch\]"):
+        deliver(module, tmp_path, Delivery(format="executorch", batch=1))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,85 @@
+import copy
+import importlib.util
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from allometry.data import centre_view, read_image
+from allometry.deploy import Delivery, write_file, write_script
+from allometry.pipeline.using import answer_images
+from allometry.train import Preprocessing
+
+CLASSES = ("bär", 'a "disc"', "frame\\")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder, draw = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    soft = Image.fromarray(draw.integers(0, 256, (9, 12, 3), np.uint8)).resize((97, 71))
+    soft.save(folder / "wide.png")
+    soft.resize((13, 30)).save(folder / "tiny.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    soft.save(folder / "turned.jpg", exif=turned, quality=95)
+    glass = soft.convert("RGBA")
+    glass.putalpha(Image.linear_gradient("L").resize(soft.size))
+    glass.save(folder / "glass.png")
+    soft.convert("L").save(folder / "grey.png")
+    return sorted(folder.iterdir())
+
+
+def opened(script):
+    specification = importlib.util.spec_from_file_location("predict", script)
+    program = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(program)
+    return program
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_program_sees_what_the_library_sees(pictures, tmp_path, channels):
+    asked = Preprocessing(
+        channels=channels,
+        resolution=24,
+        crop=0.9,
+        mean=(0.4,) * channels,
+        std=(0.3,) * channels,
+        classes=CLASSES,
+    )
+    script = write_script(
+        tmp_path / "predict.py", model=tmp_path / "model.onnx", preprocessing=asked, delivery=Delivery()
+    )
+    program = opened(script)
+    assert program.CLASSES == CLASSES
+    for path in pictures:
+        ours = centre_view(read_image(path, channels=channels), resolution=24, crop=0.9).astype(int)
+        assert np.abs(program.view(path) - ours).max() <= (4 if path.suffix == ".jpg" else 1)
+
+
+@pytest.mark.parametrize("delivery", [Delivery(), Delivery(pixels=True), Delivery(batch=3)])
+def test_the_program_says_what_the_network_says(pictures, tmp_path, delivery, module):
+    module = copy.deepcopy(module)
+    module.classifier.weight.data.mul_(20)  # answers far apart
+    asked = Preprocessing(channels=1, resolution=24, crop=0.9, mean=(0.4,), std=(0.3,), classes=CLASSES)
+    path = write_file(module, tmp_path / "model.onnx", preprocessing=asked, delivery=delivery)
+    script = write_script(tmp_path / "predict.py", model=path, preprocessing=asked, delivery=delivery)
+    said = subprocess.run(
+        [sys.executable, "-I", script, *pictures], check=True, capture_output=True, text=True, cwd="/"
+    ).stdout.splitlines()
+    expected = answer_images(module, asked, pictures)
+    firsts = [f"{answer.image}: {answer.classes[0][0]} " for answer in expected]
+    assert len(said) == len(CLASSES) * len(pictures)
+    assert all(line.startswith(first) for line, first in zip(said[:: len(CLASSES)], firsts, strict=True))
+
+
+def test_the_program_needs_nothing_else(tmp_path):
+    asked = Preprocessing(channels=1, resolution=8, crop=1.0, mean=(0.5,), std=(0.5,), classes=CLASSES)
+    script = write_script(
+        tmp_path / "predict.py", model=tmp_path / "model.onnx", preprocessing=asked, delivery=Delivery()
+    )
+    imported = {
+        line.split()[1] for line in script.read_text().splitlines() if line.startswith(("import ", "from "))
+    }
+    assert imported == {"sys", "pathlib", "numpy", "onnxruntime", "PIL"}
