@@ -16,7 +16,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from common import Spread, machine, print_result, table
+from common import Spread, machine, machine_line, print_result, table
 from solar import solar_cells
 
 from allometry.arch import save
@@ -109,6 +109,7 @@ def compare(name: str, out: Path, seeds: int) -> dict[str, Any]:
         "data": name,
         "network": f"B0 within {about['budget']} MACs, {network.resolution} px",
         "rows": rows,
+        "machine": machine(),
     }
 
 
@@ -147,7 +148,7 @@ def lines(result: dict[str, Any]) -> list[str]:
             "of the time",
             "after the first stage",
         ]
-        shown += [*table(columns, rows), ""]
+        shown += [*table(columns, rows), "", f"On {machine_line(each['machine'])}.", ""]
     return [
         *shown,
         f"Medians of {result['seeds']} seeds, least and most in brackets; the time's share seed by seed. After the "
