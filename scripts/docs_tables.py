@@ -339,7 +339,11 @@ def _verbs() -> dict[str, Any]:
     from allometry.cli.app import app
 
     group: Any = typer.main.get_command(app)
-    return dict(group.commands)
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", {})
+        found |= {f"{name} {each}": verb for each, verb in inner.items()} or {name: command}
+    return found
 
 
 def _about(command: Any) -> str:  # noqa: ANN401 - Typer's own class, which it does not export

@@ -22,7 +22,7 @@ from allometry.arch.layers import (
 )
 from allometry.arch.network import Network, PlacedBlock, least_resolution
 from allometry.arch.parts import BatchNorm, Block, Head, Stage, Stem
-from allometry.arch.pieces import Piece, distinct_blocks
+from allometry.arch.pieces import Piece, around, distinct_blocks, pieces
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, round_repeats, widen
 from allometry.arch.sampling import cross, encode, members, mutate, sample
@@ -73,6 +73,7 @@ __all__ = [
     "Space",
     "Stage",
     "Stem",
+    "around",
     "cross",
     "depth_exponents",
     "digest",
@@ -88,6 +89,7 @@ __all__ = [
     "multiply",
     "mutate",
     "passes_skip",
+    "pieces",
     "round_channels",
     "round_repeats",
     "sample",

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import NamedTuple
 
+from allometry.arch.blocks import MBConv
 from allometry.arch.cells import Cell, passes_skip
 from allometry.arch.knobs import Decisions, Knob, Option, write
 from allometry.arch.network import Network
-from allometry.arch.parts import Block, Head, Stem
+from allometry.arch.parts import Block, Head, Stage, Stem
 from allometry.arch.shapes import Padding, Shape
 from allometry.arch.space import Space
+from allometry.base import NetworkError
 
 
 class Piece(NamedTuple):
@@ -26,6 +28,65 @@ class Piece(NamedTuple):
     part: Stem | Block | Head
     source: Shape
     skip: Shape | None = None
+
+
+def pieces(network: Network) -> Iterator[Piece]:
+    """Stem, blocks and head of a network, each with what it reads.
+
+    Example:
+        >>> from allometry.zoo import get
+        >>> found = list(pieces(get("efficientnet-b0")))
+        >>> len(found), found[-1].source
+        (18, Shape(channels=320, size=7))
+    """
+    yield Piece(network.stem, Shape(network.in_channels, network.resolution))
+    last = network.shapes()[0]
+    for placed in network.blocks():
+        reads = isinstance(placed.block, Cell) and placed.block.reads_skip
+        yield Piece(placed.block, placed.source, placed.skip if reads else None)
+        last = placed.out
+    yield Piece(network.head, last)
+
+
+def around(piece: Piece) -> Network:
+    """A small network in which a piece stands: as its stem, as its only block, or as its head.
+
+    Raises:
+        NetworkError: it is a cell that reads the input of the block before, too, and cannot stand alone.
+
+    Example:
+        >>> from allometry.zoo import get
+        >>> *_, head = pieces(get("efficientnet-b0"))
+        >>> list(pieces(around(head)))[-1] == head
+        True
+    """
+    source = piece.source
+    if piece.skip is not None:
+        raise NetworkError(
+            f"{piece.part!r} reads the input of the block before it, too: it has no cost of its own to measure."
+        )
+    if isinstance(piece.part, Stem):
+        block = MBConv(channels=piece.part.channels, expand_ratio=1, se_ratio=0)
+        return Network(
+            stem=piece.part,
+            stages=(Stage(block=block),),
+            head=Head(channels=None, classes=2),
+            in_channels=source.channels,
+            resolution=source.size,
+        )
+    stem = Stem(channels=source.channels, kernel=1, stride=1, activation=None)
+    if isinstance(piece.part, Head):
+        block = MBConv(channels=source.channels, expand_ratio=1, se_ratio=0)
+        return Network(
+            stem=stem, stages=(Stage(block=block),), head=piece.part, in_channels=1, resolution=source.size
+        )
+    return Network(
+        stem=stem,
+        stages=(Stage(block=piece.part),),
+        head=Head(channels=None, classes=2),
+        in_channels=1,
+        resolution=source.size,
+    )
 
 
 class _State(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from allometry._version import __version__
-from allometry.cli import gauge, look, use, work
+from allometry.cli import gauge, look, tables, use, work
 
 app = typer.Typer(
     name="allometry",
@@ -48,5 +48,6 @@ for _verb in (
     work.report,
 ):
     app.command()(_verb)
+app.add_typer(tables.table)
 
 __all__ = ["app"]

@@ -5,6 +5,7 @@ from allometry.measure.machine import Fingerprint, fingerprint
 from allometry.measure.measuring import measure
 from allometry.measure.results import Latency, Measured, Measurements, Ratio
 from allometry.measure.sampling import Effort
+from allometry.measure.tables import TableCheck, TableEffort, build_table, check_table, fit_correction
 
 __all__ = [
     "PRECISIONS",
@@ -18,7 +19,12 @@ __all__ = [
     "Precision",
     "Ratio",
     "Runtime",
+    "TableCheck",
+    "TableEffort",
+    "build_table",
     "candidates",
+    "check_table",
     "fingerprint",
+    "fit_correction",
     "measure",
 ]

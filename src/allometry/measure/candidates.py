@@ -8,13 +8,14 @@ from itertools import product
 from pathlib import Path
 from typing import Literal, get_args
 
-from allometry.arch import load, to_json
+from allometry.arch import Head, Piece, Stem, load, to_json
 from allometry.base import InputError, MissingExtraError, UnknownNameError
 from allometry.base.extras import load_extra
 from allometry.zoo import find, names_module
 
 Runtime = Literal["torch", "torch.compile", "onnxruntime", "openvino"]
 Precision = Literal["float32", "bfloat16"]
+Part = Literal["whole", "stem", "block", "head"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 _OF_FILES: tuple[Runtime, ...] = ("onnxruntime", "openvino")
@@ -30,6 +31,7 @@ class Candidate:
         name: what it is called in tables.
         runtime: what runs it.
         network: as JSON text.
+        part: of the network: `whole`, or what `around` was made for: `stem`, `block` or `head`.
         module: `package.module:factory` or `timm:NAME`.
         file: of ONNX or OpenVINO (`.xml`).
         channels: of the input.
@@ -49,6 +51,7 @@ class Candidate:
     name: str
     runtime: Runtime
     network: str | None = None
+    part: Part = "whole"
     module: str | None = None
     file: Path | None = None
     channels: int = _USUAL_CHANNELS
@@ -90,6 +93,20 @@ class Candidate:
     def exported(self) -> bool:
         """Whether the runtime reads a file."""
         return self.runtime in _OF_FILES
+
+
+def part_of(piece: Piece) -> Part:
+    """What a piece of a network is.
+
+    Example:
+        >>> from allometry.arch import pieces
+        >>> from allometry.zoo import get
+        >>> [part_of(piece) for piece in pieces(get("efficientnet-b0"))][:2]
+        ['stem', 'block']
+    """
+    if isinstance(piece.part, Stem):
+        return "stem"
+    return "head" if isinstance(piece.part, Head) else "block"
 
 
 def candidates(

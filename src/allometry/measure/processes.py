@@ -59,16 +59,11 @@ class Process:
         self._held = ExitStack()
         folder = Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="allometry-measure-")))
         try:
-            specification = _specification(candidate, folder)
+            loading = specification(candidate, folder)
             self._child = self._held.enter_context(
-                Child(
-                    [sys.executable, "-W", "ignore", "-m", "allometry.measure.worker"],
-                    name=f"{candidate.name} in {candidate.runtime}",
-                    failure=MeasurementError,
-                    environment=_environment(os.environ, candidate.threads),
-                )
+                start_worker(f"{candidate.name} in {candidate.runtime}", threads=candidate.threads)
             )
-            ready = self._child.ask(specification)
+            ready = self._child.ask({"load": loading})
         except BaseException:
             self.close()
             raise
@@ -94,13 +89,28 @@ class Process:
         self.close()
 
 
+def start_worker(name: str, *, threads: int) -> Child:
+    """A process that loads what it is told to, and runs it.
+
+    Args:
+        name: what it is called in messages.
+        threads: that OpenMP may have in it.
+    """
+    return Child(
+        [sys.executable, "-W", "ignore", "-m", "allometry.measure.worker"],
+        name=name,
+        failure=MeasurementError,
+        environment=_environment(os.environ, threads),
+    )
+
+
 def _environment(environment: Mapping[str, str], threads: int) -> dict[str, str]:
     """Of a worker: where this package is, and how many threads OpenMP may have."""
     places = [place for place in sys.path if place]
     return {**environment, "PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": str(threads)}
 
 
-def _specification(candidate: Candidate, folder: Path) -> dict[str, Any]:
+def specification(candidate: Candidate, folder: Path) -> dict[str, Any]:
     """What a worker is told; the network is exported first where the runtime reads a file."""
     file = candidate.file
     if candidate.exported and file is None:
@@ -108,6 +118,7 @@ def _specification(candidate: Candidate, folder: Path) -> dict[str, Any]:
     return {
         "runtime": candidate.runtime,
         "network": candidate.network,
+        "part": candidate.part,
         "module": candidate.module,
         "file": None if file is None else str(file),
         "shape": candidate.shape,

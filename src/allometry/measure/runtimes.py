@@ -123,15 +123,15 @@ def _size(file: str) -> int:
 def _torch(specification: Mapping[str, Any]) -> Loaded:
     import torch
 
-    from allometry.arch import from_json
-    from allometry.nn import build, open_module
+    from allometry.measure.parts import part_module
+    from allometry.nn import open_module
 
     device = torch.device(specification["device"])
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError("There is no CUDA device here; measure on the cpu.")
     kind = {"float32": torch.float32, "bfloat16": torch.bfloat16}[specification["precision"]]
     if specification["network"] is not None:
-        module: Any = build(from_json(specification["network"]), seed=0)
+        module: Any = part_module(specification["network"], specification["part"])
     else:
         module = open_module(specification["module"])
     module = module.eval().to(device, kind, memory_format=torch.channels_last)

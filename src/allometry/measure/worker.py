@@ -1,7 +1,7 @@
 """The process in which one candidate runs: `python -m allometry.measure.worker`.
 
-It reads a specification, and then numbers of runs, a line of JSON each, and answers with a line of JSON each. Between
-two requests it sleeps, so that several such processes can take turns on the same cores.
+It reads what to load and how often to run it, a line of JSON each, and answers with a line of JSON each. Between two
+requests it sleeps, so that several such processes can take turns on the same cores.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from allometry.base import AllometryError, InputError
-from allometry.measure.runtimes import import_runtime, load
+from allometry.measure.runtimes import Loaded, import_runtime, load
 
 _KIBIBYTE = 1024  # what Linux counts in
 
@@ -34,29 +34,40 @@ def main() -> int:
 
 
 def _serve(requests: TextIO, answers: TextIO) -> None:
-    specification = json.loads(requests.readline())
-    import_runtime(specification)
-    before = _resident()
-    began = time.perf_counter()
-    loaded = load(specification)
-    loading = time.perf_counter() - began
-    first = loaded.run()
-    _answer(answers, {"load_seconds": loading, "first_seconds": first, "bytes": loaded.bytes})
+    """A request says `load` and gives a specification, or says how many `runs`; each names what it is about."""
+    before = 0
+    loaded: dict[str, Loaded] = {}
     for line in requests:
-        waited, used = _waited(), time.process_time()
-        began = time.perf_counter()
-        seconds = [loaded.run() for _ in range(json.loads(line)["runs"])]
-        _answer(
-            answers,
-            {
-                "seconds": seconds,
-                "wall": time.perf_counter() - began,
-                "processor": time.process_time() - used,
-                "waited": _waited() - waited,
-                "peak": _peak(),
-                "own_peak": _peak() - before,
-            },
-        )
+        request = json.loads(line)
+        name = request.get("name", "")
+        if "load" in request:
+            if not loaded:
+                import_runtime(request["load"])
+                before = _resident()
+            began = time.perf_counter()
+            loaded[name] = load(request["load"])
+            loading = time.perf_counter() - began
+            first = loaded[name].run()
+            _answer(answers, {"load_seconds": loading, "first_seconds": first, "bytes": loaded[name].bytes})
+        elif "forget" in request:
+            for each in request["forget"]:
+                del loaded[each]
+            _answer(answers, {})
+        else:
+            _answer(answers, {**_run(loaded[name], request["runs"]), "own_peak": _peak() - before})
+
+
+def _run(loaded: Loaded, runs: int) -> dict[str, Any]:
+    waited, used = _waited(), time.process_time()
+    began = time.perf_counter()
+    seconds = [loaded.run() for _ in range(runs)]
+    return {
+        "seconds": seconds,
+        "wall": time.perf_counter() - began,
+        "processor": time.process_time() - used,
+        "waited": _waited() - waited,
+        "peak": _peak(),
+    }
 
 
 def _answer(answers: TextIO, content: dict[str, Any]) -> None:

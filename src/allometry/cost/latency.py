@@ -1,0 +1,205 @@
+"""Latency predicted from a table: the seconds of each distinct block on one device, and a fitted correction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from allometry.arch import Network, Piece, around, pieces, to_json
+from allometry.base import InputError
+from allometry.base.files import write_json
+
+FORMAT = "allometry.latency-table/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """How a network is run where its latency is asked for.
+
+    Attributes:
+        runtime: `torch`, `torch.compile`, `onnxruntime` or `openvino`.
+        threads: of the runtime.
+        batch: images of a run.
+        precision: `float32` or `bfloat16`.
+        device: `cpu` or `cuda`.
+
+    Example:
+        >>> print(Setting(threads=2))
+        onnxruntime, 2 threads, batch 1, float32, cpu
+    """
+
+    runtime: str = "onnxruntime"
+    threads: int = 1
+    batch: int = 1
+    precision: str = "float32"
+    device: str = "cpu"
+
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{self.runtime}, {threads}, batch {self.batch}, {self.precision}, {self.device}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """From the sum of a table's lines to a whole network.
+
+    A block alone starts and ends with what a network does once or not at all: a call, a change of the layout. So a
+    network takes less than its blocks, by an amount for each block and for each number that passes between two.
+
+    Attributes:
+        base: seconds of a network, whatever is in it.
+        scale: of the sum.
+        per_piece: seconds for each block.
+        per_element: seconds for each number that a block reads.
+    """
+
+    base: float = 0.0
+    scale: float = 1.0
+    per_piece: float = 0.0
+    per_element: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LatencyTable:
+    """What each distinct block of a space takes on a device.
+
+    Attributes:
+        space: its name.
+        setting: how the blocks were run.
+        fingerprint: of the device.
+        seconds: of each block, by its key.
+        labels: of each block, readable, by its key.
+        reference: seconds of the block that was measured again and again, to tell how fast the device was meanwhile.
+        correction: from the sum to a network.
+        fitted: networks that the correction was fitted to.
+
+    Source: ProxylessNAS (Cai et al. 2019), section 3.3.1; Once-for-All (Cai et al. 2020), section 3.4.
+
+    Example:
+        >>> from allometry.zoo import get
+        >>> b0 = get("efficientnet-b0")
+        >>> table = LatencyTable(
+        ...     space="b0 alone",
+        ...     setting=Setting(),
+        ...     fingerprint={},
+        ...     seconds={key_of(piece): 0.001 for piece in pieces(b0)},
+        ...     labels={},
+        ... )
+        >>> round(table.predict(b0), 6)
+        0.018
+    """
+
+    space: str
+    setting: Setting
+    fingerprint: Mapping[str, Any]
+    seconds: Mapping[str, float]
+    labels: Mapping[str, str]
+    reference: float | None = None
+    correction: Correction = Correction()
+    fitted: int = 0
+
+    def predict(self, network: Network) -> float:
+        """The latency of a network of the space, in seconds.
+
+        Raises:
+            InputError: the table has no line for one of its blocks.
+        """
+        total, number, elements = self.features(network)
+        how = self.correction
+        return how.base + how.scale * total + how.per_piece * number + how.per_element * elements
+
+    def features(self, network: Network) -> tuple[float, int, int]:
+        """The sum of its lines in seconds, how many they are, and how many numbers the blocks read.
+
+        Raises:
+            InputError: the table has no line for one of its blocks.
+        """
+        total, number, elements = 0.0, 0, 0
+        for piece in pieces(network):
+            seconds = self.seconds.get(key_of(piece))
+            if seconds is None:
+                raise InputError(
+                    f"The latency table of {self.space} has no line for {label_of(piece)}; build one of a space that "
+                    f"{network.name or 'this network'} belongs to."
+                )
+            total, number = total + seconds, number + 1
+            elements += piece.source.channels * piece.source.size**2
+        return total, number, elements
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, in one step.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        lines = [
+            {"key": key, "block": self.labels.get(key, ""), "seconds": seconds}
+            for key, seconds in self.seconds.items()
+        ]
+        fields = {name: getattr(self, name) for name in ("space", "fitted", "reference")}
+        write_json(
+            path,
+            {
+                "format": FORMAT,
+                **fields,
+                "setting": asdict(self.setting),
+                "fingerprint": dict(self.fingerprint),
+                "correction": asdict(self.correction),
+                "lines": lines,
+            },
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> LatencyTable:
+        """Read it.
+
+        Raises:
+            InputError: there is no such file, or it is no latency table.
+        """
+        try:
+            plain = json.loads(path.read_text(encoding="utf-8"))
+            if plain["format"] != FORMAT:
+                raise InputError(
+                    f"{path} has the format {plain['format']!r}; this version reads {FORMAT!r}. Build it anew."
+                )
+            return cls(
+                space=plain["space"],
+                setting=Setting(**plain["setting"]),
+                fingerprint=plain["fingerprint"],
+                seconds={line["key"]: float(line["seconds"]) for line in plain["lines"]},
+                labels={line["key"]: line["block"] for line in plain["lines"]},
+                reference=plain["reference"],
+                correction=Correction(**plain["correction"]),
+                fitted=int(plain["fitted"]),
+            )
+        except FileNotFoundError as error:
+            raise InputError(
+                f"There is no latency table {path}; `allometry table build` writes one."
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path} is no latency table ({error}); build it anew.") from error
+
+
+@lru_cache(maxsize=65536)
+def key_of(piece: Piece) -> str:
+    """A stable name for a block and what it reads: 16 hexadecimal digits."""
+    text = json.dumps([type(piece.part).__name__, to_json(around(piece))])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def label_of(piece: Piece) -> str:
+    """A block and what it reads, readable.
+
+    Example:
+        >>> from allometry.zoo import get
+        >>> label_of(next(pieces(get("efficientnet-b0"))))
+        'Stem(32, k3, s2, silu) of 3 x 224 px'
+    """
+    return f"{piece.part!r} of {piece.source.channels} x {piece.source.size} px"

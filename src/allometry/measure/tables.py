@@ -1,0 +1,337 @@
+"""Latency tables: each distinct block of a space measured once, and a correction fitted to whole networks."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from allometry.arch import Network, Piece, Space, around, distinct_blocks, sample, to_json
+from allometry.base import InputError, Progress, SilentProgress
+from allometry.base.children import Child
+from allometry.cost import Correction, LatencyTable, Setting, count
+from allometry.cost.latency import key_of, label_of
+from allometry.measure.candidates import Candidate, part_of
+from allometry.measure.machine import fingerprint
+from allometry.measure.processes import specification, start_worker
+
+_CHUNK = 32  # blocks that take turns with each other
+_REFERENCE = "reference"
+_MOST_LINES = 20_000
+_REFERENCE_SECONDS = 0.03
+_FEWEST_RUNS = 3
+_LONGER = 4  # times as long a turn of a whole network as of a block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableEffort:
+    """How much is measured for a table.
+
+    Attributes:
+        rounds: turns of each block.
+        seconds: of a turn, about.
+        networks: whole networks that the correction is fitted to.
+
+    Example:
+        >>> TableEffort().rounds
+        3
+    """
+
+    rounds: int = 3
+    seconds: float = 0.03
+    networks: int = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableCheck:
+    """How far predictions lie from measured whole networks.
+
+    Attributes:
+        networks: how many were measured.
+        median_error: of the prediction, as a share of the measured latency.
+        high_error: the 90th percentile of it.
+        rank_correlation: Spearman's.
+        drift: how many times as long the reference block takes now as when the table was built; what was measured is
+            divided by it.
+        measured: seconds of each network.
+        predicted: seconds of each network.
+    """
+
+    networks: int
+    median_error: float
+    high_error: float
+    rank_correlation: float
+    drift: float
+    measured: tuple[float, ...]
+    predicted: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return asdict(self)
+
+
+def build_table(
+    space: Space,
+    *,
+    setting: Setting = Setting(),
+    effort: TableEffort = TableEffort(),
+    path: Path | None = None,
+    seed: int = 0,
+    progress: Progress = SilentProgress(),
+) -> LatencyTable:
+    """Measure each distinct block of a space on this device, and fit the correction to random whole networks.
+
+    Blocks take turns with each other and with one that is always the same: where the machine is slower for a while,
+    that one tells by how much.
+
+    Args:
+        space: whose blocks.
+        setting: how they are run.
+        effort: how much is measured.
+        path: where the table is written after every few blocks; lines that are there already are not measured again.
+        seed: of the random networks.
+        progress: is told of each block and network.
+
+    Raises:
+        InputError: the space has too many blocks, the runtime does not run like that, or `path` holds another table.
+        MissingExtraError: the runtime is not installed.
+        MeasurementError: the process that measures died.
+    """
+    found = distinct_blocks(space)
+    if len(found) > _MOST_LINES:
+        raise InputError(
+            f"{space.name or 'This space'} has {len(found):,} distinct blocks, too many for a table (at most "
+            f"{_MOST_LINES:,}); leave out some of its resolutions."
+        )
+    table = _begun(space, setting, path)
+    left = [piece for piece in found if key_of(piece) not in table.seconds]
+    progress.start(f"measuring blocks in {setting.runtime}", len(left), unit="blocks")
+    with _Bench(setting, _heaviest(found), usual=table.reference) as bench:
+        for first in range(0, len(left), _CHUNK):
+            chunk = left[first : first + _CHUNK]
+            seconds = bench.pieces(chunk, effort)
+            table = replace(
+                table,
+                seconds={
+                    **table.seconds,
+                    **{key_of(piece): each for piece, each in zip(chunk, seconds, strict=True)},
+                },
+                reference=bench.usual,
+                labels={**table.labels, **{key_of(piece): label_of(piece) for piece in chunk}},
+            )
+            if path is not None:
+                table.save(path)
+            progress.advance(len(chunk))
+        progress.stop()
+        chosen = _networks(space, effort.networks, seed)
+        measured = bench.networks(chosen, effort, progress)
+    table = replace(table, correction=fit_correction(table, chosen, measured), fitted=len(chosen))
+    if path is not None:
+        table.save(path)
+    return table
+
+
+def check_table(
+    table: LatencyTable,
+    space: Space,
+    *,
+    networks: int = 50,
+    effort: TableEffort = TableEffort(),
+    seed: int = 1,
+    progress: Progress = SilentProgress(),
+) -> TableCheck:
+    """Measure random whole networks and compare with what the table predicts.
+
+    Args:
+        table: of the space.
+        space: where networks are drawn from.
+        networks: how many; none of those that the correction was fitted to, unless the space is small.
+        effort: how much each is measured.
+        seed: of the draw; another one than the table's.
+        progress: is told of each network.
+
+    Raises:
+        InputError: the table is of another space, or of another device.
+    """
+    here = fingerprint(device=table.setting.device)
+    if table.fingerprint.get("processor") != here.processor:
+        raise InputError(
+            f"The table was built on {table.fingerprint.get('processor')!r}, and this is {here.processor!r}: "
+            "figures of one say little of the other. Build a table here."
+        )
+    chosen = _networks(space, networks, seed)
+    predicted = [table.predict(network) for network in chosen]
+    with _Bench(table.setting, _heaviest(distinct_blocks(space)), usual=table.reference) as bench:
+        measured = bench.networks(chosen, effort, progress)
+        drift = bench.drift
+    errors = [abs(guess - truth) / truth for guess, truth in zip(predicted, measured, strict=True)]
+    return TableCheck(
+        networks=len(chosen),
+        median_error=statistics.median(errors),
+        high_error=float(np.percentile(errors, 90)),
+        rank_correlation=_rank_correlation(measured, predicted),
+        drift=drift,
+        measured=tuple(measured),
+        predicted=tuple(predicted),
+    )
+
+
+def fit_correction(table: LatencyTable, networks: Sequence[Network], measured: Sequence[float]) -> Correction:
+    """The correction with the least relative error; less of it where there are few networks.
+
+    Args:
+        table: with a line for every block.
+        networks: that were measured.
+        measured: seconds of each.
+    """
+    rows = np.array([[1.0, *table.features(network)] for network in networks])
+    truth = np.asarray(measured)
+    # One term more for every ten networks: the sum alone, the base, the blocks, the numbers that they read.
+    terms = [1, 0, 2, 3][: max(1, min(4, len(truth) // 5))]
+    weighted = rows[:, terms] / truth[:, None]
+    found, *_ = np.linalg.lstsq(weighted, np.ones(len(truth)), rcond=None)
+    base, scale, per_piece, per_element = (
+        float(found[terms.index(place)]) if place in terms else 0.0 for place in range(4)
+    )
+    return Correction(base=base, scale=scale, per_piece=per_piece, per_element=per_element)
+
+
+def _begun(space: Space, setting: Setting, path: Path | None) -> LatencyTable:
+    here = fingerprint(device=setting.device)
+    if path is None or not path.exists():
+        return LatencyTable(
+            space=space.name, setting=setting, fingerprint=here.to_dict(), seconds={}, labels={}
+        )
+    table = LatencyTable.load(path)
+    if (table.setting, table.fingerprint.get("processor")) != (setting, here.processor):
+        raise InputError(
+            f"{path} holds a table of {table.setting} on {table.fingerprint.get('processor')}, not of {setting} on "
+            f"{here.processor}; give another file."
+        )
+    return table
+
+
+def _networks(space: Space, number: int, seed: int) -> list[Network]:
+    """Random networks; by knobs, which spreads their depths and sizes more evenly than by networks."""
+    draw = random.Random(seed)
+    return [sample(space, draw, by="knob") for _ in range(number)]
+
+
+def _heaviest(found: Sequence[Piece]) -> Piece:
+    return max(found, key=lambda piece: count(around(piece)).macs)
+
+
+def _rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
+    first, second = (np.argsort(np.argsort(np.asarray(values))) for values in (one, other))
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+class _Bench:
+    """One process that holds many blocks, and runs them by turns, beside one that stays the same throughout."""
+
+    def __init__(self, setting: Setting, reference: Piece, *, usual: float | None) -> None:
+        self._setting, self._held = setting, ExitStack()
+        self.usual, self.drift = usual, 1.0
+        folder = Path(self._held.enter_context(tempfile.TemporaryDirectory()))
+        try:
+            name = f"the blocks in {setting.runtime}"
+            self._child: Child = self._held.enter_context(start_worker(name, threads=setting.threads))
+            self._reference = self._made([reference], folder)[0]
+            self._runs = {_REFERENCE: self._load(_REFERENCE, self._reference, folder, _REFERENCE_SECONDS)}
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        self._held.close()
+
+    def pieces(self, chunk: Sequence[Piece], effort: TableEffort) -> list[float]:
+        """Seconds of each block."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            return self._by_turns(self._made(chunk, folder), folder, effort)
+
+    def networks(self, chosen: Sequence[Network], effort: TableEffort, progress: Progress) -> list[float]:
+        """Seconds of each network."""
+        progress.start(f"measuring networks in {self._setting.runtime}", len(chosen), unit="networks")
+        found: list[float] = []
+        for network in chosen:
+            whole = _whole(network, self._setting)
+            with tempfile.TemporaryDirectory() as folder:
+                longer = replace(effort, seconds=_LONGER * effort.seconds)
+                found += self._by_turns([whole], Path(folder), longer)
+            progress.advance(1)
+        progress.stop()
+        return found
+
+    def _made(self, chunk: Sequence[Piece], folder: Path) -> list[Candidate]:
+        from allometry.measure.parts import export_parts
+
+        files: list[Path | None] = [None] * len(chunk)
+        if self._setting.runtime in ("onnxruntime", "openvino"):
+            files = list(export_parts(chunk, folder, batch=self._setting.batch))
+        return [_part(piece, file, self._setting) for piece, file in zip(chunk, files, strict=True)]
+
+    def _load(self, name: str, candidate: Candidate, folder: Path, seconds: float) -> int:
+        """Load it; how many runs take about so long."""
+        self._child.ask({"name": name, "load": specification(candidate, folder)})
+        warm: list[float] = self._child.ask({"name": name, "runs": _FEWEST_RUNS})["seconds"]
+        return max(_FEWEST_RUNS, round(seconds / max(min(warm), 1e-6)))
+
+    def _by_turns(self, found: Sequence[Candidate], folder: Path, effort: TableEffort) -> list[float]:
+        """The quickest turn of each, at the speed that the machine had when the table was begun."""
+        runs = {
+            str(place): self._load(str(place), each, folder, effort.seconds)
+            for place, each in enumerate(found)
+        }
+        turns: dict[str, list[float]] = {name: [] for name in (_REFERENCE, *runs)}
+        for _ in range(effort.rounds):
+            for name, number in (*self._runs.items(), *runs.items()):
+                seconds = self._child.ask({"name": name, "runs": number})["seconds"]
+                turns[name].append(statistics.median(seconds))
+        self._child.ask({"forget": list(runs)})
+        now = min(turns[_REFERENCE])
+        self.usual = self.usual or now
+        self.drift = now / self.usual
+        return [min(turns[name]) / self.drift for name in runs]
+
+
+def _setting_of(setting: Setting) -> dict[str, Any]:
+    return asdict(setting)
+
+
+def _part(piece: Piece, file: Path | None, setting: Setting) -> Candidate:
+    which: dict[str, Any] = (
+        {"file": file} if file else {"network": to_json(around(piece)), "part": part_of(piece)}
+    )
+    return Candidate(
+        name=label_of(piece),
+        channels=piece.source.channels,
+        resolution=piece.source.size,
+        **which,
+        **_setting_of(setting),
+    )
+
+
+def _whole(network: Network, setting: Setting) -> Candidate:
+    return Candidate(
+        name=network.name,
+        network=to_json(network),
+        channels=network.in_channels,
+        resolution=network.resolution,
+        **_setting_of(setting),
+    )
