@@ -13,9 +13,16 @@ from allometry.cli.printing import print_figures, print_json
 table = typer.Typer(
     name="table",
     help="Latency tables: each distinct block of a space measured once on this device.",
-    no_args_is_help=True,
     rich_markup_mode="markdown",
 )
+
+
+@table.callback(invoke_without_command=True)
+def _top(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
 SpaceName = Annotated[
     str,
     typer.Option(
