@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from transfer import weights
 
 from allometry.data import centre_view, read_image
 from allometry.deploy import Delivery, inputs_of, quantise, write_file
+from allometry.deploy.writing import convert_to_openvino
 from allometry.measure import Candidate, Effort, candidates, measure
 from allometry.pipeline import open_pretrained
 
@@ -49,6 +51,7 @@ def claims(effort: Effort) -> list[dict[str, Any]]:
     found = []
     for small, large, printed in CLAIMS:
         for runtime in ("torch", "onnxruntime"):
+            print(f"{large} beside {small} in {runtime}", file=sys.stderr)
             figures = shown(candidates([small, large], runtimes=[runtime]), effort)
             found.append({"title": f"{large} to {small}, {runtime}", "asked": printed, **figures})
     return found
@@ -76,8 +79,14 @@ def int8(effort: Effort) -> list[dict[str, Any]]:
         made = Path(name) / "int8.onnx"
         quantise(source, made, batches=batches)
         answers = [_answers(path, inputs_of(views, asked, Delivery())) for path in (source, made)]
-        module = candidates(["efficientnet-lite0"])
-        figures = shown((*module, *candidates([str(source), str(made)], runtimes=["onnxruntime"])), effort)
+        converted = Path(name) / "int8.xml"
+        convert_to_openvino(made, converted, metadata={})
+        chosen = (
+            *candidates(["efficientnet-lite0"]),
+            *candidates([str(source), str(made)], runtimes=["onnxruntime"]),
+            *candidates([str(converted)], runtimes=["openvino"]),
+        )
+        figures = shown(chosen, effort)
     return [
         {
             "title": "efficientnet-lite0, as many times as long as in PyTorch",
