@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -127,6 +128,7 @@ def _answers(path: Path, inputs: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[A
     return scores.argmax(1)
 
 
+_FOLDERS = re.compile(r"/\S*/")
 PARTS: dict[str, Callable[[Effort], list[dict[str, Any]]]] = {
     "claims": claims,
     "delivered": delivered,
@@ -187,7 +189,7 @@ def lines(result: dict[str, Any]) -> list[str]:
                 f"in int8; the same top class on {each['agree']}.",
                 "",
             ]
-        text += [f"- {warning}" for warning in each["warnings"]]
+        text += [f"- {_FOLDERS.sub('', warning)}" for warning in each["warnings"]]
         text += [""] if each["warnings"] else []
     return [*text, f"One thread, batch 1, {result['rounds']} turns; ratios with 95 % intervals."]
 

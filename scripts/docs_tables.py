@@ -284,6 +284,7 @@ BENCHMARKS = (
     "step_memory",
     "progressive",
     "training_loop",
+    "latency",
 )
 TABLES: dict[str, Callable[[], str]] = {
     "zoo": zoo_text,
