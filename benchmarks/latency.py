@@ -128,6 +128,12 @@ def _answers(path: Path, inputs: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[A
     return scores.argmax(1)
 
 
+def _named(one: dict[str, Any]) -> str:
+    """A file says by its name in what precision it computes, a network does not."""
+    path = Path(one["name"])
+    return ", ".join([path.name, one["runtime"], *([] if path.suffix else [one["precision"]])])
+
+
 _FOLDERS = re.compile(r"/\S*/")
 PARTS: dict[str, Callable[[Effort], list[dict[str, Any]]]] = {
     "claims": claims,
@@ -163,7 +169,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         ratios = [None, *each["ratios"]]
         rows = [
             [
-                f"{Path(one['name']).name}, {one['runtime']}, {one['precision']}",
+                _named(one),
                 f"{1000 * one['latency']['median']:.2f}",
                 f"{1000 * one['latency']['low']:.2f} to {1000 * one['latency']['high']:.2f}",
                 f"{ratio['ratio']:.3g} ({ratio['low']:.3g} to {ratio['high']:.3g})" if ratio else "1",

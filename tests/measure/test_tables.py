@@ -24,7 +24,6 @@ from allometry.cost import LatencyTable, Setting
 from allometry.cost.latency import key_of
 from allometry.measure import TableEffort, build_table, check_table, fit_correction
 from allometry.measure import tables as module
-from allometry.measure.candidates import part_of
 from allometry.measure.parts import export_parts, part_module
 from allometry.zoo import get, mbconv_space
 
@@ -83,7 +82,17 @@ def test_what_was_measured_before_a_fault_is_not_measured_again(space, tmp_path,
     assert all(after.seconds[key] == seconds for key, seconds in before.items())
     assert len(after.seconds) == len(distinct_blocks(space))
 
-    with pytest.raises(InputError, match="holds a table of torch"):
+    # All is there: nothing is measured again, whole networks no more than blocks.
+    monkeypatch.setattr(module, "_Bench", None)
+    assert (
+        build_table(space, setting=Setting(runtime="torch"), effort=QUICK, path=path).correction
+        == after.correction
+    )
+    with pytest.raises(InputError, match="is not finished"):
+        check_table(replace(after, fitted=0), space, effort=QUICK)
+    with pytest.raises(InputError, match=r"holds a table of mine in torch.*not of other"):
+        build_table(replace(space, name="other"), setting=Setting(runtime="torch"), effort=QUICK, path=path)
+    with pytest.raises(InputError, match="holds a table of mine in torch"):
         build_table(space, setting=Setting(runtime="torch", threads=2), effort=QUICK, path=path)
     with pytest.raises(InputError, match="Build a table here"):
         check_table(replace(after, fingerprint={"processor": "abacus"}), space, effort=QUICK)
@@ -121,7 +130,7 @@ def test_parts_one_after_the_other_are_the_network():
     with torch.no_grad():
         for piece in pieces(network):
             assert tuple(image.shape[1:]) == (piece.source.channels, piece.source.size, piece.source.size)
-            image = part_module(to_json(around(piece)), part_of(piece))(image)
+            image = part_module(to_json(around(piece)), piece.kind)(image)
     assert image.shape == (2, 3)
 
 
@@ -133,7 +142,7 @@ def test_exported_parts_give_what_their_modules_give(tmp_path):
         session = onnxruntime.InferenceSession(path)
         (taken,) = session.get_inputs()
         with torch.no_grad():
-            ours = part_module(to_json(around(piece)), part_of(piece))(torch.from_numpy(image)).numpy()
+            ours = part_module(to_json(around(piece)), piece.kind)(torch.from_numpy(image)).numpy()
         assert session.run(None, {taken.name: image})[0] == pytest.approx(
             ours, abs=1e-4 * float(np.abs(ours).max())
         )

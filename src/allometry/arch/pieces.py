@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import product
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from allometry.arch.blocks import MBConv
 from allometry.arch.cells import Cell, passes_skip
@@ -14,6 +14,8 @@ from allometry.arch.parts import Block, Head, Stage, Stem
 from allometry.arch.shapes import Padding, Shape
 from allometry.arch.space import Space
 from allometry.base import NetworkError
+
+Kind = Literal["stem", "block", "head"]
 
 
 class Piece(NamedTuple):
@@ -28,6 +30,13 @@ class Piece(NamedTuple):
     part: Stem | Block | Head
     source: Shape
     skip: Shape | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What the part is."""
+        if isinstance(self.part, Stem):
+            return "stem"
+        return "head" if isinstance(self.part, Head) else "block"
 
 
 def pieces(network: Network) -> Iterator[Piece]:

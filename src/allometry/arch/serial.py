@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from allometry.arch.blocks import FusedMBConv, MBConv
 from allometry.arch.cells import Cell
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
 FORMAT = "allometry.network/1"
+T = TypeVar("T")
 
 
 def _kind(part: type) -> str:
@@ -192,13 +194,22 @@ def load(path: str | Path) -> Network:
             ...
         allometry.base.errors.NetworkError: Cannot read the network file no-such-file.json: No such file ...
     """
+    return read_as(from_json, path, what="network file")
+
+
+def read_as(reader: Callable[[str], T], path: str | Path, *, what: str) -> T:
+    """What a reader of text makes of a file; its errors name the file.
+
+    Raises:
+        NetworkError: the file is missing or no text, or the reader refuses it.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise NetworkError(f"Cannot read the network file {path}: {reason}.") from error
+        raise NetworkError(f"Cannot read the {what} {path}: {reason}.") from error
     try:
-        return from_json(text)
+        return reader(text)
     except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from error
 

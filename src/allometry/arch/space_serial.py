@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from allometry.arch.knobs import Knob, Option
 from allometry.arch.parts import Block
-from allometry.arch.serial import from_json, to_json
+from allometry.arch.serial import from_json, read_as, to_json
 from allometry.arch.space import Space
 from allometry.base import NetworkError
 from allometry.base.files import write_text
@@ -96,15 +96,7 @@ def load_space(path: str | Path) -> Space:
             ...
         allometry.base.errors.NetworkError: Cannot read the space's file no-such-file.json: No such file ...
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise NetworkError(f"Cannot read the space's file {path}: {reason}.") from error
-    try:
-        return space_from_json(text)
-    except NetworkError as error:
-        raise NetworkError(f"{path}: {error}") from error
+    return read_as(space_from_json, path, what="space's file")
 
 
 def _space(fields: Any) -> Space:  # noqa: ANN401 - whatever stands in the file

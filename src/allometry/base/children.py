@@ -1,4 +1,4 @@
-"""A process of ours that answers: one line of JSON in, one line of JSON out."""
+"""A process of ours that answers, one line of JSON in, one line of JSON out; and what holds such things."""
 
 from __future__ import annotations
 
@@ -15,7 +15,39 @@ from allometry.base.errors import AllometryError, InputError
 _SPOKEN = 400  # characters of what a process said last
 
 
-class Child:
+class Held:
+    """What holds processes, files and folders until it is closed, or until the end of its `with`.
+
+    Args:
+        held: all of that.
+
+    Example:
+        >>> told = []
+        >>> held = ExitStack()
+        >>> _ = held.callback(told.append, "closed")
+        >>> with Held(held):
+        ...     pass
+        >>> told
+        ['closed']
+    """
+
+    def __init__(self, held: ExitStack) -> None:
+        self._held = held
+
+    def close(self) -> None:
+        """Give it all back."""
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Child(Held):
     r"""A process that reads requests and answers each, until it is closed.
 
     An answer with `error` is raised; one with `input` besides is the user's mistake.
@@ -43,7 +75,7 @@ class Child:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._name, self._failure = name, failure
-        self._held = ExitStack()
+        super().__init__(ExitStack())
         self._errors: IO[bytes] = self._held.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed with the rest
         self._process = subprocess.Popen(  # noqa: S603 - our own programs
             list(command),
@@ -80,18 +112,6 @@ class Child:
         if "error" in answer:
             raise (InputError if answer.get("input") else self._failure)(answer["error"])
         return answer
-
-    def close(self) -> None:
-        """End the process."""
-        self._held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _last_words(self) -> str:
         status = self._process.wait()

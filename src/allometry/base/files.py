@@ -101,6 +101,20 @@ def placing(folder: Path) -> Iterator[Path]:
         _flush(folder)
 
 
+def size_with_weights(path: Path) -> int:
+    """Bytes of a network's file, with those of the weights beside it: `.bin` of an `.xml`, `.data` of an ONNX file.
+
+    Example:
+        >>> import tempfile
+        >>> model = Path(tempfile.mkdtemp()) / "model.xml"
+        >>> _ = model.write_bytes(b"12"), model.with_suffix(".bin").write_bytes(b"345")
+        >>> size_with_weights(model)
+        5
+    """
+    beside = path.with_suffix(".bin") if path.suffix == ".xml" else path.with_name(f"{path.name}.data")
+    return sum(each.stat().st_size for each in (path, beside) if each.exists())
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` in one step."""
     with replacing(path) as beside:

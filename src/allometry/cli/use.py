@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -237,8 +237,6 @@ def export(
 
     Example: `allometry export runs/photos-20M --to onnx --precision int8`
     """
-    from typing import cast
-
     from allometry.cli.display import make_progress
     from allometry.deploy import Delivery, Format, Precision
     from allometry.pipeline import export_run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from allometry.arch import Network, Piece, around, pieces, to_json
+from allometry.arch import Network, Piece, around, digest, pieces
 from allometry.base import InputError
 from allometry.base.files import write_json
 
@@ -189,9 +188,8 @@ class LatencyTable:
 
 @lru_cache(maxsize=65536)
 def key_of(piece: Piece) -> str:
-    """A stable name for a block and what it reads: 16 hexadecimal digits."""
-    text = json.dumps([type(piece.part).__name__, to_json(around(piece))])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """A stable name for a block and what it reads: its kind and 16 hexadecimal digits."""
+    return f"{piece.kind} {digest(around(piece))[:16]}"
 
 
 def label_of(piece: Piece) -> str:

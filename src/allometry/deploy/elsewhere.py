@@ -7,14 +7,12 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from allometry.base import VerificationError
-from allometry.base.children import Child
+from allometry.base.children import Child, Held
 from allometry.deploy.delivery import Format
 
 _WITHOUT: Mapping[Format, tuple[str, ...]] = {
@@ -25,7 +23,7 @@ _WITHOUT: Mapping[Format, tuple[str, ...]] = {
 }
 
 
-class Elsewhere:
+class Elsewhere(Held):
     """The delivered program, run by a process in which this library cannot be imported.
 
     Args:
@@ -43,11 +41,10 @@ class Elsewhere:
 
     def __init__(self, script: Path, format: Format) -> None:  # noqa: A002 - the field's word
         self.without = _WITHOUT[format]
-        self._held = ExitStack()
-        try:
-            self._folder = Path(self._held.enter_context(tempfile.TemporaryDirectory()))
+        with ExitStack() as held:
+            self._folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
             child = Path(__file__).with_name("alone.py")
-            self._child = self._held.enter_context(
+            self._child = held.enter_context(
                 Child(
                     [sys.executable, "-P", "-W", "ignore", str(child), str(script.resolve()), *self.without],
                     name=f"{script} with its file, where there is no {' and no '.join(self.without)},",
@@ -55,9 +52,7 @@ class Elsewhere:
                 )
             )
             ready = self._child.listen()
-        except BaseException:
-            self.close()
-            raise
+            super().__init__(held.pop_all())
         self.runtime: str = ready["runtime"]
         self.load_seconds: float = ready["load_seconds"]
 
@@ -72,15 +67,3 @@ class Elsewhere:
         self._child.ask({"inputs": str(given), "outputs": str(found)})
         scores: npt.NDArray[np.float32] = np.asarray(np.load(found), np.float32)
         return scores
-
-    def close(self) -> None:
-        """End the process."""
-        self._held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -16,7 +16,7 @@ from torch import nn
 
 from allometry.base.files import placing
 
-_DIMENSIONS = {4: ("batch", "channels", "height", "width")}
+OF_TENSORS = ("batch", "channels", "height", "width")
 _ONE_FILE = 1_500_000_000  # bytes of weights; ONNX itself cannot hold more than 2 GiB in one
 _LEAST_SIDE, _LARGEST_SIDE = 16, 8192  # pixels, where sides stay free
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -28,7 +28,7 @@ def write_onnx(
     *,
     example: torch.Tensor,
     free: Sequence[int] = (),
-    names: Sequence[str] = _DIMENSIONS[4],
+    names: Sequence[str] = OF_TENSORS,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
     """Write any module that maps `image` to `scores` as an ONNX file, batch norm folded.

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from allometry.base import VerificationError
+from allometry.base.files import size_with_weights
 from allometry.data.pictures.pixels import Pixels
 from allometry.deploy.delivery import Delivery
 from allometry.deploy.elsewhere import Elsewhere
@@ -91,7 +92,7 @@ def verify(
         raise VerificationError(f"{path} gives scores of shape {theirs.shape}, the network {ours.shape}.")
     result = Verification(
         file=path.name,
-        bytes=size_of(path),
+        bytes=size_with_weights(path),
         images=len(views),
         largest_difference=float(np.abs(theirs - ours).max()),
         agreement=float((theirs.argmax(1) == ours.argmax(1)).mean()),
@@ -101,12 +102,6 @@ def verify(
     )
     _refuse_others(path, result, delivery, scale=max(1.0, float(np.abs(ours).max())))
     return result
-
-
-def size_of(path: Path) -> int:
-    """Bytes of a delivered file, with those of the weights beside it."""
-    beside = (path.with_suffix(".bin") if path.suffix == ".xml" else path.with_name(f"{path.name}.data"),)
-    return sum(each.stat().st_size for each in (path, *beside) if each.exists())
 
 
 def _refuse_others(path: Path, result: Verification, delivery: Delivery, *, scale: float) -> None:

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from allometry.base.extras import load_extra
 from allometry.base.files import placing
 from allometry.deploy.delivery import Delivery, Format
-from allometry.deploy.onnx import free_dimensions, quiet_exporter, write_onnx
+from allometry.deploy.onnx import OF_TENSORS, free_dimensions, quiet_exporter, write_onnx
 from allometry.train import Preprocessing
 
 METADATA = "allometry"
-_OF_TENSORS, _OF_PIXELS = ("batch", "channels", "height", "width"), ("batch", "height", "width", "channels")
+_OF_PIXELS = ("batch", "height", "width", "channels")
 _USUAL_BATCH = 2  # torch.export would take a dimension of 1 for a fixed one
 
 
@@ -90,7 +90,7 @@ def example_of(preprocessing: Preprocessing, delivery: Delivery) -> Tensor:
 
 
 def _names(delivery: Delivery) -> tuple[str, ...]:
-    return _OF_PIXELS if delivery.pixels else _OF_TENSORS
+    return _OF_PIXELS if delivery.pixels else OF_TENSORS
 
 
 def _onnx(

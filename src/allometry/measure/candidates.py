@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Literal, get_args
 
-from allometry.arch import Head, Piece, Stem, load, to_json
+from allometry.arch import load, to_json
 from allometry.base import InputError, MissingExtraError, UnknownNameError
 from allometry.base.extras import load_extra
 from allometry.zoo import find, names_module
@@ -93,20 +93,6 @@ class Candidate:
     def exported(self) -> bool:
         """Whether the runtime reads a file."""
         return self.runtime in _OF_FILES
-
-
-def part_of(piece: Piece) -> Part:
-    """What a piece of a network is.
-
-    Example:
-        >>> from allometry.arch import pieces
-        >>> from allometry.zoo import get
-        >>> [part_of(piece) for piece in pieces(get("efficientnet-b0"))][:2]
-        ['stem', 'block']
-    """
-    if isinstance(piece.part, Stem):
-        return "stem"
-    return "head" if isinstance(piece.part, Head) else "block"
 
 
 def candidates(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from allometry.arch import Piece, around, from_json, to_json
 from allometry.deploy.onnx import quiet_exporter
-from allometry.measure.candidates import Part, part_of
+from allometry.measure.candidates import Part
 from allometry.nn import build
 from allometry.nn.build import ConvNet
 
@@ -72,7 +72,7 @@ def _export(found: Sequence[Piece], folder: Path, *, batch: int, first: int) -> 
     import onnx
     from onnx.utils import Extractor
 
-    modules = [part_module(to_json(around(piece)), part_of(piece)) for piece in found]
+    modules = [part_module(to_json(around(piece)), piece.kind) for piece in found]
     examples = tuple(
         torch.zeros(batch, piece.source.channels, piece.source.size, piece.source.size) for piece in found
     )

@@ -8,11 +8,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol
 
 from allometry.base import MeasurementError
-from allometry.base.children import Child
+from allometry.base.children import Child, Held
 from allometry.measure.candidates import Candidate
 
 
@@ -47,7 +46,7 @@ class Subject(Protocol):
         """Run so many times in one go."""
 
 
-class Process:
+class Process(Held):
     """A candidate in a process of its own.
 
     Raises:
@@ -56,17 +55,14 @@ class Process:
     """
 
     def __init__(self, candidate: Candidate) -> None:
-        self._held = ExitStack()
-        folder = Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="allometry-measure-")))
-        try:
+        with ExitStack() as held:
+            folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="allometry-measure-")))
             loading = specification(candidate, folder)
-            self._child = self._held.enter_context(
+            self._child = held.enter_context(
                 start_worker(f"{candidate.name} in {candidate.runtime}", threads=candidate.threads)
             )
             ready = self._child.ask({"load": loading})
-        except BaseException:
-            self.close()
-            raise
+            super().__init__(held.pop_all())
         self.load_seconds: float = ready["load_seconds"]
         self.first_seconds: float = ready["first_seconds"]
         self.bytes: int = ready["bytes"]
@@ -75,18 +71,6 @@ class Process:
         """Run so many times in one go."""
         answer = self._child.ask({"runs": runs})
         return Block(**{**answer, "seconds": tuple(answer["seconds"])})
-
-    def close(self) -> None:
-        """End the process and remove its files."""
-        self._held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def start_worker(name: str, *, threads: int) -> Child:

@@ -14,6 +14,7 @@ import numpy as np
 
 from allometry.base import InputError
 from allometry.base.extras import load_extra
+from allometry.base.files import size_with_weights
 
 _WARM_UP = 3  # runs before a CUDA graph is recorded
 
@@ -87,7 +88,7 @@ def _onnxruntime(specification: Mapping[str, Any]) -> Loaded:
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     taken = session.get_inputs()[0]
     feed = {taken.name: _input(specification, of_pixels=taken.type == "tensor(uint8)")}
-    return Loaded(_timed(lambda: session.run(None, feed)), _size(file))
+    return Loaded(_timed(lambda: session.run(None, feed)), size_with_weights(Path(file)))
 
 
 def _openvino(specification: Mapping[str, Any]) -> Loaded:
@@ -110,14 +111,7 @@ def _openvino(specification: Mapping[str, Any]) -> Loaded:
         "PERFORMANCE_HINT": "LATENCY",
     }
     request = core.compile_model(model, "CPU", settings).create_infer_request()
-    return Loaded(_timed(lambda: request.infer([image])), _size(file))
-
-
-def _size(file: str) -> int:
-    """Bytes of a file, with those of the weights beside it."""
-    path = Path(file)
-    beside = path.with_suffix(".bin") if path.suffix == ".xml" else path.with_name(f"{path.name}.data")
-    return sum(each.stat().st_size for each in (path, beside) if each.exists())
+    return Loaded(_timed(lambda: request.infer([image])), size_with_weights(Path(file)))
 
 
 def _torch(specification: Mapping[str, Any]) -> Loaded:

@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from allometry.arch import Network, Piece, Space, around, distinct_blocks, sample, to_json
 from allometry.base import InputError, Progress, SilentProgress
-from allometry.base.children import Child
+from allometry.base.children import Held
 from allometry.cost import Correction, LatencyTable, Setting, count
 from allometry.cost.latency import key_of, label_of
-from allometry.measure.candidates import Candidate, part_of
+from allometry.measure.candidates import Candidate
 from allometry.measure.machine import fingerprint
 from allometry.measure.processes import specification, start_worker
 
@@ -112,6 +112,8 @@ def build_table(
         )
     table = _begun(space, setting, path)
     left = [piece for piece in found if key_of(piece) not in table.seconds]
+    if not left and table.fitted == effort.networks:
+        return table
     progress.start(f"measuring blocks in {setting.runtime}", len(left), unit="blocks")
     with _Bench(setting, _heaviest(found), usual=table.reference) as bench:
         for first in range(0, len(left), _CHUNK):
@@ -158,8 +160,12 @@ def check_table(
         progress: is told of each network.
 
     Raises:
-        InputError: the table is of another space, or of another device.
+        InputError: the table is not finished, of another space, or of another device.
     """
+    if not table.fitted:
+        raise InputError(
+            f"The table of {table.space} is not finished: call `allometry table build` again with the same arguments."
+        )
     here = fingerprint(device=table.setting.device)
     if table.fingerprint.get("processor") != here.processor:
         raise InputError(
@@ -193,7 +199,7 @@ def fit_correction(table: LatencyTable, networks: Sequence[Network], measured: S
     """
     rows = np.array([[1.0, *table.features(network)] for network in networks])
     truth = np.asarray(measured)
-    # One term more for every ten networks: the sum alone, the base, the blocks, the numbers that they read.
+    # One term more for every five networks: the sum alone, the base, the blocks, the numbers that they read.
     terms = [1, 0, 2, 3][: max(1, min(4, len(truth) // 5))]
     weighted = rows[:, terms] / truth[:, None]
     found, *_ = np.linalg.lstsq(weighted, np.ones(len(truth)), rcond=None)
@@ -210,9 +216,10 @@ def _begun(space: Space, setting: Setting, path: Path | None) -> LatencyTable:
             space=space.name, setting=setting, fingerprint=here.to_dict(), seconds={}, labels={}
         )
     table = LatencyTable.load(path)
-    if (table.setting, table.fingerprint.get("processor")) != (setting, here.processor):
+    held = (table.space, table.setting, table.fingerprint.get("processor"))
+    if held != (space.name, setting, here.processor):
         raise InputError(
-            f"{path} holds a table of {table.setting} on {table.fingerprint.get('processor')}, not of {setting} on "
+            f"{path} holds a table of {held[0]} in {held[1]} on {held[2]}, not of {space.name} in {setting} on "
             f"{here.processor}; give another file."
         )
     return table
@@ -233,31 +240,18 @@ def _rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
     return float(np.corrcoef(first, second)[0, 1])
 
 
-class _Bench:
+class _Bench(Held):
     """One process that holds many blocks, and runs them by turns, beside one that stays the same throughout."""
 
     def __init__(self, setting: Setting, reference: Piece, *, usual: float | None) -> None:
-        self._setting, self._held = setting, ExitStack()
-        self.usual, self.drift = usual, 1.0
-        folder = Path(self._held.enter_context(tempfile.TemporaryDirectory()))
-        try:
+        self._setting, self.usual, self.drift = setting, usual, 1.0
+        with ExitStack() as held:
+            folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
             name = f"the blocks in {setting.runtime}"
-            self._child: Child = self._held.enter_context(start_worker(name, threads=setting.threads))
-            self._reference = self._made([reference], folder)[0]
-            self._runs = {_REFERENCE: self._load(_REFERENCE, self._reference, folder, _REFERENCE_SECONDS)}
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the process."""
-        self._held.close()
+            self._child = held.enter_context(start_worker(name, threads=setting.threads))
+            (made,) = self._made([reference], folder)
+            self._runs = {_REFERENCE: self._load(_REFERENCE, made, folder, _REFERENCE_SECONDS)}
+            super().__init__(held.pop_all())
 
     def pieces(self, chunk: Sequence[Piece], effort: TableEffort) -> list[float]:
         """Seconds of each block."""
@@ -310,20 +304,16 @@ class _Bench:
         return [min(turns[name]) / self.drift for name in runs]
 
 
-def _setting_of(setting: Setting) -> dict[str, Any]:
-    return asdict(setting)
-
-
 def _part(piece: Piece, file: Path | None, setting: Setting) -> Candidate:
     which: dict[str, Any] = (
-        {"file": file} if file else {"network": to_json(around(piece)), "part": part_of(piece)}
+        {"file": file} if file else {"network": to_json(around(piece)), "part": piece.kind}
     )
     return Candidate(
         name=label_of(piece),
         channels=piece.source.channels,
         resolution=piece.source.size,
         **which,
-        **_setting_of(setting),
+        **asdict(setting),
     )
 
 
@@ -333,5 +323,5 @@ def _whole(network: Network, setting: Setting) -> Candidate:
         network=to_json(network),
         channels=network.in_channels,
         resolution=network.resolution,
-        **_setting_of(setting),
+        **asdict(setting),
     )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
 from allometry.base.files import read_json, write_json
-from allometry.data import Split, centre_view
+from allometry.data import Split, part_of, view_batches
 from allometry.data.pictures.pixels import Pixels
 from allometry.deploy import Delivery, Verification, verify, write_file, write_script
 from allometry.pipeline.common import Session
@@ -86,12 +84,12 @@ def check(
     """Write the program that shows a file's use, and verify both on images of a split."""
     script = write_script(path.with_name(SCRIPT), model=path, preprocessing=preprocessing, delivery=delivery)
     chosen = np.linspace(0, len(split) - 1, min(_VERIFIED, len(split))).astype(np.int64)
-    views = np.stack(list(views_of(split, chosen, preprocessing)))
-    return verify(path, module, views, script=script, preprocessing=preprocessing, delivery=delivery)
+    batch = next(views_of(part_of(split, chosen), preprocessing, batch_size=_VERIFIED))
+    return verify(path, module, batch, script=script, preprocessing=preprocessing, delivery=delivery)
 
 
-def views_of(split: Split, chosen: npt.NDArray[np.int64], preprocessing: Preprocessing) -> Iterator[Pixels]:
-    """What a network sees of some of a split's images, uint8 [R, R, C] each."""
+def views_of(split: Split, preprocessing: Preprocessing, *, batch_size: int) -> Iterator[Pixels]:
+    """What a network sees of a split's images, uint8 [N, R, R, C] at a time."""
     side, crop = preprocessing.resolution, preprocessing.crop
-    for index in chosen.tolist():
-        yield centre_view(split.image(index, at_least=math.ceil(side / crop)), resolution=side, crop=crop)
+    for batch in view_batches(split, resolution=side, batch_size=batch_size, crop=crop):
+        yield batch.images

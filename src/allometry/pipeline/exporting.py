@@ -13,7 +13,7 @@ import numpy as np
 
 from allometry.base import InputError, Progress, SilentProgress
 from allometry.base.files import write_json
-from allometry.data import Dataset, Split, view_batches
+from allometry.data import Dataset, Split, part_of
 from allometry.deploy import Delivery, Layer, inputs_of, quantise, write_file, write_script
 from allometry.deploy.elsewhere import Elsewhere
 from allometry.deploy.writing import METADATA, convert_to_openvino
@@ -135,7 +135,7 @@ def _int8(
     return {
         "int8": {
             "images": len(truth),
-            "calibration": sum(map(len, batches)),
+            "calibration": min(calibration, len(splits["train"])),
             "accuracy_before": accuracies[0],
             "accuracy_after": accuracies[1],
             "agreement": float((before.argmax(1) == after.argmax(1)).mean()),
@@ -151,10 +151,9 @@ def _calibration(
 ) -> Iterator[np.ndarray[Any, np.dtype[np.generic]]]:
     """Random training images as the file takes them, in whole batches."""
     chosen = np.random.default_rng(0).permutation(len(split))[:number]
-    for indices in np.array_split(chosen, -(-len(chosen) // (delivery.batch or _BATCH))):
-        views = list(views_of(split, indices, preprocessing))
-        filling = [views[-1]] * (delivery.batch - len(views)) if delivery.batch else []
-        yield inputs_of(np.stack(views + filling), preprocessing, delivery)
+    for views in views_of(part_of(split, chosen), preprocessing, batch_size=delivery.batch or _BATCH):
+        filling = np.repeat(views[-1:], delivery.batch - len(views) if delivery.batch else 0, axis=0)
+        yield inputs_of(np.concatenate([views, filling]), preprocessing, delivery)
 
 
 def _scores(
@@ -162,12 +161,12 @@ def _scores(
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """A file's scores for a split, float32 [N, classes]."""
     script = write_script(path.with_name(SCRIPT), model=path, preprocessing=preprocessing, delivery=delivery)
-    batches = view_batches(
-        split, resolution=preprocessing.resolution, batch_size=_JUDGED, crop=preprocessing.crop
-    )
     with Elsewhere(script, delivery.format) as elsewhere:
         return np.concatenate(
-            [elsewhere.scores(inputs_of(batch.images, preprocessing, delivery)) for batch in batches]
+            [
+                elsewhere.scores(inputs_of(views, preprocessing, delivery))
+                for views in views_of(split, preprocessing, batch_size=_JUDGED)
+            ]
         )
 
 

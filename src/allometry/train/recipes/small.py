@@ -17,8 +17,8 @@ def small(network: Network, *, images: int, drawings: bool = False) -> Recipe:
     """Train in minutes rather than days: AdamW, one cosine, an average of the weights.
 
     About 80,000 images are seen, in 9 epochs at least and 60 at most, so that the time is much the same for data sets
-    of 1,400 to 9,000 images. They have their full size throughout: on the icons, ten epochs of that beat fourteen with
-    smaller images first, in less time.
+    of 1,400 to 9,000 images. They have their full size throughout; `docs/results.md` says why, under "Images that
+    grow".
 
     Expected: see `docs/results.md`, which `benchmarks/run_icons.py` writes.
 
