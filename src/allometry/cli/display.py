@@ -28,8 +28,8 @@ class TerminalProgress:
         self._task = TaskID(0)
 
     def say(self, text: str) -> None:
-        """Print a line that stays."""
-        self._console.print(text, soft_wrap=True, markup=False)
+        """Print a line that stays, broken between words where the terminal is narrow."""
+        self._console.print(text, markup=False)
 
     def start(self, label: str, total: int, done: int = 0, unit: str = "images") -> None:
         """Draw a new bar."""

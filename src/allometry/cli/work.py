@@ -66,7 +66,7 @@ def run(
             **_figures(summary),
             "law": f"alpha {law['alpha']:g}, beta {law['beta']:.3g}, gamma {law['gamma']:g}, "
             f"best of {summary['trials']}",
-            "delivered": f"{exported['file']}, {format_quantity(exported['bytes'], unit='B')}, "
+            "delivered": f"{exported['file']} with predict.py, {format_quantity(exported['bytes'], unit='B')}, "
             f"top class agrees on {exported['agreement']:.1%} of {exported['images']} images",
             "report": summary["report"],
         },
