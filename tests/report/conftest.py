@@ -176,7 +176,7 @@ def contents(classes: Sequence[str], name: str, finished: str | None) -> dict[st
         },
         "plan.json": {
             "budget": [{"measure": "macs", "most": 10_000_000}],
-            "cost": count(network)._asdict(),
+            "cost": count(network).to_dict(),
             "law": {"alpha": 1.2, "beta": 1.1, "gamma": 1.15},
             "phi": 2.0,
             "multipliers": {"depth": 1.44, "width": 1.21, "resolution": 1.3225},

@@ -299,12 +299,12 @@ def test_the_heat_map_needs_four_trials(make_run):
 
 def test_over_the_limit_is_said(make_run):
     folder = make_run()
-    limits = [{"measure": "macs", "most": 1_000_000}, {"measure": "latency", "most": 20}]
-    plan = {"budget": limits, "cost": {"latency": 17.31}}
+    limits = [{"measure": "macs", "most": 1_000_000}, {"measure": "latency", "most": 0.02}]
+    plan = {"budget": limits, "cost": {"latency": 0.01731}, "measured": "onnxruntime, 1 thread"}
     (folder / "plan.json").write_text(json.dumps(plan))
     text = page_of(folder).text
     assert "over the limit of 1.00M" in text
-    assert "17.31 of at most 20 86.5 %" in text
+    assert "17.3 ms of at most 20 ms 86.5 %" in text
 
 
 def test_several_runs_are_compared_first(make_run):

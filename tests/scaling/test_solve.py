@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allometry.base import BudgetError
-from allometry.cost import MEASURES, Budget, Limit, count, parse_budget
+from allometry.base import BudgetError, LawError
+from allometry.cost import Budget, Limit, count, parse_budget
 from allometry.scaling import COMPOUND, DEPTH, LAWS, RESOLUTION, ScalingLaw, smallest, solve
 from allometry.zoo import get
 
 B0 = get("efficientnet-b0")
 COST = count(B0)
+COUNTED = ("macs", "params", "activations", "memory")
 
 
 def shortfalls(measure: str, number: int, *, seed: int) -> list[float]:
@@ -29,21 +30,21 @@ def shortfalls(measure: str, number: int, *, seed: int) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("measure", COUNTED)
 def test_three_hundred_random_budgets(measure):
     found = shortfalls(measure, 300, seed=7)
     assert statistics.median(found) < 0.01
     assert found[int(0.95 * len(found))] < 0.02
 
 
-@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("measure", COUNTED)
 def test_a_few_random_budgets(measure):
     assert statistics.median(shortfalls(measure, 10, seed=8)) < 0.01
 
 
 @settings(max_examples=25)
 @given(
-    st.lists(st.sampled_from(MEASURES), min_size=2, max_size=4, unique=True),
+    st.lists(st.sampled_from(COUNTED), min_size=2, max_size=4, unique=True),
     st.lists(st.floats(0.2, 20), min_size=4, max_size=4),
     st.sampled_from(sorted(LAWS)),
 )
@@ -132,3 +133,23 @@ def test_growing_on_rounds_once():
 
 def test_names_say_what_was_asked():
     assert solve(B0, parse_budget("macs<=1G")).network.name == "efficientnet-b0 within macs <= 1.00G"
+
+
+@pytest.mark.parametrize("multiple", [16, 32])
+@pytest.mark.parametrize("text", ["40M", "1G"])
+def test_channels_follow_the_multiple(multiple, text):
+    network = solve(B0, text, law=ScalingLaw(1.2, 1.1, 1.15, channel_multiple=multiple)).network
+    widths = [network.stem.channels, network.head.channels, *(s.block.channels for s in network.stages)]
+    original = [B0.stem.channels, B0.head.channels, *(s.block.channels for s in B0.stages)]
+    # Rounding never turns shrinking into growth: what was below a multiple stays.
+    assert all(width % multiple == 0 or width == old for width, old in zip(widths, original, strict=True)), (
+        widths
+    )
+
+
+def test_a_multiple_is_part_of_the_law(tmp_path):
+    law = ScalingLaw(1.2, 1.1, 1.15, channel_multiple=16)
+    law.save(tmp_path / "law.json")
+    assert ScalingLaw.load(tmp_path / "law.json") == law
+    with pytest.raises(LawError, match="channel_multiple must be a positive integer, not 0"):
+        ScalingLaw(1.2, 1.1, 1.15, channel_multiple=0)

@@ -17,7 +17,8 @@ _FACTORS = {
     "gi": 2**30,
     "ti": 2**40,
 }
-_QUANTITY = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?(?:e\d+)?)\s*(?P<suffix>[a-zA-Z]*)\s*")
+_TIMES = {"s": Decimal(1), "ms": Decimal("1e-3"), "us": Decimal("1e-6"), "µs": Decimal("1e-6")}
+_QUANTITY = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?(?:e-?\d+)?)\s*(?P<suffix>[a-zA-Zµ]*)\s*")
 
 
 def parse_quantity(text: str, *, unit: str = "") -> int:
@@ -40,6 +41,25 @@ def parse_quantity(text: str, *, unit: str = "") -> int:
     if factor is None:
         raise ValueError(f"{match['suffix']!r} is not a known suffix")
     return int(Decimal(match["number"]) * factor)
+
+
+def parse_duration(text: str) -> float:
+    """Read `20ms`, `0.02s` or `500us` as seconds.
+
+    Raises:
+        ValueError: the text is not a number with a unit of time.
+
+    Example:
+        >>> parse_duration("20ms"), parse_duration("1.5 s")
+        (0.02, 1.5)
+    """
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a time")
+    factor = _TIMES.get(match["suffix"].lower())
+    if factor is None:
+        raise ValueError(f"{text!r} needs a unit of time: s, ms or us")
+    return float(Decimal(match["number"]) * factor)
 
 
 def format_quantity(value: float, *, unit: str = "") -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from allometry._version import __version__
-from allometry.cli import gauge, look, tables, use, work
+from allometry.cli import gauge, grow, look, tables, use, work
 
 app = typer.Typer(
     name="allometry",
@@ -38,7 +38,7 @@ for _verb in (
     work.run,
     look.zoo,
     look.info,
-    look.scale,
+    grow.scale,
     work.train,
     use.evaluate,
     use.predict,

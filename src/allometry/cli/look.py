@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from allometry.base import InputError
-from allometry.cli.options import Json, NetworkName
+from allometry.cli.options import Json
 from allometry.cli.printing import print_json, print_module, print_network, print_zoo, stage_rows
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def info(
     if resolution is not None:
         found = replace(found, resolution=resolution)
     if as_json:
-        print_json({**_summary(found), **_growth(network), "stages": stage_rows(found)})
+        print_json({**summary(found), **_growth(network), "stages": stage_rows(found)})
     else:
         print_network(found)
 
@@ -119,91 +118,6 @@ def _module_info(text: str, resolution: int | None, *, as_json: bool) -> None:
         print_module(text, side, cost._asdict(), rows)
 
 
-def scale(
-    network: NetworkName,
-    *,
-    phi: Annotated[
-        float | None, typer.Option("--phi", help="Steps of the law; negative shrinks, fractions are fine.")
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            "--budget", metavar="B", help="400M, macs<=400M, params<=5M, memory<=512MB, 4x; or several."
-        ),
-    ] = None,
-    depth: Annotated[
-        float | None, typer.Option("--depth", metavar="d", help="Multiplier of the layers.")
-    ] = None,
-    width: Annotated[
-        float | None, typer.Option("--width", metavar="w", help="Multiplier of the channels.")
-    ] = None,
-    resolution: Annotated[
-        float | None, typer.Option("--resolution", metavar="r", help="Multiplier of the input's side.")
-    ] = None,
-    law: Annotated[
-        str | None,
-        typer.Option(
-            "--law",
-            metavar="L",
-            help="compound (the default), depth, width, resolution, fast; 1.2,1.1,1.15; a JSON file.",
-        ),
-    ] = None,
-    lite: Annotated[
-        bool,
-        typer.Option(
-            "--lite",
-            help="First give it the form for integer hardware: no squeeze-excite, ReLU6, fixed stem and head.",
-        ),
-    ] = False,
-    save: Annotated[
-        Path | None, typer.Option("--save", metavar="FILE", help="Write the network as JSON.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Grow or shrink a network: by steps of a law, to a budget, or by its three dimensions.
-
-    Example: `allometry scale efficientnet-b0 --budget "macs<=1G, params<=10M"`
-    """
-    from allometry.arch import lite as lite_form
-    from allometry.arch import multiply
-    from allometry.arch import save as save_network
-    from allometry.scaling import Multipliers, parse_law, solve
-    from allometry.scaling import scale as scale_network
-    from allometry.zoo import find as find_network
-
-    origin, chosen = find_network(network), parse_law(law or "compound")
-    if lite:
-        origin = lite_form(origin)
-    by_hand = any(value is not None for value in (depth, width, resolution))
-    if lite and phi is None and budget is None and not by_hand:
-        phi = 0.0
-    if sum((phi is not None, budget is not None, by_hand)) != 1:
-        raise InputError("Give one of --phi, --budget, or multipliers (--depth, --width, --resolution).")
-    if by_hand and law is not None:
-        raise InputError(
-            "--law says in what proportion to grow, and so do --depth, --width and --resolution."
-        )
-    steps: float | None = phi
-    if phi is not None:
-        grown, multipliers = scale_network(origin, phi, law=chosen), chosen.multipliers(phi)
-    elif budget is not None:
-        solution = solve(origin, budget, law=chosen)
-        grown, multipliers, steps = solution.network, solution.multipliers, solution.phi
-    else:
-        multipliers = Multipliers(*(1.0 if value is None else value for value in (depth, width, resolution)))
-        label = " ".join(f"{name[0]}{value:g}" for name, value in multipliers._asdict().items())
-        grown = multiply(origin, **multipliers._asdict(), name=f"{origin.name} {label}".strip())
-    if save is not None:
-        save_network(grown, save)
-    if as_json:
-        print_json(
-            {**_summary(grown), "depth": multipliers.depth, "width": multipliers.width, "phi": steps}
-            | {"resolution_multiplier": multipliers.resolution}
-        )
-    else:
-        print_network(grown, before=origin)
-
-
 def _growth(name: str) -> dict[str, float | None]:
     """Depth, width and phi against the family's baseline, where the zoo knows them."""
     from allometry.base import UnknownNameError
@@ -218,7 +132,8 @@ def _growth(name: str) -> dict[str, float | None]:
     return {"depth": growth.depth, "width": growth.width, "phi": growth.phi}
 
 
-def _summary(network: Network) -> dict[str, Any]:
+def summary(network: Network) -> dict[str, Any]:
+    """What it is called and costs, JSON-ready."""
     from allometry.cost import count
 
-    return {"name": network.name, "resolution": network.resolution, **count(network)._asdict()}
+    return {"name": network.name, "resolution": network.resolution, **count(network).to_dict()}

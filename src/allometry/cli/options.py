@@ -40,3 +40,14 @@ WeightsOption = Annotated[
     typer.Option("--pretrained", metavar="W", help="Weights: a file, hf://owner/name, or a run folder."),
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime",
+        metavar="R",
+        help="Where latency is measured, and memory if it is limited: onnxruntime (the default), openvino, torch or "
+        "torch.compile.",
+    ),
+]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="Of the runtime.")]
+Precision = Annotated[str, typer.Option("--precision", metavar="P", help="float32 or bfloat16.")]

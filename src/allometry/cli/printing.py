@@ -11,7 +11,7 @@ from rich.table import Table
 
 from allometry.arch import Network
 from allometry.base.units import format_duration, format_milliseconds, format_quantity
-from allometry.cost import count, count_stages
+from allometry.cost import Cost, count, count_stages
 
 
 def print_json(value: object) -> None:
@@ -37,9 +37,11 @@ def print_zoo(rows: list[dict[str, Any]]) -> None:
     _console().print(table)
 
 
-def print_network(network: Network, *, before: Network | None = None) -> None:
-    """The stage table and the costs, with those of the network it came from."""
-    console, cost = _console(), count(network)
+def print_network(
+    network: Network, *, before: Network | None = None, cost: Cost | None = None, where: str = ""
+) -> None:
+    """The stage table and the costs, with those of the network it came from, and what was measured where."""
+    console, counted = _console(), count(network)
     channels = {1: "grey", 3: "colour"}.get(network.in_channels, f"{network.in_channels} channels")
     console.print(
         f"[bold]{network.name or 'network'}[/bold]  {network.resolution} x {network.resolution} px, {channels}"
@@ -58,10 +60,15 @@ def print_network(network: Network, *, before: Network | None = None) -> None:
         )
     console.print(table)
     old = count(before) if before is not None else None
-    for measure, value in cost._asdict().items():
+    for measure, value in counted.to_dict().items():
         unit = "B" if measure == "memory" else ""
         text = f"  {measure:12} {format_quantity(value, unit=unit):>8}   {value:,}"
         console.print(text + (f"   {value / getattr(old, measure):.2f}x" if old else ""), highlight=False)
+    if cost is not None and cost.latency is not None:
+        took = (
+            f"{format_milliseconds(cost.latency)} a run, {format_quantity(cost.memory, unit='B')} of memory"
+        )
+        console.print(f"  {'measured':12} {took}   {where}", highlight=False)
 
 
 def print_module(name: str, resolution: int, cost: dict[str, int], parts: list[dict[str, Any]]) -> None:

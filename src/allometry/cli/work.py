@@ -7,8 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from allometry.base.units import format_quantity
-from allometry.cli.options import Data, Device, DryRun, Json, NetworkName, Out, Seed, Settings, WeightsOption
+from allometry.base.units import format_milliseconds, format_quantity
+from allometry.cli.options import (
+    Data,
+    Device,
+    DryRun,
+    Json,
+    NetworkName,
+    Out,
+    Runtime,
+    Seed,
+    Settings,
+    Threads,
+    WeightsOption,
+)
 from allometry.cli.printing import print_figures, print_forecast, print_json, print_run_forecast
 
 
@@ -21,13 +33,17 @@ def run(
     budget: Annotated[
         str,
         typer.Option(
-            "--budget", metavar="B", help="10M, macs<=10M, params<=1M, memory<=8MB, 4x; or several."
+            "--budget",
+            metavar="B",
+            help="10M, macs<=10M, params<=1M, memory<=8MB, latency<=2ms, 4x; or several.",
         ),
     ] = "10M",
     out: Out = None,
     seed: Seed = 0,
     device: Device = None,
     settings: Settings = None,
+    runtime: Runtime = None,
+    threads: Threads = 1,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -46,6 +62,8 @@ def run(
         "seed": seed,
         "device": device,
         "settings": settings or (),
+        "runtime": runtime,
+        "threads": threads,
         "progress": make_progress(),
     }
     if dry_run:
@@ -168,10 +186,14 @@ def report(
 
 def _figures(summary: dict[str, Any]) -> dict[str, str]:
     low, high = summary["test_interval"]
-    budget = f" of {summary['budget']}" if "budget" in summary else ""
+    cost = f"{summary['macs']:,} MACs, {summary['params']:,} params"
+    if "latency" in summary:
+        cost += f", {format_milliseconds(summary['latency'])} in {summary['measured']['runtime']}"
+    if "budget" in summary:
+        cost += f" (of {summary['budget']})"
     return {
         "network": f"{summary['network']}, {summary['resolution']} px",
-        "cost": f"{summary['macs']:,} MACs, {summary['params']:,} params{f' ({budget.strip()})' if budget else ''}",
+        "cost": cost,
         "test accuracy": f"{summary['test_accuracy']:.2%} of {summary['test_images']:,} images "
         f"({low:.1%} to {high:.1%})",
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from allometry.arch import (
     SKIP,
@@ -35,18 +35,24 @@ class Cost(NamedTuple):
         macs: multiply-accumulates of convolutions and linear layers; `flops = 2 * macs`.
         activations: elements of all convolution outputs.
         memory: bytes that inference needs in float32 for one image: parameters, batch norm's statistics, and
-            the most feature-map elements alive at one time.
+            the most feature-map elements alive at one time. Where a device was asked, what its runtime took.
+        latency: seconds of a run on a device, where one was asked.
 
     Example:
         >>> from allometry.zoo import get
-        >>> count(get("efficientnet-b0"))
-        Cost(params=5288548, macs=385814752, activations=6747036, memory=27343376)
+        >>> count(get("efficientnet-b0")).to_dict()
+        {'params': 5288548, 'macs': 385814752, 'activations': 6747036, 'memory': 27343376}
     """
 
     params: int
     macs: int
     activations: int
     memory: int
+    latency: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is known, as JSON-ready values."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
 
 
 class StageCost(NamedTuple):

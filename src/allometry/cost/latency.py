@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from allometry.arch import Network, Piece, around, digest, pieces
-from allometry.base import InputError
+from allometry.base import BudgetError, InputError
 from allometry.base.files import write_json
+from allometry.cost.budget import MEASURED, Budget
 
 FORMAT = "allometry.latency-table/1"
 
@@ -41,6 +42,33 @@ class Setting:
     def __str__(self) -> str:
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         return f"{self.runtime}, {threads}, batch {self.batch}, {self.precision}, {self.device}"
+
+
+def setting_for(
+    budget: Budget, *, runtime: str | None = None, threads: int = 1, precision: str = "float32"
+) -> Setting | None:
+    """How networks are run to judge them by `budget`; None where counting is enough.
+
+    A latency is always measured. Memory is measured where a runtime is named, and else counted.
+
+    Raises:
+        BudgetError: a runtime is named, and nothing would be measured in it.
+
+    Example:
+        >>> from allometry.cost.budget import parse_budget
+        >>> print(setting_for(parse_budget("latency<=20ms")))
+        onnxruntime, 1 thread, batch 1, float32, cpu
+        >>> setting_for(parse_budget("macs<=1G, memory<=50MB")) is None
+        True
+    """
+    if runtime is None and "latency" not in budget.measures:
+        return None
+    if not budget.measures & MEASURED:
+        raise BudgetError(
+            f"Only latency and memory are measured in a runtime, and the budget {budget} limits neither: leave the "
+            "runtime out, or limit one of them."
+        )
+    return Setting(runtime=runtime or Setting().runtime, threads=threads, precision=precision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

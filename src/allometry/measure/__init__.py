@@ -5,6 +5,7 @@ from allometry.measure.machine import Fingerprint, fingerprint
 from allometry.measure.measuring import measure
 from allometry.measure.results import Latency, Measured, Measurements, Ratio
 from allometry.measure.sampling import Effort
+from allometry.measure.stopwatch import Stopwatch, solve_on_device
 from allometry.measure.tables import TableCheck, TableEffort, build_table, check_table, fit_correction
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Precision",
     "Ratio",
     "Runtime",
+    "Stopwatch",
     "TableCheck",
     "TableEffort",
     "build_table",
@@ -27,4 +29,5 @@ __all__ = [
     "fingerprint",
     "fit_correction",
     "measure",
+    "solve_on_device",
 ]

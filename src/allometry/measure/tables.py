@@ -21,6 +21,7 @@ from allometry.cost.latency import key_of, label_of
 from allometry.measure.candidates import Candidate
 from allometry.measure.machine import fingerprint
 from allometry.measure.processes import specification, start_worker
+from allometry.measure.stopwatch import whole
 
 _CHUNK = 32  # blocks that take turns with each other
 _REFERENCE = "reference"
@@ -264,10 +265,10 @@ class _Bench(Held):
         progress.start(f"measuring networks in {self._setting.runtime}", len(chosen), unit="networks")
         found: list[float] = []
         for network in chosen:
-            whole = _whole(network, self._setting)
+            candidate = whole(network, self._setting)
             with tempfile.TemporaryDirectory() as folder:
                 longer = replace(effort, seconds=_LONGER * effort.seconds)
-                found += self._by_turns([whole], Path(folder), longer)
+                found += self._by_turns([candidate], Path(folder), longer)
             progress.advance(1)
         progress.stop()
         return found
@@ -313,15 +314,5 @@ def _part(piece: Piece, file: Path | None, setting: Setting) -> Candidate:
         channels=piece.source.channels,
         resolution=piece.source.size,
         **which,
-        **asdict(setting),
-    )
-
-
-def _whole(network: Network, setting: Setting) -> Candidate:
-    return Candidate(
-        name=network.name,
-        network=to_json(network),
-        channels=network.in_channels,
-        resolution=network.resolution,
         **asdict(setting),
     )

@@ -11,7 +11,7 @@ import torch
 
 from allometry.arch import Network
 from allometry.base import BudgetError
-from allometry.cost import Budget, Limit
+from allometry.cost import Budget, Limit, Meter
 from allometry.data import Dataset
 from allometry.pipeline.forecast import seconds_per_image
 from allometry.scaling import COMPOUND, Solution, fit_strides, solve
@@ -60,8 +60,16 @@ def adapt(network: Network, *, classes: int, channels: int, image_size: int) -> 
     )
 
 
-def make_plan(network: Network, dataset: Dataset, budget: Budget) -> Plan:
+def make_plan(network: Network, dataset: Dataset, budget: Budget, *, measure: Meter | None = None) -> Plan:
     """Shrink `network` to a quarter of the budget and lay out the grid of laws.
+
+    Where a device judges, the baseline has a quarter of the MACs of what the paper's law makes of the budget.
+
+    Args:
+        network: what is shrunk.
+        dataset: the images it is for.
+        budget: of the final network.
+        measure: reads the device, where that judges.
 
     Raises:
         BudgetError: the budget, or a quarter of it, cannot be met; the message names the smallest value.
@@ -70,17 +78,21 @@ def make_plan(network: Network, dataset: Dataset, budget: Budget) -> Plan:
         network, classes=len(dataset.classes), channels=dataset.channels, image_size=dataset.image_size
     )
     largest = max(dataset.image_size, origin.total_stride)
-    quarter = budget.times(_QUARTER)
+    whole = budget
+    if measure is not None:
+        found = solve(origin, budget, largest_resolution=largest, measure=measure)
+        whole = Budget((Limit("macs", found.cost.macs),))
+    quarter = whole.times(_QUARTER)
     try:
         baseline = solve(origin, quarter, largest_resolution=largest)
     except BudgetError as error:
         # The whole budget may be impossible too: then that is what the user should hear.
-        solve(origin, budget, largest_resolution=largest)
+        solve(origin, whole, largest_resolution=largest)
         raise BudgetError(f"The baseline takes a quarter of the budget, {quarter}. {error}") from error
     start = baseline.multipliers
     trial_budget = Budget((Limit("macs", 2 * baseline.cost.macs),))
     points = grid_points(origin, trial_budget, start=start, largest_resolution=largest)
-    expected = solve(origin, budget, law=COMPOUND, start=start, largest_resolution=largest)
+    expected = solve(origin, whole, law=COMPOUND, start=start, largest_resolution=largest)
     named = replace(baseline, network=replace(baseline.network, name=f"{network.name} at {quarter}".strip()))
     return Plan(origin, named, budget, points, expected, largest)
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from allometry.arch import Network
 from allometry.base import Progress, SilentProgress
-from allometry.cost import Budget, count, parse_budget
+from allometry.cost import Budget, Setting, count, parse_budget, setting_for
 from allometry.pipeline.asked import check_settings
 from allometry.pipeline.common import Images, Session, open_session, read_data
 from allometry.pipeline.execution import settle_execution
 from allometry.pipeline.forecast import Forecast, forecast
 from allometry.pipeline.plan import Plan, estimate_seconds, make_plan
+from allometry.pipeline.readings import meter
 from allometry.train import Recipe, at_full_size, small
 from allometry.zoo import find as find_network
 
@@ -78,9 +79,23 @@ class RunForecast:
 
 
 def prepare(
-    session: Session, network: Network, budget: Budget, data: str, settings: Sequence[str]
+    session: Session,
+    network: Network,
+    budget: Budget,
+    data: str,
+    settings: Sequence[str],
+    *,
+    setting: Setting | None = None,
 ) -> Prepared:
     """Read the images, plan, and settle both recipes.
+
+    Args:
+        session: of the run.
+        network: to shrink and grow.
+        budget: of the final network.
+        data: the images.
+        settings: changes to the recipe.
+        setting: in which this device judges by the budget, if it does.
 
     Raises:
         DataError: the images cannot be used.
@@ -93,7 +108,8 @@ def prepare(
     trial_epochs = max(_FEWEST_TRIAL_EPOCHS, round(recipe.epochs / _TRIAL_SHARE))
     trial_recipe = at_full_size(replace(recipe, epochs=trial_epochs, head_epochs=0))
     session.halt_if_asked()
-    plan = make_plan(network, images.dataset, budget)
+    with meter(session, setting) as measure:
+        plan = make_plan(network, images.dataset, budget, measure=measure)
     recipe = settle_execution(
         recipe,
         plan.expected.network,
@@ -113,6 +129,8 @@ def forecast_whole_run(
     seed: int = 0,
     device: str | None = None,
     settings: Sequence[str] = (),
+    runtime: str | None = None,
+    threads: int = 1,
     progress: Progress = SilentProgress(),
 ) -> RunForecast:
     """What `run` with these arguments would do and cost here; nothing is written or trained.
@@ -121,6 +139,7 @@ def forecast_whole_run(
     """
     network = find_network(baseline)
     limits = parse_budget(budget, count(network))
+    setting = setting_for(limits, runtime=runtime, threads=threads)
     check_settings(settings)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -134,7 +153,7 @@ def forecast_whole_run(
             stopping=lambda: False,
         ) as session,
     ):
-        prepared = prepare(session, network, limits, data, settings)
+        prepared = prepare(session, network, limits, data, settings, setting=setting)
         plan, expected = prepared.plan, prepared.plan.expected
         training = forecast(
             session.job(expected.network, prepared.images, prepared.recipe, folder=session.run.path)

@@ -11,8 +11,8 @@ from typing import Any
 from allometry.arch import Network, save
 from allometry.base import Progress, SilentProgress
 from allometry.base.files import write_json
-from allometry.base.units import format_duration
-from allometry.cost import Budget, count, parse_budget
+from allometry.base.units import format_duration, format_milliseconds
+from allometry.cost import Budget, Setting, count, parse_budget, setting_for
 from allometry.pipeline.asked import check_settings
 from allometry.pipeline.common import (
     Session,
@@ -26,6 +26,7 @@ from allometry.pipeline.common import (
 from allometry.pipeline.delivery import deliver, judge
 from allometry.pipeline.plan import Plan, estimate_seconds
 from allometry.pipeline.preparing import Prepared, prepare
+from allometry.pipeline.readings import meter
 from allometry.scaling import Solution, solve
 from allometry.search import Point, Trial, try_points
 from allometry.train import train
@@ -54,6 +55,8 @@ def run(
     seed: int = 0,
     device: str | None = None,
     settings: Sequence[str] = (),
+    runtime: str | None = None,
+    threads: int = 1,
     progress: Progress = SilentProgress(),
     stopping: Callable[[], bool] = lambda: False,
 ) -> RunResult:
@@ -71,6 +74,8 @@ def run(
         seed: of everything random.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
         settings: changes to the recipe, `key=value`.
+        runtime: where latency is measured if the budget limits it, and memory: `onnxruntime` by default.
+        threads: of that runtime.
         progress: is told how it goes.
         stopping: asked after each training step; True stops the run at a checkpoint.
 
@@ -84,6 +89,7 @@ def run(
     """
     network = find_network(baseline)
     limits = parse_budget(budget, count(network))
+    setting = setting_for(limits, runtime=runtime, threads=threads)
     check_settings(settings)
     folder = out or Path("runs") / f"{data_name(data)}-{_slug(budget)}"
     arguments = {
@@ -91,6 +97,7 @@ def run(
         "baseline": baseline,
         "budget": limits.exact(),
         "settings": list(settings),
+        **({"runtime": setting.runtime, "threads": setting.threads} if setting else {}),
     }
     with open_session(
         folder,
@@ -101,21 +108,26 @@ def run(
         progress=progress,
         stopping=stopping,
     ) as session:
-        result = finished_result(session) or _run(session, network, limits, data, settings)
+        result = finished_result(session) or _run(session, network, limits, data, settings, setting)
         return RunResult(folder, result)
 
 
 def _run(
-    session: Session, network: Network, budget: Budget, data: str, settings: Sequence[str]
+    session: Session,
+    network: Network,
+    budget: Budget,
+    data: str,
+    settings: Sequence[str],
+    setting: Setting | None,
 ) -> dict[str, Any]:
     began = time.monotonic()
-    prepared = prepare(session, network, budget, data, settings)
+    prepared = prepare(session, network, budget, data, settings, setting=setting)
     images, plan = prepared.images, prepared.plan
     _announce(session, prepared)
     session.run.charge("prepare", "data and plan", seconds=time.monotonic() - began)
 
     best = _try_laws(session, prepared)
-    solution = _grow(session, plan, best)
+    solution = _grow(session, plan, best, setting)
     job = session.job(solution.network, images, prepared.recipe, folder=session.run.path)
     job.preprocessing.save(session.run.path / "preprocessing.json")
     trained = train(job)
@@ -132,7 +144,8 @@ def _run(
         "network": solution.network.name,
         "budget": str(budget),
         "resolution": solution.network.resolution,
-        **solution.cost._asdict(),
+        **solution.cost.to_dict(),
+        **({"measured": asdict(setting)} if setting else {}),
         "law": best.point.law.to_dict(),
         "trials": len(plan.points),
         **tested(trained, evaluation),
@@ -173,23 +186,30 @@ def _try_laws(session: Session, prepared: Prepared) -> Trial:
     return best
 
 
-def _grow(session: Session, plan: Plan, best: Trial) -> Solution:
-    solution = solve(
-        plan.origin,
-        plan.budget,
-        law=best.point.law,
-        start=plan.baseline.multipliers,
-        largest_resolution=plan.largest_resolution,
-    )
-    _write_plan(session.run.path, plan, solution)
+def _grow(session: Session, plan: Plan, best: Trial, setting: Setting | None) -> Solution:
+    began = time.monotonic()
+    with meter(session, setting) as measure:
+        solution = solve(
+            plan.origin,
+            plan.budget,
+            law=best.point.law,
+            start=plan.baseline.multipliers,
+            largest_resolution=plan.largest_resolution,
+            measure=measure,
+        )
+    if setting is not None:
+        session.run.charge("measure", str(setting), seconds=time.monotonic() - began)
+    _write_plan(session.run.path, plan, solution, setting)
+    latency = solution.cost.latency
+    took = "" if latency is None else f", {format_milliseconds(latency)} a run"
     session.progress.say(
         f"best law: {_law_text(best)}; grown to {solution.cost.macs:,} MACs, {solution.cost.params:,} params, "
-        f"{solution.network.resolution} px"
+        f"{solution.network.resolution} px{took}"
     )
     return solution
 
 
-def _write_plan(folder: Path, plan: Plan, solution: Solution) -> None:
+def _write_plan(folder: Path, plan: Plan, solution: Solution, setting: Setting | None) -> None:
     save(solution.network, folder / "network.json")
     solution.law.save(folder / "law.json")
     start = plan.baseline.multipliers
@@ -201,10 +221,11 @@ def _write_plan(folder: Path, plan: Plan, solution: Solution) -> None:
         folder / "plan.json",
         {
             "budget": [asdict(limit) for limit in plan.budget.limits],
-            "cost": solution.cost._asdict(),
+            "cost": solution.cost.to_dict(),
             "law": solution.law.to_dict(),
             "phi": solution.phi,
             "multipliers": relative,
+            **({"measured": str(setting)} if setting else {}),
         },
     )
 

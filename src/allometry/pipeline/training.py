@@ -163,7 +163,7 @@ def _train(session: Session, asked: Asked, *, board: bool) -> dict[str, Any]:
         "data": images.dataset.name,
         "network": job.network.name,
         "resolution": job.network.resolution,
-        **count(job.network)._asdict(),
+        **count(job.network).to_dict(),
         **tested(trained, evaluation),
     }
     return finish(session, result)

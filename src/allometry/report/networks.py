@@ -19,7 +19,7 @@ from allometry.report.markup import (
     table,
 )
 from allometry.report.record import RunRecord
-from allometry.report.words import ARROW, MEASURE_NAMES, TIMES, listed, percent, quantity, whole
+from allometry.report.words import ARROW, MEASURE_NAMES, TIMES, listed, percent, quantity, whole, with_measure
 
 
 def network_section(record: RunRecord) -> Section | None:
@@ -130,32 +130,46 @@ def budget_section(record: RunRecord) -> Section | None:
     limited = [
         _limit_bar(measure, costs[measure], most) for measure, most in limits.items() if measure in costs
     ]
-    free = [
-        f"{whole(value)} {'bytes of memory' if measure == 'memory' else MEASURE_NAMES.get(measure, measure)}"
-        for measure, value in costs.items()
-        if measure not in limits
-    ]
+    free = [_unlimited(measure, value) for measure, value in costs.items() if measure not in limits]
     content = [joined(limited)]
     if free:
         content.append(element("p", f"{'Not limited' if limited else 'For one image'}: {listed(free)}."))
-    content.append(
-        note("Costs are for one image and counted exactly; a MAC is one multiplication with its addition.")
-    )
+    content.append(note(_how_known(record)))
     return Section("budget", "Cost against budget" if limited else "Cost", content)
+
+
+def _how_known(record: RunRecord) -> str:
+    counted = "Costs are for one image and counted exactly; a MAC is one multiplication with its addition."
+    where = record.plan.measured if record.plan else None
+    if where is None:
+        return counted
+    return (
+        f"{counted} Latency and memory are what the network took in {where}, measured before it was trained."
+    )
 
 
 def costs_of(record: RunRecord) -> Mapping[str, float]:
     """The network's costs by measure: those measured for the plan, and those counted from the network."""
     planned = dict(record.plan.cost) if record.plan else {}
     counted: Cost | None = count(record.network) if record.network else None
-    return planned | (counted._asdict() if counted else {})
+    return (counted.to_dict() if counted else {}) | planned
+
+
+def _unlimited(measure: str, value: float) -> str:
+    if measure == "latency":
+        return with_measure(measure, value)
+    return (
+        f"{whole(value)} {'bytes of memory' if measure == 'memory' else MEASURE_NAMES.get(measure, measure)}"
+    )
 
 
 def _limit_bar(measure: str, used: float, most: float) -> Html:
     share = used / most if most > 0 else 1.0
     longest = max(used, most) * 1.04
     over = used > most
-    exact = f"{_exact(used)} of at most {_exact(most)}{' bytes' if measure == 'memory' else ''}"
+    exact = (
+        f"{_exact(measure, used)} of at most {_exact(measure, most)}{' bytes' if measure == 'memory' else ''}"
+    )
     return element(
         "div",
         element(
@@ -174,5 +188,7 @@ def _limit_bar(measure: str, used: float, most: float) -> Html:
     )
 
 
-def _exact(value: float) -> str:
+def _exact(measure: str, value: float) -> str:
+    if measure == "latency":
+        return quantity(measure, value)
     return whole(value) if float(value).is_integer() else f"{value:,.2f}"

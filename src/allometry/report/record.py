@@ -58,6 +58,7 @@ class Plan:
     law: Mapping[str, float] = field(default_factory=dict)
     phi: float | None = None
     multipliers: Mapping[str, float] = field(default_factory=dict)
+    measured: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from allometry.scaling.laws import (
     parse_law,
     scale,
 )
-from allometry.scaling.solving import Solution, smallest, solve
+from allometry.scaling.solution import Solution
+from allometry.scaling.solving import smallest, solve
 
 __all__ = [
     "COMPOUND",

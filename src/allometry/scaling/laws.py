@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from allometry.arch import Network, multiply
+from allometry.arch import CHANNEL_MULTIPLE, Network, multiply
 from allometry.base import LawError, UnknownNameError
 from allometry.base.files import write_json
 
@@ -42,6 +42,7 @@ class ScalingLaw:
         gamma: resolution, at least 1.
         late: how much faster than the first stages the last ones get deeper, from 0 to below 1; see `multiply`.
         largest_resolution: where growth of the resolution ends, in pixels; None for nowhere. Depth and width go on.
+        channel_multiple: what channels are rounded to; 8 in the papers, 16 or 32 where a device prefers that.
 
     Raises:
         LawError: a coefficient is below 1, or none is above 1; the others are out of their range.
@@ -61,6 +62,7 @@ class ScalingLaw:
     gamma: float
     late: float = 0.0
     largest_resolution: int | None = None
+    channel_multiple: int = CHANNEL_MULTIPLE
 
     def __post_init__(self) -> None:
         for label in ("alpha", "beta", "gamma"):
@@ -76,11 +78,15 @@ class ScalingLaw:
         pixels = self.largest_resolution
         if pixels is not None and (type(pixels) is not int or pixels < 1):
             raise LawError(f"largest_resolution must be a positive integer or none, not {pixels!r}.")
+        if type(self.channel_multiple) is not int or self.channel_multiple < 1:
+            raise LawError(f"channel_multiple must be a positive integer, not {self.channel_multiple!r}.")
 
     def __repr__(self) -> str:
         words = [f"alpha={self.alpha!r}", f"beta={self.beta!r}", f"gamma={self.gamma!r}"]
         words += [f"late={self.late!r}"] if self.late else []
         words += [f"largest_resolution={self.largest_resolution}"] if self.largest_resolution else []
+        if self.channel_multiple != CHANNEL_MULTIPLE:
+            words.append(f"channel_multiple={self.channel_multiple}")
         return f"ScalingLaw({', '.join(words)})"
 
     def ceiling(self, network: Network) -> int | None:
@@ -160,6 +166,7 @@ class ScalingLaw:
                 fields["gamma"],
                 fields.get("late", 0.0),
                 fields.get("largest_resolution"),
+                fields.get("channel_multiple", CHANNEL_MULTIPLE),
             )
         except OSError as error:
             raise LawError(f"Cannot read the law file {path}: {error.strerror}.") from error
@@ -189,6 +196,8 @@ class ScalingLaw:
         """
         rest = {"late": self.late, "largest_resolution": self.largest_resolution}
         coefficients = {"alpha": self.alpha, "beta": self.beta, "gamma": self.gamma}
+        if self.channel_multiple != CHANNEL_MULTIPLE:
+            rest["channel_multiple"] = self.channel_multiple
         return coefficients | {name: value for name, value in rest.items() if value}
 
 
@@ -245,7 +254,15 @@ def scale(network: Network, phi: float, *, law: ScalingLaw = COMPOUND) -> Networ
     if ceiling is not None:
         resolution = min(resolution, ceiling / network.resolution)
     name = f"{network.name} phi {phi:.4g}".strip()
-    return multiply(network, depth=depth, width=width, resolution=resolution, late=law.late, name=name)
+    return multiply(
+        network,
+        depth=depth,
+        width=width,
+        resolution=resolution,
+        late=law.late,
+        channel_multiple=law.channel_multiple,
+        name=name,
+    )
 
 
 def parse_law(text: str) -> ScalingLaw:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from allometry.arch import CHANNEL_MULTIPLE, Block, Cell, Network, Stage, least_resolution, multiply
-from allometry.cost import Budget, Cost, count
+from allometry.arch import Block, Cell, Network, Stage, least_resolution, multiply
+from allometry.cost import Budget, Cost, Pricing
 from allometry.scaling.laws import Multipliers, ScalingLaw
 
 _NEAR_ENOUGH = 0.995  # from this use on, closeness to the law counts more than the last bit of the budget
@@ -62,7 +62,13 @@ class Grower:
 
     def body(self, depth: float, width: float) -> Network:
         """The network with these multipliers of its layers, at its own resolution."""
-        return multiply(self.network, depth=depth, width=width, late=self.law.late)
+        return multiply(
+            self.network,
+            depth=depth,
+            width=width,
+            late=self.law.late,
+            channel_multiple=self.law.channel_multiple,
+        )
 
     def seeing(self, body: Network, multipliers: Multipliers) -> Network:
         """The body at the resolution of these multipliers, bounded."""
@@ -72,23 +78,23 @@ class Grower:
 
 
 def best_near(
-    network: Network, budget: Budget, law: ScalingLaw, centre: Multipliers, grow: Grower
+    network: Network, budget: Budget, law: ScalingLaw, centre: Multipliers, grow: Grower, price: Pricing
 ) -> Candidate:
-    """The best network that fits, of those around `centre`, which must itself fit."""
-    found = [each for each in _neighbours(network, budget, law, centre, grow) if each.use <= 1]
+    """The best network that fits by its price, of those around `centre`, which must itself fit."""
+    found = [each for each in _neighbours(network, budget, law, centre, grow, price) if each.use <= 1]
     for near in sorted(found, key=lambda each: each.distance)[:_REFINED]:
-        found.extend(_refinements(near, budget, law))
+        found.extend(_refinements(near, budget, law, price))
     return _best(found)
 
 
 def _neighbours(
-    network: Network, budget: Budget, law: ScalingLaw, centre: Multipliers, grow: Grower
+    network: Network, budget: Budget, law: ScalingLaw, centre: Multipliers, grow: Grower, price: Pricing
 ) -> Iterator[Candidate]:
     """Networks that fit, with depth and width near the law's, and for each the largest resolution that fits."""
 
     def candidate(multipliers: Multipliers, body: Network) -> Candidate:
         grown = grow.seeing(body, multipliers)
-        cost = count(grown)
+        cost = price(grown)
         distance = sum(abs(math.log(ours / laws)) for ours, laws in zip(multipliers, centre, strict=True))
         return Candidate(grown, cost, grow.bounded(multipliers), budget.use(cost), distance)
 
@@ -98,7 +104,11 @@ def _neighbours(
         law.alpha,
         lambda d: tuple(s.repeats for s in multiply(network, depth=d, late=law.late).stages),
     )
-    widths = _distinct(centre.width, law.beta, lambda w: _widths(multiply(network, width=w)))
+    widths = _distinct(
+        centre.width,
+        law.beta,
+        lambda w: _widths(multiply(network, width=w, channel_multiple=law.channel_multiple)),
+    )
     for depth in depths:
         for width in widths:
             around, body = Multipliers(depth, width, centre.resolution), grow.body(depth, width)
@@ -136,7 +146,7 @@ def _distinct(centre: float, coefficient: float, shape: Callable[[float], tuple[
     return list(found.values())
 
 
-def _refinements(start: Candidate, budget: Budget, law: ScalingLaw) -> Iterator[Candidate]:
+def _refinements(start: Candidate, budget: Budget, law: ScalingLaw, price: Pricing) -> Iterator[Candidate]:
     """From a network that fits, enlarge single layers, each time by the step that uses most of the budget."""
     current = start
     while current.use < _NEAR_ENOUGH:
@@ -149,7 +159,7 @@ def _refinements(start: Candidate, budget: Budget, law: ScalingLaw) -> Iterator[
                 distance=current.distance + _STEP_DISTANCE,
             )
             for network in _one_step_larger(current.network, start.network, law)
-            if budget.allows(cost := count(network))
+            if budget.allows(cost := price(network))
         ]
         better = max(larger, key=lambda each: each.use, default=current)
         if better.use <= current.use:
@@ -159,43 +169,45 @@ def _refinements(start: Candidate, budget: Budget, law: ScalingLaw) -> Iterator[
 
 
 def _one_step_larger(network: Network, start: Network, law: ScalingLaw) -> Iterator[Network]:
-    """Networks with one layer more in a stage, or eight channels more in one place, near where it started."""
+    """Networks with one layer more in a stage, or a step more channels in one place, near where it started."""
     if law.beta > 1:
-        yield from _one_step_wider(network, start)
+        yield from _one_step_wider(network, start, law.channel_multiple)
     for index, (stage, first) in enumerate(zip(network.stages, start.stages, strict=True)):
         if law.alpha > 1 and stage.deepens and stage.repeats == first.repeats:
             deeper = replace(stage, repeats=stage.repeats + 1)
             yield replace(network, stages=(*network.stages[:index], deeper, *network.stages[index + 1 :]))
 
 
-def _one_step_wider(network: Network, start: Network) -> Iterator[Network]:
+def _one_step_wider(network: Network, start: Network, multiple: int) -> Iterator[Network]:
     stem, head = network.stem, network.head
-    if not stem.fixed and _near(stem.channels + CHANNEL_MULTIPLE, start.stem.channels):
-        yield replace(network, stem=replace(stem, channels=stem.channels + CHANNEL_MULTIPLE))
+    channels = stem.channels + multiple
+    if not stem.fixed and _near(channels, start.stem.channels, multiple):
+        yield replace(network, stem=replace(stem, channels=channels))
     if head.channels and start.head.channels and not head.fixed:
-        channels = head.channels + CHANNEL_MULTIPLE
-        if _near(channels, start.head.channels):
+        channels = head.channels + multiple
+        if _near(channels, start.head.channels, multiple):
             yield replace(network, head=replace(head, channels=channels))
     before: tuple[Stage, ...] = ()
     for group, first in zip(network.groups, start.groups, strict=True):
         after = network.stages[len(before) + len(group) :]
-        wider = [_wider(stage, old.block) for stage, old in zip(group, first, strict=True)]
+        wider = [_wider(stage, old.block, multiple) for stage, old in zip(group, first, strict=True)]
         if all(wider):
             yield replace(network, stages=(*before, *(stage for stage in wider if stage), *after))
         before += group
 
 
-def _wider(stage: Stage, start: Block) -> Stage | None:
+def _wider(stage: Stage, start: Block, multiple: int) -> Stage | None:
     """The stage with one step more channels, if it has a width and that is near where it started."""
     block = stage.block
     if isinstance(block, Cell) or isinstance(start, Cell):
         return None
-    channels = block.channels + block.channel_step
-    return replace(stage, block=block.with_channels(channels)) if _near(channels, start.channels) else None
+    channels = block.channels + math.lcm(multiple, block.channel_step)
+    near = _near(channels, start.channels, multiple)
+    return replace(stage, block=block.with_channels(channels)) if near else None
 
 
-def _near(channels: int, start: int) -> bool:
-    return channels <= start + max(CHANNEL_MULTIPLE, _WINDOW * start)
+def _near(channels: int, start: int, multiple: int) -> bool:
+    return channels <= start + max(multiple, _WINDOW * start)
 
 
 def _best(fitting: list[Candidate]) -> Candidate:

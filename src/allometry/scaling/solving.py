@@ -13,37 +13,15 @@ from dataclasses import dataclass, replace
 
 from allometry.arch import Network, Stage, depth_exponents
 from allometry.base import BudgetError
-from allometry.cost import Budget, Cost, count, parse_budget
+from allometry.cost import MEASURED, Budget, Meter, Pricing, count, parse_budget
 from allometry.cost.budget import show
 from allometry.scaling.laws import COMPOUND, UNSCALED, Multipliers, ScalingLaw
+from allometry.scaling.measured import solve_by_measuring
 from allometry.scaling.neighbourhood import Grower, best_near
+from allometry.scaling.solution import Solution
 
 _DEEPEST = 600.0  # the logarithm of a multiplier that a float still holds, with room for a start
 _LARGEST = 1e4  # a multiplier beyond this is no network any more
-
-
-@dataclass(frozen=True, slots=True)
-class Solution:
-    """The largest network found within a budget.
-
-    Attributes:
-        network: the network; its cost is within the budget.
-        cost: `count(network)`.
-        budget: what was asked.
-        law: how it was grown.
-        phi: the largest phi whose network fits; the solution lies in its neighbourhood.
-        multipliers: depth, width and resolution against the network that was grown; of all depths that
-            round to these layers, the largest.
-        use: the largest share of a limit that is taken, at most 1.
-    """
-
-    network: Network
-    cost: Cost
-    budget: Budget
-    law: ScalingLaw
-    phi: float
-    multipliers: Multipliers
-    use: float
 
 
 def solve(
@@ -53,11 +31,13 @@ def solve(
     law: ScalingLaw = COMPOUND,
     start: Multipliers = UNSCALED,
     largest_resolution: int | None = None,
+    measure: Meter | None = None,
 ) -> Solution:
     """Find the largest network within `budget` that `law` grows, or shrinks, from `network`.
 
     Never over a limit. Usually less than 1 % under the tightest one: see the accuracy of `solve` in the
-    documentation.
+    documentation. A limit of latency needs `measure`, and is met to a few percent by measuring some networks; so is one
+    of memory where `measure` is given.
 
     Args:
         network: what to grow or shrink.
@@ -66,10 +46,11 @@ def solve(
         start: multipliers that `network` is taken to have before the law is applied. Growing on from an
             earlier solution's multipliers rounds once, where growing its network would round twice.
         largest_resolution: the resolution stops growing here; depth and width go on.
+        measure: says what a network takes on a device, such as `measure.Stopwatch()`.
 
     Raises:
         BudgetError: no network of the law is that small (the message names the smallest reachable value), or
-            the law changes nothing that the budget limits.
+            the law changes nothing that the budget limits, or it limits a latency without `measure`.
 
     Source: EfficientNet (Tan & Le 2019), equation 2.
 
@@ -85,23 +66,59 @@ def solve(
     """
     if isinstance(budget, str):
         budget = parse_budget(budget, count(network))
-    grow = Grower.of(network, law, largest_resolution)
-    _refuse_impossible(network, budget, law, start, largest_resolution)
-    phi = _largest_phi(network, budget, law, start, grow)
-    centre = law.multipliers(phi, start)
-    if not budget.allows(count(grow(centre))):
-        centre = _floor(law, start)  # every layer rounds to its least there, and that is known to fit
-    best = best_near(network, budget, law, centre, grow)
+    problem = _Problem(network, law, start, largest_resolution)
+    if measure is None or not budget.measures & MEASURED:
+        return _named(_solve(problem, budget, count), network)
+    counted = tuple(limit for limit in budget.limits if limit.measure not in MEASURED)
+    if counted:  # an impossible one is told before anything is measured
+        _refuse_impossible(problem, Budget(counted), count)
+    grow = problem.grower()
+    found = solve_by_measuring(
+        lambda aim, price: _solve(problem, aim, price),
+        budget,
+        first=grow(law.multipliers(0, start)),
+        smallest=grow(_floor(law, start)),
+        measure=measure,
+    )
+    return _named(found, network)
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """What is grown, and how."""
+
+    network: Network
+    law: ScalingLaw
+    start: Multipliers
+    largest_resolution: int | None
+
+    def grower(self) -> Grower:
+        return Grower.of(self.network, self.law, self.largest_resolution)
+
+
+def _solve(problem: _Problem, budget: Budget, price: Pricing) -> Solution:
+    network, law = problem.network, problem.law
+    grow = problem.grower()
+    _refuse_impossible(problem, budget, price)
+    phi = _largest_phi(problem, budget, grow, price)
+    centre = law.multipliers(phi, problem.start)
+    if not budget.allows(price(grow(centre))):
+        centre = _floor(law, problem.start)  # every layer rounds to its least there, and that is known to fit
+    best = best_near(network, budget, law, centre, grow, price)
     multipliers = best.multipliers._replace(depth=_fullest_depth(network, best.network, law))
-    named = replace(best.network, name=f"{network.name} within {budget}".strip())
-    return Solution(named, best.cost, budget, law, phi, multipliers, best.use)
+    return Solution(best.network, best.cost, budget, law, phi, multipliers, best.use)
+
+
+def _named(solution: Solution, network: Network) -> Solution:
+    name = f"{network.name} within {solution.budget}".strip()
+    return replace(solution, network=replace(solution.network, name=name))
 
 
 def smallest(network: Network, *, law: ScalingLaw = COMPOUND, start: Multipliers = UNSCALED) -> Network:
     """The smallest network that `law` can shrink `network` to.
 
-    One layer in each stage, 8 channels, one pixel in the last feature map; dimensions that the law leaves
-    alone stay.
+    One layer in each stage, one multiple of channels, one pixel in the last feature map; dimensions that the law
+    leaves alone stay.
 
     Example:
         >>> from allometry.zoo import get
@@ -118,30 +135,30 @@ def _floor(law: ScalingLaw, start: Multipliers) -> Multipliers:
     return Multipliers(*(1e-9 if each > 1 else kept for each, kept in zip(coefficients, start, strict=True)))
 
 
-def _refuse_impossible(
-    network: Network, budget: Budget, law: ScalingLaw, start: Multipliers, largest_resolution: int | None
-) -> None:
-    least = smallest(network, law=law, start=start)
+def _refuse_impossible(problem: _Problem, budget: Budget, price: Pricing) -> None:
+    least = smallest(problem.network, law=problem.law, start=problem.start)
+    largest_resolution = problem.largest_resolution
     if largest_resolution is not None and largest_resolution < least.resolution:
         raise BudgetError(
             f"The largest resolution {largest_resolution} is below the smallest one of this network, "
             f"{least.resolution}; take strides out of it first."
         )
-    cost = count(least)
+    cost = price(least)
     for limit in budget.limits:
-        value = getattr(cost, limit.measure)
+        value = limit.value(cost)
         if value > limit.most:
+            exactly = "" if limit.measure == "latency" else f" ({value:,.0f})"
             raise BudgetError(
                 f"No network of this law meets {limit}: the smallest has {limit.measure} "
-                f"{show(limit.measure, value)} ({value:,}). Raise the budget or start from a smaller network."
+                f"{show(limit.measure, value)}{exactly}. Raise the budget or start from a smaller network."
             )
 
 
-def _largest_phi(
-    network: Network, budget: Budget, law: ScalingLaw, start: Multipliers, grow: Grower
-) -> float:
+def _largest_phi(problem: _Problem, budget: Budget, grow: Grower, price: Pricing) -> float:
+    network, law = problem.network, problem.law
+
     def fits(phi: float) -> bool:
-        return budget.allows(count(grow(law.multipliers(phi, start))))
+        return budget.allows(price(grow(law.multipliers(phi, problem.start))))
 
     growing = [math.log(each) for each in (law.alpha, law.beta, law.gamma) if each > 1]
     # Upwards the fastest dimension ends the search, downwards the slowest, which reaches its floor last.

@@ -1,0 +1,86 @@
+"""Solving where a device has the say: expect, solve, measure what came out, and expect better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from allometry.arch import Network
+from allometry.base import BudgetError
+from allometry.cost import MEASURED, Budget, Cost, Expectation, Limit, Meter, Pricing, Reading, count
+from allometry.cost.budget import show
+from allometry.scaling.solution import Solution
+
+_AIM = 0.985  # of what is measured: in the middle of what is near enough, for readings differ by a percent or two
+_NEAR_ENOUGH = 0.965
+_MOST_READINGS = 12
+
+
+def solve_by_measuring(
+    solve: Callable[[Budget, Pricing], Solution],
+    budget: Budget,
+    *,
+    first: Network,
+    smallest: Network,
+    measure: Meter,
+) -> Solution:
+    """The largest network whose readings are within the budget, to a few percent.
+
+    Args:
+        solve: for a budget, by what networks are expected to cost.
+        budget: with limits of latency or memory.
+        first: a network to begin with, of the kind that is sought.
+        smallest: the smallest one of that kind.
+        measure: reads the device.
+
+    Raises:
+        BudgetError: not even the smallest is within the budget, or none was found that is.
+    """
+    aim = Budget(tuple(replace(each, most=each.most * _share(each)) for each in budget.limits))
+    networks, within = [first], dict[Network, Solution]()
+    measure(first)
+    while len(networks) < _MOST_READINGS:
+        readings = {network: measure(network) for network in networks}
+        try:
+            found = solve(aim, Expectation(readings))
+        except BudgetError as error:
+            if smallest in readings:
+                raise _impossible(budget, smallest, readings[smallest], error) from error
+            networks.append(smallest)
+            continue
+        if found.network not in readings:
+            networks.append(found.network)
+        settled = found.network in readings
+        cost = cost_with(found.network, measure(found.network))
+        found = replace(found, cost=cost, budget=budget, use=budget.use(cost))
+        if budget.allows(cost):
+            within[found.network] = found
+            if settled or found.use >= _NEAR_ENOUGH:
+                break
+    if not within:
+        raise BudgetError(
+            f"None of {len(networks)} networks that were measured is within {budget}. Readings that differ so much "
+            "come from a machine that does something else besides; try again when it is quiet."
+        )
+    return max(within.values(), key=lambda each: each.use)
+
+
+def cost_with(network: Network, reading: Reading) -> Cost:
+    """The counted cost, with what the device says of latency and memory."""
+    return count(network)._replace(latency=reading.latency, memory=reading.memory)
+
+
+def _share(limit: Limit) -> float:
+    return _AIM if limit.measure in MEASURED else 1.0
+
+
+def _impossible(budget: Budget, smallest: Network, reading: Reading, error: BudgetError) -> BudgetError:
+    cost = cost_with(smallest, reading)
+    for limit in budget.limits:
+        if limit.measure in MEASURED and limit.value(cost) > limit.most:
+            took = show(limit.measure, limit.value(cost))
+            return BudgetError(
+                f"No network of this law meets {limit}: the smallest took {took} here. Raise the budget or start "
+                "from a smaller network."
+            )
+    return error

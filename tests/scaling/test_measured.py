@@ -1,0 +1,112 @@
+"""Solving where a device judges: networks that fit it, few readings, and an end in every case."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from allometry.arch import digest
+from allometry.base import BudgetError
+from allometry.cost import Expectation, Reading, count, parse_budget
+from allometry.scaling import COMPOUND, LAWS, smallest, solve
+from allometry.zoo import get
+
+B0 = get("efficientnet-b0")
+
+
+class Device:
+    """Takes so long for MACs, elements and layers, and a little more or less for each network."""
+
+    def __init__(self, *, moody: float = 0.0, slow: float = 1.0) -> None:
+        self.moody, self.slow = moody, slow
+        self.asked: list[str] = []
+
+    def __call__(self, network) -> Reading:
+        key, cost = digest(network), count(network)
+        if key not in self.asked:
+            self.asked.append(key)
+        mood = 1 + self.moody * (2 * int(key[:8], 16) / 0xFFFFFFFF - 1)
+        seconds = 2.2e-11 * cost.macs + 3e-10 * cost.activations + 5e-5 * network.depth
+        return Reading(self.slow * seconds * mood, 15_000_000 + 3 * cost.memory)
+
+
+@settings(max_examples=30)
+@given(
+    budget=st.floats(math.log(8e-4), math.log(0.3)).map(math.exp),
+    law=st.sampled_from(["compound", "v2", "fast"]),
+    moody=st.sampled_from([0.0, 0.03, 0.08]),
+)
+def test_what_is_found_fits_and_uses_most_of_the_budget(budget, law, moody):
+    device = Device(moody=moody)
+    solution = solve(B0, f"latency<={budget!r}s", law=LAWS[law], measure=device)
+    reading = device(solution.network)
+    assert solution.cost.latency == reading.latency <= budget
+    assert solution.use == reading.latency / budget > 0.93
+    assert len(device.asked) <= 12
+    assert solution.network.name.startswith("efficientnet-b0 within latency <= ")
+
+
+def test_few_readings_are_enough_where_the_device_is_even():
+    for budget in ("2ms", "20ms", "100ms"):
+        device = Device()
+        solve(B0, f"latency<={budget}", measure=device)
+        assert len(device.asked) <= 6
+
+
+def test_counted_and_measured_limits_hold_together():
+    solution = solve(B0, "latency<=40ms, params<=6M", measure=Device())
+    assert solution.cost.params <= 6_000_000
+    assert solution.cost.latency <= 0.04
+
+
+def test_memory_is_what_the_device_says():
+    device = Device()
+    solution = solve(B0, "memory<=100MB", measure=device)
+    assert 0.95e8 < solution.cost.memory == device(solution.network).memory <= 1e8
+
+
+def test_a_budget_of_counts_measures_nothing():
+    device = Device()
+    solve(B0, "macs<=1G", measure=device)
+    assert not device.asked
+
+
+def test_an_impossible_latency_is_refused_with_the_smallest_one():
+    device = Device()
+    least = device(smallest(B0)).latency
+    with pytest.raises(BudgetError, match=rf"the smallest took {1000 * least:.3g} ms here"):
+        solve(B0, "latency<=10us", measure=device)
+    assert len(device.asked) <= 2
+
+
+def test_an_impossible_count_is_refused_before_anything_is_measured():
+    device = Device()
+    with pytest.raises(BudgetError, match="No network of this law meets macs"):
+        solve(B0, "latency<=20ms, macs<=1k", measure=device)
+    assert not device.asked
+
+
+def test_readings_without_sense_end_in_a_sentence():
+    numbers = iter(range(1, 10_000))
+
+    def mad(network) -> Reading:
+        return Reading(0.1 * next(numbers), 1_000_000)
+
+    with pytest.raises(BudgetError, match=r"None of \d+ networks|the smallest took"):
+        solve(B0, "latency<=20ms", measure=mad)
+
+
+def test_without_a_device_a_latency_cannot_be_solved_for():
+    with pytest.raises(BudgetError, match="not counted but measured on a device"):
+        solve(B0, "latency<=20ms")
+
+
+def test_at_a_network_that_was_read_one_expects_the_reading():
+    device = Device(moody=0.1)
+    networks = [solve(B0, text, law=COMPOUND).network for text in ("100M", "400M", "1G")]
+    expect = Expectation({network: device(network) for network in networks})
+    for network in networks:
+        assert expect(network).latency == pytest.approx(device(network).latency, rel=1e-6)
+        assert expect(network)._replace(latency=None, memory=0) == count(network)._replace(memory=0)
+    assert parse_budget("latency<=1s").allows(expect(B0))
