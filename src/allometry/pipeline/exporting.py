@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from allometry.base import InputError, Progress, SilentProgress
 from allometry.base.files import write_json
+from allometry.base.units import format_milliseconds
 from allometry.data import Dataset, Split, part_of
 from allometry.deploy import Delivery, Layer, inputs_of, quantise, write_file, write_script
 from allometry.deploy.elsewhere import Elsewhere
@@ -67,6 +69,7 @@ def export_run(
     """
     if calibration < 1:
         raise InputError(f"int8 is calibrated with at least one image, not {calibration}.")
+    began = time.monotonic()
     finished = open_finished(run)
     dataset = data_of(finished, None, progress)
     folder = run if delivery == Delivery() else run / "exports" / label(delivery)
@@ -82,6 +85,7 @@ def export_run(
     result = {**found.to_dict(), **more, "delivery": asdict(delivery)}
     if out is None:
         write_json(path.with_name("export.json"), result)
+        finished.folder.charge("export", label(delivery), seconds=time.monotonic() - began)
     return {**result, "path": str(path), "script": str(path.with_name(SCRIPT))}
 
 
@@ -141,7 +145,7 @@ def _int8(
             "agreement": float((before.argmax(1) == after.argmax(1)).mean()),
             **speeds,
             "layers": [layer._asdict() for layer in layers[:_SHOWN]],
-            "warning": _warning(accuracies, most_loss, layers),
+            "warning": _warning(accuracies, most_loss, layers, speeds),
         }
     }
 
@@ -195,13 +199,26 @@ def _sums_overflow() -> bool:
     return "avx2" in instructions and not {"avx512_vnni", "avx_vnni"} & set(instructions)
 
 
-def _warning(accuracies: Sequence[float], most_loss: float, layers: Sequence[Layer]) -> str | None:
+def _warning(
+    accuracies: Sequence[float], most_loss: float, layers: Sequence[Layer], speeds: Mapping[str, float]
+) -> str | None:
+    """What speaks against the file, and what to do about it."""
+    found = []
     loss = accuracies[0] - accuracies[1]
-    if loss <= most_loss:
+    if loss > most_loss:
+        worst = ", ".join(f"{layer.name} ({layer.noise:.1%})" for layer in layers[:3])
+        found.append(
+            f"int8 loses {loss:.1%} of the validation images, more than the {most_loss:.1%} that were allowed; "
+            f"{worst} suffer most."
+        )
+    before, after = speeds["latency_before"], speeds["latency_after"]
+    if after > before:
+        found.append(
+            f"int8 is slower here than float32: {format_milliseconds(after)} against {format_milliseconds(before)}."
+        )
+    if not found:
         return None
-    worst = ", ".join(f"{layer.name} ({layer.noise:.1%})" for layer in layers[:3])
     return (
-        f"int8 loses {loss:.1%} of the validation images, more than the {most_loss:.1%} that were allowed; {worst} "
-        "suffer most. Networks without squeeze-excite and with ReLU6 bear it better: train the Lite form of this one "
-        "(`allometry scale network.json --lite --save lite.json`), or deliver it in bfloat16 or float32."
+        f"{' '.join(found)} Networks without squeeze-excite and with ReLU6 bear it better: train the Lite form of this "
+        "one (`allometry scale network.json --lite --save lite.json`), or deliver it in bfloat16 or float32."
     )
