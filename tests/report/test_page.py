@@ -305,6 +305,8 @@ def test_over_the_limit_is_said(make_run):
     text = page_of(folder).text
     assert "over the limit of 1.00M" in text
     assert "17.3 ms of at most 20 ms 86.5 %" in text
+    assert "latency 17.3 ms 86.5 % of the limit" in text
+    assert "what the network took in onnxruntime, 1 thread" in text
 
 
 def test_several_runs_are_compared_first(make_run):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,7 +126,10 @@ class Stopwatch(Held):
         return reading
 
     def _measure(self, network: Network, first: Network) -> _Known:
-        chosen = [whole(each, self.setting) for each in (first, network)]
+        chosen = [
+            replace(whole(first, self.setting), name="the first network"),
+            replace(whole(network, self.setting), name=f"a network of {count(network).macs:,} MACs"),
+        ]
         alone = digest(network) == digest(first)
         found = measure(chosen[:1] if alone else chosen, effort=self._effort, opener=self._open)
         self.warnings, figures = found.warnings, found.measured[-1]

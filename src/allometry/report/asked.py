@@ -72,6 +72,8 @@ def _key_figures(record: RunRecord) -> Iterator[tuple[str, str, str]]:
                 value,
                 used.get(measure, "for one image" if measure == "macs" else ""),
             )
+        if "latency" in used:
+            yield "latency", quantity("latency", costs_of(record)["latency"]), used["latency"]
         side = f"{network.resolution} {TIMES} {network.resolution}"
         yield "input", side, "pixels"
 
