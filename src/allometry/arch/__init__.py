@@ -22,7 +22,7 @@ from allometry.arch.layers import (
 )
 from allometry.arch.network import Network, PlacedBlock, least_resolution
 from allometry.arch.parts import BatchNorm, Block, Head, Stage, Stem
-from allometry.arch.pieces import Piece, around, distinct_blocks, pieces
+from allometry.arch.pieces import Piece, around, pieces
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, round_repeats, widen
 from allometry.arch.sampling import cross, encode, members, mutate, sample
@@ -31,6 +31,7 @@ from allometry.arch.shapes import Padding, Shape, slid, strided
 from allometry.arch.space import Space
 from allometry.arch.space_serial import load_space, save_space, space_from_json, space_to_json
 from allometry.arch.transforms import lite
+from allometry.arch.walk import Site, State, Step, distinct_blocks, walk
 
 __all__ = [
     "ACTIVATIONS",
@@ -70,9 +71,12 @@ __all__ = [
     "SeparableConv",
     "Shape",
     "Shift",
+    "Site",
     "Space",
     "Stage",
+    "State",
     "Stem",
+    "Step",
     "around",
     "cross",
     "depth_exponents",
@@ -100,5 +104,6 @@ __all__ = [
     "space_to_json",
     "strided",
     "to_json",
+    "walk",
     "widen",
 ]

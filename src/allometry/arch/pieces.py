@@ -1,18 +1,15 @@
-"""The different pieces that the networks of a space are made of, for tables of their latency."""
+"""The pieces that a network is made of: stem, blocks and head, each with what it reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import product
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from allometry.arch.blocks import MBConv
-from allometry.arch.cells import Cell, passes_skip
-from allometry.arch.knobs import Decisions, Knob, Option, write
+from allometry.arch.cells import Cell
 from allometry.arch.network import Network
 from allometry.arch.parts import Block, Head, Stage, Stem
-from allometry.arch.shapes import Padding, Shape
-from allometry.arch.space import Space
+from allometry.arch.shapes import Shape
 from allometry.base import NetworkError
 
 Kind = Literal["stem", "block", "head"]
@@ -96,115 +93,3 @@ def around(piece: Piece) -> Network:
         in_channels=1,
         resolution=source.size,
     )
-
-
-class _State(NamedTuple):
-    """What a part of a network leaves behind: the shapes, and decisions that later parts depend on too."""
-
-    source: Shape
-    skip: Shape
-    padding: Padding
-    carried: tuple[tuple[str, Option], ...]
-
-
-def distinct_blocks(space: Space) -> tuple[Piece, ...]:
-    """Every stem, block and head that a member has, with what it reads, each once: the lines of a latency table.
-
-    They are found without going through the members: from one layer to the next, with the shapes that can
-    arrive there.
-
-    Source: Once-for-All (Cai et al. 2020), section 3.4, and released ProxylessNAS code: the latency of a network is
-    the sum over a table's lines.
-
-    Example:
-        >>> from allometry.zoo import find_space
-        >>> space = find_space("ofa-mobilenetv3-1.0")
-        >>> found = distinct_blocks(space)
-        >>> found[0]
-        Piece(part=Stem(16, k3, s2, hard_swish), source=Shape(channels=3, size=128), skip=None)
-        >>> {piece.source.size for piece in found if isinstance(piece.part, Head)}
-        {4, 5, 6, 7}
-    """
-    found: dict[Piece, None] = {}
-    last = _last_sites(space)
-    states = dict.fromkeys(_entered(space, last, found))
-    for stage in range(len(space.template.stages)):
-        states = dict.fromkeys(_through(space, stage, states, last, found))
-    for state in states:
-        knobs = [knob for knob, target in space.layout.of_network if target.fields[0] == "head"]
-        for chosen in _choices(knobs, dict(state.carried)):
-            head = _placed(space, chosen, ("head",)).head
-            found[Piece(head, state.source)] = None
-    return tuple(found)
-
-
-def _last_sites(space: Space) -> dict[str, int]:
-    """Where each knob is needed for the last time: -1 for the stem, then the number of the stage, then the head."""
-    stages = range(len(space.template.stages))
-    last: dict[str, int] = {}
-    for knob in space.knobs:
-        for target in knob.targets:
-            if target.what == "depth":
-                site = max(stage for stage in stages if space.layout.places[stage].group == target.number)
-            elif target.what == "block":
-                site = target.number
-            else:
-                site = len(stages) if target.fields[0] == "head" else -1
-            last[knob.name] = max(site, last.get(knob.name, -1))
-    return last
-
-
-def _choices(knobs: Iterable[Knob], carried: Decisions) -> Iterator[dict[str, Option]]:
-    """All decisions of the knobs, with those that are made already."""
-    knobs = list(dict.fromkeys(knob for knob in knobs if knob.name not in carried))
-    for options in product(*(knob.options for knob in knobs)):
-        yield {**carried, **dict(zip((knob.name for knob in knobs), options, strict=True))}
-
-
-def _kept(chosen: Decisions, last: dict[str, int], site: int) -> tuple[tuple[str, Option], ...]:
-    return tuple(sorted(((name, each) for name, each in chosen.items() if last[name] > site), key=_name))
-
-
-def _name(pair: tuple[str, Option]) -> str:
-    return pair[0]
-
-
-def _placed(space: Space, chosen: Decisions, parts: tuple[str, ...]) -> Network:
-    """The template with these of its parts as decided."""
-    network = space.template
-    for knob, target in space.layout.of_network:
-        if target.fields[0] in parts:
-            network = write(network, target.fields, chosen[knob.name])
-    return network
-
-
-def _entered(space: Space, last: dict[str, int], found: dict[Piece, None]) -> Iterator[_State]:
-    parts = ("resolution", "in_channels", "padding", "stem")
-    knobs = [knob for knob, target in space.layout.of_network if target.fields[0] in parts]
-    for chosen in _choices(knobs, {}):
-        network = _placed(space, chosen, parts)
-        found[Piece(network.stem, Shape(network.in_channels, network.resolution))] = None
-        size = network.stem.out_size(network.resolution, network.padding)
-        shape = Shape(network.stem.channels, size)
-        yield _State(shape, shape, network.padding, _kept(chosen, last, -1))
-
-
-def _through(
-    space: Space, stage: int, states: Iterable[_State], last: dict[str, int], found: dict[Piece, None]
-) -> Iterator[_State]:
-    layout = space.layout
-    depth = layout.of_group[layout.places[stage].group]
-    for state in states:
-        for depths in _choices([depth] if depth else [], dict(state.carried)):
-            layers = layout.layers(stage, layout.depths(depths))
-            knobs = [knob for knob, _ in layout.of_stage[stage]] if layers else []
-            for chosen in _choices(knobs, depths):
-                source, skip = state.source, state.skip
-                block = layout.block(stage, chosen) if layers else space.template.stages[stage].block
-                for _ in range(layers):
-                    reads = isinstance(block, Cell) and block.reads_skip
-                    found[Piece(block, source, skip if reads else None)] = None
-                    out = block.after(source, skip, state.padding)
-                    source, skip = out, skip if passes_skip(block) else source
-                    block = block.following()
-                yield _State(source, skip, state.padding, _kept(chosen, last, stage))

@@ -1,8 +1,8 @@
 """What a network costs: counted exactly, without building it; and budgets."""
 
 from allometry.cost.budget import MEASURED, MEASURES, Budget, Limit, Measure, parse_budget
-from allometry.cost.count import Cost, StageCost, count, count_stages
-from allometry.cost.latency import Correction, LatencyTable, Setting, setting_for
+from allometry.cost.count import Cost, StageCost, count, count_piece, count_stages
+from allometry.cost.latency import Correction, LatencyTable, Setting, key_of, setting_for
 from allometry.cost.readings import Expectation, Meter, Pricing, Reading
 
 __all__ = [
@@ -21,7 +21,9 @@ __all__ = [
     "Setting",
     "StageCost",
     "count",
+    "count_piece",
     "count_stages",
+    "key_of",
     "parse_budget",
     "setting_for",
 ]

@@ -16,6 +16,7 @@ from allometry.arch import (
     MBConv,
     Network,
     Padding,
+    Piece,
     SeparableConv,
     Shape,
     Stem,
@@ -104,6 +105,30 @@ def count(network: Network) -> Cost:
     return Cost(params, macs, activations, FLOAT_BYTES * (params + statistics + live))
 
 
+def count_piece(piece: Piece, padding: Padding) -> Part:
+    """Exact counts of one stem, block or head in its place; their sums, and the largest `live`, are a network's.
+
+    A cell counts as if the one after it did not read the input of the one before; `around` says what follows from that.
+
+    Example:
+        >>> from allometry.arch import pieces
+        >>> from allometry.zoo import get
+        >>> b0 = get("efficientnet-b0")
+        >>> sum(count_piece(piece, b0.padding).macs for piece in pieces(b0)) == count(b0).macs
+        True
+    """
+    part, source = piece.part, piece.source
+    if isinstance(part, Stem):
+        return count_stem(part, source, padding)
+    if isinstance(part, Head):
+        return count_head(part, source)
+    skip = piece.skip or source
+    out = part.after(source, skip, padding)
+    if isinstance(part, Cell):
+        return count_cell(part, source, skip, padding, keeps_skip=False)
+    return _block(part, part.stride, source, out, padding)
+
+
 def count_stages(network: Network) -> tuple[StageCost, ...]:
     """The same counts line by line: stem, stages, head. Their sums are `count`'s figures.
 
@@ -148,7 +173,9 @@ def _parts(network: Network) -> Iterator[_Piece]:
     stem, padding = network.stem, network.padding
     source = Shape(stem.channels, stem.out_size(network.resolution, padding))
     skip = source
-    yield _Piece(-1, 1, count_stem(network), source, source)
+    yield _Piece(
+        -1, 1, count_stem(stem, Shape(network.in_channels, network.resolution), padding), source, source
+    )
     stages = network.stages
     for number, stage in enumerate(stages):
         block, left = stage.block, stage.repeats

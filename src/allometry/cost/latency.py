@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -146,13 +146,21 @@ class LatencyTable:
         Raises:
             InputError: the table has no line for one of its blocks.
         """
+        return self.features_of(pieces(network))
+
+    def features_of(self, found: Iterable[Piece]) -> tuple[float, int, int]:
+        """The same of some pieces.
+
+        Raises:
+            InputError: the table has no line for one of them.
+        """
         total, number, elements = 0.0, 0, 0
-        for piece in pieces(network):
+        for piece in found:
             seconds = self.seconds.get(key_of(piece))
             if seconds is None:
                 raise InputError(
-                    f"The latency table of {self.space} has no line for {label_of(piece)}; build one of a space that "
-                    f"{network.name or 'this network'} belongs to."
+                    f"The latency table of {self.space} has no line for {label_of(piece)}; build one of a space "
+                    "that has it."
                 )
             total, number = total + seconds, number + 1
             elements += piece.source.channels * piece.source.size**2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from allometry.arch import FusedMBConv, Head, MBConv, Network, Shape, slid
+from allometry.arch import FusedMBConv, Head, MBConv, Padding, Shape, Stem, slid
 
 
 class Part(NamedTuple):
@@ -17,19 +17,18 @@ class Part(NamedTuple):
     live: int
 
 
-def count_stem(network: Network) -> Part:
+def count_stem(stem: Stem, image: Shape, padding: Padding) -> Part:
     """The first convolution and its pool."""
-    stem = network.stem
-    size = stem.convolved(network.resolution, network.padding)
-    weights = stem.kernel**2 * network.in_channels * stem.channels
-    image, out = network.in_channels * network.resolution**2, stem.channels * size**2
-    pooled = stem.channels * slid(size, stem.pool, 2, network.padding) ** 2 if stem.pool else 0
+    size = stem.convolved(image.size, padding)
+    weights = stem.kernel**2 * image.channels * stem.channels
+    pixels, out = image.channels * image.size**2, stem.channels * size**2
+    pooled = stem.channels * slid(size, stem.pool, 2, padding) ** 2 if stem.pool else 0
     return Part(
         params=weights + 2 * stem.channels,
         statistics=2 * stem.channels,
         macs=weights * size**2,
         activations=out,
-        live=max(image + out, out + pooled),
+        live=max(pixels + out, out + pooled),
     )
 
 

@@ -1,0 +1,185 @@
+"""Through a space from layer to layer, without going through its members: which shapes arrive where, and by what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import product
+from typing import NamedTuple
+
+from allometry.arch.cells import Cell, passes_skip
+from allometry.arch.knobs import Decisions, Knob, Option, write
+from allometry.arch.network import Network
+from allometry.arch.pieces import Piece
+from allometry.arch.shapes import Padding, Shape
+from allometry.arch.space import Space
+
+
+class State(NamedTuple):
+    """What a part of a network leaves behind: the shapes, and decisions that later parts depend on too."""
+
+    source: Shape
+    skip: Shape
+    padding: Padding
+    carried: tuple[tuple[str, Option], ...]
+
+
+class Step(NamedTuple):
+    """One way through a site.
+
+    Attributes:
+        before: what the parts before left behind; None before the stem.
+        chosen: decisions by which this way is taken, those among them that were made before.
+        pieces: what stands there then, in order; none where the depths leave it out.
+        after: what is left behind.
+    """
+
+    before: State | None
+    chosen: dict[str, Option]
+    pieces: tuple[Piece, ...]
+    after: State
+
+
+class Site(NamedTuple):
+    """The stem, a stage of the template, or the head.
+
+    Attributes:
+        knobs: those that are decided there.
+        steps: every way through it.
+    """
+
+    knobs: tuple[Knob, ...]
+    steps: tuple[Step, ...]
+
+
+def walk(space: Space) -> Iterator[Site]:
+    """The sites of a space in order: the stem, the stages of the template, the head.
+
+    Example:
+        >>> from allometry.zoo import find_space
+        >>> found = list(walk(find_space("ofa-mobilenetv3-1.0")))
+        >>> len(found), [knob.name for knob in found[2].knobs], len(found[2].steps)
+        (23, ['stage 1 depth', 'stage 1 layer 0 kernel', 'stage 1 layer 0 expand ratio'], 675)
+    """
+    last = _last_sites(space)
+    steps = tuple(_entered(space, last))
+    yield Site(_knobs_of(space, ("resolution", "in_channels", "padding", "stem")), steps)
+    for stage in range(len(space.template.stages)):
+        steps = tuple(_through(space, stage, _ends(steps), last))
+        depth = space.layout.of_group[space.layout.places[stage].group]
+        yield Site((*([depth] if depth else []), *(knob for knob, _ in space.layout.of_stage[stage])), steps)
+    yield Site(_knobs_of(space, ("head",)), tuple(_left(space, _ends(steps))))
+
+
+def distinct_blocks(space: Space) -> tuple[Piece, ...]:
+    """Every stem, block and head that a member has, with what it reads, each once: the lines of a latency table.
+
+    They are found without going through the members: from one layer to the next, with the shapes that can
+    arrive there.
+
+    Source: Once-for-All (Cai et al. 2020), section 3.4, and released ProxylessNAS code: the latency of a network is
+    the sum over a table's lines.
+
+    Example:
+        >>> from allometry.zoo import find_space
+        >>> space = find_space("ofa-mobilenetv3-1.0")
+        >>> found = distinct_blocks(space)
+        >>> found[0]
+        Piece(part=Stem(16, k3, s2, hard_swish), source=Shape(channels=3, size=128), skip=None)
+        >>> {piece.source.size for piece in found if piece.kind == "head"}
+        {4, 5, 6, 7}
+    """
+    found = {piece: None for site in walk(space) for step in site.steps for piece in step.pieces}
+    return tuple(found)
+
+
+def _ends(steps: Iterable[Step]) -> dict[State, None]:
+    return dict.fromkeys(step.after for step in steps)
+
+
+def _knobs_of(space: Space, parts: tuple[str, ...]) -> tuple[Knob, ...]:
+    knobs = (knob for knob, target in space.layout.of_network if target.fields[0] in parts)
+    return tuple(dict.fromkeys(knobs))
+
+
+def _last_sites(space: Space) -> dict[str, int]:
+    """Where each knob is needed for the last time: -1 for the stem, then the number of the stage, then the head."""
+    stages = range(len(space.template.stages))
+    last: dict[str, int] = {}
+    for knob in space.knobs:
+        for target in knob.targets:
+            if target.what == "depth":
+                site = max(stage for stage in stages if space.layout.places[stage].group == target.number)
+            elif target.what == "block":
+                site = target.number
+            else:
+                site = len(stages) if target.fields[0] == "head" else -1
+            last[knob.name] = max(site, last.get(knob.name, -1))
+    return last
+
+
+def _choices(knobs: Iterable[Knob], carried: Decisions) -> Iterator[dict[str, Option]]:
+    """All decisions of the knobs, with those that are made already."""
+    knobs = list(dict.fromkeys(knob for knob in knobs if knob.name not in carried))
+    for options in product(*(knob.options for knob in knobs)):
+        yield {**carried, **dict(zip((knob.name for knob in knobs), options, strict=True))}
+
+
+def _kept(chosen: Decisions, last: dict[str, int], site: int) -> tuple[tuple[str, Option], ...]:
+    return tuple(sorted(((name, each) for name, each in chosen.items() if last[name] > site), key=_name))
+
+
+def _name(pair: tuple[str, Option]) -> str:
+    return pair[0]
+
+
+def _placed(space: Space, chosen: Decisions, parts: tuple[str, ...]) -> Network:
+    """The template with these of its parts as decided."""
+    network = space.template
+    for knob, target in space.layout.of_network:
+        if target.fields[0] in parts:
+            network = write(network, target.fields, chosen[knob.name])
+    return network
+
+
+def _entered(space: Space, last: dict[str, int]) -> Iterator[Step]:
+    parts = ("resolution", "in_channels", "padding", "stem")
+    for chosen in _choices(_knobs_of(space, parts), {}):
+        network = _placed(space, chosen, parts)
+        piece = Piece(network.stem, Shape(network.in_channels, network.resolution))
+        size = network.stem.out_size(network.resolution, network.padding)
+        shape = Shape(network.stem.channels, size)
+        after = State(shape, shape, network.padding, _kept(chosen, last, -1))
+        yield Step(None, chosen, (piece,), after)
+
+
+def _through(space: Space, stage: int, states: Iterable[State], last: dict[str, int]) -> Iterator[Step]:
+    layout = space.layout
+    depth = layout.of_group[layout.places[stage].group]
+    for state in states:
+        for depths in _choices([depth] if depth else [], dict(state.carried)):
+            layers = layout.layers(stage, layout.depths(depths))
+            knobs = [knob for knob, _ in layout.of_stage[stage]] if layers else []
+            for chosen in _choices(knobs, depths):
+                yield _step(space, stage, layers, state, chosen, last)
+
+
+def _step(
+    space: Space, stage: int, layers: int, state: State, chosen: dict[str, Option], last: dict[str, int]
+) -> Step:
+    source, skip, found = state.source, state.skip, list[Piece]()
+    block = space.layout.block(stage, chosen) if layers else space.template.stages[stage].block
+    for _ in range(layers):
+        reads = isinstance(block, Cell) and block.reads_skip
+        found.append(Piece(block, source, skip if reads else None))
+        out = block.after(source, skip, state.padding)
+        source, skip = out, skip if passes_skip(block) else source
+        block = block.following()
+    after = State(source, skip, state.padding, _kept(chosen, last, stage))
+    return Step(state, chosen, tuple(found), after)
+
+
+def _left(space: Space, states: Iterable[State]) -> Iterator[Step]:
+    for state in states:
+        for chosen in _choices(_knobs_of(space, ("head",)), dict(state.carried)):
+            head = _placed(space, chosen, ("head",)).head
+            yield Step(state, chosen, (Piece(head, state.source),), state)
