@@ -29,6 +29,10 @@ class LawError(InputError):
     """A scaling law that cannot be read or that does not grow anything."""
 
 
+class ObjectiveError(InputError):
+    """An objective that cannot be read or worked out."""
+
+
 class DataError(InputError):
     """Images that are missing, unreadable or not arranged as class folders."""
 

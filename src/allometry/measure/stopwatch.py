@@ -23,8 +23,8 @@ from allometry.measure.results import Measurements
 from allometry.measure.sampling import Effort
 from allometry.scaling import COMPOUND, ScalingLaw, Solution, solve
 
-EFFORT = Effort(rounds=9, seconds=0.1, warm_up=3.0)
-"""Of one reading: about two seconds."""
+EFFORT = Effort(rounds=21, seconds=0.1, warm_up=3.0)
+"""Of one reading: about four seconds."""
 
 
 def whole(network: Network, setting: Setting) -> Candidate:

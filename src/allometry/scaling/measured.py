@@ -11,8 +11,11 @@ from allometry.cost import MEASURED, Budget, Cost, Expectation, Limit, Meter, Pr
 from allometry.cost.budget import show
 from allometry.scaling.solution import Solution
 
-_AIM = 0.985  # of what is measured: in the middle of what is near enough, for readings differ by a percent or two
+_AIM = (
+    0.98  # of what is measured: in the middle of what is near enough, for readings differ by a percent or two
+)
 _NEAR_ENOUGH = 0.965
+_FULL = 0.995  # what was read to use more than this may as well use more than all
 _MOST_READINGS = 12
 
 
@@ -55,7 +58,7 @@ def solve_by_measuring(
         found = replace(found, cost=cost, budget=budget, use=budget.use(cost))
         if budget.allows(cost):
             within[found.network] = found
-            if settled or found.use >= _NEAR_ENOUGH:
+            if settled or _NEAR_ENOUGH <= found.use <= _FULL:
                 break
     if not within:
         raise BudgetError(
