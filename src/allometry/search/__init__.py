@@ -2,7 +2,7 @@
 
 from allometry.search.expressions import MEASURED
 from allometry.search.grid import DEFAULT_GRID, Point, Trial, grid, grid_points, try_points
-from allometry.search.lookup import Costs, Latencies, Lookup, lookup
+from allometry.search.lookup import Costs, Latencies, Lookup, tabulate
 from allometry.search.objective import (
     TRAINING_AWARE,
     Objective,
@@ -28,10 +28,10 @@ __all__ = [
     "efficientnet",
     "grid",
     "grid_points",
-    "lookup",
     "mnasnet",
     "network_of",
     "parse_objectives",
     "rows_of",
+    "tabulate",
     "try_points",
 ]

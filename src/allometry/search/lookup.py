@@ -34,7 +34,7 @@ class _Table(NamedTuple):
 class Lookup:
     """Figures of the networks of a space that are sums, or maxima, over their layers.
 
-    Made by `lookup`. Called with rows, it gives the sums [N, sums] and the maxima [N, peaks].
+    Made by `tabulate`. Called with rows, it gives the sums [N, sums] and the maxima [N, peaks].
     """
 
     space: Space
@@ -67,7 +67,7 @@ Price = Callable[[Piece, Padding], tuple[tuple[float, ...], tuple[float, ...]]]
 """What a piece adds to the sums, and what it is for the maxima."""
 
 
-def lookup(space: Space, price: Price) -> Lookup:
+def tabulate(space: Space, price: Price) -> Lookup:
     """Make the tables for a space.
 
     Args:
@@ -81,7 +81,7 @@ def lookup(space: Space, price: Price) -> Lookup:
         >>> from allometry.search.rows import rows_of
         >>> from allometry.zoo import find_space, get
         >>> space = find_space("ofa-mobilenetv3-1.0")
-        >>> layers = lookup(space, lambda piece, padding: ((1.0,), ()))
+        >>> layers = tabulate(space, lambda piece, padding: ((1.0,), ()))
         >>> sums, _ = layers(rows_of(space, [get("ofa-lg-24")]))
         >>> sums.item() - 2 == get("ofa-lg-24").depth
         True
@@ -163,7 +163,7 @@ class Costs:
     """
 
     def __init__(self, space: Space) -> None:
-        self._lookup = lookup(space, _counted)
+        self._lookup = tabulate(space, _counted)
 
     def __call__(self, rows: Rows) -> dict[str, npt.NDArray[np.int64]]:
         """Params, macs, activations and memory [N] of these rows."""
@@ -194,7 +194,7 @@ class Latencies:
             total, number, elements = table.features_of((piece,))
             return (total, number, elements), ()
 
-        self._lookup, self._correction = lookup(space, line), table.correction
+        self._lookup, self._correction = tabulate(space, line), table.correction
 
     def __call__(self, rows: Rows) -> Figures:
         """Seconds [N] of these rows."""
