@@ -7,7 +7,8 @@ One thread, batch 1, each network in a process of its own; those of one comparis
 neighbouring turns, with 95 % intervals. `claims` needs 12 GB of memory. int8 is calibrated with parts of the
 photographs that come with scikit-image, and judged on those of foolbox, which it has not seen. `table` builds a latency
 table of a small space and predicts 50 networks that it has not seen. `budgets` solves for 20 latencies, and measures
-each network again beside B0 in new processes: the machine's own speed changes meanwhile, and B0 tells by how much.
+each network again beside B0 in new processes, in the turns that nothing disturbs: the machine's own speed changes
+meanwhile, and B0 tells by how much.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from allometry.measure import (
     check_table,
     measure,
 )
+from allometry.measure.results import quiet_ratio
 from allometry.measure.stopwatch import whole
 from allometry.pipeline import export_run, open_pretrained
 from allometry.scaling import COMPOUND, solve
@@ -191,16 +193,16 @@ def budgets(effort: Effort) -> list[dict[str, Any]]:
             solution = solve(origin, Budget((Limit("latency", budget),)), measure=watch)
             usual = watch(origin).latency
         seconds = time.monotonic() - began
-        again = measure([whole(each, Setting()) for each in (origin, solution.network)], effort=effort)
-        (ratio,) = again.ratios
+        chosen = [whole(each, Setting()) for each in (origin, solution.network)]
+        first, other = (each.latency for each in measure(chosen, effort=replace(effort, rounds=31)).measured)
+        ratio, _ = quiet_ratio(first, other)
         rows.append(
             {
                 "budget": budget,
                 "solved": solution.cost.latency,
-                "again": ratio.ratio * usual,
-                "interval": [ratio.low * usual, ratio.high * usual],
-                "by_the_clock": again.measured[1].latency.median,
-                "drift": again.measured[0].latency.median / usual,
+                "again": ratio * usual,
+                "by_the_clock": other.median,
+                "drift": first.median / usual,
                 "macs": solution.cost.macs,
                 "resolution": solution.network.resolution,
                 "seconds": seconds,
@@ -363,7 +365,7 @@ def _budget_lines(found: dict[str, Any]) -> list[str]:
     rows = [
         [
             f"{1000 * each['budget']:.3g}",
-            f"{1000 * each['again']:.3g} ({1000 * each['interval'][0]:.3g} to {1000 * each['interval'][1]:.3g})",
+            f"{1000 * each['again']:.3g}",
             f"{each['again'] / each['budget'] - 1:+.1%}",
             f"{1000 * each['by_the_clock']:.3g}",
             f"{each['drift']:.2f}",

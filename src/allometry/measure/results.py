@@ -29,6 +29,7 @@ class Latency:
         least: the quickest run.
         runs: how many.
         rounds: turns that they were spread over.
+        turns: the median of each turn, in order.
 
     Example:
         >>> latency([[0.01, 0.02], [0.03]]).median
@@ -41,6 +42,7 @@ class Latency:
     least: float
     runs: int
     rounds: int
+    turns: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +131,35 @@ def latency(rounds: Sequence[Sequence[float]]) -> Latency:
     runs = np.concatenate([np.asarray(each, float) for each in rounds])
     low, median, high = np.percentile(runs, [10, 50, 90]).tolist()
     return Latency(
-        median=median, low=low, high=high, least=float(runs.min()), runs=len(runs), rounds=len(rounds)
+        median=median,
+        low=low,
+        high=high,
+        least=float(runs.min()),
+        runs=len(runs),
+        rounds=len(rounds),
+        turns=tuple(float(np.median(each)) for each in rounds),
     )
+
+
+def quiet_ratio(first: Latency, other: Latency) -> tuple[float, float]:
+    """How many times as long `other` takes as `first` while nothing disturbs them, and seconds of `first` then.
+
+    What disturbs a machine slows large networks and small ones by different amounts. So only the third of the rounds
+    counts in which both were nearest to their quickest turn.
+
+    Args:
+        first: of a candidate.
+        other: of another one that took turns with it.
+
+    Example:
+        >>> quiet = latency([[0.01]] * 4)
+        >>> quiet_ratio(quiet, latency([[0.02], [0.02], [0.05], [0.09]]))
+        (2.0, 0.01)
+    """
+    turns = np.array([first.turns, other.turns])
+    slowest = (turns / turns.min(1, keepdims=True)).max(0)
+    quiet = np.argsort(slowest, kind="stable")[: max(1, turns.shape[1] // 3)]
+    return float(np.median(turns[1, quiet] / turns[0, quiet])), float(np.median(turns[0, quiet]))
 
 
 def ratio(

@@ -19,7 +19,7 @@ from allometry.measure.candidates import Candidate
 from allometry.measure.machine import fingerprint
 from allometry.measure.measuring import Opener, measure
 from allometry.measure.processes import Subject, open_all
-from allometry.measure.results import Measurements
+from allometry.measure.results import quiet_ratio
 from allometry.measure.sampling import Effort
 from allometry.scaling import COMPOUND, ScalingLaw, Solution, solve
 
@@ -56,9 +56,9 @@ class Stopwatch(Held):
     """Measures networks, each in a process of its own, by turns with the first one it was asked for.
 
     Devices are quicker at one time than at another. So a network's latency is how many times as long it takes as the
-    first one right beside it, times what the first one takes in the middle of all its readings: two networks can be
-    compared however far apart they were measured, and the more there are, the better is known how long they take. End
-    it as a context, or with `close`.
+    first one right beside it, in turns that nothing disturbed, times what the first one takes in the middle of all its
+    readings: two networks can be compared however far apart they were measured, and the more there are, the better is
+    known how long they take. End it as a context, or with `close`.
 
     Args:
         setting: how networks are run.
@@ -133,7 +133,8 @@ class Stopwatch(Held):
         alone = digest(network) == digest(first)
         found = measure(chosen[:1] if alone else chosen, effort=self._effort, opener=self._open)
         self.warnings, figures = found.warnings, found.measured[-1]
-        return _Known(_ratio(found), found.measured[0].latency.median, figures.own_memory)
+        ratio, reference = quiet_ratio(found.measured[0].latency, figures.latency)
+        return _Known(ratio, reference, figures.own_memory)
 
     def _open(self, held: ExitStack, chosen: Sequence[Candidate]) -> list[Subject]:
         """The first network stays ready throughout."""
@@ -153,10 +154,6 @@ class Stopwatch(Held):
             "warnings": list(self.warnings),
         }
         append_line(self._store, line)
-
-
-def _ratio(found: Measurements) -> float:
-    return found.ratios[0].ratio if found.ratios else 1.0
 
 
 def solve_on_device(
