@@ -41,8 +41,8 @@ class Cost(NamedTuple):
 
     Example:
         >>> from allometry.zoo import get
-        >>> count(get("efficientnet-b0")).to_dict()
-        {'params': 5288548, 'macs': 385814752, 'activations': 6747036, 'memory': 27343376}
+        >>> count(get("efficientnet-b0"))
+        Cost(params=5288548, macs=385814752, activations=6747036, memory=27343376)
     """
 
     params: int
@@ -50,6 +50,9 @@ class Cost(NamedTuple):
     activations: int
     memory: int
     latency: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Cost({', '.join(f'{name}={value!r}' for name, value in self.to_dict().items())})"
 
     def to_dict(self) -> dict[str, Any]:
         """What is known, as JSON-ready values."""
