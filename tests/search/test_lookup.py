@@ -92,3 +92,17 @@ def test_cells_that_read_the_input_of_the_one_before_are_refused():
     )
     with pytest.raises(InputError, match="no cost of its own"):
         Costs(space)
+
+
+def test_a_layer_that_no_member_has_costs_nothing():
+    stages = get("efficientnet-b0").stages[:1]
+    template = Network(stages=(*stages, Stage(block=stages[0].block, continues=True)), resolution=32)
+    space = Space(
+        template=template,
+        knobs=(
+            Knob(name="depth", paths=("groups.0.depth",), options=(1,)),
+            Knob(name="resolution", paths=("resolution",), options=(32, 64)),
+        ),
+    )
+    networks = list(members(space))
+    assert Costs(space)(rows_of(space, networks))["macs"].tolist() == [count(each).macs for each in networks]

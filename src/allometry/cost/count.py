@@ -111,7 +111,7 @@ def count(network: Network) -> Cost:
 def count_piece(piece: Piece, padding: Padding) -> Part:
     """Exact counts of one stem, block or head in its place; their sums, and the largest `live`, are a network's.
 
-    A cell counts as if the one after it did not read the input of the one before; `around` says what follows from that.
+    A cell counts as if the one after it did not read what it read itself; such cells have no `live` of their own.
 
     Example:
         >>> from allometry.arch import pieces

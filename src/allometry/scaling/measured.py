@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -37,18 +39,21 @@ def solve_by_measuring(
         measure: reads the device.
 
     Raises:
-        BudgetError: not even the smallest is within the budget, or none was found that is.
+        BudgetError: not even the smallest is within the budget, or the law does not reach it.
     """
     aim = Budget(tuple(replace(each, most=each.most * _share(each)) for each in budget.limits))
     networks, within = [first], dict[Network, Solution]()
     measure(first)
     while len(networks) < _MOST_READINGS:
         readings = {network: measure(network) for network in networks}
+        expect = Expectation(readings)
         try:
-            found = solve(aim, Expectation(readings))
-        except BudgetError as error:
+            found = solve(aim, expect)
+        except BudgetError:
+            if aim.allows(expect(smallest)):
+                raise  # it is not too small a budget: the law does not reach it
             if smallest in readings:
-                raise _impossible(budget, smallest, readings[smallest], error) from error
+                break
             networks.append(smallest)
             continue
         if found.network not in readings:
@@ -60,12 +65,21 @@ def solve_by_measuring(
             within[found.network] = found
             if settled or _NEAR_ENOUGH <= found.use <= _FULL:
                 break
-    if not within:
-        raise BudgetError(
-            f"None of {len(networks)} networks that were measured is within {budget}. Readings that differ so much "
-            "come from a machine that does something else besides; try again when it is quiet."
-        )
+    if not within:  # only the smallest is left
+        return _smallest(solve, budget, smallest, measure)
     return max(within.values(), key=lambda each: each.use)
+
+
+def _smallest(
+    solve: Callable[[Budget, Pricing], Solution], budget: Budget, smallest: Network, measure: Meter
+) -> Solution:
+    """The smallest network as the solution, or the refusal that tells what it took."""
+    cost = cost_with(smallest, measure(smallest))
+    if not budget.allows(cost):
+        raise _impossible(budget, cost)
+    beyond = cost._replace(latency=math.inf, memory=sys.maxsize)
+    found = solve(budget, lambda network: cost if network == smallest else beyond)
+    return replace(found, network=smallest, cost=cost, use=budget.use(cost))
 
 
 def cost_with(network: Network, reading: Reading) -> Cost:
@@ -77,13 +91,10 @@ def _share(limit: Limit) -> float:
     return _AIM if limit.measure in MEASURED else 1.0
 
 
-def _impossible(budget: Budget, smallest: Network, reading: Reading, error: BudgetError) -> BudgetError:
-    cost = cost_with(smallest, reading)
-    for limit in budget.limits:
-        if limit.measure in MEASURED and limit.value(cost) > limit.most:
-            took = show(limit.measure, limit.value(cost))
-            return BudgetError(
-                f"No network of this law meets {limit}: the smallest took {took} here. Raise the budget or start "
-                "from a smaller network."
-            )
-    return error
+def _impossible(budget: Budget, cost: Cost) -> BudgetError:
+    limit = max(budget.limits, key=lambda each: each.value(cost) / each.most)
+    took = show(limit.measure, limit.value(cost))
+    return BudgetError(
+        f"No network of this law meets {limit}: the smallest took {took} here. Raise the budget or start from a "
+        "smaller network."
+    )

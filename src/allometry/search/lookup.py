@@ -99,14 +99,18 @@ def tabulate(space: Space, price: Price) -> Lookup:
 
     tables = []
     states: dict[State | None, int] = {None: 0}
+    shape: tuple[int, int] | None = None
     for site in walk(space):
-        table, states = _table(site, states, places, priced)
+        if shape is None:  # the stem always stands there
+            more, most = priced(site.steps[0].pieces[0], site.steps[0].after.padding)
+            shape = len(more), len(most)
+        table, states = _table(site, states, places, priced, shape)
         tables.append(table)
     return Lookup(space, tuple(tables))
 
 
 def _table(
-    site: Site, states: dict[State | None, int], places: dict[str, int], price: Price
+    site: Site, states: dict[State | None, int], places: dict[str, int], price: Price, shape: tuple[int, int]
 ) -> tuple[_Table, dict[State | None, int]]:
     sizes = tuple(len(knob.options) for knob in site.knobs)
     entries = len(states) * int(np.prod(sizes, dtype=np.int64))
@@ -114,7 +118,9 @@ def _table(
         raise InputError(f"The space is too large for tables: one layer has {entries:,} cases.")
     options = [{option: number for number, option in enumerate(knob.options)} for knob in site.knobs]
     ends: dict[State | None, int] = {}
-    sums: Figures | None = None
+    sums = np.zeros((len(states), *sizes, shape[0]))
+    peaks = np.zeros((len(states), *sizes, shape[1]))
+    after = np.zeros((len(states), *sizes), np.int32)
     for step in site.steps:
         padding = step.after.padding
         prices = [price(piece, padding) for piece in step.pieces]
@@ -125,22 +131,12 @@ def _table(
                 for knob, known in zip(site.knobs, options, strict=True)
             ),
         )
-        if sums is None:
-            width, height = len(price(_any(site), padding)[0]), len(price(_any(site), padding)[1])
-            sums = np.zeros((len(states), *sizes, width))
-            peaks = np.zeros((len(states), *sizes, height))
-            after = np.zeros((len(states), *sizes), np.int32)
         for more, most in prices:
             sums[where] += more
             peaks[where] = np.maximum(peaks[where], most)
         after[where] = ends.setdefault(step.after, len(ends))
-    assert sums is not None, "every site has a step"  # noqa: S101
     flat = (sums.reshape(entries, -1), peaks.reshape(entries, -1), after.reshape(entries))
     return _Table(tuple(places[knob.name] for knob in site.knobs), sizes, *flat), ends
-
-
-def _any(site: Site) -> Piece:
-    return next(piece for step in site.steps for piece in step.pieces)
 
 
 class Costs:
