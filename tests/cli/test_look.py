@@ -128,9 +128,14 @@ def test_zoo_lists_every_network(call):
         (["scale", "efficientnet-b0", "--budget", "1G", "--runtime", "torch"], "leave the runtime out"),
         (
             ["scale", "efficientnet-b0", "--phi", "1", "--runtime", "torch"],
-            "give a --budget, such as latency<=20ms",
+            "give a --budget, such as",
         ),
         (["scale", "efficientnet-b0", "--budget", "latency<=1ms", "--runtime", "tensorrt"], "'tensorrt'"),
+        (["scale", "efficientnet-b0", "--phi", "1", "--threads", "2"], "give a --budget, such as"),
+        (
+            ["scale", "efficientnet-b0", "--budget", "1G", "--threads", "2"],
+            "threads and precision mean nothing",
+        ),
         (["zoo", "--within", "latency<=20ms"], "not counted but measured on a device"),
         (["run", "--budget", "1M", "--runtime", "torch", "--out", "{tmp}"], "leave the runtime out"),
         (["scale", "efficientnet-b0", "--phi", "1", "--law", "compond"], "Did you mean 'compound'"),

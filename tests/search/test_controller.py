@@ -5,8 +5,7 @@ import pytest
 
 from allometry.arch import Network
 from allometry.base import InputError
-from allometry.search import Costs, network_of, rows_of
-from allometry.search.controller import Controller, ControllerSettings
+from allometry.search import Controller, ControllerSettings, Costs, network_of, rows_of
 from allometry.zoo import find_space, get, mbconv_space
 
 SMALL = mbconv_space(

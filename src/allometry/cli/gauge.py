@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from allometry.cli.options import Json
+from allometry.cli.options import Json, Precision, Threads
 from allometry.cli.printing import print_json, print_measurements
 
 
@@ -29,15 +29,13 @@ def measure(
             help="torch (the default), torch.compile, onnxruntime or openvino; may be repeated.",
         ),
     ] = None,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="Of the runtime.")] = 1,
+    threads: Threads = 1,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images of a run.")] = 1,
     resolution: Annotated[
         int | None,
         typer.Option("--resolution", min=1, help="Side of the input; by default each network's own."),
     ] = None,
-    precision: Annotated[
-        str, typer.Option("--precision", metavar="P", help="float32 or bfloat16.")
-    ] = "float32",
+    precision: Precision = "float32",
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     compare: Annotated[
         bool,

@@ -76,7 +76,7 @@ def scale(
 ) -> None:
     """Grow or shrink a network: by steps of a law, to a budget, or by its three dimensions.
 
-    A latency is measured on this machine, network by network, until one fits: about a minute.
+    A latency is measured on this machine, network by network, until one fits: a minute or two.
 
     Example: `allometry scale efficientnet-b0 --budget "macs<=1G, params<=10M"`
 
@@ -102,8 +102,11 @@ def scale(
         raise InputError(
             "--law says in what proportion to grow, and so do --depth, --width and --resolution."
         )
-    if runtime is not None and budget is None:
-        raise InputError("--runtime says where a budget is measured; give a --budget, such as latency<=20ms.")
+    if budget is None and (runtime is not None or threads != 1 or precision != "float32"):
+        raise InputError(
+            "--runtime, --threads and --precision say where a budget is measured; give a --budget, such as "
+            "latency<=20ms."
+        )
     steps, cost, setting, told = phi, None, None, dict[str, Any]()
     if phi is not None:
         grown, multipliers = scale_network(origin, phi, law=chosen), chosen.multipliers(phi)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from allometry.cli.options import Json
+from allometry.cli.options import Json, Precision, Threads
 from allometry.cli.printing import print_figures, print_json
 
 table = typer.Typer(
@@ -42,11 +42,9 @@ def build(
     runtime: Annotated[
         str, typer.Option("--runtime", metavar="R", help="torch, torch.compile, onnxruntime or openvino.")
     ] = "onnxruntime",
-    threads: Annotated[int, typer.Option("--threads", min=1, help="Of the runtime.")] = 1,
+    threads: Threads = 1,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images of a run.")] = 1,
-    precision: Annotated[
-        str, typer.Option("--precision", metavar="P", help="float32 or bfloat16.")
-    ] = "float32",
+    precision: Precision = "float32",
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     networks: Annotated[
         int,

@@ -49,10 +49,10 @@ def setting_for(
 ) -> Setting | None:
     """How networks are run to judge them by `budget`; None where counting is enough.
 
-    A latency is always measured. Memory is measured where a runtime is named, and else counted.
+    A latency is always measured. Memory is counted, but measured along with a latency, or where a runtime is named.
 
     Raises:
-        BudgetError: a runtime is named, and nothing would be measured in it.
+        BudgetError: something is said of a runtime, and nothing would be measured in it.
 
     Example:
         >>> from allometry.cost.budget import parse_budget
@@ -61,14 +61,20 @@ def setting_for(
         >>> setting_for(parse_budget("macs<=1G, memory<=50MB")) is None
         True
     """
+    asked = Setting(runtime=runtime or Setting().runtime, threads=threads, precision=precision)
     if runtime is None and "latency" not in budget.measures:
+        if asked != Setting():
+            raise BudgetError(
+                f"The budget {budget} is counted, not measured, so threads and precision mean nothing: leave them out, "
+                "name a runtime to measure memory in, or limit a latency."
+            )
         return None
     if not budget.measures & MEASURED:
         raise BudgetError(
             f"Only latency and memory are measured in a runtime, and the budget {budget} limits neither: leave the "
             "runtime out, or limit one of them."
         )
-    return Setting(runtime=runtime or Setting().runtime, threads=threads, precision=precision)
+    return asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
