@@ -113,6 +113,10 @@ class Child(Held):
             raise (InputError if answer.get("input") else self._failure)(answer["error"])
         return answer
 
+    def signal(self, number: int) -> None:
+        """Send it a signal, if it still lives."""
+        self._process.send_signal(number)
+
     def _last_words(self) -> str:
         status = self._process.wait()
         self._errors.seek(0)

@@ -53,6 +53,10 @@ class MeasurementError(AllometryError):
     """A network that was measured did not come through."""
 
 
+class SearchError(AllometryError):
+    """A search came to no result."""
+
+
 class MissingExtraError(InputError):
     """An optional library is needed; the message names the extra that brings it."""
 

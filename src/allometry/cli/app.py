@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from allometry._version import __version__
-from allometry.cli import gauge, grow, look, tables, use, work
+from allometry.cli import gauge, grow, look, seek, tables, use, work
 
 app = typer.Typer(
     name="allometry",
@@ -39,6 +39,8 @@ for _verb in (
     look.zoo,
     look.info,
     grow.scale,
+    seek.fit,
+    seek.search,
     work.train,
     use.evaluate,
     use.predict,

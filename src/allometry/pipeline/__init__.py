@@ -4,11 +4,13 @@ from allometry.pipeline.devices import describe_device, find_device
 from allometry.pipeline.explain import explain_pretrained, explain_runs
 from allometry.pipeline.exporting import export_run
 from allometry.pipeline.finished import FinishedRun, open_finished
+from allometry.pipeline.fit import FitSettings, fit
 from allometry.pipeline.forecast import Forecast, Phase
 from allometry.pipeline.plan import Plan, adapt, make_plan
 from allometry.pipeline.preparing import RunForecast, forecast_whole_run
 from allometry.pipeline.pretrained import Ready, open_pretrained, predict_pretrained
 from allometry.pipeline.run import RunResult, run
+from allometry.pipeline.search import SearchSettings, search
 from allometry.pipeline.training import forecast_run, train_run
 from allometry.pipeline.using import Answer, evaluate_run, predict_images
 from allometry.pipeline.views import Explained, Explanation
@@ -18,12 +20,14 @@ __all__ = [
     "Explained",
     "Explanation",
     "FinishedRun",
+    "FitSettings",
     "Forecast",
     "Phase",
     "Plan",
     "Ready",
     "RunForecast",
     "RunResult",
+    "SearchSettings",
     "adapt",
     "describe_device",
     "evaluate_run",
@@ -31,6 +35,7 @@ __all__ = [
     "explain_runs",
     "export_run",
     "find_device",
+    "fit",
     "forecast_run",
     "forecast_whole_run",
     "make_plan",
@@ -39,5 +44,6 @@ __all__ = [
     "predict_images",
     "predict_pretrained",
     "run",
+    "search",
     "train_run",
 ]

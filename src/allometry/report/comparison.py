@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from allometry.base.units import format_duration
-from allometry.cost import Cost, count
-from allometry.report.figures import BLUE, GREY, legend, side_by_side
+from allometry.report.figures import BLUE, GREY, ORANGE, legend, side_by_side
 from allometry.report.markup import Column, Html, Row, Section, element, note, number, table
+from allometry.report.networks import costs_of
 from allometry.report.record import RunRecord
 from allometry.report.scatter import Point, PointGroup, accuracy_against
+from allometry.report.search import found_trial
 from allometry.report.words import listed, percent, percent_range, whole
 
 _TEST = "accuracy on test images, with its 95 % interval"
 _VALIDATION = "accuracy on validation images: not evaluated on test images yet"
+_AXES = {"macs": "MACs", "params": "parameters", "latency": "latency, ms"}
+_SHORT = "accuracy on validation images after the short training of a search"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Result:
-    """What the comparison needs of one run; `tested` is false where the accuracy is of validation images."""
+    """What the comparison needs of one run; `seen` says on which images, and after what, the accuracy was found."""
 
     number: int
     record: RunRecord
-    cost: Cost | None
+    costs: Mapping[str, float]
     accuracy: float | None
     interval: tuple[float, float] | None
-    tested: bool
+    seen: str
     data: str
 
 
@@ -35,18 +38,16 @@ def comparison_section(records: Sequence[RunRecord]) -> Section:
     """All runs in two figures and a table."""
     results = [_result(place, record) for place, record in enumerate(records, start=1)]
     content: list[Html] = []
-    groups = {
-        cost: [group for group in _groups(results, cost) if group.points] for cost in ("macs", "params")
-    }
+    groups = {cost: [group for group in _groups(results, cost) if group.points] for cost in _AXES}
     if groups["macs"]:
+        figures = [
+            accuracy_against(f"all-{cost}", groups[cost], cost=title, accuracy="accuracy", height=360)
+            for cost, title in _AXES.items()
+            if groups[cost]
+        ]
         content += [
             legend((group.glyph, group.colour, group.meaning) for group in groups["macs"]),
-            side_by_side(
-                accuracy_against("all-macs", groups["macs"], cost="MACs", accuracy="accuracy", height=360),
-                accuracy_against(
-                    "all-params", groups["params"], cost="parameters", accuracy="accuracy", height=360
-                ),
-            ),
+            *(side_by_side(*figures[first : first + 2]) for first in range(0, len(figures), 2)),
             note("The numbers are the lines of the table."),
         ]
     content.append(_table(results))
@@ -61,40 +62,58 @@ def comparison_section(records: Sequence[RunRecord]) -> Section:
 def _result(place: int, record: RunRecord) -> _Result:
     evaluation = record.evaluation
     validated = [epoch.val_accuracy for epoch in record.epochs if epoch.val_accuracy is not None]
-    accuracy = evaluation.accuracy if evaluation else validated[-1] if validated else None
+    found = found_trial(record)
+    accuracy, seen = None, ""
+    if evaluation is not None:
+        accuracy, seen = evaluation.accuracy, evaluation.split
+    elif validated:
+        accuracy, seen = validated[-1], "validation"
+    elif found is not None and "accuracy" in found.figures:
+        accuracy, seen = found.figures["accuracy"], "validation, short"
     name = record.data.name if record.data else ""
     return _Result(
         number=place,
         record=record,
-        cost=count(record.network) if record.network else None,
+        costs=_costs(record),
         accuracy=accuracy,
         interval=evaluation.interval if evaluation else None,
-        tested=evaluation is not None,
+        seen=seen,
         data=name or str(record.arguments.get("data") or ""),
     )
 
 
+def _costs(record: RunRecord) -> Mapping[str, float]:
+    """What the network costs, with its latency in milliseconds where that was measured."""
+    found = {name: value for name, value in costs_of(record).items() if name in _AXES}
+    latency = costs_of(record).get("latency", record.search.latency if record.search else None)
+    return found | ({} if latency is None else {"latency": 1000 * latency})
+
+
 def _groups(results: Sequence[_Result], cost: str) -> list[PointGroup]:
-    tested = [result for result in results if result.tested]
-    others = [result for result in results if not result.tested]
+    short = [result for result in results if result.seen == "validation, short"]
+    validated = [result for result in results if result.seen == "validation"]
+    tested = [result for result in results if result not in short and result not in validated]
     return [
         PointGroup(meaning=_TEST, glyph="circle", colour=BLUE, size=22, points=_points(tested, cost)),
-        PointGroup(meaning=_VALIDATION, glyph="square", colour=GREY, size=21, points=_points(others, cost)),
+        PointGroup(
+            meaning=_VALIDATION, glyph="square", colour=GREY, size=21, points=_points(validated, cost)
+        ),
+        PointGroup(meaning=_SHORT, glyph="diamond", colour=ORANGE, size=23, points=_points(short, cost)),
     ]
 
 
 def _points(results: Sequence[_Result], cost: str) -> list[Point]:
     return [
         Point(
-            cost=getattr(result.cost, cost),
+            cost=result.costs[cost],
             accuracy=result.accuracy,
             interval=result.interval,
             text=str(result.number),
             hover=f"<b>{escape(result.record.name)}</b><br>{percent(result.accuracy)}<br>"
-            f"{whole(result.cost.macs)} MACs<br>{whole(result.cost.params)} parameters",
+            f"{whole(result.costs['macs'])} MACs<br>{whole(result.costs['params'])} parameters",
         )
         for result in results
-        if result.cost is not None and result.accuracy is not None
+        if cost in result.costs and result.accuracy is not None
     ]
 
 
@@ -115,18 +134,17 @@ def _table(results: Sequence[_Result]) -> Html:
 
 
 def _row(result: _Result) -> Row:
-    record, cost = result.record, result.cost
+    record, costs = result.record, result.costs
     seconds = sum(line.seconds for line in record.ledger)
-    seen = record.evaluation.split if record.evaluation else "validation"
     return Row(
         [
             str(result.number),
             element("a", record.name, href=f"#run-{result.number}"),
             result.data,
             f"{record.network.resolution}" if record.network else "",
-            whole(cost.params) if cost else "",
-            whole(cost.macs) if cost else "",
-            "" if result.accuracy is None else seen,
+            whole(costs.get("params")),
+            whole(costs.get("macs")),
+            result.seen,
             "" if result.accuracy is None else percent(result.accuracy),
             percent_range(result.interval) if result.interval else "",
             format_duration(seconds) if record.ledger else "",

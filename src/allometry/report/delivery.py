@@ -113,6 +113,14 @@ def next_section(record: RunRecord) -> Section:
     if not record.finished:
         again = f"{command_line(record)} --out {folder}"
         return Section("next", "How to go on", [_step("Go on where it stopped", again)])
+    if record.search is not None:
+        network = shlex.quote(str(record.folder / "network.json"))
+        data = shlex.quote(str(record.arguments.get("data") or "icons"))
+        steps = [
+            ("Train the network that was found", f"allometry train {network} --data {data}"),
+            ("Grow it to a budget", f"allometry run --baseline {network} --data {data} --budget 4x"),
+        ]
+        return Section("next", "How to go on", [_step(what, command) for what, command in steps])
     steps = [
         ("Classify an image of your own", f"allometry predict {folder} IMAGE"),
         ("Write the network for another runtime", f"allometry export {folder} --to onnx"),

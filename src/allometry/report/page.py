@@ -20,6 +20,7 @@ from allometry.report.networks import budget_section, network_section
 from allometry.report.quality import classes_section, evaluation_section, mistakes_section
 from allometry.report.reading import read_run
 from allometry.report.record import RunRecord
+from allometry.report.search import search_section
 from allometry.report.training import cost_section, training_section
 from allometry.report.words import plural
 
@@ -89,6 +90,7 @@ def _several(records: Sequence[RunRecord]) -> tuple[str, Html]:
 def _sections(record: RunRecord, *, prefix: str) -> list[Section]:
     sections = (
         asked_section(record),
+        search_section(record, prefix=prefix),
         network_section(record),
         budget_section(record),
         growth_section(record, prefix=prefix),
@@ -108,6 +110,7 @@ def _sections(record: RunRecord, *, prefix: str) -> list[Section]:
 
 def _short(record: RunRecord, *, prefix: str) -> Html:
     sections = (
+        search_section(record, prefix=prefix),
         network_section(record),
         budget_section(record),
         training_section(record, prefix=prefix),

@@ -11,7 +11,19 @@ from typing import Any, TypeVar
 
 from allometry.arch import Network, load
 from allometry.base import NetworkError, RunFolderError
-from allometry.report.record import Data, Epoch, Evaluation, Export, LedgerLine, Look, Plan, RunRecord, Trial
+from allometry.report.record import (
+    Data,
+    Epoch,
+    Evaluation,
+    Export,
+    LedgerLine,
+    Look,
+    Plan,
+    RunRecord,
+    Search,
+    SearchTrial,
+    Trial,
+)
 
 Part = TypeVar("Part")
 
@@ -56,6 +68,8 @@ def read_run(folder: Path) -> RunRecord:
         baseline=_network(folder / "baseline.json"),
         plan=_part(Plan, folder / "plan.json"),
         trials=tuple(_parts(Trial, folder / "trials.jsonl")),
+        search=_part(Search, folder / "search.json"),
+        tried=tuple(_parts(SearchTrial, folder / "trials.jsonl")),
         epochs=_epochs(folder / "metrics.jsonl"),
         ledger=tuple(_parts(LedgerLine, folder / "ledger.jsonl")),
         recipe=_object(folder / "recipe.json") or {},

@@ -78,6 +78,49 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SearchTrial:
+    """A network that a search tried, from a line of `trials.jsonl`.
+
+    Attributes:
+        values: what it is worth, a number for each objective; none where it failed.
+        work: MACs of all its passes over images.
+        phase: `search`, or `random` for the search beside it.
+    """
+
+    number: int
+    phase: str = "search"
+    values: tuple[float | None, ...] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
+    resolution: int | None = None
+    epochs: int | None = None
+    seconds: float = 0.0
+    work: float = 0.0
+    stopped: bool = False
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What a search looked for and found, from `search.json`.
+
+    Attributes:
+        objectives: as they are written.
+        size: of the space.
+        chosen: number of the trial whose network was found, once it is.
+        front: numbers of the trials that none was better than in everything.
+    """
+
+    objectives: tuple[str, ...] = ()
+    by: str = ""
+    space: str = ""
+    size: str = ""
+    budget: str | None = None
+    chosen: int | None = None
+    front: tuple[int, ...] = ()
+    latency: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
     """One epoch of the long training, from a line of `metrics.jsonl`."""
 
@@ -232,6 +275,8 @@ class RunRecord:
     baseline: Network | None = None
     plan: Plan | None = None
     trials: tuple[Trial, ...] = ()
+    search: Search | None = None
+    tried: tuple[SearchTrial, ...] = ()
     epochs: tuple[Epoch, ...] = ()
     ledger: tuple[LedgerLine, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)

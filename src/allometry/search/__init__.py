@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from allometry.search.expressions import MEASURED
 from allometry.search.grid import DEFAULT_GRID, Point, Trial, grid, grid_points, try_points
+from allometry.search.law_fit import Outlook, Right, Standing, outlook, standings
 from allometry.search.lookup import Costs, Latencies, Lookup, tabulate
 from allometry.search.objective import (
     TRAINING_AWARE,
@@ -18,39 +19,93 @@ from allometry.search.objective import (
     mnasnet,
     parse_objectives,
 )
-from allometry.search.rows import ABSENT, Rows, draw_rows, network_of, rows_of
+from allometry.search.proposals import Allowed, Proposals, follow
+from allometry.search.rows import ABSENT, Row, Rows, Values, draw_rows, network_of, rows_of
+from allometry.search.searchers import (
+    SEARCHERS,
+    EvolutionSearcher,
+    EvolutionSettings,
+    RandomSearcher,
+    Searcher,
+    dominates,
+    front,
+    make_searcher,
+)
+from allometry.search.trials import Candidate, Halving, Outcome, Tried
+from allometry.search.variation import cross_rows, mutate_rows
 
 if TYPE_CHECKING:
     from allometry.search.controller import Controller, ControllerSettings
+    from allometry.search.driving import Evaluator, Question, drive
+    from allometry.search.store import Store, Ticket
+
+_LATER = {
+    "Controller": "controller",
+    "ControllerSettings": "controller",
+    "Evaluator": "driving",
+    "Question": "driving",
+    "drive": "driving",
+    "Store": "store",
+    "Ticket": "store",
+}
 
 __all__ = [
     "ABSENT",
     "DEFAULT_GRID",
     "MEASURED",
+    "SEARCHERS",
     "TRAINING_AWARE",
+    "Allowed",
+    "Candidate",
     "Controller",
     "ControllerSettings",
     "Costs",
+    "Evaluator",
+    "EvolutionSearcher",
+    "EvolutionSettings",
+    "Halving",
     "Latencies",
     "Lookup",
     "Objective",
+    "Outcome",
+    "Outlook",
     "Point",
+    "Proposals",
+    "Question",
+    "RandomSearcher",
+    "Right",
+    "Row",
     "Rows",
+    "Searcher",
+    "Standing",
+    "Store",
+    "Ticket",
     "Trial",
+    "Tried",
+    "Values",
+    "cross_rows",
+    "dominates",
     "draw_rows",
+    "drive",
     "efficientnet",
+    "follow",
+    "front",
     "grid",
     "grid_points",
+    "make_searcher",
     "mnasnet",
+    "mutate_rows",
     "network_of",
+    "outlook",
     "parse_objectives",
     "rows_of",
+    "standings",
     "tabulate",
     "try_points",
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the controller's module exports
-    if name in ("Controller", "ControllerSettings"):
-        return getattr(import_module("allometry.search.controller"), name)
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever that module exports
+    if name in _LATER:
+        return getattr(import_module(f"allometry.search.{_LATER[name]}"), name)
     raise AttributeError(f"module 'allometry.search' has no attribute {name!r}")

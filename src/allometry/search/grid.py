@@ -15,6 +15,7 @@ from allometry.cost import Budget, Cost
 from allometry.scaling import COMPOUND, Multipliers, ScalingLaw, solve
 
 STEP_GROWTH = 2.0
+_HAIR = 0.01  # alpha = 1 and gamma = 1.41 leave no room for beta, which is what resolution alone means
 DEFAULT_GRID = ((1.0, 1.2), (1.0, 1.15, 1.3))
 """Alphas and gammas; beta follows from alpha * beta^2 * gamma^2 = 2."""
 
@@ -58,9 +59,17 @@ class Trial:
 
 
 def grid(
-    alphas: Sequence[float] = DEFAULT_GRID[0], gammas: Sequence[float] = DEFAULT_GRID[1]
+    alphas: Sequence[float] = DEFAULT_GRID[0],
+    gammas: Sequence[float] = DEFAULT_GRID[1],
+    *,
+    ratio: float = STEP_GROWTH,
 ) -> tuple[ScalingLaw, ...]:
-    """Every law with these alphas and gammas whose MACs double in a step and whose beta is at least 1.
+    """Every law with these alphas and gammas whose beta is at least 1.
+
+    Args:
+        alphas: of depth, at least 1.
+        gammas: of resolution, at least 1.
+        ratio: of the MACs in a step: alpha * beta^2 * gamma^2.
 
     Raises:
         LawError: no such law.
@@ -74,11 +83,13 @@ def grid(
     laws = []
     for alpha in alphas:
         for gamma in gammas:
-            beta = math.sqrt(STEP_GROWTH / (alpha * gamma**2))
-            if beta >= 1:
-                laws.append(ScalingLaw(alpha, beta, gamma))
+            square = ratio / (alpha * gamma**2)
+            if square >= 1 - _HAIR:
+                laws.append(ScalingLaw(alpha, max(1.0, math.sqrt(square)), gamma))
     if not laws:
-        raise LawError("No law of this grid doubles the MACs: every alpha * gamma^2 is above 2.")
+        raise LawError(
+            f"This grid has no law: every alpha * gamma^2 is above {ratio:g}, so that beta is below 1."
+        )
     return tuple(laws)
 
 

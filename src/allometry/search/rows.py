@@ -13,6 +13,10 @@ from allometry.base import InputError
 
 Rows = npt.NDArray[np.int8]
 """[N, knobs]: for each network and knob of its space, the number of the option, or -1 where the knob sets nothing."""
+Row = npt.NDArray[np.int8]
+"""[knobs]: one network of `Rows`."""
+Values = tuple[float, ...]
+"""What a network is worth: a number for each objective, the larger the better."""
 ABSENT = -1
 _MOST_OPTIONS = 127
 

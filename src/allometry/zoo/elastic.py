@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from allometry.arch import Knob, MBConv, Network, Space, Stage
+from allometry.arch import Cell, Knob, MBConv, Network, Space, Stage, round_channels
 from allometry.base import NetworkError
 
 
@@ -15,10 +15,11 @@ def mbconv_space(
     kernels: Sequence[int] = (),
     expand_ratios: Sequence[float] = (),
     depths: Sequence[int] = (),
+    widths: Sequence[float] = (),
     resolutions: Sequence[int] = (),
     name: str | None = None,
 ) -> Space:
-    """The space around a network of inverted bottlenecks: its kernels, expand ratios, depths and resolution open.
+    """The space around a network of inverted bottlenecks: kernels, expand ratios, depths, channels and resolution open.
 
     What is not given stays as it is. Stages whose blocks do not expand, and those of other blocks, stay as they
     are; single layers and `fixed` stages keep their depth. Stages and layers are counted from 0 in the knobs'
@@ -29,13 +30,14 @@ def mbconv_space(
         kernels: of each layer, odd.
         expand_ratios: of each layer.
         depths: layers of each stage.
+        widths: of each stage's channels, as multiples of what they are, rounded as in EfficientNet.
         resolutions: sides of the input in pixels.
         name: label of the space and its members; by default the network's own.
 
     Raises:
         NetworkError: nothing is open, or an option cannot be.
 
-    Source: Once-for-All (Cai et al. 2020), section 3.2.
+    Source: Once-for-All (Cai et al. 2020), section 3.2; widths: MnasNet (Tan et al. 2019), section 4.1.
 
     Example:
         >>> from allometry.zoo import get
@@ -62,6 +64,8 @@ def mbconv_space(
             layers = laid_out(layers, max(depths))
             path = f"groups.{number}.depth"
             knobs.append(Knob(name=f"stage {number} depth", paths=(path,), options=tuple(depths)))
+        if widths:
+            knobs += _channel_knob(number, layers, len(stages), widths)
         for field, word, options in (
             ("kernel", "kernel", kernels),
             ("expand_ratio", "expand ratio", expand_ratios),
@@ -79,13 +83,24 @@ def mbconv_space(
     if not knobs:
         raise NetworkError(
             f"Nothing is open in a space around {network.name or 'this network'}: it needs inverted bottlenecks "
-            f"that expand, and kernels, expand_ratios, depths or resolutions to choose from."
+            f"that expand, and kernels, expand_ratios, depths, widths or resolutions to choose from."
         )
     return Space(
         template=replace(network, stages=tuple(stages)),
         knobs=tuple(knobs),
         name=network.name if name is None else name,
     )
+
+
+def _channel_knob(number: int, layers: Sequence[Stage], first: int, widths: Sequence[float]) -> list[Knob]:
+    """The channels of all layers of a stage, where rounding leaves more than one."""
+    block = layers[0].block
+    if isinstance(block, Cell):
+        return []
+    options = tuple(sorted({round_channels(block.channels * width) for width in widths}))
+    paths = tuple(f"stages.{first + place}.block.channels" for place in range(len(layers)))
+    knob = Knob(name=f"stage {number} channels", paths=paths, options=options)
+    return [knob] if len(options) > 1 else []
 
 
 def _is_open(group: tuple[Stage, ...]) -> bool:

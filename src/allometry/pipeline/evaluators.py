@@ -1,0 +1,282 @@
+"""Who tries the candidates of a search: this process, several beside it, or the machines of a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+from allometry.arch import to_json
+from allometry.base import AllometryError, InputError, Progress
+from allometry.base.children import Child
+from allometry.base.errors import Stopped
+from allometry.base.machine import cores
+from allometry.pipeline.common import Images
+from allometry.pipeline.trying import (
+    Arm,
+    ArmResult,
+    TrialSettings,
+    candidate_to_dict,
+    train_arm,
+    try_candidate,
+)
+from allometry.search import Candidate, Outcome
+
+MOST_DEATHS = 3
+"""Workers that one candidate may bring down before it counts as failed."""
+
+
+class WorkerDiedError(AllometryError):
+    """What trained a candidate died."""
+
+
+class Worker(Protocol):
+    """Trains one candidate after the other, somewhere else."""
+
+    def ask(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """The `outcome` of a candidate, or `stopped`; raises `WorkerDiedError` where it died."""
+
+    def stop(self) -> None:
+        """Ask it to stop at a checkpoint."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+def threads_of(workers: str) -> int:
+    """Threads for the arithmetic of each of so many workers: the cores divided by them, one in a cluster.
+
+    Example:
+        >>> threads_of("1") >= threads_of("2") >= threads_of("ray") == 1
+        True
+    """
+    return max(1, cores() // int(workers)) if workers.isdigit() else 1
+
+
+def make_evaluator(
+    workers: str,
+    images: Images,
+    settings: TrialSettings,
+    *,
+    folder: Path,
+    outstanding: int,
+    progress: Progress,
+    stopping: Callable[[], bool],
+) -> HereEvaluator | PooledEvaluator:
+    """What tries the candidates.
+
+    Args:
+        workers: `1` for this process, another number for so many beside it, `ray` or `ray://host:port`.
+        images: to learn from.
+        settings: of all trials.
+        folder: of the search.
+        outstanding: trials that may be under way at once.
+        progress: is told of a single worker's trainings.
+        stopping: True stops trainings at a checkpoint.
+
+    Raises:
+        InputError: `workers` is none of these, or there is no such cluster.
+        MissingExtraError: Ray is not installed.
+    """
+    if workers == "1":
+        return HereEvaluator(images, settings, folder=folder, progress=progress, stopping=stopping)
+    if workers.isdigit() and int(workers) > 1:
+        return PooledEvaluator(
+            int(workers), lambda: ProcessWorker(settings), folder=folder, stopping=stopping
+        )
+    if workers == "ray" or workers.startswith("ray://"):
+        from allometry.pipeline.cluster import Cluster
+
+        cluster = Cluster(workers, settings)
+        slots = min(outstanding, cluster.slots)
+        return PooledEvaluator(slots, cluster.worker, folder=folder, stopping=stopping)
+    raise InputError(f"workers must be a number, ray for a Ray cluster, or ray://host:port, not {workers!r}.")
+
+
+class HereEvaluator:
+    """Tries candidates in this process, one after the other.
+
+    Args:
+        images: to learn from.
+        settings: of all trials.
+        folder: of the search.
+        progress: is told how each training goes.
+        stopping: True stops a training at a checkpoint.
+    """
+
+    slots = 1
+
+    def __init__(
+        self,
+        images: Images,
+        settings: TrialSettings,
+        *,
+        folder: Path,
+        progress: Progress,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._images, self._settings = images, settings
+        self._how: dict[str, Any] = {"folder": folder, "progress": progress, "stopping": stopping}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is held."""
+
+    def start(self, candidate: Candidate) -> Future[Outcome]:
+        """Try it, now."""
+        return _done(lambda: try_candidate(candidate, self._images, self._settings, **self._how))
+
+    def train(self, arm: Arm) -> Future[ArmResult]:
+        """Train it, now."""
+        return _done(lambda: train_arm(arm, self._images, self._settings, **self._how))
+
+
+Result = TypeVar("Result")
+
+
+def _done(work: Callable[[], Result]) -> Future[Result]:
+    """What comes of some work that is done now."""
+    future: Future[Result] = Future()
+    try:
+        future.set_result(work())
+    except AllometryError as error:
+        future.set_exception(error)
+    return future
+
+
+class ProcessWorker:
+    """A process of this machine.
+
+    Args:
+        settings: of all trials.
+    """
+
+    def __init__(self, settings: TrialSettings) -> None:
+        self._child = Child(
+            [sys.executable, "-m", "allometry.pipeline.trial_worker"],
+            name="A process that trains",
+            failure=WorkerDiedError,
+            environment={**os.environ, "PYTHONPATH": os.pathsep.join(place for place in sys.path if place)},
+        )
+        self._child.ask({"settings": settings.to_dict()})
+
+    def ask(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """What came of a candidate."""
+        return self._child.ask(content)
+
+    def stop(self) -> None:
+        """Ask it to stop at a checkpoint."""
+        self._child.signal(signal.SIGTERM)
+
+    def close(self) -> None:
+        """End it."""
+        self._child.close()
+
+
+class PooledEvaluator:
+    """Tries candidates with several workers; one that dies is replaced, and its candidate given out again.
+
+    Args:
+        slots: workers.
+        opener: makes one.
+        folder: of the search.
+        stopping: True asks the workers to stop at a checkpoint.
+    """
+
+    def __init__(
+        self, slots: int, opener: Callable[[], Worker], *, folder: Path, stopping: Callable[[], bool]
+    ) -> None:
+        self.slots = slots
+        self._opener, self._folder, self._stopping = opener, folder, stopping
+        self._own = threading.local()
+        self._lock = threading.Lock()
+        self._workers: list[Worker] = []
+        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="trial")
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._look_for_a_stop, daemon=True)
+        self._watch.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._ask_to_stop()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._over.set()
+        self._watch.join()
+        for worker in self._workers:
+            worker.close()
+
+    def start(self, candidate: Candidate) -> Future[Outcome]:
+        """Try it with the next worker that is free."""
+        return self._pool.submit(self._try, candidate)
+
+    def train(self, arm: Arm) -> Future[ArmResult]:
+        """Train it with the next worker that is free."""
+        return self._pool.submit(self._train, arm)
+
+    def _try(self, candidate: Candidate) -> Outcome:
+        try:
+            return Outcome.from_dict(self._ask({"candidate": candidate_to_dict(candidate)})["outcome"])
+        except WorkerDiedError as error:
+            return Outcome(figures=candidate.figures, failed=str(error))
+
+    def _train(self, arm: Arm) -> ArmResult:
+        fields = {"network": to_json(arm.network), "seed": arm.seed, "until": arm.until}
+        return ArmResult(**self._ask({"arm": fields})["arm"])
+
+    def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer of this thread's worker, or of the next one where it dies."""
+        for _ in range(MOST_DEATHS):
+            try:
+                answer = self._worker().ask({**request, "folder": str(self._folder)})
+            except WorkerDiedError:
+                self._bury()
+                if not self._stopping():
+                    continue
+                answer = {"stopped": True}
+            if answer.get("stopped"):
+                raise Stopped("Stopped; the training goes on from its checkpoint.")
+            return answer
+        raise WorkerDiedError(f"its training ended {MOST_DEATHS} workers, one after the other")
+
+    def _worker(self) -> Worker:
+        """This thread's own."""
+        worker: Worker | None = getattr(self._own, "worker", None)
+        if worker is None:
+            worker = self._own.worker = self._opener()
+            with self._lock:
+                self._workers.append(worker)
+        return worker
+
+    def _bury(self) -> None:
+        worker: Worker | None = getattr(self._own, "worker", None)
+        self._own.worker = None
+        if worker is not None:
+            with self._lock:
+                self._workers.remove(worker)
+            worker.close()
+
+    def _look_for_a_stop(self) -> None:
+        while not self._over.wait(0.2):
+            if self._stopping():
+                self._ask_to_stop()
+                return
+
+    def _ask_to_stop(self) -> None:
+        with self._lock:
+            for worker in self._workers:
+                worker.stop()

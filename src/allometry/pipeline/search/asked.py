@@ -1,0 +1,137 @@
+"""What a search is: its question, and how it goes about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from allometry.arch import Network, Space, space_to_json
+from allometry.base import InputError
+from allometry.cost import Budget, Setting, setting_for
+from allometry.pipeline.common import Images
+from allometry.pipeline.pricing import Prices, Within
+from allometry.pipeline.trying import TrialSettings
+from allometry.search import Objective, Question, Tried, network_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSettings:
+    """How a search goes about it.
+
+    Attributes:
+        by: the searcher's name.
+        trials: networks to try.
+        epochs: of a trial; 0 for an eighth of a full training's, two at least.
+        halving: whether trials end early that are worse than half of those before them.
+        outstanding: trials that may be under way at once; the search is the same with any number of workers up to it.
+        workers: `1` for this process, another number for so many beside it, `ray` or `ray://host:port`.
+        threads: of each trial's arithmetic; 0 for the cores divided by the workers.
+        storage: a database's address; None for a file in the run folder.
+        study: name of the search in the database.
+        versus: `random` for a random search of the same cost beside it, else empty.
+
+    Raises:
+        InputError: a number is out of its range, or a name not known.
+    """
+
+    by: str = "evolution"
+    trials: int = 40
+    epochs: int = 0
+    halving: bool = True
+    outstanding: int = 4
+    workers: str = "1"
+    threads: int = 0
+    storage: str | None = None
+    study: str = "allometry"
+    versus: str = ""
+
+    def __post_init__(self) -> None:
+        for name, least in (("trials", 1), ("epochs", 0), ("outstanding", 1), ("threads", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}.")
+        if self.versus not in ("", "random"):
+            raise InputError(f"A search can be compared with random, not with {self.versus!r}.")
+        if self.workers.isdigit() and int(self.workers) > self.outstanding:
+            raise InputError(
+                f"{self.workers} workers need as many trials that may be under way at once; give --outstanding "
+                f"{self.workers} (now {self.outstanding}), which is part of what a search is: it decides how much a "
+                "proposal knows."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedSearch:
+    """A search before its first trial."""
+
+    images: Images
+    space: Space
+    objectives: tuple[Objective, ...]
+    budget: Budget | None
+    setting: Setting | None
+    prices: Prices
+    within: Within
+    how: SearchSettings
+    trial: TrialSettings
+
+    @property
+    def question(self) -> Question:
+        """What is looked for."""
+        return Question(
+            space=self.space,
+            objectives=self.objectives,
+            figures=self.prices.of,
+            halving=self.trial.halving,
+        )
+
+    def work(self, tried: Tried) -> float:
+        """What a trial cost: MACs of all its passes over images."""
+        return tried.outcome.images * self.prices.of(tried.row)["macs"]
+
+    def network(self, tried: Tried) -> Network:
+        """The network of a trial."""
+        name = f"{self.space.name or 'space'} no. {tried.number}"
+        return replace(network_of(self.space, tried.row), name=name)
+
+    def identity(self, by: str) -> str:
+        """A digest of all that decides the results."""
+        parts = [
+            space_to_json(self.space),
+            [str(each) for each in self.objectives],
+            self.budget.exact() if self.budget else None,
+            self.images.dataset.fingerprint,
+            {**self.trial.to_dict(), "data": None, "device": None, "threads": None},
+            by,
+            self.how.outstanding,
+        ]
+        return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def check_question(objectives: Sequence[Objective], budget: Budget | None) -> None:
+    """Refuse a search in which nothing speaks against the largest network.
+
+    Raises:
+        InputError: there is neither a limit nor an objective that weighs a cost.
+    """
+    costs = {"params", "macs", "activations", "memory", "latency", "step_time"}
+    if budget is None and not any(objective.measures & costs for objective in objectives):
+        raise InputError(
+            "Without a limit the largest networks win: give a --budget, such as macs<=4M, or an objective that weighs "
+            "a cost, such as 'accuracy * (macs / 4M) ** -0.07'."
+        )
+
+
+def latency_setting(
+    objectives: Sequence[Objective], budget: Budget | None, *, runtime: str | None, threads: int
+) -> Setting | None:
+    """How latency is told, if anybody asks for it."""
+    if any("latency" in objective.measures for objective in objectives):
+        return Setting(runtime=runtime or Setting().runtime, threads=threads)
+    if budget is None and (runtime is not None or threads != 1):
+        raise InputError(
+            "Runtime and threads say where latency is measured; give a budget or an objective of latency, or leave "
+            "them out."
+        )
+    found = None if budget is None else setting_for(budget, runtime=runtime, threads=threads)
+    return found if budget is not None and "latency" in budget.measures else None

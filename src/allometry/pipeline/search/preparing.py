@@ -1,0 +1,133 @@
+"""What a search settles before its first trial, and what it will cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from allometry.arch import save_space
+from allometry.base.files import write_json
+from allometry.base.units import format_duration
+from allometry.cost import Budget, Setting
+from allometry.pipeline.common import Images, Session, read_data
+from allometry.pipeline.evaluators import threads_of
+from allometry.pipeline.forecast import seconds_per_image
+from allometry.pipeline.pricing import Prices, Within, table_for
+from allometry.pipeline.readings import meter
+from allometry.pipeline.search.asked import AskedSearch, SearchSettings
+from allometry.pipeline.spaces import open_space
+from allometry.pipeline.trying import TrialSettings, trial_recipe
+from allometry.search import Halving, Objective, draw_rows, make_searcher, network_of
+
+_OVERHEAD = 1.15  # input and validation come on top of the passes
+
+
+def prepare_search(
+    session: Session,
+    text: str,
+    data: str,
+    objectives: tuple[Objective, ...],
+    budget: Budget | None,
+    how: SearchSettings,
+    settings: Sequence[str],
+    table: Path | None,
+    setting: Setting | None,
+    device: str | None,
+) -> AskedSearch:
+    """Read the images, open the space, price it, and tell what the search will cost.
+
+    Args:
+        session: of the search.
+        text: the space, as the user names it.
+        data: the images.
+        objectives: each the larger the better.
+        budget: what no network may exceed.
+        how: the searcher, how many trials, by whom.
+        settings: changes to the recipe.
+        table: a latency table.
+        setting: how latency is told, if anybody asks for it.
+        device: where trials are trained.
+
+    Raises:
+        InputError: something of it is wrong, or does not go together.
+        BudgetError: no network keeps the budget.
+    """
+    began = time.monotonic()
+    images = read_data(session, data)
+    session.halt_if_asked()
+    limited = setting if budget is not None and "latency" in budget.measures else None
+    with meter(session, limited) as measure:
+        space = open_space(text, images.dataset, budget, measure=measure)
+    make_searcher(
+        how.by, space, objectives=len(objectives)
+    )  # what cannot work is refused before it costs anything
+    save_space(space, session.run.path / "space.json")
+    prices = Prices(space, table_for(session, space, setting, table))
+    within = prices.within(budget)
+    recipe = trial_recipe(images, space.template, settings, how.epochs)
+    rungs = sorted({recipe.epochs // 4, recipe.epochs // 2} - {0}) if how.halving else []
+    trial = TrialSettings(
+        data=data,
+        seed=session.seed,
+        device=device,
+        settings=tuple(settings),
+        epochs=recipe.epochs,
+        objectives=tuple(map(str, objectives)),
+        halving=Halving(rungs=tuple(rungs)),
+        threads=how.threads or threads_of(how.workers),
+    )
+    asked = AskedSearch(
+        images=images,
+        space=space,
+        objectives=objectives,
+        budget=budget,
+        setting=setting,
+        prices=prices,
+        within=within,
+        how=how,
+        trial=trial,
+    )
+    _announce(session, asked, within.share(seed=session.seed))
+    write_json(session.run.path / "recipe.json", recipe.to_dict())
+    session.run.charge("prepare", "data and space", seconds=time.monotonic() - began)
+    return asked
+
+
+def _announce(session: Session, asked: AskedSearch, share: float) -> None:
+    """Tell what the search will do and what it will cost."""
+    space, how = asked.space, asked.how
+    kept = "" if asked.budget is None else f", about {share:.3g} of them within {asked.budget}"
+    session.progress.say(f"space: {space.size:,} networks{kept}")
+    seconds = forecast_trials(asked.within, asked.prices, asked.images, asked.trial, session) * how.trials
+    workers = int(how.workers) if how.workers.isdigit() else 1
+    times = 2 if how.versus else 1
+    session.progress.say(
+        f"{how.trials} trials of up to {asked.trial.epochs} epochs by {how.by}"
+        f"{', and as much by random' if how.versus else ''}: at most about "
+        f"{format_duration(times * seconds / workers)} here, less what is already done"
+    )
+
+
+def forecast_trials(
+    within: Within, prices: Prices, images: Images, trial: TrialSettings, session: Session
+) -> float:
+    """About how long a trial takes here that is not stopped, by timing the middle one of random networks."""
+    space = prices.space
+    rows = draw_rows(space, np.random.default_rng(session.seed), 20_000)
+    kept = rows[within(rows)]
+    rows = kept if len(kept) else rows
+    middle = np.argsort(prices(rows)["activations"])[len(rows) // 2]
+    network = network_of(space, rows[middle])
+    recipe = trial_recipe(images, network, trial.settings, trial.epochs)
+    number = len(images.dataset.splits["train"])
+    per_image = seconds_per_image(
+        network,
+        recipe,
+        resolution=network.resolution,
+        images=min(recipe.batch_size, number),
+        device=session.device,
+    )
+    return _OVERHEAD * per_image * number * recipe.epochs

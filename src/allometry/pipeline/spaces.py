@@ -1,0 +1,129 @@
+"""The space that a search on these images looks through."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from allometry.arch import Block, Cell, Knob, Network, Option, Space
+from allometry.arch.space_serial import FORMAT
+from allometry.base import InputError, NetworkError, UnknownNameError
+from allometry.cost import Budget, Meter
+from allometry.data import Dataset
+from allometry.pipeline.plan import adapt
+from allometry.scaling import COMPOUND, solve
+from allometry.zoo import find, find_space, mbconv_space, spaces
+
+KERNELS, EXPAND_RATIOS, WIDTHS = (3, 5, 7), (3, 6), (0.75, 1.0, 1.25)
+SIDES = (0.75, 0.875, 1.0)
+_DEEPEST = 4
+
+
+def open_space(text: str, dataset: Dataset, budget: Budget | None, *, measure: Meter | None = None) -> Space:
+    """A space by name or file, or the one around a network, fitted to a data set.
+
+    Around a network that the law makes as large as the budget allows: kernels of 3, 5 and 7, expand ratios of 3 and 6,
+    one to four layers, and 0.75, 1 and 1.25 times its channels for each stage, and three sizes of the input.
+
+    Args:
+        text: a space's name or JSON file, or a network's.
+        dataset: whose classes, channels and size of images the networks shall have.
+        budget: that a network is grown to before the space around it is made.
+        measure: reads the device, where that judges by the budget.
+
+    Raises:
+        UnknownNameError: neither a space nor a network has that name.
+        NetworkError: the file is neither, or nothing is open around the network.
+        BudgetError: the network cannot meet the budget.
+    """
+    try:
+        return fitted(_space(text), dataset)
+    except UnknownNameError as error:
+        network = _network(text, error)
+    return around(network, dataset, budget, measure=measure)
+
+
+def around(
+    network: Network, dataset: Dataset, budget: Budget | None, *, measure: Meter | None = None
+) -> Space:
+    """The space around a network that is as large as the budget allows.
+
+    Raises:
+        NetworkError: nothing is open around it.
+        BudgetError: it cannot meet the budget.
+    """
+    side = max(dataset.image_size, 1)
+    origin = adapt(network, classes=len(dataset.classes), channels=dataset.channels, image_size=side)
+    largest = max(side, origin.total_stride)
+    if budget is not None:
+        grown = solve(origin, budget, law=COMPOUND, largest_resolution=largest, measure=measure).network
+    else:
+        grown = replace(origin, resolution=min(origin.resolution, largest))
+    sides = sorted({max(grown.total_stride, 2 * round(grown.resolution * share / 2)) for share in SIDES})
+    deepest = min(_DEEPEST, max((stage.repeats for stage in grown.stages), default=1) + 1)
+    return mbconv_space(
+        grown,
+        kernels=KERNELS,
+        expand_ratios=EXPAND_RATIOS,
+        depths=tuple(range(1, deepest + 1)),
+        widths=WIDTHS,
+        resolutions=sides,
+        name=f"around {network.name}".strip(),
+    )
+
+
+def fitted(space: Space, dataset: Dataset) -> Space:
+    """The space with the classes, channels and strides that a data set asks for, and no input larger than its images.
+
+    Example:
+        >>> from allometry.data import open_data
+        >>> small = fitted(find_space("fbnet"), open_data("icons"))
+        >>> small.template.resolution, small.template.head.classes, small.size == find_space("fbnet").size
+        (64, 18, True)
+    """
+    side = dataset.image_size
+    template = adapt(space.template, classes=len(dataset.classes), channels=dataset.channels, image_size=side)
+    largest = max(side, template.total_stride)
+    if template.resolution > largest:
+        template = replace(template, resolution=largest)
+    knobs = tuple(_fitted_knob(knob, template, largest) for knob in space.knobs)
+    kept = tuple(knob for knob in knobs if knob.options)
+    return Space(template=template, knobs=kept, name=space.name)
+
+
+def _fitted_knob(knob: Knob, template: Network, largest: int) -> Knob:
+    options: tuple[Option, ...] = knob.options
+    if knob.paths == ("resolution",):
+        small = tuple(side for side in options if isinstance(side, int) and side <= largest)
+        return replace(knob, options=small or (largest,))
+    stages = [place.number for place in knob.targets if place.what == "block" and not place.fields]
+    if stages:
+        stride = template.stages[stages[0]].block.stride
+        options = tuple(
+            option.with_stride(stride)
+            if isinstance(option, Block) and not isinstance(option, Cell)
+            else option
+            for option in options
+        )
+        return replace(knob, options=options)
+    return knob
+
+
+def _space(text: str) -> Space:
+    path = Path(text)
+    if path.is_file() and FORMAT not in path.read_text(encoding="utf-8", errors="replace"):
+        raise UnknownNameError("space", text, ())
+    return find_space(text)
+
+
+def _network(text: str, error: UnknownNameError) -> Network:
+    try:
+        return find(text)
+    except UnknownNameError as second:
+        names = ", ".join(entry.name for entry in spaces())
+        raise InputError(
+            f"Neither a space nor a network is named {text!r}. Spaces: {names}. A network gives the space around it; "
+            f"{str(second).partition('. ')[2]}"
+        ) from error
+    except NetworkError as second:
+        raise NetworkError(f"{text} describes neither a space nor a network: {second}") from error

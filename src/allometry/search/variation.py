@@ -1,0 +1,96 @@
+"""Rows changed at random and crossed, very many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from allometry.arch import Space
+from allometry.base import InputError, UnknownNameError
+from allometry.search.rows import ABSENT, Rows, cleared
+
+
+def mutate_rows(
+    space: Space,
+    rows: Rows,
+    random: np.random.Generator,
+    *,
+    rate: float | None = None,
+    rates: Mapping[str, float] | None = None,
+) -> Rows:
+    """Members near others, as `arch.mutate` gives them, many at once.
+
+    Layers that appear take options at random.
+
+    Args:
+        space: of all.
+        rows: members, [N, knobs].
+        random: where chance comes from.
+        rate: with which each knob takes one of its other options; None for exactly one knob that sets something and
+            has others.
+        rates: other rates, by the name of the knob.
+
+    Raises:
+        InputError: a rate is out of its range, or rates are given without a rate.
+        UnknownNameError: there is a rate of a knob that does not exist.
+
+    Source: None: Real et al. 2019, section 3, one change for each child. A rate: released Once-for-All code.
+
+    Example:
+        >>> from allometry.search.rows import draw_rows
+        >>> from allometry.zoo import find_space
+        >>> space, random = find_space("ofa-mobilenetv3-1.0"), np.random.default_rng(0)
+        >>> parents = draw_rows(space, random, 100)
+        >>> children = mutate_rows(space, parents, random, rate=0.1, rates={"resolution": 0.5})
+        >>> bool((mutate_rows(space, parents, random, rate=0.0) == parents).all())
+        True
+    """
+    sizes = np.array([len(knob.options) for knob in space.knobs])
+    full = np.where(rows == ABSENT, random.integers(sizes, size=rows.shape), rows)
+    if rate is None:
+        if rates:
+            raise InputError("Rates by knob go with a rate for the others; give rate too.")
+        score = np.where((rows != ABSENT) & (sizes > 1), random.random(rows.shape), -1.0)
+        changes = np.zeros(rows.shape, bool)
+        changes[np.arange(len(rows)), score.argmax(1)] = score.max(1) >= 0
+    else:
+        changes = random.random(rows.shape) < _each_rate(space, rate, rates or {})
+        changes &= rows != ABSENT
+    others = (full + random.integers(1, np.maximum(sizes, 2), size=rows.shape)) % sizes
+    return cleared(space, np.where(changes, others, full).astype(np.int8))
+
+
+def cross_rows(space: Space, ones: Rows, others: Rows, random: np.random.Generator) -> Rows:
+    """Members between two each, as `arch.cross` gives them, many at once.
+
+    Args:
+        space: of all.
+        ones: members, [N, knobs].
+        others: as many.
+        random: where chance comes from.
+
+    Example:
+        >>> from allometry.search.rows import draw_rows
+        >>> from allometry.zoo import find_space
+        >>> space, random = find_space("ofa-mobilenetv3-1.0"), np.random.default_rng(0)
+        >>> mothers, fathers = draw_rows(space, random, 100), draw_rows(space, random, 100)
+        >>> children = cross_rows(space, mothers, fathers, random)
+        >>> bool(((children == mothers) | (children == fathers) | (children == -1)).all())
+        True
+    """
+    taken = np.where(random.random(ones.shape) < 0.5, ones, others)
+    # A layer that only one of them has comes from it, should the depth make it be there.
+    taken = np.where(ones == ABSENT, others, np.where(others == ABSENT, ones, taken))
+    return cleared(space, taken)
+
+
+def _each_rate(space: Space, rate: float, rates: Mapping[str, float]) -> list[float]:
+    names = [knob.name for knob in space.knobs]
+    for name in rates:
+        if name not in names:
+            raise UnknownNameError("knob", name, names)
+    for each in (rate, *rates.values()):
+        if not 0 <= each <= 1:
+            raise InputError(f"A rate of mutation must be a number from 0 to 1, not {each!r}.")
+    return [rates.get(name, rate) for name in names]
