@@ -18,7 +18,7 @@ from allometry.base import (
     UnknownNameError,
 )
 from allometry.cost import Correction, LatencyTable, Setting, count, key_of, parse_budget
-from allometry.data import ArraySplit, Dataset
+from allometry.data import ArraySplit, Dataset, part_of
 from allometry.search import Costs, Latencies, draw_rows, network_of
 from allometry.search.gradient import (
     CostLoss,
@@ -26,7 +26,7 @@ from allometry.search.gradient import (
     ExpectedCost,
     GradientJob,
     GradientSettings,
-    Path,
+    OnePath,
     PieceCost,
     build_supernet,
     choices_of,
@@ -39,9 +39,9 @@ from allometry.search.gradient import (
     narrow,
     predicted,
     proxylessnas,
+    rows_within,
     search_by_gradient,
     with_fixed_shapes,
-    within,
 )
 from allometry.search.gradient.steps import pass_on
 from allometry.train import Preprocessing, Recipe
@@ -197,7 +197,7 @@ def test_a_latency_is_the_tables_with_its_correction():
     rows = draw_rows(SPACE, np.random.default_rng(0), 10)
     found = [expected(certain(choices, choices.options(row))).item() for row in rows]
     assert np.allclose(found, Latencies(SPACE, table)(rows), rtol=1e-12)
-    allows = within(SPACE, parse_budget("latency<=1ms"), table=table)
+    allows = rows_within(SPACE, parse_budget("latency<=1ms"), table=table)
     assert allows(rows).tolist() == (np.array(found) <= 1e-3).tolist()
 
 
@@ -213,7 +213,7 @@ def test_a_path_is_the_network_that_it_stands_for(space):
     for row in draw_rows(space, np.random.default_rng(0), 12):
         plain = supernet.extract(row).eval()
         assert plain.network == network_of(space, row)
-        assert torch.equal(plain(images), supernet(images, Path(choices.options(row))))
+        assert torch.equal(plain(images), supernet(images, OnePath(choices.options(row))))
 
 
 def test_mixtures_that_are_certain_are_paths():
@@ -224,29 +224,34 @@ def test_mixtures_that_are_certain_are_paths():
     with torch.no_grad():
         for _ in range(5):
             gates = draw_two_paths(distribution, random)
-            assert torch.equal(supernet(images, gates), supernet(images, Path(gates.active)))
+            assert torch.equal(supernet(images, gates), supernet(images, OnePath(gates.active)))
             cold = draw_relaxed(distribution, random, temperature=1e-4)
             options = tuple(int(each.argmax()) for each in cold.weights)
-            assert torch.allclose(supernet(images, cold), supernet(images, Path(options)), atol=1e-4)
+            assert torch.allclose(supernet(images, cold), supernet(images, OnePath(options)), atol=1e-4)
 
 
-def test_a_gates_gradient_is_that_of_its_paths_output():
-    """Without anything after the mixture but sums, dL/dg is the path's own contribution."""
-    choices = choices_of(narrow(SPACE, {"shared ratio": (2,), "kernel 1": (3,), "depth": (1,)}))
-    supernet = build_supernet(choices, seed=0).eval()
-    gates = draw_two_paths(spread(choices), np.random.default_rng(0))
-    images = torch.randn(2, 1, 8, 8)
-    decision = next(place for place, other in enumerate(gates.other) if other is not None)
-    supernet(images, gates).sum().backward()
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("decision", range(4), ids=["depth", "one layer", "with another", "two layers"])
+def test_a_gates_gradient_is_the_slope_along_it(decision, seed):
+    """Also where paths that are not taken are computed without keeping what is inside."""
+    choices = choices_of(SPACE)
+    supernet = build_supernet(choices, seed=0).eval().double()
+    drawn = draw_two_paths(spread(choices), np.random.default_rng(seed))
+    gates = replace(drawn, weights=tuple(each.detach().double().requires_grad_() for each in drawn.weights))
+    images = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(seed)).double()
+    supernet(images, gates)[:, 0].sum().backward()
+    if gates.weights[decision].grad is None:
+        assert decision == 2  # of a layer that the path does not have
+        return
     found = gates.weights[decision].grad[gates.other[decision]].item()
 
     def at(share: float) -> float:
         weights = [each.detach().clone() for each in gates.weights]
         weights[decision][gates.other[decision]] = share
         with torch.no_grad():
-            return supernet(images, replace(gates, weights=tuple(weights))).sum().item()
+            return supernet(images, replace(gates, weights=tuple(weights)))[:, 0].sum().item()
 
-    assert found == pytest.approx((at(1e-2) - at(-1e-2)) / 2e-2, rel=0.02)
+    assert found == pytest.approx((at(1e-6) - at(-1e-6)) / 2e-6, rel=1e-4, abs=1e-6)
 
 
 def test_gates_pass_their_gradients_on_as_the_softmax_of_two():
@@ -384,14 +389,14 @@ def test_a_hard_budget_is_met_by_the_most_probable_network_within_it():
     distribution = spread(choices, seed=1)
     macs = count(network_of(SPACE, derive(distribution).row)).macs
     budget = parse_budget(f"macs<={macs - 1}")
-    derived = derive(distribution, allows=within(SPACE, budget))
+    derived = derive(distribution, allows=rows_within(SPACE, budget))
     assert derived.budgeted
     assert budget.allows(count(network_of(SPACE, derived.row)))
     every = np.unique(distribution.draw(5000, np.random.default_rng(0), flatness=1e9), axis=0)
-    allowed = every[within(SPACE, budget)(choices.rows(every))]
+    allowed = every[rows_within(SPACE, budget)(choices.rows(every))]
     assert derived.score == distribution.scores(allowed).max()
     with pytest.raises(BudgetError, match="none is within the budget"):
-        derive(distribution, allows=within(SPACE, parse_budget("macs<=1")), draws=100)
+        derive(distribution, allows=rows_within(SPACE, parse_budget("macs<=1")), draws=100)
 
 
 def test_the_score_does_not_prefer_short_networks():
@@ -441,7 +446,7 @@ def test_spaces_that_cannot_be_searched_are_refused():
     with pytest.raises(InputError, match="no sum over layers"):
         counted("memory")
     with pytest.raises(BudgetError, match="give a latency table"):
-        within(SPACE, parse_budget("latency<=1ms"))
+        rows_within(SPACE, parse_budget("latency<=1ms"))
 
 
 @pytest.mark.parametrize(
@@ -459,11 +464,22 @@ def test_settings_are_checked(settings, message):
         GradientSettings(**{"way": "paths", "learning_rate": 0.1} | settings)
 
 
+def test_above_the_target_only_there_is_pressure():
+    for form in ("power", "sum", "logarithm"):
+        loss = CostLoss(form=form, weight=2.0, target=100.0, above_only=True)
+        for cost, pressed in ((50.0, False), (150.0, True)):
+            given = torch.tensor(cost, dtype=torch.float64, requires_grad=True)
+            loss(torch.tensor(1.0), given).backward()
+            assert (given.grad > 0) == pressed
+
+
 def test_cost_losses_are_checked():
     with pytest.raises(InputError, match="form must be one of"):
         CostLoss(form="cube")
     with pytest.raises(InputError, match="needs a target"):
         CostLoss(form="power")
+    with pytest.raises(InputError, match="needs a target"):
+        CostLoss(above_only=True)
     with pytest.raises(InputError, match="below the unit"):
         CostLoss()(torch.tensor(1.0), torch.tensor(0.5, dtype=torch.float64))
 
@@ -473,8 +489,13 @@ def test_jobs_are_checked(make_job, dataset):
         make_job(recipe=Recipe(epochs=2, layer_decay=0.5))
     with pytest.raises(InputError, match="no cost is given"):
         make_job(settings=fbnet())
-    with pytest.raises(InputError, match="have 1000 classes, the images 2"):
+    with pytest.raises(InputError, match=r"head\.classes is 1000, but that of the images 2"):
         make_job(space=SPACES["fbnet"])
+    with pytest.raises(InputError, match="resolution is 16, but that of the images 8"):
+        make_job(space=replace(SPACE, template=replace(SPACE.template, resolution=16)))
+    one = {name: part_of(split, np.arange(1)) for name, split in dataset.splits.items()}
+    with pytest.raises(InputError, match="two training images at least"):
+        replace(make_job(), dataset=replace(dataset, splits=one))
 
 
 def test_another_search_and_a_damaged_checkpoint_are_refused(make_job):

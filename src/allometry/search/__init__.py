@@ -1,6 +1,6 @@
 """Search: which law grows this network best on these images, and what very many networks of a space cost.
 
-The controller needs torch, which is loaded when it is first used.
+The controller and the search by gradient need torch, which is loaded when they are first used.
 """
 
 from __future__ import annotations
@@ -22,6 +22,37 @@ from allometry.search.rows import ABSENT, Rows, draw_rows, network_of, rows_of
 
 if TYPE_CHECKING:
     from allometry.search.controller import Controller, ControllerSettings
+    from allometry.search.gradient import (
+        CostLoss,
+        GradientJob,
+        GradientResult,
+        GradientSettings,
+        PieceCost,
+        counted,
+        fbnet,
+        narrow,
+        predicted,
+        proxylessnas,
+        rows_within,
+        search_by_gradient,
+        with_fixed_shapes,
+    )
+
+_GRADIENT = (
+    "CostLoss",
+    "GradientJob",
+    "GradientResult",
+    "GradientSettings",
+    "PieceCost",
+    "counted",
+    "fbnet",
+    "narrow",
+    "predicted",
+    "proxylessnas",
+    "rows_within",
+    "search_by_gradient",
+    "with_fixed_shapes",
+)
 
 __all__ = [
     "ABSENT",
@@ -30,27 +61,42 @@ __all__ = [
     "TRAINING_AWARE",
     "Controller",
     "ControllerSettings",
+    "CostLoss",
     "Costs",
+    "GradientJob",
+    "GradientResult",
+    "GradientSettings",
     "Latencies",
     "Lookup",
     "Objective",
+    "PieceCost",
     "Point",
     "Rows",
     "Trial",
+    "counted",
     "draw_rows",
     "efficientnet",
+    "fbnet",
     "grid",
     "grid_points",
     "mnasnet",
+    "narrow",
     "network_of",
     "parse_objectives",
+    "predicted",
+    "proxylessnas",
     "rows_of",
+    "rows_within",
+    "search_by_gradient",
     "tabulate",
     "try_points",
+    "with_fixed_shapes",
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the controller's module exports
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever those modules export
     if name in ("Controller", "ControllerSettings"):
         return getattr(import_module("allometry.search.controller"), name)
+    if name in _GRADIENT:
+        return getattr(import_module("allometry.search.gradient"), name)
     raise AttributeError(f"module 'allometry.search' has no attribute {name!r}")

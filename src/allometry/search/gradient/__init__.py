@@ -2,13 +2,13 @@
 
 from allometry.search.gradient.choices import Choices, Decision, Group, Layer, choices_of
 from allometry.search.gradient.costs import ExpectedCost, PieceCost, counted, predicted
-from allometry.search.gradient.deriving import Derived, derive, within
+from allometry.search.gradient.deriving import Derived, derive, rows_within
 from allometry.search.gradient.distribution import Distribution
 from allometry.search.gradient.job import GradientJob
-from allometry.search.gradient.loop import Found, search_by_gradient
+from allometry.search.gradient.loop import GradientResult, search_by_gradient
 from allometry.search.gradient.mixtures import (
     Mixture,
-    Path,
+    OnePath,
     Relaxed,
     TwoPaths,
     draw_path,
@@ -26,13 +26,13 @@ __all__ = [
     "Derived",
     "Distribution",
     "ExpectedCost",
-    "Found",
     "GradientJob",
+    "GradientResult",
     "GradientSettings",
     "Group",
     "Layer",
     "Mixture",
-    "Path",
+    "OnePath",
     "PieceCost",
     "Relaxed",
     "Supernet",
@@ -48,7 +48,7 @@ __all__ = [
     "narrow",
     "predicted",
     "proxylessnas",
+    "rows_within",
     "search_by_gradient",
     "with_fixed_shapes",
-    "within",
 ]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from allometry.arch import Space
 from allometry.base import BudgetError
 from allometry.cost import Budget, LatencyTable
+from allometry.search.gradient.choices import Options
 from allometry.search.gradient.distribution import Distribution
 from allometry.search.lookup import Costs, Latencies
 from allometry.search.rows import Rows
@@ -41,8 +42,9 @@ def derive(
 ) -> Derived:
     """The network of the most probable options, or the most probable one found that a hard budget allows.
 
-    Where the budget excludes the former, networks are drawn from the distribution, and from ever flatter ones, and the
-    best by the learned probability is taken; the smallest is among them.
+    Where the budget excludes the former, networks are drawn from the distribution, and from ever flatter ones; the
+    smallest is among them. The best by the learned probability is taken, and improved as long as one decision can be
+    changed for a likelier one within the budget.
 
     Args:
         distribution: that was learned.
@@ -75,12 +77,34 @@ def derive(
             f"Of {draws * len(_FLATNESS):,} networks drawn from {choices.space!r}, and its smallest, none is within "
             "the budget; raise it, or take another space."
         )
+    best, score = _best(distribution, options)
+    while True:
+        near = _neighbours(distribution, best)
+        improved, higher = _best(distribution, near[allows(choices.rows(near))])
+        if higher <= score:
+            return Derived(choices.rows(best[None])[0], budgeted=True, score=score)
+        best, score = improved, higher
+
+
+def _best(distribution: Distribution, options: Options) -> tuple[npt.NDArray[np.int64], float]:
+    """The most probable of some members [N, decisions], and its score."""
     scores = distribution.scores(options)
-    best = int(scores.argmax())
-    return Derived(choices.rows(options[best : best + 1])[0], budgeted=True, score=float(scores[best]))
+    place = int(scores.argmax())
+    return options[place], float(scores[place])
 
 
-def within(
+def _neighbours(distribution: Distribution, options: npt.NDArray[np.int64]) -> Options:
+    """A member and all that differ from it in one decision, [N, decisions]."""
+    found = [options]
+    for place, decision in enumerate(distribution.choices.decisions):
+        for option in range(len(decision.options)):
+            other = options.copy()
+            other[place] = option
+            found.append(other)
+    return np.stack(found)
+
+
+def rows_within(
     space: Space, budget: Budget, *, table: LatencyTable | None = None
 ) -> Callable[[Rows], npt.NDArray[np.bool_]]:
     """A hard budget for rows of a space: exact counts, and the latency that a table predicts.
@@ -93,7 +117,7 @@ def within(
         >>> from allometry.search import rows_of
         >>> from allometry.zoo import find_space
         >>> space = find_space("fbnet")
-        >>> allows = within(space, parse_budget("macs<=250M"))
+        >>> allows = rows_within(space, parse_budget("macs<=250M"))
         >>> allows(rows_of(space, [space.smallest(), space.largest()])).tolist()
         [True, False]
     """

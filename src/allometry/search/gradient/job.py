@@ -56,7 +56,8 @@ class GradientJob:
         clock: seconds, for the figures and for when to write; the result does not depend on it.
 
     Raises:
-        InputError: the recipe asks for what a search does not do, or there are too few images.
+        InputError: the recipe asks for what a search does not do, there are too few images, or the networks are not
+            for them.
     """
 
     space: Space
@@ -90,11 +91,16 @@ class GradientJob:
             )
         if len(self.dataset.splits["train"]) < 2:
             raise InputError("A search by gradient needs two training images at least.")
-        if self.choices.frame.head.classes != len(self.dataset.classes):
-            raise InputError(
-                f"The networks of the space have {self.choices.frame.head.classes} classes, the images "
-                f"{len(self.dataset.classes)}; set the template's head.classes."
-            )
+        frame = self.choices.frame
+        for what, ours, theirs in (
+            ("head.classes", frame.head.classes, len(self.dataset.classes)),
+            ("in_channels", frame.in_channels, self.preprocessing.channels),
+            ("resolution", frame.resolution, self.preprocessing.resolution),
+        ):
+            if ours != theirs:
+                raise InputError(
+                    f"The template's {what} is {ours}, but that of the images {theirs}; set it in the space's template."
+                )
 
     @cached_property
     def choices(self) -> Choices:

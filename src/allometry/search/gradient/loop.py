@@ -26,7 +26,7 @@ _CHECK_EVERY = 10  # steps between looks at the loss, each of which makes a GPU 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class GradientResult:
     """What a search by gradient has found.
 
     Attributes:
@@ -56,7 +56,7 @@ class Found:
     supernet: Supernet
 
 
-def search_by_gradient(job: GradientJob) -> Found:
+def search_by_gradient(job: GradientJob) -> GradientResult:
     """Search, or go on with a search that stopped, or give the result of one that is finished.
 
     After a kill the search goes on from its last checkpoint and ends as if it had never stopped, bit for bit on the
@@ -182,9 +182,9 @@ def _record(job: GradientJob, state: State, epoch: Epoch) -> dict[str, Any]:
     }
 
 
-def _found(job: GradientJob, state: State) -> Found:
+def _found(job: GradientJob, state: State) -> GradientResult:
     derived = derive(state.distribution, allows=job.allows, seed=job.seed)
-    return Found(
+    return GradientResult(
         row=derived.row,
         network=network_of(job.space, derived.row),
         budgeted=derived.budgeted,

@@ -13,7 +13,7 @@ from allometry.search.gradient.distribution import Distribution
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class OnePath:
     """One member.
 
     Attributes:
@@ -62,12 +62,12 @@ class Relaxed:
         return tuple(range(len(self.weights[decision])))
 
 
-Mixture = Path | TwoPaths | Relaxed
+Mixture = OnePath | TwoPaths | Relaxed
 
 
-def draw_path(distribution: Distribution, random: np.random.Generator) -> Path:
+def draw_path(distribution: Distribution, random: np.random.Generator) -> OnePath:
     """One member by the distribution."""
-    return Path(tuple(_ranked(logs, random)[0] for logs in distribution.log_probabilities()))
+    return OnePath(tuple(_ranked(logs, random)[0] for logs in distribution.log_probabilities()))
 
 
 def draw_two_paths(distribution: Distribution, random: np.random.Generator) -> TwoPaths:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from torch import Tensor
 
 from allometry.base import InputError, RecipeError
-from allometry.base.checks import check_choice, check_integer, check_numbers
+from allometry.base.checks import check_choice, check_flag, check_integer, check_numbers
 
 Way = Literal["paths", "gumbel"]
 Form = Literal["none", "power", "sum", "logarithm"]
@@ -42,14 +42,15 @@ class CostLoss:
         weight: how strong the pressure is; 0 for none.
         target: the cost that is aimed at, in its own unit: a number of MACs or params, seconds.
         scale: factor of the logarithm's form.
+        above_only: below the target there is no pressure, so that the cost settles near it; else cheaper is better.
 
     Raises:
         RecipeError: a field cannot have that value.
         InputError: a target is missing.
 
-    Source: MnasNet (Tan et al. 2019), equation 2, turned into a loss (`power`); ProxylessNAS (Cai et al. 2019), section
-    3.3.1 (`sum`), and released code (`logarithm` with a target); FBNet (Wu et al. 2019), section 3.2 (`logarithm`
-    without one).
+    Source: MnasNet (Tan et al. 2019), equation 2, turned into a loss (`power`; `above_only` is its alpha of 0);
+    ProxylessNAS (Cai et al. 2019), section 3.3.1 (`sum`), and released code (`logarithm` with a target); FBNet (Wu et
+    al. 2019), section 3.2 (`logarithm` without one).
 
     Example:
         >>> import torch
@@ -62,11 +63,13 @@ class CostLoss:
     weight: float = 0.6
     target: float | None = None
     scale: float = 1.0
+    above_only: bool = False
 
     def __post_init__(self) -> None:
         check_choice("form", self.form, _FORMS)
         check_numbers(self, "", {"weight": (0, 1e6), "target": (1e-12, 1e18), "scale": (1e-12, 1e12)})
-        if self.form in ("power", "sum") and self.target is None:
+        check_flag("above_only", self.above_only)
+        if self.target is None and (self.form in ("power", "sum") or self.above_only):
             raise InputError(f"The cost loss {_FORMS[self.form]} needs a target: the cost that is aimed at.")
 
     def __call__(self, loss: Tensor, cost: Tensor, *, unit: float = 1.0) -> Tensor:
@@ -82,6 +85,8 @@ class CostLoss:
         """
         if self.form == "none":
             return loss
+        if self.above_only:
+            cost = cost.clamp(min=self.target)
         if self.form == "logarithm":
             logarithm = (cost / unit).log()
             reference = 1.0 if self.target is None else math.log(self.target / unit)

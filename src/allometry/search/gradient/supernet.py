@@ -17,7 +17,7 @@ from allometry.nn import ConvNet, build, initialise
 from allometry.nn.blocks import make_block
 from allometry.search.gradient.choices import Choices, Group, Layer
 from allometry.search.gradient.costs import joint
-from allometry.search.gradient.mixtures import Mixture, Path, Relaxed, TwoPaths
+from allometry.search.gradient.mixtures import Mixture, OnePath, Relaxed, TwoPaths
 from allometry.search.rows import network_of
 from allometry.train import Recipe
 
@@ -40,14 +40,14 @@ class Supernet(nn.Module):
 
     Example:
         >>> from allometry.arch import Network
-        >>> from allometry.search.gradient import Path, choices_of
+        >>> from allometry.search.gradient import OnePath, choices_of
         >>> from allometry.zoo import get, mbconv_space
         >>> b0 = get("efficientnet-b0")
         >>> space = mbconv_space(Network(stages=b0.stages[:2], resolution=32), kernels=(3, 5), depths=(1, 2))
         >>> choices = choices_of(space)
         >>> supernet = Supernet(choices)
         >>> options = (1, 0, 1)  # two layers, of kernels 3 and 5
-        >>> supernet(torch.zeros(2, 3, 32, 32), Path(options)).shape
+        >>> supernet(torch.zeros(2, 3, 32, 32), OnePath(options)).shape
         torch.Size([2, 1000])
     """
 
@@ -119,7 +119,7 @@ class Supernet(nn.Module):
             inactive = isinstance(mixture, TwoPaths) and place >= beyond
             with torch.set_grad_enabled(torch.is_grad_enabled() and not inactive):
                 found.append(self._layer(layer, cast(nn.ModuleList, modules[place]), found[-1], mixture))
-        if not others or group.depth is None or isinstance(mixture, Path):
+        if not others or group.depth is None or isinstance(mixture, OnePath):
             return found[beyond]
         weights = mixture.weights[group.depth]
         out = weights[active] * found[beyond]
@@ -130,7 +130,7 @@ class Supernet(nn.Module):
     def _layer(self, layer: Layer, modules: nn.ModuleList, x: Tensor, mixture: Mixture) -> Tensor:
         if len(modules) == 1:
             return cast(Tensor, modules[0](x))
-        if isinstance(mixture, Path):
+        if isinstance(mixture, OnePath):
             return cast(Tensor, modules[self.choices.candidate(layer, mixture.options)](x))
         if isinstance(mixture, Relaxed):
             return _relaxed(layer, modules, x, mixture)
@@ -163,12 +163,11 @@ class Supernet(nn.Module):
 
 def _relaxed(layer: Layer, modules: nn.ModuleList, x: Tensor, mixture: Relaxed) -> Tensor:
     """The sum of all candidates, each by its weight."""
-    weights = joint(layer, mixture.weights)
-    # Combinations that give one block share its module.
-    places = torch.tensor(layer.chosen, device=weights.device)
-    shares = (places == torch.arange(len(modules), device=weights.device)[:, None]).to(
-        weights.dtype
-    ) @ weights
+    shares = joint(layer, mixture.weights)
+    if len(shares) > len(modules):  # combinations that give one block share its module
+        places = torch.tensor(layer.chosen, device=shares.device)
+        numbers = torch.arange(len(modules), device=shares.device)
+        shares = (places == numbers[:, None]).to(shares) @ shares
     out = shares[0] * modules[0](x)
     for number in range(1, len(modules)):
         out = out + shares[number] * modules[number](x)
