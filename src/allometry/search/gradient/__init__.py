@@ -1,6 +1,7 @@
 """Search by gradient: one network with every candidate in it, whose weights and architecture are learned in turns."""
 
-from allometry.search.gradient.choices import Choices, Decision, Group, Layer, choices_of
+from allometry.search.gradient.candidates import choices_of
+from allometry.search.gradient.choices import Choices, Decision, Group, Layer
 from allometry.search.gradient.costs import ExpectedCost, PieceCost, counted, predicted
 from allometry.search.gradient.deriving import Derived, derive, rows_within
 from allometry.search.gradient.distribution import Distribution

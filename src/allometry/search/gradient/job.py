@@ -19,7 +19,8 @@ from allometry.arch import Space, space_to_json
 from allometry.base import InputError, Progress, SilentProgress
 from allometry.base.machine import half_the_cores
 from allometry.data import Dataset, Split, fingerprint, part_of
-from allometry.search.gradient.choices import Choices, choices_of
+from allometry.search.gradient.candidates import choices_of
+from allometry.search.gradient.choices import Choices
 from allometry.search.gradient.costs import ExpectedCost, PieceCost
 from allometry.search.gradient.settings import GradientSettings
 from allometry.search.rows import Rows

@@ -15,6 +15,7 @@ from allometry.arch import Network
 from allometry.base import NonFiniteLossError, Stopped
 from allometry.data import Augmentation, Batch, batches_per_epoch, train_batches
 from allometry.search.gradient.deriving import derive
+from allometry.search.gradient.distribution import Distribution
 from allometry.search.gradient.job import GradientJob
 from allometry.search.gradient.state import State
 from allometry.search.gradient.steps import step_architecture, step_weights
@@ -37,6 +38,7 @@ class GradientResult:
         score: the logarithm of the probability of its decisions.
         expected_cost: of the distribution at the end; None where no cost counted.
         probabilities: of each knob's options at the end.
+        distribution: that was learned, to draw other networks from.
         history: one record per epoch: `loss` and `accuracy` on the weights' images, `held_loss` and `held_accuracy` on
             the architecture's, `expected_cost`, `entropy` in nats, `images`, `seconds` and others; JSON-ready.
         seconds: over all sessions.
@@ -50,6 +52,7 @@ class GradientResult:
     score: float
     expected_cost: float | None
     probabilities: Mapping[str, tuple[float, ...]]
+    distribution: Distribution
     history: tuple[Mapping[str, Any], ...]
     seconds: float
     images: int
@@ -191,6 +194,7 @@ def _found(job: GradientJob, state: State) -> GradientResult:
         score=derived.score,
         expected_cost=_expected(job, state),
         probabilities=state.distribution.by_knob(),
+        distribution=state.distribution,
         history=tuple(state.history),
         seconds=sum(record["seconds"] for record in state.history),
         images=sum(record["images"] for record in state.history),

@@ -83,7 +83,7 @@ def draw_two_paths(distribution: Distribution, random: np.random.Generator) -> T
         beside = rest[0] if rest else None
         if beside is not None:
             # The pair is drawn; which of them is active is drawn again, by their probabilities alone.
-            share = 1 / (1 + np.exp(logs[beside] - logs[first]))
+            share = np.exp(logs[first] - np.logaddexp(logs[first], logs[beside]))
             if random.random() >= share:
                 first, beside = beside, first
         gate = torch.zeros_like(logits, requires_grad=False)
