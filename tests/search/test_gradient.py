@@ -282,6 +282,50 @@ def test_draws_follow_the_distribution():
     assert all(one != other for each in pairs for one, other in zip(each.active, each.other, strict=True))
 
 
+def test_one_path_is_computed_and_a_second_only_for_its_value():
+    choices = choices_of(SPACE)
+    supernet = build_supernet(choices, seed=0)
+    called: list[tuple[int, bool]] = []
+    layers = [layer for group in supernet.groups for layer in group]
+    for place, candidates in enumerate(layers):
+        for candidate in candidates:
+            candidate.register_forward_hook(
+                lambda _module, _inputs, out, place=place: called.append((place, out.requires_grad))
+            )
+    images, distribution = torch.zeros(2, 1, 8, 8), spread(choices)
+    for seed in range(10):
+        random = np.random.default_rng(seed)
+        called.clear()
+        supernet(images, draw_path(distribution, random))
+        assert len({place for place, _ in called}) == len(called)
+        called.clear()
+        gates = draw_two_paths(distribution, random)
+        supernet(images, gates)
+        for place, decisions in enumerate((1, 2, 1)):  # that choose among a layer's candidates
+            calls = [kept for where, kept in called if where == place]
+            assert len(calls) <= 1 + decisions
+            assert sum(calls) <= 1
+
+
+def test_what_is_not_on_the_path_stays_as_it_is(make_job):
+    job = make_job(recipe=Recipe(epochs=1, batch_size=64, batch_norm_momentum=0.1, warmup=0))
+    found = search_by_gradient(replace(job, settings=replace(job.settings, every=9)))
+    assert found.history[0]["step"] == 1
+    before = build_supernet(job.choices, recipe=job.recipe, seed=0)
+    for now, then in zip(
+        (layer for group in found.supernet.groups for layer in group),
+        (layer for group in before.groups for layer in group),
+        strict=True,
+    ):
+        changed = [
+            any(
+                not torch.equal(one, other) for one, other in zip(a.parameters(), b.parameters(), strict=True)
+            )
+            for a, b in zip(now, then, strict=True)
+        ]
+        assert sum(changed) <= 1
+
+
 # Searching
 
 
