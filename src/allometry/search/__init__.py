@@ -1,6 +1,6 @@
 """Search: which law grows this network best on these images, and what very many networks of a space cost.
 
-The controller needs torch, which is loaded when it is first used.
+What needs torch or a database is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -37,6 +37,21 @@ from allometry.search.variation import cross_rows, mutate_rows
 if TYPE_CHECKING:
     from allometry.search.controller import Controller, ControllerSettings
     from allometry.search.driving import Evaluator, Question, drive
+    from allometry.search.gradient import (
+        CostLoss,
+        GradientJob,
+        GradientResult,
+        GradientSettings,
+        PieceCost,
+        counted,
+        fbnet,
+        narrow,
+        predicted,
+        proxylessnas,
+        rows_within,
+        search_by_gradient,
+        with_fixed_shapes,
+    )
     from allometry.search.store import Store, Ticket
 
 _LATER = {
@@ -47,6 +62,19 @@ _LATER = {
     "drive": "driving",
     "Store": "store",
     "Ticket": "store",
+    "CostLoss": "gradient",
+    "GradientJob": "gradient",
+    "GradientResult": "gradient",
+    "GradientSettings": "gradient",
+    "PieceCost": "gradient",
+    "counted": "gradient",
+    "fbnet": "gradient",
+    "narrow": "gradient",
+    "predicted": "gradient",
+    "proxylessnas": "gradient",
+    "rows_within": "gradient",
+    "search_by_gradient": "gradient",
+    "with_fixed_shapes": "gradient",
 }
 
 __all__ = [
@@ -59,16 +87,21 @@ __all__ = [
     "Candidate",
     "Controller",
     "ControllerSettings",
+    "CostLoss",
     "Costs",
     "Evaluator",
     "EvolutionSearcher",
     "EvolutionSettings",
+    "GradientJob",
+    "GradientResult",
+    "GradientSettings",
     "Halving",
     "Latencies",
     "Lookup",
     "Objective",
     "Outcome",
     "Outlook",
+    "PieceCost",
     "Point",
     "Proposals",
     "Question",
@@ -83,11 +116,13 @@ __all__ = [
     "Trial",
     "Tried",
     "Values",
+    "counted",
     "cross_rows",
     "dominates",
     "draw_rows",
     "drive",
     "efficientnet",
+    "fbnet",
     "follow",
     "front",
     "grid",
@@ -95,13 +130,19 @@ __all__ = [
     "make_searcher",
     "mnasnet",
     "mutate_rows",
+    "narrow",
     "network_of",
     "outlook",
     "parse_objectives",
+    "predicted",
+    "proxylessnas",
     "rows_of",
+    "rows_within",
+    "search_by_gradient",
     "standings",
     "tabulate",
     "try_points",
+    "with_fixed_shapes",
 ]
 
 
