@@ -129,14 +129,17 @@ def print_forecast(planned: dict[str, Any]) -> None:
 
 def print_run_forecast(planned: dict[str, Any]) -> None:
     """A whole run before it starts: the trials, the network to expect, its training, the time of all."""
+    tried = (
+        f"{planned['laws']} laws and the baseline, {planned['trial_epochs']} epochs each, "
+        f"up to {planned['trial_macs']:,} MACs, about {format_duration(planned['trial_seconds'])} here"
+    )
+    law = "by the best law; by the paper's" if planned["laws"] else "by the law that is given"
     print_figures(
         "the plan",
         {
             "baseline": f"{planned['baseline']}, {planned['baseline_macs']:,} MACs",
-            "trials": f"{planned['laws']} laws and the baseline, {planned['trial_epochs']} epochs each, "
-            f"up to {planned['trial_macs']:,} MACs, about {format_duration(planned['trial_seconds'])} here",
-            "network": f"by the best law; by the paper's, {planned['resolution']} px, {planned['macs']:,} MACs, "
-            f"{planned['params']:,} params",
+            "trials": tried if planned["laws"] else "none",
+            "network": f"{law}, {planned['resolution']} px, {planned['macs']:,} MACs, {planned['params']:,} params",
         },
     )
     print_forecast(planned["training"])

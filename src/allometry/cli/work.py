@@ -38,6 +38,14 @@ def run(
             help="10M, macs<=10M, params<=1M, memory<=8MB, latency<=2ms, 4x; or several.",
         ),
     ] = "10M",
+    law: Annotated[
+        str | None,
+        typer.Option(
+            "--law",
+            metavar="L",
+            help="Grow by this law instead of trying some: compound, 1.2,1.1,1.15, or the file of `fit`.",
+        ),
+    ] = None,
     out: Out = None,
     seed: Seed = 0,
     device: Device = None,
@@ -59,6 +67,7 @@ def run(
         "data": data,
         "baseline": baseline,
         "budget": budget,
+        "law": law,
         "seed": seed,
         "device": device,
         "settings": settings or (),
@@ -76,14 +85,14 @@ def run(
         print_json(result.summary)
         return
     summary = result.summary
+    chosen = f"best of {summary['trials']}" if summary["trials"] else "as given"
     exported = summary["onnx"]
-    law = summary["law"]
+    found = summary["law"]
     print_figures(
         f"{summary['folder']}",
         {
             **_figures(summary),
-            "law": f"alpha {law['alpha']:g}, beta {law['beta']:.3g}, gamma {law['gamma']:g}, "
-            f"best of {summary['trials']}",
+            "law": f"alpha {found['alpha']:g}, beta {found['beta']:.3g}, gamma {found['gamma']:g}, {chosen}",
             "delivered": f"{exported['file']} with predict.py, {format_quantity(exported['bytes'], unit='B')}, "
             f"top class agrees on {exported['agreement']:.1%} of {exported['images']} images",
             "report": summary["report"],

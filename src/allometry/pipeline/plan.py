@@ -14,7 +14,7 @@ from allometry.base import BudgetError
 from allometry.cost import Budget, Limit, Meter
 from allometry.data import Dataset
 from allometry.pipeline.forecast import seconds_per_image
-from allometry.scaling import COMPOUND, Solution, fit_strides, solve
+from allometry.scaling import COMPOUND, ScalingLaw, Solution, fit_strides, solve
 from allometry.search import Point, grid_points
 from allometry.train import Recipe, full_epochs
 
@@ -29,9 +29,10 @@ class Plan:
         origin: the network that is shrunk and grown, fitted to the data's classes, channels and image size.
         baseline: the origin within a quarter of the budget.
         budget: of the final network.
-        points: the laws to try, each with its network at twice the baseline's MACs.
-        expected: the budget's network by the paper's law: what the final one will be like.
+        points: the laws to try, each with its network at twice the baseline's MACs; none where the law is given.
+        expected: the budget's network by the law that is given, or the paper's: what the final one will be like.
         largest_resolution: pixels that the images have; a larger input would show nothing more.
+        law: that is given.
     """
 
     origin: Network
@@ -40,6 +41,7 @@ class Plan:
     points: tuple[Point, ...]
     expected: Solution
     largest_resolution: int
+    law: ScalingLaw | None = None
 
 
 def adapt(network: Network, *, classes: int, channels: int, image_size: int) -> Network:
@@ -60,7 +62,14 @@ def adapt(network: Network, *, classes: int, channels: int, image_size: int) -> 
     )
 
 
-def make_plan(network: Network, dataset: Dataset, budget: Budget, *, measure: Meter | None = None) -> Plan:
+def make_plan(
+    network: Network,
+    dataset: Dataset,
+    budget: Budget,
+    *,
+    law: ScalingLaw | None = None,
+    measure: Meter | None = None,
+) -> Plan:
     """Shrink `network` to a quarter of the budget and lay out the grid of laws.
 
     Where a device judges, the baseline has a quarter of the MACs of what the paper's law makes of the budget.
@@ -69,6 +78,7 @@ def make_plan(network: Network, dataset: Dataset, budget: Budget, *, measure: Me
         network: what is shrunk.
         dataset: the images it is for.
         budget: of the final network.
+        law: by which it grows; None to try the grid.
         measure: reads the device, where that judges.
 
     Raises:
@@ -91,10 +101,10 @@ def make_plan(network: Network, dataset: Dataset, budget: Budget, *, measure: Me
         raise BudgetError(f"The baseline takes a quarter of the budget, {quarter}. {error}") from error
     start = baseline.multipliers
     trial_budget = Budget((Limit("macs", 2 * baseline.cost.macs),))
-    points = grid_points(origin, trial_budget, start=start, largest_resolution=largest)
-    expected = solve(origin, whole, law=COMPOUND, start=start, largest_resolution=largest)
+    points = () if law else grid_points(origin, trial_budget, start=start, largest_resolution=largest)
+    expected = solve(origin, whole, law=law or COMPOUND, start=start, largest_resolution=largest)
     named = replace(baseline, network=replace(baseline.network, name=f"{network.name} at {quarter}".strip()))
-    return Plan(origin, named, budget, points, expected, largest)
+    return Plan(origin, named, budget, points, expected, largest, law)
 
 
 class Seconds(NamedTuple):
@@ -138,7 +148,8 @@ def estimate_seconds(
         clock=clock,
     )
     # Between networks of one kind, time follows activations more than MACs (Dollar et al. 2021).
-    tried = plan.baseline.cost.activations + sum(point.cost.activations for point in plan.points)
+    tried = sum(point.cost.activations for point in plan.points)
+    tried += plan.baseline.cost.activations if plan.points else 0
     trial_share = tried / plan.expected.cost.activations
     epoch = per_image * images * 1.15  # input, validation and optimiser come on top
     return Seconds(epoch * trial_share * full_epochs(trial_recipe), epoch * full_epochs(recipe))

@@ -17,11 +17,10 @@ from allometry.pipeline.execution import settle_execution
 from allometry.pipeline.forecast import Forecast, forecast
 from allometry.pipeline.plan import Plan, estimate_seconds, make_plan
 from allometry.pipeline.readings import meter
-from allometry.train import Recipe, at_full_size, small
+from allometry.pipeline.trying import trial_recipe
+from allometry.scaling import ScalingLaw, parse_law
+from allometry.train import Recipe, small
 from allometry.zoo import find as find_network
-
-_TRIAL_SHARE = 8  # a trial has an eighth of the final training's epochs
-_FEWEST_TRIAL_EPOCHS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +47,12 @@ class RunForecast:
     Attributes:
         baseline: name of the network that the budget's quarter allows.
         baseline_macs: of it.
-        laws: to try.
+        laws: to try; none where the law is given.
         trial_epochs: of each trial; the baseline has one, too.
         trial_macs: of the networks that are tried, at most.
         trial_seconds: about how long all trials take here.
-        network: name of what the paper's law makes of the budget; the best law's network will be like it.
+        network: name of what the paper's law, or the one that is given, makes of the budget; the best law's network
+            will be like it.
         resolution: of that network, in pixels.
         macs: of that network.
         params: of that network.
@@ -85,6 +85,7 @@ def prepare(
     data: str,
     settings: Sequence[str],
     *,
+    law: ScalingLaw | None = None,
     setting: Setting | None = None,
 ) -> Prepared:
     """Read the images, plan, and settle both recipes.
@@ -95,6 +96,7 @@ def prepare(
         budget: of the final network.
         data: the images.
         settings: changes to the recipe.
+        law: by which it grows; None to try the grid.
         setting: in which this device judges by the budget, if it does.
 
     Raises:
@@ -104,12 +106,10 @@ def prepare(
     """
     images = read_data(session, data)
     recipe = images.recipe(small, network, settings)
-    # Trials see images of their full size throughout: smaller ones would favour laws that need fewer pixels.
-    trial_epochs = max(_FEWEST_TRIAL_EPOCHS, round(recipe.epochs / _TRIAL_SHARE))
-    trial_recipe = at_full_size(replace(recipe, epochs=trial_epochs, head_epochs=0))
+    short = trial_recipe(images, network, settings)
     session.halt_if_asked()
     with meter(session, setting) as measure:
-        plan = make_plan(network, images.dataset, budget, measure=measure)
+        plan = make_plan(network, images.dataset, budget, law=law, measure=measure)
     recipe = settle_execution(
         recipe,
         plan.expected.network,
@@ -118,7 +118,7 @@ def prepare(
         kept=session.run.path / "recipe.json",
         progress=session.progress,
     )
-    return Prepared(images, plan, recipe, replace(trial_recipe, execution=recipe.execution))
+    return Prepared(images, plan, recipe, replace(short, execution=recipe.execution))
 
 
 def forecast_whole_run(
@@ -126,6 +126,7 @@ def forecast_whole_run(
     data: str = "icons",
     baseline: str = "efficientnet-b0",
     budget: str = "10M",
+    law: str | None = None,
     seed: int = 0,
     device: str | None = None,
     settings: Sequence[str] = (),
@@ -153,7 +154,9 @@ def forecast_whole_run(
             stopping=lambda: False,
         ) as session,
     ):
-        prepared = prepare(session, network, limits, data, settings, setting=setting)
+        prepared = prepare(
+            session, network, limits, data, settings, law=parse_law(law) if law else None, setting=setting
+        )
         plan, expected = prepared.plan, prepared.plan.expected
         training = forecast(
             session.job(expected.network, prepared.images, prepared.recipe, folder=session.run.path)
@@ -170,7 +173,7 @@ def forecast_whole_run(
         baseline_macs=plan.baseline.cost.macs,
         laws=len(plan.points),
         trial_epochs=prepared.trial_recipe.epochs,
-        trial_macs=max(point.cost.macs for point in plan.points),
+        trial_macs=max((point.cost.macs for point in plan.points), default=0),
         trial_seconds=trials,
         network=expected.network.name,
         resolution=expected.network.resolution,

@@ -27,7 +27,7 @@ from allometry.pipeline.delivery import deliver, judge
 from allometry.pipeline.plan import Plan, estimate_seconds
 from allometry.pipeline.preparing import Prepared, prepare
 from allometry.pipeline.readings import meter
-from allometry.scaling import Solution, solve
+from allometry.scaling import ScalingLaw, Solution, parse_law, solve
 from allometry.search import Point, Trial, try_points
 from allometry.train import train
 from allometry.zoo import find as find_network
@@ -51,6 +51,7 @@ def run(
     data: str = "icons",
     baseline: str = "efficientnet-b0",
     budget: str = "10M",
+    law: str | None = None,
     out: Path | None = None,
     seed: int = 0,
     device: str | None = None,
@@ -62,14 +63,15 @@ def run(
 ) -> RunResult:
     """From images to a network that fits a budget: grown, trained, tested, exported, reported.
 
-    Read the images; shrink the baseline to a quarter of the budget; try laws at twice its cost; grow it to the
-    budget by the best; train; evaluate on the test split; export to ONNX and verify; write the report. Called
-    again with the same folder it goes on where it stopped, and shows the result where it is finished.
+    Read the images; shrink the baseline to a quarter of the budget; try laws at twice its cost, unless one is given;
+    grow it to the budget by the best; train; evaluate on the test split; export to ONNX and verify; write the
+    report. Called again with the same folder it goes on where it stopped, and shows the result where it is finished.
 
     Args:
         data: `icons`, a folder of class folders, or whatever else `open_data` takes.
         baseline: a name of the zoo or a network's JSON file.
         budget: what the final network may cost; `4x` is of the baseline as it is named.
+        law: by which it grows: a name, three numbers or a file, such as a fit's; by default, laws are tried.
         out: the run folder; by default `runs/DATA-BUDGET`.
         seed: of everything random.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
@@ -97,6 +99,7 @@ def run(
         "baseline": baseline,
         "budget": limits.exact(),
         "settings": list(settings),
+        **({"law": law} if law else {}),
         **({"runtime": setting.runtime, "threads": setting.threads} if setting else {}),
     }
     with open_session(
@@ -108,7 +111,8 @@ def run(
         progress=progress,
         stopping=stopping,
     ) as session:
-        result = finished_result(session) or _run(session, network, limits, data, settings, setting)
+        given = parse_law(law) if law else None
+        result = finished_result(session) or _run(session, network, limits, data, settings, given, setting)
         return RunResult(folder, result)
 
 
@@ -118,16 +122,21 @@ def _run(
     budget: Budget,
     data: str,
     settings: Sequence[str],
+    law: ScalingLaw | None,
     setting: Setting | None,
 ) -> dict[str, Any]:
     began = time.monotonic()
-    prepared = prepare(session, network, budget, data, settings, setting=setting)
+    prepared = prepare(session, network, budget, data, settings, law=law, setting=setting)
     images, plan = prepared.images, prepared.plan
     _announce(session, prepared)
     session.run.charge("prepare", "data and plan", seconds=time.monotonic() - began)
 
-    best = _try_laws(session, prepared)
-    solution = _grow(session, plan, best, setting)
+    if plan.law is None:
+        best = _try_laws(session, prepared)
+        law, how = best.point.law, f"best law: {_law_text(best)}"
+    else:
+        law, how = plan.law, f"law: {plan.law}"
+    solution = _grow(session, plan, law, setting, how=how)
     job = session.job(solution.network, images, prepared.recipe, folder=session.run.path)
     job.preprocessing.save(session.run.path / "preprocessing.json")
     trained = train(job)
@@ -146,7 +155,7 @@ def _run(
         "resolution": solution.network.resolution,
         **solution.cost.to_dict(),
         **({"measured": asdict(setting)} if setting else {}),
-        "law": best.point.law.to_dict(),
+        "law": law.to_dict(),
         "trials": len(plan.points),
         **tested(trained, evaluation),
         "onnx": delivered,
@@ -163,9 +172,10 @@ def _announce(session: Session, prepared: Prepared) -> None:
     seconds = sum(
         estimate_seconds(plan, images=number, recipe=recipe, trial_recipe=trial_recipe, device=session.device)
     )
+    trials = f"{len(plan.points)} laws to try for {trial_recipe.epochs} epochs each, then "
     session.progress.say(
-        f"baseline: {plan.baseline.network.name}, {plan.baseline.cost.macs:,} MACs; {len(plan.points)} laws to try "
-        f"for {trial_recipe.epochs} epochs each, then {recipe.epochs} epochs of training; "
+        f"baseline: {plan.baseline.network.name}, {plan.baseline.cost.macs:,} MACs; {trials if plan.points else ''}"
+        f"{recipe.epochs} epochs of training; "
         f"all of it about {format_duration(seconds)} here, less what is already done"
     )
 
@@ -186,13 +196,13 @@ def _try_laws(session: Session, prepared: Prepared) -> Trial:
     return best
 
 
-def _grow(session: Session, plan: Plan, best: Trial, setting: Setting | None) -> Solution:
+def _grow(session: Session, plan: Plan, law: ScalingLaw, setting: Setting | None, *, how: str) -> Solution:
     began = time.monotonic()
     with meter(session, setting) as measure:
         solution = solve(
             plan.origin,
             plan.budget,
-            law=best.point.law,
+            law=law,
             start=plan.baseline.multipliers,
             largest_resolution=plan.largest_resolution,
             measure=measure,
@@ -203,7 +213,7 @@ def _grow(session: Session, plan: Plan, best: Trial, setting: Setting | None) ->
     latency = solution.cost.latency
     took = "" if latency is None else f", {format_milliseconds(latency)} a run"
     session.progress.say(
-        f"best law: {_law_text(best)}; grown to {solution.cost.macs:,} MACs, {solution.cost.params:,} params, "
+        f"{how}; grown to {solution.cost.macs:,} MACs, {solution.cost.params:,} params, "
         f"{solution.network.resolution} px{took}"
     )
     return solution
@@ -231,10 +241,8 @@ def _write_plan(folder: Path, plan: Plan, solution: Solution, setting: Setting |
 
 
 def _law_text(trial: Trial) -> str:
-    law = trial.point.law
     return (
-        f"alpha {law.alpha:g}, beta {law.beta:.3g}, gamma {law.gamma:g} "
-        f"({trial.accuracy:.1%} of the validation images right after {trial.epochs} epochs)"
+        f"{trial.point.law} ({trial.accuracy:.1%} of the validation images right after {trial.epochs} epochs)"
     )
 
 

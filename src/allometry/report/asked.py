@@ -24,8 +24,10 @@ from allometry.report.words import (
 )
 
 # Where the command line says it in another way than the run folder.
-_POSITIONAL = {"network"}
+_POSITIONAL = {"network", "space"}
 _OPTIONS = {"settings": "set"}
+_JOINED = {"alphas", "gammas"}
+_SWITCHED_OFF = {"halving"}
 
 
 def summary(record: RunRecord) -> Html:
@@ -154,8 +156,12 @@ def command_line(record: RunRecord) -> str:
 
 def _option(name: str, value: object) -> list[str]:
     option = f"--{_OPTIONS.get(name, name).replace('_', '-')}"
+    if value is False and name in _SWITCHED_OFF:
+        return [f"--no-{name}"]
     if value is None or value is False:
         return []
+    if name in _JOINED and isinstance(value, list | tuple):
+        return [option, ",".join(f"{each:g}" for each in value)]
     if value is True:
         return [option]
     if isinstance(value, Mapping):

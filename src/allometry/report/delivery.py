@@ -113,9 +113,19 @@ def next_section(record: RunRecord) -> Section:
     if not record.finished:
         again = f"{command_line(record)} --out {folder}"
         return Section("next", "How to go on", [_step("Go on where it stopped", again)])
+    data = shlex.quote(str(record.arguments.get("data") or "icons"))
+    if record.fit is not None:
+        law, baseline = (shlex.quote(str(record.folder / name)) for name in ("law.json", "baseline.json"))
+        steps = [
+            (
+                "Grow the baseline by this law, and train it",
+                f"allometry run --baseline {baseline} --data {data} --law {law} --budget 4x",
+            ),
+            ("Only grow it", f"allometry scale {baseline} --law {law} --phi 2 --save grown.json"),
+        ]
+        return Section("next", "How to go on", [_step(what, command) for what, command in steps])
     if record.search is not None:
         network = shlex.quote(str(record.folder / "network.json"))
-        data = shlex.quote(str(record.arguments.get("data") or "icons"))
         steps = [
             ("Train the network that was found", f"allometry train {network} --data {data}"),
             ("Grow it to a budget", f"allometry run --baseline {network} --data {data} --budget 4x"),

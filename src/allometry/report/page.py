@@ -13,6 +13,7 @@ from allometry.report.calibration import calibration_section
 from allometry.report.comparison import comparison_section
 from allometry.report.delivery import delivery_section, ledger_section, next_section
 from allometry.report.figures import library
+from allometry.report.fit import fit_section
 from allometry.report.growth import growth_section
 from allometry.report.looks import looks_compared, looks_section
 from allometry.report.markup import Html, Section, element, joined
@@ -90,6 +91,7 @@ def _several(records: Sequence[RunRecord]) -> tuple[str, Html]:
 def _sections(record: RunRecord, *, prefix: str) -> list[Section]:
     sections = (
         asked_section(record),
+        fit_section(record, prefix=prefix),
         search_section(record, prefix=prefix),
         network_section(record),
         budget_section(record),
@@ -110,6 +112,7 @@ def _sections(record: RunRecord, *, prefix: str) -> list[Section]:
 
 def _short(record: RunRecord, *, prefix: str) -> Html:
     sections = (
+        fit_section(record, prefix=prefix),
         search_section(record, prefix=prefix),
         network_section(record),
         budget_section(record),

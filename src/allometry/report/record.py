@@ -121,6 +121,53 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Finalist:
+    """A law that a fit has trained with several seeds.
+
+    Attributes:
+        best: share of the resamples in which it is the best of the finalists.
+        behind: how far it is behind the best one, with the 95 % interval of that.
+    """
+
+    law: Mapping[str, float | int | None]
+    accuracy: float
+    interval: tuple[float, float]
+    best: float = 0.0
+    behind: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    seeds: int = 1
+    macs: float | None = None
+    resolution: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeOutlook:
+    """What a network of so many MACs reaches, or would reach; the interval is of the latter."""
+
+    macs: float
+    accuracy: float
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """The law that a fit has found and how sure it is, from `fit.json`.
+
+    Attributes:
+        likely: for each coefficient, between what it lies among the laws that may be the best.
+        epochs: of the longest trainings.
+        sizes: the baseline and the network of the law, as trained.
+        outlook: larger ones, trained as briefly.
+    """
+
+    law: Mapping[str, float | int | None]
+    likely: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    epochs: int | None = None
+    finalists: tuple[Finalist, ...] = ()
+    sizes: tuple[SizeOutlook, ...] = ()
+    outlook: tuple[SizeOutlook, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
     """One epoch of the long training, from a line of `metrics.jsonl`."""
 
@@ -275,6 +322,7 @@ class RunRecord:
     baseline: Network | None = None
     plan: Plan | None = None
     trials: tuple[Trial, ...] = ()
+    fit: Fit | None = None
     search: Search | None = None
     tried: tuple[SearchTrial, ...] = ()
     epochs: tuple[Epoch, ...] = ()

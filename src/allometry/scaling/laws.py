@@ -89,6 +89,9 @@ class ScalingLaw:
             words.append(f"channel_multiple={self.channel_multiple}")
         return f"ScalingLaw({', '.join(words)})"
 
+    def __str__(self) -> str:
+        return f"alpha {self.alpha:g}, beta {self.beta:.3g}, gamma {self.gamma:g}"
+
     def ceiling(self, network: Network) -> int | None:
         """The resolution at which growth of `network` ends: never below the one it has.
 

@@ -161,7 +161,7 @@ def try_points(
 def _to_record(trial: Trial) -> dict[str, Any]:
     law, network, on_grid = trial.point.law, trial.point.network, trial.point.kind == "grid"
     return {
-        "name": f"alpha {law.alpha:g}, beta {law.beta:.3g}, gamma {law.gamma:g}" if on_grid else "baseline",
+        "name": str(law) if on_grid else "baseline",
         "kind": trial.point.kind,
         "law": law.to_dict() if on_grid else {},
         "network": digest(network),

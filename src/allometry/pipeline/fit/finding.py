@@ -78,16 +78,6 @@ def fitted_result(
     return finish(session, result)
 
 
-def law_text(law: ScalingLaw) -> str:
-    """A law in a few words.
-
-    Example:
-        >>> law_text(ScalingLaw(1.2, 1.1, 1.15))
-        'alpha 1.2, beta 1.1, gamma 1.15'
-    """
-    return f"alpha {law.alpha:g}, beta {law.beta:.3g}, gamma {law.gamma:g}"
-
-
 def _likely(laws: Sequence[ScalingLaw]) -> dict[str, list[float]]:
     """Between what the coefficients of these laws lie."""
     names = ("alpha", "beta", "gamma")
@@ -121,7 +111,7 @@ def _trial_lines(asked: AskedFit, first: Sequence[ArmResult], chosen: int) -> li
     """The first round, in which all laws were trained alike, as the report shows it."""
     return [
         {
-            "name": law_text(point.law),
+            "name": str(point.law),
             "kind": "grid",
             "law": point.law.to_dict(),
             "network": digest(point.network),

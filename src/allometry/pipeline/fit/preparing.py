@@ -128,6 +128,8 @@ def prepare_fit(
         full_epochs=full,
     )
     save(baseline, session.run.path / "baseline.json")
+    for number, point in enumerate(points, start=1):
+        save(point.network, session.run.path / "grid" / f"{number}.json")
     write_json(session.run.path / "recipe.json", trial_recipe(images, baseline, settings, epochs).to_dict())
     _announce(session, asked)
     return asked

@@ -19,7 +19,7 @@ from allometry.pipeline.common import (
 )
 from allometry.pipeline.evaluators import make_evaluator
 from allometry.pipeline.fit.asked import FitSettings
-from allometry.pipeline.fit.finding import fitted_result, law_text
+from allometry.pipeline.fit.finding import fitted_result
 from allometry.pipeline.fit.preparing import AskedFit, prepare_fit
 from allometry.pipeline.fit.rounds import Trainings, arms_of
 from allometry.pipeline.trying import ArmResult
@@ -130,7 +130,7 @@ def _fit(session: Session, asked: AskedFit) -> dict[str, Any]:
             arms_of([networks[place] for place in better], seeds[:1], trial.epochs), label="the better ones"
         )
         final = [better[place] for place in _best(second, how.finalists)]
-        session.progress.say("finalists: " + "; ".join(law_text(asked.points[place].law) for place in final))
+        session.progress.say("finalists: " + "; ".join(str(asked.points[place].law) for place in final))
         judged = {
             place: trainings(arms_of([networks[place]], seeds, trial.epochs), label="finalists")
             for place in final

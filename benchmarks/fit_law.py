@@ -1,0 +1,212 @@
+"""The scaling law that `fit` finds on the icons, beside the full grid, and what growing by it is worth.
+
+    python benchmarks/fit_law.py --folder runs/law [--parts fit grid ways] [--seeds 3]
+
+`fit` runs `allometry fit` from a baseline of about 2M MACs. `grid` trains every network of its grid fully and ranks
+the law that was chosen among them. `ways` grows the baseline to four times its MACs by depth, by width, by resolution,
+by the fitted law and by the paper's, and trains each fully with several seeds; resolution alone goes beyond the
+pixels that the icons have. A folder holds all trainings, and the same command goes on with them. On two cores `fit`
+takes 8 minutes, `grid` and `ways` about an hour each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from common import machine, print_result, table
+from run_icons import call
+
+from allometry.arch import Network, load, save
+from allometry.base.files import read_json, read_lines
+from allometry.cost import count
+from allometry.scaling import COMPOUND, DEPTH, RESOLUTION, WIDTH, ScalingLaw, solve
+
+BASELINE, TIMES = "2M", 4
+_T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # Student's t for a mean of so many seeds
+
+
+def fit(folder: Path) -> dict[str, Any]:
+    """The command itself."""
+    found, seconds, _ = call(["fit", "efficientnet-b0", "--budget", BASELINE, "--out", str(folder / "fit")])
+    kept = ("law", "likely", "laws", "finalists", "outlook", "training_seconds", "share_of_full", "macs")
+    return {"seconds": seconds, **{name: found[name] for name in kept}}
+
+
+def grid(folder: Path) -> dict[str, Any]:
+    """Every network of the grid, fully trained with one seed."""
+    lines = read_lines(folder / "fit" / "trials.jsonl")
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        result = trained(folder, load(folder / "fit" / "grid" / f"{number}.json"), f"grid-{number}", 0)
+        rows.append(
+            {
+                "law": line["law"],
+                "resolution": line["resolution"],
+                "short": line["accuracy"],
+                "chosen": line["chosen"],
+                "accuracy": result["validation_accuracy"],
+                "seconds": result["seconds"],
+            }
+        )
+    rows.sort(key=lambda row: -row["accuracy"])
+    rank = next(place for place, row in enumerate(rows, start=1) if row["chosen"])
+    spent = sum(
+        entry["seconds"] for entry in read_lines(folder / "fit" / "ledger.jsonl") if entry["phase"] == "fit"
+    )
+    whole = sum(row["seconds"] for row in rows)
+    return {"rank": rank, "rows": rows, "seconds": whole, "share": spent / whole}
+
+
+def ways(folder: Path, seeds: int) -> dict[str, Any]:
+    """The baseline grown by one dimension, and by all of them."""
+    baseline = load(folder / "fit" / "baseline.json")
+    macs = count(baseline).macs
+    laws: dict[str, ScalingLaw] = {
+        "depth": DEPTH,
+        "width": WIDTH,
+        "resolution": RESOLUTION,
+        "compound, fitted": ScalingLaw.load(folder / "fit" / "law.json"),
+        "compound, (1.2, 1.1, 1.15)": COMPOUND,
+    }
+    networks = {"baseline": baseline}
+    for name, law in laws.items():
+        most = 64 if name.startswith("compound") else None
+        networks[name] = solve(baseline, f"macs<={TIMES * macs}", law=law, largest_resolution=most).network
+    rows = []
+    for place, (name, network) in enumerate(networks.items()):
+        results = [trained(folder, network, f"way-{place}", seed) for seed in range(seeds)]
+        rows.append(
+            {
+                "way": name,
+                "macs": count(network).macs,
+                "params": count(network).params,
+                "depth": network.depth,
+                "resolution": network.resolution,
+                "validation": [each["validation_accuracy"] for each in results],
+                "test": [each["test_accuracy"] for each in results],
+                "seconds": sum(each["seconds"] for each in results) / seeds,
+            }
+        )
+    return {"seeds": seeds, "rows": rows}
+
+
+def trained(folder: Path, network: Network, name: str, seed: int) -> dict[str, Any]:
+    """A full training, or its result if it was done before."""
+    run = folder / f"{name}-{seed}"
+    if not (run / "result.json").exists():
+        file = folder / f"{name}.json"
+        save(network, file)
+        call(["train", str(file), "--seed", str(seed), "--out", str(run)])
+    result = read_json(run / "result.json")
+    seconds = next(line["seconds"] for line in read_lines(run / "ledger.jsonl") if line["phase"] == "train")
+    return {**result, "seconds": seconds}
+
+
+def interval(values: Sequence[float]) -> str:
+    """Mean and 95 % interval of so few values, in percent."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return f"{mean:.1%}"
+    half = _T_95[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
+    return f"{mean:.1%} ± {half:.1%}"
+
+
+def _law(law: dict[str, Any]) -> str:
+    return f"{law['alpha']:.3g}, {law['beta']:.3g}, {law['gamma']:.3g}"
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """The result as Markdown."""
+    text: list[str] = []
+    if "fit" in result:
+        found = result["fit"]
+        text += [
+            f"`fit` took {found['seconds'] / 60:.1f} minutes for {found['laws']} laws, {found['share_of_full']:.0%} of "
+            f"the MACs of training all of them fully, and chose {_law(found['law'])}.",
+            "",
+            *table(
+                ["finalist: alpha, beta, gamma", "accuracy, 3 seeds", "the best in"],
+                [
+                    [_law(each["law"]), f"{each['accuracy']:.1%}", f"{each['best']:.0%}"]
+                    for each in sorted(found["finalists"], key=lambda each: -each["accuracy"])
+                ],
+            ),
+            "",
+        ]
+    if "grid" in result:
+        found = result["grid"]
+        text += [
+            f"The law that was chosen is number {found['rank']} of {len(found['rows'])} in the full grid, which took "
+            f"{found['seconds'] / 60:.0f} minutes of training; `fit` took {found['share']:.0%} of that.",
+            "",
+            *table(
+                ["alpha, beta, gamma", "px", "first round", "full training", ""],
+                [
+                    [
+                        _law(row["law"]),
+                        str(row["resolution"]),
+                        f"{row['short']:.1%}",
+                        f"{row['accuracy']:.1%}",
+                        "chosen" if row["chosen"] else "",
+                    ]
+                    for row in found["rows"]
+                ],
+            ),
+            "",
+        ]
+    if "ways" in result:
+        found = result["ways"]
+        text += table(
+            ["grown by", "MMACs", "kparams", "layers", "px", "validation", "test", "training, s"],
+            [
+                [
+                    row["way"],
+                    f"{row['macs'] / 1e6:.2f}",
+                    f"{row['params'] / 1e3:,.0f}",
+                    str(row["depth"]),
+                    str(row["resolution"]),
+                    interval(row["validation"]),
+                    interval(row["test"]),
+                    f"{row['seconds']:.0f}",
+                ]
+                for row in found["rows"]
+            ],
+        )
+        text += ["", f"Means of {found['seeds']} seeds with their 95 % intervals."]
+    return text
+
+
+def main() -> None:
+    """Run the parts that are asked for, and print all that the folder's parts have come to."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, required=True, help="of all trainings")
+    parser.add_argument(
+        "--parts", choices=("fit", "grid", "ways"), nargs="+", default=["fit", "grid", "ways"]
+    )
+    parser.add_argument("--seeds", type=int, default=3, choices=range(1, 6), help="of each way of growing")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    asked = parser.parse_args()
+    kept = asked.folder / "result.json"
+    result = json.loads(kept.read_text()) if kept.exists() else {}
+    if "fit" in asked.parts:
+        result["fit"] = fit(asked.folder)
+    if "grid" in asked.parts:
+        result["grid"] = grid(asked.folder)
+    if "ways" in asked.parts:
+        result["ways"] = ways(asked.folder, asked.seeds)
+    result |= {"benchmark": "fit_law", "machine": machine()}
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(result, indent=2))
+    print_result(result, lines(result), as_json=asked.json)
+
+
+if __name__ == "__main__":
+    main()
