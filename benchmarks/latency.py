@@ -274,7 +274,9 @@ def main() -> None:
         parser.error("the part icons needs --run, the folder of a run on the icons")
     more = {"icons": {"run": asked.run}}
     new = [
-        {"part": part, **each} for part in asked.parts for each in PARTS[part](effort, **more.get(part, {}))
+        {"part": part, **each, "machine": machine()}
+        for part in asked.parts
+        for each in PARTS[part](effort, **more.get(part, {}))
     ]
     comparisons = [*(each for each in kept if each["part"] not in asked.parts), *new]
     result = {
@@ -289,7 +291,11 @@ def main() -> None:
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as Markdown tables."""
     text: list[str] = []
-    for each in result["comparisons"]:
+    for place, each in enumerate(result["comparisons"]):
+        where = f"{each['machine']['processor']}, {each['machine']['date']}"
+        before = result["comparisons"][place - 1]["machine"] if place else None
+        if before is None or f"{before['processor']}, {before['date']}" != where:
+            text += [f"On {where}:", ""]
         if "exports" in each:
             text += _export_lines(each)
             continue
