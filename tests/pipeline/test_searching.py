@@ -108,9 +108,28 @@ def test_the_objective_of_a_training_step(photos, tmp_path):
     assert result["values"] == [pytest.approx(worth)]
 
 
+@pytest.mark.parametrize("by", ["proxylessnas", "fbnet"])
+def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path, by):
+    result = look(photos, tmp_path / "run", how={"by": by, "versus": "random"})
+    network = load(tmp_path / "run" / "network.json")
+    assert count(network).macs == result["macs"] <= 300_000
+    assert load_space(tmp_path / "run" / "space.json").contains(network)
+    history = json.loads((tmp_path / "run" / "gradient.json").read_text())
+    assert len(history["epochs"]) == 2
+    ledger = read_lines(tmp_path / "run" / "ledger.jsonl")
+    spent = {
+        phase: sum(x["seconds"] for x in ledger if x["phase"] == phase) for phase in ("gradient", "random")
+    }
+    assert spent["random"] > 0
+    assert spent["gradient"] == pytest.approx(history["seconds"], abs=0.01)
+    assert f"was trained by {by}" in (tmp_path / "run" / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("asked", "error", "said"),
     [
+        ({"budget": "memory<=1MB", "how": {"by": "fbnet"}}, InputError, "a sum over layers"),
+        ({"how": {"by": "fbnet", "workers": "2"}}, InputError, "in this process"),
         ({"budget": None}, InputError, "Without a limit the largest networks win"),
         ({"budget": "1k"}, BudgetError, "memory|macs|MACs"),
         ({"space": "fbnet", "budget": "1k"}, BudgetError, "the least macs is"),
@@ -119,7 +138,7 @@ def test_the_objective_of_a_training_step(photos, tmp_path):
             InputError,
             "Neither a space nor a network .* Spaces: ofa-mobilenetv3",
         ),
-        ({"space": "resnet-18"}, InputError, "Nothing is open in a space around resnet-18"),
+        ({"space": "resnet-18"}, InputError, "Around resnet-18 only the size of the input is open"),
         ({"how": {"by": "tpo"}}, UnknownNameError, "Did you mean 'tpe'"),
         ({"how": {"by": "controller"}, "objective": "accuracy; -macs"}, InputError, "one reward"),
         ({"how": {"workers": "two"}}, InputError, "workers must be a number, ray for a Ray cluster"),

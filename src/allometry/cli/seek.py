@@ -126,7 +126,13 @@ def search(
         ),
     ] = None,
     by: Annotated[
-        str, typer.Option("--by", metavar="S", help="evolution, random, nsga2, tpe or controller.")
+        str,
+        typer.Option(
+            "--by",
+            metavar="S",
+            help="evolution, random, nsga2, tpe or controller; or, by one network with all choices, proxylessnas or "
+            "fbnet.",
+        ),
     ] = "evolution",
     trials: Annotated[
         int, typer.Option("--trials", min=1, help="Networks to try; more of them go on with a search.")

@@ -33,7 +33,7 @@ class Prices:
     """
 
     def __init__(self, space: Space, table: LatencyTable | None) -> None:
-        self.space = space
+        self.space, self.table = space, table
         self._costs = Costs(space)
         self._latencies = None if table is None else Latencies(space, table)
 

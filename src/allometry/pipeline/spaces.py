@@ -61,7 +61,7 @@ def around(
         grown = replace(origin, resolution=min(origin.resolution, largest))
     sides = sorted({max(grown.total_stride, 2 * round(grown.resolution * share / 2)) for share in SIDES})
     deepest = min(_DEEPEST, max((stage.repeats for stage in grown.stages), default=1) + 1)
-    return mbconv_space(
+    space = mbconv_space(
         grown,
         kernels=KERNELS,
         expand_ratios=EXPAND_RATIOS,
@@ -70,6 +70,12 @@ def around(
         resolutions=sides,
         name=f"around {network.name}".strip(),
     )
+    if all(knob.paths == ("resolution",) for knob in space.knobs):
+        raise NetworkError(
+            f"Around {network.name or 'this network'} only the size of the input is open, since it has no inverted "
+            "bottlenecks that expand; give a space by name or as a JSON file."
+        )
+    return space
 
 
 def fitted(space: Space, dataset: Dataset) -> Space:

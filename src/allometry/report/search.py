@@ -12,6 +12,7 @@ from allometry.report.scatter import Point, PointGroup, accuracy_against
 from allometry.report.words import listed, percent, plural, quantity, whole
 
 _COLUMNS = {"accuracy": "accuracy", "macs": "MACs", "params": "parameters", "latency": "latency"}
+_GRADIENT = ("proxylessnas", "fbnet")
 _TERA = 1e12
 
 
@@ -23,7 +24,9 @@ def search_section(record: RunRecord, *, prefix: str) -> Section | None:
     ours = _of(record, "search")
     content = [element("p", _sentence(found, ours))]
     if ours:
-        content += [*_points(found, ours, prefix), *_curves(found, ours, _of(record, "random"), prefix)]
+        content += _points(found, ours, prefix)
+        if found.by not in _GRADIENT:
+            content += _curves(found, ours, _of(record, "random"), prefix)
         content.append(details(f"All {plural(len(ours), 'trial')} in numbers", _table(found, ours)))
     return Section("search", "The search", content)
 
@@ -52,6 +55,8 @@ def _sentence(found: Search, trials: Sequence[SearchTrial]) -> str:
     within = f" within {found.budget}" if found.budget else ""
     stopped = sum(each.stopped for each in trials)
     failed = sum(bool(each.failed) for each in trials)
+    if found.by in _GRADIENT:
+        return _by_gradient(found, size, within, trials)
     parts = [
         f"Of the {size} networks of {found.space.partition('(')[2].partition(',')[0] or 'the space'}, "
         f"{found.by} tried {plural(len(trials), 'network')}{within}, for the largest "
@@ -66,6 +71,19 @@ def _sentence(found: Search, trials: Sequence[SearchTrial]) -> str:
         values = ", ".join(f"{value:.4g}" for value in best.values if value is not None)
         parts.append(f"Found: number {best.number}, worth {values}.")
     return " ".join(parts)
+
+
+def _by_gradient(found: Search, size: str, within: str, trials: Sequence[SearchTrial]) -> str:
+    values = [f"{value:.4g}" for each in trials for value in each.values if value is not None]
+    worth = (
+        f" Trained briefly, it is worth {', '.join(values)} ({listed(list(found.objectives))})."
+        if values
+        else ""
+    )
+    return (
+        f"One network with all choices of the space, which has {size} networks, was trained by {found.by}, and with it "
+        f"how probable each choice is; the most probable network{within} was taken.{worth}"
+    )
 
 
 def _power(size: str) -> str:

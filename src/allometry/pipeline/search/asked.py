@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from allometry.arch import Network, Space, space_to_json
-from allometry.base import InputError
+from allometry.base import InputError, UnknownNameError
 from allometry.cost import Budget, Setting, setting_for
 from allometry.pipeline.common import Images
 from allometry.pipeline.pricing import Prices, Within
 from allometry.pipeline.trying import TrialSettings
-from allometry.search import Objective, Question, Tried, network_of
+from allometry.search import SEARCHERS, Objective, Question, Tried, network_of
+
+GRADIENT_WAYS = ("proxylessnas", "fbnet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +23,7 @@ class SearchSettings:
     """How a search goes about it.
 
     Attributes:
-        by: the searcher's name.
+        by: the searcher's name, of `SEARCHERS`, or `proxylessnas` or `fbnet` for one over-parameterised network.
         trials: networks to try.
         epochs: of a trial; 0 for an eighth of a full training's, two at least.
         halving: whether trials end early that are worse than half of those before them.
@@ -47,10 +49,21 @@ class SearchSettings:
     study: str = "allometry"
     versus: str = ""
 
+    @property
+    def by_gradient(self) -> bool:
+        """Whether one over-parameterised network is trained instead of many."""
+        return self.by in GRADIENT_WAYS
+
     def __post_init__(self) -> None:
         for name, least in (("trials", 1), ("epochs", 0), ("outstanding", 1), ("threads", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}.")
+        if self.by not in (*SEARCHERS, *GRADIENT_WAYS):
+            raise UnknownNameError("searcher", self.by, (*SEARCHERS, *GRADIENT_WAYS))
+        if self.by_gradient and self.workers != "1":
+            raise InputError(
+                f"{self.by} trains one network, in this process: workers are of no use to it; leave them out."
+            )
         if self.versus not in ("", "random"):
             raise InputError(f"A search can be compared with random, not with {self.versus!r}.")
         if self.workers.isdigit() and int(self.workers) > self.outstanding:

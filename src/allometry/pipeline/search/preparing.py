@@ -18,6 +18,7 @@ from allometry.pipeline.forecast import seconds_per_image
 from allometry.pipeline.pricing import Prices, Within, table_for
 from allometry.pipeline.readings import meter
 from allometry.pipeline.search.asked import AskedSearch, SearchSettings
+from allometry.pipeline.search.gradient import gradient_recipe, passes_of
 from allometry.pipeline.spaces import open_space
 from allometry.pipeline.trying import TrialSettings, trial_recipe
 from allometry.search import Halving, Objective, draw_rows, make_searcher, network_of
@@ -61,13 +62,13 @@ def prepare_search(
     limited = setting if budget is not None and "latency" in budget.measures else None
     with meter(session, limited) as measure:
         space = open_space(text, images.dataset, budget, measure=measure)
-    make_searcher(
-        how.by, space, objectives=len(objectives)
-    )  # what cannot work is refused before it costs anything
+    if not how.by_gradient:  # what cannot work is refused before it costs anything
+        make_searcher(how.by, space, objectives=len(objectives))
     save_space(space, session.run.path / "space.json")
     prices = Prices(space, table_for(session, space, setting, table))
     within = prices.within(budget)
-    recipe = trial_recipe(images, space.template, settings, how.epochs)
+    # The epochs of a search by gradient are those of its one network.
+    recipe = trial_recipe(images, space.template, settings, 0 if how.by_gradient else how.epochs)
     rungs = sorted({recipe.epochs // 4, recipe.epochs // 2} - {0}) if how.halving else []
     trial = TrialSettings(
         data=data,
@@ -101,7 +102,17 @@ def _announce(session: Session, asked: AskedSearch, share: float) -> None:
     space, how = asked.space, asked.how
     kept = "" if asked.budget is None else f", about {share:.3g} of them within {asked.budget}"
     session.progress.say(f"space: {space.size:,} networks{kept}")
-    seconds = forecast_trials(asked.within, asked.prices, asked.images, asked.trial, session) * how.trials
+    one = forecast_trials(asked.within, asked.prices, asked.images, asked.trial, session)
+    if how.by_gradient:
+        epochs = gradient_recipe(asked).epochs
+        seconds = one * (1 + passes_of(asked) * epochs / asked.trial.epochs)
+        session.progress.say(
+            f"{epochs} epochs of one over-parameterised network by {how.by}, then a trial of what it finds"
+            f"{', and as long by random' if how.versus else ''}: about "
+            f"{format_duration((2 if how.versus else 1) * seconds)} here, less what is already done"
+        )
+        return
+    seconds = one * how.trials
     workers = int(how.workers) if how.workers.isdigit() else 1
     times = 2 if how.versus else 1
     session.progress.say(

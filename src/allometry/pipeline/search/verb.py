@@ -16,6 +16,7 @@ from allometry.pipeline.common import Session, data_argument, data_name, finishe
 from allometry.pipeline.evaluators import make_evaluator
 from allometry.pipeline.search.asked import AskedSearch, SearchSettings, check_question, latency_setting
 from allometry.pipeline.search.finding import found_result, trial_record, write_question
+from allometry.pipeline.search.gradient import try_by_gradient
 from allometry.pipeline.search.preparing import prepare_search
 from allometry.pipeline.trying import trial_folder
 from allometry.search import Proposals, Store, Tried, drive, make_searcher, network_of, parse_objectives
@@ -110,16 +111,21 @@ def search(
 
 
 def _search(session: Session, asked: AskedSearch) -> dict[str, Any]:
-    how = asked.how
+    how, price = asked.how, asked.work
     write_question(session, asked)
-    tried = _drive(session, asked, how.by, trials=how.trials, phase="search", study=how.study)
-    if len(tried) < how.trials:
-        session.progress.say(
-            f"{len(tried)} trials instead of {how.trials}: nothing new was found in the space within the limits"
-        )
+    if how.by_gradient:
+        found, spent = try_by_gradient(session, asked)
+        tried: tuple[Tried, ...] = (found,)
+        price = _seconds  # of passes through a network of many paths there is no other count
+    else:
+        tried = _drive(session, asked, how.by, trials=how.trials, phase="search", study=how.study)
+        spent = sum(price(each) for each in tried)
+        if len(tried) < how.trials:
+            session.progress.say(
+                f"{len(tried)} trials instead of {how.trials}: nothing new was found in the space within the limits"
+            )
     others: tuple[Tried, ...] = ()
     if how.versus:
-        spent = sum(asked.work(each) for each in tried)
         others = _drive(
             session,
             asked,
@@ -127,21 +133,25 @@ def _search(session: Session, asked: AskedSearch) -> dict[str, Any]:
             trials=_PATIENCE * how.trials,
             phase="random",
             study=f"{how.study}-random",
-            enough=lambda before: sum(asked.work(each) for each in before) >= spent,
+            enough=lambda before: sum(price(each) for each in before) >= spent,
         )
-        others = _within_cost(asked, others, spent)
+        others = _within_cost(others, spent, price)
     return found_result(session, asked, tried, others)
 
 
-def _within_cost(asked: AskedSearch, tried: Sequence[Tried], most: float) -> tuple[Tried, ...]:
+def _within_cost(tried: Sequence[Tried], most: float, price: Callable[[Tried], float]) -> tuple[Tried, ...]:
     """The trials up to a cost; those that were under way when it was reached do not count."""
     kept, spent = [], 0.0
     for each in tried:
         if spent >= most:
             break
         kept.append(each)
-        spent += asked.work(each)
+        spent += price(each)
     return tuple(kept)
+
+
+def _seconds(tried: Tried) -> float:
+    return tried.outcome.seconds
 
 
 def _drive(

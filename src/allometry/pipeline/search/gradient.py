@@ -1,0 +1,146 @@
+"""`allometry search --by proxylessnas` or `fbnet`: one over-parameterised network instead of many trials."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from allometry.arch import Space
+from allometry.base import InputError
+from allometry.base.files import write_json
+from allometry.pipeline.common import Session
+from allometry.pipeline.pricing import Prices
+from allometry.pipeline.search.asked import AskedSearch
+from allometry.pipeline.trying import threads, try_candidate
+from allometry.search import (
+    Candidate,
+    CostLoss,
+    GradientJob,
+    GradientResult,
+    GradientSettings,
+    Halving,
+    PieceCost,
+    Tried,
+    counted,
+    fbnet,
+    predicted,
+    proxylessnas,
+    rows_of,
+    search_by_gradient,
+    with_fixed_shapes,
+)
+from allometry.search.gradient import choices_of
+from allometry.train import Recipe, at_full_size, small
+
+HISTORY = "gradient.json"
+_WAYS = {"proxylessnas": proxylessnas, "fbnet": fbnet}
+_COUNTED: tuple[Literal["macs", "params", "activations"], ...] = ("macs", "params", "activations")
+_PRESSURE = 1.0  # of the cost above the limit, as a power; below it only the accuracy counts
+
+
+def gradient_recipe(asked: AskedSearch) -> Recipe:
+    """How the over-parameterised network is trained: as a network of the space would be, fully."""
+    recipe = at_full_size(asked.images.recipe(small, asked.space.template, asked.trial.settings))
+    return replace(recipe, epochs=asked.how.epochs or recipe.epochs, head_epochs=0)
+
+
+def passes_of(asked: AskedSearch) -> float:
+    """About how many times as long a step takes as one of a single network: what a forecast needs."""
+    if asked.how.by == "proxylessnas":
+        return 1 + 2 / proxylessnas().every
+    layers = [layer for group in choices_of(with_fixed_shapes(asked.space)).groups for layer in group.layers]
+    return sum(len(layer.candidates) for layer in layers) / len(layers)
+
+
+def try_by_gradient(session: Session, asked: AskedSearch) -> tuple[Tried, float]:
+    """Search by gradient, and train what was found as briefly as a trial, so that it can be compared.
+
+    The expected cost counts above the limit only: accuracy times the excess. The result keeps the whole budget.
+
+    Args:
+        session: of the search; a checkpoint stays in its folder.
+        asked: what is looked for; its budget limits a cost that is a sum over layers.
+
+    Returns:
+        The network as a trial, and the seconds of the search and of that trial.
+
+    Raises:
+        InputError: the budget limits no such cost, or nothing is open that a gradient can decide.
+        Stopped: the user asked for it.
+        NonFiniteLossError: the training diverged.
+    """
+    space, recipe = with_fixed_shapes(asked.space), gradient_recipe(asked)
+    found = _search(session, asked, space, recipe)
+    write_json(session.run.path / HISTORY, _history(asked, space, found))
+    session.run.charge("gradient", asked.how.by, seconds=found.seconds, images=found.images)
+    taken = "the most probable one within the budget" if found.budgeted else "the most probable one"
+    session.progress.say(f"{asked.how.by}: {taken} of {space.size:,} networks is taken")
+    row = rows_of(asked.space, [found.network])[0]
+    candidate = Candidate(number=0, network=found.network, figures=asked.prices.of(row))
+    outcome = try_candidate(
+        candidate,
+        asked.images,
+        replace(asked.trial, halving=Halving()),
+        folder=session.run.path,
+        progress=session.progress,
+        stopping=session.stopping,
+    )
+    session.run.charge("search", "trial 0", seconds=outcome.seconds, images=outcome.images)
+    values = asked.question.worth(outcome.figures)
+    tried = Tried(number=0, row=row, values=values, outcome=outcome)
+    return tried, found.seconds + outcome.seconds
+
+
+def _search(session: Session, asked: AskedSearch, space: Space, recipe: Recipe) -> GradientResult:
+    cost, limit = _aim(asked)
+    plain = _WAYS[asked.how.by]()
+    dataset = asked.images.dataset
+    steps = len(dataset.splits["train"]) * (1 - plain.held_out) / recipe.batch_size
+    updates = max(1, round(recipe.epochs * (1 - plain.warmup) * steps / plain.every))
+    settings: GradientSettings = _WAYS[asked.how.by](
+        cost_loss=CostLoss(form="power", weight=_PRESSURE, target=limit, above_only=True), updates=updates
+    )
+    job = GradientJob(
+        space=space,
+        dataset=dataset,
+        preprocessing=asked.images.preprocessing(space.largest(), recipe),
+        recipe=recipe,
+        settings=settings,
+        folder=session.run.path / "gradient",
+        cost=cost,
+        allows=Prices(space, asked.prices.table).within(asked.budget),
+        seed=session.seed,
+        device=session.device,
+        progress=session.progress,
+        stopping=session.stopping,
+    )
+    with threads(asked.trial.threads):
+        return search_by_gradient(job)
+
+
+def _aim(asked: AskedSearch) -> tuple[PieceCost, float]:
+    """The cost that is weighed, and its limit."""
+    limits = {limit.measure: limit.most for limit in asked.budget.limits} if asked.budget else {}
+    if "latency" in limits:
+        assert asked.prices.table is not None  # noqa: S101 - built for every budget of latency
+        return predicted(asked.prices.table), limits["latency"]
+    for measure in _COUNTED:
+        if measure in limits:
+            return counted(measure), limits[measure]
+    raise InputError(
+        f"{asked.how.by} weighs a cost that is a sum over layers: give a --budget of macs, params, activations or "
+        "latency."
+    )
+
+
+def _history(asked: AskedSearch, space: Space, found: GradientResult) -> dict[str, object]:
+    return {
+        "by": asked.how.by,
+        "space": repr(space),
+        "budgeted": found.budgeted,
+        "expected_cost": found.expected_cost,
+        "probabilities": {name: list(values) for name, values in found.probabilities.items()},
+        "seconds": found.seconds,
+        "images": found.images,
+        "epochs": [dict(record) for record in found.history],
+    }
