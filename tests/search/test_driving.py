@@ -145,15 +145,15 @@ class Slow(t.Evaluator):
         if candidate.number == 5:
             time.sleep(600)
         return super()._try(candidate)
-with t.store(sys.argv[1], driver="dead", alone=sys.argv[2] == "alone") as opened:
+with t.store(sys.argv[1], driver="dead", alone=sys.argv[2] == "alone", study=sys.argv[3]) as opened:
     t.drive(t.QUESTION, opened, t.proposals(), Slow(2), trials=20)
 """
 
 
-def killed(url, alone):
+def killed(url, alone, study="allometry"):
     """A driver that dies while it works on number 5."""
     path = os.pathsep.join(part for part in sys.path if part)
-    command = [sys.executable, "-c", DRIVER, url, "alone" if alone else "together"]
+    command = [sys.executable, "-c", DRIVER, url, "alone" if alone else "together", study]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
     )

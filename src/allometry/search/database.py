@@ -66,9 +66,10 @@ def _opened(
     import sqlalchemy
 
     for attempt in range(1, _ATTEMPTS + 1):
+        storage = object.__new__(optuna.storages.RDBStorage)  # at hand also where it cannot be made
         try:
             with quietly():
-                storage = optuna.storages.RDBStorage(
+                storage.__init__(  # type: ignore[misc]
                     url,
                     heartbeat_interval=None if alone else BEAT,
                     grace_period=None if alone else GRACE,
@@ -81,6 +82,8 @@ def _opened(
                     load_if_exists=True,
                 )
         except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError):
+            if hasattr(storage, "engine"):
+                storage.engine.dispose()  # else its connections stay open
             if alone or attempt == _ATTEMPTS:
                 raise
             time.sleep(attempt / _ATTEMPTS)
