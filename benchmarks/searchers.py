@@ -1,0 +1,211 @@
+"""Searchers beside random search: on a table of results, where repeats are cheap, and on the icons.
+
+    python benchmarks/searchers.py --folder runs/searchers [--parts table icons] [--repeats 200] [--seeds 3]
+
+`table` first trains every network of a small space (1,600 of them) for one epoch on icons of 24 px, which takes about
+an hour on one core and stays in the folder; then each searcher searches that table again and again, from other
+seeds. `icons` lets each searcher try 24 networks around EfficientNet-B0 within 2M MACs by `allometry search`, and gives
+random search the same cost, with several seeds: about 10 minutes for each. A folder holds all results, and the same
+command goes on with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import Spread, machine, print_result, table
+from run_icons import call
+
+from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, members
+from allometry.base.files import append_line, read_json, read_lines
+from allometry.pipeline.trying import Arm, TrialSettings, open_images, train_arm
+from allometry.search import SEARCHERS, Halving, Proposals, Row, follow, make_searcher, rows_of
+from allometry.zoo import mbconv_space
+
+SIDE, TRIALS, ICON_TRIALS = 24, 100, 24
+AT = (25, 50, 100)
+OTHERS = tuple(name for name in SEARCHERS if name != "random")
+
+
+def small_space() -> Space:
+    """1,600 networks of three stages: kernel and expand ratio of up to five layers, and two depths."""
+    stages = (
+        Stage(block=MBConv(channels=16, stride=2), repeats=2),
+        Stage(block=MBConv(channels=24, stride=2), repeats=2),
+        Stage(block=MBConv(channels=40), repeats=1),
+    )
+    network = Network(
+        stages=stages,
+        stem=Stem(channels=16),
+        head=Head(channels=64, classes=18),
+        resolution=SIDE,
+        in_channels=1,
+    )
+    return mbconv_space(network, kernels=(3, 5), expand_ratios=(2, 4), depths=(1, 2), name="small")
+
+
+def results(folder: Path) -> tuple[Space, dict[bytes, float]]:
+    """The validation accuracy of every network of the small space."""
+    space = small_space()
+    every = list(members(space))
+    file = folder / "table.jsonl"
+    known = {line["number"]: line["accuracy"] for line in read_lines(file)}
+    images = open_images("icons", seed=0)
+    settings = TrialSettings(
+        data="icons",
+        seed=0,
+        device="cpu",
+        settings=(),
+        epochs=1,
+        objectives=("accuracy",),
+        halving=Halving(),
+        threads=1,
+    )
+    for number, network in enumerate(every):
+        if number not in known:
+            arm = Arm(network=network, seed=0, until=1)
+            known[number] = train_arm(arm, images, settings, folder=folder / "table").accuracy
+            append_line(file, {"number": number, "accuracy": known[number]})
+    rows = rows_of(space, every)
+    return space, {row.tobytes(): known[number] for number, row in enumerate(rows)}
+
+
+def on_table(folder: Path, repeats: int) -> dict[str, Any]:
+    """The best after so many networks, over many repeats of each searcher."""
+    space, known = results(folder)
+
+    def worth(row: Row) -> tuple[float]:
+        return (known[row.tobytes()],)
+
+    found: dict[str, dict[str, list[float]]] = {}
+    for name in SEARCHERS:
+        best: dict[str, list[float]] = {str(at): [] for at in AT}
+        for seed in range(repeats):
+            searcher = make_searcher(name, space, seed=seed)
+            proposals = Proposals(space, searcher, lambda rows: rows[:, 0] > -9, outstanding=1, seed=seed)
+            values = [each[0] for _, each in follow(proposals, worth, TRIALS)]
+            for at in AT:
+                best[str(at)].append(max(values[:at]))
+        found[name] = best
+    accuracies = sorted(known.values(), reverse=True)
+    return {
+        "networks": len(known),
+        "best": accuracies[0],
+        "median": statistics.median(accuracies),
+        "found": found,
+    }
+
+
+def on_icons(folder: Path, seeds: int) -> dict[str, Any]:
+    """Each searcher with random search of the same cost beside it."""
+    rows = []
+    for name in OTHERS:
+        for seed in range(seeds):
+            run = folder / f"{name}-{seed}"
+            if not (run / "result.json").exists():
+                call(
+                    [
+                        "search",
+                        "efficientnet-b0",
+                        "--budget",
+                        "2M",
+                        "--by",
+                        name,
+                        "--trials",
+                        str(ICON_TRIALS),
+                        "--versus",
+                        "random",
+                        "--seed",
+                        str(seed),
+                        "--out",
+                        str(run),
+                    ]
+                )
+            result = read_json(run / "result.json")
+            rows.append({"by": name, "seed": seed, "best": result["best"], "random": result["random"]})
+    return {"trials": ICON_TRIALS, "rows": rows}
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """The result as Markdown."""
+    text: list[str] = []
+    if "table" in result:
+        found = result["table"]
+        repeats = len(next(iter(found["found"].values()))[str(AT[0])])
+        rows = [
+            [name, *(_percent(best[str(at)]) for at in AT), _wins(found["found"], name)]
+            for name, best in found["found"].items()
+        ]
+        text += [
+            f"A space of {found['networks']:,} networks, each trained: the best reaches {found['best']:.1%}, the one "
+            f"in the middle {found['median']:.1%}. The best of so many networks, medians of {repeats} "
+            "repeats with the 10th and the 90th percentile:",
+            "",
+            *table(
+                ["searcher", *(f"{at} networks" for at in AT), f"better than random after {AT[-1]}"], rows
+            ),
+            "",
+        ]
+    if "icons" in result:
+        found = result["icons"]
+        rows = [
+            [
+                name,
+                Spread.of([100 * row["best"] for row in found["rows"] if row["by"] == name]).show("{:.1f}"),
+                Spread.of([100 * row["random"] for row in found["rows"] if row["by"] == name]).show("{:.1f}"),
+            ]
+            for name in OTHERS
+        ]
+        text += [
+            f"On the icons, {found['trials']} networks of 2M MACs at most, trained for two epochs:",
+            "",
+            *table(["searcher", "best, % right", "random search of the same cost"], rows),
+        ]
+    return text
+
+
+def _percent(values: Sequence[float]) -> str:
+    low, middle, high = np.quantile(values, (0.1, 0.5, 0.9))
+    return f"{100 * middle:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _wins(found: dict[str, dict[str, list[float]]], name: str) -> str:
+    """How often it is better than random from the same seed, half of the ties counted."""
+    if name == "random":
+        return ""
+    pairs = list(zip(found[name][str(AT[-1])], found["random"][str(AT[-1])], strict=True))
+    wins = sum(1.0 if ours > theirs else 0.5 if ours == theirs else 0.0 for ours, theirs in pairs)
+    return f"{wins / len(pairs):.0%}"
+
+
+def main() -> None:
+    """Run the parts that are asked for, and print all that the folder's parts have come to."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, required=True, help="of all results")
+    parser.add_argument("--parts", choices=("table", "icons"), nargs="+", default=["table", "icons"])
+    parser.add_argument("--repeats", type=int, default=200, help="of each searcher on the table")
+    parser.add_argument("--seeds", type=int, default=3, help="of each searcher on the icons")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    asked = parser.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    kept = asked.folder / "result.json"
+    result = json.loads(kept.read_text()) if kept.exists() else {}
+    if "table" in asked.parts:
+        result["table"] = on_table(asked.folder, asked.repeats)
+    if "icons" in asked.parts:
+        result["icons"] = on_icons(asked.folder, asked.seeds)
+    result |= {"benchmark": "searchers", "machine": machine()}
+    kept.write_text(json.dumps(result, indent=2))
+    print_result(result, lines(result), as_json=asked.json)
+
+
+if __name__ == "__main__":
+    main()
