@@ -202,7 +202,7 @@ class PooledEvaluator:
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix="trial")
-        self._over = threading.Event()
+        self._over, self._ending = threading.Event(), threading.Event()
         self._watch = threading.Thread(target=self._look_for_a_stop, daemon=True)
         self._watch.start()
 
@@ -241,17 +241,19 @@ class PooledEvaluator:
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The answer of this thread's worker, or of the next one where it dies."""
         for _ in range(MOST_DEATHS):
+            if self._ending.is_set():
+                break
             try:
                 answer = self._worker().ask({**request, "folder": str(self._folder)})
             except WorkerDiedError:
                 self._bury()
-                if not self._stopping():
-                    continue
-                answer = {"stopped": True}
+                continue
             if answer.get("stopped"):
-                raise Stopped("Stopped; the training goes on from its checkpoint.")
+                break
             return answer
-        raise WorkerDiedError(f"its training ended {MOST_DEATHS} workers, one after the other")
+        else:
+            raise WorkerDiedError(f"its training ended {MOST_DEATHS} workers, one after the other")
+        raise Stopped("Stopped; the training goes on from its checkpoint.")
 
     def _worker(self) -> Worker:
         """This thread's own."""
@@ -260,6 +262,8 @@ class PooledEvaluator:
             worker = self._own.worker = self._opener()
             with self._lock:
                 self._workers.append(worker)
+                if self._ending.is_set():  # it was being started while the others were asked
+                    worker.stop()
         return worker
 
     def _bury(self) -> None:
@@ -278,5 +282,6 @@ class PooledEvaluator:
 
     def _ask_to_stop(self) -> None:
         with self._lock:
+            self._ending.set()
             for worker in self._workers:
                 worker.stop()
