@@ -141,7 +141,10 @@ def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path,
         ({"space": "resnet-18"}, InputError, "Around resnet-18 only the size of the input is open"),
         ({"how": {"by": "tpo"}}, UnknownNameError, "Did you mean 'tpe'"),
         ({"how": {"by": "controller"}, "objective": "accuracy; -macs"}, InputError, "one reward"),
-        ({"how": {"workers": "two"}}, InputError, "workers must be a number, ray for a Ray cluster"),
+        ({"how": {"workers": "0"}}, InputError, "not '0'"),
+        ({"budget": "memory<=1MB", "runtime": "openvino"}, InputError, "counted, not measured"),
+        ({"how": {"by": "fbnet"}, "objective": "accuracy; -macs"}, InputError, "in its own way"),
+        ({"how": {"workers": "two"}}, InputError, "workers must be a number from 1, ray for a Ray"),
         ({"threads": 2}, InputError, "counted, not measured"),
         ({"objective": "accurcy"}, UnknownNameError, "accuracy"),
     ],
@@ -231,7 +234,7 @@ def test_a_grid_without_a_law_and_other_mistakes_of_a_fit(photos, tmp_path):
 
 
 def test_the_report_of_a_search_that_is_not_finished(photos, tmp_path):
-    stopping = Stopping("search: 1 trials")
+    stopping = Stopping("search: 1 trial,")
     with pytest.raises(Stopped):
         look(photos, tmp_path / "run", progress=stopping, stopping=lambda: stopping.over)
     page = write_report([tmp_path / "run"], out=tmp_path / "page.html").read_text()

@@ -17,7 +17,7 @@ from allometry.base.errors import RunFolderError
 from allometry.base.files import append_line, read_json, read_lines, storage_errors, write_json
 
 # Where one of these exists, something has been trained that is worth keeping.
-_WORK = ("trials", "trials.jsonl", "metrics.jsonl", "checkpoints")
+_WORK = ("trials", "trials.jsonl", "trials.db", "trainings.jsonl", "gradient", "metrics.jsonl", "checkpoints")
 _LIBRARIES = ("torch", "numpy", "onnx", "onnxruntime")
 
 

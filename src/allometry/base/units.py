@@ -106,3 +106,13 @@ def format_milliseconds(seconds: float) -> str:
 def _three_digits(value: float) -> str:
     digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
     return f"{value:.{digits}f}"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """A count with its noun.
+
+    Example:
+        >>> plural(1, "image"), plural(2481, "image"), plural(88, "class", "classes")
+        ('1 image', '2,481 images', '88 classes')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

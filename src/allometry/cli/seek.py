@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from allometry.base import InputError
-from allometry.base.units import format_duration, format_milliseconds, format_quantity
+from allometry.base.units import format_duration, format_milliseconds, format_quantity, plural
 from allometry.cli.options import Data, Device, Json, NetworkName, Out, Runtime, Seed, Settings, Threads
 from allometry.cli.printing import print_figures, print_json
 
@@ -112,7 +112,7 @@ def search(
         typer.Option(
             "--objective",
             metavar="O",
-            help="An expression over accuracy, macs, params, memory, latency, step_time, such as "
+            help="An expression over accuracy, loss, macs, params, activations, memory, latency, step_time, such as "
             "'accuracy * (macs / 4M) ** -0.07'; mnasnet:latency=20ms, mnasnet-hard:..., efficientnet:4M, "
             "training-aware; or several, joined by semicolons, for all that are best in their way.",
         ),
@@ -157,7 +157,8 @@ def search(
         typer.Option(
             "--outstanding",
             min=1,
-            help="Trials that may be under way at once. The search is the same with any number of workers up to it.",
+            help="Trials that may be under way at once. The search is the same with any number of workers up to it, "
+            "given the same --trial-threads.",
         ),
     ] = 4,
     trial_threads: Annotated[
@@ -245,12 +246,12 @@ def _found(result: dict[str, Any]) -> dict[str, str]:
         "cost": cost,
         "objective": f"{result['objective']} = {worth}",
         "validation accuracy": f"{result['validation_accuracy']:.2%}, after a short training",
-        "searched": f"{result['trials']} trials, {result['stopped']} stopped early, "
-        f"{format_duration(result['trial_seconds'])} of training",
+        "searched": f"{plural(result['trials'], 'trial')}, {result['stopped']} stopped early, "
+        f"{format_duration(result['search_seconds'])} of training",
     }
     if "random" in result:
         figures["random search"] = (
-            f"{result['random']:.5g} with {result['random_trials']} trials of equal cost"
+            f"{result['random']:.5g} with {plural(result['random_trials'], 'trial')} of equal cost"
         )
     if result["front"] > 1:
         figures["front"] = f"{result['front']} networks, in front/"
@@ -271,12 +272,13 @@ def _numbers(option: str, text: str | None, usual: tuple[float, ...]) -> tuple[f
 def _fitted(result: dict[str, Any]) -> dict[str, str]:
     law, likely = result["law"], result["likely"]
     chosen = max(result["finalists"], key=lambda each: each["law"] == law)
-    ranges = ", ".join(f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in likely.items())
+    wide = {name: pair for name, pair in likely.items() if pair[0] < pair[1]}
+    ranges = ", ".join(f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in wide.items())
     low, high = chosen["interval"]
     figures = {
         "law": f"alpha {law['alpha']:g}, beta {law['beta']:.4g}, gamma {law['gamma']:g}, best of {result['laws']}",
         "how sure": f"the best of {len(result['finalists'])} finalists in {chosen['best']:.0%} of the resamples; "
-        f"{ranges} may be as good",
+        f"{f'{ranges} may be as good' if ranges else 'no other is likely to be as good'}",
         "accuracy": f"{chosen['accuracy']:.1%} of the validation images ({low:.1%} to {high:.1%}), "
         f"{result['epochs']} epochs, {chosen['seeds']} seeds",
     }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -109,22 +112,29 @@ class TrialActor:
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """What came of it, or that it was stopped, or the sentence of an error."""
+        folder = self._folder(request["folder"])
         try:
             if self._images is None:
                 self._images = open_images(self._settings.data, seed=self._settings.seed)
-            here = {**request, "folder": _folder(request["folder"])}
-            return answer(here, self._images, self._settings, stopping=self._stop.is_set)
+            found = answer(
+                {**request, "folder": folder}, self._images, self._settings, stopping=self._stop.is_set
+            )
         except Stopped:
             return {"stopped": True}
         except AllometryError as error:
             return {"error": str(error), "input": isinstance(error, InputError)}
+        if "candidate" in request and folder != Path(request["folder"]):
+            shutil.rmtree(folder, ignore_errors=True)  # what came of it is all that counts
+        return found
+
+    def _folder(self, asked: str) -> Path:
+        """The search's folder where this machine has it, else one that no other search has."""
+        folder = Path(asked)
+        if folder.is_dir():
+            return folder
+        own = sha256(json.dumps([asked, self._settings.to_dict()], sort_keys=True).encode()).hexdigest()
+        return Path(tempfile.gettempdir()) / f"allometry-{own[:16]}"
 
     def stop(self) -> None:
         """Stop a training at a checkpoint."""
         self._stop.set()
-
-
-def _folder(asked: str) -> Path:
-    """The search's folder where this machine has it, else one of its own."""
-    folder = Path(asked)
-    return folder if folder.is_dir() else Path(tempfile.gettempdir()) / f"allometry-{folder.name}"

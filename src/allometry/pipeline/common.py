@@ -191,6 +191,16 @@ def data_argument(data: str) -> str:
     return full_name(data)
 
 
+def plain_name(text: str) -> str:
+    """A network's or space's part of a run folder's name.
+
+    Example:
+        >>> plain_name("ofa-mobilenetv3-1.0"), plain_name("networks/mine.json")
+        ('ofa-mobilenetv3-1.0', 'mine')
+    """
+    return Path(text).name.removesuffix(".json")
+
+
 def data_name(data: str) -> str:
     """The data set's part of a run folder's name."""
     return short_name(data)

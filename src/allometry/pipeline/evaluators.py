@@ -59,6 +59,25 @@ def threads_of(workers: str) -> int:
     return max(1, cores() // int(workers)) if workers.isdigit() else 1
 
 
+def check_workers(workers: str) -> None:
+    """Refuse what names no workers.
+
+    Raises:
+        InputError: it is no number above 0, not `ray`, and no address of a cluster.
+
+    Example:
+        >>> check_workers("0")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: workers must be a number from 1, ray for a Ray cluster, or ...
+    """
+    number = workers.isdigit() and int(workers) > 0
+    if not number and workers != "ray" and not workers.startswith("ray://"):
+        raise InputError(
+            f"workers must be a number from 1, ray for a Ray cluster, or ray://host:port, not {workers!r}."
+        )
+
+
 def make_evaluator(
     workers: str,
     images: Images,
@@ -84,19 +103,17 @@ def make_evaluator(
         InputError: `workers` is none of these, or there is no such cluster.
         MissingExtraError: Ray is not installed.
     """
+    check_workers(workers)
     if workers == "1":
         return HereEvaluator(images, settings, folder=folder, progress=progress, stopping=stopping)
-    if workers.isdigit() and int(workers) > 1:
+    if workers.isdigit():
         return PooledEvaluator(
             int(workers), lambda: ProcessWorker(settings), folder=folder, stopping=stopping
         )
-    if workers == "ray" or workers.startswith("ray://"):
-        from allometry.pipeline.cluster import Cluster
+    from allometry.pipeline.cluster import Cluster
 
-        cluster = Cluster(workers, settings)
-        slots = min(outstanding, cluster.slots)
-        return PooledEvaluator(slots, cluster.worker, folder=folder, stopping=stopping)
-    raise InputError(f"workers must be a number, ray for a Ray cluster, or ray://host:port, not {workers!r}.")
+    cluster = Cluster(workers, settings)
+    return PooledEvaluator(min(outstanding, cluster.slots), cluster.worker, folder=folder, stopping=stopping)
 
 
 class HereEvaluator:

@@ -22,8 +22,9 @@ _DEEPEST = 4
 def open_space(text: str, dataset: Dataset, budget: Budget | None, *, measure: Meter | None = None) -> Space:
     """A space by name or file, or the one around a network, fitted to a data set.
 
-    Around a network that the law makes as large as the budget allows: kernels of 3, 5 and 7, expand ratios of 3 and 6,
-    one to four layers, and 0.75, 1 and 1.25 times its channels for each stage, and three sizes of the input.
+    Around a network that the law makes as large as the budget allows are open: kernels of 3, 5 and 7 and expand ratios
+    of 3 and 6 for each layer; 0.75, 1 and 1.25 times its channels for each stage; three sizes of the input; and, where
+    a stage has several layers, how many, from one to one more than the deepest has, at most four.
 
     Args:
         text: a space's name or JSON file, or a network's.

@@ -24,6 +24,7 @@ from allometry.pipeline.common import (
     finish,
     finished_result,
     open_session,
+    plain_name,
     read_data,
     tested,
 )
@@ -80,7 +81,7 @@ def train_run(
         OutOfMemoryError: a step did not fit into the memory.
     """
     asked = ask(network, data=data, recipe=recipe, settings=settings, pretrained=pretrained, teacher=teacher)
-    folder = out or Path("runs") / f"{Path(network).stem}-{data_name(data)}"
+    folder = out or Path("runs") / f"{plain_name(network)}-{data_name(data)}"
     place = find_device(device, local=int(os.environ.get("LOCAL_RANK", "0")))
     with (
         join(place) as ranks,

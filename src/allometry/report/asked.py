@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 
+from allometry.base.units import plural
 from allometry.cost import count
 from allometry.report.markup import Column, Html, Row, Section, details, element, facts, joined, note, table
 from allometry.report.networks import costs_of
@@ -17,7 +18,6 @@ from allometry.report.words import (
     moment,
     percent,
     percent_range,
-    plural,
     quantity,
     whole,
     with_measure,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from allometry.base.units import plural
 from allometry.report.figures import BLUE, GREEN, Glyph, Trace, axis, figure, legend, log_axis
 from allometry.report.markup import Column, Html, Row, Section, element, note, number, table
 from allometry.report.record import Fit, RunRecord, SizeOutlook
-from allometry.report.words import NO_BREAK, decimal, percent, percent_range, plural, quantity, whole
+from allometry.report.words import NO_BREAK, decimal, percent, percent_range, quantity, whole
 
 _NAMES = ("alpha", "beta", "gamma")
 _MEANING = {"alpha": "depth", "beta": "width", "gamma": "resolution"}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from allometry.base.units import plural
 from allometry.report.charts import law_heat_map, trial_dots
 from allometry.report.figures import BLUE, GREY, ORANGE, Glyph, legend
 from allometry.report.markup import Column, Html, Row, Section, details, element, note, number, table
 from allometry.report.record import Plan, RunRecord, Trial
-from allometry.report.words import NO_BREAK, TIMES, decimal, percent, plural, quantity, whole
+from allometry.report.words import NO_BREAK, TIMES, decimal, percent, quantity, whole
 
 _MOST_TRIALS = 30
 _LEAST_FOR_HEAT_MAP = 4

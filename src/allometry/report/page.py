@@ -8,6 +8,7 @@ from pathlib import Path
 
 from allometry.base import RunFolderError
 from allometry.base.files import write_text
+from allometry.base.units import plural
 from allometry.report.asked import asked_section, key_figures, summary, unfinished
 from allometry.report.calibration import calibration_section
 from allometry.report.comparison import comparison_section
@@ -23,7 +24,6 @@ from allometry.report.reading import read_run
 from allometry.report.record import RunRecord
 from allometry.report.search import search_section
 from allometry.report.training import cost_section, training_section
-from allometry.report.words import plural
 
 # The browser itself then refuses whatever the page would load from elsewhere.
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"

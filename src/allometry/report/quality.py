@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from allometry.base.units import plural
 from allometry.report.confusion import Pair, confused_pairs, confusion_figure, has_matrix
 from allometry.report.figures import BLUE, ORANGE, scale_legend
 from allometry.report.markup import (
@@ -22,7 +23,7 @@ from allometry.report.markup import (
 )
 from allometry.report.pictures import picture
 from allometry.report.record import ClassFigures, Evaluation, Mistake, RunRecord
-from allometry.report.words import ARROW, NO_BREAK, decimal, percent, percent_range, plural, whole
+from allometry.report.words import ARROW, NO_BREAK, decimal, percent, percent_range, whole
 
 _MOST_IN_MATRIX = 200
 _SHOWN_CLASSES = 10

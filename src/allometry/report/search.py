@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from allometry.base.units import plural
 from allometry.report.figures import BLUE, GREEN, GREY, ORANGE, Glyph, Trace, axis, figure, legend
 from allometry.report.markup import Column, Html, Row, Section, details, element, note, number, table
 from allometry.report.record import RunRecord, Search, SearchTrial
 from allometry.report.scatter import Point, PointGroup, accuracy_against
-from allometry.report.words import listed, percent, plural, quantity, whole
+from allometry.report.words import listed, percent, quantity, whole
 
 _COLUMNS = {"accuracy": "accuracy", "macs": "MACs", "params": "parameters", "latency": "latency"}
 _GRADIENT = ("proxylessnas", "fbnet")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from allometry.base.units import format_duration
+from allometry.base.units import format_duration, plural
 from allometry.cost import count
 from allometry.report.charts import learning_curve
 from allometry.report.figures import BLUE, GREEN, GREY, ORANGE, legend, side_by_side
 from allometry.report.markup import Html, Section, details, element, facts, note
 from allometry.report.record import Epoch, RunRecord, Trial
 from allometry.report.scatter import Point, PointGroup, accuracy_against
-from allometry.report.words import decimal, percent, plural, whole, with_measure
+from allometry.report.words import decimal, percent, whole, with_measure
 
 
 def training_section(record: RunRecord, *, prefix: str) -> Section | None:

@@ -59,16 +59,6 @@ def decimal(value: float | None, digits: int = 3) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def plural(count: int, one: str, many: str = "") -> str:
-    """A count with its noun.
-
-    Example:
-        >>> plural(1, "image"), plural(2481, "image"), plural(88, "class", "classes")
-        ('1 image', '2,481 images', '88 classes')
-    """
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
 def quantity(measure: str, value: float) -> str:
     """A cost of that measure, readable.
 

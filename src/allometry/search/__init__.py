@@ -31,7 +31,7 @@ from allometry.search.searchers import (
     front,
     make_searcher,
 )
-from allometry.search.trials import Candidate, Halving, Outcome, Tried
+from allometry.search.trials import NOTHING, Candidate, Halving, Outcome, Tried
 from allometry.search.variation import cross_rows, mutate_rows
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ __all__ = [
     "ABSENT",
     "DEFAULT_GRID",
     "MEASURED",
+    "NOTHING",
     "SEARCHERS",
     "TRAINING_AWARE",
     "Allowed",

@@ -93,7 +93,7 @@ def _opened(
 
 
 def give_out_again(study: optuna.Study, trial: optuna.trial.FrozenTrial, *, count: bool = True) -> None:
-    """Queue a trial again whose driver died; after three such deaths it counts as failed itself."""
+    """Queue a trial again whose driver died; after more than three such deaths it counts as failed itself."""
     import optuna
 
     before = trial.system_attrs.get("retry_history", [])

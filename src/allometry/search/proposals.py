@@ -14,7 +14,6 @@ from allometry.search.trials import Outcome, Tried
 
 Allowed = Callable[[Rows], npt.NDArray[np.bool_]]
 """Which of these rows, [N, knobs], keep all limits."""
-_TRIES = 300  # proposals of the searcher that are refused before chance takes its place
 _AT_ONCE, _DRAWS = 10_000, 20
 
 
@@ -74,7 +73,7 @@ class Proposals:
             self._seen.add(result.row.tobytes())
             self._searcher.tell(result.row, result.values)
             self._told += 1
-        for _ in range(_TRIES):
+        for _ in range(self._searcher.tries):
             row: Row = self._searcher.ask()
             if row.tobytes() not in self._seen and self._allowed(row[None])[0]:
                 self._seen.add(row.tobytes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from allometry.base import InputError
+from allometry.pipeline.evaluators import check_workers
 from allometry.scaling import ScalingLaw
 from allometry.search import grid
 
@@ -49,6 +50,7 @@ class FitSettings:
         for name, least in (("epochs", 0), ("finalists", 1), ("seeds", 1), ("threads", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}.")
+        check_workers(self.workers)
         if not 0 < self.share <= 1:
             raise InputError(f"share must be above 0 and at most 1, not {self.share:g}.")
         if not self.ratio > 1:

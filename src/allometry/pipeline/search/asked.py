@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 
 from allometry.arch import Network, Space, space_to_json
 from allometry.base import InputError, UnknownNameError
 from allometry.cost import Budget, Setting, setting_for
 from allometry.pipeline.common import Images
+from allometry.pipeline.evaluators import check_workers
 from allometry.pipeline.pricing import Prices, Within
 from allometry.pipeline.trying import TrialSettings
 from allometry.search import SEARCHERS, Objective, Question, Tried, network_of
@@ -58,6 +59,7 @@ class SearchSettings:
         for name, least in (("trials", 1), ("epochs", 0), ("outstanding", 1), ("threads", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}.")
+        check_workers(self.workers)
         if self.by not in (*SEARCHERS, *GRADIENT_WAYS):
             raise UnknownNameError("searcher", self.by, (*SEARCHERS, *GRADIENT_WAYS))
         if self.by_gradient and self.workers != "1":
@@ -117,16 +119,24 @@ class AskedSearch:
             {**self.trial.to_dict(), "data": None, "device": None, "threads": None},
             by,
             self.how.outstanding,
+            str(self.setting),
+            asdict(self.prices.table) if self.prices.table else None,
         ]
         return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def check_question(objectives: Sequence[Objective], budget: Budget | None) -> None:
+def check_question(objectives: Sequence[Objective], budget: Budget | None, how: SearchSettings) -> None:
     """Refuse a search in which nothing speaks against the largest network.
 
     Raises:
-        InputError: there is neither a limit nor an objective that weighs a cost.
+        InputError: there is neither a limit nor an objective that weighs a cost, or the way of searching has an
+            objective of its own.
     """
+    if how.by_gradient and [str(each) for each in objectives] != ["accuracy"]:
+        raise InputError(
+            f"{how.by} weighs the accuracy against its limit in its own way: leave the objective out, or search by "
+            "evolution."
+        )
     costs = {"params", "macs", "activations", "memory", "latency", "step_time"}
     if budget is None and not any(objective.measures & costs for objective in objectives):
         raise InputError(
@@ -146,5 +156,11 @@ def latency_setting(
             "Runtime and threads say where latency is measured; give a budget or an objective of latency, or leave "
             "them out."
         )
-    found = None if budget is None else setting_for(budget, runtime=runtime, threads=threads)
-    return found if budget is not None and "latency" in budget.measures else None
+    if budget is None or "latency" in budget.measures:
+        return None if budget is None else setting_for(budget, runtime=runtime, threads=threads)
+    if runtime is not None or threads != 1:
+        raise InputError(
+            f"The budget {budget} is counted, not measured, in a search: leave runtime and threads out, or limit a "
+            "latency."
+        )
+    return None

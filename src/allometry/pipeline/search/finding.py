@@ -8,13 +8,13 @@ from typing import Any
 
 from allometry.arch import save
 from allometry.base import SearchError
-from allometry.base.files import write_json, write_lines
+from allometry.base.files import read_lines, write_json, write_lines
 from allometry.base.units import format_milliseconds
 from allometry.cost import count
 from allometry.pipeline.common import Session, finish
 from allometry.pipeline.readings import meter
 from allometry.pipeline.search.asked import AskedSearch
-from allometry.search import Tried, front, network_of
+from allometry.search import NOTHING, Tried, front, network_of
 
 _CONFIRMED = 5  # networks that are measured, at most, until one keeps its latency
 
@@ -38,7 +38,11 @@ def found_result(
     if not best:
         reason = tried[0].outcome.failed if tried else "there was nothing to try"
         raise SearchError(f"No trial came to a result; the first one: {reason}")
-    chosen, confirmed = _confirm(session, asked, [tried[place] for place in best])
+    # Of one objective the second best may do where the best is too slow; of several, only the front.
+    able = [each for each in tried if min(each.values) > NOTHING]
+    chosen, confirmed = _confirm(
+        session, asked, able if len(asked.objectives) == 1 else [tried[p] for p in best]
+    )
     network = asked.network(chosen)
     save(network, folder / "network.json")
     if len(asked.objectives) > 1:
@@ -62,11 +66,12 @@ def found_result(
         "values": list(chosen.values),
         "validation_accuracy": chosen.outcome.figures["accuracy"],
         "asked": asked.how.trials,
+        "versus": asked.how.versus,
         "trials": len(tried),
         "stopped": sum(each.outcome.stopped for each in tried),
         "failed": sum(bool(each.outcome.failed) for each in tried),
         "front": len(best),
-        "trial_seconds": round(sum(each.outcome.seconds for each in tried), 1),
+        "search_seconds": round(_seconds(session), 1),
         "trial_images": sum(each.outcome.images for each in tried),
         **({"best": ours, "random": theirs, "random_trials": len(others)} if others else {}),
     }
@@ -99,6 +104,12 @@ def _confirm(session: Session, asked: AskedSearch, best: Sequence[Tried]) -> tup
         )
     predicted = asked.prices.of(chosen.row)["latency"]
     return chosen, {"latency": latency, "predicted_latency": predicted, "measured": asdict(asked.setting)}
+
+
+def _seconds(session: Session) -> float:
+    """What the search itself took, of whatever kind, in this folder."""
+    lines = read_lines(session.run.path / "ledger.jsonl")
+    return float(sum(line["seconds"] for line in lines if line["phase"] in ("search", "gradient")))
 
 
 def write_question(session: Session, asked: AskedSearch, **found: Any) -> None:  # noqa: ANN401 - JSON values

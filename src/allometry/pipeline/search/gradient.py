@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import Literal
 
-from allometry.arch import Space
+from allometry.arch import Space, from_json, to_json
 from allometry.base import InputError
-from allometry.base.files import write_json
+from allometry.base.files import read_json, write_json
 from allometry.pipeline.common import Session
 from allometry.pipeline.pricing import Prices
 from allometry.pipeline.search.asked import AskedSearch
 from allometry.pipeline.trying import threads, try_candidate
 from allometry.search import (
+    NOTHING,
     Candidate,
     CostLoss,
     GradientJob,
@@ -70,13 +72,17 @@ def try_by_gradient(session: Session, asked: AskedSearch) -> tuple[Tried, float]
         NonFiniteLossError: the training diverged.
     """
     space, recipe = with_fixed_shapes(asked.space), gradient_recipe(asked)
-    found = _search(session, asked, space, recipe)
-    write_json(session.run.path / HISTORY, _history(asked, space, found))
-    session.run.charge("gradient", asked.how.by, seconds=found.seconds, images=found.images)
-    taken = "the most probable one within the budget" if found.budgeted else "the most probable one"
+    file = session.run.path / HISTORY
+    if not file.exists():
+        found = _search(session, asked, space, recipe)
+        write_json(file, _history(asked, space, found))
+    told = read_json(file)
+    session.run.charge("gradient", asked.how.by, seconds=told["seconds"], images=told["images"])
+    taken = "the most probable one within the budget" if told["budgeted"] else "the most probable one"
     session.progress.say(f"{asked.how.by}: {taken} of {space.size:,} networks is taken")
-    row = rows_of(asked.space, [found.network])[0]
-    candidate = Candidate(number=0, network=found.network, figures=asked.prices.of(row))
+    network = from_json(told["network"])
+    row = rows_of(asked.space, [network])[0]
+    candidate = Candidate(number=0, network=network, figures=asked.prices.of(row))
     outcome = try_candidate(
         candidate,
         asked.images,
@@ -86,9 +92,12 @@ def try_by_gradient(session: Session, asked: AskedSearch) -> tuple[Tried, float]
         stopping=session.stopping,
     )
     session.run.charge("search", "trial 0", seconds=outcome.seconds, images=outcome.images)
-    values = asked.question.worth(outcome.figures)
+    values: tuple[float, ...] = (NOTHING,)
+    if not outcome.failed:
+        values = asked.question.worth(outcome.figures)
+    shutil.rmtree(session.run.path / "gradient", ignore_errors=True)  # what only going on needs
     tried = Tried(number=0, row=row, values=values, outcome=outcome)
-    return tried, found.seconds + outcome.seconds
+    return tried, float(told["seconds"]) + outcome.seconds
 
 
 def _search(session: Session, asked: AskedSearch, space: Space, recipe: Recipe) -> GradientResult:
@@ -137,6 +146,7 @@ def _history(asked: AskedSearch, space: Space, found: GradientResult) -> dict[st
     return {
         "by": asked.how.by,
         "space": repr(space),
+        "network": to_json(found.network),
         "budgeted": found.budgeted,
         "expected_cost": found.expected_cost,
         "probabilities": {name: list(values) for name, values in found.probabilities.items()},

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from allometry.base import Progress, SilentProgress
+from allometry.base import InputError, Progress, SilentProgress
 from allometry.base.files import append_line, read_json, write_text
-from allometry.cost import parse_budget
+from allometry.base.units import plural
+from allometry.cost import Cost, count, parse_budget
 from allometry.pipeline.asked import check_settings
-from allometry.pipeline.common import Session, data_argument, data_name, finished_result, open_session
+from allometry.pipeline.common import (
+    Session,
+    data_argument,
+    data_name,
+    finished_result,
+    open_session,
+    plain_name,
+)
 from allometry.pipeline.evaluators import make_evaluator
 from allometry.pipeline.search.asked import AskedSearch, SearchSettings, check_question, latency_setting
 from allometry.pipeline.search.finding import found_result, trial_record, write_question
@@ -20,6 +29,7 @@ from allometry.pipeline.search.gradient import try_by_gradient
 from allometry.pipeline.search.preparing import prepare_search
 from allometry.pipeline.trying import trial_folder
 from allometry.search import Proposals, Store, Tried, drive, make_searcher, network_of, parse_objectives
+from allometry.zoo import find
 
 DATABASE = "trials.db"
 _PATIENCE = 10  # times as many random networks as the search has trials, at most
@@ -75,9 +85,9 @@ def search(
     Source: MnasNet (Tan et al. 2019); EfficientNetV2 (Tan & Le 2021), section 3.3.
     """
     objectives = parse_objectives(objective)
-    limits = None if budget is None else parse_budget(budget)
+    limits = None if budget is None else parse_budget(budget, _reference(space))
     check_settings(settings)
-    check_question(objectives, limits)
+    check_question(objectives, limits, how)
     setting = latency_setting(objectives, limits, runtime=runtime, threads=threads)
     arguments = {
         "space": space,
@@ -89,10 +99,13 @@ def search(
         "epochs": how.epochs,
         "halving": how.halving,
         "outstanding": how.outstanding,
-        "versus": how.versus or None,
+        "storage": None
+        if how.storage is None
+        else re.sub(r"(?<=://)([^:/@]*):[^@]*@", r"\1:***@", how.storage),
+        "study": how.study if how.storage is not None else None,
         **({"runtime": setting.runtime, "threads": setting.threads} if setting else {}),
     }
-    folder = out or Path("runs") / f"search-{Path(space).stem}-{data_name(data)}"
+    folder = out or Path("runs") / f"search-{plain_name(space)}-{data_name(data)}"
     with open_session(
         folder,
         command="search",
@@ -102,7 +115,8 @@ def search(
         progress=progress,
         stopping=stopping,
     ) as session:
-        if session.run.finished and read_json(folder / "result.json")["asked"] == how.trials:
+        done = read_json(folder / "result.json") if session.run.finished else {}
+        if (done.get("asked"), done.get("versus")) == (how.trials, how.versus):
             return finished_result(session) or {}
         asked = prepare_search(
             session, space, data, objectives, limits, how, settings, table, setting, device
@@ -152,6 +166,14 @@ def _within_cost(tried: Sequence[Tried], most: float, price: Callable[[Tried], f
 
 def _seconds(tried: Tried) -> float:
     return tried.outcome.seconds
+
+
+def _reference(space: str) -> Cost | None:
+    """What a multiple is of: the network, where the space is one around a network."""
+    try:
+        return count(find(space))
+    except InputError:
+        return None
 
 
 def _drive(
@@ -229,7 +251,7 @@ class _Sayings(SilentProgress):
         """Say what a trial came to."""
         self._done += images
         if images:
-            self._progress.say(f"{self._label}: {self._done} trials, {info}")
+            self._progress.say(f"{self._label}: {plural(self._done, 'trial')}, {info}")
 
 
 def _own_name(folder: Path) -> str:

@@ -30,7 +30,7 @@ def _nsga2(space: Space, seed: int, objectives: int) -> Searcher:
 def _tpe(space: Space, seed: int, objectives: int) -> Searcher:
     from allometry.search.searchers.library import LibrarySearcher, tpe
 
-    return LibrarySearcher(space, sampler=tpe(seed=seed), objectives=objectives)
+    return LibrarySearcher(space, sampler=tpe(seed=seed), objectives=objectives, forgets=True)
 
 
 SEARCHERS: dict[str, Callable[[Space, int, int], Searcher]] = {

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import optuna
 
 _POPULATION = 16
+_FORGOTTEN = 50
 _FIRST = 10  # networks at random before the estimator has something to estimate
 
 
@@ -25,6 +26,8 @@ class LibrarySearcher:
         space: to draw from.
         sampler: of Optuna.
         objectives: how many values it is told.
+        forgets: whether refused proposals are put out of its memory from time to time: an estimator that reads all
+            of it for each knob would get ever slower. An evolution has to keep its generations.
 
     Example:
         >>> from allometry.zoo import find_space
@@ -32,8 +35,15 @@ class LibrarySearcher:
         >>> searcher.tell(searcher.ask(), (0.5,))
     """
 
+    tries = 50  # an answer takes a hundred times as long as that of other searchers
+
     def __init__(
-        self, space: Space, *, sampler: Callable[[], optuna.samplers.BaseSampler], objectives: int = 1
+        self,
+        space: Space,
+        *,
+        sampler: Callable[[], optuna.samplers.BaseSampler],
+        objectives: int = 1,
+        forgets: bool = False,
     ) -> None:
         import optuna
 
@@ -41,6 +51,7 @@ class LibrarySearcher:
         self._space = space
         self._study = optuna.create_study(sampler=sampler(), directions=["maximize"] * objectives)
         self._asked: dict[bytes, optuna.Trial] = {}
+        self._forgets, self._refused = forgets, 0
 
     def ask(self) -> Row:
         """A row by the sampler."""
@@ -76,6 +87,18 @@ class LibrarySearcher:
         import optuna
 
         self._study.tell(self._asked.pop(row.tobytes()), state=optuna.trial.TrialState.FAIL)
+        self._refused += 1
+        if self._forgets and self._refused >= _FORGOTTEN:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Go on with what is known; what is still open is told later, as if it had not been asked for."""
+        import optuna
+
+        known = self._study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+        self._study = optuna.create_study(sampler=self._study.sampler, directions=self._study.directions)
+        self._study.add_trials(known)
+        self._asked, self._refused = {}, 0
 
     def _given(self, row: Row, values: Values) -> optuna.trial.FrozenTrial:
         import optuna

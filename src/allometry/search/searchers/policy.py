@@ -26,6 +26,8 @@ class ControllerSearcher:
     Source: MnasNet (Tan et al. 2019), section 3.2.
     """
 
+    tries = 300
+
     def __init__(self, space: Space, *, seed: int = 0) -> None:
         self._controller = Controller(space, seed=seed)
         self._told: list[tuple[Row, float]] = []

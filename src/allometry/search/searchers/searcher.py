@@ -13,6 +13,9 @@ class Searcher(Protocol):
     It is asked and told in an order that does not depend on which training ends first, so that the same seed gives the
     same search with one worker and with many.
 
+    Attributes:
+        tries: proposals that may be refused one after the other before chance takes its place.
+
     Example:
         >>> from allometry.search import make_searcher
         >>> from allometry.zoo import find_space
@@ -20,6 +23,8 @@ class Searcher(Protocol):
         >>> for worth in (0.3, 0.7):
         ...     searcher.tell(searcher.ask(), (worth,))
     """
+
+    tries: int
 
     def ask(self) -> Row:
         """A member, as a row."""

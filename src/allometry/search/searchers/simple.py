@@ -27,6 +27,8 @@ class RandomSearcher:
         (27,)
     """
 
+    tries = 300
+
     def __init__(self, space: Space, *, seed: int = 0) -> None:
         self._space, self._random = space, np.random.default_rng(seed)
 
@@ -86,6 +88,8 @@ class EvolutionSearcher:
         >>> row = searcher.ask()
         >>> searcher.tell(row, (0.5,))
     """
+
+    tries = 300
 
     def __init__(
         self, space: Space, *, seed: int = 0, settings: EvolutionSettings = EvolutionSettings()
