@@ -43,7 +43,7 @@ def small_space() -> Space:
     network = Network(
         stages=stages,
         stem=Stem(channels=16),
-        head=Head(channels=64, classes=18),
+        head=Head(channels=64, classes=88),
         resolution=SIDE,
         in_channels=1,
     )

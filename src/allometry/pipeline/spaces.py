@@ -86,7 +86,7 @@ def fitted(space: Space, dataset: Dataset) -> Space:
         >>> from allometry.data import open_data
         >>> small = fitted(find_space("fbnet"), open_data("icons"))
         >>> small.template.resolution, small.template.head.classes, small.size == find_space("fbnet").size
-        (64, 18, True)
+        (96, 88, True)
     """
     side = dataset.image_size
     template = adapt(space.template, classes=len(dataset.classes), channels=dataset.channels, image_size=side)

@@ -61,7 +61,7 @@ class Store:
         >>> from allometry.zoo import find_space
         >>> with Store("sqlite://", find_space("fbnet"), objectives=["accuracy"], identity="1", driver="me") as store:
         ...     ticket = store.claim(most=10)
-        ...     store.decide(ticket, np.zeros(27, np.int8))
+        ...     store.decide(ticket, np.zeros(28, np.int8))
         ...     store.finish(ticket, Outcome(epochs=1), (0.5,))
         ...     [(each.number, each.values) for each in store.finished()]
         [(0, (0.5,))]

@@ -24,7 +24,7 @@ class RandomSearcher:
     Example:
         >>> from allometry.zoo import find_space
         >>> RandomSearcher(find_space("fbnet"), seed=0).ask().shape
-        (27,)
+        (28,)
     """
 
     tries = 300
