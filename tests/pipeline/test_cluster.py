@@ -100,6 +100,7 @@ def test_two_nodes_come_to_the_same_as_this_process_also_where_a_worker_is_kille
     }
 
 
+@pytest.mark.slow
 def test_no_cluster_at_that_address(tmp_path):
     photos = write_photos(tmp_path / "photos" / "shapes", per_class=10)
     process = search(photos, tmp_path / "run", "--workers", "ray://127.0.0.1:9")

@@ -8,7 +8,8 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,11 @@ class Cluster:
     def __init__(self, address: str, settings: TrialSettings) -> None:
         self._ray = load_extra("ray", extra="ray", asker=f"--workers {address}")
         self._settings = settings
+        self._held = ExitStack()
         if not self._ray.is_initialized():
+            # What Ray prints of its own accord, from threads of its own, is no part of a command's answer.
+            self._held.enter_context(_output_to_errors())
+            self._held.callback(self._ray.shutdown)
             try:
                 self._ray.init(
                     address=address if address.startswith("ray://") else None,
@@ -48,12 +53,14 @@ class Cluster:
                     runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
                 )
             except (ConnectionError, ValueError, RuntimeError) as error:
+                self.close()
                 raise InputError(f"There is no Ray cluster at {address}: {error}") from error
         gpu = (settings.device or "").startswith("cuda")
         self._needs = {"num_cpus": settings.threads, "num_gpus": int(gpu)}
         has = self._ray.cluster_resources()
         self.slots = int(has.get("GPU", 0) if gpu else has.get("CPU", 1) // settings.threads)
         if self.slots < 1:
+            self.close()
             raise InputError(
                 f"The Ray cluster has no room for a trial, which takes {settings.threads} CPUs"
                 f"{' and a GPU' if gpu else ''}; it has {has.get('CPU', 0):g} and {has.get('GPU', 0):g} GPUs."
@@ -62,6 +69,24 @@ class Cluster:
     def worker(self) -> RayWorker:
         """A process somewhere in the cluster."""
         return RayWorker(self._ray, self._settings, self._needs)
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._held.close()
+
+
+@contextmanager
+def _output_to_errors() -> Iterator[None]:
+    """What is printed goes to the error stream."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 class RayWorker:

@@ -113,7 +113,13 @@ def make_evaluator(
     from allometry.pipeline.cluster import Cluster
 
     cluster = Cluster(workers, settings)
-    return PooledEvaluator(min(outstanding, cluster.slots), cluster.worker, folder=folder, stopping=stopping)
+    return PooledEvaluator(
+        min(outstanding, cluster.slots),
+        cluster.worker,
+        folder=folder,
+        stopping=stopping,
+        closing=cluster.close,
+    )
 
 
 class HereEvaluator:
@@ -208,12 +214,19 @@ class PooledEvaluator:
         opener: makes one.
         folder: of the search.
         stopping: True asks the workers to stop at a checkpoint.
+        closing: called once all workers have ended.
     """
 
     def __init__(
-        self, slots: int, opener: Callable[[], Worker], *, folder: Path, stopping: Callable[[], bool]
+        self,
+        slots: int,
+        opener: Callable[[], Worker],
+        *,
+        folder: Path,
+        stopping: Callable[[], bool],
+        closing: Callable[[], None] = lambda: None,
     ) -> None:
-        self.slots = slots
+        self.slots, self._closing = slots, closing
         self._opener, self._folder, self._stopping = opener, folder, stopping
         self._own = threading.local()
         self._lock = threading.Lock()
@@ -236,6 +249,7 @@ class PooledEvaluator:
         self._watch.join()
         for worker in self._workers:
             worker.close()
+        self._closing()
 
     def start(self, candidate: Candidate) -> Future[Outcome]:
         """Try it with the next worker that is free."""
