@@ -53,6 +53,9 @@ class Trainings:
             AllometryError: one of them could not be trained.
         """
         known = self._known()
+        for arm in arms:
+            if _key(arm) in known:  # a kill may have come before it was charged; nothing is charged twice
+                self._charge(arm, known)
         left = [arm for arm in dict.fromkeys(arms) if _key(arm) not in known]
         show = self.trainer.slots > 1
         if show:
@@ -74,10 +77,14 @@ class Trainings:
         return [known[_key(arm)] for arm in arms]
 
     def _keep(self, arm: Arm, result: ArmResult, known: dict[str, ArmResult]) -> None:
-        key, before = _key(arm), self._before(arm, known)
+        key = _key(arm)
         line = {"key": key, "training": _training(arm), "macs": count(arm.network).macs, **asdict(result)}
         append_line(self.folder / FILE, line)
         known[key] = result
+        self._charge(arm, known)
+
+    def _charge(self, arm: Arm, known: dict[str, ArmResult]) -> None:
+        result, before = known[_key(arm)], self._before(arm, known)
         self.charge(
             f"{arm.network.name}, seed {arm.seed}, to epoch {arm.until}",
             result.seconds - (before.seconds if before else 0.0),

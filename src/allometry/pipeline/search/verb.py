@@ -192,9 +192,12 @@ def _drive(
     searcher = make_searcher(by, space, seed=own, objectives=len(asked.objectives))
     proposals = Proposals(space, searcher, asked.within, outstanding=how.outstanding, seed=session.seed)
 
-    def finished(tried: Tried) -> None:
+    def charge(tried: Tried) -> None:
         outcome = tried.outcome
         session.run.charge(phase, f"trial {tried.number}", seconds=outcome.seconds, images=outcome.images)
+
+    def finished(tried: Tried) -> None:
+        charge(tried)
         append_line(folder / "trials.jsonl", trial_record(asked, tried, phase=phase))
         shutil.rmtree(
             trial_folder(folder, network_of(space, tried.row), session.seed) / "checkpoints",
@@ -221,7 +224,7 @@ def _drive(
             stopping=session.stopping,
         ) as evaluator,
     ):
-        return drive(
+        found = drive(
             asked.question,
             store,
             proposals,
@@ -233,6 +236,10 @@ def _drive(
             label=phase,
             stopping=session.stopping,
         )
+    if how.storage is None:  # all of them are this folder's; a kill may have come before one was charged
+        for each in found:
+            charge(each)
+    return found
 
 
 class _Sayings(SilentProgress):
