@@ -4,8 +4,7 @@
 
 `fit` runs `allometry fit` from a baseline of about 2M MACs. `grid` trains every network of its grid fully and ranks
 the law that was chosen among them. `ways` grows the baseline to four times its MACs by depth, by width, by resolution,
-by the fitted law and by the paper's, and trains each fully with several seeds; resolution alone goes beyond the
-pixels that the icons have. A folder holds all trainings, and the same command goes on with them. On two cores `fit`
+by the fitted law and by the paper's, and trains each fully with several seeds. A folder holds all trainings, and the same command goes on with them. On two cores `fit`
 takes 8 minutes, `grid` and `ways` about an hour each.
 """
 
@@ -76,8 +75,7 @@ def ways(folder: Path, seeds: int) -> dict[str, Any]:
     }
     networks = {"baseline": baseline}
     for name, law in laws.items():
-        most = 64 if name.startswith("compound") else None
-        networks[name] = solve(baseline, f"macs<={TIMES * macs}", law=law, largest_resolution=most).network
+        networks[name] = solve(baseline, f"macs<={TIMES * macs}", law=law).network
     rows = []
     for place, (name, network) in enumerate(networks.items()):
         results = [trained(folder, network, f"way-{place}", seed) for seed in range(seeds)]

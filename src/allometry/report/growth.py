@@ -82,7 +82,8 @@ def _with_chosen(best: Sequence[Trial]) -> list[Trial]:
 
 def _explanation(trials: Sequence[Trial]) -> str:
     lengths = sorted({trial.epochs for trial in trials if trial.epochs is not None})
-    each = f" of {' or '.join(f'{length:g}' for length in lengths)} epochs" if lengths else ""
+    noun = "epoch" if lengths == [1] else "epochs"
+    each = f" of {' or '.join(f'{length:g}' for length in lengths)} {noun}" if lengths else ""
     chosen = next((trial for trial in trials if trial.chosen), None)
     result = f" Chosen: {chosen.name}, with {percent(chosen.accuracy)}." if chosen else " None is chosen yet."
     return (

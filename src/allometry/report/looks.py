@@ -70,13 +70,14 @@ def _share(value: float | None) -> str:
 
 def looks_compared(records: Sequence[RunRecord]) -> Section | None:
     """Test images that several runs have in common, a row for each image and a column for each run."""
-    seen = [{look.digest: look for look in record.looks if look.digest} for record in records]
+    looking = [(number, record) for number, record in enumerate(records, 1) if record.looks]
+    seen = [{look.digest: look for look in record.looks if look.digest} for _, record in looking]
     common = [digest for digest in _in_order(seen) if sum(digest in looks for looks in seen) > 1][:_SHOWN]
     if not common:
         return None
     heads = [
         element("th", "image", scope="col"),
-        *(_head(number, each) for number, each in enumerate(records, 1)),
+        *(_head(number, record) for number, record in looking),
     ]
     rows = [element("tr", *_row(digest, seen)) for digest in common]
     grid = element("table", element("thead", element("tr", *heads)), element("tbody", *rows), class_="views")
