@@ -4,8 +4,8 @@
 
 `fit` runs `allometry fit` from a baseline of about 2M MACs. `grid` trains every network of its grid fully and ranks
 the law that was chosen among them. `ways` grows the baseline to four times its MACs by depth, by width, by resolution,
-by the fitted law and by the paper's, and trains each fully with several seeds. A folder holds all trainings, and the same command goes on with them. On two cores `fit`
-takes 8 minutes, `grid` and `ways` about an hour each.
+by the fitted law and by the paper's, and trains each fully with several seeds. A folder holds all trainings, and the
+same command goes on with them. On two cores `fit` takes 8 minutes, `grid` and `ways` about an hour each.
 """
 
 from __future__ import annotations
