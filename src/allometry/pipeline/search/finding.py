@@ -55,7 +55,8 @@ def found_result(
     write_lines(folder / "trials.jsonl", records)
     numbers = [tried[place].number for place in best]
     write_question(session, asked, chosen=chosen.number, front=numbers, latency=confirmed.get("latency"))
-    ours, theirs = (max((each.values[0] for each in trials), default=None) for trials in (tried, others))
+    able_others = [each for each in others if min(each.values) > NOTHING]
+    ours, theirs = (max((each.values[0] for each in trials), default=None) for trials in (able, able_others))
     result = {
         "data": asked.images.dataset.name,
         "network": network.name,
@@ -73,7 +74,7 @@ def found_result(
         "front": len(best),
         "search_seconds": round(_seconds(session), 1),
         "trial_images": sum(each.outcome.images for each in tried),
-        **({"best": ours, "random": theirs, "random_trials": len(others)} if others else {}),
+        **({"best": ours, "random": theirs, "random_trials": len(others)} if able_others else {}),
     }
     return finish(session, result)
 
@@ -133,7 +134,7 @@ def trial_record(asked: AskedSearch, tried: Tried, *, phase: str) -> dict[str, A
     return {
         "phase": phase,
         "number": tried.number,
-        "values": [None if value == float("-inf") else value for value in tried.values],
+        "values": [None if value == NOTHING else value for value in tried.values],
         "figures": dict(outcome.figures),
         "resolution": network_of(asked.space, tried.row).resolution,
         "epochs": outcome.epochs,
