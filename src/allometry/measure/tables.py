@@ -29,9 +29,9 @@ _MOST_LINES = 20_000
 _REFERENCE_SECONDS = 0.03
 _FEWEST_RUNS = 3
 _LONGER = 4  # times as long a turn of a whole network as of a block
-# Loaded anew, the same network takes some percent more or less, by where its memory happens to lie. Of a block that
-# averages out in the sum; a whole network, and what all are compared with, is loaded so many times.
-_COPIES = 3
+# A machine is slower for seconds or minutes, and not alike for all networks. Of a block that averages out in the sum;
+# whole networks are measured in so many passes over all of them, minutes apart.
+_PASSES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,8 +254,7 @@ class _Bench(Held):
             name = f"the blocks in {setting.runtime}"
             self._child = held.enter_context(start_worker(name, threads=setting.threads))
             (made,) = self._made([reference], folder)
-            names = [f"{_REFERENCE} {copy}" for copy in range(_COPIES)]
-            self._runs = {name: self._load(name, made, folder, _REFERENCE_SECONDS) for name in names}
+            self._runs = {_REFERENCE: self._load(_REFERENCE, made, folder, _REFERENCE_SECONDS)}
             super().__init__(held.pop_all())
 
     def pieces(self, chunk: Sequence[Piece], effort: TableEffort) -> list[float]:
@@ -265,22 +264,27 @@ class _Bench(Held):
             return self._by_turns(self._made(chunk, folder), folder, effort)
 
     def networks(self, chosen: Sequence[Network], effort: TableEffort, progress: Progress) -> list[float]:
-        """Seconds of each network."""
-        progress.start(f"measuring networks in {self._setting.runtime}", len(chosen), unit="networks")
-        found: list[float] = []
-        for network in chosen:
-            candidate = whole(network, self._setting)
-            with tempfile.TemporaryDirectory() as name:
-                folder = Path(name)
-                file = specification(candidate, folder)["file"]
-                if file is not None:  # exported once, loaded several times
-                    candidate = replace(candidate, network=None, file=Path(file))
-                longer = replace(effort, seconds=_LONGER * effort.seconds)
-                copies = self._by_turns([candidate] * _COPIES, folder, longer)
-                found.append(statistics.median(copies))
-            progress.advance(1)
+        """Seconds of each network: the middle of several passes over all."""
+        longer = replace(effort, seconds=_LONGER * effort.seconds)
+        passes: list[list[float]] = []
+        total = _PASSES * len(chosen)
+        progress.start(f"measuring networks in {self._setting.runtime}", total, unit="networks")
+        with tempfile.TemporaryDirectory() as name:
+            ready = [self._exported(network, Path(name) / str(place)) for place, network in enumerate(chosen)]
+            for _ in range(_PASSES):
+                passes.append([])
+                for candidate in ready:
+                    passes[-1] += self._by_turns([candidate], Path(name), longer)
+                    progress.advance(1)
         progress.stop()
-        return found
+        return [statistics.median(each) for each in zip(*passes, strict=True)]
+
+    def _exported(self, network: Network, folder: Path) -> Candidate:
+        """The network as the runtime reads it, exported once for all passes."""
+        candidate = whole(network, self._setting)
+        folder.mkdir()
+        file = specification(candidate, folder)["file"]
+        return candidate if file is None else replace(candidate, network=None, file=Path(file))
 
     def _made(self, chunk: Sequence[Piece], folder: Path) -> list[Candidate]:
         from allometry.measure.parts import export_parts
@@ -308,7 +312,7 @@ class _Bench(Held):
                 seconds = self._child.ask({"name": name, "runs": number})["seconds"]
                 turns[name].append(statistics.median(seconds))
         self._child.ask({"forget": list(runs)})
-        now = statistics.median(min(turns[name]) for name in self._runs)
+        now = min(turns[_REFERENCE])
         self.usual = self.usual or now
         self.drift = now / self.usual
         return [min(turns[name]) / self.drift for name in runs]
