@@ -137,7 +137,7 @@ def build_table(
             progress.advance(len(chunk))
         progress.stop()
     chosen = _networks(space, effort.networks, seed)
-    # In a process of their own, as networks run later: in one that has held a hundred blocks they take some percent more.
+    # In a fresh process, as networks run later: in one that has held a hundred blocks they take some percent more.
     with _Bench(setting, _heaviest(found), usual=table.reference) as bench:
         measured = bench.networks(chosen, effort, progress)
     table = replace(table, correction=fit_correction(table, chosen, measured), fitted=len(chosen))
