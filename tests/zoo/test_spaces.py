@@ -159,7 +159,7 @@ def test_spaces_where_nothing_can_be_open_are_refused():
             lambda: mbconv_space(get("resnet-18"), kernels=(3, 5)),
             "Nothing is open in a space around resnet-18",
         ),
-        (lambda: mbconv_space(get("efficientnet-b0")), "kernels, expand_ratios, depths or resolutions"),
+        (lambda: mbconv_space(get("efficientnet-b0")), "kernels, expand_ratios, depths, widths or resolutions"),
         (
             lambda: mbconv_space(get("efficientnet-b0"), kernels=(3, 4)),
             "cannot be 4: MBConv.kernel must be odd",
@@ -169,6 +169,16 @@ def test_spaces_where_nothing_can_be_open_are_refused():
     ):
         with pytest.raises(NetworkError, match=says):
             make()
+
+
+def test_channels_are_open_for_a_whole_stage():
+    space = mbconv_space(get("efficientnet-b0"), depths=(1, 2), widths=(0.75, 1.0, 1.25))
+    knobs = {knob.name: knob for knob in space.knobs if knob.name.endswith("channels")}
+    assert knobs["stage 2 channels"].options == (32, 40, 48)
+    assert len(knobs) == 6  # the first stage does not expand and stays as it is
+    network = space.network({knob.name: knob.options[-1] for knob in space.knobs})
+    assert [stage.block.channels for stage in network.stages] == [16, 32, 48, 104, 144, 240, 400]
+    assert space.contains(network)
 
 
 def test_a_space_is_data_and_can_be_changed():
