@@ -181,6 +181,24 @@ def test_a_killed_driver_loses_no_trial_and_none_counts_twice(tmp_path, monkeypa
     assert not {0, 1, 2, 3} & set(evaluator.seen)
 
 
+def test_a_driver_that_slept_too_long_finds_its_trial_with_another_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("allometry.search.database.GRACE", 1)
+    monkeypatch.setattr("allometry.search.database.BEAT", 600)
+    url, row = f"sqlite:///{tmp_path}/a.db", np.zeros(len(SPACE.knobs), np.int8)
+    with store(url, alone=False, driver="sleeper") as sleeper:
+        ticket = sleeper.claim(most=1)
+        sleeper.decide(ticket, row)
+        time.sleep(2.5)
+        with store(url, alone=False, driver="other") as other:
+            again = other.claim(most=1)
+            assert again.number == ticket.number
+            sleeper.finish(ticket, Outcome(epochs=1), (0.1,))
+            sleeper.put_off(ticket)
+            other.finish(again, Outcome(epochs=1), (0.2,))
+            assert [(each.number, each.values) for each in other.finished()] == [(0, (0.2,))]
+            assert other.claim(most=1) is None
+
+
 def test_a_trial_that_ends_its_drivers_again_and_again_counts_as_failed(tmp_path):
     url = f"sqlite:///{tmp_path}/a.db"
     for _ in range(5):

@@ -159,7 +159,10 @@ def test_spaces_where_nothing_can_be_open_are_refused():
             lambda: mbconv_space(get("resnet-18"), kernels=(3, 5)),
             "Nothing is open in a space around resnet-18",
         ),
-        (lambda: mbconv_space(get("efficientnet-b0")), "kernels, expand_ratios, depths, widths or resolutions"),
+        (
+            lambda: mbconv_space(get("efficientnet-b0")),
+            "kernels, expand_ratios, depths, widths or resolutions",
+        ),
         (
             lambda: mbconv_space(get("efficientnet-b0"), kernels=(3, 4)),
             "cannot be 4: MBConv.kernel must be odd",

@@ -130,35 +130,40 @@ class Store:
 
     def decide(self, ticket: Ticket, row: Row) -> None:
         """Write down which network the trial is."""
-        if ticket.row is None:
+        if ticket.row is None and self._mine(ticket):
             ticket.trial.set_user_attr("options", _in_words(self._space, row))
             ticket.trial.set_user_attr("row", row.tolist())
 
     def finish(self, ticket: Ticket, outcome: Outcome, values: Sequence[float]) -> None:
-        """Write down what came of it."""
+        """Write down what came of it; nothing where others took it for dead and have it now."""
         import optuna
 
+        if not self._mine(ticket):
+            self._let_go(ticket)
+            return
         ticket.trial.set_user_attr("outcome", outcome.to_dict())
         failed = optuna.trial.TrialState.FAIL
         with quietly():
             if outcome.failed:
-                self._study.tell(ticket.trial, state=failed)
+                self._study.tell(ticket.trial, state=failed, skip_if_finished=True)
             else:
-                self._study.tell(ticket.trial, list(values))
+                self._study.tell(ticket.trial, list(values), skip_if_finished=True)
         self._let_go(ticket)
 
     def give_back(self, ticket: Ticket) -> None:
         """There is nothing to try under this number."""
         import optuna
 
-        ticket.trial.set_user_attr("void", True)
-        with quietly():
-            self._study.tell(ticket.trial, state=optuna.trial.TrialState.FAIL)
+        if self._mine(ticket):
+            ticket.trial.set_user_attr("void", True)
+            with quietly():
+                self._study.tell(ticket.trial, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
         self._let_go(ticket)
 
     def put_off(self, ticket: Ticket) -> None:
         """The driver stops before the trial's end; whoever comes next takes it up."""
-        self._again(self._frozen(ticket.trial.number), count=False)
+        if self._mine(ticket):
+            self._again(self._frozen(ticket.trial.number), count=False)
         self._let_go(ticket)
 
     def finished(self) -> list[Tried]:
@@ -214,7 +219,7 @@ class Store:
         import optuna
 
         with quietly():
-            self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
         give_out_again(self._study, trial, count=count)
 
     def _originals(self) -> list[int]:
@@ -234,6 +239,10 @@ class Store:
 
     def _trials(self) -> list[optuna.trial.FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
+
+    def _mine(self, ticket: Ticket) -> bool:
+        """Whether it is still under way: a driver that slept too long may find its trial with another one."""
+        return _is(self._frozen(ticket.trial.number), "RUNNING")
 
     def _let_go(self, ticket: Ticket) -> None:
         with self._lock:
