@@ -1,6 +1,8 @@
 """Searchers beside random search: on a table of results, where repeats are cheap, and on the icons.
 
-    python benchmarks/searchers.py --folder runs/searchers [--parts table icons] [--repeats 200] [--seeds 3]
+    python benchmarks/searchers.py --folder runs/searchers [--parts workers table icons] [--repeats 200] [--seeds 3]
+
+`workers` runs the same random search by one process and by two, one thread each, in turns: about 6 minutes.
 
 `table` first trains every network of a small space (1,600 of them) for one epoch on icons of 24 px, which takes about
 an hour on one core and stays in the folder; then each searcher searches that table again and again, from other
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,7 @@ from allometry.search import SEARCHERS, Halving, Proposals, Row, follow, make_se
 from allometry.zoo import mbconv_space
 
 SIDE, TRIALS, ICON_TRIALS = 24, 100, 24
+WORKED = 6
 AT = (25, 50, 100)
 OTHERS = tuple(name for name in SEARCHERS if name != "random")
 
@@ -102,6 +106,18 @@ def on_table(folder: Path, repeats: int) -> dict[str, Any]:
     }
 
 
+def by_workers(rounds: int) -> dict[str, Any]:
+    """Seconds of the same search with one worker and with two, by turns."""
+    seconds: dict[str, list[float]] = {"1": [], "2": []}
+    for _ in range(rounds):
+        for workers, taken in seconds.items():
+            with tempfile.TemporaryDirectory() as name:
+                asked = ["search", "efficientnet-b0", "--budget", "2M", "--by", "random", "--no-halving"]
+                asked += ["--trials", str(WORKED), "--trial-threads", "1", "--workers", workers]
+                taken.append(call([*asked, "--out", f"{name}/run"])[1])
+    return {"trials": WORKED, "seconds": seconds}
+
+
 def on_icons(folder: Path, seeds: int) -> dict[str, Any]:
     """Each searcher with random search of the same cost beside it."""
     rows = []
@@ -135,6 +151,16 @@ def on_icons(folder: Path, seeds: int) -> dict[str, Any]:
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as Markdown."""
     text: list[str] = []
+    if "workers" in result:
+        found = result["workers"]
+        one, two = (found["seconds"][workers] for workers in ("1", "2"))
+        ratios = Spread.of([mine / theirs for mine, theirs in zip(one, two, strict=True)])
+        text += [
+            f"{found['trials']} trials by one worker take {Spread.of(one).show()} seconds, by two "
+            f"{Spread.of(two).show()}: {ratios.show('{:.2f}')} times as many in the same "
+            "time. All starts, images and prices are part of it.",
+            "",
+        ]
     if "table" in result:
         found = result["table"]
         repeats = len(next(iter(found["found"].values()))[str(AT[0])])
@@ -190,7 +216,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", type=Path, required=True, help="of all results")
-    parser.add_argument("--parts", choices=("table", "icons"), nargs="+", default=["table", "icons"])
+    parts = ("workers", "table", "icons")
+    parser.add_argument("--parts", choices=parts, nargs="+", default=list(parts))
+    parser.add_argument("--rounds", type=int, default=3, help="of one worker and of two")
     parser.add_argument("--repeats", type=int, default=200, help="of each searcher on the table")
     parser.add_argument("--seeds", type=int, default=3, help="of each searcher on the icons")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -198,6 +226,8 @@ def main() -> None:
     asked.folder.mkdir(parents=True, exist_ok=True)
     kept = asked.folder / "result.json"
     result = json.loads(kept.read_text()) if kept.exists() else {}
+    if "workers" in asked.parts:
+        result["workers"] = by_workers(asked.rounds)
     if "table" in asked.parts:
         result["table"] = on_table(asked.folder, asked.repeats)
     if "icons" in asked.parts:
