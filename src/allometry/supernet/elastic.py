@@ -110,18 +110,18 @@ class Supernet(nn.Module):
         network = space.network(chosen)
         depths = layout.depths(chosen)
         stem = Candidate(network.stem, network.in_channels, network.padding)
-        parts = [Part(_name(Place(-1, 0), stem), stem)]
+        parts = [Part(host_name(Place(-1, 0), stem), stem)]
         source = network.shapes()[0]
         for stage in range(len(space.template.stages)):
             layers = layout.layers(stage, depths)
             block = layout.block(stage, chosen) if layers else space.template.stages[stage].block
             for layer in range(layers):
                 candidate = Candidate(block, source.channels, network.padding)
-                parts.append(Part(_name(Place(stage, layer), candidate), candidate))
+                parts.append(Part(host_name(Place(stage, layer), candidate), candidate))
                 source = block.after(source, source, network.padding)
                 block = block.following()
         head = Candidate(network.head, source.channels, network.padding)
-        parts.append(Part(_name(Place(len(space.template.stages), 0), head), head))
+        parts.append(Part(host_name(Place(len(space.template.stages), 0), head), head))
         return Subnet(network, tuple(parts))
 
     def weights(self, part: Part, *, statistics: bool) -> dict[str, Tensor]:
@@ -203,7 +203,7 @@ class Supernet(nn.Module):
                 f"others have: {', '.join(repr(each.part) for each in list(alike)[:3])} ... Leave out those that share "
                 "no weights, or let one option be the greatest in every respect."
             )
-        host = _name(place, greatest)
+        host = host_name(place, greatest)
         self.hosts[host] = modules[greatest]
         for name in sorted(names):
             # Not every kernel is square: those of one row or column have no matrix, only their middle.
@@ -267,7 +267,8 @@ def build_supernet(space: Space, *, dropout: float | None = None, seed: int) -> 
     return supernet
 
 
-def _name(place: Place, candidate: Candidate) -> str:
+def host_name(place: Place, candidate: Candidate) -> str:
+    """What the supernet calls the holder of the weights of a candidate."""
     if candidate.kind in ("stem", "head"):
         return candidate.kind
     return f"stage_{place.stage}_layer_{place.layer}_{candidate.kind}"

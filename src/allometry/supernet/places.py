@@ -98,9 +98,7 @@ def skeleton(candidate: Candidate, source: Shape, frame: Network) -> nn.Module:
     with torch.device("meta"):
         if isinstance(part, Stem | Head):
             alone = ConvNet(
-                replace(
-                    around(Piece(part, source)), batch_norm=frame.batch_norm, padding=candidate.padding
-                )
+                replace(around(Piece(part, source)), batch_norm=frame.batch_norm, padding=candidate.padding)
             )
             return Entry(alone) if isinstance(part, Stem) else Exit(alone)
         out = part.after(source, source, candidate.padding)
