@@ -142,10 +142,7 @@ def _between(supernet: Supernet) -> Iterator[Axis]:
         here = [place for place in places if 0 <= place.stage < len(layout.places)]
         here = sorted(place for place in here if layout.places[place.stage].group == group)
         groups.append([host for place in here for host in places[place]])
-    firsts = [
-        [host for host in places[Place(layout.places.index((group, 0)), 0)]]
-        for group in range(len(layout.full))
-    ]
+    firsts = [list(places[Place(layout.places.index((group, 0)), 0)]) for group in range(len(layout.full))]
     for number, hosts in enumerate(groups):
         following = firsts[number] if number < len(firsts) else ["head"]
         inside = [host for host in hosts if number and host not in firsts[number - 1]]

@@ -88,6 +88,7 @@ class Supernet(nn.Module):
             for kind in kinds:
                 alike = {each: source for each, source in candidates.items() if each.kind == kind}
                 self._host(place, alike)
+        self._check_order()
 
     def forward(self, x: Tensor, subnet: Subnet | Network) -> Tensor:
         """Class scores (logits), [N, classes], of a member."""
@@ -188,6 +189,19 @@ class Supernet(nn.Module):
                         )
                     value.copy_(given)
 
+    def _check_order(self) -> None:
+        """Refuse a space whose last options are not the largest ones."""
+        largest = self.subnet(self.space.largest())
+        layers = {part.host: part.candidate for part in largest.parts}
+        missing = [place for place in candidates_of(self.space) if not _is_there(place, layers)]
+        smaller = [host for host, each in layers.items() if self._shapes[each] != shapes_of(self.hosts[host])]
+        if missing or smaller:
+            where = smaller[0] if smaller else host_name(missing[0], largest.parts[1].candidate)
+            raise InputError(
+                f"The last option of every knob of {self.space.name or 'the space'} must be its largest: the network "
+                f"of the last options does not use all weights of {where.replace('_', ' ')}."
+            )
+
     def _host(self, place: Place, alike: Mapping[Candidate, Shape]) -> None:
         """Make what holds the weights of all candidates of one kind, and the matrices between their kernels."""
         modules = {each: skeleton(each, source, self.space.template) for each, source in alike.items()}
@@ -259,7 +273,7 @@ def build_supernet(space: Space, *, dropout: float | None = None, seed: int) -> 
         >>> sum(parameter.numel() for parameter in supernet.parameters())
         7678880
     """
-    supernet = cast(Supernet, Supernet(space, dropout=dropout).to_empty(device="cpu"))
+    supernet = Supernet(space, dropout=dropout).to_empty(device="cpu")
     initialise(supernet, seed=seed)
     with torch.no_grad():
         for matrix in supernet.matrices.values():
@@ -272,6 +286,10 @@ def host_name(place: Place, candidate: Candidate) -> str:
     if candidate.kind in ("stem", "head"):
         return candidate.kind
     return f"stage_{place.stage}_layer_{place.layer}_{candidate.kind}"
+
+
+def _is_there(place: Place, layers: Mapping[str, Candidate]) -> bool:
+    return any(host_name(place, candidate) == host for host, candidate in layers.items())
 
 
 def _matrix(name: str, larger: int, smaller: int) -> str:

@@ -31,7 +31,7 @@ def sort_channels(
     Source: Once-for-All (Cai et al. 2020), section 3.3; the order that is kept: released code.
     """
     held = [{name: dict(tensors_of(host)) for name, host in each.hosts.items()} for each in (supernet, *also)]
-    widths = _widths(supernet, narrower)
+    widths = _widths(narrower)
     with torch.no_grad():
         for axis in axes_of(supernet) if axes is None else axes:
             importance = sum(
@@ -58,7 +58,7 @@ def _importance(weight: Tensor, dimension: int) -> Tensor:
     return weight.abs().sum(others) if others else weight.abs()
 
 
-def _widths(supernet: Supernet, space: Space) -> dict[tuple[str, str], set[torch.Size]]:
+def _widths(space: Space) -> dict[tuple[str, str], set[torch.Size]]:
     """Of each tensor the shapes that members of a part of the space use."""
     found: dict[tuple[str, str], set[torch.Size]] = {}
     for place, candidates in candidates_of(space).items():

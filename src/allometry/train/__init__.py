@@ -1,13 +1,22 @@
 """Training: recipes, one readable loop, checkpoints, evaluation."""
 
-from allometry.train.engine.checkpoint import Checkpoint, latest_checkpoint, load_weights
+from allometry.train.engine.average import Follower
+from allometry.train.engine.checkpoint import (
+    Checkpoint,
+    latest_checkpoint,
+    load_weights,
+    remove_checkpoints,
+    weights_metadata,
+)
 from allometry.train.engine.loop import FINAL, Trained, train
+from allometry.train.engine.losses import label_losses
 from allometry.train.engine.memory import largest_micro_batch, step_memory
 from allometry.train.engine.normalisation import re_estimate
 from allometry.train.engine.optimiser import RMSPropTF, make_optimiser
 from allometry.train.engine.precision import autocast, uses_bfloat16
 from allometry.train.engine.ranks import ALONE, Ranks, join
 from allometry.train.engine.recompute import recompute_blocks
+from allometry.train.engine.saving import Saving
 from allometry.train.engine.teacher import Teacher, distillation_loss
 from allometry.train.inputs import Preprocessing, normalise, to_input, to_pixels
 from allometry.train.job import Job
@@ -48,6 +57,7 @@ __all__ = [
     "Epoch",
     "Evaluation",
     "Execution",
+    "Follower",
     "Job",
     "Mistake",
     "Predictions",
@@ -57,6 +67,7 @@ __all__ = [
     "Ranks",
     "Recipe",
     "RecipeMaker",
+    "Saving",
     "Score",
     "Teacher",
     "Trained",
@@ -77,6 +88,7 @@ __all__ = [
     "evaluate",
     "full_epochs",
     "join",
+    "label_losses",
     "largest_micro_batch",
     "latest_checkpoint",
     "learning_rate",
@@ -89,6 +101,7 @@ __all__ = [
     "re_estimate",
     "recompute_blocks",
     "reliability",
+    "remove_checkpoints",
     "resamples",
     "small",
     "step_memory",
@@ -98,5 +111,6 @@ __all__ = [
     "train",
     "transfer",
     "uses_bfloat16",
+    "weights_metadata",
     "wilson_interval",
 ]

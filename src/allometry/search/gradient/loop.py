@@ -135,7 +135,7 @@ def _after_step(job: GradientJob, state: State, epoch: Epoch, images: int, began
     job.progress.advance(images, _words(state) if look else "")
     # Before its end an epoch is not stopped: its record belongs to it.
     stop = not last and job.stopping()
-    if stop or (not last and state.is_due(job)):
+    if stop or (not last and state.saving.is_due()):
         _check_finite(state)
         state.seconds, began = state.seconds + job.clock() - began, job.clock()
         state.write(job)

@@ -13,10 +13,9 @@ from allometry.base.files import replacing
 from allometry.search.gradient.distribution import Distribution
 from allometry.search.gradient.job import GradientJob
 from allometry.search.gradient.supernet import build_supernet
-from allometry.train import make_optimiser
+from allometry.train import Saving, make_optimiser
 
 CHECKPOINT = "gradient.pt"
-_WORTH = 20  # a checkpoint may take a twentieth of the time since the last one
 
 
 class State:
@@ -38,11 +37,7 @@ class State:
         self.seconds = 0.0  # of the epoch so far
         # Losses, right answers and images of the epoch so far: of the weights' steps, of the architecture's.
         self.sums = torch.zeros(2, 3, dtype=torch.float64, device=job.device)
-        self._saved, self._saving = job.clock(), 0.0
-
-    def is_due(self, job: GradientJob) -> bool:
-        """Whether the last checkpoint lies so far back that another one is worth its time."""
-        return job.clock() - self._saved >= max(job.save_every, _WORTH * self._saving)
+        self.saving = Saving(job.clock, every=job.save_every)
 
     def write(self, job: GradientJob) -> None:
         """Write a checkpoint in one step: a kill leaves the old one or the new one.
@@ -50,7 +45,6 @@ class State:
         Raises:
             StorageError: the disk is full, read-only or forbidden.
         """
-        began = job.clock()
         held = {
             "identity": job.identity,
             "step": self.step,
@@ -64,11 +58,10 @@ class State:
             "sums": self.sums,
         }
         buffer = io.BytesIO()  # PyTorch's own writer hides the system's error when a disk is full
-        torch.save(held, buffer)
-        with replacing(job.folder / CHECKPOINT) as file:
-            file.write_bytes(buffer.getvalue())
-        self._saved = job.clock()
-        self._saving = self._saved - began
+        with self.saving.writing():
+            torch.save(held, buffer)
+            with replacing(job.folder / CHECKPOINT) as file:
+                file.write_bytes(buffer.getvalue())
 
     def restore(self, job: GradientJob) -> bool:
         """Go back to the folder's checkpoint, if it has one; nothing in it is executed.

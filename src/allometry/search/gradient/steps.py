@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from allometry.data import Batch
@@ -19,7 +18,7 @@ from allometry.search.gradient.mixtures import (
     draw_two_paths,
 )
 from allometry.search.gradient.state import State
-from allometry.train import Epoch, autocast, learning_rate, to_input
+from allometry.train import Epoch, autocast, label_losses, learning_rate, to_input
 
 _SEED_STRIDE = 0x9E37_79B9_7F4A_7C15  # odd and large: no two short searches share a step's seed
 _OF_WEIGHTS, _OF_ARCHITECTURE = 2, 3
@@ -144,17 +143,9 @@ def _losses(
     job: GradientJob, state: State, batch: Batch, mixture: Mixture, *, smoothing: float
 ) -> tuple[Tensor, Tensor]:
     """The loss of each image [N], and how many answers were right."""
-    device = job.device
-    labels = torch.from_numpy(batch.labels).to(device, non_blocking=True)
-    with autocast(job.recipe, device):
-        scores = state.supernet(to_input(batch.images, job.preprocessing, device), mixture)
-    scores = scores.float()
-    losses = F.cross_entropy(scores, labels, label_smoothing=smoothing, reduction="none")
-    if (batch.shares < 1).any():
-        shares = torch.from_numpy(batch.shares).to(device, non_blocking=True)
-        others = torch.from_numpy(batch.others).to(device, non_blocking=True)
-        mixed = F.cross_entropy(scores, others, label_smoothing=smoothing, reduction="none")
-        losses = shares * losses + (1 - shares) * mixed
+    with autocast(job.recipe, job.device):
+        scores = state.supernet(to_input(batch.images, job.preprocessing, job.device), mixture)
+    losses, labels = label_losses(scores, batch, label_smoothing=smoothing)
     return losses, (scores.detach().argmax(1) == labels).sum()
 
 

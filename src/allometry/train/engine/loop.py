@@ -164,7 +164,7 @@ def take_steps(job: Job, state: State, epoch: Epoch, batches: Iterable[Batch]) -
                 continue  # several processes must agree on the step, which takes time
             # Before its end an epoch is not stopped: its record, a validation away, belongs to it.
             stop = not last and job.ranks.any(job.stopping())
-            if stop or job.ranks.any(job.ranks.leads and state.is_due(job)):
+            if stop or job.ranks.any(job.ranks.leads and state.saving.is_due()):
                 check_finite(job, state)
                 state.seconds, began = state.seconds + job.clock() - began, job.clock()
                 state.write(job)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gc
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, cast
 
@@ -13,15 +12,15 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from allometry.nn import build
+from allometry.train.engine.average import Follower
 from allometry.train.engine.checkpoint import Checkpoint
 from allometry.train.engine.normalisation import batch_norms
 from allometry.train.engine.optimiser import make_optimiser
 from allometry.train.engine.recompute import recompute_blocks
+from allometry.train.engine.saving import Saving
 from allometry.train.engine.synchronised import synchronise
 from allometry.train.job import Job
 from allometry.train.recipes import Epoch
-
-_WORTH = 20  # a checkpoint may take a twentieth of the time since the last one
 
 
 class Best(NamedTuple):
@@ -56,8 +55,8 @@ class State:
         self.sums = torch.zeros(4, dtype=torch.float64, device=job.device)
         self._forward: nn.Module | None = None
         self._of_head_only = False
-        self._saved, self._saving = job.clock(), 0.0
-        self._floats, self._counters = self._pairs()
+        self.saving = Saving(job.clock, every=job.save_every)
+        self._follower = Follower(self.average, self.module)
 
     def enter(self, job: Job, epoch: Epoch) -> None:
         """Make the module ready for an epoch: what learns, what is dropped, whose statistics are used."""
@@ -95,13 +94,8 @@ class State:
             return cast("AbstractContextManager[None]", wrapped.no_sync())
         return nullcontext()
 
-    def is_due(self, job: Job) -> bool:
-        """Whether the last checkpoint lies so far back that another one is worth its time."""
-        return job.clock() - self._saved >= max(job.save_every, _WORTH * self._saving)
-
     def write(self, job: Job) -> None:
         """Write a checkpoint into the job's folder; all processes must call it, and the leader writes."""
-        began = job.clock()
         sums = job.ranks.summed(self.sums).cpu()
         if not job.ranks.leads:
             return
@@ -114,9 +108,8 @@ class State:
             "best": list(self.best),
         }
         weights, average = self.module.state_dict(), self.average.state_dict()
-        Checkpoint(self.step, weights, average, state).write(job.folder / "checkpoints")
-        self._saved = job.clock()
-        self._saving = self._saved - began
+        with self.saving.writing():
+            Checkpoint(self.step, weights, average, state).write(job.folder / "checkpoints")
 
     def restore(self, job: Job, checkpoint: Checkpoint) -> None:
         """Go back to a checkpoint of the same job."""
@@ -133,11 +126,7 @@ class State:
 
     def update_average(self, decay: float) -> None:
         """Move the average towards the weights and the batch-norm statistics; fast at first, then slowly."""
-        weight = max(1 - decay, 9 / (10 + self.step)) if decay else 1.0
-        with torch.no_grad():
-            torch._foreach_lerp_(*self._floats, weight)
-            for old, new in self._counters:
-                old.copy_(new)
+        self._follower.move(decay, step=self.step)
 
     def spread_average(self, job: Job) -> None:
         """Give every process the leader's statistics, which each has gathered from its own images."""
@@ -151,20 +140,3 @@ class State:
             places = [job.device.index or 0] if job.device.type == "cuda" else None
             wrapped = DistributedDataParallel(wrapped, device_ids=places, gradient_as_bucket_view=True)
         return cast("nn.Module", wrapped)
-
-    def _pairs(self) -> tuple[tuple[list[Tensor], list[Tensor]], list[tuple[Tensor, Tensor]]]:
-        """The tensors of average and module, side by side; gathered once, for every step needs them."""
-        floats: tuple[list[Tensor], list[Tensor]] = ([], [])
-        counters = []
-        for old, new in zip(_tensors(self.average), _tensors(self.module), strict=True):
-            if old.is_floating_point():
-                floats[0].append(old)
-                floats[1].append(new)
-            else:
-                counters.append((old, new))
-        return floats, counters
-
-
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()

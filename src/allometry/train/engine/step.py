@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from allometry.data import Batch
+from allometry.train.engine.losses import label_losses
 from allometry.train.engine.precision import autocast
 from allometry.train.engine.state import State
 from allometry.train.engine.teacher import distillation_loss
@@ -54,22 +54,12 @@ def _losses(job: Job, state: State, batch: Batch) -> tuple[Tensor, Tensor, Tenso
     """The loss of each image, the scores and the labels."""
     recipe, device = job.recipe, job.device
     pixels = to_pixels(batch.images, device)
-    labels = torch.from_numpy(batch.labels).to(device, non_blocking=True)
     answers = None
     with autocast(recipe, device):
         if job.teacher is not None:
             answers = job.teacher.answers(pixels)
         scores = state.forward(normalise(pixels, job.preprocessing))
-    scores = scores.float()
-
-    def against(truth: Tensor) -> Tensor:
-        return F.cross_entropy(scores, truth, label_smoothing=recipe.label_smoothing, reduction="none")
-
-    losses = against(labels)
-    if (batch.shares < 1).any():
-        shares = torch.from_numpy(batch.shares).to(device, non_blocking=True)
-        others = torch.from_numpy(batch.others).to(device, non_blocking=True)
-        losses = shares * losses + (1 - shares) * against(others)
+    losses, labels = label_losses(scores, batch, label_smoothing=recipe.label_smoothing)
     if answers is not None:
         weight = recipe.distillation.weight
         taught = distillation_loss(scores, answers, temperature=recipe.distillation.temperature)

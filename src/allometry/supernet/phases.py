@@ -1,0 +1,252 @@
+"""Progressive shrinking as data: what is open in each phase of a supernet's training, and how it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from allometry.arch import Knob, Option, Space
+from allometry.base import RecipeError
+from allometry.base.checks import check_choice, check_integer, check_numbers
+from allometry.base.files import read_json
+
+Dimension = Literal["resolution", "kernel", "depth", "width", "channels", "block"]
+Sampling = Literal["random", "sandwich"]
+TeacherOf = Literal["none", "largest", "itself"]
+DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
+ALL = 0
+_WIDTHS = ("expand_ratio", "ratio")
+
+
+def dimension_of(knob: Knob) -> Dimension:
+    """What a knob makes elastic: `width` inside blocks, `channels` between them, `block` whatever else blocks have.
+
+    Example:
+        >>> from allometry.zoo import find_space
+        >>> [dimension_of(knob) for knob in find_space("ofa-mobilenetv3-1.0").knobs[:4]]
+        ['resolution', 'depth', 'kernel', 'kernel']
+    """
+    target = knob.targets[0]
+    if target.what == "depth":
+        return "depth"
+    last = target.fields[-1] if target.fields else ""
+    if last in ("resolution", "kernel", "channels"):
+        return last  # type: ignore[return-value]  # one of these three
+    return "width" if last in _WIDTHS else "block"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A part of a supernet's training: what is elastic in it, and how it learns.
+
+    Attributes:
+        name: for people.
+        epochs: passes over the training images.
+        elastic: for each dimension how many of its knobs' options are open, from the last one, the largest; `ALL` for
+            all. A dimension that is not named has its largest option only.
+        subnets: drawn in each step; their gradients are averaged.
+        rate: the highest learning rate, as a share of the recipe's.
+        sampling: `random`, or `sandwich`: the largest, the smallest, and the others at random.
+        teacher: whose answers subnets imitate, besides the labels: `none`; the `largest` network as it was at the end
+            of the first phase; or, with the sandwich, the supernet's largest network `itself`, in the same step.
+
+    Raises:
+        RecipeError: a field cannot have that value.
+
+    Source: Once-for-All (Cai et al. 2020), section 3.3; sandwich: Yu & Huang 2019, *Universally slimmable networks*,
+    section 3.2.
+
+    Example:
+        >>> Phase(name="kernel", epochs=7, elastic={"kernel": ALL}, rate=0.4, teacher="largest").subnets
+        1
+    """
+
+    name: str
+    epochs: int
+    elastic: Mapping[str, int] = field(default_factory=dict)
+    subnets: int = 1
+    rate: float = 1.0
+    sampling: Sampling = "random"
+    teacher: TeacherOf = "none"
+
+    def __post_init__(self) -> None:
+        check_integer("epochs of a phase", self.epochs, least=1)
+        check_integer("subnets of a phase", self.subnets, least=2 if self.sampling == "sandwich" else 1)
+        check_numbers(self, "the phase's ", {"rate": (0, 100)})
+        check_choice("sampling of a phase", self.sampling, get_args(Sampling))
+        check_choice("teacher of a phase", self.teacher, get_args(TeacherOf))
+        if self.teacher == "itself" and self.sampling != "sandwich":
+            raise RecipeError(
+                f"The phase {self.name!r} cannot learn from the largest network of the same step without training it "
+                "in each step: give it the sampling 'sandwich', or another teacher."
+            )
+        for dimension, number in self.elastic.items():
+            check_choice("an elastic dimension of a phase", dimension, DIMENSIONS)
+            check_integer(f"open options of {dimension}", number, least=ALL)
+
+    def part_of(self, space: Space) -> dict[str, tuple[Option, ...]]:
+        """What each knob of a space can be in this phase.
+
+        Example:
+            >>> from allometry.zoo import find_space
+            >>> phase = Phase(name="depth 1", epochs=1, elastic={"depth": 2})
+            >>> phase.part_of(find_space("ofa-mobilenetv3-1.0"))["stage 1 depth"]
+            (3, 4)
+        """
+        return {knob.name: self._open(knob) for knob in space.knobs}
+
+    def _open(self, knob: Knob) -> tuple[Option, ...]:
+        number = self.elastic.get(dimension_of(knob), 1)
+        return knob.options if number == ALL else knob.options[-number:]
+
+
+def shrinking(space: Space, *, epochs: int) -> tuple[Phase, ...]:
+    """Progressive shrinking: the largest network, then kernels, depths, widths and channels, each from large to small.
+
+    Resolutions are open from the first phase on. Every later phase learns from the largest network, too, and has seven
+    tenths of its epochs, those that open an option between the largest and the smallest a seventh; the shares are
+    Once-for-All's, the rates are such that AdamW's steps suit them.
+
+    Args:
+        space: whose knobs say what there is to open.
+        epochs: of the largest network.
+
+    Source: Once-for-All (Cai et al. 2020), section 3.3 and appendix: 180, 125, 25 + 125, 25 + 125 epochs, with 1, 1, 2,
+    2, 4 and 4 subnets in a step.
+
+    Example:
+        >>> from allometry.zoo import find_space
+        >>> phases = shrinking(find_space("ofa-mobilenetv3-1.0"), epochs=180)
+        >>> [(phase.name, phase.epochs, phase.subnets) for phase in phases][:4]
+        [('largest', 180, 1), ('kernel', 125, 1), ('depth 1', 25, 2), ('depth 2', 125, 2)]
+    """
+    options = {dimension: _options(space, dimension) for dimension in DIMENSIONS}
+    elastic: dict[str, int] = {"resolution": ALL} if options["resolution"] > 1 else {}
+    phases = [Phase(name="largest", epochs=epochs, elastic=dict(elastic))]
+    for dimension, subnets in _ORDER:
+        if options[dimension] < 2:
+            continue
+        steps = 1 if dimension in ("kernel", "block") else options[dimension] - 1
+        for step in range(1, steps + 1):
+            last = step == steps
+            elastic[dimension] = ALL if last else step + 1
+            phases.append(
+                Phase(
+                    name=dimension if steps == 1 else f"{dimension} {step}",
+                    epochs=max(1, round(epochs * (_LONG if last else _SHORT))),
+                    elastic=dict(elastic),
+                    subnets=subnets,
+                    rate=_RATES[dimension] if last else _RATES[dimension] * _GENTLE,
+                    teacher="largest",
+                )
+            )
+    return tuple(phases)
+
+
+def sandwich(space: Space, *, epochs: int) -> tuple[Phase, ...]:
+    """All at once: in each step the largest network, the smallest and two others, which learn from the largest one.
+
+    Args:
+        space: whose knobs are all open.
+        epochs: the largest network sees each image so often.
+
+    Source: Yu & Huang 2019, *Universally slimmable networks*, sections 3.2 and 3.3; Yu et al. 2020, *BigNAS*, section
+    3.1.
+
+    Example:
+        >>> from allometry.zoo import find_space
+        >>> [phase.subnets for phase in sandwich(find_space("ofa-mobilenetv3-1.0"), epochs=30)]
+        [4]
+    """
+    return (
+        Phase(
+            name="all",
+            epochs=epochs,
+            elastic=_everything(space),
+            subnets=4,
+            sampling="sandwich",
+            teacher="itself",
+        ),
+    )
+
+
+def at_once(space: Space, *, epochs: int) -> tuple[Phase, ...]:
+    """Without shrinking: subnets at random from the first step to the last, for comparison.
+
+    Example:
+        >>> from allometry.zoo import find_space
+        >>> [phase.teacher for phase in at_once(find_space("ofa-mobilenetv3-1.0"), epochs=30)]
+        ['none']
+    """
+    return (Phase(name="all", epochs=epochs, elastic=_everything(space), subnets=4),)
+
+
+PLANS: Mapping[str, Callable[..., tuple[Phase, ...]]] = {
+    "shrinking": shrinking,
+    "sandwich": sandwich,
+    "at-once": at_once,
+}
+
+
+def phases_to_json(phases: Iterable[Phase]) -> list[dict[str, Any]]:
+    """The phases as JSON-ready values.
+
+    Example:
+        >>> phases_from_json(phases_to_json([Phase(name="all", epochs=3)])) == (Phase(name="all", epochs=3),)
+        True
+    """
+    return [{**asdict(phase), "elastic": dict(phase.elastic)} for phase in phases]
+
+
+def phases_from_json(given: Any) -> tuple[Phase, ...]:  # noqa: ANN401 - whatever stands in the file
+    """Read phases from JSON values, refusing unknown fields.
+
+    Raises:
+        RecipeError: they are not a list of phases; the message names the field.
+    """
+    known = Phase.__dataclass_fields__
+    if not isinstance(given, list) or not given:
+        raise RecipeError("Phases are a list of one or more, each an object with a name and epochs.")
+    phases = []
+    for number, fields in enumerate(given, start=1):
+        if not isinstance(fields, dict):
+            raise RecipeError(f"Phase {number} must be an object with a name and epochs, not {fields!r}.")
+        unknown = [name for name in fields if name not in known]
+        missing = [name for name in ("name", "epochs") if name not in fields]
+        if unknown or missing:
+            what = f"has no {missing[0]!r}" if missing else f"has an unknown field {unknown[0]!r}"
+            raise RecipeError(f"Phase {number} {what}. Possible: {', '.join(known)}.")
+        phases.append(Phase(**fields))
+    return tuple(phases)
+
+
+def load_phases(path: Path) -> tuple[Phase, ...]:
+    """Read phases from a JSON file, an object with the list `phases`.
+
+    Raises:
+        RunFolderError: the file is missing, or no JSON.
+        RecipeError: it does not describe phases.
+    """
+    return phases_from_json(read_json(path).get("phases"))
+
+
+_LONG, _SHORT = 125 / 180, 25 / 180
+_GENTLE = 1 / 3
+_ORDER: Sequence[tuple[Dimension, int]] = (
+    ("kernel", 1),
+    ("depth", 2),
+    ("width", 4),
+    ("channels", 4),
+    ("block", 4),
+)
+_RATES: Mapping[str, float] = {"kernel": 0.4, "depth": 0.3, "width": 0.3, "channels": 0.3, "block": 0.3}
+
+
+def _options(space: Space, dimension: Dimension) -> int:
+    return max((len(knob.options) for knob in space.knobs if dimension_of(knob) == dimension), default=0)
+
+
+def _everything(space: Space) -> dict[str, int]:
+    return {dimension: ALL for dimension in DIMENSIONS if _options(space, dimension) > 1}

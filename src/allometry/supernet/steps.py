@@ -1,0 +1,136 @@
+"""One step of a supernet's training: some subnets see the same images, and their gradients add up."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from allometry.arch import Option, Space
+from allometry.data import Batch
+from allometry.search import ABSENT, Row, draw_rows
+from allometry.supernet.coupling import couple_rows
+from allometry.supernet.elastic import Subnet
+from allometry.supernet.job import SupernetJob
+from allometry.supernet.phases import dimension_of
+from allometry.supernet.state import State
+from allometry.train import (
+    Epoch,
+    autocast,
+    distillation_loss,
+    label_losses,
+    learning_rate,
+    normalise,
+    to_pixels,
+)
+from allometry.train.engine.normalisation import batch_norms
+
+_SEED_STRIDE = 0x9E37_79B9_7F4A_7C15  # odd and large: no two short trainings share a step's seed
+_RANK_STRIDE = 0x2545_F491_4F6C_DD1D  # processes drop different connections
+_DRAWN = 5
+
+
+def train_step(job: SupernetJob, state: State, epoch: Epoch, batch: Batch) -> None:
+    """Let the step's subnets learn from one batch."""
+    recipe, phase = job.recipe, job.phases[state.phase]
+    rate = learning_rate(job.recipe_of(state.phase), epoch, state.step)
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate * group["scale"]
+    # Every step has its own seeds, so a resumed training needs no generator's state.
+    number = job.ranks.rank * _RANK_STRIDE + state.steps(job)
+    torch.manual_seed((job.seed * _SEED_STRIDE + number) % 2**63)
+    subnets = drawn(job, state)
+    images = _images(job, batch, subnets[0].network.resolution)
+    state.supernet.train()
+    state.optimiser.zero_grad(set_to_none=True)  # what no subnet uses does not even decay
+    taught: Tensor | None = None
+    with autocast(recipe, job.device):
+        if phase.teacher == "largest" and state.teacher is not None:
+            taught = _answers(state.teacher, images)
+    share = job.ranks.count / (epoch.images_per_step * len(subnets))
+    for subnet in subnets:
+        with autocast(recipe, job.device):
+            scores = state.supernet(images, subnet).float()
+        losses, labels = label_losses(scores, batch, label_smoothing=recipe.label_smoothing)
+        if taught is not None:
+            weight, temperature = recipe.distillation.weight, recipe.distillation.temperature
+            losses = (1 - weight) * losses + weight * distillation_loss(
+                scores, taught, temperature=temperature
+            )
+        torch.autograd.backward(losses.sum() * share)
+        if phase.teacher == "itself" and taught is None:  # the first one is the largest
+            taught = scores.detach()
+        _add(state, losses, (scores.detach().argmax(1) == labels).sum())
+    _average_gradients(job, state)
+    norm = state.sums.new_zeros(())
+    if recipe.clip:
+        norm = nn.utils.clip_grad_norm_(state.supernet.parameters(), recipe.clip).double()
+    state.optimiser.step()
+    state.sums[3] += norm
+    state.step += 1
+    if recipe.ema or state.step == epoch.last_step:
+        state.update_average(recipe.ema)
+
+
+def drawn(job: SupernetJob, state: State) -> list[Subnet]:
+    """The subnets of the next step, the same in every process; all for images of one size."""
+    asked, space = job.phases[state.phase], job.spaces[state.phase]
+    random = np.random.default_rng([job.seed, _DRAWN, state.phase, state.step])
+    rows = draw_rows(space, random, asked.subnets, by="knob")
+    if job.coupled:
+        rows = couple_rows(space, rows)
+    found = [decisions_of(space, row) for row in rows]
+    if asked.sampling == "sandwich":
+        found[:2] = [{knob.name: knob.options[place] for knob in space.knobs} for place in (-1, 0)]
+    names = [knob.name for knob in space.knobs if dimension_of(knob) == "resolution"]
+    side = {name: decisions_of(space, rows[0])[name] for name in names}
+    return [state.supernet.subnet({**chosen, **side}) for chosen in found]
+
+
+def decisions_of(space: Space, row: Row) -> dict[str, Option]:
+    """What a row of a space decides."""
+    return {
+        knob.name: knob.options[number]
+        for knob, number in zip(space.knobs, row.tolist(), strict=True)
+        if number != ABSENT
+    }
+
+
+def _images(job: SupernetJob, batch: Batch, side: int) -> Tensor:
+    """The batch as input of subnets for images of that side."""
+    pixels = to_pixels(batch.images, job.device)
+    if pixels.shape[-1] != side:
+        # Without the filter fine lines would be lost.
+        pixels = F.interpolate(
+            pixels, size=(side, side), mode="bilinear", align_corners=False, antialias=True
+        )
+    return normalise(pixels, job.preprocessing)
+
+
+def _answers(teacher: nn.Module, images: Tensor) -> Tensor:
+    """The teacher's scores; its batch norms use the batch's own statistics, as images come in many sizes.
+
+    Source: Once-for-All, released code.
+    """
+    norms = batch_norms(teacher)
+    for norm in norms:
+        norm.training, norm.track_running_stats = True, False
+    with torch.no_grad():
+        scores: Tensor = teacher(images)
+    return scores
+
+
+def _average_gradients(job: SupernetJob, state: State) -> None:
+    """The mean of the processes' gradients; all have drawn the same subnets, and so have the same gradients."""
+    if job.ranks.alone:
+        return
+    gradients = [weight.grad for weight in state.supernet.parameters() if weight.grad is not None]
+    whole = job.ranks.summed(torch.cat([each.flatten() for each in gradients])) / job.ranks.count
+    for gradient, part in zip(gradients, whole.split([each.numel() for each in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def _add(state: State, losses: Tensor, right: Tensor) -> None:
+    total = losses.detach().sum()
+    state.sums[:3] += torch.stack([total, right, total.new_tensor(len(losses))]).double()
