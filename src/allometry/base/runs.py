@@ -119,6 +119,24 @@ def open_run(
         yield RunFolder(path, info)
 
 
+@contextmanager
+def work_in(path: Path) -> Iterator[RunFolder]:
+    """Take up the run folder of a finished command, to work on with its result; nobody else may use it meanwhile.
+
+    Raises:
+        RunFolderError: there is none, its command has not come to its end, or the folder is in use.
+        StorageError: the folder cannot be written.
+    """
+    found = read_run(path)
+    if not found.finished:
+        command = found.info.get("command", "run")
+        raise RunFolderError(
+            f"{path} is not finished; run `allometry {command}` with the same arguments to go on, then this."
+        )
+    with _locked(path):
+        yield found
+
+
 def read_run(path: Path) -> RunFolder:
     """Look into a run folder without working in it.
 

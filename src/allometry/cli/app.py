@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from allometry._version import __version__
-from allometry.cli import gauge, grow, look, seek, tables, use, work
+from allometry.cli import elastic, gauge, grow, look, seek, tables, use, work
 
 app = typer.Typer(
     name="allometry",
@@ -50,6 +50,7 @@ for _verb in (
     work.report,
 ):
     app.command()(_verb)
+app.add_typer(elastic.supernet)
 app.add_typer(tables.table)
 
 __all__ = ["app"]

@@ -11,6 +11,13 @@ from allometry.pipeline.preparing import RunForecast, forecast_whole_run
 from allometry.pipeline.pretrained import Ready, open_pretrained, predict_pretrained
 from allometry.pipeline.run import RunResult, run
 from allometry.pipeline.search import SearchSettings, search
+from allometry.pipeline.supernet import (
+    LookSettings,
+    SupernetSettings,
+    supernet_extract,
+    supernet_search,
+    supernet_train,
+)
 from allometry.pipeline.training import forecast_run, train_run
 from allometry.pipeline.using import Answer, evaluate_run, predict_images
 from allometry.pipeline.views import Explained, Explanation
@@ -22,12 +29,14 @@ __all__ = [
     "FinishedRun",
     "FitSettings",
     "Forecast",
+    "LookSettings",
     "Phase",
     "Plan",
     "Ready",
     "RunForecast",
     "RunResult",
     "SearchSettings",
+    "SupernetSettings",
     "adapt",
     "describe_device",
     "evaluate_run",
@@ -45,5 +54,8 @@ __all__ = [
     "predict_pretrained",
     "run",
     "search",
+    "supernet_extract",
+    "supernet_search",
+    "supernet_train",
     "train_run",
 ]

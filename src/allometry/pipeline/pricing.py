@@ -102,7 +102,7 @@ class Within:
 
 
 def table_for(
-    session: Session, space: Space, setting: Setting | None, given: Path | None
+    session: Session, space: Space, setting: Setting | None, given: Path | None, *, file: str = TABLE
 ) -> LatencyTable | None:
     """The latency table that a search needs: the one that is given, or one built in its folder.
 
@@ -111,6 +111,7 @@ def table_for(
         space: whose blocks.
         setting: how networks are run; None where nobody asks for a latency.
         given: a file.
+        file: what a table is called that is built.
 
     Raises:
         InputError: the table is of another setting, or there is nothing to use it for.
@@ -126,7 +127,7 @@ def table_for(
         return build_table(
             space,
             setting=setting,
-            path=session.run.path / TABLE,
+            path=session.run.path / file,
             seed=session.seed,
             progress=session.progress,
         )

@@ -7,16 +7,20 @@ from pathlib import Path
 
 from allometry.arch import Block, Cell, Knob, Network, Option, Space
 from allometry.arch.space_serial import FORMAT
-from allometry.base import InputError, NetworkError, UnknownNameError
-from allometry.cost import Budget, Meter
+from allometry.base import BudgetError, InputError, NetworkError, UnknownNameError
+from allometry.cost import Budget, Cost, Meter, count
 from allometry.data import Dataset
 from allometry.pipeline.plan import adapt
-from allometry.scaling import COMPOUND, solve
+from allometry.scaling import COMPOUND, ScalingLaw, solve
 from allometry.zoo import find, find_space, mbconv_space, spaces
 
 KERNELS, EXPAND_RATIOS, WIDTHS = (3, 5, 7), (3, 6), (0.75, 1.0, 1.25)
 SIDES = (0.75, 0.875, 1.0)
 _DEEPEST = 4
+_LARGE = 96  # pixels; on smaller images a kernel of 7 sees little more than one of 5, and takes twice its time
+# By which the network around which a supernet's space lies is fitted to its budget: depth is what the space opens.
+_SHALLOW = ScalingLaw(alpha=1.0, beta=1.1, gamma=1.15)
+_ROUNDS, _MARGIN = 12, 1.02
 
 
 def open_space(text: str, dataset: Dataset, budget: Budget | None, *, measure: Meter | None = None) -> Space:
@@ -42,6 +46,14 @@ def open_space(text: str, dataset: Dataset, budget: Budget | None, *, measure: M
     except UnknownNameError as error:
         network = _network(text, error)
     return around(network, dataset, budget, measure=measure)
+
+
+def reference_of(text: str) -> Cost | None:
+    """What a multiple in a budget is of: the network, where the space is one around a network."""
+    try:
+        return count(find(text))
+    except InputError:
+        return None
 
 
 def around(
@@ -77,6 +89,57 @@ def around(
             "bottlenecks that expand; give a space by name or as a JSON file."
         )
     return space
+
+
+def elastic_space(text: str, dataset: Dataset, budget: Budget) -> Space:
+    """The space of a supernet: by name or file, or the one around a network whose largest member keeps the budget.
+
+    Around a network are open: kernels of 3 and 5, and of 7 where images are large enough to need them; expand ratios of
+    3, 4 and 6; one to three layers of each stage that has several; three sizes of the input.
+
+    Args:
+        text: a space's name or JSON file, or a network's.
+        dataset: whose classes, channels and size of images the networks shall have.
+        budget: of the largest member, where the space is made around a network.
+
+    Raises:
+        UnknownNameError: neither a space nor a network has that name.
+        NetworkError: the file is neither, or nothing is open around the network.
+        BudgetError: the network cannot meet the budget.
+
+    Source: Once-for-All (Cai et al. 2020), section 3.2; two to four layers there.
+    """
+    try:
+        return fitted(_space(text), dataset)
+    except UnknownNameError as error:
+        network = _network(text, error)
+    side = max(dataset.image_size, 1)
+    origin = adapt(network, classes=len(dataset.classes), channels=dataset.channels, image_size=side)
+    largest = max(side, origin.total_stride)
+    share = 1.0
+    for _ in range(_ROUNDS):
+        grown = solve(origin, budget.times(share), law=_SHALLOW, largest_resolution=largest).network
+        space = _elastic(grown, name=f"around {network.name}".strip())
+        over = budget.use(count(space.largest()))
+        if over <= 1:
+            return space
+        share /= over * _MARGIN
+    raise BudgetError(
+        f"The largest network of a space around {network.name or 'this network'} does not keep {budget}; raise it, or "
+        "give a space as a JSON file."
+    )
+
+
+def _elastic(network: Network, *, name: str) -> Space:
+    sides = {max(network.total_stride, 2 * round(network.resolution * share / 2)) for share in SIDES}
+    return mbconv_space(
+        network,
+        kernels=KERNELS if network.resolution >= _LARGE else KERNELS[:2],
+        expand_ratios=(3, 4, 6),
+        depths=(1, 2, 3),
+        resolutions=sorted(sides),
+        name=name,
+    )
 
 
 def fitted(space: Space, dataset: Dataset) -> Space:

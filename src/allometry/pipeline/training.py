@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,16 +23,15 @@ from allometry.pipeline.common import (
     finished_result,
     open_session,
     plain_name,
-    read_data,
     tested,
 )
 from allometry.pipeline.delivery import judge
-from allometry.pipeline.devices import find_device
 from allometry.pipeline.execution import settle_execution
 from allometry.pipeline.finished import open_finished
 from allometry.pipeline.forecast import Forecast, forecast
+from allometry.pipeline.joint import open_joint_session, read_in_turn
 from allometry.pipeline.pretrained import start_from
-from allometry.train import ALONE, RECIPES, Job, Ranks, Teacher, join, train
+from allometry.train import ALONE, RECIPES, Job, Teacher, train
 from allometry.zoo import find as find_network
 
 
@@ -82,21 +79,16 @@ def train_run(
     """
     asked = ask(network, data=data, recipe=recipe, settings=settings, pretrained=pretrained, teacher=teacher)
     folder = out or Path("runs") / f"{plain_name(network)}-{data_name(data)}"
-    place = find_device(device, local=int(os.environ.get("LOCAL_RANK", "0")))
-    with (
-        join(place) as ranks,
-        _own_folder(ranks, folder) as own,
-        open_session(
-            own,
-            command="train",
-            arguments=asked.arguments(),
-            seed=seed,
-            device=str(place),
-            progress=progress if ranks.leads else SilentProgress(),
-            stopping=stopping,
-            ranks=ranks,
-        ) as session,
-    ):
+    with open_joint_session(
+        folder,
+        command="train",
+        arguments=asked.arguments(),
+        seed=seed,
+        device=device,
+        progress=progress,
+        stopping=stopping,
+    ) as session:
+        ranks = session.ranks
         done: dict[str, Any] | None = ranks.shared(finished_result(session) if ranks.leads else None)
         if done is not None:
             return done if ranks.leads else {}
@@ -135,16 +127,6 @@ def forecast_run(
         return forecast(_job(session, asked)[0])
 
 
-@contextmanager
-def _own_folder(ranks: Ranks, folder: Path) -> Iterator[Path]:
-    """The run folder, or a passing one for a process that does not write."""
-    if ranks.leads:
-        yield folder
-        return
-    with tempfile.TemporaryDirectory() as passing:
-        yield Path(passing) / folder.name
-
-
 def _train(session: Session, asked: Asked, *, board: bool) -> dict[str, Any]:
     folder, ranks = session.run.path, session.ranks
     job, images = _job(session, asked)
@@ -172,7 +154,7 @@ def _train(session: Session, asked: Asked, *, board: bool) -> dict[str, Any]:
 
 def _job(session: Session, asked: Asked) -> tuple[Job, Images]:
     """The training that was asked for, and its images."""
-    images = _read(session, asked.data)
+    images = read_in_turn(session, asked.data)
     network, start = find_network(asked.network), None
     classes, channels = len(images.dataset.classes), images.dataset.channels
     if asked.pretrained is None:
@@ -196,16 +178,6 @@ def _job(session: Session, asked: Asked) -> tuple[Job, Images]:
     teacher = None if asked.teacher is None else _teacher(session, asked.teacher, images)
     job = session.job(network, images, recipe, folder=session.run.path, start=start, teacher=teacher)
     return job, images
-
-
-def _read(session: Session, data: str) -> Images:
-    """The images; the leader reads first, so that the others find its index."""
-    if not session.ranks.leads:
-        session.ranks.shared(None)
-    images = read_data(session, data)
-    if session.ranks.leads:
-        session.ranks.shared(None)
-    return images
 
 
 def _teacher(session: Session, run: str, images: Images) -> Teacher:

@@ -8,6 +8,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from allometry.supernet.coupling import couple_rows, coupled_size
+from allometry.supernet.encoding import features_of
+from allometry.supernet.extremes import Extreme, least, least_counted, least_latency
+from allometry.supernet.judging import (
+    MIN_TAU,
+    Judgement,
+    PredictedBin,
+    judge,
+    kendall_tau,
+    refuse_unreliable,
+    split_rows,
+)
 from allometry.supernet.phases import (
     ALL,
     DIMENSIONS,

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from allometry.base import InputError, Progress, SilentProgress
+from allometry.base import Progress, SilentProgress
 from allometry.base.files import append_line, read_json, write_text
 from allometry.base.units import plural
-from allometry.cost import Cost, count, parse_budget
+from allometry.cost import parse_budget
 from allometry.pipeline.asked import check_settings
 from allometry.pipeline.common import (
     Session,
@@ -27,9 +27,9 @@ from allometry.pipeline.search.asked import AskedSearch, SearchSettings, check_q
 from allometry.pipeline.search.finding import found_result, trial_record, write_question
 from allometry.pipeline.search.gradient import try_by_gradient
 from allometry.pipeline.search.preparing import prepare_search
+from allometry.pipeline.spaces import reference_of
 from allometry.pipeline.trying import trial_folder
 from allometry.search import Proposals, Store, Tried, drive, make_searcher, network_of, parse_objectives
-from allometry.zoo import find
 
 DATABASE = "trials.db"
 _PATIENCE = 10  # times as many random networks as the search has trials, at most
@@ -85,7 +85,7 @@ def search(
     Source: MnasNet (Tan et al. 2019); EfficientNetV2 (Tan & Le 2021), section 3.3.
     """
     objectives = parse_objectives(objective)
-    limits = None if budget is None else parse_budget(budget, _reference(space))
+    limits = None if budget is None else parse_budget(budget, reference_of(space))
     check_settings(settings)
     check_question(objectives, limits, how)
     setting = latency_setting(objectives, limits, runtime=runtime, threads=threads)
@@ -166,14 +166,6 @@ def _within_cost(tried: Sequence[Tried], most: float, price: Callable[[Tried], f
 
 def _seconds(tried: Tried) -> float:
     return tried.outcome.seconds
-
-
-def _reference(space: str) -> Cost | None:
-    """What a multiple is of: the network, where the space is one around a network."""
-    try:
-        return count(find(space))
-    except InputError:
-        return None
 
 
 def _drive(

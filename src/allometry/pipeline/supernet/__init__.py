@@ -1,0 +1,8 @@
+"""`allometry supernet`: train one network with all the choices of a space, then take from it what a device needs."""
+
+from allometry.pipeline.supernet.asked import SupernetSettings
+from allometry.pipeline.supernet.extracting import supernet_extract
+from allometry.pipeline.supernet.searching import LookSettings, supernet_search
+from allometry.pipeline.supernet.training import supernet_train
+
+__all__ = ["LookSettings", "SupernetSettings", "supernet_extract", "supernet_search", "supernet_train"]

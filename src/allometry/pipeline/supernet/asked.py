@@ -1,0 +1,118 @@
+"""How a supernet is trained, and what that will cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from allometry.arch import Space
+from allometry.base import InputError, UnknownNameError
+from allometry.cost import count
+from allometry.pipeline.common import Images
+from allometry.pipeline.forecast import seconds_per_image
+from allometry.search import Costs, draw_rows, narrow
+from allometry.supernet import PLANS, Phase, couple_rows, load_phases
+from allometry.train import Recipe, at_full_size, small
+
+_DRAWN = 2_000
+_OVERHEAD = 1.15  # input, validation and optimiser come on top of the passes
+_TEACHER = 1 / 3  # of a pass forwards and backwards
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupernetSettings:
+    """How a supernet is trained.
+
+    Attributes:
+        plan: of phases: `shrinking`, `sandwich`, `at-once`, or a JSON file with the list `phases`.
+        epochs: of the largest network, which the plan's other phases follow; 0 for as many as a network by itself has.
+        coupled: width follows depth in every subnet, as in CompOFA: fewer subnets, sooner trained.
+
+    Raises:
+        InputError: epochs are negative.
+    """
+
+    plan: str = "shrinking"
+    epochs: int = 0
+    coupled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise InputError(f"epochs must be at least 0, not {self.epochs}.")
+
+    @property
+    def from_file(self) -> bool:
+        """Whether the phases are read from a file."""
+        return self.plan not in PLANS
+
+    def phases(self, space: Space, recipe: Recipe) -> tuple[Phase, ...]:
+        """The phases for a space.
+
+        Raises:
+            UnknownNameError: the plan is neither a name nor a file.
+            InputError: the phases are a file's, which says the epochs itself, and `epochs` are given, too.
+            RecipeError: the file does not describe phases.
+        """
+        if not self.from_file:
+            return PLANS[self.plan](space, epochs=self.epochs or recipe.epochs)
+        path = Path(self.plan)
+        if not path.is_file():
+            raise UnknownNameError("plan of phases", self.plan, PLANS, "A JSON file works too.")
+        if self.epochs:
+            raise InputError(f"{path} says the epochs of each phase itself; leave --epochs out, or the file.")
+        return load_phases(path)
+
+
+def supernet_recipe(images: Images, space: Space, settings: tuple[str, ...]) -> Recipe:
+    """The recipe of the largest network, with the user's changes.
+
+    Stochastic depth is left out: layers come and go anyway.
+    """
+    return at_full_size(images.recipe(small, space.largest(), settings))
+
+
+def forecast_seconds(
+    space: Space,
+    phases: tuple[Phase, ...],
+    images: Images,
+    recipe: Recipe,
+    *,
+    coupled: bool,
+    device: torch.device,
+) -> tuple[float, ...]:
+    """About how many seconds each phase takes on a device, from a few timed steps of the largest network.
+
+    The others are taken to need time in proportion to their activations, as networks of one kind do.
+
+    Source: Dollar et al. 2021, section 3.
+    """
+    largest, number = space.largest(), len(images.dataset.splits["train"])
+    one = seconds_per_image(
+        largest,
+        recipe,
+        resolution=largest.resolution,
+        images=min(recipe.batch_size, number),
+        device=device,
+    )
+    whole = count(largest).activations
+    shares = [
+        _passes(narrow(space, phase.part_of(space)), phase, coupled=coupled) / whole
+        + (_TEACHER if phase.teacher == "largest" else 0.0)
+        for phase in phases
+    ]
+    return tuple(
+        _OVERHEAD * phase.epochs * number * one * share for phase, share in zip(phases, shares, strict=True)
+    )
+
+
+def _passes(part: Space, phase: Phase, *, coupled: bool) -> float:
+    """Activations of the subnets of a step, for one image."""
+    rows = draw_rows(part, np.random.default_rng(0), _DRAWN, by="knob")
+    mean = float(Costs(part)(couple_rows(part, rows) if coupled else rows)["activations"].mean())
+    if phase.sampling == "random":
+        return phase.subnets * mean
+    ends = sum(count(network).activations for network in (part.largest(), part.smallest()))
+    return ends + (phase.subnets - 2) * mean

@@ -1,0 +1,114 @@
+"""The accuracies of subnets, measured once each and kept, one line for each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from allometry.base.files import append_line, read_lines
+from allometry.base.units import format_duration
+from allometry.data import Split
+from allometry.pipeline.supernet.opening import OpenSupernet
+from allometry.search import Row, Rows, draw_rows, network_of
+from allometry.supernet import couple_rows, preprocessing_of, take
+from allometry.train import Score, evaluate
+
+FILE = "accuracies.jsonl"
+_ESTIMATED = 512  # images for a look's statistics; twice as many change an accuracy by a tenth of a point
+_TIMED = 3
+
+
+def measured(opened: OpenSupernet, rows: Rows) -> npt.NDArray[np.float64]:
+    """The validation accuracies [N] of subnets; those that were measured before are read.
+
+    Args:
+        opened: the supernet.
+        rows: of its space, [N, knobs].
+
+    Raises:
+        Stopped: the user asked for it; what was measured stays.
+    """
+    session, file = opened.session, opened.session.run.path / FILE
+    known = {tuple(line["row"]): float(line["accuracy"]) for line in read_lines(file)}
+    wanted = [row for row in rows if tuple(row.tolist()) not in known]
+    split = opened.images.dataset.splits["val"]
+    per_subnet = _ESTIMATED + len(split)
+    if wanted:
+        session.progress.start("measuring subnets", len(rows), len(rows) - len(wanted), unit="subnets")
+    try:
+        for row in wanted:
+            session.halt_if_asked()
+            began = time.monotonic()
+            score = look(opened, row, split)
+            key = tuple(row.tolist())
+            record: dict[str, Any] = {"row": list(key), "accuracy": score.accuracy, "loss": score.loss}
+            seconds = time.monotonic() - began
+            append_line(file, {**record, "seconds": round(seconds, 3), "images": per_subnet})
+            known[key] = score.accuracy
+            session.progress.advance(1, f"{score.accuracy:.1%}")
+    finally:
+        if wanted:
+            session.progress.stop()
+    return np.array([known[tuple(row.tolist())] for row in rows])
+
+
+def look(opened: OpenSupernet, row: Row, split: Split, *, images: int = _ESTIMATED) -> Score:
+    """Accuracy and loss of a subnet on a split, as it would be taken out of the supernet."""
+    network = network_of(opened.space, row)
+    module = take(
+        opened.supernet,
+        network,
+        opened.images.dataset.splits["train"],
+        preprocessing=opened.preprocessing,
+        seed=opened.session.seed,
+        images=images,
+    )
+    asked = preprocessing_of(network, opened.preprocessing)
+    return evaluate(module, split, preprocessing=asked, device=opened.session.device)
+
+
+def drawn(opened: OpenSupernet, number: int) -> Rows:
+    """So many different subnets at random, the same ones in every call; fewer where the space has no more."""
+    random = np.random.default_rng([opened.session.seed, 6])
+    found: dict[tuple[int, ...], Row] = {}
+    for _ in range(20):
+        rows = draw_rows(opened.space, random, number, by="knob")
+        rows = couple_rows(opened.space, rows) if opened.coupled else rows
+        found |= {tuple(row.tolist()): row for row in rows if tuple(row.tolist()) not in found}
+        if len(found) >= number:
+            break
+    return np.array(list(found.values())[:number])
+
+
+def announce(opened: OpenSupernet, rows: Rows) -> None:
+    """Tell what measuring will cost, from what it has cost so far or from a few looks."""
+    session = opened.session
+    lines = read_lines(session.run.path / FILE)
+    known = {tuple(line["row"]) for line in lines}
+    left = [row for row in rows if tuple(row.tolist()) not in known]
+    if not left:
+        return
+    if len(lines) < _TIMED:
+        measured(opened, np.array(left[:_TIMED]))
+        lines, left = read_lines(session.run.path / FILE), left[_TIMED:]
+    each = float(np.median([line["seconds"] for line in lines]))
+    session.progress.say(
+        f"{len(left)} subnets are to be measured on {len(opened.images.dataset.splits['val']):,} validation images: about "
+        f"{format_duration(each * len(left))}; each is kept for all later searches"
+    )
+
+
+def charge_looks(opened: OpenSupernet, rows: Sequence[Row]) -> None:
+    """Charge the ledger for the subnets that were measured to fit a predictor."""
+    asked = {tuple(row.tolist()) for row in rows}
+    lines = [line for line in read_lines(opened.session.run.path / FILE) if tuple(line["row"]) in asked]
+    opened.session.run.charge(
+        "look",
+        f"{len(asked)} subnets",
+        seconds=sum(line["seconds"] for line in lines),
+        images=sum(line["images"] for line in lines),
+    )

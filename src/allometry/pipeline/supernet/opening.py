@@ -1,0 +1,89 @@
+"""A trained supernet opened for use: its space, weights, images, and the accuracies that were measured so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from allometry.arch import Space, load_space
+from allometry.base import Progress, RunFolderError
+from allometry.base.runs import read_run, work_in
+from allometry.pipeline.common import Images, Session, read_data
+from allometry.pipeline.devices import find_device
+from allometry.pipeline.supernet.asked import supernet_recipe
+from allometry.pipeline.supernet.training import SPACE
+from allometry.supernet import SUPERNET, Supernet, build_supernet
+from allometry.train import Preprocessing, Recipe, load_weights
+
+COMMAND = "supernet train"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSupernet:
+    """A trained supernet with what it needs to be used.
+
+    Attributes:
+        session: of the call, in the supernet's folder.
+        space: of its subnets.
+        supernet: with its weights, in evaluation mode, on the session's device.
+        images: that it was trained on.
+        preprocessing: how they become the input of the largest network.
+        recipe: by which it was trained.
+        coupled: whether width follows depth in its subnets.
+    """
+
+    session: Session
+    space: Space
+    supernet: Supernet
+    images: Images
+    preprocessing: Preprocessing
+    recipe: Recipe
+    coupled: bool
+
+
+@contextmanager
+def open_supernet(
+    path: Path, *, device: str | None, progress: Progress, stopping: Callable[[], bool]
+) -> Iterator[OpenSupernet]:
+    """Open the run folder of a supernet; nobody else may use it meanwhile.
+
+    Raises:
+        RunFolderError: there is none, its training is not finished, a file is damaged, or the folder is in use.
+        InputError: no such device.
+        DataError: the images have gone.
+    """
+    command = read_run(path).info.get("command")
+    if command != COMMAND:
+        raise RunFolderError(
+            f"{path} was made by `allometry {command}`; give the folder of `allometry {COMMAND}`."
+        )
+    place = find_device(device)
+    with work_in(path) as run:
+        asked = run.info["arguments"]
+        session = Session(
+            run=run, seed=int(asked["seed"]), device=place, progress=progress, stopping=stopping
+        )
+        space = load_space(path / SPACE)
+        images = read_data(session, str(asked["data"]))
+        yield OpenSupernet(
+            session=session,
+            space=space,
+            supernet=_weights(path, space, place),
+            images=images,
+            preprocessing=Preprocessing.load(path / "preprocessing.json"),
+            recipe=supernet_recipe(images, space, tuple(asked["settings"])),
+            coupled=bool(asked["coupled"]),
+        )
+
+
+def _weights(path: Path, space: Space, device: torch.device) -> Supernet:
+    supernet = build_supernet(space, seed=0)
+    try:
+        supernet.load_state_dict(load_weights(path / SUPERNET))
+    except RuntimeError as error:
+        raise RunFolderError(f"The weights {path / SUPERNET} are not those of {path / SPACE}.") from error
+    return supernet.to(device).eval()

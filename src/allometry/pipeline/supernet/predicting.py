@@ -1,0 +1,79 @@
+"""The predictor of a supernet's accuracies: fitted to what was measured, judged by what was held out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from allometry.base import InputError
+from allometry.base.files import write_json
+from allometry.pipeline.supernet.looking import announce, charge_looks, drawn, measured
+from allometry.pipeline.supernet.opening import OpenSupernet
+from allometry.supernet import MIN_TAU, Judgement, Predictor, fit_predictor, judge, refuse_unreliable
+
+PREDICTOR, JUDGEMENT = "predictor.safetensors", "predictor.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookSettings:
+    """How many subnets are measured, and what a predictor of them must be worth.
+
+    Attributes:
+        subnets: measured to fit the predictor; those that were measured in earlier calls count.
+        held_out: measured besides to judge it.
+        least_tau: Kendall's tau on those; below it nothing is searched.
+
+    Raises:
+        InputError: a number is out of its range.
+    """
+
+    subnets: int = 300
+    held_out: int = 100
+    least_tau: float = MIN_TAU
+
+    def __post_init__(self) -> None:
+        if self.subnets < 20 or self.held_out < 10:
+            raise InputError(
+                f"A predictor takes at least 20 measured subnets and 10 to judge it by, not {self.subnets} and "
+                f"{self.held_out}."
+            )
+        if not -1 <= self.least_tau <= 1:
+            raise InputError(f"least_tau must be a number from -1 to 1, not {self.least_tau}.")
+
+
+def predictor_for(opened: OpenSupernet, how: LookSettings) -> tuple[Predictor, Judgement]:
+    """Measure what is not measured yet, fit, judge, and write both down.
+
+    The subnets held out are the first of those drawn, so that they stay the same when more are measured.
+
+    Raises:
+        InputError: the predictor is not worth the name; the message says how far it is from that.
+        Stopped: the user asked for it; what was measured stays.
+    """
+    rows = drawn(opened, how.held_out + how.subnets)
+    announce(opened, rows)
+    accuracies = measured(opened, rows)
+    charge_looks(opened, list(rows))
+    began = time.monotonic()
+    held, fitted = slice(None, how.held_out), slice(how.held_out, None)
+    predictor = fit_predictor(opened.space, rows[fitted], accuracies[fitted], seed=opened.session.seed)
+    found = judge(predictor, rows[held], accuracies[held])
+    folder = opened.session.run.path
+    predictor.save(folder / PREDICTOR)
+    write_json(folder / JUDGEMENT, _described(found, fitted=len(rows) - how.held_out))
+    opened.session.progress.say(
+        f"predictor: Kendall tau {found.tau:.2f} on {found.number} subnets held out, off by "
+        f"{100 * found.mean_absolute_error:.2f} points in the mean"
+    )
+    opened.session.run.charge(
+        "predict", f"{len(rows) - how.held_out} subnets", seconds=time.monotonic() - began
+    )
+    refuse_unreliable(found, least_tau=how.least_tau)
+    return predictor, found
+
+
+def _described(judgement: Judgement, *, fitted: int) -> Mapping[str, Any]:
+    fields = asdict(judgement)
+    return {**fields, "bins": [bin_._asdict() for bin_ in judgement.bins], "fitted": fitted}

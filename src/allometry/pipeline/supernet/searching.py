@@ -1,0 +1,216 @@
+"""`allometry supernet search`: the best subnet for a budget, predicted, then confirmed; nothing is trained."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allometry.arch import Network, save
+from allometry.base import BudgetError, Progress, SilentProgress
+from allometry.base.files import read_json, write_json
+from allometry.base.units import format_milliseconds
+from allometry.cost import Budget, Setting, count, parse_budget, setting_for
+from allometry.cost.budget import show
+from allometry.pipeline.pricing import Prices, table_for
+from allometry.pipeline.readings import meter
+from allometry.pipeline.supernet.looking import look, measured
+from allometry.pipeline.supernet.opening import OpenSupernet, open_supernet
+from allometry.pipeline.supernet.predicting import LookSettings, predictor_for
+from allometry.report import write_report
+from allometry.search import Row, network_of
+from allometry.supernet import (
+    ESTIMATED,
+    Specialised,
+    couple_rows,
+    least_counted,
+    least_latency,
+    specialise,
+)
+
+SUBNETS = "subnets"
+_CONFIRMED = 5  # of the best predicted subnets are measured, and the best of those is given
+_SUMS = ("params", "macs", "activations")
+
+
+def supernet_search(
+    run: Path,
+    *,
+    budget: str,
+    how: LookSettings = LookSettings(),
+    table: Path | None = None,
+    runtime: str | None = None,
+    threads: int = 1,
+    device: str | None = None,
+    progress: Progress = SilentProgress(),
+    stopping: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Find the subnet of a trained supernet that is predicted to be best within a budget, and confirm it.
+
+    The first call measures subnets and fits a predictor, and builds a latency table where a latency is asked for. All
+    of it stays in the supernet's folder, so that later budgets are answered at once.
+
+    Args:
+        run: folder of `supernet_train`.
+        budget: what the subnet keeps: `latency<=5ms`, `macs<=2M`, several joined by commas.
+        how: how many subnets are measured, and what the predictor must be worth.
+        table: a latency table of the space; without one, it is built where a latency is asked for.
+        runtime: where latency counts; ONNX Runtime by default.
+        threads: of that runtime.
+        device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
+        progress: is told how it goes.
+        stopping: True stops between two measurements, which stay.
+
+    Returns:
+        The subnet's figures: predicted and measured accuracy and latency; its `network.json` is below `subnets` in the
+        supernet's folder, for `supernet_extract`.
+
+    Raises:
+        RunFolderError: there is no trained supernet.
+        BudgetError: no subnet keeps the budget; the message names the nearest value that one has.
+        InputError: the predictor cannot be trusted, or something does not go together.
+        Stopped: `stopping` asked for it.
+
+    Source: Once-for-All (Cai et al. 2020), section 3.4.
+    """
+    limits = parse_budget(budget)
+    setting = setting_for(limits, runtime=runtime, threads=threads)
+    with open_supernet(run, device=device, progress=progress, stopping=stopping) as opened:
+        prices = _priced(opened, limits, setting, table)
+        predictor, judgement = predictor_for(opened, how)
+        began = time.monotonic()
+        found = specialise(
+            opened.space,
+            predictor,
+            allows=prices.within(limits),
+            seed=opened.session.seed,
+            transform=(lambda rows: couple_rows(opened.space, rows)) if opened.coupled else None,
+        )
+        seconds = time.monotonic() - began
+        progress.say(f"searched: {found.looked:,} subnets in {seconds:.1f} s")
+        result = _confirmed(opened, limits, setting, prices, found)
+        result |= {"looked": found.looked, "search_seconds": round(seconds, 2), "tau": judgement.tau}
+        return _kept(opened, limits, result)
+
+
+def name_of(budget: Budget) -> str:
+    """What a subnet for a budget is called.
+
+    Example:
+        >>> name_of(parse_budget("latency<=5ms, params<=1M"))
+        'latency-5.00ms-params-1.00M'
+    """
+    words = [f"{limit.measure}-{show(limit.measure, limit.most)}" for limit in budget.limits]
+    return "-".join(words).replace(" ", "")
+
+
+def _priced(opened: OpenSupernet, limits: Budget, setting: Setting | None, table: Path | None) -> Prices:
+    """What subnets cost; an impossible limit is refused before anything is measured."""
+    session, space = opened.session, opened.space
+    _refuse_impossible(limits, {measure: least_counted(space, measure).value for measure in _limited(limits)})
+    file = "" if setting is None else re.sub(r"[^\w.-]+", "-", f"latency-table-{setting}.json")
+    found = table_for(session, space, setting, table, file=file)
+    if found is not None:
+        _refuse_impossible(limits, {"latency": least_latency(space, found).value})
+    return Prices(space, found)
+
+
+def _limited(limits: Budget) -> list[Any]:
+    return [limit.measure for limit in limits.limits if limit.measure in _SUMS]
+
+
+def _refuse_impossible(limits: Budget, least: dict[str, float]) -> None:
+    for limit in limits.limits:
+        if limit.measure in least and least[limit.measure] > limit.most:
+            nearest = show(limit.measure, least[limit.measure])
+            raise BudgetError(
+                f"No subnet keeps {limit}: the least {limit.measure} of any is {nearest}. Raise the limit to that or "
+                "more, or train a supernet of smaller networks."
+            )
+
+
+def _confirmed(
+    opened: OpenSupernet, limits: Budget, setting: Setting | None, prices: Prices, found: Specialised
+) -> dict[str, Any]:
+    """The best of the best predicted subnets, as measured: by validation accuracy, within the measured limits."""
+    rows = found.rows[:_CONFIRMED]
+    accuracies = measured(opened, rows)
+    order = np.argsort(-accuracies, kind="stable")
+    place, latency = _quick_enough(opened, limits, setting, [(int(each), rows[each]) for each in order])
+    row = rows[place]
+    network = network_of(opened.space, row)
+    test = look(opened, row, opened.images.dataset.splits["test"], images=ESTIMATED)
+    figures: dict[str, Any] = {
+        "data": opened.images.dataset.name,
+        "network": network,
+        "resolution": network.resolution,
+        **count(network).to_dict(),
+        "predicted_accuracy": float(found.accuracies[place]),
+        "validation_accuracy": float(accuracies[place]),
+        "test_accuracy": test.accuracy,
+        "candidates": [
+            {"predicted": float(each), "measured": float(own)}
+            for each, own in zip(found.accuracies[:_CONFIRMED], accuracies, strict=True)
+        ],
+        "history": [float(each) for each in found.history],
+    }
+    if setting is not None and latency is not None:
+        predicted = prices.of(row)["latency"]
+        figures |= {"latency": latency, "predicted_latency": predicted, "measured": asdict(setting)}
+    return figures
+
+
+def _quick_enough(
+    opened: OpenSupernet, limits: Budget, setting: Setting | None, ranked: Sequence[tuple[int, Row]]
+) -> tuple[int, float | None]:
+    """The first of these subnets whose measured latency keeps the budget, else the quickest."""
+    most = next((limit.most for limit in limits.limits if limit.measure == "latency"), None)
+    if setting is None or most is None:
+        return ranked[0][0], None
+    readings: list[tuple[float, int]] = []
+    with meter(opened.session, setting) as watch:
+        assert watch is not None  # noqa: S101
+        for place, row in ranked:
+            latency = watch(network_of(opened.space, row)).latency
+            assert latency is not None  # noqa: S101
+            if latency <= most:
+                return place, latency
+            readings.append((latency, place))
+            opened.session.progress.say(
+                f"a subnet takes {format_milliseconds(latency)}, more than predicted and than allowed"
+            )
+    latency, place = min(readings)
+    opened.session.progress.say(
+        f"none of {len(readings)} subnets was measured within the limit; the quickest of them is given"
+    )
+    return place, latency
+
+
+def _kept(opened: OpenSupernet, limits: Budget, result: dict[str, Any]) -> dict[str, Any]:
+    """Write the subnet down, and bring the report up to date."""
+    run, name = opened.session.run.path, name_of(limits)
+    folder = run / SUBNETS / name
+    network: Network = result["network"]
+    save(network, folder / "network.json")
+    whole = {
+        "folder": str(folder),
+        "name": name,
+        "budget": str(limits),
+        **result,
+        "network": f"subnet of {run.name} within {limits}",
+        "report": str(run / "report.html"),
+    }
+    write_json(folder / "found.json", whole)
+    opened.session.run.charge("search", name, seconds=whole["search_seconds"])
+    write_report([run], out=run / "report.html")
+    return whole
+
+
+def found_subnets(run: Path) -> dict[str, dict[str, Any]]:
+    """The subnets that were found in a supernet's folder, by name."""
+    return {file.parent.name: read_json(file) for file in sorted((run / SUBNETS).glob("*/found.json"))}

@@ -1,0 +1,192 @@
+"""`allometry supernet train`: one network with all the choices of a space, by one process or several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from allometry.arch import Space, save, save_space
+from allometry.base import BudgetError, Progress, SilentProgress
+from allometry.base.files import write_json
+from allometry.base.units import format_duration, format_quantity
+from allometry.cost import Budget, count, parse_budget
+from allometry.pipeline.asked import check_settings
+from allometry.pipeline.common import (
+    Images,
+    Session,
+    data_argument,
+    data_name,
+    finish,
+    finished_result,
+    plain_name,
+)
+from allometry.pipeline.joint import open_joint_session, read_in_turn
+from allometry.pipeline.spaces import elastic_space, reference_of
+from allometry.pipeline.supernet.asked import SupernetSettings, forecast_seconds, supernet_recipe
+from allometry.supernet import SupernetJob, coupled_size, phases_to_json, train_supernet
+
+PHASES, SPACE = "phases.json", "space.json"
+
+
+def supernet_train(
+    space: str,
+    *,
+    data: str = "icons",
+    budget: str = "10M",
+    how: SupernetSettings = SupernetSettings(),
+    out: Path | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    settings: Sequence[str] = (),
+    progress: Progress = SilentProgress(),
+    stopping: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Train a supernet on these images, from which `supernet_search` takes a subnet for each budget.
+
+    Called again with the same folder it goes on where it stopped. Started by `torchrun`, the processes train together:
+    the first one writes the folder, the others return an empty result.
+
+    Args:
+        space: a space's name or JSON file, or a network, for the space around it.
+        data: `icons`, a folder of class folders, or whatever else `open_data` takes.
+        budget: counts that the largest network keeps, where the space is made around a network.
+        how: the phases.
+        out: the run folder; by default `runs/supernet-SPACE-DATA`.
+        seed: of everything random.
+        device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
+        settings: changes to the recipe, `key=value`.
+        progress: is told how it goes.
+        stopping: asked after each step; True stops at a checkpoint.
+
+    Returns:
+        Figures of the space and of its largest and smallest network; `supernet.safetensors` is in the folder.
+
+    Raises:
+        InputError: space, data, budget, phases or settings are wrong.
+        Stopped: `stopping` asked for it.
+        StorageError: the disk is full, read-only or forbidden.
+        NonFiniteLossError: the training diverged.
+
+    Source: Once-for-All (Cai et al. 2020).
+    """
+    limits = _counted(parse_budget(budget, reference_of(space)))
+    check_settings(settings)
+    arguments = {
+        "space": space,
+        "data": data_argument(data),
+        "budget": limits.exact(),
+        "settings": list(settings),
+        "plan": how.plan,
+        "epochs": how.epochs,
+        "coupled": how.coupled,
+    }
+    folder = out or Path("runs") / f"supernet-{plain_name(space)}-{data_name(data)}"
+    with open_joint_session(
+        folder,
+        command="supernet train",
+        arguments=arguments,
+        seed=seed,
+        device=device,
+        progress=progress,
+        stopping=stopping,
+    ) as session:
+        ranks = session.ranks
+        done: dict[str, Any] | None = ranks.shared(finished_result(session) if ranks.leads else None)
+        if done is not None:
+            return done if ranks.leads else {}
+        images = read_in_turn(session, data)
+        return _train(session, images, elastic_space(space, images.dataset, limits), how, settings)
+
+
+def _train(
+    session: Session, images: Images, space: Space, how: SupernetSettings, settings: Sequence[str]
+) -> dict[str, Any]:
+    folder, ranks = session.run.path, session.ranks
+    recipe = supernet_recipe(images, space, tuple(settings))
+    job = SupernetJob(
+        space=space,
+        dataset=images.dataset,
+        preprocessing=images.preprocessing(space.largest(), recipe),
+        recipe=recipe,
+        phases=how.phases(space, recipe),
+        folder=folder,
+        coupled=how.coupled,
+        seed=session.seed,
+        device=session.device,
+        ranks=ranks,
+        progress=session.progress,
+        stopping=session.stopping,
+    )
+    save_space(space, folder / SPACE)
+    save(space.largest(), folder / "network.json")
+    job.preprocessing.save(folder / "preprocessing.json")
+    write_json(folder / "recipe.json", recipe.to_dict())
+    write_json(folder / PHASES, {"phases": phases_to_json(job.phases)})
+    _announce(session, job, images)
+    session.halt_if_asked()
+    trained = train_supernet(job)
+    if not ranks.leads:
+        return {}
+    for phase in job.phases:
+        records = [record for record in trained.history if record["name"] == phase.name]
+        session.run.charge(
+            "supernet",
+            phase.name,
+            seconds=sum(record["seconds"] for record in records),
+            images=sum(record["passes"] for record in records),
+        )
+    last = trained.history[-1]
+    result = {
+        "data": images.dataset.name,
+        "space": repr(space),
+        "size": str(_size(space, coupled=how.coupled)),
+        "largest": {**count(space.largest()).to_dict(), "validation_accuracy": last["largest"]},
+        "smallest": {**count(space.smallest()).to_dict(), "validation_accuracy": last["smallest"]},
+        "phases": len(job.phases),
+        "epochs": len(trained.history),
+        "seconds": round(trained.seconds, 1),
+        "images": trained.images,
+    }
+    return finish(session, result)
+
+
+def _announce(session: Session, job: SupernetJob, images: Images) -> None:
+    """Tell what will be trained and what it will cost."""
+    space = job.space
+    largest, smallest = count(space.largest()), count(space.smallest())
+    session.progress.say(
+        f"space: {_size(space, coupled=job.coupled):,} networks, from {format_quantity(smallest.macs)} to "
+        f"{format_quantity(largest.macs)} MACs; the largest has {format_quantity(largest.params)} params"
+    )
+    if not session.ranks.leads:
+        return
+    seconds = forecast_seconds(
+        space, job.phases, images, job.recipe, coupled=job.coupled, device=session.device
+    )
+    for phase, each in zip(job.phases, seconds, strict=True):
+        subnets = "1 subnet" if phase.subnets == 1 else f"{phase.subnets} subnets"
+        session.progress.say(
+            f"phase {phase.name}: {phase.epochs} epochs with {subnets} in a step, about {format_duration(each / session.ranks.count)}"
+        )
+    session.progress.say(
+        f"in all about {format_duration(sum(seconds) / session.ranks.count)} here, less what is already done"
+    )
+
+
+def _size(space: Space, *, coupled: bool) -> int:
+    return coupled_size(space) if coupled else space.size
+
+
+def _counted(budget: Budget) -> Budget:
+    """Refuse what is measured: a supernet is trained before anybody asks how fast its subnets are.
+
+    Raises:
+        BudgetError: the budget limits a latency.
+    """
+    if "latency" in budget.measures:
+        raise BudgetError(
+            f"The largest network of a supernet is limited by counts, such as macs<=10M, not by {budget}; give the "
+            "latency to `allometry supernet search` when the supernet is trained."
+        )
+    return budget
