@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
-from allometry.arch import Space
+from allometry.arch import Space, space_to_json
 from allometry.base import InputError
 from allometry.search.rows import ABSENT, Rows
 
@@ -73,3 +76,17 @@ def check_rows(space: Space, rows: Rows) -> None:
             f"Some rows have an option of the knob {knob.name!r} that the space {name} does not have: it has "
             f"{len(knob.options)}, counted from 0; take rows from draw_rows or rows_of with this space."
         )
+
+
+def space_digest(space: Space) -> str:
+    """A stable name for what rows of the space mean: 64 hexadecimal digits, whatever the space is called.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from allometry.zoo import find_space
+        >>> space = find_space("fbnet")
+        >>> space_digest(space) == space_digest(replace(space, name="mine")), len(space_digest(space))
+        (True, 64)
+    """
+    plain = replace(space, name="", template=replace(space.template, name=""))
+    return hashlib.sha256(space_to_json(plain).encode()).hexdigest()
