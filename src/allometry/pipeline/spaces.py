@@ -17,7 +17,9 @@ from allometry.zoo import find, find_space, mbconv_space, spaces
 KERNELS, EXPAND_RATIOS, WIDTHS = (3, 5, 7), (3, 6), (0.75, 1.0, 1.25)
 SIDES = (0.75, 0.875, 1.0)
 _DEEPEST = 4
-_LARGE = 96  # pixels; on smaller images a kernel of 7 sees little more than one of 5, and takes twice its time
+_LARGE = (
+    96  # pixels; on smaller images a kernel of 7 sees little more than one of 5, and takes twice its time
+)
 # By which the network around which a supernet's space lies is fitted to its budget: depth is what the space opens.
 _SHALLOW = ScalingLaw(alpha=1.0, beta=1.1, gamma=1.15)
 _ROUNDS, _MARGIN = 12, 1.02

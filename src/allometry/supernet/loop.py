@@ -38,9 +38,9 @@ class TrainedSupernet:
 
     Attributes:
         supernet: with its averaged weights, in evaluation mode, on the CPU.
-        history: one record per epoch, as in `metrics.jsonl`: `phase`, `epoch` and `epochs` of the phase, `train_loss` and
-            `train_accuracy` over all subnets, `largest` and `smallest` (validation accuracies of the phase's largest
-            and smallest networks), `images`, `passes` (images times subnets), `seconds` and others.
+        history: one record per epoch, as in `metrics.jsonl`: `phase`, `epoch` and `epochs` of the phase, `train_loss`
+            and `train_accuracy` over all subnets, `largest` and `smallest` (validation accuracies of the phase's
+            largest and smallest networks), `images`, `passes` (images times subnets), `seconds` and others.
         seconds: what the training took, over all its sessions.
         images: training images seen, once for all subnets of a step.
     """

@@ -127,8 +127,10 @@ def _average_gradients(job: SupernetJob, state: State) -> None:
         return
     gradients = [weight.grad for weight in state.supernet.parameters() if weight.grad is not None]
     whole = job.ranks.summed(torch.cat([each.flatten() for each in gradients])) / job.ranks.count
-    for gradient, part in zip(gradients, whole.split([each.numel() for each in gradients]), strict=True):
-        gradient.copy_(part.view_as(gradient))
+    place = 0
+    for gradient in gradients:
+        gradient.copy_(whole[place : place + gradient.numel()].view_as(gradient))
+        place += gradient.numel()
 
 
 def _add(state: State, losses: Tensor, right: Tensor) -> None:

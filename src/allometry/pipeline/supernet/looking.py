@@ -97,8 +97,8 @@ def announce(opened: OpenSupernet, rows: Rows) -> None:
         lines, left = read_lines(session.run.path / FILE), left[_TIMED:]
     each = float(np.median([line["seconds"] for line in lines]))
     session.progress.say(
-        f"{len(left)} subnets are to be measured on {len(opened.images.dataset.splits['val']):,} validation images: about "
-        f"{format_duration(each * len(left))}; each is kept for all later searches"
+        f"{len(left)} subnets are to be measured on {len(opened.images.dataset.splits['val']):,} validation images: "
+        f"about {format_duration(each * len(left))}; each is kept for all later searches"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from allometry.arch import Space, save, save_space
 from allometry.base import BudgetError, Progress, SilentProgress
 from allometry.base.files import write_json
-from allometry.base.units import format_duration, format_quantity
+from allometry.base.units import format_duration, format_quantity, plural
 from allometry.cost import Budget, count, parse_budget
 from allometry.pipeline.asked import check_settings
 from allometry.pipeline.common import (
@@ -165,9 +165,9 @@ def _announce(session: Session, job: SupernetJob, images: Images) -> None:
         space, job.phases, images, job.recipe, coupled=job.coupled, device=session.device
     )
     for phase, each in zip(job.phases, seconds, strict=True):
-        subnets = "1 subnet" if phase.subnets == 1 else f"{phase.subnets} subnets"
         session.progress.say(
-            f"phase {phase.name}: {phase.epochs} epochs with {subnets} in a step, about {format_duration(each / session.ranks.count)}"
+            f"phase {phase.name}: {plural(phase.epochs, 'epoch')} with {plural(phase.subnets, 'subnet')} in a step, "
+            f"about {format_duration(each / session.ranks.count)}"
         )
     session.progress.say(
         f"in all about {format_duration(sum(seconds) / session.ranks.count)} here, less what is already done"
