@@ -8,14 +8,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from allometry.supernet.breeding import Transform
 from allometry.supernet.coupling import couple_rows, coupled_size
-from allometry.supernet.encoding import encode_rows
+from allometry.supernet.encoding import encode_rows, space_digest
 from allometry.supernet.extremes import Extreme, least, least_counted, least_latency
-from allometry.supernet.fronts import Front, pareto
+from allometry.supernet.fitting import PredictorSettings, fit_predictor
+from allometry.supernet.fronts import Front, ParetoSettings, pareto
 from allometry.supernet.judging import (
     MIN_TAU,
     Judgement,
     PredictedBin,
+    Predicts,
+    Split,
     judge,
     kendall_tau,
     refuse_unreliable,
@@ -35,38 +39,34 @@ from allometry.supernet.phases import (
     sandwich,
     shrinking,
 )
-from allometry.supernet.specialising import Specialised, SpecialisingSettings, specialise
+from allometry.supernet.predictor import Predictor
+from allometry.supernet.specialising import THOROUGH, Specialised, SpecialisingSettings, specialise
 
 if TYPE_CHECKING:
     from allometry.supernet.axes import Axis, Spot, axes_of
     from allometry.supernet.elastic import Part, Subnet, Supernet, build_supernet
-    from allometry.supernet.fitting import PredictorSettings, fit_predictor
     from allometry.supernet.job import SupernetJob
     from allometry.supernet.loop import SUPERNET, TrainedSupernet, load_supernet, train_supernet
-    from allometry.supernet.predictor import Predictor
     from allometry.supernet.sorting import sort_channels
     from allometry.supernet.taking import ESTIMATED, preprocessing_of, take
 
 _LATER = {
     "Axis": "axes",
-    "Spot": "axes",
-    "axes_of": "axes",
+    "ESTIMATED": "taking",
     "Part": "elastic",
+    "SUPERNET": "loop",
+    "Spot": "axes",
     "Subnet": "elastic",
     "Supernet": "elastic",
-    "build_supernet": "elastic",
-    "PredictorSettings": "fitting",
-    "fit_predictor": "fitting",
     "SupernetJob": "job",
-    "Predictor": "predictor",
-    "SUPERNET": "loop",
-    "ESTIMATED": "taking",
     "TrainedSupernet": "loop",
+    "axes_of": "axes",
+    "build_supernet": "elastic",
     "load_supernet": "loop",
-    "train_supernet": "loop",
-    "sort_channels": "sorting",
     "preprocessing_of": "taking",
+    "sort_channels": "sorting",
     "take": "taking",
+    "train_supernet": "loop",
 }
 
 __all__ = [
@@ -76,23 +76,28 @@ __all__ = [
     "MIN_TAU",
     "PLANS",
     "SUPERNET",
+    "THOROUGH",
     "Axis",
     "Dimension",
     "Extreme",
     "Front",
     "Judgement",
+    "ParetoSettings",
     "Part",
     "Phase",
     "PredictedBin",
     "Predictor",
     "PredictorSettings",
+    "Predicts",
     "Specialised",
     "SpecialisingSettings",
+    "Split",
     "Spot",
     "Subnet",
     "Supernet",
     "SupernetJob",
     "TrainedSupernet",
+    "Transform",
     "at_once",
     "axes_of",
     "build_supernet",
@@ -116,6 +121,7 @@ __all__ = [
     "sandwich",
     "shrinking",
     "sort_channels",
+    "space_digest",
     "specialise",
     "split_rows",
     "take",
