@@ -90,7 +90,7 @@ class PlainProgress:
         left = format_duration((self._total - self._done) / speed) if speed > 0 else "?"
         share = self._done / max(1, self._total)
         self.say(
-            f"{self._label}: {share:.0%}, {speed:,.0f} {self._unit}/s, {left} left"
+            f"{self._label}: {share:.0%}, {speed:,.{0 if speed >= 10 else 1}f} {self._unit}/s, {left} left"
             + (f", {info}" if info else "")
         )
 

@@ -1,0 +1,164 @@
+"""`supernet train`, `search` and `extract` on the command line: end to end, killed in each phase, and mistyped."""
+
+import json
+import shutil
+
+import pytest
+
+from allometry.base.files import read_lines
+
+from .test_work import wait_for
+
+PHASES = {
+    "phases": [
+        {"name": "largest", "epochs": 2},
+        {"name": "kernel", "epochs": 1, "elastic": {"kernel": 0}, "teacher": "largest", "rate": 0.4},
+        {
+            "name": "all",
+            "epochs": 2,
+            "elastic": {"kernel": 0, "depth": 0, "width": 0, "resolution": 0},
+            "subnets": 2,
+            "teacher": "largest",
+            "rate": 0.3,
+        },
+    ]
+}
+LOOKS = ("--subnets", "20", "--held-out", "10", "--least-tau", "-1")
+
+
+@pytest.fixture(scope="module")
+def train_arguments(photos, tmp_path_factory):
+    phases = tmp_path_factory.mktemp("phases") / "phases.json"
+    phases.write_text(json.dumps(PHASES))
+    quick = ("--set", "batch_size=8", "--phases", phases)
+    return ("supernet", "train", "efficientnet-b0", "--budget", "400k", "--data", photos, *quick)
+
+
+@pytest.fixture(scope="module")
+def trained(train_arguments, tmp_path_factory):
+    from allometry.cli import main
+
+    folder = tmp_path_factory.mktemp("runs") / "supernet"
+    assert main([*map(str, train_arguments), "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def own(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "supernet")
+
+
+def test_train_tells_what_it_made_and_called_again_the_same(call, train_arguments, trained):
+    found = json.loads((trained / "result.json").read_text())
+    assert int(found["size"]) > 10**6
+    assert found["largest"]["macs"] <= 400_000
+    assert [line["name"] for line in read_lines(trained / "metrics.jsonl")] == [
+        "largest",
+        "largest",
+        "kernel",
+        "all",
+        "all",
+    ]
+    charged = {line["name"] for line in read_lines(trained / "ledger.jsonl") if line["phase"] == "supernet"}
+    assert charged == {"largest", "kernel", "all"}
+    again = call(*train_arguments, "--out", trained)
+    assert again.status == 0
+    assert "is finished; this is its result" in again.err
+    assert "allometry supernet search" in again.out
+    other = call(*train_arguments, "--epochs", "3", "--out", trained)
+    assert other.status == 2
+    assert "was made with epochs" in other.err
+
+
+def test_search_confirms_and_extract_gives_a_run_that_other_verbs_take(call, own, tmp_path):
+    found = call("supernet", "search", own, "--budget", "250k", *LOOKS, "--json").json
+    assert found["macs"] <= 250_000
+    assert len(read_lines(own / "accuracies.jsonl")) >= 30
+    measured = len(read_lines(own / "accuracies.jsonl"))
+    again = call("supernet", "search", own, "--budget", "300k,params<=100k", *LOOKS)
+    assert again.status == 0, again.err
+    assert "subnets are to be measured" not in again.err
+    assert len(read_lines(own / "accuracies.jsonl")) <= measured + 5
+    run = tmp_path / "taken"
+    taken = call("supernet", "extract", own, found["name"], "--out", run, "--json").json
+    assert taken["macs"] == found["macs"]
+    assert taken["test_accuracy"] == pytest.approx(found["test_accuracy"])
+    judged = call("evaluate", run, "--json").json
+    assert judged["accuracy"] == pytest.approx(taken["test_accuracy"])
+    assert call("export", run, "--to", "onnx", "--json").json["agreement"] == 1
+    assert call("report", own, run, "--out", tmp_path / "both.html").status == 0
+    assert (run / "report.html").exists()
+
+
+def test_a_subnet_is_trained_further(call, own, tmp_path):
+    network = own / "network.json"
+    how = ("--epochs", "1", "--out", tmp_path / "taken", "--json")
+    taken = call("supernet", "extract", own, network, *how).json
+    assert taken["epochs"] == 1
+    assert len(read_lines(tmp_path / "taken" / "metrics.jsonl")) == 1
+
+
+def test_what_cannot_be_is_refused_at_once_with_what_is_possible(call, own, tmp_path):
+    result = call("supernet", "search", own, "--budget", "1k")
+    assert result.status == 2
+    assert "the least macs of any is" in result.err
+    assert not (own / "accuracies.jsonl").exists()
+    unknown = call("supernet", "extract", own, "latency-5ms", "--out", tmp_path / "taken")
+    assert unknown.status == 2
+    assert "subnet" in unknown.err
+    other = tmp_path / "other.json"
+    call("scale", "efficientnet-b0", "--budget", "5M", "--save", other)
+    stranger = call("supernet", "extract", own, other, "--out", tmp_path / "taken")
+    assert stranger.status == 2
+    assert "Not of the space" in stranger.err
+    assert not (tmp_path / "taken").exists()
+    doubtful = call(
+        "supernet",
+        "search",
+        own,
+        "--budget",
+        "300k",
+        "--subnets",
+        "20",
+        "--held-out",
+        "10",
+        "--least-tau",
+        "1",
+    )
+    assert doubtful.status == 2
+    assert "tau" in doubtful.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("train", "efficientnet-b0", "--budget", "latency<=5ms"), "limited by counts"),
+        (("train", "efficientnet-b0", "--phases", "shrinkng"), "shrinking"),
+        (("train", "efficientnet-b"), "efficientnet-b0"),
+        (("train", "efficientnet-b0", "--budget", "10"), "budget"),
+        (("search", "nowhere", "--budget", "1M"), "no run folder"),
+        (("extract", "nowhere", "x"), "no run folder"),
+    ],
+)
+def test_mistakes_are_one_sentence_with_status_2(call, photos, tmp_path, arguments, said):
+    more = ("--data", photos, "--out", tmp_path / "run") if arguments[0] == "train" else ()
+    result = call("supernet", *arguments, *more)
+    assert result.status == 2
+    assert said in result.err
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", ["largest", "kernel", "all"])
+def test_killed_in_any_phase_it_goes_on_to_the_same_weights(
+    start, call, train_arguments, trained, tmp_path, phase
+):
+    folder = tmp_path / "run"
+    process = start(*train_arguments, "--out", folder)
+    wait_for(lambda: phase in {line["name"] for line in read_lines(folder / "metrics.jsonl")}, process)
+    process.kill()
+    process.communicate()
+    result = call(*train_arguments, "--out", folder)
+    assert result.status == 0, result.err
+    ours, theirs = ((each / "supernet.safetensors").read_bytes() for each in (folder, trained))
+    assert ours == theirs
