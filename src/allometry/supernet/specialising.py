@@ -91,6 +91,10 @@ def specialise(
     It starts from the space's smallest member and from random ones; where hardly any is allowed, from what is near
     the smallest. No network is predicted twice.
 
+    Measure what comes back: of the best predicted, the prediction is too high. On made accuracies, with a predictor
+    fitted to 500 subnets, it was by up to 2.7 points, while the network itself was 0.6 to 1 point below the best there
+    is and 7 to 9 above a random one within the limit. Measured, it can be fitted to along with the others.
+
     Args:
         space: to search.
         predictor: says the accuracy of rows, [N, knobs] to [N].
