@@ -147,7 +147,7 @@ def test_the_front_of_a_space_that_can_be_gone_through():
 
 
 def test_a_front_is_as_good_as_one_search_after_the_other():
-    settings = ParetoSettings(bins=50, population=300, generations=60)
+    settings = ParetoSettings(population=300, generations=60)
     front = pareto(OFA, worth(OFA), cost=macs, allows=within(400e6), settings=settings)
     assert (np.diff(front.costs) > 0).all()
     assert (np.diff(front.accuracies) > 0).all()
@@ -163,7 +163,7 @@ def test_wrong_settings_are_refused():
     for wrong in ({"population": 1}, {"generations": -1}, {"best": 0}, {"rate": 1.5}, {"parents": -0.1}):
         with pytest.raises(InputError, match=f"{next(iter(wrong))} must be"):
             SpecialisingSettings(**wrong)
-    for wrong in ({"bins": 0}, {"kept": 0}, {"population": 1}, {"generations": -1}, {"mutated": 2.0}):
+    for wrong in ({"living": 1}, {"population": 1}, {"generations": -1}, {"mutated": 2.0}):
         with pytest.raises(InputError, match=f"{next(iter(wrong))} must be"):
             ParetoSettings(**wrong)
     with pytest.raises(InputError, match="cost something above 0"):

@@ -19,6 +19,10 @@ from allometry.supernet.judging import Accuracies, Predicts
 class SpecialisingSettings:
     """How evolution goes.
 
+    Fewer and larger generations than Once-for-All's: 1,000 x 50 find in half a second to one on one core what 100 x 200
+    find in one to two, and in most draws a little more, since many networks at once take little longer than few. A
+    million networks (`THOROUGH`) were better by 0.04 points at a very tight budget, and elsewhere by nothing.
+
     Attributes:
         population: children of a generation.
         generations: at most; it ends before where nothing new is found.
@@ -35,8 +39,8 @@ class SpecialisingSettings:
     in one knob only.
     """
 
-    population: int = 500
-    generations: int = 100
+    population: int = 1000
+    generations: int = 50
     parents: float = 0.25
     mutated: float = 0.5
     rate: float = 0.1
@@ -86,6 +90,10 @@ def specialise(
 
     It starts from the space's smallest member and from random ones; where hardly any is allowed, from what is near
     the smallest. No network is predicted twice.
+
+    Measure what comes back: of the best predicted, the prediction is too high. On made accuracies, with a predictor
+    fitted to 500 subnets, it was by up to 2.7 points, while the network itself was 0.6 to 1 point below the best there
+    is and 7 to 9 above a random one within the limit. Measured, it can be fitted to along with the others.
 
     Args:
         space: to search.
