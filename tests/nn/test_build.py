@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 
 from allometry.arch import BatchNorm, Head, MBConv, Network, Stage, Stem
-from allometry.nn import SamePadConv2d, SamePool2d, StochasticDepth, build, initialise
+from allometry.nn import SamePadConv2d, SamePool2d, StochasticDepth, build, initialise, scale_residuals
 from allometry.zoo import get
 from tests.strategies import blocks, networks
 
@@ -150,3 +150,30 @@ def test_mean_pools_count_padding_only_where_asked(size, stride, counts):
     # At the last place the window reaches over the edge, at even sizes and stride 2 by one pixel on two sides.
     inside = 4 / 9
     assert corner == pytest.approx(inside if counts else 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["efficientnet-b0", "efficientnetv2-s", "resnet-18", "resnet-50", "regnety-4.0gf"]
+)
+def test_with_residuals_of_scale_0_every_block_that_has_one_gives_its_input(name):
+    module = build(get(name), seed=0)
+    branches = scale_residuals(module, 0.0)
+    seen = []
+    for block in module.stages.modules():
+        if getattr(block, "residual", False) or getattr(block, "branch", ""):
+            block.register_forward_hook(lambda block, source, out: seen.append((block, source[0], out)))
+    with torch.no_grad():
+        module(torch.randn(2, 3, 64, 64))
+    assert len(seen) == branches > 0
+    same = [torch.equal(out, source) for block, source, out in seen if getattr(block, "residual", False)]
+    assert all(same)
+    for block, source, out in seen:
+        if getattr(block, "branch", "") and source.shape == out.shape and "shortcut" not in block.nodes:
+            assert torch.equal(out, source.relu())
+
+
+def test_residuals_of_other_graphs_stay_as_they_are():
+    module = build(get("nasnet-a-mobile"), seed=0)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    assert scale_residuals(module, 0.0) == 0
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())

@@ -2,7 +2,7 @@
 
 from allometry.nn.activation_maps import class_activation_map
 from allometry.nn.blocks import CellBlock, FusedMBConvBlock, MBConvBlock
-from allometry.nn.build import ConvNet, build, initialise
+from allometry.nn.build import ConvNet, build, initialise, scale_residuals
 from allometry.nn.layers import (
     ChannelShuffle,
     SamePadConv2d,
@@ -58,6 +58,7 @@ __all__ = [
     "read_weights",
     "save_pretrained",
     "save_weights",
+    "scale_residuals",
     "timm_config",
     "watch_module",
 ]

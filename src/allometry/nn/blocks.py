@@ -44,6 +44,9 @@ from allometry.nn.layers import (
 )
 
 
+_BRANCHES = {"basic": "second", "bottleneck": "restore"}
+
+
 class MBConvBlock(nn.Module):
     """The module of an `arch.MBConv`: expand, depthwise, squeeze-excite, project, add.
 
@@ -161,6 +164,7 @@ class CellBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.reads_skip, self.passes_skip = cell.reads_skip, passes_skip(cell)
+        self.branch = _BRANCHES.get(cell.label, "")  # where a residual branch ends; unknown of other graphs
         self.wiring = [(node.name, node.inputs, node.join) for node in cell.nodes]
         self.nodes = nn.ModuleDict()
         make = partial(_layer, drop_rate=drop_rate, batch_norm=batch_norm, padding=padding)
@@ -206,6 +210,22 @@ def make_block(placed: PlacedBlock, *, batch_norm: BatchNorm, padding: Padding) 
         batch_norm=batch_norm,
         padding=padding,
     )
+
+
+def last_norm(block: nn.Module) -> nn.BatchNorm2d | None:
+    """The batch norm at the end of a block's residual branch; None where there is no such branch."""
+    end: nn.Module | None = None
+    if isinstance(block, MBConvBlock) and block.residual:
+        end = block.project
+    elif isinstance(block, FusedMBConvBlock) and block.residual:
+        end = block.expand if isinstance(block.project, nn.Identity) else block.project
+    elif isinstance(block, CellBlock) and block.branch in block.nodes:
+        end = cast(nn.Sequential, block.nodes[block.branch])[0]
+    if end is None:
+        return None
+    norm = cast(nn.Sequential, end)[1]
+    assert isinstance(norm, nn.BatchNorm2d)  # noqa: S101
+    return norm
 
 
 def _gate(block: MBConv | FusedMBConv, in_channels: int) -> nn.Module:

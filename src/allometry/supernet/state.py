@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from allometry.nn import ConvNet, save_weights
+from allometry.nn import ConvNet, save_weights, scale_residuals
 from allometry.supernet.axes import axes_of
 from allometry.supernet.elastic import build_supernet
 from allometry.supernet.job import SupernetJob
@@ -25,7 +25,9 @@ class State:
     """Supernet, average, optimiser, the place in phases and data, and the running sums of the epoch."""
 
     def __init__(self, job: SupernetJob) -> None:
-        self.supernet = build_supernet(job.space, dropout=job.recipe.dropout, seed=job.seed).to(job.device)
+        supernet = build_supernet(job.space, dropout=job.recipe.dropout, seed=job.seed)
+        scale_residuals(supernet, job.recipe.residual_scale)
+        self.supernet = supernet.to(job.device)
         self.average = copy.deepcopy(self.supernet)
         self._follower = Follower(self.average, self.supernet)
         self.phase = 0

@@ -10,6 +10,7 @@ import torch
 
 from allometry.base import RunFolderError
 from allometry.base.files import replacing
+from allometry.nn import scale_residuals
 from allometry.search.gradient.distribution import Distribution
 from allometry.search.gradient.job import GradientJob
 from allometry.search.gradient.supernet import build_supernet
@@ -23,6 +24,7 @@ class State:
 
     def __init__(self, job: GradientJob) -> None:
         supernet = build_supernet(job.choices, recipe=job.recipe, seed=job.seed)
+        scale_residuals(supernet, job.recipe.residual_scale)
         supernet.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.supernet = supernet
         self.optimiser = make_optimiser(supernet, job.recipe)

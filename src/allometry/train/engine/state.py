@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from allometry.nn import build
+from allometry.nn import build, scale_residuals
 from allometry.train.engine.average import Follower
 from allometry.train.engine.checkpoint import Checkpoint
 from allometry.train.engine.normalisation import batch_norms
@@ -36,7 +36,9 @@ class State:
 
     def __init__(self, job: Job) -> None:
         module = build(job.recipe.applied_to(job.network), seed=job.seed)
-        if job.start is not None:
+        if job.start is None:
+            scale_residuals(module, job.recipe.residual_scale)
+        else:
             module.load_state_dict(job.start)
         module.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average: nn.Module = copy.deepcopy(module)

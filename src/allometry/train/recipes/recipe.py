@@ -47,6 +47,8 @@ class Recipe:
         dropout: before the classifier; None keeps the network's own.
         stochastic_depth: None keeps the network's own.
         batch_norm_momentum: weight of the new batch; None keeps the network's own.
+        residual_scale: of the last batch norm in every residual branch at the start, unless there are weights to start
+            from. With 0 deep networks begin as shallow ones, which short trainings need; 1 is the papers'.
         batch_norm: where its statistics come from: `train`, from the batches; `frozen`, from the weights that the
             training starts from; `re-estimated`, as `train`, and after each epoch anew for the averaged weights.
         keep: which epoch's weights are the result: the `last`, or the `best` on the validation images.
@@ -85,6 +87,7 @@ class Recipe:
     dropout: float | None = None
     stochastic_depth: float | None = None
     batch_norm_momentum: float | None = None
+    residual_scale: float = 1.0
     batch_norm: Statistics = "train"
     keep: Kept = "last"
     patience: int = 0
@@ -156,6 +159,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "dropout": (0, 0.99),
     "stochastic_depth": (0, 0.99),
     "batch_norm_momentum": (0, 1),
+    "residual_scale": (0, 1),
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
     "optimiser": get_args(Optimiser),

@@ -22,6 +22,9 @@ def small(network: Network, *, images: int, drawings: bool = False) -> Recipe:
 
     Expected: see `docs/results.md`, which `benchmarks/run_icons.py` writes.
 
+    Every residual branch begins with 0, since in so few steps a deep network would hardly learn otherwise
+    (`docs/results.md`, "Deep networks, short trainings").
+
     A batch has 64 images, fewer where an epoch would have less than 16 steps; the learning rate follows the root
     of the batch.
 
@@ -53,6 +56,7 @@ def small(network: Network, *, images: int, drawings: bool = False) -> Recipe:
         dropout=0.1,
         stochastic_depth=0.0,
         batch_norm_momentum=0.1,
+        residual_scale=0.0,
         augmentation=_DRAWINGS if drawings else _PHOTOS,
     )
 
