@@ -1,0 +1,343 @@
+"""One supernet on the icons beside networks that are trained alone, and beside other ways to serve many devices.
+
+    python benchmarks/once_for_all.py --folder runs/ofa [--parts train alone plans predict budgets costs]
+
+`train` trains the supernet around EfficientNet-B0, of 10M MACs at most. `alone` trains 20 of its subnets by themselves,
+each with the largest network's epochs, and the largest one too. `plans` trains supernets of the same space without
+shrinking, by the sandwich rule, and with coupled depth and width, each for about the time of the first. `predict` fits
+the predictor of accuracy and judges it by 200 subnets. `budgets` answers budgets, and compares with the best of 50
+random subnets of the same MACs and with a network that grew by the paper's law and was trained for a fifth of the
+supernet's cost. `costs` serves one target by each other way, and counts what 1, 5 and 40 would cost. A folder holds all
+runs, and the same command goes on with them. On two cores `train` takes 25 minutes and the whole about 5 hours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import Spread, machine, print_result, table
+from run_icons import call
+
+from allometry.arch import Network, load_space, save
+from allometry.base import SilentProgress
+from allometry.base.files import read_json, read_lines
+from allometry.cost import count
+from allometry.data import open_data
+from allometry.pipeline import adapt
+from allometry.pipeline.supernet.looking import drawn, measured
+from allometry.pipeline.supernet.opening import open_supernet
+from allometry.scaling import solve
+from allometry.search import Costs, draw_rows, network_of
+from allometry.supernet import THOROUGH, Predictor, specialise
+from allometry.zoo import get
+
+NETWORK, LARGEST = "efficientnet-b0", "10M"
+ALONE, RANDOM, HELD, FITTED = 20, 50, 200, 500
+BUDGETS = ("2M", "3M", "4M", "6M")
+PLANS = {"at once": ["--phases", "at-once"], "sandwich": ["--phases", "sandwich"], "coupled": ["--coupled"]}
+TARGET = "3M"
+WAYS = {"evolution": "evolution", "MnasNet": "controller", "ProxylessNAS": "proxylessnas", "FBNet": "fbnet"}
+TARGETS = (1, 5, 40)
+LOOKS = ["--subnets", str(FITTED), "--held-out", str(HELD), "--least-tau", "0"]
+
+
+def train(folder: Path, name: str, more: list[str]) -> dict[str, Any]:
+    """A supernet, or its result if it was trained before."""
+    run = folder / name
+    found, _, _ = call(
+        ["supernet", "train", NETWORK, "--budget", LARGEST, *more, "--out", str(run), *_epochs(run, more)]
+    )
+    return {**found, "history": [dict(line) for line in read_lines(run / "metrics.jsonl")]}
+
+
+def _epochs(run: Path, more: list[str]) -> list[str]:
+    """For a plan of one phase as many epochs as take about the time of the shrinking."""
+    if "--phases" not in more:
+        return []
+    lines = read_lines(run.parent / "supernet" / "ledger.jsonl")
+    passes = sum(line["images"] for line in lines if line["phase"] == "supernet")
+    recipe = read_json(run.parent / "supernet" / "data.json")["images"]["train"]
+    return ["--epochs", str(max(1, round(passes / recipe / 4)))]  # four subnets in a step
+
+
+def alone(folder: Path) -> dict[str, Any]:
+    """Subnets in the supernet and trained by themselves, each with the epochs of the largest one."""
+    run = folder / "supernet"
+    rows = []
+    with open_supernet(run, device=None, progress=SilentProgress(), stopping=lambda: False) as opened:
+        picks = drawn(opened, HELD + ALONE)[HELD:]
+        inside = measured(opened, picks)
+        networks = [network_of(opened.space, row) for row in picks]
+    networks.append(load_space(run / "space.json").largest())
+    for number, network in enumerate(networks):
+        trained = _trained(folder, network, f"alone-{number}")
+        rows.append(
+            {
+                "macs": count(network).macs,
+                "supernet": float(inside[number]) if number < ALONE else None,
+                "alone": trained["validation_accuracy"],
+                "seconds": _seconds(folder / f"alone-{number}", "train"),
+            }
+        )
+    return {"rows": rows}
+
+
+def plans(folder: Path) -> dict[str, Any]:
+    """Other ways to train a supernet: the same subnets in each."""
+    found: dict[str, Any] = {}
+    for name, more in {"shrinking": [], **PLANS}.items():
+        place = "supernet" if name == "shrinking" else f"supernet-{name.replace(' ', '-')}"
+        trained = train(folder, place, more)
+        with open_supernet(
+            folder / place, device=None, progress=SilentProgress(), stopping=lambda: False
+        ) as opened:
+            accuracies = measured(opened, drawn(opened, HELD + ALONE)[HELD:])
+        found[name] = {
+            "seconds": trained["seconds"],
+            "largest": trained["largest"]["validation_accuracy"],
+            "smallest": trained["smallest"]["validation_accuracy"],
+            "subnets": [float(each) for each in accuracies],
+        }
+    return found
+
+
+def predict(folder: Path) -> dict[str, Any]:
+    """The predictor, and how long a search of a million candidates takes."""
+    run = folder / "supernet"
+    call(["supernet", "search", str(run), "--budget", TARGET, *LOOKS])
+    space = load_space(run / "space.json")
+    predictor, costs = Predictor.load(run / "predictor.safetensors", space), Costs(space)
+    seconds = {}
+    for name, settings in (("default", None), ("thorough", THOROUGH)):
+        began = time.perf_counter()
+        more = {} if settings is None else {"settings": settings}
+        found = specialise(
+            space, predictor, allows=lambda rows: costs(rows)["macs"] <= 3_000_000, seed=0, **more
+        )
+        seconds[name] = {"seconds": time.perf_counter() - began, "looked": found.looked}
+    return {**read_json(run / "predictor.json"), "searches": seconds}
+
+
+def budgets(folder: Path) -> dict[str, Any]:
+    """Each budget's subnet beside random ones of at most its MACs, and a grown network of a fifth of the cost."""
+    run = folder / "supernet"
+    spent = sum(line["seconds"] for line in read_lines(run / "ledger.jsonl") if line["phase"] == "supernet")
+    rows = []
+    for budget in BUDGETS:
+        found, seconds, _ = call(["supernet", "search", str(run), "--budget", budget, *LOOKS])
+        with open_supernet(run, device=None, progress=SilentProgress(), stopping=lambda: False) as opened:
+            random = np.random.default_rng(int(found["macs"]))
+            picks = draw_rows(opened.space, random, 20_000, by="knob")
+            macs = Costs(opened.space)(picks)["macs"]
+            near = picks[(macs <= found["macs"] * 1.02) & (macs >= found["macs"] * 0.8)][:RANDOM]
+            others = measured(opened, near)
+        rows.append(
+            {
+                "budget": budget,
+                "seconds": seconds,
+                "macs": found["macs"],
+                "predicted": found["predicted_accuracy"],
+                "validation": found["validation_accuracy"],
+                "test": found["test_accuracy"],
+                "random": [float(each) for each in others],
+                "grown": _grown(folder, budget, spent / 5),
+            }
+        )
+    return {"spent": spent, "rows": rows}
+
+
+def _grown(folder: Path, budget: str, seconds: float) -> dict[str, Any]:
+    """A network that grew by the paper's law, trained for about so long."""
+    file, data = folder / f"grown-{budget}.json", open_data("icons")
+    origin = adapt(
+        get(NETWORK), classes=len(data.classes), channels=data.channels, image_size=data.image_size
+    )
+    save(solve(origin, budget, largest_resolution=data.image_size).network, file)
+    first = folder / f"grown-{budget}-short"
+    call(["train", str(file), "--set", "epochs=2", "--out", str(first)])
+    epochs = max(2, round(2 * seconds / _seconds(first, "train")))
+    run = folder / f"grown-{budget}"
+    found, _, _ = call(["train", str(file), "--set", f"epochs={epochs}", "--out", str(run)])
+    return {
+        "epochs": epochs,
+        "seconds": _seconds(run, "train"),
+        "validation": found["validation_accuracy"],
+        "test": found["test_accuracy"],
+    }
+
+
+def costs(folder: Path) -> dict[str, Any]:
+    """Seconds from ledgers: what one target costs by each way, its search and its training."""
+    run, space = folder / "supernet", str(folder / "supernet" / "space.json")
+    rows = {}
+    for name, by in WAYS.items():
+        search = folder / f"way-{by}"
+        call(["search", space, "--budget", TARGET, "--by", by, "--out", str(search)])
+        trained = folder / f"way-{by}-trained"
+        found, _, _ = call(["train", str(search / "network.json"), "--out", str(trained)])
+        phases = {"search", "gradient", "prepare"}
+        rows[name] = {
+            "search": sum(
+                line["seconds"] for line in read_lines(search / "ledger.jsonl") if line["phase"] in phases
+            ),
+            "train": _seconds(trained, "train"),
+            "test": found["test_accuracy"],
+        }
+    lines = read_lines(run / "ledger.jsonl")
+    once = sum(line["seconds"] for line in lines if line["phase"] in ("supernet", "look", "predict"))
+    each = statistics.median(line["seconds"] for line in lines if line["phase"] == "search")
+    return {"ways": rows, "once": once, "each": each}
+
+
+def _trained(folder: Path, network: Network, name: str) -> dict[str, Any]:
+    run, file = folder / name, folder / f"{name}.json"
+    if not (run / "result.json").exists():
+        save(network, file)
+        call(["train", str(file), "--out", str(run)])
+    return read_json(run / "result.json")
+
+
+def _seconds(run: Path, phase: str) -> float:
+    return sum(line["seconds"] for line in read_lines(run / "ledger.jsonl") if line["phase"] == phase)
+
+
+def main() -> None:
+    """Run the parts that are asked for, and print all that the folder's parts have come to."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, required=True, help="of all runs")
+    parts = ("train", "alone", "plans", "predict", "budgets", "costs")
+    parser.add_argument("--parts", choices=parts, nargs="+", default=list(parts))
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    asked = parser.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    kept = asked.folder / "result.json"
+    result = json.loads(kept.read_text()) if kept.exists() else {}
+    result["train"] = train(asked.folder, "supernet", [])
+    for name, part in (
+        ("alone", alone),
+        ("plans", plans),
+        ("predict", predict),
+        ("budgets", budgets),
+        ("costs", costs),
+    ):
+        if name in asked.parts:
+            result[name] = part(asked.folder)
+            result |= {"benchmark": "once_for_all", "machine": machine()}
+            kept.write_text(json.dumps(result, indent=2))
+    result |= {"benchmark": "once_for_all", "machine": machine()}
+    kept.write_text(json.dumps(result, indent=2))
+    print_result(result, lines(result), as_json=asked.json)
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """The result as Markdown."""
+    found = result["train"]
+    text = [
+        f"A space of {int(found['size']):,} networks from {found['smallest']['macs'] / 1e6:.2f}M to "
+        f"{found['largest']['macs'] / 1e6:.2f}M MACs, trained in {found['seconds'] / 60:.0f} minutes; the largest "
+        f"reaches {found['largest']['validation_accuracy']:.1%}, the smallest "
+        f"{found['smallest']['validation_accuracy']:.1%} of the validation images.",
+        "",
+    ]
+    for name, part in (
+        ("alone", _alone_lines),
+        ("plans", _plan_lines),
+        ("predict", _predict_lines),
+        ("budgets", _budget_lines),
+        ("costs", _cost_lines),
+    ):
+        if name in result:
+            text += [*part(result[name]), ""]
+    return text
+
+
+def _alone_lines(found: dict[str, Any]) -> list[str]:
+    rows = [row for row in found["rows"] if row["supernet"] is not None]
+    behind = [100 * (row["alone"] - row["supernet"]) for row in rows]
+    return [
+        f"{len(rows)} random subnets, as they are in the supernet, are {statistics.fmean(behind):.1f} points behind "
+        f"the same networks trained alone in the mean, {Spread.of(behind).show('{:.1f}')} in the middle; training one of "
+        f"them alone takes {statistics.median(row['seconds'] for row in rows) / 60:.1f} minutes."
+    ]
+
+
+def _plan_lines(found: dict[str, Any]) -> list[str]:
+    return table(
+        ["training", "minutes", "largest, %", "smallest, %", f"{ALONE} random subnets, mean %"],
+        [
+            [
+                name,
+                f"{plan['seconds'] / 60:.0f}",
+                f"{100 * plan['largest']:.1f}",
+                f"{100 * plan['smallest']:.1f}",
+                f"{100 * statistics.fmean(plan['subnets']):.1f}",
+            ]
+            for name, plan in found.items()
+        ],
+    )
+
+
+def _predict_lines(found: dict[str, Any]) -> list[str]:
+    searches = ", ".join(
+        f"{each['looked']:,} candidates in {each['seconds']:.1f} s" for each in found["searches"].values()
+    )
+    return [
+        f"The predictor, fitted to {found['fitted']} subnets, has a Kendall tau of {found['tau']:.2f} on "
+        f"{found['number']} others, and is off by {100 * found['mean_absolute_error']:.2f} points in the mean. "
+        f"Searches look at {searches}."
+    ]
+
+
+def _budget_lines(found: dict[str, Any]) -> list[str]:
+    return table(
+        [
+            "MACs at most",
+            "seconds",
+            "predicted, %",
+            "validation, %",
+            "best of random, %",
+            "grown, %",
+            "test, %",
+            "grown, test %",
+        ],
+        [
+            [
+                row["budget"],
+                f"{row['seconds']:.0f}",
+                f"{100 * row['predicted']:.1f}",
+                f"{100 * row['validation']:.1f}",
+                f"{100 * max(row['random']):.1f} of {len(row['random'])}",
+                f"{100 * row['grown']['validation']:.1f}",
+                f"{100 * row['test']:.1f}",
+                f"{100 * row['grown']['test']:.1f}",
+            ]
+            for row in found["rows"]
+        ],
+    )
+
+
+def _cost_lines(found: dict[str, Any]) -> list[str]:
+    ours = {number: found["once"] + number * found["each"] for number in TARGETS}
+    rows = [["once for all", *(f"{ours[number] / 60:.0f} min" for number in TARGETS), ""]]
+    for name, way in found["ways"].items():
+        one = way["search"] + way["train"]
+        rows.append(
+            [
+                name,
+                *(f"{number * one / 60:.0f} min ({number * one / ours[number]:.1f} x)" for number in TARGETS),
+                f"{100 * way['test']:.1f}",
+            ]
+        )
+    return table(["way", *(f"{number} targets" for number in TARGETS), f"test at {TARGET}, %"], rows)
+
+
+if __name__ == "__main__":
+    main()
