@@ -2,7 +2,7 @@
 
     python benchmarks/once_for_all.py --folder runs/ofa [--parts train alone plans predict budgets costs]
 
-`train` trains the supernet around EfficientNet-B0, of 10M MACs at most. `alone` trains 20 of its subnets by themselves,
+`train` trains the supernet of a space from 0.7M to 10.9M MACs. `alone` trains 20 of its subnets by themselves,
 each with the largest network's epochs, and the largest one too. `plans` trains supernets of the same space without
 shrinking, by the sandwich rule, and with coupled depth and width, each for about the time of the first. `predict` fits
 the predictor of accuracy and judges it by 200 subnets. `budgets` answers budgets, and compares with the best of 50
@@ -24,7 +24,7 @@ import numpy as np
 from common import Spread, machine, print_result, table
 from run_icons import call
 
-from allometry.arch import Network, load_space, save
+from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, load_space, save, save_space
 from allometry.base import SilentProgress
 from allometry.base.files import read_json, read_lines
 from allometry.cost import count
@@ -35,9 +35,9 @@ from allometry.pipeline.supernet.opening import open_supernet
 from allometry.scaling import solve
 from allometry.search import Costs, draw_rows, network_of
 from allometry.supernet import THOROUGH, Predictor, specialise
-from allometry.zoo import get
+from allometry.zoo import get, mbconv_space
 
-NETWORK, LARGEST = "efficientnet-b0", "10M"
+NETWORK = "efficientnet-b0"
 ALONE, RANDOM, HELD, FITTED = 20, 50, 200, 500
 BUDGETS = ("2M", "3M", "4M", "6M")
 PLANS = {"at once": ["--phases", "at-once"], "sandwich": ["--phases", "sandwich"], "coupled": ["--coupled"]}
@@ -47,12 +47,35 @@ TARGETS = (1, 5, 40)
 LOOKS = ["--subnets", str(FITTED), "--held-out", str(HELD), "--least-tau", "0"]
 
 
+def own_space() -> Space:
+    """Inverted bottlenecks without squeeze-excite: one to three layers in each of four stages, three sizes."""
+    first = Stage(block=MBConv(channels=16, expand_ratio=1, se_ratio=0))
+    others = [
+        Stage(block=MBConv(channels=channels, stride=stride, se_ratio=0), repeats=3)
+        for channels, stride in ((24, 2), (40, 2), (56, 1), (80, 2))
+    ]
+    network = Network(
+        stem=Stem(channels=16),
+        stages=(first, *others),
+        head=Head(channels=256, classes=88, dropout=0.1),
+        in_channels=1,
+        resolution=40,
+    )
+    return mbconv_space(
+        network,
+        kernels=(3, 5),
+        expand_ratios=(3, 4, 6),
+        depths=(1, 2, 3),
+        resolutions=(24, 32, 40),
+        name="own",
+    )
+
+
 def train(folder: Path, name: str, more: list[str]) -> dict[str, Any]:
     """A supernet, or its result if it was trained before."""
-    run = folder / name
-    found, _, _ = call(
-        ["supernet", "train", NETWORK, "--budget", LARGEST, *more, "--out", str(run), *_epochs(run, more)]
-    )
+    run, space = folder / name, folder / "own.json"
+    save_space(own_space(), space)
+    found, _, _ = call(["supernet", "train", str(space), *more, "--out", str(run), *_epochs(run, more)])
     return {**found, "history": [dict(line) for line in read_lines(run / "metrics.jsonl")]}
 
 
@@ -264,8 +287,8 @@ def _alone_lines(found: dict[str, Any]) -> list[str]:
     behind = [100 * (row["alone"] - row["supernet"]) for row in rows]
     return [
         f"{len(rows)} random subnets, as they are in the supernet, are {statistics.fmean(behind):.1f} points behind "
-        f"the same networks trained alone in the mean, {Spread.of(behind).show('{:.1f}')} in the middle; training one of "
-        f"them alone takes {statistics.median(row['seconds'] for row in rows) / 60:.1f} minutes."
+        f"the same networks trained alone in the mean, {Spread.of(behind).show('{:.1f}')} in the middle; training one "
+        f"of them alone takes {statistics.median(row['seconds'] for row in rows) / 60:.1f} minutes."
     ]
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from allometry.base.units import format_duration, format_milliseconds, format_quantity
-from allometry.cli.options import Data, Device, Json, Out, Runtime, Seed, Settings, Threads
+from allometry.base.units import format_duration, format_milliseconds, format_quantity, plural
+from allometry.cli.options import Data, Device, DryRun, Json, Out, Runtime, Seed, Settings, Threads
 from allometry.cli.printing import print_figures, print_json
+
+if TYPE_CHECKING:
+    from allometry.pipeline import SupernetForecast
 
 supernet = typer.Typer(
     name="supernet",
@@ -63,6 +66,7 @@ def train(
     coupled: Annotated[
         bool, typer.Option("--coupled", help="Deep stages are wide, shallow ones narrow: fewer subnets.")
     ] = False,
+    dry_run: DryRun = False,
     out: Out = None,
     seed: Seed = 0,
     device: Device = None,
@@ -77,21 +81,23 @@ def train(
     Example: `allometry supernet train efficientnet-b0 --data photos/ --budget 300M`
     """
     from allometry.cli.display import make_progress, stopping_on_signals
-    from allometry.pipeline import SupernetSettings, supernet_train
+    from allometry.pipeline import SupernetSettings, forecast_supernet, supernet_train
 
+    asked: dict[str, Any] = {
+        "data": data,
+        "budget": budget,
+        "how": SupernetSettings(plan=phases, epochs=epochs, coupled=coupled),
+        "seed": seed,
+        "device": device,
+        "settings": settings or (),
+        "progress": make_progress(),
+    }
+    if dry_run:
+        planned = forecast_supernet(space, **asked)
+        print_json(planned.to_dict()) if as_json else print_figures("supernet", _planned(planned))
+        return
     with stopping_on_signals() as stopping:
-        result = supernet_train(
-            space,
-            data=data,
-            budget=budget,
-            how=SupernetSettings(plan=phases, epochs=epochs, coupled=coupled),
-            out=out,
-            seed=seed,
-            device=device,
-            settings=settings or (),
-            progress=make_progress(),
-            stopping=stopping,
-        )
+        result = supernet_train(space, out=out, stopping=stopping, **asked)
     if result:  # empty in a process that does not lead
         print_json(result) if as_json else print_figures(result["folder"], _trained(result))
 
@@ -188,6 +194,20 @@ def extract(
             stopping=stopping,
         )
     print_json(result) if as_json else print_figures(result["folder"], _taken(result))
+
+
+def _planned(planned: SupernetForecast) -> dict[str, str]:
+    phases = {
+        f"phase {phase.name}": f"{plural(phase.epochs, 'epoch')}, {plural(phase.subnets, 'subnet')} in a step, about "
+        f"{format_duration(phase.seconds)}"
+        for phase in planned.phases
+    }
+    return {
+        "space": f"{planned.size:,} networks, {format_quantity(planned.smallest_macs)} to "
+        f"{format_quantity(planned.largest_macs)} MACs, at most {format_quantity(planned.largest_params)} params",
+        **phases,
+        "in all": f"about {format_duration(planned.seconds)} here",
+    }
 
 
 def _trained(result: dict[str, Any]) -> dict[str, str]:

@@ -43,7 +43,6 @@ from allometry.nn.layers import (
     make_pool,
 )
 
-
 _BRANCHES = {"basic": "second", "bottleneck": "restore"}
 
 

@@ -79,6 +79,10 @@ class SupernetJob:
                 )
         if not self.phases:
             raise InputError("A supernet is trained in one phase or more; none was given.")
+        names = [phase.name for phase in self.phases]
+        twice = [name for place, name in enumerate(names) if name in names[:place]]
+        if twice:
+            raise InputError(f"Two phases are named {twice[0]!r}; give each its own name.")
         if self.phases[0].teacher == "largest":
             raise InputError(
                 f"The first phase, {self.phases[0].name!r}, cannot learn from the largest network as it is at its end; "

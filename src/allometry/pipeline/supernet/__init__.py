@@ -4,6 +4,20 @@ from allometry.pipeline.supernet.asked import SupernetSettings
 from allometry.pipeline.supernet.extracting import supernet_extract
 from allometry.pipeline.supernet.predicting import LookSettings
 from allometry.pipeline.supernet.searching import supernet_search
-from allometry.pipeline.supernet.training import supernet_train
+from allometry.pipeline.supernet.training import (
+    PhaseForecast,
+    SupernetForecast,
+    forecast_supernet,
+    supernet_train,
+)
 
-__all__ = ["LookSettings", "SupernetSettings", "supernet_extract", "supernet_search", "supernet_train"]
+__all__ = [
+    "LookSettings",
+    "PhaseForecast",
+    "SupernetForecast",
+    "SupernetSettings",
+    "forecast_supernet",
+    "supernet_extract",
+    "supernet_search",
+    "supernet_train",
+]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from allometry.arch import Space, save, save_space
 from allometry.base import BudgetError, Progress, SilentProgress
@@ -19,7 +21,9 @@ from allometry.pipeline.common import (
     data_name,
     finish,
     finished_result,
+    open_session,
     plain_name,
+    read_data,
 )
 from allometry.pipeline.joint import open_joint_session, read_in_turn
 from allometry.pipeline.spaces import elastic_space, reference_of
@@ -96,37 +100,110 @@ def supernet_train(
         if done is not None:
             return done if ranks.leads else {}
         images = read_in_turn(session, data)
-        return _train(session, images, elastic_space(space, images.dataset, limits), how, settings)
+        job = _job(session, images, elastic_space(space, images.dataset, limits), how, settings)
+        return _train(session, job, images)
 
 
-def _train(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupernetForecast:
+    """A supernet before it is trained.
+
+    Attributes:
+        size: how many subnets there are.
+        smallest_macs: of any subnet of the last phase.
+        largest_macs: of any subnet of the last phase.
+        largest_params: of any subnet of the last phase.
+        phases: their names, epochs, subnets in a step, and about how many seconds they take here.
+        seconds: about how long all phases take here.
+    """
+
+    size: int
+    smallest_macs: int
+    largest_macs: int
+    largest_params: int
+    phases: tuple[PhaseForecast, ...]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values; the size as text, since it may have more digits than a number bears."""
+        return {**asdict(self), "size": str(self.size)}
+
+
+class PhaseForecast(NamedTuple):
+    """A phase before it is trained."""
+
+    name: str
+    epochs: int
+    subnets: int
+    seconds: float
+
+
+def forecast_supernet(
+    space: str,
+    *,
+    data: str = "icons",
+    budget: str = "10M",
+    how: SupernetSettings = SupernetSettings(),
+    seed: int = 0,
+    device: str | None = None,
+    settings: Sequence[str] = (),
+    progress: Progress = SilentProgress(),
+) -> SupernetForecast:
+    """What `supernet_train` with these arguments would do and cost here; nothing is written or trained.
+
+    The arguments and errors are those of `supernet_train`.
+    """
+    limits = _counted(parse_budget(budget, reference_of(space)))
+    check_settings(settings)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_session(
+            Path(folder) / "forecast",
+            command="supernet train",
+            arguments={},
+            seed=seed,
+            device=device,
+            progress=progress,
+            stopping=lambda: False,
+        ) as session,
+    ):
+        images = read_data(session, data)
+        job = _job(session, images, elastic_space(space, images.dataset, limits), how, settings)
+        return _forecast(job, images)
+
+
+def _job(
     session: Session, images: Images, space: Space, how: SupernetSettings, settings: Sequence[str]
-) -> dict[str, Any]:
-    folder, ranks = session.run.path, session.ranks
+) -> SupernetJob:
     recipe = supernet_recipe(images, space, tuple(settings))
-    job = SupernetJob(
+    return SupernetJob(
         space=space,
         dataset=images.dataset,
         preprocessing=images.preprocessing(space.largest(), recipe),
         recipe=recipe,
         phases=how.phases(space, recipe),
-        folder=folder,
+        folder=session.run.path,
         coupled=how.coupled,
         seed=session.seed,
         device=session.device,
-        ranks=ranks,
+        ranks=session.ranks,
         progress=session.progress,
         stopping=session.stopping,
     )
+
+
+def _train(session: Session, job: SupernetJob, images: Images) -> dict[str, Any]:
+    folder, space = session.run.path, job.space
     save_space(space, folder / SPACE)
     save(space.largest(), folder / "network.json")
     job.preprocessing.save(folder / "preprocessing.json")
-    write_json(folder / "recipe.json", recipe.to_dict())
+    write_json(folder / "recipe.json", job.recipe.to_dict())
     write_json(folder / PHASES, {"phases": phases_to_json(job.phases)})
-    _announce(session, job, images)
+    if session.ranks.leads:
+        _announce(session, _forecast(job, images))
     session.halt_if_asked()
     trained = train_supernet(job)
-    if not ranks.leads:
+    if not session.ranks.leads:
         return {}
     for phase in job.phases:
         records = [record for record in trained.history if record["name"] == phase.name]
@@ -136,13 +213,13 @@ def _train(
             seconds=sum(record["seconds"] for record in records),
             images=sum(record["passes"] for record in records),
         )
-    last = trained.history[-1]
+    last, ends = trained.history[-1], job.spaces[-1]
     result = {
         "data": images.dataset.name,
         "space": repr(space),
-        "size": str(_size(space, coupled=how.coupled)),
-        "largest": {**count(space.largest()).to_dict(), "validation_accuracy": last["largest"]},
-        "smallest": {**count(space.smallest()).to_dict(), "validation_accuracy": last["smallest"]},
+        "size": str(_size(ends, coupled=job.coupled)),
+        "largest": {**count(ends.largest()).to_dict(), "validation_accuracy": last["largest"]},
+        "smallest": {**count(ends.smallest()).to_dict(), "validation_accuracy": last["smallest"]},
         "phases": len(job.phases),
         "epochs": len(trained.history),
         "seconds": round(trained.seconds, 1),
@@ -151,27 +228,39 @@ def _train(
     return finish(session, result)
 
 
-def _announce(session: Session, job: SupernetJob, images: Images) -> None:
-    """Tell what will be trained and what it will cost."""
-    space = job.space
-    largest, smallest = count(space.largest()), count(space.smallest())
-    session.progress.say(
-        f"space: {_size(space, coupled=job.coupled):,} networks, from {format_quantity(smallest.macs)} to "
-        f"{format_quantity(largest.macs)} MACs; the largest has {format_quantity(largest.params)} params"
-    )
-    if not session.ranks.leads:
-        return
+def _forecast(job: SupernetJob, images: Images) -> SupernetForecast:
+    ends = job.spaces[-1]
+    largest, smallest = count(ends.largest()), count(ends.smallest())
     seconds = forecast_seconds(
-        space, job.phases, images, job.recipe, coupled=job.coupled, device=session.device
+        job.space, job.phases, images, job.recipe, coupled=job.coupled, device=job.device
     )
-    for phase, each in zip(job.phases, seconds, strict=True):
+    each = [one / job.ranks.count for one in seconds]
+    return SupernetForecast(
+        size=_size(ends, coupled=job.coupled),
+        smallest_macs=smallest.macs,
+        largest_macs=largest.macs,
+        largest_params=largest.params,
+        phases=tuple(
+            PhaseForecast(phase.name, phase.epochs, phase.subnets, one)
+            for phase, one in zip(job.phases, each, strict=True)
+        ),
+        seconds=sum(each),
+    )
+
+
+def _announce(session: Session, planned: SupernetForecast) -> None:
+    """Tell what will be trained and what it will cost."""
+    session.progress.say(
+        f"space: {planned.size:,} networks, from {format_quantity(planned.smallest_macs)} to "
+        f"{format_quantity(planned.largest_macs)} MACs; the largest has "
+        f"{format_quantity(planned.largest_params)} params"
+    )
+    for phase in planned.phases:
         session.progress.say(
             f"phase {phase.name}: {plural(phase.epochs, 'epoch')} with {plural(phase.subnets, 'subnet')} in a step, "
-            f"about {format_duration(each / session.ranks.count)}"
+            f"about {format_duration(phase.seconds)}"
         )
-    session.progress.say(
-        f"in all about {format_duration(sum(seconds) / session.ranks.count)} here, less what is already done"
-    )
+    session.progress.say(f"in all about {format_duration(planned.seconds)} here, less what is already done")
 
 
 def _size(space: Space, *, coupled: bool) -> int:
