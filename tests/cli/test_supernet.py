@@ -90,6 +90,31 @@ def test_search_confirms_and_extract_gives_a_run_that_other_verbs_take(call, own
     assert (run / "report.html").exists()
 
 
+def test_all_the_best_subnets_at_once(call, own):
+    found = call(
+        "supernet", "search", own, "--front", "macs", "--budget", "params<=1M", *LOOKS, "--json"
+    ).json
+    costs = [each["macs"] for each in found["subnets"]]
+    assert costs == sorted(costs)
+    predicted = [each["predicted_accuracy"] for each in found["subnets"]]
+    assert predicted == sorted(predicted)
+    assert call("info", found["subnets"][0]["file"], "--json").json["macs"] == costs[0]
+    nothing = call("supernet", "search", own)
+    assert nothing.status == 2
+    assert "--front macs" in nothing.err
+    unknown = call("supernet", "search", own, "--front", "mac")
+    assert unknown.status == 2
+    assert "macs" in unknown.err
+
+
+def test_a_dry_run_tells_the_price_and_leaves_nothing(call, train_arguments, tmp_path):
+    planned = call(*train_arguments, "--out", tmp_path / "run", "--dry-run", "--json").json
+    assert [phase["name"] for phase in planned["phases"]] == ["largest", "kernel", "all"]
+    assert planned["seconds"] > 0
+    assert int(planned["size"]) > 10**6
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_subnet_is_trained_further(call, own, tmp_path):
     network = own / "network.json"
     how = ("--epochs", "1", "--out", tmp_path / "taken", "--json")

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from allometry.base import InputError
 from allometry.base.units import format_duration, format_milliseconds, format_quantity, plural
 from allometry.cli.options import Data, Device, DryRun, Json, Out, Runtime, Seed, Settings, Threads
 from allometry.cli.printing import print_figures, print_json
+from allometry.cost.budget import show
 
 if TYPE_CHECKING:
     from allometry.pipeline import SupernetForecast
@@ -107,13 +109,21 @@ def search(
     run: SupernetRun,
     *,
     budget: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--budget",
             metavar="B",
             help="What the subnet keeps: latency<=5ms, macs<=2M, params<=1M, memory<=8MB, several joined by commas.",
         ),
-    ],
+    ] = None,
+    front: Annotated[
+        str | None,
+        typer.Option(
+            "--front",
+            metavar="COST",
+            help="All the best subnets at once, by macs, params, activations, memory or latency.",
+        ),
+    ] = None,
     subnets: Annotated[
         int, typer.Option("--subnets", min=20, help="To measure, for the predictor of accuracy.")
     ] = 300,
@@ -140,21 +150,31 @@ def search(
     Example: `allometry supernet search runs/supernet-efficientnet-b0-photos --budget "latency<=5ms"`
     """
     from allometry.cli.display import make_progress, stopping_on_signals
-    from allometry.pipeline import LookSettings, supernet_search
+    from allometry.pipeline import LookSettings, supernet_front, supernet_search
 
-    with stopping_on_signals() as stopping:
-        result = supernet_search(
-            run,
-            budget=budget,
-            how=LookSettings(subnets=subnets, held_out=held_out, least_tau=least_tau),
-            table=table,
-            runtime=runtime,
-            threads=threads,
-            device=device,
-            progress=make_progress(),
-            stopping=stopping,
+    asked: dict[str, Any] = {
+        "how": LookSettings(subnets=subnets, held_out=held_out, least_tau=least_tau),
+        "table": table,
+        "runtime": runtime,
+        "threads": threads,
+        "device": device,
+        "progress": make_progress(),
+    }
+    if front is None and budget is None:
+        raise InputError(
+            'Say what the subnet must keep, such as --budget "latency<=5ms", or ask for all of the best: --front macs.'
         )
-    print_json(result) if as_json else print_figures(result["folder"], _found(result))
+    with stopping_on_signals() as stopping:
+        if front is not None:
+            result = supernet_front(run, cost=front, budget=budget, stopping=stopping, **asked)
+        else:
+            result = supernet_search(run, budget=budget or "", stopping=stopping, **asked)
+    if as_json:
+        print_json(result)
+    elif front is not None:
+        print_figures(result["folder"], _front(result))
+    else:
+        print_figures(result["folder"], _found(result))
 
 
 @supernet.command()
@@ -222,6 +242,19 @@ def _trained(result: dict[str, Any]) -> dict[str, str]:
         "training": f"{result['epochs']} epochs in {result['phases']} phases, {format_duration(result['seconds'])}",
         "next": f'allometry supernet search {result["folder"]} --budget "latency<=5ms"',
         "report": result["report"],
+    }
+
+
+def _front(result: dict[str, Any]) -> dict[str, str]:
+    measure = result["measure"]
+    return {
+        **{
+            f"{show(measure, each['cost'])}": f"{each['validation_accuracy']:.2%}, predicted "
+            f"{each['predicted_accuracy']:.2%}, {each['resolution']} px, {Path(each['file']).name}"
+            for each in result["subnets"]
+        },
+        "searched": f"{result['looked']:,} subnets in {format_duration(result['search_seconds'])}, {result['front']} "
+        f"of them on the front; Kendall tau of the predictor {result['tau']:.2f}",
     }
 
 

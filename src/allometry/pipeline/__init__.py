@@ -18,6 +18,7 @@ from allometry.pipeline.supernet import (
     SupernetSettings,
     forecast_supernet,
     supernet_extract,
+    supernet_front,
     supernet_search,
     supernet_train,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "run",
     "search",
     "supernet_extract",
+    "supernet_front",
     "supernet_search",
     "supernet_train",
     "train_run",

@@ -2,6 +2,7 @@
 
 from allometry.pipeline.supernet.asked import SupernetSettings
 from allometry.pipeline.supernet.extracting import supernet_extract
+from allometry.pipeline.supernet.front import supernet_front
 from allometry.pipeline.supernet.predicting import LookSettings
 from allometry.pipeline.supernet.searching import supernet_search
 from allometry.pipeline.supernet.training import (
@@ -18,6 +19,7 @@ __all__ = [
     "SupernetSettings",
     "forecast_supernet",
     "supernet_extract",
+    "supernet_front",
     "supernet_search",
     "supernet_train",
 ]

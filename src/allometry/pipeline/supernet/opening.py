@@ -16,7 +16,7 @@ from allometry.pipeline.common import Images, Session, read_data
 from allometry.pipeline.devices import find_device
 from allometry.pipeline.supernet.asked import supernet_recipe
 from allometry.pipeline.supernet.training import SPACE
-from allometry.supernet import SUPERNET, Supernet, build_supernet
+from allometry.supernet import SUPERNET, Supernet, Transform, build_supernet, couple_rows
 from allometry.train import Preprocessing, Recipe, load_weights
 
 COMMAND = "supernet train"
@@ -43,6 +43,11 @@ class OpenSupernet:
     preprocessing: Preprocessing
     recipe: Recipe
     coupled: bool
+
+    @property
+    def transform(self) -> Transform | None:
+        """What makes subnets of rows whose width does not follow their depth, if it has to."""
+        return (lambda rows: couple_rows(self.space, rows)) if self.coupled else None
 
 
 @contextmanager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,19 +23,19 @@ from allometry.pipeline.supernet.looking import look, measured
 from allometry.pipeline.supernet.opening import OpenSupernet, open_supernet
 from allometry.pipeline.supernet.predicting import LookSettings, predictor_for
 from allometry.report import write_report
-from allometry.search import Row, network_of
+from allometry.search import Row, Rows, network_of
 from allometry.supernet import (
     ESTIMATED,
     Specialised,
-    couple_rows,
     least_counted,
     least_latency,
     specialise,
 )
+from allometry.supernet.extremes import Summed
 
 SUBNETS = "subnets"
 _CONFIRMED = 5  # of the best predicted subnets are measured, and the best of those is given
-_SUMS = ("params", "macs", "activations")
+_SUMS: tuple[Summed, ...] = ("params", "macs", "activations")
 
 
 def supernet_search(
@@ -81,19 +81,20 @@ def supernet_search(
     limits = parse_budget(budget)
     setting = setting_for(limits, runtime=runtime, threads=threads)
     with open_supernet(run, device=device, progress=progress, stopping=stopping) as opened:
-        prices = _priced(opened, limits, setting, table)
+        priced = price_subnets(opened, limits, setting, table)
         predictor, judgement = predictor_for(opened, how)
         began = time.monotonic()
         found = specialise(
             opened.space,
             predictor,
-            allows=prices.within(limits),
+            allows=priced.prices.within(limits),
             seed=opened.session.seed,
-            transform=(lambda rows: couple_rows(opened.space, rows)) if opened.coupled else None,
+            transform=opened.transform,
+            start=priced.cheapest,
         )
         seconds = time.monotonic() - began
         progress.say(f"searched: {found.looked:,} subnets in {seconds:.1f} s")
-        result = _confirmed(opened, limits, setting, prices, found)
+        result = _confirmed(opened, limits, setting, priced.prices, found)
         result |= {"looked": found.looked, "search_seconds": round(seconds, 2), "tau": judgement.tau}
         return _kept(opened, limits, result)
 
@@ -109,23 +110,43 @@ def name_of(budget: Budget) -> str:
     return "-".join(words).replace(" ", "")
 
 
-def _priced(opened: OpenSupernet, limits: Budget, setting: Setting | None, table: Path | None) -> Prices:
-    """What subnets cost; an impossible limit is refused before anything is measured."""
+class Priced(NamedTuple):
+    """What subnets cost, and the cheapest of them, from which an evolution can start under any limit."""
+
+    prices: Prices
+    cheapest: Rows
+
+
+def price_subnets(
+    opened: OpenSupernet, limits: Budget | None, setting: Setting | None, table: Path | None
+) -> Priced:
+    """Find what subnets cost; an impossible limit is refused before anything is measured.
+
+    Args:
+        opened: the supernet.
+        limits: if there are any.
+        setting: in which latency counts, if it does.
+        table: a latency table; without one, it is built where a latency is asked for.
+
+    Raises:
+        BudgetError: no subnet keeps a limit; the message names the nearest value that one has.
+        InputError: the table is of another setting, or of no use.
+    """
     session, space = opened.session, opened.space
-    _refuse_impossible(limits, {measure: least_counted(space, measure).value for measure in _limited(limits)})
+    least = {measure: least_counted(space, measure) for measure in _SUMS}
+    _refuse_impossible(limits, {measure: found.value for measure, found in least.items()})
     file = "" if setting is None else re.sub(r"[^\w.-]+", "-", f"latency-table-{setting}.json")
     found = table_for(session, space, setting, table, file=file)
+    rows = [each.row for each in least.values()]
     if found is not None:
-        _refuse_impossible(limits, {"latency": least_latency(space, found).value})
-    return Prices(space, found)
+        quickest = least_latency(space, found)
+        _refuse_impossible(limits, {"latency": quickest.value})
+        rows.append(quickest.row)
+    return Priced(Prices(space, found), np.array(rows))
 
 
-def _limited(limits: Budget) -> list[Any]:
-    return [limit.measure for limit in limits.limits if limit.measure in _SUMS]
-
-
-def _refuse_impossible(limits: Budget, least: dict[str, float]) -> None:
-    for limit in limits.limits:
+def _refuse_impossible(limits: Budget | None, least: Mapping[str, float]) -> None:
+    for limit in limits.limits if limits else ():
         if limit.measure in least and least[limit.measure] > limit.most:
             nearest = show(limit.measure, least[limit.measure])
             raise BudgetError(
