@@ -1,0 +1,5 @@
+"""Stub."""
+
+
+def couple_rows(space, rows):
+    return rows
