@@ -75,7 +75,7 @@ def _inner(host: str, module: nn.Module) -> Iterator[Axis]:
             yield from _with_squeeze(
                 host, module.squeeze_excite, _written(module.expand, "expand"), "project.0.weight"
             )
-    elif isinstance(module, CellBlock) and {"reduce", "spatial", "restore"} <= set(module.nodes):
+    elif isinstance(module, CellBlock) and _is_bottleneck(host):
         reduce, spatial = (module.nodes[name] for name in ("reduce", "spatial"))
         assert isinstance(reduce, nn.Sequential)  # noqa: S101
         assert isinstance(spatial, nn.Sequential)  # noqa: S101
@@ -143,14 +143,41 @@ def _between(supernet: Supernet) -> Iterator[Axis]:
         here = sorted(place for place in here if layout.places[place.stage].group == group)
         groups.append([host for place in here for host in places[place]])
     firsts = [list(places[Place(layout.places.index((group, 0)), 0)]) for group in range(len(layout.full))]
-    for number, hosts in enumerate(groups):
-        following = firsts[number] if number < len(firsts) else ["head"]
-        inside = [host for host in hosts if number and host not in firsts[number - 1]]
-        written = [_leaving(host, supernet.hosts[host]) for host in hosts]
-        read = [_entering(host, supernet.hosts[host]) for host in (*inside, *following)]
+    added = [any(_adds_input(host, supernet.hosts[host]) for host in hosts) for hosts in firsts]
+    for together in _runs(added):
+        written: list[list[Spot]] = []
+        read: list[tuple[list[Spot], list[Spot]]] = []
+        for number in together:
+            following = firsts[number] if number < len(firsts) else ["head"]
+            inside = [host for host in groups[number] if number and host not in firsts[number - 1]]
+            written += [_leaving(host, supernet.hosts[host]) for host in groups[number]]
+            read += [_entering(host, supernet.hosts[host]) for host in (*inside, *following)]
         if all(written) and all(readers for _, readers in read):
             spots = [spot for each in (*written, *(spots for spots, _ in read)) for spot in each]
             yield Axis(tuple(dict.fromkeys(spots)), tuple(spot for _, readers in read for spot in readers))
+
+
+def _runs(added: list[bool]) -> Iterator[list[int]]:
+    """What the stem and each group give on, those together of which one is added to the next."""
+    together = [0]
+    for number, adds in enumerate(added, start=1):
+        if not adds:
+            yield together
+            together = []
+        together.append(number)
+    yield together
+
+
+def _adds_input(host: str, module: nn.Module) -> bool:
+    """Whether what a layer gives on is a sum with what it is given, channel by channel."""
+    if isinstance(module, MBConvBlock | FusedMBConvBlock):
+        return module.residual
+    return isinstance(module, CellBlock) and _is_bottleneck(host) and "shortcut" not in module.nodes
+
+
+def _is_bottleneck(host: str) -> bool:
+    """Whether it is that block; other cells may have nodes of the same names."""
+    return host.endswith("_bottleneck")
 
 
 def _changes_channels(fields: tuple[str, ...]) -> bool:
@@ -167,7 +194,7 @@ def _leaving(host: str, module: nn.Module) -> list[Spot]:
         written = _written(module.get_submodule(last), last)
         if last == "expand" and isinstance(module.squeeze_excite, SqueezeExcite):
             written += _squeezed("squeeze_excite")
-    elif isinstance(module, CellBlock):
+    elif isinstance(module, CellBlock) and _is_bottleneck(host):
         written = [
             spot
             for name in ("restore", "shortcut")
@@ -193,8 +220,7 @@ def _entering(host: str, module: nn.Module) -> tuple[list[Spot], list[Spot]]:
     elif isinstance(module, MBConvBlock | FusedMBConvBlock):
         spots = [("expand.0.weight", 1)]
         readers = spots if _convolution(module.expand).groups == 1 else []
-    elif isinstance(module, CellBlock):
+    elif isinstance(module, CellBlock) and _is_bottleneck(host):
         names = [name for name in ("reduce", "shortcut") if name in module.nodes]
-        spots = [(f"nodes.{name}.0.0.weight", 1) for name in names]
-        readers = spots if "reduce" in module.nodes else []
+        spots = readers = [(f"nodes.{name}.0.0.weight", 1) for name in names]
     return [Spot(host, *spot) for spot in spots], [Spot(host, *spot) for spot in readers]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import NamedTuple, cast
+from typing import NamedTuple, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -176,30 +176,38 @@ class Supernet(nn.Module):
             InputError: it is another network's.
         """
         subnet = self.subnet(self.space.largest())
-        held = module.state_dict()
+        held = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
+        taken: list[tuple[Tensor, Tensor]] = []
+        for prefix, part in zip(_prefixes(subnet.network), subnet.parts, strict=True):
+            for name, value in self.weights(part, statistics=True).items():
+                given = held.pop(f"{prefix}{name}", None)
+                if given is None or given.shape != value.shape:
+                    what = "missing" if given is None else f"{tuple(given.shape)}, not {tuple(value.shape)}"
+                    self._refuse_weights(f"{prefix}{name} is {what}")
+                taken.append((value, given))
+        if held:
+            self._refuse_weights(f"that network has no {next(iter(held))}")
         with torch.no_grad():
-            for prefix, part in zip(_prefixes(subnet.network), subnet.parts, strict=True):
-                for name, value in self.weights(part, statistics=True).items():
-                    given = held.get(f"{prefix}{name}")
-                    if given is None or given.shape != value.shape:
-                        raise InputError(
-                            f"The weights are not those of the greatest network of {self.space.name or 'the space'}: "
-                            f"{prefix}{name} is {'missing' if given is None else tuple(given.shape)}, not "
-                            f"{tuple(value.shape)}."
-                        )
-                    value.copy_(given)
+            for value, given in taken:
+                value.copy_(given)
+
+    def _refuse_weights(self, why: str) -> NoReturn:
+        raise InputError(
+            f"The weights are not those of the greatest network of {self.space.name or 'the space'}: {why}."
+        )
 
     def _check_order(self) -> None:
         """Refuse a space whose last options are not the largest ones."""
         largest = self.subnet(self.space.largest())
         layers = {part.host: part.candidate for part in largest.parts}
-        missing = [place for place in candidates_of(self.space) if not _is_there(place, layers)]
-        smaller = [host for host, each in layers.items() if self._shapes[each] != shapes_of(self.hosts[host])]
-        if missing or smaller:
-            where = smaller[0] if smaller else host_name(missing[0], largest.parts[1].candidate)
+        wrong = [host for host, each in layers.items() if self._shapes[each] != shapes_of(self.hosts[host])]
+        for place, candidates in candidates_of(self.space).items():
+            hosts = [host_name(place, candidate) for candidate in candidates]
+            wrong += [] if layers.keys() & set(hosts) else hosts[:1]
+        if wrong:
             raise InputError(
                 f"The last option of every knob of {self.space.name or 'the space'} must be its largest: the network "
-                f"of the last options does not use all weights of {where.replace('_', ' ')}."
+                f"of the last options does not use all weights of {wrong[0].replace('_', ' ')}."
             )
 
     def _host(self, place: Place, alike: Mapping[Candidate, Shape]) -> None:
@@ -286,10 +294,6 @@ def host_name(place: Place, candidate: Candidate) -> str:
     if candidate.kind in ("stem", "head"):
         return candidate.kind
     return f"stage_{place.stage}_layer_{place.layer}_{candidate.kind}"
-
-
-def _is_there(place: Place, layers: Mapping[str, Candidate]) -> bool:
-    return any(host_name(place, candidate) == host for host, candidate in layers.items())
 
 
 def _matrix(name: str, larger: int, smaller: int) -> str:

@@ -72,6 +72,13 @@ class Phase:
     teacher: TeacherOf = "none"
 
     def __post_init__(self) -> None:
+        given: tuple[object, object] = (self.name, self.elastic)
+        if not (isinstance(given[0], str) and given[0]):
+            raise RecipeError(f"The name of a phase must be a text that is not empty, not {self.name!r}.")
+        if not isinstance(given[1], Mapping):
+            raise RecipeError(
+                f"The field elastic of a phase must be an object, such as {{'depth': 2}}, not {self.elastic!r}."
+            )
         check_integer("epochs of a phase", self.epochs, least=1)
         check_integer("subnets of a phase", self.subnets, least=2 if self.sampling == "sandwich" else 1)
         check_numbers(self, "the phase's ", {"rate": (0, 100)})

@@ -10,6 +10,7 @@ from typing import Any
 from allometry.arch import Network, digest, load, save
 from allometry.base import InputError, Progress, SilentProgress, UnknownNameError
 from allometry.base.files import write_json
+from allometry.base.runs import read_run
 from allometry.cost import count
 from allometry.nn import save_weights
 from allometry.pipeline.asked import check_settings
@@ -91,10 +92,16 @@ def supernet_extract(
 
 def _find(run: Path, subnet: str) -> tuple[Network, str]:
     """The network that is meant, and a name for it."""
+    read_run(run)
     path = Path(subnet)
     if path.suffix == ".json":
         return load(path), path.parent.name if path.stem == "network" else path.stem
     known = found_subnets(run)
+    if not known:
+        raise InputError(
+            f"No subnet of {run} has been found yet: run `allometry supernet search {run} --budget ...` first, or give "
+            f"a network's JSON file instead of {subnet!r}."
+        )
     if subnet not in known:
         raise UnknownNameError("subnet", subnet, known, "A network's JSON file works too.")
     return load(run / SUBNETS / subnet / "network.json"), subnet

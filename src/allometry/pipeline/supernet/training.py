@@ -126,7 +126,8 @@ class SupernetForecast:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values; the size as text, since it may have more digits than a number bears."""
-        return {**asdict(self), "size": str(self.size)}
+        phases = [phase._asdict() for phase in self.phases]
+        return {**asdict(self), "size": str(self.size), "phases": phases}
 
 
 class PhaseForecast(NamedTuple):
