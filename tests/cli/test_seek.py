@@ -120,6 +120,14 @@ def test_a_killed_fit_goes_on(start, call, photos, tmp_path):
     assert planned.json["laws"] == 0
 
 
+def test_trainings_that_diverge_are_told_in_a_sentence(call, photos, tmp_path):
+    result = call(
+        *FIT, "--data", photos, "--out", tmp_path / "run", "--set", "learning_rate=1000", "--set", "clip=0"
+    )
+    assert result.status == 1
+    assert "trainings of all finalists diverged" in result.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -24,6 +24,7 @@ from allometry.train import Job, Recipe, at_full_size, predict, small, train
 
 TRIAL_SHARE = 8  # a trial has an eighth of a full training's epochs
 FEWEST_EPOCHS = 2
+_HOPELESS = 1e9  # the loss of a training that diverged, for ranking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +188,7 @@ class ArmResult:
         seconds: that they took.
         images: training images seen.
         right: once the training is over, which validation images were right, as hexadecimal digits of packed bits.
+        diverged: the loss became infinite or not a number: nothing was right.
     """
 
     accuracy: float
@@ -195,6 +197,7 @@ class ArmResult:
     seconds: float
     images: int
     right: str = ""
+    diverged: bool = False
 
 
 def train_arm(
@@ -218,7 +221,6 @@ def train_arm(
 
     Raises:
         Stopped: `stopping` asked for it.
-        NonFiniteLossError: the training diverged.
         OutOfMemoryError: a step did not fit into the memory.
     """
     job = _job(arm.network, images, replace(settings, seed=arm.seed), folder=folder, progress=progress)
@@ -247,6 +249,8 @@ def train_arm(
         except Stopped:
             if not far or whole:
                 raise
+        except NonFiniteLossError:
+            return _diverged(read_lines(metrics), len(images.dataset.splits["val"]))
     history = read_lines(metrics)[: arm.until]
     return ArmResult(
         accuracy=history[-1]["val_accuracy"],
@@ -255,6 +259,19 @@ def train_arm(
         seconds=sum(record["seconds"] for record in history),
         images=sum(record["images"] for record in history),
         right=right,
+    )
+
+
+def _diverged(history: Sequence[Mapping[str, Any]], number: int) -> ArmResult:
+    """A training that came to nothing, which one of many may."""
+    return ArmResult(
+        accuracy=0.0,
+        loss=_HOPELESS,
+        epochs=len(history),
+        seconds=sum(record["seconds"] for record in history),
+        images=sum(record["images"] for record in history),
+        right=np.packbits(np.zeros(number, bool)).tobytes().hex(),
+        diverged=True,
     )
 
 

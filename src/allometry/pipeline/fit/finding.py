@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from allometry.arch import digest, save
+from allometry.base import SearchError
 from allometry.base.files import read_lines, write_json, write_lines
 from allometry.cost import count
 from allometry.pipeline.common import Session, finish
@@ -35,8 +36,16 @@ def fitted_result(
         first: the first round of all laws, in their order.
         judged: the trainings of the finalists, by the number of their law.
         base: those of the baseline.
+
+    Raises:
+        SearchError: the trainings of all finalists diverged.
     """
     folder, points = session.run.path, asked.points
+    if all(each.diverged for results in judged.values() for each in results):
+        raise SearchError(
+            "The trainings of all finalists diverged; try a lower learning rate (--set learning_rate=...), stronger "
+            "clipping (--set clip=1) or float32."
+        )
     images = len(asked.images.dataset.splits["val"])
     right = {str(place): right_of(results, images) for place, results in judged.items()}
     found = {int(place): each for place, each in standings(right, seed=session.seed).items()}

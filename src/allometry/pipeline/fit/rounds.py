@@ -99,7 +99,9 @@ class Trainings:
     def _known(self) -> dict[str, ArmResult]:
         lines = read_lines(self.folder / FILE)
         names = [field.name for field in fields(ArmResult)]
-        return {line["key"]: ArmResult(**{name: line[name] for name in names}) for line in lines}
+        return {
+            line["key"]: ArmResult(**{name: line[name] for name in names if name in line}) for line in lines
+        }
 
 
 def arms_of(networks: Sequence[Network], seeds: Sequence[int], until: int) -> list[Arm]:

@@ -65,7 +65,7 @@ def fit(
         BudgetError: the baseline cannot keep the budget, or no law can grow it.
         Stopped: `stopping` asked for it.
         StorageError: the disk is full, read-only or forbidden.
-        NonFiniteLossError: a training diverged.
+        SearchError: the trainings of all finalists diverged.
 
     Source: EfficientNet (Tan & Le 2019), section 3.3, step 1.
     """
