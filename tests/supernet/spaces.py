@@ -66,7 +66,7 @@ def inverted_space(*, ratios: tuple[float, ...] = (2, 3, 4), channels: bool = Tr
     knobs = [
         knob("resolution", "resolution", 12, 16),
         *[knob(f"depth {group}", f"groups.{group}.depth", 1, 2) for group in range(2)],
-        *[knob(f"kernel {place}", f"stages.{place}.block.kernel", 3, 5, 7) for place in range(4)],
+        *[knob(f"kernel {place}", f"stages.{place}.block.kernel", 3, 5, 7) for place in (1, 2)],
         *[knob(f"ratio {place}", f"stages.{place}.block.expand_ratio", *ratios) for place in range(4)],
     ]
     if channels:
@@ -76,7 +76,7 @@ def inverted_space(*, ratios: tuple[float, ...] = (2, 3, 4), channels: bool = Tr
                 [f"stages.{2 * group + place}.block.channels" for place in range(2)],
                 *options,
             )
-            for group, options in enumerate(((6, 8, 10), (9, 14)))
+            for group, options in enumerate(((6, 10), (9, 14)))
         ]
     return space_of(blocks, knobs, name="inverted")
 
