@@ -166,10 +166,10 @@ def _extract(
 
 def _found_as(run: Path, network: Network) -> dict[str, Any]:
     """For which budget `supernet_search` has found this subnet, with its predicted and measured figures, if it has."""
-    found = found_subnets(run).get(network.name)
-    if found is None or digest(load(run / SUBNETS / network.name / "network.json")) != digest(network):
-        return {}
-    return {name: found[name] for name in _FOUND if name in found}
+    for name, found in found_subnets(run).items():
+        if digest(load(run / SUBNETS / name / "network.json")) == digest(network):
+            return {field: found[field] for field in _FOUND if field in found}
+    return {}
 
 
 def _recipe(recipe: Recipe, epochs: int, settings: Sequence[str]) -> Recipe:
