@@ -2,7 +2,7 @@
 
     python benchmarks/deep_networks.py --folder runs/deep [--seeds 3]
 
-A baseline of about 2M MACs, in which no block has a residual, and the same network grown to four times its MACs by
+A baseline of about 2M MACs, in which one block has a residual, and the same network grown to four times its MACs by
 depth alone, are trained on the icons by the default recipe, with `residual_scale` 1 and 0. A folder holds all
 trainings, and the same command goes on with them: about 4 minutes each on one core.
 """

@@ -285,6 +285,7 @@ BENCHMARKS = (
     "progressive",
     "training_loop",
     "latency",
+    "deep_networks",
 )
 TABLES: dict[str, Callable[[], str]] = {
     "zoo": zoo_text,

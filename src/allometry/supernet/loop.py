@@ -253,8 +253,12 @@ def _images_until(job: SupernetJob, state: State) -> int:
 
 
 def _check_finite(job: SupernetJob, state: State) -> None:
-    """Refuse to go on, and to write, with a loss or a gradient that is no number, in whichever process it is."""
-    if job.ranks.any(not math.isfinite(state.sums.sum().item())):
+    """Refuse to go on, and to write, with a loss, gradient or weight that is no number, in whichever process it is.
+
+    A step may break the weights after its own loss was still a number.
+    """
+    weights = torch.stack(torch._foreach_norm([each.detach() for each in state.supernet.parameters()]))
+    if job.ranks.any(not math.isfinite(state.sums.sum().item() + weights.sum().item())):
         raise NonFiniteLossError(
             f"The loss of the supernet became infinite or not a number in step {state.step} of the phase "
             f"{job.phases[state.phase].name!r}; the last checkpoint is kept. Try a lower learning rate (--set "
