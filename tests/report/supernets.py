@@ -48,7 +48,7 @@ def epochs_of(space: Space, plan: str) -> list[dict[str, Any]]:
 def found_subnet(name: str, macs: int, **more: Any) -> dict[str, Any]:
     return {
         "name": name,
-        "budget": name.replace("-", " <= "),
+        "budget": name.replace("-", " <= ").replace("5ms", "5 ms"),
         "macs": macs,
         "params": 123_456,
         "resolution": 64,
@@ -108,7 +108,7 @@ def write_supernet(folder: Path, *, plan: str = "shrinking", searched: bool = Tr
         (folder / "accuracies.jsonl").write_text(lines(measured))
         (folder / "predictor.json").write_text(json.dumps(JUDGED))
         write_found(folder, found_subnet("macs-2.00M", 1_900_000))
-        write_found(folder, found_subnet("latency-1.50ms", 2_500_000, **LATENCY))
+        write_found(folder, found_subnet("latency-1.5ms", 2_500_000, **LATENCY))
         front = {
             "measure": "macs",
             "budget": None,
@@ -155,12 +155,12 @@ def write_extracted(folder: Path, *, epochs: int = 0) -> Path:
         "taken_accuracy": 0.70,
         "validation_accuracy": 0.73 if epochs else 0.70,
         "epochs": epochs,
-        "found": {"budget": "latency <= 1.50ms", "predicted_accuracy": 0.71, "latency": 0.00148},
+        "found": {"budget": "latency <= 1.5 ms", "predicted_accuracy": 0.71, "latency": 0.00148},
     }
     (folder / "run.json").write_text(json.dumps(info))
     (folder / "result.json").write_text(json.dumps(result))
     (folder / "explain.json").write_text(json.dumps(looks(CLASSES)))
     for name in ("data.json", "evaluation.json", "recipe.json", *(["metrics.jsonl"] if epochs else [])):
         (folder / name).write_text(plain[name])
-    save(replace(small_space().smallest(), name="latency-1.50ms"), folder / "network.json")
+    save(replace(small_space().smallest(), name="latency-1.5ms"), folder / "network.json")
     return folder

@@ -61,7 +61,7 @@ def test_the_numbers_are_those_of_the_files(tmp_path):
         "off by 0.52 points on average, 0.11 too high taken all together",
         "8 subnets were measured on 1,371 validation images, none of them trained by itself.",
         "macs-2.00M macs <= 2.00M 64 123k 1.90M 71.0 % 70.2 % 69.4 % 67.5 to 71.2",
-        "latency-1.50ms latency <= 1.50ms 64 123k 2.50M 1.48 ms 1.41 ms 71.0 %",
+        "latency-1.5ms latency <= 1.5 ms 64 123k 2.50M 1.48 ms 1.41 ms 71.0 %",
         "Latencies are those in onnxruntime, 1 thread.",
         "The front of accuracy against MACs: 2 subnets",
         "look 30 s 25.0 % 8,000 267",
@@ -69,7 +69,7 @@ def test_the_numbers_are_those_of_the_files(tmp_path):
         "The largest network, stage by stage",
         "allometry supernet train efficientnet-b0 --data icons --phases shrinking",
         f"allometry supernet search {folder} --front macs",
-        f"allometry supernet extract {folder} latency-1.50ms",
+        f"allometry supernet extract {folder} latency-1.5ms",
     ):
         assert expected in text
     assert "asks for a tau" not in text
@@ -167,7 +167,7 @@ def test_a_subnet_as_it_is_says_where_it_comes_from(tmp_path):
     page = page_of(folder)
     assert own_sections(page) == {"origin", "network", "budget", "training"}
     for expected in (
-        "You asked for a subnet within latency <= 1.50ms of the supernet net on icons.",
+        "You asked for a subnet within latency <= 1.5 ms of the supernet net on icons.",
         "nothing was trained",
         "as taken out 70.0 % of the validation images",
         "predicted 71.0 % of the validation images",
@@ -198,7 +198,7 @@ def test_subnets_are_compared_with_other_runs(tmp_path, make_run):
     assert len(page.ids) == len(set(page.ids))
     assert {"all-macs-figure", "all-params-figure", "all-latency-figure", "run-2-subnets"} <= set(page.ids)
     assert re.search(r"2a net, macs-2.00M icons 64 123,456 1,900,000 test 69.4 % 67.5 to 71.2", page.text)
-    assert re.search(r"2b net, latency-1.50ms icons 64 123,456 2,500,000 test 69.4 %", page.text)
+    assert re.search(r"2b net, latency-1.5ms icons 64 123,456 2,500,000 test 69.4 %", page.text)
     assert re.search(r"3 taken icons 32 [\d,]+ [\d,]+ test 88.7 %", page.text)
     (tested,), _ = figures_of(*folders)["all-latency"]
     assert tested["text"] == ["2b", "3"]

@@ -197,7 +197,7 @@ def extract(
 ) -> None:
     """Take a subnet out, as a run folder that `export`, `evaluate` and `predict` take.
 
-    Example: `allometry supernet extract runs/supernet-efficientnet-b0-photos latency-5.00ms`
+    Example: `allometry supernet extract runs/supernet-efficientnet-b0-photos latency-5ms`
     """
     from allometry.cli.display import make_progress, stopping_on_signals
     from allometry.pipeline import supernet_extract

@@ -105,7 +105,7 @@ def name_of(budget: Budget) -> str:
 
     Example:
         >>> name_of(parse_budget("latency<=5ms, params<=1M"))
-        'latency-5.00ms-params-1.00M'
+        'latency-5ms-params-1.00M'
     """
     words = [f"{limit.measure}-{show(limit.measure, limit.most)}" for limit in budget.limits]
     return "-".join(words).replace(" ", "")
