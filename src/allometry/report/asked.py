@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from allometry.base.units import plural
 from allometry.cost import count
 from allometry.report.markup import Column, Html, Row, Section, details, element, facts, joined, note, table
 from allometry.report.networks import costs_of
+from allometry.report.origin import extracted_wish
 from allometry.report.record import Data, Evaluation, RunRecord
+from allometry.report.supernet import supernet_figures, supernet_result, supernet_wish
 from allometry.report.words import (
     MEASURE_NAMES,
     NO_BREAK,
@@ -24,8 +27,9 @@ from allometry.report.words import (
 )
 
 # Where the command line says it in another way than the run folder.
-_POSITIONAL = {"network", "space"}
-_OPTIONS = {"settings": "set"}
+_POSITIONAL = {"network", "space", "supernet", "subnet"}
+_OPTIONS = {"settings": "set", "plan": "phases"}
+_OF_SUPERNET = {"data", "seed"}
 _JOINED = {"alphas", "gammas"}
 _SWITCHED_OFF = {"halving"}
 
@@ -59,6 +63,9 @@ def key_figures(record: RunRecord) -> Html:
 
 
 def _key_figures(record: RunRecord) -> Iterator[tuple[str, str, str]]:
+    if record.supernet is not None:
+        yield from supernet_figures(record, record.supernet)
+        return
     evaluation, network = record.evaluation, record.network
     last = record.epochs[-1] if record.epochs else None
     if evaluation is not None:
@@ -96,6 +103,10 @@ def _budget_shares(record: RunRecord) -> dict[str, str]:
 def _wish(record: RunRecord) -> str:
     data = record.data.name if record.data and record.data.name else str(record.arguments.get("data") or "")
     on = f" on {data}" if data else ""
+    if record.supernet is not None:
+        return supernet_wish(record, record.supernet, on)
+    if record.extracted is not None:
+        return extracted_wish(record.extracted, on)
     limits = record.plan.budget if record.plan else ()
     if limits:
         most = listed([with_measure(limit.measure, limit.most) for limit in limits])
@@ -106,6 +117,8 @@ def _wish(record: RunRecord) -> str:
 
 
 def _result(record: RunRecord) -> str:
+    if record.supernet is not None:
+        return supernet_result(record.supernet)
     parts = []
     if record.network is not None:
         cost = count(record.network)
@@ -149,9 +162,18 @@ def command_line(record: RunRecord) -> str:
         "allometry run --data icons --budget 'macs <= 10.0M' --resume"
     """
     words = ["allometry", *record.command.split()]
-    for name, value in record.arguments.items():
+    for name, value in _typed(record).items():
         words += [str(value)] if name in _POSITIONAL and value is not None else _option(name, value)
     return shlex.join(words)
+
+
+def _typed(record: RunRecord) -> Mapping[str, Any]:
+    """The arguments as they are given; what is 0 and means the default is left out, as is what the supernet decides."""
+    given = {name: value for name, value in record.arguments.items() if (name, value) != ("epochs", 0)}
+    if record.extracted is None:
+        return given
+    own = {name: value for name, value in given.items() if name not in _OF_SUPERNET}
+    return own | {"subnet": str(record.folder / "network.json")}
 
 
 def _option(name: str, value: object) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from allometry.base.units import format_duration
@@ -23,20 +23,30 @@ _SHORT = "accuracy on validation images after the short training of a search"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Result:
-    """What the comparison needs of one run; `seen` says on which images, and after what, the accuracy was found."""
+    """What the comparison needs of one network; `seen` says on which images, and after what, the accuracy was found.
 
-    number: int
-    record: RunRecord
+    `number` is its line in the table, `place` that of its run.
+    """
+
+    number: str
+    place: int
+    name: str
     costs: Mapping[str, float]
     accuracy: float | None
     interval: tuple[float, float] | None
     seen: str
     data: str
+    resolution: int | None
+    seconds: float | None
 
 
 def comparison_section(records: Sequence[RunRecord]) -> Section:
     """All runs in two figures and a table."""
-    results = [_result(place, record) for place, record in enumerate(records, start=1)]
+    results = [
+        result
+        for place, record in enumerate(records, start=1)
+        for result in (_subnets(place, record) or [_result(place, record)])
+    ]
     content: list[Html] = []
     groups = {cost: [group for group in _groups(results, cost) if group.points] for cost in _AXES}
     if groups["macs"]:
@@ -51,6 +61,8 @@ def comparison_section(records: Sequence[RunRecord]) -> Section:
             note("The numbers are the lines of the table."),
         ]
     content.append(_table(results))
+    if any(record.supernet and record.supernet.found for record in records):
+        content.append(note("The subnets of a supernet share what it cost."))
     names = sorted({result.data for result in results if result.data})
     if len(names) > 1:
         content.append(
@@ -70,22 +82,62 @@ def _result(place: int, record: RunRecord) -> _Result:
         accuracy, seen = validated[-1], "validation"
     elif found is not None and "accuracy" in found.figures:
         accuracy, seen = found.figures["accuracy"], "validation, short"
-    name = record.data.name if record.data else ""
     return _Result(
-        number=place,
-        record=record,
+        number=str(place),
+        place=place,
+        name=record.name,
         costs=_costs(record),
         accuracy=accuracy,
         interval=evaluation.interval if evaluation else None,
         seen=seen,
-        data=name or str(record.arguments.get("data") or ""),
+        data=_data(record),
+        resolution=record.network.resolution if record.network else None,
+        seconds=sum(line.seconds for line in record.ledger) if record.ledger else None,
     )
+
+
+def _data(record: RunRecord) -> str:
+    return (record.data.name if record.data else "") or str(record.arguments.get("data") or "")
+
+
+def _subnets(place: int, record: RunRecord) -> list[_Result]:
+    """The subnets that were found in a supernet's folder, else its largest network; none of any other run."""
+    supernet = record.supernet
+    if supernet is None:
+        return []
+    if not supernet.found:
+        last, result = supernet.last, _result(place, record)
+        seen = "validation" if last is not None and last.largest is not None else ""
+        accuracy = last.largest if last is not None else None
+        return [replace(result, name=f"{record.name}, largest", accuracy=accuracy, seen=seen)]
+    return [
+        _Result(
+            number=f"{place}{_letters(number)}",
+            place=place,
+            name=f"{record.name}, {found.name}",
+            costs={"macs": found.macs, "params": found.params}
+            | ({} if found.latency is None else {"latency": 1000 * found.latency}),
+            accuracy=found.validation_accuracy if found.test_accuracy is None else found.test_accuracy,
+            interval=found.test_interval,
+            seen="validation" if found.test_accuracy is None else "test",
+            data=_data(record),
+            resolution=found.resolution,
+            seconds=None,
+        )
+        for number, found in enumerate(sorted(supernet.found, key=lambda each: each.macs))
+    ]
+
+
+def _letters(number: int) -> str:
+    """a, b, ... z, aa, ab ..."""
+    return (_letters(number // 26 - 1) if number >= 26 else "") + chr(ord("a") + number % 26)
 
 
 def _costs(record: RunRecord) -> Mapping[str, float]:
     """What the network costs, with its latency in milliseconds where that was measured."""
     found = {name: value for name, value in costs_of(record).items() if name in _AXES}
-    latency = costs_of(record).get("latency", record.search.latency if record.search else None)
+    taken = record.search or record.extracted
+    latency = costs_of(record).get("latency", taken.latency if taken else None)
     return found | ({} if latency is None else {"latency": 1000 * latency})
 
 
@@ -108,8 +160,8 @@ def _points(results: Sequence[_Result], cost: str) -> list[Point]:
             cost=result.costs[cost],
             accuracy=result.accuracy,
             interval=result.interval,
-            text=str(result.number),
-            hover=f"<b>{escape(result.record.name)}</b><br>{percent(result.accuracy)}<br>"
+            text=result.number,
+            hover=f"<b>{escape(result.name)}</b><br>{percent(result.accuracy)}<br>"
             f"{whole(result.costs['macs'])} MACs<br>{whole(result.costs['params'])} parameters",
         )
         for result in results
@@ -134,19 +186,18 @@ def _table(results: Sequence[_Result]) -> Html:
 
 
 def _row(result: _Result) -> Row:
-    record, costs = result.record, result.costs
-    seconds = sum(line.seconds for line in record.ledger)
+    costs = result.costs
     return Row(
         [
-            str(result.number),
-            element("a", record.name, href=f"#run-{result.number}"),
+            result.number,
+            element("a", result.name, href=f"#run-{result.place}"),
             result.data,
-            f"{record.network.resolution}" if record.network else "",
+            whole(result.resolution),
             whole(costs.get("params")),
             whole(costs.get("macs")),
             result.seen,
             "" if result.accuracy is None else percent(result.accuracy),
             percent_range(result.interval) if result.interval else "",
-            format_duration(seconds) if record.ledger else "",
+            "" if result.seconds is None else format_duration(result.seconds),
         ]
     )

@@ -10,7 +10,14 @@ from allometry.base.units import format_duration, format_quantity
 from allometry.report.asked import command_line
 from allometry.report.markup import Column, Html, Row, Section, bar, element, facts, note, number, table
 from allometry.report.record import Export, LedgerLine, RunRecord
+from allometry.report.supernet_record import SupernetRecord
 from allometry.report.words import listed, percent, whole
+
+_OF_A_SUPERNET = (
+    "supernet: the training of all phases, once for all budgets. look: subnets run on validation images. predict: "
+    "fitting the predictor. search: evolution. confirm: latencies of the best, and test images. measure: the table of "
+    "latencies. Images count once for each subnet that saw them."
+)
 
 
 def delivery_section(record: RunRecord) -> Section | None:
@@ -90,6 +97,8 @@ def ledger_section(record: RunRecord) -> Section | None:
     devices = sorted({line.device for line in record.ledger if line.device})
     if devices:
         content.append(note(f"On {listed(devices)}."))
+    if record.supernet is not None:
+        content.append(note(_OF_A_SUPERNET))
     return Section("cost", "What it cost", content)
 
 
@@ -124,6 +133,8 @@ def next_section(record: RunRecord) -> Section:
             ("Only grow it", f"allometry scale {baseline} --law {law} --phi 2 --save grown.json"),
         ]
         return Section("next", "How to go on", [_step(what, command) for what, command in steps])
+    if record.supernet is not None:
+        return Section("next", "How to go on", list(_of_supernet(record.supernet, folder)))
     if record.search is not None:
         network = shlex.quote(str(record.folder / "network.json"))
         steps = [
@@ -136,6 +147,17 @@ def next_section(record: RunRecord) -> Section:
         ("Write the network for another runtime", f"allometry export {folder} --to onnx"),
     ]
     return Section("next", "How to go on", [_step(what, command) for what, command in steps])
+
+
+def _of_supernet(supernet: SupernetRecord, folder: str) -> Iterator[Html]:
+    search = f"allometry supernet search {folder}"
+    yield _step("Find the best subnet for a budget", f'{search} --budget "latency<=5ms"')
+    yield _step("Find all the best at once", f"{search} --front macs")
+    for found in supernet.found[:1]:
+        yield _step(
+            "Take a subnet out, as a run of its own",
+            f"allometry supernet extract {folder} {shlex.quote(found.name)}",
+        )
 
 
 def _step(what: str, command: str) -> Html:

@@ -32,7 +32,8 @@ def network_section(record: RunRecord) -> Section | None:
         content.append(note(f"It grew from: {_shape(record.baseline)}"))
     elif record.baseline is not None and record.baseline != network:
         content.append(note(f"Where a number changed, the baseline's is before the arrow ({ARROW})."))
-    return Section("network", "The network, stage by stage", content)
+    which = "network" if record.supernet is None else "largest network"
+    return Section("network", f"The {which}, stage by stage", content)
 
 
 def stage_table(network: Network, baseline: Network | None) -> Html:
@@ -124,7 +125,7 @@ def _shape(network: Network) -> str:
 def budget_section(record: RunRecord) -> Section | None:
     """What the network costs, with the limits of the budget marked."""
     costs = costs_of(record)
-    if not costs:
+    if not costs or record.supernet is not None:  # which holds many networks, of many costs
         return None
     limits = {limit.measure: limit.most for limit in record.plan.budget} if record.plan else {}
     limited = [

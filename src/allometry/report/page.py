@@ -19,10 +19,13 @@ from allometry.report.growth import growth_section
 from allometry.report.looks import looks_compared, looks_section
 from allometry.report.markup import Html, Section, element, joined
 from allometry.report.networks import budget_section, network_section
+from allometry.report.origin import origin_section
 from allometry.report.quality import classes_section, evaluation_section, mistakes_section
 from allometry.report.reading import read_run
 from allometry.report.record import RunRecord
 from allometry.report.search import search_section
+from allometry.report.subnets import predictor_section, subnets_section
+from allometry.report.supernet import supernet_section
 from allometry.report.training import cost_section, training_section
 
 # The browser itself then refuses whatever the page would load from elsewhere.
@@ -93,6 +96,10 @@ def _sections(record: RunRecord, *, prefix: str) -> list[Section]:
         asked_section(record),
         fit_section(record, prefix=prefix),
         search_section(record, prefix=prefix),
+        supernet_section(record, prefix=prefix),
+        predictor_section(record, prefix=prefix),
+        subnets_section(record, prefix=prefix),
+        origin_section(record),
         network_section(record),
         budget_section(record),
         growth_section(record, prefix=prefix),
@@ -114,6 +121,9 @@ def _short(record: RunRecord, *, prefix: str) -> Html:
     sections = (
         fit_section(record, prefix=prefix),
         search_section(record, prefix=prefix),
+        supernet_section(record, prefix=prefix),
+        subnets_section(record, prefix=prefix),
+        origin_section(record),
         network_section(record),
         budget_section(record),
         training_section(record, prefix=prefix),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from allometry.arch import Network, load
 from allometry.base import NetworkError, RunFolderError
+from allometry.report.parsing import read_object, read_part, read_parts, reader_of
 from allometry.report.record import (
     Data,
     Epoch,
@@ -25,8 +24,7 @@ from allometry.report.record import (
     SearchTrial,
     Trial,
 )
-
-Part = TypeVar("Part")
+from allometry.report.supernet_record import read_extracted, read_supernet
 
 _ADVICE = (
     "Give the folder that `allometry run` or `allometry train` made; it holds a file named run.json. "
@@ -54,6 +52,7 @@ def read_run(folder: Path) -> RunRecord:
     """
     folder = Path(folder)
     header = _header(folder)
+    elastic, taken = header.command == "supernet train", header.command == "supernet extract"
     return RunRecord(
         folder=folder,
         name=header.name or folder.resolve().name,
@@ -67,17 +66,21 @@ def read_run(folder: Path) -> RunRecord:
         data=_data(folder / "data.json"),
         network=_network(folder / "network.json"),
         baseline=_network(folder / "baseline.json"),
-        plan=_part(Plan, folder / "plan.json"),
-        trials=tuple(_parts(Trial, folder / "trials.jsonl")),
-        fit=_part(Fit, folder / "fit.json"),
-        search=_part(Search, folder / "search.json"),
-        tried=tuple(_parts(SearchTrial, folder / "trials.jsonl")),
-        epochs=_epochs(folder / "metrics.jsonl"),
-        ledger=tuple(_parts(LedgerLine, folder / "ledger.jsonl")),
-        recipe=_object(folder / "recipe.json") or {},
-        evaluation=_part(Evaluation, folder / "evaluation.json"),
+        plan=read_part(Plan, folder / "plan.json"),
+        trials=tuple(read_parts(Trial, folder / "trials.jsonl")),
+        fit=read_part(Fit, folder / "fit.json"),
+        search=read_part(Search, folder / "search.json"),
+        tried=tuple(read_parts(SearchTrial, folder / "trials.jsonl")),
+        supernet=(read_supernet(folder, coupled=bool(header.arguments.get("coupled"))) if elastic else None),
+        extracted=(
+            read_extracted(folder, supernet=str(header.arguments.get("supernet") or "")) if taken else None
+        ),
+        epochs=() if elastic else _epochs(folder / "metrics.jsonl"),
+        ledger=tuple(read_parts(LedgerLine, folder / "ledger.jsonl")),
+        recipe=read_object(folder / "recipe.json") or {},
+        evaluation=read_part(Evaluation, folder / "evaluation.json"),
         looks=tuple(_looks(folder / "explain.json")),
-        export=_part(Export, folder / "export.json"),
+        export=read_part(Export, folder / "export.json"),
     )
 
 
@@ -99,14 +102,14 @@ def _header(folder: Path) -> _Header:
     path = folder / "run.json"
     if not path.is_file():
         raise RunFolderError(f"{folder} is not a run folder: it holds no run.json. {_ADVICE}")
-    header = _part(_Header, path)
+    header = read_part(_Header, path)
     if header is None:
         raise RunFolderError(f"{path} is not readable: it is no JSON object. {_ADVICE}")
     return header
 
 
 def _data(path: Path) -> Data | None:
-    fields = _object(path)
+    fields = read_object(path)
     if fields is None:
         return None
     # The summary of a data set and a report of it name these differently; both are understood.
@@ -121,7 +124,7 @@ def _data(path: Path) -> Data | None:
         "left_out": len(rejected) if isinstance(rejected, list) else rejected,
     }
     present = {name: value for name, value in known.items() if value is not None}
-    return _reader(Data)(present | fields)
+    return reader_of(Data)(present | fields)
 
 
 def _network(path: Path) -> Network | None:
@@ -132,8 +135,8 @@ def _network(path: Path) -> Network | None:
 
 
 def _looks(path: Path) -> Iterator[Look]:
-    entries = (_object(path) or {}).get("looks")
-    read = _reader(Look)
+    entries = (read_object(path) or {}).get("looks")
+    read = reader_of(Look)
     for fields in entries if isinstance(entries, list) else ():
         look = read(fields) if isinstance(fields, dict) else None
         if look is not None:
@@ -142,63 +145,5 @@ def _looks(path: Path) -> Iterator[Look]:
 
 def _epochs(path: Path) -> tuple[Epoch, ...]:
     # A run that went on after a kill repeats the epoch it was in: the later line counts.
-    latest = {epoch.epoch: epoch for epoch in _parts(Epoch, path)}
+    latest = {epoch.epoch: epoch for epoch in read_parts(Epoch, path)}
     return tuple(latest[number] for number in sorted(latest))
-
-
-def _part(kind: type[Part], path: Path) -> Part | None:
-    fields = _object(path)
-    return None if fields is None else _reader(kind)(fields)
-
-
-def _parts(kind: type[Part], path: Path) -> Iterator[Part]:
-    read = _reader(kind)
-    for line in _text(path).splitlines():
-        fields = _parsed(line)
-        part = None if fields is None else read(fields)
-        if part is not None:
-            yield part
-
-
-def _object(path: Path) -> dict[str, Any] | None:
-    return _parsed(_text(path))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
-def _parsed(text: str) -> dict[str, Any] | None:
-    try:
-        value: Any = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _reader(kind: type[Part]) -> Callable[[dict[str, Any]], Part | None]:
-    """What reads fields as `kind`, without those that cannot be read; `None` if one of them is needed."""
-    # Pydantic takes a tenth of a second to load, which `allometry --help` need not pay.
-    from pydantic import TypeAdapter, ValidationError
-
-    adapter = TypeAdapter(kind)
-
-    def read(fields: dict[str, Any]) -> Part | None:
-        known = {name: value for name, value in fields.items() if not _not_a_number(value)}
-        try:
-            return adapter.validate_python(known)
-        except ValidationError as error:
-            unreadable = {each["loc"][0] for each in error.errors(include_url=False) if each["loc"]}
-        try:
-            return adapter.validate_python({name: known[name] for name in known.keys() - unreadable})
-        except ValidationError:
-            return None
-
-    return read
-
-
-def _not_a_number(value: object) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)

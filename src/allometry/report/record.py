@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from allometry.arch import Network
+from allometry.report.supernet_record import Extracted, SupernetRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,6 +326,8 @@ class RunRecord:
     fit: Fit | None = None
     search: Search | None = None
     tried: tuple[SearchTrial, ...] = ()
+    supernet: SupernetRecord | None = None
+    extracted: Extracted | None = None
     epochs: tuple[Epoch, ...] = ()
     ledger: tuple[LedgerLine, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)

@@ -26,7 +26,8 @@ def training_section(record: RunRecord, *, prefix: str) -> Section | None:
         ]
     if record.recipe:
         pairs = ((name.replace("_", " "), _shown(value)) for name, value in record.recipe.items())
-        content.append(details("The recipe", facts(pairs)))
+        untrained = record.extracted is not None and not record.extracted.epochs
+        content.append(details("The supernet's recipe" if untrained else "The recipe", facts(pairs)))
     return (
         Section("training", "Learning curves" if record.epochs else "Training", content) if content else None
     )

@@ -10,6 +10,7 @@ from allometry.base.units import format_milliseconds, format_quantity
 NO_BREAK = "\u00a0"
 TIMES = "\u00d7"
 ARROW = "\u2192"
+_MILLION = 1_000_000
 MEASURE_NAMES = {
     "macs": "MACs",
     "params": "parameters",
@@ -47,6 +48,16 @@ def whole(value: float | None) -> str:
         ('2,481', '')
     """
     return "" if value is None else f"{round(value):,}"
+
+
+def networks_in(size: int) -> str:
+    """How many networks a space has; from a million on as a power of ten.
+
+    Example:
+        >>> networks_in(400), networks_in(20_576_477_749_824)
+        ('400', 'about 10^13')
+    """
+    return whole(size) if size < _MILLION else f"about 10^{len(str(size)) - 1}"
 
 
 def decimal(value: float | None, digits: int = 3) -> str:

@@ -22,6 +22,7 @@ from allometry.supernet import ESTIMATED, preprocessing_of, take
 from allometry.train import FINAL, Job, Recipe, Trained, change, evaluate, train
 
 _FINE = 0.1  # of the recipe's learning rate: the weights are good already
+_FOUND = ("budget", "predicted_accuracy", "latency", "predicted_latency", "measured")
 
 
 def supernet_extract(
@@ -158,8 +159,17 @@ def _extract(
         "test_interval": list(evaluation["interval"]),
         "test_images": evaluation["images"],
         "epochs": epochs,
+        "found": _found_as(opened.session.run.path, network),
     }
     return finish(session, result)
+
+
+def _found_as(run: Path, network: Network) -> dict[str, Any]:
+    """For which budget `supernet_search` has found this subnet, with its predicted and measured figures, if it has."""
+    for name, found in found_subnets(run).items():
+        if digest(load(run / SUBNETS / name / "network.json")) == digest(network):
+            return {field: found[field] for field in _FOUND if field in found}
+    return {}
 
 
 def _recipe(recipe: Recipe, epochs: int, settings: Sequence[str]) -> Recipe:

@@ -14,10 +14,11 @@ from allometry.arch import save
 from allometry.base import InputError, Progress, SilentProgress, UnknownNameError
 from allometry.base.files import write_json
 from allometry.cost import Measure, Setting, count, parse_budget, setting_for
-from allometry.pipeline.supernet.looking import measured
+from allometry.pipeline.supernet.looking import charge_looks, measured
 from allometry.pipeline.supernet.opening import open_supernet
 from allometry.pipeline.supernet.predicting import LookSettings, predictor_for
 from allometry.pipeline.supernet.searching import SUBNETS, price_subnets
+from allometry.report import write_report
 from allometry.search import network_of
 from allometry.supernet import pareto
 
@@ -95,6 +96,7 @@ def supernet_front(
         )
         chosen = _spaced(found.costs, points)
         accuracies = measured(opened, found.rows[chosen])
+        charge_looks(opened)
         folder = opened.session.run.path / SUBNETS / f"front-{cost}"
         rows: list[dict[str, Any]] = []
         for place, accuracy in zip(chosen.tolist(), accuracies.tolist(), strict=True):
@@ -123,6 +125,7 @@ def supernet_front(
         }
         write_json(folder / "front.json", result)
         opened.session.run.charge("search", f"front-{cost}", seconds=seconds)
+        write_report([run], out=run / "report.html")
         return result
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from allometry.base.files import append_line, read_lines
 from allometry.base.units import format_duration
+from allometry.cost import count
 from allometry.data import Split
 from allometry.pipeline.supernet.opening import OpenSupernet
 from allometry.search import Row, Rows, draw_rows, network_of
@@ -44,8 +44,14 @@ def measured(opened: OpenSupernet, rows: Rows) -> npt.NDArray[np.float64]:
             session.halt_if_asked()
             began = time.monotonic()
             score = look(opened, row, split)
-            key = tuple(row.tolist())
-            record: dict[str, Any] = {"row": list(key), "accuracy": score.accuracy, "loss": score.loss}
+            key, cost = tuple(row.tolist()), count(network_of(opened.space, row))
+            record: dict[str, Any] = {
+                "row": list(key),
+                "macs": cost.macs,
+                "params": cost.params,
+                "accuracy": score.accuracy,
+                "loss": score.loss,
+            }
             seconds = time.monotonic() - began
             append_line(file, {**record, "seconds": round(seconds, 3), "images": per_subnet})
             known[key] = score.accuracy
@@ -102,13 +108,14 @@ def announce(opened: OpenSupernet, rows: Rows) -> None:
     )
 
 
-def charge_looks(opened: OpenSupernet, rows: Sequence[Row]) -> None:
-    """Charge the ledger for the subnets that were measured to fit a predictor."""
-    asked = {tuple(row.tolist()) for row in rows}
-    lines = [line for line in read_lines(opened.session.run.path / FILE) if tuple(line["row"]) in asked]
-    opened.session.run.charge(
-        "look",
-        f"{len(asked)} subnets",
-        seconds=sum(line["seconds"] for line in lines),
-        images=sum(line["images"] for line in lines),
+def charge_looks(opened: OpenSupernet) -> None:
+    """Charge the ledger for all subnets that were measured and are not charged yet."""
+    run = opened.session.run
+    lines = read_lines(run.path / FILE)
+    charged = [line for line in read_lines(run.path / "ledger.jsonl") if line["phase"] == "look"]
+    seconds, images = (
+        sum(line[what] for line in lines) - sum(line[what] for line in charged)
+        for what in ("seconds", "images")
     )
+    if images > 0:
+        run.charge("look", f"up to subnet {len(lines)}", seconds=seconds, images=images)

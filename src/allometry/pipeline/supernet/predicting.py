@@ -55,7 +55,7 @@ def predictor_for(opened: OpenSupernet, how: LookSettings) -> tuple[Predictor, J
     rows = drawn(opened, how.held_out + how.subnets)
     announce(opened, rows)
     accuracies = measured(opened, rows)
-    charge_looks(opened, list(rows))
+    charge_looks(opened)
     began = time.monotonic()
     held, fitted = slice(None, how.held_out), slice(how.held_out, None)
     predictor = fit_predictor(opened.space, rows[fitted], accuracies[fitted], seed=opened.session.seed)

@@ -19,7 +19,7 @@ from allometry.cost import Budget, Setting, count, parse_budget, setting_for
 from allometry.cost.budget import show
 from allometry.pipeline.pricing import Prices, table_for
 from allometry.pipeline.readings import meter
-from allometry.pipeline.supernet.looking import look, measured
+from allometry.pipeline.supernet.looking import charge_looks, look, measured
 from allometry.pipeline.supernet.opening import OpenSupernet, open_supernet
 from allometry.pipeline.supernet.predicting import LookSettings, predictor_for
 from allometry.report import write_report
@@ -32,6 +32,7 @@ from allometry.supernet import (
     specialise,
 )
 from allometry.supernet.extremes import Summed
+from allometry.train import wilson_interval
 
 SUBNETS = "subnets"
 _CONFIRMED = 5  # of the best predicted subnets are measured, and the best of those is given
@@ -136,7 +137,10 @@ def price_subnets(
     least = {measure: least_counted(space, measure) for measure in _SUMS}
     _refuse_impossible(limits, {measure: found.value for measure, found in least.items()})
     file = "" if setting is None else re.sub(r"[^\w.-]+", "-", f"latency-table-{setting}.json")
+    began = time.monotonic()
     found = table_for(session, space, setting, table, file=file)
+    if found is not None and table is None:
+        session.run.charge("measure", f"blocks in {setting}", seconds=time.monotonic() - began)
     rows = [each.row for each in least.values()]
     if found is not None:
         quickest = least_latency(space, found)
@@ -161,11 +165,17 @@ def _confirmed(
     """The best of the best predicted subnets, as measured: by validation accuracy, within the measured limits."""
     rows = found.rows[:_CONFIRMED]
     accuracies = measured(opened, rows)
+    charge_looks(opened)
+    began = time.monotonic()
     order = np.argsort(-accuracies, kind="stable")
     place, latency = _quick_enough(opened, limits, setting, [(int(each), rows[each]) for each in order])
     row = rows[place]
     network = network_of(opened.space, row)
-    test = look(opened, row, opened.images.dataset.splits["test"], images=ESTIMATED)
+    split = opened.images.dataset.splits["test"]
+    test = look(opened, row, split, images=ESTIMATED)
+    opened.session.run.charge(
+        "confirm", name_of(limits), seconds=time.monotonic() - began, images=ESTIMATED + len(split)
+    )
     figures: dict[str, Any] = {
         "data": opened.images.dataset.name,
         "network": network,
@@ -174,6 +184,8 @@ def _confirmed(
         "predicted_accuracy": float(found.accuracies[place]),
         "validation_accuracy": float(accuracies[place]),
         "test_accuracy": test.accuracy,
+        "test_interval": list(wilson_interval(round(test.accuracy * len(split)), len(split))),
+        "test_images": len(split),
         "candidates": [
             {"predicted": float(each), "measured": float(own)}
             for each, own in zip(found.accuracies[:_CONFIRMED], accuracies, strict=True)
