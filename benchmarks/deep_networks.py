@@ -98,20 +98,24 @@ def main() -> None:
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as Markdown."""
-    return table(
-        ["network", "layers", "residual_scale", "after 3 epochs", "validation, %", "test, %"],
-        [
+    return [
+        *table(
+            ["network", "layers", "residual_scale", "after 3 epochs", "validation, %", "test, %"],
             [
-                row["network"],
-                str(row["layers"]),
-                f"{row['residual_scale']:g}",
-                f"{100 * statistics.median(row['after_3']):.1f}",
-                _show(row["validation"]),
-                _show(row["test"]),
-            ]
-            for row in result["rows"]
-        ],
-    ) + ["", f"{result['seeds']} seed{'s' if result['seeds'] > 1 else ''} each."]
+                [
+                    row["network"],
+                    str(row["layers"]),
+                    f"{row['residual_scale']:g}",
+                    f"{100 * statistics.median(row['after_3']):.1f}",
+                    _show(row["validation"]),
+                    _show(row["test"]),
+                ]
+                for row in result["rows"]
+            ],
+        ),
+        "",
+        f"{result['seeds']} seed{'s' if result['seeds'] > 1 else ''} each.",
+    ]
 
 
 def _show(values: Sequence[float]) -> str:
