@@ -20,6 +20,7 @@ from allometry.train import Score, evaluate
 FILE = "accuracies.jsonl"
 _ESTIMATED = 512  # images for a look's statistics; twice as many change an accuracy by a tenth of a point
 _TIMED = 3
+_AT_ONCE, _DRAWS = 50, 20  # subnets drawn at once; draws for each that is asked for, at most
 
 
 def measured(opened: OpenSupernet, rows: Rows) -> npt.NDArray[np.float64]:
@@ -78,13 +79,17 @@ def look(opened: OpenSupernet, row: Row, split: Split, *, images: int = _ESTIMAT
 
 
 def drawn(opened: OpenSupernet, number: int) -> Rows:
-    """So many different subnets at random, the same ones in every call; fewer where the space has no more."""
+    """So many different subnets at random; fewer where the space has no more.
+
+    A larger number gives the same ones and others after them, so that none is measured in vain.
+    """
     random = np.random.default_rng([opened.session.seed, 6])
     found: dict[tuple[int, ...], Row] = {}
-    for _ in range(20):
-        rows = draw_rows(opened.space, random, number, by="knob")
+    for _ in range(_DRAWS * number // _AT_ONCE + 1):
+        rows = draw_rows(opened.space, random, _AT_ONCE, by="knob")
         rows = couple_rows(opened.space, rows) if opened.coupled else rows
-        found |= {tuple(row.tolist()): row for row in rows if tuple(row.tolist()) not in found}
+        for row in rows:
+            found.setdefault(tuple(row.tolist()), row)
         if len(found) >= number:
             break
     return np.array(list(found.values())[:number])
