@@ -44,6 +44,4 @@ def test_each_look_is_charged_once(tmp_path: Path):
             append_line(tmp_path / FILE, {"row": [0], "accuracy": 0.5, "seconds": 1.5, "images": 100})
         charge_looks(opened)
     lines = read_lines(tmp_path / "ledger.jsonl")
-    assert [(line["seconds"], line["images"]) for line in lines] == [(4.5, 300), (3.0, 200)], json.dumps(
-        lines
-    )
+    assert [(line["seconds"], line["images"]) for line in lines] == [(4.5, 300), (3.0, 200)]
