@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,20 +98,30 @@ def main() -> None:
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as Markdown."""
-    return table(
-        ["network", "layers", "residual_scale", "after 3 epochs", "validation, %", "test, %"],
-        [
+    return [
+        *table(
+            ["network", "layers", "residual_scale", "after 3 epochs", "validation, %", "test, %"],
             [
-                row["network"],
-                str(row["layers"]),
-                f"{row['residual_scale']:g}",
-                f"{100 * statistics.median(row['after_3']):.1f}",
-                Spread.of([100 * value for value in row["validation"]]).show("{:.1f}"),
-                Spread.of([100 * value for value in row["test"]]).show("{:.1f}"),
-            ]
-            for row in result["rows"]
-        ],
-    )
+                [
+                    row["network"],
+                    str(row["layers"]),
+                    f"{row['residual_scale']:g}",
+                    f"{100 * statistics.median(row['after_3']):.1f}",
+                    _show(row["validation"]),
+                    _show(row["test"]),
+                ]
+                for row in result["rows"]
+            ],
+        ),
+        "",
+        f"{result['seeds']} seed{'s' if result['seeds'] > 1 else ''} each.",
+    ]
+
+
+def _show(values: Sequence[float]) -> str:
+    """Percent: the median, and the least and the most where there are several."""
+    percent = [100 * value for value in values]
+    return Spread.of(percent).show("{:.1f}") if len(percent) > 1 else f"{percent[0]:.1f}"
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def whole(tmp_path_factory):
 def learnt(tmp_path_factory):
     """A training that is long enough to learn something."""
     job = job_in(
-        tmp_path_factory.mktemp("learnt"), phases=shrinking(SPACE, epochs=8), recipe=replace(RECIPE, ema=0.8)
+        tmp_path_factory.mktemp("learnt"), phases=shrinking(SPACE, epochs=6), recipe=replace(RECIPE, ema=0.8)
     )
     return job, train_supernet(job)
 
@@ -148,6 +148,7 @@ def test_every_plan_trains_also_when_width_follows_depth(plan, tmp_path):
     assert all(np.isfinite(record["train_loss"]) for record in trained.history)
 
 
+@pytest.mark.slow
 def test_together_they_learn_too(tmp_path):
     for plan in (sandwich, at_once):
         job = job_in(tmp_path / plan.__name__, phases=plan(SPACE, epochs=8), recipe=replace(RECIPE, ema=0.8))
@@ -203,11 +204,10 @@ def test_stopped_after_every_single_step_it_ends_with_the_same_supernet(whole, t
     ("asks", "where"),
     [
         (2, "after 0 of 2 epochs of the phase 'largest', number 1 of 5"),
-        (STEPS, "after 1 of 2 epochs of the phase 'largest'"),
         (asks_until(1), "after 2 of 2 epochs of the phase 'largest'"),
         (asks_until(3) + 1, "after 0 of 1 epochs of the phase 'width', number 4 of 5"),
     ],
-    ids=["in an epoch", "between epochs", "between phases", "in a later phase"],
+    ids=["in an epoch", "between phases", "in a later phase"],
 )
 def test_a_stop_says_where_and_loses_nothing(whole, tmp_path, asks, where):
     with pytest.raises(Stopped, match=where):
@@ -217,13 +217,14 @@ def test_a_stop_says_where_and_loses_nothing(whole, tmp_path, asks, where):
     assert same(whole[0], tmp_path)
 
 
+@pytest.mark.slow
 def test_with_an_optimiser_that_remembers_and_a_sandwich_too(tmp_path):
     options = {
         "phases": (*sandwich(SPACE, epochs=2), Phase(name="more", epochs=1, elastic={"depth": 0}, subnets=3)),
         "recipe": replace(RECIPE, optimiser="rmsprop", learning_rate=0.005, ema=0.0),
     }
     train_supernet(job_in(tmp_path / "whole", **options))
-    for asks in (2, STEPS, 2 * STEPS + 1):
+    for asks in (2, 2 * STEPS + 1):
         with pytest.raises(Stopped):
             train_supernet(job_in(tmp_path / str(asks), **options, stopping=StopAfter(asks)))
         train_supernet(job_in(tmp_path / str(asks), **options))
@@ -500,12 +501,13 @@ TOGETHER = """
         recipe = replace(RECIPE, optimiser="rmsprop", learning_rate=0.002, label_smoothing=0.1)
         job = job_in(folder if ranks.leads else place, ranks=ranks, dataset=dataset, recipe=recipe,
                      space=replace(space, template=template))
-        trained = train_supernet(job) if ranks.leads else None
+        trained = train_supernet(job)
+        again = train_supernet(job)  # finished: also for those who have no folder
+        assert not trained.supernet.training
+        for each in (trained, again):
+            assert all("largest" in record for record in each.history)
         if not ranks.leads:
-            try:
-                train_supernet(job)
-            finally:
-                assert not place.exists()
+            assert not place.exists()
 """
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from allometry.base import NonFiniteLossError, RunFolderError, Stopped
 from allometry.base.files import append_line, read_lines, write_lines
@@ -95,8 +96,12 @@ def load_supernet(job: SupernetJob) -> Supernet:
     Raises:
         RunFolderError: the training is not finished, or damaged.
     """
+    return _with_weights(job, load_weights(job.folder / SUPERNET))
+
+
+def _with_weights(job: SupernetJob, weights: Mapping[str, Tensor]) -> Supernet:
     supernet = build_supernet(job.space, dropout=job.recipe.dropout, seed=job.seed)
-    supernet.load_state_dict(load_weights(job.folder / SUPERNET))
+    supernet.load_state_dict(weights)
     return supernet.eval()
 
 
@@ -128,7 +133,7 @@ def _train_phase(job: SupernetJob, state: State, history: list[dict[str, Any]]) 
             append_line(job.folder / "metrics.jsonl", record)
             job.recorded(record)
         state.recorded += 1
-        state.write(job)
+        _write(job, state)
         over = state.is_over(job) and state.phase == len(job.phases) - 1
         if not over and job.ranks.any(job.stopping()):
             raise _stopped(job, state)
@@ -171,7 +176,7 @@ def _after_step(job: SupernetJob, state: State, epoch: Epoch, images: int, began
     if stop or (not last and job.ranks.any(job.ranks.leads and state.saving.is_due())):
         _check_finite(job, state)
         state.seconds, began = state.seconds + job.clock() - began, job.clock()
-        state.write(job)
+        _write(job, state)
     if stop:
         raise _stopped(job, state)
     return began
@@ -227,9 +232,11 @@ def _finished(job: SupernetJob, history: list[dict[str, Any]]) -> TrainedSuperne
         raise RunFolderError(
             "The supernet's metrics.jsonl is missing or damaged; remove its folder to train anew."
         )
-    job.ranks.any(False)  # the leader has written what the others read now
+    # Only the leader has the folder, and looked at the networks.
+    held = (load_weights(job.folder / SUPERNET), history) if job.ranks.leads else None
+    weights, history = job.ranks.shared(held)
     return TrainedSupernet(
-        supernet=load_supernet(job),
+        supernet=_with_weights(job, weights),
         history=tuple(history),
         seconds=sum(record["seconds"] for record in history),
         images=sum(record["images"] for record in history),
@@ -253,17 +260,25 @@ def _images_until(job: SupernetJob, state: State) -> int:
 
 
 def _check_finite(job: SupernetJob, state: State) -> None:
-    """Refuse to go on, and to write, with a loss, gradient or weight that is no number, in whichever process it is.
+    """Refuse to go on, and to write, with a loss or a gradient that is no number, in whichever process it is."""
+    if job.ranks.any(not math.isfinite(state.sums.sum().item())):
+        raise _diverged(job, state)
 
-    A step may break the weights after its own loss was still a number.
-    """
-    weights = torch.stack(torch._foreach_norm([each.detach() for each in state.supernet.parameters()]))
-    if job.ranks.any(not math.isfinite(state.sums.sum().item() + weights.sum().item())):
-        raise NonFiniteLossError(
-            f"The loss of the supernet became infinite or not a number in step {state.step} of the phase "
-            f"{job.phases[state.phase].name!r}; the last checkpoint is kept. Try a lower learning rate (--set "
-            "learning_rate=...), stronger clipping (--set clip=1) or float32."
-        )
+
+def _write(job: SupernetJob, state: State) -> None:
+    """Write a checkpoint, unless the last step has made weights of it that are no numbers, with a loss that was one."""
+    weights = [*state.supernet.parameters(), *state.average.parameters()]
+    if job.ranks.any(not torch.stack([weight.isfinite().all() for weight in weights]).all().item()):
+        raise _diverged(job, state)
+    state.write(job)
+
+
+def _diverged(job: SupernetJob, state: State) -> NonFiniteLossError:
+    return NonFiniteLossError(
+        f"The loss of the supernet became infinite or not a number in step {state.step} of the phase "
+        f"{job.phases[state.phase].name!r}; the last checkpoint is kept. Try a lower learning rate (--set "
+        "learning_rate=...), stronger clipping (--set clip=1) or float32."
+    )
 
 
 def _stopped(job: SupernetJob, state: State) -> Stopped:
