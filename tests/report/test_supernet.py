@@ -229,3 +229,14 @@ def test_the_record_reads_every_file(tmp_path):
     assert supernet.smallest(1) != small_space().smallest()
     assert supernet.smallest(len(supernet.phases)) == small_space().smallest()
     assert supernet.smallest(len(supernet.phases) + 1) is None
+
+
+def test_what_the_last_phase_leaves_closed_does_not_count(tmp_path):
+    folder = write_supernet(tmp_path / "net")
+    (folder / "phases.json").write_text(
+        '{"phases": [{"name": "a", "epochs": 3, "elastic": {"resolution": 0}}]}'
+    )
+    supernet = read_run(folder).supernet
+    assert supernet is not None
+    assert supernet.size == 2
+    assert "Its weights hold 2 networks." in page_of(folder).text

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ class SupernetRecord:
     """All of a supernet; what is missing is None or empty.
 
     Attributes:
-        size: how many subnets there are.
+        size: how many subnets the last phase trains.
         coupled: whether width follows depth in them.
         phases: as planned.
     """
@@ -172,13 +172,13 @@ class Extracted:
 
 def read_supernet(folder: Path, *, coupled: bool) -> SupernetRecord:
     """Read the folder of a supernet; a file that is missing or torn is absent."""
-    space = _space(folder / "space.json")
+    space, phases = _space(folder / "space.json"), _phases(folder / "phases.json")
     subnets = folder / "subnets"
     return SupernetRecord(
         space=space,
-        size=None if space is None else coupled_size(space) if coupled else space.size,
+        size=None if space is None else _size(space, phases, coupled=coupled),
         coupled=coupled,
-        phases=_phases(folder / "phases.json"),
+        phases=phases,
         epochs=_epochs(folder / "metrics.jsonl"),
         measured=tuple(read_parts(MeasuredSubnet, folder / "accuracies.jsonl")),
         judgement=read_part(PredictorJudgement, folder / "predictor.json"),
@@ -200,6 +200,14 @@ def _space(path: Path) -> Space | None:
         return load_space(path)
     except InputError:
         return None
+
+
+def _size(space: Space, phases: Sequence[Phase], *, coupled: bool) -> int:
+    """Of the part of the space that the last phase opens: what lies outside is not trained."""
+    if phases:
+        part = phases[-1].part_of(space)
+        space = replace(space, knobs=tuple(replace(knob, options=part[knob.name]) for knob in space.knobs))
+    return coupled_size(space) if coupled else space.size
 
 
 def _phases(path: Path) -> tuple[Phase, ...]:
