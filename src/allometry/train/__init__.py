@@ -17,6 +17,7 @@ from allometry.train.engine.precision import autocast, uses_bfloat16
 from allometry.train.engine.ranks import ALONE, Ranks, join
 from allometry.train.engine.recompute import recompute_blocks
 from allometry.train.engine.saving import Saving
+from allometry.train.engine.seeds import seed_step
 from allometry.train.engine.teacher import Teacher, distillation_loss
 from allometry.train.inputs import Preprocessing, normalise, to_input, to_pixels
 from allometry.train.job import Job
@@ -40,6 +41,7 @@ from allometry.train.recipes import (
     efficientnetv2,
     epoch_of,
     full_epochs,
+    images_until,
     learning_rate,
     plan_epochs,
     small,
@@ -87,6 +89,7 @@ __all__ = [
     "epoch_of",
     "evaluate",
     "full_epochs",
+    "images_until",
     "join",
     "label_losses",
     "largest_micro_batch",
@@ -103,6 +106,7 @@ __all__ = [
     "reliability",
     "remove_checkpoints",
     "resamples",
+    "seed_step",
     "small",
     "step_memory",
     "summarise",

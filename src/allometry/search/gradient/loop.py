@@ -21,7 +21,7 @@ from allometry.search.gradient.state import State
 from allometry.search.gradient.steps import step_architecture, step_weights
 from allometry.search.gradient.supernet import Supernet
 from allometry.search.rows import network_of
-from allometry.train import Epoch, learning_rate
+from allometry.train import Epoch, images_until, learning_rate
 
 _CHECK_EVERY = 10  # steps between looks at the loss, each of which makes a GPU wait
 
@@ -77,7 +77,8 @@ def search_by_gradient(job: GradientJob) -> GradientResult:
     """
     state = State(job)
     state.restore(job)
-    job.progress.start("searching", _images(job, job.epochs[-1].last_step), _images(job, state.step))
+    total, done = (images_until(job.epochs, step) for step in (job.epochs[-1].last_step, state.step))
+    job.progress.start("searching", total, done)
     devices = [job.device.index or 0] if job.device.type == "cuda" else []
     try:
         # A loop that draws random numbers leaves the caller's generators as they were.
@@ -199,13 +200,6 @@ def _found(job: GradientJob, state: State) -> GradientResult:
         seconds=sum(record["seconds"] for record in state.history),
         images=sum(record["images"] for record in state.history),
         supernet=state.supernet,
-    )
-
-
-def _images(job: GradientJob, step: int) -> int:
-    """Images that the weights have learned from by a step."""
-    return sum(
-        max(0, min(step, epoch.last_step) - epoch.first_step) * epoch.images_per_step for epoch in job.epochs
     )
 
 

@@ -18,9 +18,8 @@ from allometry.search.gradient.mixtures import (
     draw_two_paths,
 )
 from allometry.search.gradient.state import State
-from allometry.train import Epoch, autocast, label_losses, learning_rate, to_input
+from allometry.train import Epoch, autocast, label_losses, learning_rate, seed_step, to_input
 
-_SEED_STRIDE = 0x9E37_79B9_7F4A_7C15  # odd and large: no two short searches share a step's seed
 _OF_WEIGHTS, _OF_ARCHITECTURE = 2, 3
 
 
@@ -33,8 +32,8 @@ def step_weights(job: GradientJob, state: State, epoch: Epoch, batch: Batch) -> 
     rate = learning_rate(recipe, epoch, state.step)
     for group in state.optimiser.param_groups:
         group["lr"] = rate * group["scale"]
-    # Every step has its own seeds, so a resumed search needs no generator's state.
-    _seed_dropout(job, 2 * state.step)
+    # Steps of the weights have even numbers, those of the architecture odd ones.
+    seed_step(job.seed, 2 * state.step)
     random = np.random.default_rng([job.seed, _OF_WEIGHTS, state.step])
     state.optimiser.zero_grad(set_to_none=True)  # what is not on the path does not even decay
     with torch.no_grad():
@@ -50,7 +49,7 @@ def step_weights(job: GradientJob, state: State, epoch: Epoch, batch: Batch) -> 
 
 def step_architecture(job: GradientJob, state: State, epoch: Epoch, batch: Batch) -> None:
     """Let the architecture parameters learn from one held-out batch, the weights standing still."""
-    _seed_dropout(job, 2 * state.updates + 1)
+    seed_step(job.seed, 2 * state.updates + 1)
     random = np.random.default_rng([job.seed, _OF_ARCHITECTURE, state.updates])
     distribution = state.distribution
     mixture: Relaxed | TwoPaths
@@ -152,7 +151,3 @@ def _losses(
 def _add(state: State, which: int, losses: Tensor, right: Tensor) -> None:
     total = losses.detach().sum()
     state.sums[which] += torch.stack([total, right, total.new_tensor(len(losses))]).double()
-
-
-def _seed_dropout(job: GradientJob, number: int) -> None:
-    torch.manual_seed((job.seed * _SEED_STRIDE + number) % 2**63)

@@ -26,7 +26,7 @@ from allometry.train.engine.state import Best, State
 from allometry.train.engine.step import train_step
 from allometry.train.engine.validation import validate
 from allometry.train.job import Job
-from allometry.train.recipes import Epoch, learning_rate
+from allometry.train.recipes import Epoch, images_until, learning_rate
 
 FINAL = "final.safetensors"
 _CHECK_EVERY = 10  # steps between looks at the loss, each of which makes a GPU wait
@@ -100,8 +100,8 @@ def train(job: Job) -> Trained:
 
 
 def _train_epochs(job: Job, state: State, history: list[dict[str, Any]]) -> None:
-    total = sum(epoch.steps * epoch.images_per_step for epoch in job.epochs)
-    job.progress.start(job.label, total, _images_until(job, state.step))
+    total, done = (images_until(job.epochs, step) for step in (job.steps, state.step))
+    job.progress.start(job.label, total, done)
     try:
         # A loop that draws random numbers leaves the caller's generators as they were.
         with torch.random.fork_rng(devices=_cuda_index(job.device)), memory_errors(job, state):
@@ -243,12 +243,6 @@ def _patience_is_over(job: Job, state: State) -> bool:
     if not job.recipe.patience:
         return False
     return state.recorded - state.best.epoch >= job.recipe.patience and state.best.epoch > 0
-
-
-def _images_until(job: Job, step: int) -> int:
-    return sum(
-        max(0, min(step, epoch.last_step) - epoch.first_step) * epoch.images_per_step for epoch in job.epochs
-    )
 
 
 def _words(state: State) -> str:

@@ -11,14 +11,12 @@ from torch import Tensor, nn
 from allometry.data import Batch
 from allometry.train.engine.losses import label_losses
 from allometry.train.engine.precision import autocast
+from allometry.train.engine.seeds import seed_step
 from allometry.train.engine.state import State
 from allometry.train.engine.teacher import distillation_loss
 from allometry.train.inputs import normalise, to_pixels
 from allometry.train.job import Job
 from allometry.train.recipes import Epoch, Recipe, learning_rate
-
-_SEED_STRIDE = 0x9E37_79B9_7F4A_7C15  # odd and large: no two short trainings share a step's seed
-_RANK_STRIDE = 0x2545_F491_4F6C_DD1D  # processes drop different connections
 
 
 def train_step(job: Job, state: State, epoch: Epoch, batch: Batch) -> None:
@@ -27,8 +25,7 @@ def train_step(job: Job, state: State, epoch: Epoch, batch: Batch) -> None:
     rate = learning_rate(recipe, epoch, state.step)
     for group in state.optimiser.param_groups:
         group["lr"] = rate * group["scale"]
-    # Every step has its own seed, so a resumed training needs no generator's state.
-    torch.manual_seed((job.seed * _SEED_STRIDE + job.ranks.rank * _RANK_STRIDE + state.step) % 2**63)
+    seed_step(job.seed, state.step, rank=job.ranks.rank)
     state.optimiser.zero_grad(set_to_none=True)
     seen, parts = len(batch.labels), list(_parts(batch, recipe))
     # Processes average their gradients; a part of the batch counts by its images.

@@ -14,6 +14,7 @@ from allometry.train.recipes.schedule import (
     at_full_size,
     epoch_of,
     full_epochs,
+    images_until,
     learning_rate,
     plan_epochs,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "efficientnetv2",
     "epoch_of",
     "full_epochs",
+    "images_until",
     "learning_rate",
     "plan_epochs",
     "small",

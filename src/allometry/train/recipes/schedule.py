@@ -77,6 +77,20 @@ def epoch_of(epochs: Iterable[Epoch], step: int) -> Epoch:
     raise ValueError(f"Step {step} lies behind the last epoch.")
 
 
+def images_until(epochs: Iterable[Epoch], step: int) -> int:
+    """Images that all processes together have learned from before a step, counted from 0.
+
+    Example:
+        >>> from allometry.zoo import get
+        >>> epochs = plan_epochs(Recipe(epochs=2, batch_size=10), get("efficientnet-b0"), images=100)
+        >>> images_until(epochs, 13), images_until(epochs, 99)
+        (130, 200)
+    """
+    return sum(
+        max(0, min(step, epoch.last_step) - epoch.first_step) * epoch.images_per_step for epoch in epochs
+    )
+
+
 def learning_rate(recipe: Recipe, epoch: Epoch, step: int) -> float:
     """The learning rate of one step of the training, counted from 0.
 
