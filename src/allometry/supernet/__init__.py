@@ -44,7 +44,7 @@ from allometry.supernet.specialising import THOROUGH, Specialised, SpecialisingS
 
 if TYPE_CHECKING:
     from allometry.supernet.axes import Axis, Spot, axes_of
-    from allometry.supernet.elastic import Part, Subnet, Supernet, build_supernet
+    from allometry.supernet.elastic import Part, Subnet, Supernet, build_supernet, supernet_of
     from allometry.supernet.job import SupernetJob
     from allometry.supernet.loop import SUPERNET, TrainedSupernet, load_supernet, train_supernet
     from allometry.supernet.sorting import sort_channels
@@ -65,6 +65,7 @@ _LATER = {
     "load_supernet": "loop",
     "preprocessing_of": "taking",
     "sort_channels": "sorting",
+    "supernet_of": "elastic",
     "take": "taking",
     "train_supernet": "loop",
 }
@@ -124,6 +125,7 @@ __all__ = [
     "space_digest",
     "specialise",
     "split_rows",
+    "supernet_of",
     "take",
     "train_supernet",
 ]

@@ -83,12 +83,13 @@ class Supernet(nn.Module):
         self.hosts = nn.ModuleDict()
         self.matrices = nn.ParameterDict()
         self.sides: dict[str, tuple[int, ...]] = {}
-        for place, candidates in candidates_of(space).items():
+        places = candidates_of(space)
+        for place, candidates in places.items():
             kinds = dict.fromkeys(candidate.kind for candidate in candidates)
             for kind in kinds:
                 alike = {each: source for each, source in candidates.items() if each.kind == kind}
                 self._host(place, alike)
-        self._check_order()
+        self._check_order(places)
 
     def forward(self, x: Tensor, subnet: Subnet | Network) -> Tensor:
         """Class scores (logits), [N, classes], of a member."""
@@ -196,12 +197,12 @@ class Supernet(nn.Module):
             f"The weights are not those of the greatest network of {self.space.name or 'the space'}: {why}."
         )
 
-    def _check_order(self) -> None:
+    def _check_order(self, places: Mapping[Place, Mapping[Candidate, Shape]]) -> None:
         """Refuse a space whose last options are not the largest ones."""
         largest = self.subnet(self.space.largest())
         layers = {part.host: part.candidate for part in largest.parts}
         wrong = [host for host, each in layers.items() if self._shapes[each] != shapes_of(self.hosts[host])]
-        for place, candidates in candidates_of(self.space).items():
+        for place, candidates in places.items():
             hosts = [host_name(place, candidate) for candidate in candidates]
             wrong += [] if layers.keys() & set(hosts) else hosts[:1]
         if wrong:
@@ -287,6 +288,31 @@ def build_supernet(space: Space, *, dropout: float | None = None, seed: int) -> 
         for matrix in supernet.matrices.values():
             matrix.copy_(torch.eye(len(matrix)))
     return supernet
+
+
+def supernet_of(space: Space, weights: Mapping[str, Tensor]) -> Supernet:
+    """A supernet with these weights, in evaluation mode; none are drawn.
+
+    Args:
+        space: that they are for.
+        weights: by their names, as `Supernet.state_dict` gives them.
+
+    Raises:
+        InputError: a supernet cannot hold the space, or the weights are not for it.
+
+    Example:
+        >>> from allometry.zoo import find_space
+        >>> space = find_space("proxylessnas")
+        >>> weights = build_supernet(space, seed=0).state_dict()
+        >>> supernet_of(space, weights).training
+        False
+    """
+    supernet = Supernet(space).to_empty(device="cpu")
+    try:
+        supernet.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"The weights are not those of a supernet of {space!r}.") from error
+    return supernet.eval()
 
 
 def host_name(place: Place, candidate: Candidate) -> str:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from allometry.base import NonFiniteLossError, RunFolderError, Stopped
 from allometry.base.files import append_line, read_lines, write_lines
 from allometry.data import train_batches
 from allometry.nn import save_weights
-from allometry.supernet.elastic import Supernet, build_supernet
+from allometry.supernet.elastic import Supernet, supernet_of
 from allometry.supernet.job import SupernetJob
 from allometry.supernet.state import State
 from allometry.supernet.steps import train_step
@@ -22,6 +21,7 @@ from allometry.supernet.taking import preprocessing_of, take
 from allometry.train import (
     Epoch,
     evaluate,
+    images_until,
     latest_checkpoint,
     learning_rate,
     load_weights,
@@ -96,18 +96,13 @@ def load_supernet(job: SupernetJob) -> Supernet:
     Raises:
         RunFolderError: the training is not finished, or damaged.
     """
-    return _with_weights(job, load_weights(job.folder / SUPERNET))
-
-
-def _with_weights(job: SupernetJob, weights: Mapping[str, Tensor]) -> Supernet:
-    supernet = build_supernet(job.space, dropout=job.recipe.dropout, seed=job.seed)
-    supernet.load_state_dict(weights)
-    return supernet.eval()
+    return supernet_of(job.space, load_weights(job.folder / SUPERNET))
 
 
 def _train_phases(job: SupernetJob, state: State, history: list[dict[str, Any]]) -> None:
-    total = sum(_images(epoch) for epochs in job.epochs for epoch in epochs)
-    job.progress.start("supernet", total, _images_until(job, state))
+    whole = [images_until(epochs, epochs[-1].last_step) for epochs in job.epochs]
+    done = sum(whole[: state.phase]) + images_until(job.epochs[state.phase], state.step)
+    job.progress.start("supernet", sum(whole), done)
     devices = [job.device.index or 0] if job.device.type == "cuda" else []
     try:
         # A loop that draws random numbers leaves the caller's generators as they were.
@@ -236,7 +231,7 @@ def _finished(job: SupernetJob, history: list[dict[str, Any]]) -> TrainedSuperne
     held = (load_weights(job.folder / SUPERNET), history) if job.ranks.leads else None
     weights, history = job.ranks.shared(held)
     return TrainedSupernet(
-        supernet=_with_weights(job, weights),
+        supernet=supernet_of(job.space, weights),
         history=tuple(history),
         seconds=sum(record["seconds"] for record in history),
         images=sum(record["images"] for record in history),
@@ -245,18 +240,6 @@ def _finished(job: SupernetJob, history: list[dict[str, Any]]) -> TrainedSuperne
 
 def _is_behind(record: Mapping[str, Any], state: State) -> bool:
     return (record["phase"] - 1, record["epoch"]) <= (state.phase, state.recorded)
-
-
-def _images(epoch: Epoch) -> int:
-    return epoch.steps * epoch.images_per_step
-
-
-def _images_until(job: SupernetJob, state: State) -> int:
-    whole = sum(_images(epoch) for epochs in job.epochs[: state.phase] for epoch in epochs)
-    return whole + sum(
-        max(0, min(state.step, epoch.last_step) - epoch.first_step) * epoch.images_per_step
-        for epoch in job.epochs[state.phase]
-    )
 
 
 def _check_finite(job: SupernetJob, state: State) -> None:

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from allometry.nn import ConvNet, save_weights, scale_residuals
-from allometry.supernet.axes import axes_of
 from allometry.supernet.elastic import build_supernet
 from allometry.supernet.job import SupernetJob
 from allometry.supernet.phases import dimension_of
@@ -62,7 +61,7 @@ class State:
             dimension_of(knob) in ("width", "channels") and knob.options != old.options
             for old, knob in zip(before.knobs, now.knobs, strict=True)
         ):
-            sort_channels(self.supernet, narrower=before, also=[self.average], axes=axes_of(self.supernet))
+            sort_channels(self.supernet, narrower=before, also=[self.average])
         self.phase, self.step, self.recorded = self.phase + 1, 0, 0
         self.optimiser = make_optimiser(self.supernet, job.recipe)
 

@@ -22,12 +22,11 @@ from allometry.train import (
     label_losses,
     learning_rate,
     normalise,
+    seed_step,
     to_pixels,
 )
 from allometry.train.engine.normalisation import batch_norms
 
-_SEED_STRIDE = 0x9E37_79B9_7F4A_7C15  # odd and large: no two short trainings share a step's seed
-_RANK_STRIDE = 0x2545_F491_4F6C_DD1D  # processes drop different connections
 _DRAWN = 5
 
 
@@ -37,9 +36,7 @@ def train_step(job: SupernetJob, state: State, epoch: Epoch, batch: Batch) -> No
     rate = learning_rate(job.recipe_of(state.phase), epoch, state.step)
     for group in state.optimiser.param_groups:
         group["lr"] = rate * group["scale"]
-    # Every step has its own seeds, so a resumed training needs no generator's state.
-    number = job.ranks.rank * _RANK_STRIDE + state.steps(job)
-    torch.manual_seed((job.seed * _SEED_STRIDE + number) % 2**63)
+    seed_step(job.seed, state.steps(job), rank=job.ranks.rank)
     subnets = drawn(job, state)
     images = _images(job, batch, subnets[0].network.resolution)
     state.supernet.train()
