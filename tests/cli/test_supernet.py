@@ -187,3 +187,35 @@ def test_killed_in_any_phase_it_goes_on_to_the_same_weights(
     assert result.status == 0, result.err
     ours, theirs = ((each / "supernet.safetensors").read_bytes() for each in (folder, trained))
     assert ours == theirs
+
+
+def test_what_the_last_phase_did_not_train_is_not_searched(call, photos, tmp_path):
+    phases = {"phases": [{"name": "kernels alone", "epochs": 1, "elastic": {"kernel": 0}}]}
+    (tmp_path / "phases.json").write_text(json.dumps(phases))
+    how = (
+        "--budget",
+        "400k",
+        "--data",
+        photos,
+        "--set",
+        "batch_size=8",
+        "--phases",
+        tmp_path / "phases.json",
+    )
+    run = tmp_path / "run"
+    assert call("supernet", "train", "efficientnet-b0", *how, "--out", run).status == 0
+    largest = json.loads((run / "result.json").read_text())["largest"]
+    found = call("supernet", "search", run, "--budget", "400k", *LOOKS, "--json").json
+    network = json.loads((run / "subnets" / found["name"] / "network.json").read_text())
+    assert network["resolution"] == json.loads((run / "network.json").read_text())["resolution"]
+    assert found["macs"] > 0.5 * largest["macs"]  # only kernels differ
+    refused = call("supernet", "search", run, "--budget", f"{largest['macs'] // 4}")
+    assert refused.status == 2
+    assert "the least macs of any is" in refused.err
+
+
+def test_a_runtime_means_nothing_where_nothing_is_measured(call, own):
+    result = call("supernet", "search", own, "--budget", "memory<=10MB", "--runtime", "onnxruntime", *LOOKS)
+    assert result.status == 2
+    assert "is counted, not measured" in result.err
+    assert not list(own.glob("latency-table*"))

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from allometry.arch import save
 from allometry.base import InputError, Progress, SilentProgress, UnknownNameError
 from allometry.base.files import write_json
-from allometry.cost import Measure, Setting, count, parse_budget, setting_for
+from allometry.cost import Measure, Setting, count, parse_budget
+from allometry.pipeline.search.asked import latency_setting
 from allometry.pipeline.supernet.looking import charge_looks, measured
 from allometry.pipeline.supernet.opening import open_supernet
 from allometry.pipeline.supernet.predicting import LookSettings, predictor_for
@@ -74,9 +75,10 @@ def supernet_front(
     if points < 1:
         raise InputError(f"points must be at least 1, not {points}.")
     limits = None if budget is None else parse_budget(budget)
-    setting = None if limits is None else setting_for(limits, runtime=runtime, threads=threads)
-    if cost == "latency" and setting is None:
-        setting = Setting(runtime=runtime or Setting().runtime, threads=threads)
+    if cost == "latency":
+        setting: Setting | None = Setting(runtime=runtime or Setting().runtime, threads=threads)
+    else:
+        setting = latency_setting((), limits, runtime=runtime, threads=threads)
     with open_supernet(run, device=device, progress=progress, stopping=stopping) as opened:
         priced = price_subnets(opened, limits, setting, table)
         predictor, judgement = predictor_for(opened, how)

@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 
 from allometry.arch import Space, load_space
-from allometry.base import Progress, RunFolderError
+from allometry.base import InputError, Progress, RunFolderError
 from allometry.base.runs import read_run, work_in
 from allometry.pipeline.common import Images, Session, read_data
 from allometry.pipeline.devices import find_device
 from allometry.pipeline.supernet.asked import supernet_recipe
-from allometry.pipeline.supernet.training import SPACE
-from allometry.supernet import SUPERNET, Supernet, Transform, build_supernet, couple_rows
+from allometry.pipeline.supernet.training import PHASES, SPACE
+from allometry.search import narrow
+from allometry.supernet import SUPERNET, Supernet, Transform, couple_rows, load_phases, supernet_of
 from allometry.train import Preprocessing, Recipe, load_weights
 
 COMMAND = "supernet train"
@@ -28,7 +29,7 @@ class OpenSupernet:
 
     Attributes:
         session: of the call, in the supernet's folder.
-        space: of its subnets.
+        space: of its subnets: what the last phase trains.
         supernet: with its weights, in evaluation mode, on the session's device.
         images: that it was trained on.
         preprocessing: how they become the input of the largest network.
@@ -72,23 +73,24 @@ def open_supernet(
         session = Session(
             run=run, seed=int(asked["seed"]), device=place, progress=progress, stopping=stopping
         )
-        space = load_space(path / SPACE)
+        whole = load_space(path / SPACE)
+        space = narrow(whole, load_phases(path / PHASES)[-1].part_of(whole))
         images = read_data(session, str(asked["data"]))
         yield OpenSupernet(
             session=session,
             space=space,
-            supernet=_weights(path, space, place),
+            supernet=_weights(path, whole, place),
             images=images,
             preprocessing=Preprocessing.load(path / "preprocessing.json"),
-            recipe=supernet_recipe(images, space, tuple(asked["settings"])),
+            recipe=supernet_recipe(images, whole, tuple(asked["settings"])),
             coupled=bool(asked["coupled"]),
         )
 
 
 def _weights(path: Path, space: Space, device: torch.device) -> Supernet:
-    supernet = build_supernet(space, seed=0)
+    weights = load_weights(path / SUPERNET)
     try:
-        supernet.load_state_dict(load_weights(path / SUPERNET))
-    except RuntimeError as error:
+        supernet = supernet_of(space, weights)
+    except InputError as error:
         raise RunFolderError(f"The weights {path / SUPERNET} are not those of {path / SPACE}.") from error
-    return supernet.to(device).eval()
+    return supernet.to(device)

@@ -15,10 +15,11 @@ from allometry.arch import Network, save
 from allometry.base import BudgetError, Progress, SilentProgress
 from allometry.base.files import read_json, write_json
 from allometry.base.units import format_milliseconds
-from allometry.cost import Budget, Setting, count, parse_budget, setting_for
+from allometry.cost import Budget, Setting, count, parse_budget
 from allometry.cost.budget import show
 from allometry.pipeline.pricing import Prices, table_for
 from allometry.pipeline.readings import meter
+from allometry.pipeline.search.asked import latency_setting
 from allometry.pipeline.supernet.looking import charge_looks, look, measured
 from allometry.pipeline.supernet.opening import OpenSupernet, open_supernet
 from allometry.pipeline.supernet.predicting import LookSettings, predictor_for
@@ -80,7 +81,7 @@ def supernet_search(
     Source: Once-for-All (Cai et al. 2020), section 3.4.
     """
     limits = parse_budget(budget)
-    setting = setting_for(limits, runtime=runtime, threads=threads)
+    setting = latency_setting((), limits, runtime=runtime, threads=threads)
     with open_supernet(run, device=device, progress=progress, stopping=stopping) as opened:
         priced = price_subnets(opened, limits, setting, table)
         predictor, judgement = predictor_for(opened, how)
