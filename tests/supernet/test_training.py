@@ -407,6 +407,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(tmp_path):
         ({"phases": PHASES[1:]}, "The first phase, 'kernel', cannot learn from the largest network"),
         ({"recipe": replace(RECIPE, keep="best")}, "the recipe's keep must be 'last', not 'best'"),
         ({"recipe": replace(RECIPE, epochs=2, head_epochs=1)}, "the recipe's head_epochs must be 0, not 1"),
+        ({"recipe": replace(RECIPE, stochastic_depth=0.2)}, "stochastic_depth must be 0, not 0.2"),
         ({"recipe": replace(RECIPE, batch_norm="frozen")}, "the recipe's batch_norm must be 'train'"),
         (
             {"space": replace(SPACE, template=replace(SPACE.template, in_channels=3))},

@@ -77,6 +77,11 @@ class SupernetJob:
                     f"A supernet trains all its weights, on images of the subnets' own sizes: the recipe's {name} must "
                     f"be {plain!r}, not {value!r}."
                 )
+        if self.recipe.stochastic_depth:
+            raise InputError(
+                "Layers of a supernet come and go anyway: the recipe's stochastic_depth must be 0, not "
+                f"{self.recipe.stochastic_depth!r}."
+            )
         if not self.phases:
             raise InputError("A supernet is trained in one phase or more; none was given.")
         names = [phase.name for phase in self.phases]

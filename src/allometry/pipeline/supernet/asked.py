@@ -32,7 +32,8 @@ class SupernetSettings:
         coupled: width follows depth in every subnet, as in CompOFA: fewer subnets, sooner trained.
 
     Raises:
-        InputError: epochs are negative.
+        UnknownNameError: the plan is neither a name nor a file.
+        InputError: epochs are negative, or given along with a file, which says them itself.
     """
 
     plan: str = "shrinking"
@@ -42,28 +43,24 @@ class SupernetSettings:
     def __post_init__(self) -> None:
         if self.epochs < 0:
             raise InputError(f"epochs must be at least 0, not {self.epochs}.")
-
-    @property
-    def from_file(self) -> bool:
-        """Whether the phases are read from a file."""
-        return self.plan not in PLANS
+        if self.plan in PLANS:
+            return
+        if not Path(self.plan).is_file():
+            raise UnknownNameError("plan of phases", self.plan, PLANS, "A JSON file works too.")
+        if self.epochs:
+            raise InputError(
+                f"{self.plan} says the epochs of each phase itself; leave --epochs out, or the file."
+            )
 
     def phases(self, space: Space, recipe: Recipe) -> tuple[Phase, ...]:
         """The phases for a space.
 
         Raises:
-            UnknownNameError: the plan is neither a name nor a file.
-            InputError: the phases are a file's, which says the epochs itself, and `epochs` are given, too.
             RecipeError: the file does not describe phases.
         """
-        if not self.from_file:
+        if self.plan in PLANS:
             return PLANS[self.plan](space, epochs=self.epochs or recipe.epochs)
-        path = Path(self.plan)
-        if not path.is_file():
-            raise UnknownNameError("plan of phases", self.plan, PLANS, "A JSON file works too.")
-        if self.epochs:
-            raise InputError(f"{path} says the epochs of each phase itself; leave --epochs out, or the file.")
-        return load_phases(path)
+        return load_phases(Path(self.plan))
 
 
 def supernet_recipe(images: Images, space: Space, settings: tuple[str, ...]) -> Recipe:
