@@ -1,0 +1,237 @@
+"""The predictor of accuracy and the searches by it, on accuracies that are made and so known exactly.
+
+    python benchmarks/specialising.py [--seeds 3]
+
+Once-for-All's MobileNetV3 space gets accuracies that saturate in MACs, rise with depth times width, and have chance
+effects of options and pairs of options. Some networks are "measured", with noise; a predictor is fitted to them and
+judged by others without noise: ours, and the paper's network of three layers of 400 units on the options, which is
+trained here. Then the best network under limits of MACs is searched by the predictor, and compared with random ones and
+with the truth. About 5 minutes on one core; seconds are of one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from common import Spread, machine, print_result, table
+from torch import nn
+
+from allometry.arch import Space
+from allometry.search import ABSENT, Costs, Rows, draw_rows
+from allometry.supernet import (
+    THOROUGH,
+    SpecialisingSettings,
+    encode_rows,
+    fit_predictor,
+    kendall_tau,
+    pareto,
+    specialise,
+)
+from allometry.zoo import find_space
+
+Floats = npt.NDArray[np.float64]
+MEASURED, NOISE, JUDGED = (300, 1000), 0.005, 1000
+LIMITS = (100e6, 150e6, 200e6, 300e6)
+PAPERS = SpecialisingSettings(population=100, generations=500)
+
+
+def made(space: Space, costs: Costs, seed: int) -> Callable[[Rows], Floats]:
+    """Accuracies of any rows, as shares: mean 0.78 and standard deviation 0.025 over random networks."""
+    random = np.random.default_rng(seed)
+    features = encode_rows(space, draw_rows(space, random, 1, by="knob")).shape[1]
+    alone, one, other = random.normal(size=(3, features))
+    depths = [place for place, knob in enumerate(space.knobs) if knob.targets[0].what == "depth"]
+    weights = random.uniform(0.3, 1, len(depths))
+
+    def parts(rows: Rows) -> tuple[Floats, ...]:
+        macs = np.log(costs(rows)["macs"].astype(float)) - np.log(2e8)
+        encoded = encode_rows(space, rows).astype(float)
+        rank = np.where(rows == ABSENT, 0, rows) / np.array([max(1, len(k.options) - 1) for k in space.knobs])
+        filled = (rows != ABSENT).mean(1) * rank.mean(1)
+        deep = -np.exp(-1.5 * (rank[:, depths] + filled[:, None])) @ weights
+        return -np.exp(-1.2 * macs), deep, encoded @ alone, (encoded @ one) * (encoded @ other)
+
+    usual = parts(draw_rows(space, np.random.default_rng(0), 4000, by="knob"))
+    centres = [(each.mean(), each.std()) for each in usual]
+    shares = (1.0, 0.6, 0.4, 0.3)
+
+    def mixed(values: tuple[Floats, ...]) -> Floats:
+        return sum(  # type: ignore[return-value]
+            share * (each - mean) / spread
+            for share, each, (mean, spread) in zip(shares, values, centres, strict=True)
+        )
+
+    spread = mixed(usual).std()
+    return lambda rows: 0.78 + 0.025 * mixed(parts(rows)) / spread
+
+
+def papers_network(space: Space, rows: Rows, accuracies: Floats, seed: int) -> Callable[[Rows], Floats]:
+    """Three layers of 400 units on the options and the mean accuracy as a constant, trained to its end."""
+    torch.manual_seed(seed)
+    inputs = torch.from_numpy(encode_rows(space, rows))
+    mean, spread = accuracies.mean(), accuracies.std()
+    wanted = torch.from_numpy((accuracies - mean) / spread).float()
+    sizes = [inputs.shape[1], 400, 400, 400]
+    layers = [each for a, b in pairwise(sizes) for each in (nn.Linear(a, b), nn.ReLU())]
+    network = nn.Sequential(*layers, nn.Linear(400, 1, bias=False))
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=1e-4)
+    epochs = 200
+    steps = epochs * -(-len(rows) // 64)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, total_steps=steps)
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(rows)).split(64):
+            optimiser.zero_grad()
+            loss = (network(inputs[chosen])[:, 0] - wanted[chosen]).square().mean()
+            torch.autograd.backward(loss)
+            optimiser.step()
+            schedule.step()
+
+    def predicted(rows: Rows) -> Floats:
+        with torch.no_grad():
+            return network(torch.from_numpy(encode_rows(space, rows)))[:, 0].double().numpy() * spread + mean
+
+    return predicted
+
+
+def predictors(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
+    """Kendall's tau of both predictors on networks that they have not seen."""
+    lines = []
+    for number in MEASURED:
+        taus: dict[str, list[float]] = {"ours": [], "paper's": []}
+        for seed in range(seeds):
+            truth, random = made(space, costs, seed), np.random.default_rng([seed, 1])
+            rows = draw_rows(space, random, number + JUDGED, by="knob")
+            fitted, judged = rows[:number], rows[number:]
+            noisy = truth(fitted) + random.normal(0, NOISE, number)
+            found = {
+                "ours": fit_predictor(space, fitted, noisy, seed=seed),
+                "paper's": papers_network(space, fitted, noisy, seed),
+            }
+            for name, predictor in found.items():
+                taus[name].append(kendall_tau(predictor(judged), truth(judged)))
+        lines.append({"measured": number, "taus": taus})
+    return lines
+
+
+def searches(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
+    """What each way of searching finds, as predicted and in truth, and how long it takes."""
+    ways = {"default": SpecialisingSettings(), "100 x 500": PAPERS, "thorough": THOROUGH}
+    rows: dict[str, dict[str, list[float]]] = {}
+    for seed in range(seeds):
+        truth, random = made(space, costs, seed), np.random.default_rng([seed, 1])
+        fitted = draw_rows(space, random, 500, by="knob")
+        predictor = fit_predictor(space, fitted, truth(fitted) + random.normal(0, NOISE, 500), seed=seed)
+        some = draw_rows(space, random, 50_000, by="knob")
+        macs = costs(some)["macs"]
+        began = time.perf_counter()
+        front = pareto(space, predictor, cost=lambda rows: costs(rows)["macs"], seed=seed)
+        taken = (time.perf_counter() - began) / len(LIMITS)
+        for limit in LIMITS:
+
+            def allows(rows: Rows, limit: float = limit) -> npt.NDArray[np.bool_]:
+                return costs(rows)["macs"] <= limit
+
+            best = specialise(space, truth, allows=allows, settings=THOROUGH, seed=seed).accuracies[0]
+            within = front.costs <= limit
+            found: dict[str, tuple[float, Rows, int]] = {
+                "the front, a fourth of it": (taken, front.rows[within][-1:], front.looked // len(LIMITS)),
+                "best predicted of 50,000 random": (
+                    0.0,
+                    some[macs <= limit][predictor(some[macs <= limit]).argmax()][None],
+                    int((macs <= limit).sum()),
+                ),
+            }
+            for name, settings in ways.items():
+                began = time.perf_counter()
+                result = specialise(space, predictor, allows=allows, settings=settings, seed=seed)
+                found[name] = (time.perf_counter() - began, result.rows[:1], result.looked)
+            for name, (seconds, row, looked) in found.items():
+                kept = rows.setdefault(
+                    name, {"seconds": [], "looked": [], "predicted": [], "behind": [], "optimism": []}
+                )
+                said, true = float(predictor(row)[0]), float(truth(row)[0])
+                kept["seconds"].append(seconds)
+                kept["looked"].append(looked)
+                kept["predicted"].append(said)
+                kept["behind"].append(100 * (best - true))
+                kept["optimism"].append(100 * (said - true))
+    return [{"way": name, **values} for name, values in rows.items()]
+
+
+def main() -> None:
+    """Measure both, and print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="made accuracies")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    space = find_space("ofa-mobilenetv3-1.0")
+    costs = Costs(space)
+    million = draw_rows(space, np.random.default_rng(0), 1_000_000, by="knob")
+    truth = made(space, costs, 0)
+    predictor = fit_predictor(space, million[:500], truth(million[:500]))
+    began = time.perf_counter()
+    predictor(million)
+    result = {
+        "benchmark": "specialising",
+        "million": time.perf_counter() - began,
+        "predictors": predictors(space, costs, asked.seeds),
+        "searches": searches(space, costs, asked.seeds),
+        "seeds": asked.seeds,
+        "machine": machine(),
+    }
+    print_result(result, lines(result), as_json=asked.json)
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """The result as Markdown."""
+    judged = [
+        [f"{each['measured']:,}", *(Spread.of(each["taus"][name]).show("{:.2f}") for name in each["taus"])]
+        for each in result["predictors"]
+    ]
+    found = [
+        [
+            each["way"],
+            f"{Spread.of(each['looked']).median:,.0f}",
+            f"{Spread.of(each['seconds']).median:.1f}" if each["seconds"][0] else "",
+            Spread.of([100 * value for value in each["predicted"]]).show("{:.2f}"),
+            Spread.of(each["behind"]).show("{:.1f}"),
+            Spread.of(each["optimism"]).show("{:.1f}"),
+        ]
+        for each in result["searches"]
+    ]
+    return [
+        "Kendall's tau on networks not seen:",
+        "",
+        *table(["measured networks", "ours", "the paper's network"], judged),
+        "",
+        f"A million networks are predicted in {result['million']:.1f} s. Searches by a predictor fitted to 500 "
+        f"networks, within {', '.join(f'{limit / 1e6:.0f}M' for limit in LIMITS)} MACs:",
+        "",
+        *table(
+            [
+                "search",
+                "networks looked at",
+                "seconds",
+                "predicted, %",
+                "behind the best there is, points",
+                "predicted too high by, points",
+            ],
+            found,
+        ),
+        "",
+        f"{result['seeds']} made accuracies; medians, least and most in brackets.",
+    ]
+
+
+if __name__ == "__main__":
+    main()
