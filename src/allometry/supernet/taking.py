@@ -15,7 +15,7 @@ from allometry.nn import ConvNet
 from allometry.supernet.elastic import Subnet, Supernet
 from allometry.train import Preprocessing, re_estimate, to_input
 
-ESTIMATED = 1024  # images; more change the statistics by less than a tenth of a percent
+ESTIMATED = 1024  # images, as after an epoch of a training
 _BATCH = 64
 
 

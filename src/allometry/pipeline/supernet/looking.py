@@ -18,7 +18,9 @@ from allometry.supernet import couple_rows, preprocessing_of, take
 from allometry.train import Score, evaluate
 
 FILE = "accuracies.jsonl"
-_ESTIMATED = 512  # images for a look's statistics; twice as many change an accuracy by a tenth of a point
+_ESTIMATED = (
+    512  # images for a look's statistics: half of what a subnet gets that is taken out, in half of the time
+)
 _TIMED = 3
 _AT_ONCE, _DRAWS = 50, 20  # subnets drawn at once; draws for each that is asked for, at most
 
