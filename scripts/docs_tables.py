@@ -286,6 +286,8 @@ BENCHMARKS = (
     "training_loop",
     "latency",
     "deep_networks",
+    "specialising",
+    "once_for_all",
 )
 TABLES: dict[str, Callable[[], str]] = {
     "zoo": zoo_text,

@@ -60,12 +60,9 @@ def fit_predictor(
     params and activations with their powers; how much pairs and noise count is chosen by leaving out one network
     after the other, which has a closed form.
 
-    Once-for-All's is a network of three layers of 400 units on the options, fitted to 16,000 subnets. From few
-    subnets this one learns more: on made accuracies (saturating in MACs, depth times width, chance pairs) of three
-    spaces, with 300 subnets and noise of 1 point, or 700 and 0.7, Kendall's tau on new subnets is 0.82 in the mean,
-    against 0.77 for four networks of 2 x 64 units that read costs too. With 1,000 subnets and 0.5 points, in
-    Once-for-All's space, it is 0.92, against 0.90 for these, 0.87 for one of 3 x 400 units that reads costs, and 0.75
-    for the paper's, which does not. Means of both kinds, and networks on what the regression leaves over, were worse.
+    Once-for-All's is a network of three layers of 400 units on the options, fitted to 16,000 subnets. From some
+    hundreds this one puts more networks in the right order; `benchmarks/specialising.py` measures both, and
+    `docs/results.md` has the figures under "Predicting and searching subnets".
 
     Args:
         space: of the rows.

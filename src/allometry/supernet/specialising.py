@@ -19,9 +19,8 @@ from allometry.supernet.judging import Accuracies, Predicts
 class SpecialisingSettings:
     """How evolution goes.
 
-    Fewer and larger generations than Once-for-All's: 1,000 x 50 find in half a second to one on one core what 100 x 200
-    find in one to two, and in most draws a little more, since many networks at once take little longer than few. A
-    million networks (`THOROUGH`) were better by 0.04 points at a very tight budget, and elsewhere by nothing.
+    Generations are fewer and larger than Once-for-All's, since many networks at once take little longer than few;
+    `docs/results.md` compares both, and `THOROUGH`, under "Predicting and searching subnets".
 
     Attributes:
         population: children of a generation.
@@ -91,9 +90,8 @@ def specialise(
     It starts from the space's smallest member and from random ones; where hardly any is allowed, from what is near
     the smallest. No network is predicted twice.
 
-    Measure what comes back: of the best predicted, the prediction is too high. On made accuracies, with a predictor
-    fitted to 500 subnets, it was by up to 2.7 points, while the network itself was 0.6 to 1 point below the best there
-    is and 7 to 9 above a random one within the limit. Measured, it can be fitted to along with the others.
+    Measure what comes back: the best prediction of very many is too high (`docs/results.md` says by how much).
+    Measured, it can be fitted to along with the others.
 
     Args:
         space: to search.
