@@ -19,7 +19,7 @@ from allometry.base.machine import half_the_cores
 from allometry.data import Dataset, fingerprint
 from allometry.search import narrow
 from allometry.supernet.phases import Phase, phases_to_json
-from allometry.train import ALONE, Epoch, Preprocessing, Ranks, Recipe, plan_epochs
+from allometry.train import ALONE, Epoch, Preprocessing, Ranks, Recipe, plan_epochs, refuse_other_images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,16 +93,13 @@ class SupernetJob:
                 f"The first phase, {self.phases[0].name!r}, cannot learn from the largest network as it is at its end; "
                 "give it the teacher 'none', or a phase of the largest network before it."
             )
-        largest = self.space.largest()
-        for what, ours, theirs in (
-            ("head.classes", largest.head.classes, len(self.dataset.classes)),
-            ("in_channels", largest.in_channels, self.preprocessing.channels),
-            ("resolution", largest.resolution, self.preprocessing.resolution),
-        ):
-            if ours != theirs:
-                raise InputError(
-                    f"The largest network's {what} is {ours}, but that of the images {theirs}; set it in the space."
-                )
+        refuse_other_images(
+            self.space.largest(),
+            self.dataset,
+            self.preprocessing,
+            called="largest network",
+            place="the space",
+        )
 
     @cached_property
     def spaces(self) -> tuple[Space, ...]:

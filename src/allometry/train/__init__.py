@@ -20,7 +20,7 @@ from allometry.train.engine.saving import Saving
 from allometry.train.engine.seeds import seed_step
 from allometry.train.engine.teacher import Teacher, distillation_loss
 from allometry.train.inputs import Preprocessing, normalise, to_input, to_pixels
-from allometry.train.job import Job
+from allometry.train.job import Job, refuse_other_images
 from allometry.train.judging.calibration import Bin, calibration_error, chance_error, reliability
 from allometry.train.judging.classes import ClassFigures, balanced_accuracy, class_figures, confusion_matrix
 from allometry.train.judging.evaluate import Predictions, Score, evaluate, predict
@@ -103,6 +103,7 @@ __all__ = [
     "ranks",
     "re_estimate",
     "recompute_blocks",
+    "refuse_other_images",
     "reliability",
     "remove_checkpoints",
     "resamples",

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from allometry.arch import Network, digest
-from allometry.base import Progress, RunFolderError, SilentProgress
+from allometry.base import InputError, Progress, RunFolderError, SilentProgress
 from allometry.base.machine import half_the_cores
 from allometry.data import Dataset, fingerprint
 from allometry.train.engine.ranks import ALONE, Ranks
@@ -100,6 +100,32 @@ class Job:
             raise RunFolderError(
                 f"{self.folder} holds a training of another network, recipe, seed or data set. "
                 "Give another folder, or remove this one to start anew."
+            )
+
+
+def refuse_other_images(
+    network: Network, dataset: Dataset, preprocessing: Preprocessing, *, called: str, place: str
+) -> None:
+    """Refuse a network that is not for these images.
+
+    Args:
+        network: of a search or a supernet, whose size, classes and channels all others share.
+        dataset: its images.
+        preprocessing: how they become its input.
+        called: what people know it as.
+        place: where they can change it.
+
+    Raises:
+        InputError: classes, channels or resolution differ.
+    """
+    for what, ours, theirs in (
+        ("head.classes", network.head.classes, len(dataset.classes)),
+        ("in_channels", network.in_channels, preprocessing.channels),
+        ("resolution", network.resolution, preprocessing.resolution),
+    ):
+        if ours != theirs:
+            raise InputError(
+                f"The {called}'s {what} is {ours}, but that of the images {theirs}; set it in {place}."
             )
 
 

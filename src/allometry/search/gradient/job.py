@@ -24,7 +24,7 @@ from allometry.search.gradient.choices import Choices
 from allometry.search.gradient.costs import ExpectedCost, PieceCost
 from allometry.search.gradient.settings import GradientSettings
 from allometry.search.rows import Rows
-from allometry.train import Epoch, Preprocessing, Recipe, plan_epochs
+from allometry.train import Epoch, Preprocessing, Recipe, plan_epochs, refuse_other_images
 
 Allows = Callable[[Rows], npt.NDArray[np.bool_]]
 """Which of the networks [N, knobs] a hard budget allows, [N]."""
@@ -92,16 +92,13 @@ class GradientJob:
             )
         if len(self.dataset.splits["train"]) < 2:
             raise InputError("A search by gradient needs two training images at least.")
-        frame = self.choices.frame
-        for what, ours, theirs in (
-            ("head.classes", frame.head.classes, len(self.dataset.classes)),
-            ("in_channels", frame.in_channels, self.preprocessing.channels),
-            ("resolution", frame.resolution, self.preprocessing.resolution),
-        ):
-            if ours != theirs:
-                raise InputError(
-                    f"The template's {what} is {ours}, but that of the images {theirs}; set it in the space's template."
-                )
+        refuse_other_images(
+            self.choices.frame,
+            self.dataset,
+            self.preprocessing,
+            called="template",
+            place="the space's template",
+        )
 
     @cached_property
     def choices(self) -> Choices:
