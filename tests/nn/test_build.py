@@ -165,11 +165,15 @@ def test_with_residuals_of_scale_0_every_block_that_has_one_gives_its_input(name
     with torch.no_grad():
         module(torch.randn(2, 3, 64, 64))
     assert len(seen) == branches > 0
-    same = [torch.equal(out, source) for block, source, out in seen if getattr(block, "residual", False)]
-    assert all(same)
+    identities = 0
     for block, source, out in seen:
-        if getattr(block, "branch", "") and source.shape == out.shape and "shortcut" not in block.nodes:
+        if getattr(block, "residual", False):
+            assert torch.equal(out, source)
+            identities += 1
+        elif "shortcut" not in block.nodes:
             assert torch.equal(out, source.relu())
+            identities += 1
+    assert identities > 3
 
 
 def test_residuals_of_other_graphs_stay_as_they_are():
