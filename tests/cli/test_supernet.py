@@ -65,9 +65,9 @@ def test_train_tells_what_it_made_and_called_again_the_same(call, train_argument
     assert again.status == 0
     assert "is finished; this is its result" in again.err
     assert "allometry supernet search" in again.out
-    other = call(*train_arguments, "--epochs", "3", "--out", trained)
+    other = call(*train_arguments, "--seed", "3", "--out", trained)
     assert other.status == 2
-    assert "was made with epochs" in other.err
+    assert "was made with seed 0, not 3" in other.err
 
 
 def test_search_confirms_and_extract_gives_a_run_that_other_verbs_take(call, own, tmp_path):
