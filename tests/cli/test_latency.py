@@ -44,6 +44,11 @@ def test_scale_grows_to_a_latency(call, small, tmp_path):
     assert result.json["setting"]["runtime"] == "torch"
     assert load(tmp_path / "n.json").resolution == result.json["resolution"]
     assert "measured " in result.err
+
+
+@pytest.mark.slow  # growing to a latency measures some dozen networks
+def test_scale_tells_a_person_what_was_measured(call, small):
+    path, budget = small
     text = call("scale", path, "--budget", budget, "--runtime", "torch").out
     assert "a run, " in text
     assert "of memory   torch, 1 thread, batch 1, float32, cpu" in text

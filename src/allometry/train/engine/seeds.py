@@ -23,4 +23,9 @@ def seed_step(seed: int, step: int, *, rank: int = 0) -> None:
         >>> bool((torch.rand(2) == first).all())
         True
     """
-    torch.manual_seed((seed * _SEED_STRIDE + rank * _RANK_STRIDE + step) % 2**63)
+    number = (seed * _SEED_STRIDE + rank * _RANK_STRIDE + step) % 2**63
+    # `torch.manual_seed` would also queue the seed for each kind of device that is not in use, with a stack trace for
+    # each, in every step.
+    torch.default_generator.manual_seed(number)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(number)
