@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from common import machine, print_result, table
+from drawing import Bar, bars
 from run_icons import call
 
 from allometry.arch import Network, load, save
@@ -55,11 +56,7 @@ def grid(folder: Path) -> dict[str, Any]:
         )
     rows.sort(key=lambda row: -row["accuracy"])
     rank = next(place for place, row in enumerate(rows, start=1) if row["chosen"])
-    spent = sum(
-        entry["seconds"] for entry in read_lines(folder / "fit" / "ledger.jsonl") if entry["phase"] == "fit"
-    )
-    whole = sum(row["seconds"] for row in rows)
-    return {"rank": rank, "rows": rows, "seconds": whole, "share": spent / whole}
+    return {"rank": rank, "rows": rows, "seconds": sum(row["seconds"] for row in rows)}
 
 
 def ways(folder: Path, seeds: int) -> dict[str, Any]:
@@ -108,11 +105,15 @@ def trained(folder: Path, network: Network, name: str, seed: int) -> dict[str, A
 
 def interval(values: Sequence[float]) -> str:
     """Mean and 95 % interval of so few values, in percent."""
-    mean = statistics.fmean(values)
+    mean, half = statistics.fmean(values), _half(values)
+    return f"{mean:.1%} ± {half:.1%}" if half else f"{mean:.1%}"
+
+
+def _half(values: Sequence[float]) -> float:
+    """Half of the 95 % interval of the mean; 0 for a single value, which has none."""
     if len(values) < 2:
-        return f"{mean:.1%}"
-    half = _T_95[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
-    return f"{mean:.1%} ± {half:.1%}"
+        return 0.0
+    return _T_95[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def _law(law: dict[str, Any]) -> str:
@@ -140,8 +141,8 @@ def lines(result: dict[str, Any]) -> list[str]:
     if "grid" in result:
         found = result["grid"]
         text += [
-            f"The law that was chosen is number {found['rank']} of {len(found['rows'])} in the full grid, which took "
-            f"{found['seconds'] / 60:.0f} minutes of training; `fit` took {found['share']:.0%} of that.",
+            f"The law that was chosen is number {found['rank']} of {len(found['rows'])} in the full grid, one training "
+            "of each with one seed:",
             "",
             *table(
                 ["alpha, beta, gamma", "px", "first round", "full training", ""],
@@ -178,6 +179,18 @@ def lines(result: dict[str, Any]) -> list[str]:
         )
         text += ["", f"Means of {found['seeds']} seeds with their 95 % intervals."]
     return text
+
+
+def figures(result: dict[str, Any]) -> dict[str, str]:
+    """The figures of the documentation, as SVG, by name."""
+    if "ways" not in result:
+        return {}
+    rows = []
+    for row in result["ways"]["rows"]:
+        values = [100 * value for value in row["test"]]
+        mean, half = statistics.fmean(values), 100 * _half(row["test"])
+        rows.append(Bar(row["way"], values, mean, mean - half, mean + half))
+    return {"ways-of-growing": bars("test accuracy, %: each seed, their mean, its 95 % interval", rows)}
 
 
 def main() -> None:

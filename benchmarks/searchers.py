@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from common import Spread, machine, print_result, table
+from drawing import curves
 from run_icons import call
 
 from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, members
@@ -34,6 +35,7 @@ from allometry.zoo import mbconv_space
 SIDE, TRIALS, ICON_TRIALS = 24, 100, 24
 WORKED = 6
 AT = (25, 50, 100)
+SHARES = tuple(round(0.1 + 0.05 * step, 2) for step in range(19))  # of the cost, for curves
 OTHERS = tuple(name for name in SEARCHERS if name != "random")
 
 
@@ -88,21 +90,26 @@ def on_table(folder: Path, repeats: int) -> dict[str, Any]:
         return (known[row.tobytes()],)
 
     found: dict[str, dict[str, list[float]]] = {}
+    medians: dict[str, list[float]] = {}
     for name in SEARCHERS:
         best: dict[str, list[float]] = {str(at): [] for at in AT}
+        climbs = []
         for seed in range(repeats):
             searcher = make_searcher(name, space, seed=seed)
             proposals = Proposals(space, searcher, lambda rows: rows[:, 0] > -9, outstanding=1, seed=seed)
             values = [each[0] for _, each in follow(proposals, worth, TRIALS)]
+            climbs.append(np.maximum.accumulate(values))
             for at in AT:
-                best[str(at)].append(max(values[:at]))
+                best[str(at)].append(float(climbs[-1][at - 1]))
         found[name] = best
+        medians[name] = np.median(climbs, axis=0).tolist()
     accuracies = sorted(known.values(), reverse=True)
     return {
         "networks": len(known),
         "best": accuracies[0],
         "median": statistics.median(accuracies),
         "found": found,
+        "medians": medians,
     }
 
 
@@ -144,8 +151,31 @@ def on_icons(folder: Path, seeds: int) -> dict[str, Any]:
                     ]
                 )
             result = read_json(run / "result.json")
-            rows.append({"by": name, "seed": seed, "best": result["best"], "random": result["random"]})
-    return {"trials": ICON_TRIALS, "rows": rows}
+            rows.append(
+                {
+                    "by": name,
+                    "seed": seed,
+                    "best": result["best"],
+                    "random": result["random"],
+                    **_climbs(read_lines(run / "trials.jsonl")),
+                }
+            )
+    return {"trials": ICON_TRIALS, "shares": SHARES, "rows": rows}
+
+
+def _climbs(trials: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+    """The best so far after each share of the search's cost, of the search and of random search."""
+    whole = sum(each["work"] for each in trials if each["phase"] == "search")
+    climbs = {}
+    for phase in ("search", "random"):
+        spent = np.cumsum([each["work"] for each in trials if each["phase"] == phase])
+        values = np.maximum.accumulate(
+            [each["values"][0] or 0.0 for each in trials if each["phase"] == phase]
+        )
+        # The random trial that passes the cost counts, as it does in the search itself.
+        ends = [max(1, int((spent <= share * whole).sum())) for share in SHARES[:-1]] + [len(values)]
+        climbs[f"{phase}_climb"] = values[np.array(ends) - 1].tolist()
+    return climbs
 
 
 def lines(result: dict[str, Any]) -> list[str]:
@@ -194,6 +224,32 @@ def lines(result: dict[str, Any]) -> list[str]:
             *table(["searcher", "best, % right", "random search of the same cost"], rows),
         ]
     return text
+
+
+def figures(result: dict[str, Any]) -> dict[str, str]:
+    """The figures of the documentation, as SVG, by name."""
+    made = {}
+    if "table" in result:
+        medians = result["table"]["medians"]
+        made["searchers-on-a-table"] = curves(
+            "The best validation accuracy so far, %, over the networks tried",
+            "networks tried",
+            range(1, TRIALS + 1),
+            {name: [100 * value for value in values] for name, values in medians.items()},
+        )
+    if "icons" in result:
+        found = result["icons"]
+        climbs = {
+            name: [row["search_climb"] for row in found["rows"] if row["by"] == name] for name in OTHERS
+        }
+        climbs = {"random": [row["random_climb"] for row in found["rows"]], **climbs}
+        made["searchers-on-icons"] = curves(
+            "The best validation accuracy so far, %, over the cost of the search",
+            "% of the cost of the search",
+            [100 * share for share in found["shares"]],
+            {name: (100 * np.mean(each, axis=0)).tolist() for name, each in climbs.items()},
+        )
+    return made
 
 
 def _percent(values: Sequence[float]) -> str:

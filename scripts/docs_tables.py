@@ -3,9 +3,9 @@
     python scripts/docs_tables.py          # bring every table up to date
     python scripts/docs_tables.py --check  # exit with 1 if one is out of date
 
-A table stands between `<!-- begin:NAME -->` and `<!-- end:NAME -->` in README.md or in a page of docs/. Networks come
-from tests/golden/zoo.json and the library, options from the command line itself, measured figures from the JSON
-files in benchmarks/results/.
+A table stands between `<!-- begin:NAME -->` and `<!-- end:NAME -->` in README.md or in a page of docs/; figures of
+benchmarks are files in docs/figures/. Networks come from tests/golden/zoo.json and the library, options from the
+command line itself, measured figures from the JSON files in benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from allometry import count, get, scale
@@ -264,13 +265,31 @@ def options_text() -> str:
 
 
 def benchmark_text(name: str) -> str:
-    """The result of a benchmark as its script prints it, with the machine and the command."""
-    file = ROOT / "benchmarks" / "results" / f"{name}.json"
-    result = json.loads(file.read_text(encoding="utf-8"))
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    text = "\n".join(importlib.import_module(name).lines(result))
+    """The result of a benchmark as its script prints it, with its figures, the machine and the command."""
+    result, script = _benchmark(name)
+    text = "\n".join(script.lines(result))
+    for figure in getattr(script, "figures", lambda _result: {})(result):
+        text += f"\n\n![{figure.replace('-', ' ')}](figures/{figure}.svg)"
     machine = importlib.import_module("common").machine_line(result["machine"])
     return f"Command: `python benchmarks/{name}.py`\n\n{text}\n\nMachine: {machine}."
+
+
+def drawn_figures() -> dict[Path, str]:
+    """The figures of all benchmarks, as SVG, and where they belong."""
+    made = {}
+    for name in BENCHMARKS:
+        result, script = _benchmark(name)
+        for figure, text in getattr(script, "figures", lambda _result: {})(result).items():
+            made[ROOT / "docs" / "figures" / f"{figure}.svg"] = text
+    return made
+
+
+def _benchmark(name: str) -> tuple[dict[str, Any], ModuleType]:
+    """A benchmark's kept result, and its script."""
+    file = ROOT / "benchmarks" / "results" / f"{name}.json"
+    if str(file.parent.parent) not in sys.path:
+        sys.path.insert(0, str(file.parent.parent))
+    return json.loads(file.read_text(encoding="utf-8")), importlib.import_module(name)
 
 
 BENCHMARKS = (
@@ -320,6 +339,12 @@ def main() -> int:
             old.append(page.relative_to(ROOT))
             if not check:
                 page.write_text(fresh, encoding="utf-8")
+    for file, text in drawn_figures().items():
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            old.append(file.relative_to(ROOT))
+            if not check:
+                file.parent.mkdir(exist_ok=True)
+                file.write_text(text, encoding="utf-8")
     for page in old:
         print(f"{page}: {'out of date; run python scripts/docs_tables.py' if check else 'written'}")
     unused = sorted(TABLES.keys() - seen)
