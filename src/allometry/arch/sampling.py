@@ -87,19 +87,12 @@ def mutate(
         >>> space.contains(child), mutate(space, parent, 0, Random(0)) == parent
         (True, True)
     """
-    rates = rates or {}
-    names = [knob.name for knob in space.knobs]
-    for name in rates:
-        if name not in names:
-            raise UnknownNameError("knob", name, names)
-    for each in (rate, *rates.values()):
-        if not 0 <= each <= 1:
-            raise InputError(f"A rate of mutation must be a number from 0 to 1, not {each!r}.")
+    each = rate_of_each(space, rate, rates or {})
     parent = space.decisions_of(network)
     chosen: dict[str, Option] = {}
 
     def decide(name: str, options: tuple[Option, ...]) -> None:
-        if name in parent and random.random() >= rates.get(name, rate):
+        if name in parent and random.random() >= each[name]:
             chosen[name] = parent[name]
         else:
             others = [option for option in options if name not in parent or option != parent[name]]
@@ -110,6 +103,23 @@ def mutate(
     for knob in space.there(chosen)[len(chosen) :]:
         decide(knob.name, knob.options)
     return space.network(chosen)
+
+
+def rate_of_each(space: Space, rate: float, rates: Mapping[str, float]) -> dict[str, float]:
+    """With which probability each knob changes: `rate`, where `rates` does not name it.
+
+    Raises:
+        UnknownNameError: there is a rate of a knob that does not exist.
+        InputError: a rate is out of its range.
+    """
+    names = [knob.name for knob in space.knobs]
+    for name in rates:
+        if name not in names:
+            raise UnknownNameError("knob", name, names)
+    for each in (rate, *rates.values()):
+        if not 0 <= each <= 1:
+            raise InputError(f"A rate of mutation must be a number from 0 to 1, not {each!r}.")
+    return {name: rates.get(name, rate) for name in names}
 
 
 def cross(space: Space, one: Network, other: Network, random: Random) -> Network:

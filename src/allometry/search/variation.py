@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from allometry.arch import Space
-from allometry.base import InputError, UnknownNameError
+from allometry.arch.sampling import rate_of_each
+from allometry.base import InputError
 from allometry.search.rows import ABSENT, Rows, cleared
 
 
@@ -55,7 +56,7 @@ def mutate_rows(
         changes = np.zeros(rows.shape, bool)
         changes[np.arange(len(rows)), score.argmax(1)] = score.max(1) >= 0
     else:
-        changes = random.random(rows.shape) < _each_rate(space, rate, rates or {})
+        changes = random.random(rows.shape) < list(rate_of_each(space, rate, rates or {}).values())
         changes &= rows != ABSENT
     others = (full + random.integers(1, np.maximum(sizes, 2), size=rows.shape)) % sizes
     return cleared(space, np.where(changes, others, full).astype(np.int8))
@@ -83,14 +84,3 @@ def cross_rows(space: Space, ones: Rows, others: Rows, random: np.random.Generat
     # A layer that only one of them has comes from it, should the depth make it be there.
     taken = np.where(ones == ABSENT, others, np.where(others == ABSENT, ones, taken))
     return cleared(space, taken)
-
-
-def _each_rate(space: Space, rate: float, rates: Mapping[str, float]) -> list[float]:
-    names = [knob.name for knob in space.knobs]
-    for name in rates:
-        if name not in names:
-            raise UnknownNameError("knob", name, names)
-    for each in (rate, *rates.values()):
-        if not 0 <= each <= 1:
-            raise InputError(f"A rate of mutation must be a number from 0 to 1, not {each!r}.")
-    return [rates.get(name, rate) for name in names]
