@@ -1,11 +1,12 @@
 """The scaling law that `fit` finds on the icons, beside the full grid, and what growing by it is worth.
 
-    python benchmarks/fit_law.py --folder runs/law [--parts fit grid ways] [--seeds 3]
+    python benchmarks/fit_law.py --folder runs/law [--parts fit grid ways]
 
-`fit` runs `allometry fit` from a baseline of about 2M MACs. `grid` trains every network of its grid fully and ranks
-the law that was chosen among them. `ways` grows the baseline to four times its MACs by depth, by width, by resolution,
-by the fitted law and by the paper's, and trains each fully with several seeds. A folder holds all trainings, and the
-same command goes on with them. On two cores `fit` takes 8 minutes, `grid` and `ways` about an hour each.
+`fit` runs `allometry fit` from a baseline of about 2M MACs. `grid` trains every network of its grid fully, with two
+seeds, and ranks the law that was chosen among them. `ways` grows the baseline to four times its MACs by depth, by
+width, by resolution, by the fitted law and by the paper's, and trains each fully with several seeds. A folder holds all
+trainings, and the same command goes on with them. On two cores `fit` takes some minutes, `grid` and `ways` about an
+hour each.
 """
 
 from __future__ import annotations
@@ -38,25 +39,26 @@ def fit(folder: Path) -> dict[str, Any]:
     return {"seconds": seconds, **{name: found[name] for name in kept}}
 
 
-def grid(folder: Path) -> dict[str, Any]:
-    """Every network of the grid, fully trained with one seed."""
-    lines = read_lines(folder / "fit" / "trials.jsonl")
+def grid(folder: Path, seeds: int) -> dict[str, Any]:
+    """Every network of the grid, fully trained with each seed, the best first by its mean on the validation images."""
     rows = []
-    for number, line in enumerate(lines, start=1):
-        result = trained(folder, load(folder / "fit" / "grid" / f"{number}.json"), f"grid-{number}", 0)
+    for number, line in enumerate(read_lines(folder / "fit" / "trials.jsonl"), start=1):
+        network = load(folder / "fit" / "grid" / f"{number}.json")
+        results = [trained(folder, network, f"grid-{number}", seed) for seed in range(seeds)]
         rows.append(
             {
                 "law": line["law"],
                 "resolution": line["resolution"],
                 "short": line["accuracy"],
                 "chosen": line["chosen"],
-                "accuracy": result["validation_accuracy"],
-                "seconds": result["seconds"],
+                "validation": [each["validation_accuracy"] for each in results],
+                "test": [each["test_accuracy"] for each in results],
+                "seconds": [each["seconds"] for each in results],
             }
         )
-    rows.sort(key=lambda row: -row["accuracy"])
+    rows.sort(key=lambda row: -statistics.fmean(row["validation"]))
     rank = next(place for place, row in enumerate(rows, start=1) if row["chosen"])
-    return {"rank": rank, "rows": rows, "seconds": sum(row["seconds"] for row in rows)}
+    return {"rank": rank, "seeds": seeds, "rows": rows}
 
 
 def ways(folder: Path, seeds: int) -> dict[str, Any]:
@@ -120,6 +122,15 @@ def _law(law: dict[str, Any]) -> str:
     return f"{law['alpha']:.3g}, {law['beta']:.3g}, {law['gamma']:.3g}"
 
 
+def _agreement(rows: Sequence[dict[str, Any]]) -> str:
+    """How far the first two seeds put the laws into the same order."""
+    if len(rows[0]["validation"]) < 2:
+        return ""
+    one, other = ([row["validation"][seed] for row in rows] for seed in (0, 1))
+    found = statistics.correlation(one, other, method="ranked")
+    return f" The orders by the first and by the second seed have a rank correlation of {found:.2f}."
+
+
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as Markdown."""
     text: list[str] = []
@@ -141,17 +152,20 @@ def lines(result: dict[str, Any]) -> list[str]:
     if "grid" in result:
         found = result["grid"]
         text += [
-            f"The law that was chosen is number {found['rank']} of {len(found['rows'])} in the full grid, one training "
-            "of each with one seed:",
+            f"The law that was chosen is number {found['rank']} of {len(found['rows'])} in the full grid, by the mean "
+            f"validation accuracy of {found['seeds']} seeds.{_agreement(found['rows'])}",
             "",
             *table(
-                ["alpha, beta, gamma", "px", "first round", "full training", ""],
+                ["alpha, beta, gamma", "px", "first round", "validation", "test", ""],
                 [
                     [
                         _law(row["law"]),
                         str(row["resolution"]),
                         f"{row['short']:.1%}",
-                        f"{row['accuracy']:.1%}",
+                        *(
+                            " ".join(f"{value:.1%}" for value in row[split])
+                            for split in ("validation", "test")
+                        ),
                         "chosen" if row["chosen"] else "",
                     ]
                     for row in found["rows"]
@@ -203,6 +217,7 @@ def main() -> None:
         "--parts", choices=("fit", "grid", "ways"), nargs="+", default=["fit", "grid", "ways"]
     )
     parser.add_argument("--seeds", type=int, default=3, choices=range(1, 6), help="of each way of growing")
+    parser.add_argument("--grid-seeds", type=int, default=2, help="of each network of the full grid")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     asked = parser.parse_args()
     kept = asked.folder / "result.json"
@@ -210,7 +225,7 @@ def main() -> None:
     if "fit" in asked.parts:
         result["fit"] = fit(asked.folder)
     if "grid" in asked.parts:
-        result["grid"] = grid(asked.folder)
+        result["grid"] = grid(asked.folder, asked.grid_seeds)
     if "ways" in asked.parts:
         result["ways"] = ways(asked.folder, asked.seeds)
     result |= {"benchmark": "fit_law", "machine": machine()}
