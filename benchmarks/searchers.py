@@ -28,7 +28,8 @@ from run_icons import call
 
 from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, members
 from allometry.base.files import append_line, read_json, read_lines
-from allometry.pipeline.trying import Arm, TrialSettings, open_images, train_arm
+from allometry.pipeline.arms import Arm, train_arm
+from allometry.pipeline.trying import TrialSettings, open_images
 from allometry.search import SEARCHERS, Halving, Proposals, Row, follow, make_searcher, rows_of
 from allometry.zoo import mbconv_space
 

@@ -17,9 +17,10 @@ from typing import Any
 from allometry.base import AllometryError, InputError
 from allometry.base.errors import Stopped
 from allometry.base.extras import load_extra
+from allometry.pipeline.answering import answer
 from allometry.pipeline.common import Images
 from allometry.pipeline.evaluators import WorkerDiedError
-from allometry.pipeline.trying import TrialSettings, answer, open_images
+from allometry.pipeline.trying import TrialSettings, open_images
 
 
 class Cluster:

@@ -17,15 +17,10 @@ from allometry.base import AllometryError, InputError, Progress
 from allometry.base.children import Child
 from allometry.base.errors import Stopped
 from allometry.base.machine import cores
+from allometry.pipeline.arms import Arm, ArmResult, train_arm
+from allometry.pipeline.candidates import candidate_to_dict, try_candidate
 from allometry.pipeline.common import Images
-from allometry.pipeline.trying import (
-    Arm,
-    ArmResult,
-    TrialSettings,
-    candidate_to_dict,
-    train_arm,
-    try_candidate,
-)
+from allometry.pipeline.trying import TrialSettings
 from allometry.search import Candidate, Outcome
 
 MOST_DEATHS = 3

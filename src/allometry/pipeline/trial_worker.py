@@ -15,7 +15,8 @@ from typing import Any
 
 from allometry.base import AllometryError, InputError
 from allometry.base.errors import Stopped
-from allometry.pipeline.trying import TrialSettings, answer, open_images
+from allometry.pipeline.answering import answer
+from allometry.pipeline.trying import TrialSettings, open_images
 
 
 class _Wish:

@@ -10,10 +10,10 @@ from allometry.arch import digest, save
 from allometry.base import SearchError
 from allometry.base.files import read_lines, write_json, write_lines
 from allometry.cost import count
+from allometry.pipeline.arms import ArmResult
 from allometry.pipeline.common import Session, finish
 from allometry.pipeline.fit.preparing import AskedFit
 from allometry.pipeline.fit.rounds import right_of, trained_macs
-from allometry.pipeline.trying import ArmResult
 from allometry.scaling import ScalingLaw
 from allometry.search import Outlook, Point, Standing, outlook, standings
 

@@ -14,7 +14,7 @@ from allometry.arch import Network, digest
 from allometry.base import Progress
 from allometry.base.files import append_line, read_lines
 from allometry.cost import count
-from allometry.pipeline.trying import Arm, ArmResult
+from allometry.pipeline.arms import Arm, ArmResult
 from allometry.search import Right
 
 FILE = "trainings.jsonl"

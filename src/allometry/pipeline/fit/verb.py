@@ -8,6 +8,7 @@ from typing import Any
 
 from allometry.base import InputError, Progress, SilentProgress
 from allometry.cost import count, parse_budget
+from allometry.pipeline.arms import ArmResult
 from allometry.pipeline.asked import check_settings
 from allometry.pipeline.common import (
     Session,
@@ -22,7 +23,6 @@ from allometry.pipeline.fit.asked import FitSettings
 from allometry.pipeline.fit.finding import fitted_result
 from allometry.pipeline.fit.preparing import AskedFit, prepare_fit
 from allometry.pipeline.fit.rounds import Trainings, arms_of
-from allometry.pipeline.trying import ArmResult
 from allometry.zoo import find
 
 

@@ -9,10 +9,11 @@ from typing import Literal
 from allometry.arch import Space, from_json, to_json
 from allometry.base import InputError
 from allometry.base.files import read_json, write_json
+from allometry.pipeline.candidates import try_candidate
 from allometry.pipeline.common import Session
 from allometry.pipeline.pricing import Prices
 from allometry.pipeline.search.asked import AskedSearch
-from allometry.pipeline.trying import threads, try_candidate
+from allometry.pipeline.trying import threads
 from allometry.search import (
     NOTHING,
     Candidate,
