@@ -46,12 +46,12 @@ def fit(
     ] = None,
     ratio: Annotated[float, typer.Option("--ratio", help="MACs of a step of the law.")] = 2.0,
     epochs: Annotated[
-        int, typer.Option("--epochs", min=0, help="Of a training; by default a quarter of a full one's.")
+        int, typer.Option("--epochs", min=0, help="Of a training; by default two fifths of a full one's.")
     ] = 0,
     finalists: Annotated[
         int, typer.Option("--finalists", min=1, help="Laws that are trained with several seeds.")
-    ] = 3,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Of each finalist and the baseline.")] = 3,
+    ] = 2,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Of each finalist and the baseline.")] = 2,
     workers: Workers = "1",
     trial_threads: TrialThreads = 0,
     out: Out = None,

@@ -17,14 +17,16 @@ GAMMAS = (1.0, 1.07, 1.15, 1.22, 1.3, 1.41)
 class FitSettings:
     """How a fit goes about it.
 
-    All proportions of the grid are trained for half of the epochs, the best quarter for all of them, and the best of
-    those again with other seeds.
+    All proportions of the grid are trained for a quarter of the epochs, the best few for all of them, and the best of
+    those again with another seed. Longer trainings of fewer laws say more than short ones of many seeds: after two
+    epochs, seeds of one network differ by more points than networks do (`docs/results.md`, "In what proportion to
+    grow").
 
     Attributes:
         alphas: of the grid; beta follows from alpha * beta^2 * gamma^2 = ratio.
         gammas: of the grid.
         ratio: MACs of a step of the law.
-        epochs: of a training that is not stopped; 0 for a quarter of a full training's, two at least.
+        epochs: of a training that is not stopped; 0 for two fifths of a full training's, four at least.
         share: of the proportions, that are trained to the end.
         finalists: that are trained with all seeds.
         seeds: of each finalist.
@@ -40,9 +42,9 @@ class FitSettings:
     gammas: tuple[float, ...] = GAMMAS
     ratio: float = 2.0
     epochs: int = 0
-    share: float = 0.25
-    finalists: int = 3
-    seeds: int = 3
+    share: float = 0.125
+    finalists: int = 2
+    seeds: int = 2
     workers: str = "1"
     threads: int = 0
 

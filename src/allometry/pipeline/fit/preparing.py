@@ -15,12 +15,14 @@ from allometry.pipeline.evaluators import threads_of
 from allometry.pipeline.fit.asked import FitSettings
 from allometry.pipeline.forecast import seconds_per_image
 from allometry.pipeline.plan import adapt
-from allometry.pipeline.trying import FEWEST_EPOCHS, TrialSettings, trial_recipe
+from allometry.pipeline.trying import TrialSettings, trial_recipe
 from allometry.scaling import UNSCALED, solve
 from allometry.search import Halving, Point, grid_points
 from allometry.train import small
 
-_EPOCH_SHARE = 4
+_EPOCH_SHARE = 0.4  # of a full training's
+_FEWEST = 4
+_FIRST = 4  # all laws are trained for this part of the epochs
 _REST = 1.15  # input and validation come on top of the passes
 
 
@@ -47,7 +49,7 @@ class AskedFit:
     @property
     def first_epochs(self) -> int:
         """Until where all are trained."""
-        return max(1, self.trial.epochs // 2)
+        return max(1, self.trial.epochs // _FIRST)
 
     @property
     def second(self) -> int:
@@ -108,7 +110,7 @@ def prepare_fit(
         for number, point in enumerate(points, start=1)
     )
     full = images.recipe(small, baseline, settings).epochs
-    epochs = how.epochs or max(FEWEST_EPOCHS, round(full / _EPOCH_SHARE))
+    epochs = how.epochs or max(_FEWEST, round(full * _EPOCH_SHARE))
     trial = TrialSettings(
         data=data,
         seed=session.seed,

@@ -41,9 +41,9 @@ def fit(
 ) -> dict[str, Any]:
     """Fit a scaling law to a network and images: the paper's step 1, with successive halving and several seeds.
 
-    Every law of the grid makes a network of `how.ratio` times the baseline's MACs. All are trained for half of the
-    epochs, the best quarter to the end, the best three with further seeds; the best of these by mean validation
-    accuracy has the law. Called again with the same folder it goes on where it stopped.
+    Every law of the grid makes a network of `how.ratio` times the baseline's MACs. All are trained for a quarter of the
+    epochs, the best eighth to the end, the best two with another seed; the best of these by mean validation accuracy
+    has the law. Called again with the same folder it goes on where it stopped.
 
     Args:
         network: the baseline: a name of the zoo or a network's JSON file.
