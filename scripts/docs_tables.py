@@ -305,6 +305,7 @@ BENCHMARKS = (
     "training_loop",
     "latency",
     "deep_networks",
+    "fit_law",
     "specialising",
     "once_for_all",
 )
