@@ -1,12 +1,12 @@
 """The scaling law that `fit` finds on the icons, beside the full grid, and what growing by it is worth.
 
-    python benchmarks/fit_law.py --folder runs/law [--parts fit grid ways]
+    python benchmarks/fit_law.py --folder runs/law [--parts fit grid short ways]
 
 `fit` runs `allometry fit` from a baseline of about 2M MACs. `grid` trains every network of its grid fully, with two
-seeds, and ranks the law that was chosen among them. `ways` grows the baseline to four times its MACs by depth, by
-width, by resolution, by the fitted law and by the paper's, and trains each fully with several seeds. A folder holds all
-trainings, and the same command goes on with them. On two cores `fit` takes some minutes, `grid` and `ways` about an
-hour each.
+seeds, and ranks the law that was chosen among them; `short` trains each for a few epochs only. `ways` grows the
+baseline to four times its MACs by depth, by width, by resolution, by the fitted law and by the paper's, and trains each
+fully with several seeds. A folder holds all trainings, and the same command goes on with them. On two cores `fit` takes
+five minutes, `short` ten, `grid` and `ways` about an hour each.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from allometry.cost import count
 from allometry.scaling import COMPOUND, DEPTH, RESOLUTION, WIDTH, ScalingLaw, solve
 
 BASELINE, TIMES = "2M", 4
+SHORT = (2, 4)  # epochs
 _T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # Student's t for a mean of so many seeds
 
 
@@ -48,6 +49,7 @@ def grid(folder: Path, seeds: int) -> dict[str, Any]:
         results = [trained(folder, network, f"grid-{number}", seed) for seed in range(seeds)]
         rows.append(
             {
+                "number": number,
                 "law": line["law"],
                 "resolution": line["resolution"],
                 "short": line["accuracy"],
@@ -94,13 +96,26 @@ def ways(folder: Path, seeds: int) -> dict[str, Any]:
     return {"seeds": seeds, "rows": rows}
 
 
-def trained(folder: Path, network: Network, name: str, seed: int) -> dict[str, Any]:
-    """A full training, or its result if it was done before."""
+def short(folder: Path) -> dict[str, Any]:
+    """Every network of the grid after a few epochs with the first seed, in the order of the grid."""
+    networks = sorted((folder / "fit" / "grid").glob("*.json"), key=lambda file: int(file.stem))
+    accuracies = {}
+    for epochs in SHORT:
+        results = [
+            trained(folder, load(file), f"grid-{file.stem}-after-{epochs}", 0, "--set", f"epochs={epochs}")
+            for file in networks
+        ]
+        accuracies[str(epochs)] = [each["validation_accuracy"] for each in results]
+    return accuracies
+
+
+def trained(folder: Path, network: Network, name: str, seed: int, *more: str) -> dict[str, Any]:
+    """A training, full unless told otherwise, or its result if it was done before."""
     run = folder / f"{name}-{seed}"
     if not (run / "result.json").exists():
         file = folder / f"{name}.json"
         save(network, file)
-        call(["train", str(file), "--seed", str(seed), "--out", str(run)])
+        call(["train", str(file), "--seed", str(seed), "--out", str(run), *more])
     result = read_json(run / "result.json")
     seconds = next(line["seconds"] for line in read_lines(run / "ledger.jsonl") if line["phase"] == "train")
     return {**result, "seconds": seconds}
@@ -127,9 +142,29 @@ def _agreement(rows: Sequence[dict[str, Any]]) -> str:
     """How far the first two seeds put the laws into the same order."""
     if len(rows[0]["validation"]) < 2:
         return ""
-    orders = (np.array([row["validation"][seed] for row in rows]).argsort().argsort() for seed in (0, 1))
-    found = np.corrcoef(*orders)[0, 1]
+    one, other = ([row["validation"][seed] for row in rows] for seed in (0, 1))
+    found = _rank_correlation(one, other)
     return f" The orders by the first and by the second seed have a rank correlation of {found:.2f}."
+
+
+def _short_lines(accuracies: dict[str, list[float]], rows: Sequence[dict[str, Any]]) -> list[str]:
+    """How far a short training with one seed tells the order of full ones with the other."""
+    ordered = sorted(rows, key=lambda row: row["number"])
+    other = [row["validation"][1] for row in ordered]
+    found = [
+        f"{_rank_correlation(values, other):.2f} after {epochs} epochs"
+        for epochs, values in accuracies.items()
+    ]
+    whole = _rank_correlation([row["validation"][0] for row in ordered], other)
+    return [
+        "Rank correlation of trainings with the first seed and full ones with the second: "
+        f"{', '.join(found)}, {whole:.2f} after full training.",
+        "",
+    ]
+
+
+def _rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
+    return float(np.corrcoef(*(np.array(values).argsort().argsort() for values in (one, other)))[0, 1])
 
 
 def lines(result: dict[str, Any]) -> list[str]:
@@ -142,7 +177,11 @@ def lines(result: dict[str, Any]) -> list[str]:
             f"the MACs of training all of them fully, and chose {_law(found['law'])}.",
             "",
             *table(
-                ["finalist: alpha, beta, gamma", "accuracy, 3 seeds", "the best in"],
+                [
+                    "finalist: alpha, beta, gamma",
+                    f"accuracy, {found['finalists'][0]['seeds']} seeds",
+                    "the best in",
+                ],
                 [
                     [_law(each["law"]), f"{each['accuracy']:.1%}", f"{each['best']:.0%}"]
                     for each in sorted(found["finalists"], key=lambda each: -each["accuracy"])
@@ -174,6 +213,8 @@ def lines(result: dict[str, Any]) -> list[str]:
             ),
             "",
         ]
+    if "short" in result and "grid" in result:
+        text += _short_lines(result["short"], result["grid"]["rows"])
     if "ways" in result:
         found = result["ways"]
         text += table(
@@ -215,7 +256,10 @@ def main() -> None:
     )
     parser.add_argument("--folder", type=Path, required=True, help="of all trainings")
     parser.add_argument(
-        "--parts", choices=("fit", "grid", "ways"), nargs="+", default=["fit", "grid", "ways"]
+        "--parts",
+        choices=("fit", "grid", "short", "ways"),
+        nargs="+",
+        default=["fit", "grid", "short", "ways"],
     )
     parser.add_argument("--seeds", type=int, default=3, choices=range(1, 6), help="of each way of growing")
     parser.add_argument("--grid-seeds", type=int, default=2, help="of each network of the full grid")
@@ -227,6 +271,8 @@ def main() -> None:
         result["fit"] = fit(asked.folder)
     if "grid" in asked.parts:
         result["grid"] = grid(asked.folder, asked.grid_seeds)
+    if "short" in asked.parts:
+        result["short"] = short(asked.folder)
     if "ways" in asked.parts:
         result["ways"] = ways(asked.folder, asked.seeds)
     result |= {"benchmark": "fit_law", "machine": machine()}
