@@ -18,8 +18,7 @@ class FitSettings:
     """How a fit goes about it.
 
     All proportions of the grid are trained for a quarter of the epochs, the best few for all of them, and the best of
-    those again with another seed: longer trainings of a few laws say more than short ones of many
-    (`docs/results.md`, "In what proportion to grow").
+    those again with another seed.
 
     Attributes:
         alphas: of the grid; beta follows from alpha * beta^2 * gamma^2 = ratio.
