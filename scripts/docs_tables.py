@@ -268,7 +268,7 @@ def benchmark_text(name: str) -> str:
     """The result of a benchmark as its script prints it, with its figures, the machine and the command."""
     result, script = _benchmark(name)
     text = "\n".join(script.lines(result))
-    for figure in getattr(script, "figures", lambda _result: {})(result):
+    for figure in _figures(name):
         text += f"\n\n![{figure.replace('-', ' ')}](figures/{figure}.svg)"
     machine = importlib.import_module("common").machine_line(result["machine"])
     return f"Command: `python benchmarks/{name}.py`\n\n{text}\n\nMachine: {machine}."
@@ -276,12 +276,14 @@ def benchmark_text(name: str) -> str:
 
 def drawn_figures() -> dict[Path, str]:
     """The figures of all benchmarks, as SVG, and where they belong."""
-    made = {}
-    for name in BENCHMARKS:
-        result, script = _benchmark(name)
-        for figure, text in getattr(script, "figures", lambda _result: {})(result).items():
-            made[ROOT / "docs" / "figures" / f"{figure}.svg"] = text
-    return made
+    folder = ROOT / "docs" / "figures"
+    return {folder / f"{figure}.svg": text for name in BENCHMARKS for figure, text in _figures(name).items()}
+
+
+def _figures(name: str) -> dict[str, str]:
+    """A benchmark's figures by name; most have none."""
+    result, script = _benchmark(name)
+    return script.figures(result) if hasattr(script, "figures") else {}
 
 
 def _benchmark(name: str) -> tuple[dict[str, Any], ModuleType]:
