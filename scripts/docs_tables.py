@@ -308,6 +308,7 @@ BENCHMARKS = (
     "latency",
     "deep_networks",
     "fit_law",
+    "searchers",
     "specialising",
     "once_for_all",
 )
