@@ -5,15 +5,17 @@
 `workers` runs the same random search by one process and by two, one thread each, in turns: about 6 minutes.
 
 `table` first trains every network of a small space (1,600 of them) for one epoch on icons of 24 px, which takes about
-an hour on one core and stays in the folder; what `results/searchers_table.jsonl` has of it is taken from there. Then
-each searcher searches that table again and again, from other seeds. `icons` lets each searcher try 24 networks around
-EfficientNet-B0 within 2M MACs by `allometry search`, and gives random search the same cost, with several seeds: about
-10 minutes for each. A folder holds all results, and the same command goes on with them.
+an hour on one core and stays in the folder; it is taken from `results/searchers_table.jsonl` where that is of the same
+space, recipe and images. Then each searcher searches that table again and again, from other seeds. `icons` lets each
+searcher try 24 networks around EfficientNet-B0 within 2M MACs by `allometry search`, and gives random search the same
+cost, with several seeds: about 10 minutes for each. A folder holds all results, and the same command goes on with
+them.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import statistics
@@ -27,10 +29,11 @@ from common import Spread, machine, print_result, table
 from drawing import curves
 from run_icons import call
 
-from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, members
+from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, members, space_to_json
 from allometry.base.files import append_line, read_json, read_lines
 from allometry.pipeline.arms import Arm, train_arm
-from allometry.pipeline.trying import TrialSettings, open_images
+from allometry.pipeline.common import Images
+from allometry.pipeline.trying import TrialSettings, open_images, trial_recipe
 from allometry.search import SEARCHERS, Halving, Proposals, Row, follow, make_searcher, rows_of
 from allometry.zoo import mbconv_space
 
@@ -63,10 +66,6 @@ def results(folder: Path) -> tuple[Space, dict[bytes, float]]:
     """The validation accuracy of every network of the small space."""
     space = small_space()
     every = list(members(space))
-    file = folder / "table.jsonl"
-    if KEPT.exists() and not file.exists():
-        shutil.copy(KEPT, file)
-    known = {line["number"]: line["accuracy"] for line in read_lines(file)}
     images = open_images("icons", seed=0)
     settings = TrialSettings(
         data="icons",
@@ -78,6 +77,13 @@ def results(folder: Path) -> tuple[Space, dict[bytes, float]]:
         halving=Halving(),
         threads=1,
     )
+    of = _digest(space, images)
+    file = folder / f"table-{of}.jsonl"
+    if not file.exists() and [line["of"] for line in read_lines(KEPT)[:1]] == [of]:
+        shutil.copy(KEPT, file)
+    elif not file.exists():
+        append_line(file, {"of": of})
+    known = {line["number"]: line["accuracy"] for line in read_lines(file)[1:]}
     for number, network in enumerate(every):
         if number not in known:
             arm = Arm(network=network, seed=0, until=1)
@@ -85,6 +91,13 @@ def results(folder: Path) -> tuple[Space, dict[bytes, float]]:
             append_line(file, {"number": number, "accuracy": known[number]})
     rows = rows_of(space, every)
     return space, {row.tobytes(): known[number] for number, row in enumerate(rows)}
+
+
+def _digest(space: Space, images: Images) -> str:
+    """Of what the table's accuracies depend on: the networks, their recipe and the images."""
+    recipe = trial_recipe(images, space.largest(), (), 1)
+    known = [space_to_json(space), recipe.to_dict(), images.dataset.fingerprint]
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def on_table(folder: Path, repeats: int) -> dict[str, Any]:
