@@ -52,6 +52,15 @@ def test_any_number_of_workers_gives_the_same(split: ArraySplit, workers: int) -
     assert same(batches(split, workers=workers), batches(split, workers=1))
 
 
+@pytest.mark.parametrize(("start", "workers"), [(0, 1), (0, 4), (2, 2)])
+def test_batches_of_several_sides(split: ArraySplit, start: int, workers: int) -> None:
+    sides = [16, 8, 16, 12]
+    made = batches(split, start=start, workers=workers, side_of=sides.__getitem__)
+    assert [batch.images.shape[1:3] for batch in made] == [(side, side) for side in sides[start:]]
+    for number, batch in enumerate(made, start=start):
+        assert same([batch], batches(split, resolution=sides[number])[number : number + 1])
+
+
 @pytest.mark.parametrize("start", range(6))
 def test_going_on_gives_the_same(split: ArraySplit, start: int) -> None:
     assert same(batches(split, start=start), batches(split)[start:])

@@ -23,12 +23,14 @@ from allometry.supernet import (
     at_once,
     build_supernet,
     load_supernet,
+    loop,
     preprocessing_of,
     sandwich,
     shrinking,
     take,
     train_supernet,
 )
+from allometry.supernet.steps import drawn, train_step
 from allometry.train import evaluate, latest_checkpoint, load_weights
 
 from .training import NAMES, PHASES, RECIPE, SIDE, SPACE, STEPS, asks_until, job_in, without_time
@@ -119,6 +121,20 @@ def test_training_leaves_the_callers_random_state_alone_and_tells_its_records(tm
     trained = train_supernet(job_in(tmp_path, phases=PHASES[:1], recorded=records.append))
     assert torch.equal(torch.get_rng_state(), before)
     assert records == list(trained.history)
+
+
+def test_images_are_made_at_the_size_that_the_steps_subnets_are_for(tmp_path, monkeypatch):
+    seen: list[tuple[int, int]] = []
+
+    def watched(job, state, epoch, batch):
+        subnets = [SPACE.network(each) for each in drawn(job, state.phase, state.step)]
+        seen.extend((batch.images.shape[1], subnet.resolution) for subnet in subnets)
+        train_step(job, state, epoch, batch)
+
+    monkeypatch.setattr(loop, "train_step", watched)
+    train_supernet(job_in(tmp_path))
+    assert {made for made, _ in seen} == {8, SIDE}
+    assert all(made == asked for made, asked in seen)
 
 
 def test_in_the_first_phase_only_the_largest_networks_weights_change(tmp_path):

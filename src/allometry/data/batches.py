@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import numpy as np
 
@@ -50,6 +50,7 @@ def train_batches(
     drop_last: bool = True,
     rank: int = 0,
     ranks: int = 1,
+    side_of: Callable[[int], int] | None = None,
 ) -> Generator[Batch]:
     """The batches of one epoch, in random order, each image varied at random.
 
@@ -67,7 +68,7 @@ def train_batches(
 
     Args:
         split: what to learn from.
-        resolution: side of the images, in pixels.
+        resolution: side of the images, in pixels; the largest one where batches differ.
         batch_size: images per batch, of all ranks together.
         augmentation: how strongly images are varied.
         seed: of the run.
@@ -77,6 +78,8 @@ def train_batches(
         drop_last: leave out the last, smaller batch.
         rank: which part of every batch to make, from 0. Parts are contiguous and keep pairs together.
         ranks: number of parts, one for each process that trains.
+        side_of: gives the side of a batch's images by the batch's number, at most `resolution`, always the same for
+            the same number; called by several threads. None for `resolution` throughout.
 
     Raises:
         InputError: a number is too small, or a batch has fewer pairs of images than there are ranks.
@@ -106,17 +109,15 @@ def train_batches(
     at_least = _side_to_keep(resolution * zoom)
     files = _files_worth_reading(split, augmentation, at_least)
 
-    def picture(index: int) -> Pixels:
+    def picture(index: int, side: int) -> Pixels:
         variant = draw_variant(augmentation, random_numbers(seed, epoch, index + 1))
         if files is None:
             image = split.image(index, at_least=at_least)
         else:
             height, width = files.size(index)
-            needed = need(
-                variant, height=height, width=width, resolution=resolution, augmentation=augmentation
-            )
+            needed = need(variant, height=height, width=width, resolution=side, augmentation=augmentation)
             image = files.draft(index, at_least=needed.side, upper=needed.upper)
-        return vary(image, variant, resolution=resolution, augmentation=augmentation)
+        return vary(image, variant, resolution=side, augmentation=augmentation)
 
     def mix(batch: Batch, group: Group) -> None:
         for place in range(0, len(batch.labels) - 1, 2):
@@ -127,7 +128,14 @@ def train_batches(
             batch.shares[place : place + 2] = share
             batch.others[place : place + 2] = batch.labels[place : place + 2][::-1]
 
-    return make_batches(split, groups, picture, resolution, workers, mix if augmentation.mixes else None)
+    return make_batches(
+        split,
+        groups,
+        picture,
+        side_of or (lambda _number: resolution),
+        workers,
+        mix if augmentation.mixes else None,
+    )
 
 
 def view_batches(
@@ -155,10 +163,10 @@ def view_batches(
     ]
     at_least = _side_to_keep(resolution / crop)
 
-    def picture(index: int) -> Pixels:
-        return centre_view(split.image(index, at_least=at_least), resolution=resolution, crop=crop)
+    def picture(index: int, side: int) -> Pixels:
+        return centre_view(split.image(index, at_least=at_least), resolution=side, crop=crop)
 
-    return make_batches(split, groups, picture, resolution, workers)
+    return make_batches(split, groups, picture, lambda _number: resolution, workers)
 
 
 def _part(number: int, indices: Indices, rank: int, ranks: int) -> Group:

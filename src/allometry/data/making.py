@@ -65,8 +65,8 @@ def random_numbers(*key: int) -> np.random.Generator:
 def make_batches(
     split: Split,
     groups: Sequence[Group],
-    picture: Callable[[int], Pixels],
-    resolution: int,
+    picture: Callable[[int, int], Pixels],
+    side_of: Callable[[int], int],
     workers: int,
     mix: Callable[[Batch, Group], None] | None = None,
 ) -> Generator[Batch]:
@@ -75,22 +75,22 @@ def make_batches(
     Args:
         split: gives labels and channels.
         groups: the batches.
-        picture: makes the image of an index, uint8 [resolution, resolution, channels].
-        resolution: side of the images, in pixels.
+        picture: makes the image of an index at a side in pixels, uint8 [side, side, channels].
+        side_of: gives the side of a batch's images, in pixels, by the batch's number; called in the threads.
         workers: threads.
         mix: what happens to the images of a batch when all are there; it writes into the batch.
     """
     stop = threading.Event()
 
     def make(group: Group) -> Batch:
-        indices = group.indices
-        images = np.empty((len(indices), resolution, resolution, split.channels), np.uint8)
+        indices, side = group.indices, side_of(group.number)
+        images = np.empty((len(indices), side, side, split.channels), np.uint8)
         labels = split.labels[indices]
         batch = Batch(images, labels, indices, labels.copy(), np.ones(len(indices), np.float32))
         for place, index in enumerate(indices.tolist()):
             if stop.is_set():
                 return batch  # nobody will look at it
-            images[place] = picture(index)
+            images[place] = picture(index, side)
         if mix is not None:
             mix(batch, group)
         return batch

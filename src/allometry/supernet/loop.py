@@ -16,7 +16,7 @@ from allometry.nn import save_weights
 from allometry.supernet.elastic import Supernet, supernet_of
 from allometry.supernet.job import SupernetJob
 from allometry.supernet.state import State
-from allometry.supernet.steps import train_step
+from allometry.supernet.steps import side_of, train_step
 from allometry.supernet.taking import preprocessing_of, take
 from allometry.train import (
     Epoch,
@@ -135,6 +135,7 @@ def _train_phase(job: SupernetJob, state: State, history: list[dict[str, Any]]) 
 
 
 def _train_epoch(job: SupernetJob, state: State, epoch: Epoch) -> None:
+    phase = state.phase
     batches = train_batches(
         job.dataset.splits["train"],
         resolution=job.preprocessing.resolution,
@@ -146,6 +147,7 @@ def _train_epoch(job: SupernetJob, state: State, epoch: Epoch) -> None:
         workers=job.workers,
         rank=job.ranks.rank,
         ranks=job.ranks.count,
+        side_of=lambda batch: side_of(job, phase, epoch.first_step + batch),
     )
     began = job.clock()
     try:

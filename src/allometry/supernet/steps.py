@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from allometry.arch import Option, Space
 from allometry.data import Batch
 from allometry.search import ABSENT, Row, draw_rows
 from allometry.supernet.coupling import couple_rows
-from allometry.supernet.elastic import Subnet
 from allometry.supernet.job import SupernetJob
 from allometry.supernet.phases import dimension_of
 from allometry.supernet.state import State
@@ -21,9 +19,8 @@ from allometry.train import (
     distillation_loss,
     label_losses,
     learning_rate,
-    normalise,
     seed_step,
-    to_pixels,
+    to_input,
 )
 from allometry.train.engine.normalisation import batch_norms
 
@@ -37,8 +34,8 @@ def train_step(job: SupernetJob, state: State, epoch: Epoch, batch: Batch) -> No
     for group in state.optimiser.param_groups:
         group["lr"] = rate * group["scale"]
     seed_step(job.seed, state.steps(job), rank=job.ranks.rank)
-    subnets = drawn(job, state)
-    images = _images(job, batch, subnets[0].network.resolution)
+    subnets = [state.supernet.subnet(each) for each in drawn(job, state.phase, state.step)]
+    images = to_input(batch.images, job.preprocessing, job.device)
     state.supernet.train()
     state.optimiser.zero_grad(set_to_none=True)  # what no subnet uses does not even decay
     taught: Tensor | None = None
@@ -70,10 +67,10 @@ def train_step(job: SupernetJob, state: State, epoch: Epoch, batch: Batch) -> No
         state.update_average(recipe.ema)
 
 
-def drawn(job: SupernetJob, state: State) -> list[Subnet]:
-    """The subnets of the next step, the same in every process; all for images of one size."""
-    asked, space = job.phases[state.phase], job.spaces[state.phase]
-    random = np.random.default_rng([job.seed, _DRAWN, state.phase, state.step])
+def drawn(job: SupernetJob, phase: int, step: int) -> list[dict[str, Option]]:
+    """What the subnets of a step decide, the same in every process; all are for images of one size."""
+    asked, space = job.phases[phase], job.spaces[phase]
+    random = np.random.default_rng([job.seed, _DRAWN, phase, step])
     rows = draw_rows(space, random, asked.subnets, by="knob")
     if job.coupled:
         rows = couple_rows(space, rows)
@@ -82,7 +79,16 @@ def drawn(job: SupernetJob, state: State) -> list[Subnet]:
         found[:2] = [{knob.name: knob.options[place] for knob in space.knobs} for place in (-1, 0)]
     names = [knob.name for knob in space.knobs if dimension_of(knob) == "resolution"]
     side = {name: decisions_of(space, rows[0])[name] for name in names}
-    return [state.supernet.subnet({**chosen, **side}) for chosen in found]
+    return [{**chosen, **side} for chosen in found]
+
+
+def side_of(job: SupernetJob, phase: int, step: int) -> int:
+    """The side of a step's images, in pixels.
+
+    Images are made at that size, as they will be when a subnet is used: images of the largest size that are shrunk
+    once more are softer, and subnets that learned from those see sharper ones later.
+    """
+    return job.spaces[phase].network(drawn(job, phase, step)[0]).resolution
 
 
 def decisions_of(space: Space, row: Row) -> dict[str, Option]:
@@ -92,17 +98,6 @@ def decisions_of(space: Space, row: Row) -> dict[str, Option]:
         for knob, number in zip(space.knobs, row.tolist(), strict=True)
         if number != ABSENT
     }
-
-
-def _images(job: SupernetJob, batch: Batch, side: int) -> Tensor:
-    """The batch as input of subnets for images of that side."""
-    pixels = to_pixels(batch.images, job.device)
-    if pixels.shape[-1] != side:
-        # Without the filter fine lines would be lost.
-        pixels = F.interpolate(
-            pixels, size=(side, side), mode="bilinear", align_corners=False, antialias=True
-        )
-    return normalise(pixels, job.preprocessing)
 
 
 def _answers(teacher: nn.Module, images: Tensor) -> Tensor:
