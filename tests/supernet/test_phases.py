@@ -166,7 +166,7 @@ def test_every_knob_has_a_dimension():
 @st.composite
 def any_phase(draw: st.DrawFn) -> Phase:
     sampling = draw(st.sampled_from(["random", "sandwich"]))
-    teachers = ["none", "largest", *(["itself"] if sampling == "sandwich" else [])]
+    teachers = ["none", "largest", "average", *(["itself"] if sampling == "sandwich" else [])]
     return Phase(
         name=draw(st.text(min_size=1, max_size=9)),
         epochs=draw(st.integers(1, 500)),
@@ -223,7 +223,7 @@ def test_a_file_of_phases(tmp_path):
         ({"rate": float("nan")}, "the phase's rate"),
         ({"rate": "fast"}, "the phase's rate"),
         ({"sampling": "all"}, "sampling of a phase must be one of random, sandwich, not 'all'"),
-        ({"teacher": "b7"}, "teacher of a phase must be one of none, largest, itself"),
+        ({"teacher": "b7"}, "teacher of a phase must be one of none, largest, average, itself"),
         ({"teacher": "itself"}, "The phase 'p' cannot learn from the largest network of the same step"),
         ({"elastic": {"colour": 2}}, "an elastic dimension of a phase must be one of resolution, kernel"),
         ({"elastic": {"depth": -1}}, "open options of depth must be an integer of at least 0"),

@@ -30,7 +30,8 @@ from allometry.supernet import (
     take,
     train_supernet,
 )
-from allometry.supernet.steps import drawn, train_step
+from allometry.supernet.state import State
+from allometry.supernet.steps import drawn, taught, train_step
 from allometry.train import evaluate, latest_checkpoint, load_weights
 
 from .training import NAMES, PHASES, RECIPE, SIDE, SPACE, STEPS, asks_until, job_in, without_time
@@ -121,6 +122,24 @@ def test_training_leaves_the_callers_random_state_alone_and_tells_its_records(tm
     trained = train_supernet(job_in(tmp_path, phases=PHASES[:1], recorded=records.append))
     assert torch.equal(torch.get_rng_state(), before)
     assert records == list(trained.history)
+
+
+def test_the_average_teaches_with_all_it_knows(tmp_path):
+    """Its largest network answers, in whatever size the images have, and nothing of it is dropped."""
+    phase = Phase(name="all", epochs=1, elastic={"resolution": 0, "depth": 0}, teacher="average")
+    job = job_in(tmp_path, phases=(phase,), recipe=replace(RECIPE, dropout=0.5))
+    state = State(job)
+    images = torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    scores = taught(job, state, images)
+    assert torch.equal(scores, taught(job, state, images))
+    expected = state.average.extract(SPACE.largest()).train()
+    for module in expected.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    torch.testing.assert_close(scores, expected(images))
+    assert not scores.requires_grad
+    other = replace(phase, teacher="none")
+    assert taught(job_in(tmp_path, phases=(other,)), state, images) is None
 
 
 def test_images_are_made_at_the_size_that_the_steps_subnets_are_for(tmp_path, monkeypatch):
@@ -236,7 +255,10 @@ def test_a_stop_says_where_and_loses_nothing(whole, tmp_path, asks, where):
 @pytest.mark.slow
 def test_with_an_optimiser_that_remembers_and_a_sandwich_too(tmp_path):
     options = {
-        "phases": (*sandwich(SPACE, epochs=2), Phase(name="more", epochs=1, elastic={"depth": 0}, subnets=3)),
+        "phases": (
+            *sandwich(SPACE, epochs=2),
+            Phase(name="more", epochs=1, elastic={"depth": 0}, subnets=3, teacher="average"),
+        ),
         "recipe": replace(RECIPE, optimiser="rmsprop", learning_rate=0.005, ema=0.0),
     }
     train_supernet(job_in(tmp_path / "whole", **options))

@@ -15,7 +15,12 @@ from allometry.report.supernet_record import SupernetEpoch, SupernetRecord
 from allometry.report.words import NO_BREAK, networks_in, percent, quantity, whole, with_measure
 from allometry.supernet import ALL, Phase
 
-_TEACHERS = {"none": "labels", "largest": "labels, largest network", "itself": "labels, largest of the step"}
+_TEACHERS = {
+    "none": "labels",
+    "largest": "labels, largest network",
+    "average": "labels, largest of the average",
+    "itself": "labels, largest of the step",
+}
 _TICKS = 10
 _BAND = "rgba(133, 140, 150, 0.10)"
 

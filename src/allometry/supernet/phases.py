@@ -14,7 +14,7 @@ from allometry.base.files import read_json
 
 Dimension = Literal["resolution", "kernel", "depth", "width", "channels", "block"]
 Sampling = Literal["random", "sandwich"]
-TeacherOf = Literal["none", "largest", "itself"]
+TeacherOf = Literal["none", "largest", "average", "itself"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 ALL = 0
 _WIDTHS = ("expand_ratio", "ratio")
@@ -50,13 +50,14 @@ class Phase:
         rate: the highest learning rate, as a share of the recipe's.
         sampling: `random`, or `sandwich`: the largest, the smallest, and the others at random.
         teacher: whose answers subnets imitate, besides the labels: `none`; the `largest` network as it was at the end
-            of the first phase; or, with the sandwich, the supernet's largest network `itself`, in the same step.
+            of the first phase; the largest network of the `average` of the weights so far, which goes on learning; or,
+            with the sandwich, the supernet's largest network `itself`, in the same step.
 
     Raises:
         RecipeError: a field cannot have that value.
 
     Source: Once-for-All (Cai et al. 2020), section 3.3; sandwich: Yu & Huang 2019, *Universally slimmable networks*,
-    section 3.2.
+    section 3.2; average: Tarvainen & Valpola 2017, *Mean teachers are better role models*, section 2.
 
     Example:
         >>> Phase(name="kernel", epochs=7, elastic={"kernel": ALL}, rate=0.4, teacher="largest").subnets

@@ -28,6 +28,8 @@ class State:
         scale_residuals(supernet, job.recipe.residual_scale)
         self.supernet = supernet.to(job.device)
         self.average = copy.deepcopy(self.supernet)
+        self.average.dropout = 0.0  # it is only ever asked for what it knows
+        self.largest = supernet.subnet(job.space.largest())
         self._follower = Follower(self.average, self.supernet)
         self.phase = 0
         self.step = 0  # of the phase

@@ -38,23 +38,21 @@ def train_step(job: SupernetJob, state: State, epoch: Epoch, batch: Batch) -> No
     images = to_input(batch.images, job.preprocessing, job.device)
     state.supernet.train()
     state.optimiser.zero_grad(set_to_none=True)  # what no subnet uses does not even decay
-    taught: Tensor | None = None
     with autocast(recipe, job.device):
-        if phase.teacher == "largest" and state.teacher is not None:
-            taught = _answers(state.teacher, images)
+        answers = taught(job, state, images)
     share = job.ranks.count / (epoch.images_per_step * len(subnets))
     for subnet in subnets:
         with autocast(recipe, job.device):
             scores = state.supernet(images, subnet).float()
         losses, labels = label_losses(scores, batch, label_smoothing=recipe.label_smoothing)
-        if taught is not None:
+        if answers is not None:
             weight, temperature = recipe.distillation.weight, recipe.distillation.temperature
             losses = (1 - weight) * losses + weight * distillation_loss(
-                scores, taught, temperature=temperature
+                scores, answers, temperature=temperature
             )
         torch.autograd.backward(losses.sum() * share)
-        if phase.teacher == "itself" and taught is None:  # the first one is the largest
-            taught = scores.detach()
+        if phase.teacher == "itself" and answers is None:  # the first one is the largest
+            answers = scores.detach()
         _add(state, losses, (scores.detach().argmax(1) == labels).sum())
     _average_gradients(job, state)
     norm = state.sums.new_zeros(())
@@ -100,16 +98,22 @@ def decisions_of(space: Space, row: Row) -> dict[str, Option]:
     }
 
 
-def _answers(teacher: nn.Module, images: Tensor) -> Tensor:
-    """The teacher's scores; its batch norms use the batch's own statistics, as images come in many sizes.
+def taught(job: SupernetJob, state: State, images: Tensor) -> Tensor | None:
+    """The scores of a teacher that does not learn from this step; None without one.
+
+    Its batch norms use the batch's own statistics, as images come in many sizes.
 
     Source: Once-for-All, released code.
     """
-    norms = batch_norms(teacher)
-    for norm in norms:
-        norm.training, norm.track_running_stats = True, False
+    teacher = job.phases[state.phase].teacher
+    scores: Tensor | None = None
     with torch.no_grad():
-        scores: Tensor = teacher(images)
+        if teacher == "average":
+            scores = state.average.train()(images, state.largest)
+        elif teacher == "largest" and state.teacher is not None:
+            for norm in batch_norms(state.teacher):
+                norm.training, norm.track_running_stats = True, False
+            scores = state.teacher(images)
     return scores
 
 

@@ -97,7 +97,7 @@ def forecast_seconds(
     whole = count(largest).activations
     shares = [
         _passes(narrow(space, phase.part_of(space)), phase, coupled=coupled) / whole
-        + (_TEACHER if phase.teacher == "largest" else 0.0)
+        + (_TEACHER if phase.teacher in ("largest", "average") else 0.0)
         for phase in phases
     ]
     return tuple(
