@@ -62,7 +62,7 @@ def test_the_default_plan_is_once_for_alls():
         {"resolution": 25, "depth": depth, "kernel": kernel, "width": width}
         for depth, kernel, width in ((1, 1, 1), (1, 3, 1), (2, 3, 1), (3, 3, 1), (3, 3, 2), (3, 3, 3))
     ]
-    assert [each.teacher for each in phases] == ["none", *["largest"] * 5]
+    assert [each.teacher for each in phases] == ["none", *["largest"] * 4, "average"]
     assert phases[0].rate == 1
     assert all(0 < each.rate < 1 for each in phases[1:])
     first, last = (each.part_of(space) for each in (phases[2], phases[4]))
@@ -124,8 +124,24 @@ def test_resolutions_are_open_from_the_first_phase_on_and_nothing_else():
     assert narrow(space, phases[0].part_of(space)).size == 2
 
 
-def test_few_epochs_leave_at_least_one_for_each_phase():
-    assert [each.epochs for each in shrinking(find_space("ofa-mobilenetv3-1.0"), epochs=1)] == [1] * 6
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [
+        (1, [1, 1, 1, 1, 1, 4]),
+        (5, [5, 3, 1, 3, 1, 18]),
+        (10, [10, 7, 1, 7, 1, 36]),
+        (30, [30, 21, 4, 21, 4, 36]),
+        (60, [60, 42, 8, 42, 8, 42]),
+    ],
+)
+def test_few_epochs_leave_at_least_one_for_each_phase_and_more_for_the_last(epochs, expected):
+    phases = shrinking(find_space("ofa-mobilenetv3-1.0"), epochs=epochs)
+    assert [each.epochs for each in phases] == expected
+
+
+def test_where_nothing_but_the_resolution_is_open_there_is_one_phase():
+    (only,) = shrinking(mbconv_space(get("efficientnet-b0"), resolutions=(192, 224)), epochs=10)
+    assert (only.name, only.epochs, only.rate) == ("largest", 10, 1.0)
 
 
 def test_the_other_plans_open_everything_in_one_phase():

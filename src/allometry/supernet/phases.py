@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -114,15 +114,17 @@ def shrinking(space: Space, *, epochs: int) -> tuple[Phase, ...]:
     """Progressive shrinking: the largest network, then kernels, depths, widths and channels, each from large to small.
 
     Resolutions are open from the first phase on. Every later phase learns from the largest network, too, and has seven
-    tenths of its epochs, those that open an option between the largest and the smallest a seventh; the shares are
-    Once-for-All's, the rates are such that AdamW's steps suit them.
+    tenths of its epochs, those that open an option between the largest and the smallest a seventh: Once-for-All's
+    shares. The last phase, in which most subnets are met for the first time, has 36 epochs at least, though not more
+    than 3.6 times those of the largest network, and learns from that of the averaged weights: after a short first phase
+    subnets soon know more than it did. The rates are such that AdamW's steps suit them.
 
     Args:
         space: whose knobs say what there is to open.
         epochs: of the largest network.
 
     Source: Once-for-All (Cai et al. 2020), section 3.3 and appendix: 180, 125, 25 + 125, 25 + 125 epochs, with 1, 1, 2,
-    2, 4 and 4 subnets in a step.
+    2, 4 and 4 subnets in a step; ours is what the last phase has where there are few epochs.
 
     Example:
         >>> from allometry.zoo import find_space
@@ -138,18 +140,21 @@ def shrinking(space: Space, *, epochs: int) -> tuple[Phase, ...]:
             continue
         steps = 1 if dimension in ("kernel", "block") else options[dimension] - 1
         for step in range(1, steps + 1):
-            last = step == steps
-            elastic[dimension] = ALL if last else step + 1
+            whole = step == steps
+            elastic[dimension] = ALL if whole else step + 1
             phases.append(
                 Phase(
                     name=dimension if steps == 1 else f"{dimension} {step}",
-                    epochs=max(1, round(epochs * (_LONG if last else _SHORT))),
+                    epochs=max(1, round(epochs * (_LONG if whole else _SHORT))),
                     elastic=dict(elastic),
                     subnets=subnets,
-                    rate=_RATES[dimension] if last else _RATES[dimension] * _GENTLE,
+                    rate=_RATE if whole else _RATE * _GENTLE,
                     teacher="largest",
                 )
             )
+    if len(phases) > 1:
+        longest = max(phases[-1].epochs, min(_FEWEST_LAST, round(_MOST_LAST * epochs)))
+        phases[-1] = replace(phases[-1], epochs=longest, rate=_LAST_RATE, teacher="average")
     return tuple(phases)
 
 
@@ -241,7 +246,8 @@ def load_phases(path: Path) -> tuple[Phase, ...]:
 
 
 _LONG, _SHORT = 125 / 180, 25 / 180
-_GENTLE = 1 / 3
+_FEWEST_LAST, _MOST_LAST = 36, 3.6
+_RATE, _LAST_RATE, _GENTLE = 0.4, 0.6, 1 / 3
 _ORDER: Sequence[tuple[Dimension, int]] = (
     ("kernel", 1),
     ("depth", 2),
@@ -249,7 +255,6 @@ _ORDER: Sequence[tuple[Dimension, int]] = (
     ("channels", 4),
     ("block", 4),
 )
-_RATES: Mapping[str, float] = {"kernel": 0.4, "depth": 0.3, "width": 0.3, "channels": 0.3, "block": 0.3}
 
 
 def _options(space: Space, dimension: Dimension) -> int:
