@@ -3,7 +3,8 @@
     python benchmarks/once_for_all.py --folder runs/ofa [--parts train alone plans predict budgets grown costs]
 
 `train` trains the supernet of a space from 0.7M to 10.9M MACs. `alone` trains 20 of its subnets by themselves,
-each with the largest network's epochs, and the largest one too. `plans` trains supernets of the same space without
+each with the largest network's epochs, and the largest one too; those that `results/once_for_all_alone.jsonl` knows,
+with the same recipe and images, are not trained again. `plans` trains supernets of the same space without
 shrinking, by the sandwich rule, and with coupled depth and width, each for about the time of the first. `predict` fits
 the predictor of accuracy and judges it by 200 subnets. `budgets` answers budgets, and compares with the best of 50
 random subnets of about the same MACs; `grown` grows a network to each by the paper's law and trains it for a fifth of
@@ -14,6 +15,7 @@ all runs, and the same command goes on with them. On two cores `train` takes 15 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import statistics
 import time
@@ -24,17 +26,20 @@ import numpy as np
 from common import Spread, machine, print_result, table
 from run_icons import call
 
-from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, load_space, save, save_space
+from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, digest, load_space, save, save_space
 from allometry.base import SilentProgress
-from allometry.base.files import read_json, read_lines
+from allometry.base.files import append_line, read_json, read_lines
 from allometry.cost import count
 from allometry.data import open_data
 from allometry.pipeline import adapt
+from allometry.pipeline.common import Images
 from allometry.pipeline.supernet.looking import drawn, measured
 from allometry.pipeline.supernet.opening import open_supernet
+from allometry.pipeline.trying import open_images
 from allometry.scaling import solve
 from allometry.search import Costs, draw_rows, network_of
 from allometry.supernet import THOROUGH, Predictor, specialise
+from allometry.train import small
 from allometry.zoo import get, mbconv_space
 
 NETWORK = "efficientnet-b0"
@@ -44,6 +49,7 @@ PLANS = {"at once": ["--phases", "at-once"], "sandwich": ["--phases", "sandwich"
 TARGET = "3M"
 WAYS = {"evolution": "evolution", "MnasNet": "controller", "ProxylessNAS": "proxylessnas", "FBNet": "fbnet"}
 TARGETS = (1, 5, 40)
+KEPT = Path(__file__).parent / "results" / "once_for_all_alone.jsonl"
 LOOKS = ["--subnets", str(FITTED), "--held-out", str(HELD), "--least-tau", "0"]
 
 
@@ -98,17 +104,33 @@ def alone(folder: Path) -> dict[str, Any]:
         inside = measured(opened, picks)
         networks = [network_of(opened.space, row) for row in picks]
     networks.append(load_space(run / "space.json").largest())
+    images = open_images("icons", seed=0)
     for number, network in enumerate(networks):
-        trained = _trained(folder, network, f"alone-{number}")
         rows.append(
             {
                 "macs": count(network).macs,
+                "resolution": network.resolution,
                 "supernet": float(inside[number]) if number < ALONE else None,
-                "alone": trained["validation_accuracy"],
-                "seconds": _seconds(folder / f"alone-{number}", "train"),
+                **_trained_alone(folder, network, images, f"alone-{number}"),
             }
         )
     return {"rows": rows}
+
+
+def _trained_alone(folder: Path, network: Network, images: Images, name: str) -> dict[str, float]:
+    """What a network comes to by itself: from the folder's file, the kept one, or by training it now."""
+    known = [digest(network), images.recipe(small, network, ()).to_dict(), images.dataset.fingerprint]
+    of = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+    file = folder / "alone.jsonl"
+    for line in (*read_lines(file), *read_lines(KEPT)):
+        if line["of"] == of:
+            return {"alone": line["alone"], "seconds": line["seconds"]}
+    run, described = folder / name, folder / f"{name}.json"
+    save(network, described)
+    found, _, _ = call(["train", str(described), "--out", str(run)])
+    row = {"alone": found["validation_accuracy"], "seconds": _seconds(run, "train")}
+    append_line(file, {"of": of, **row})
+    return row
 
 
 def plans(folder: Path) -> dict[str, Any]:
@@ -221,14 +243,6 @@ def costs(folder: Path) -> dict[str, Any]:
     once = sum(line["seconds"] for line in lines if line["phase"] in ("supernet", "look", "predict"))
     each = statistics.median(line["seconds"] for line in lines if line["phase"] == "search")
     return {"ways": rows, "once": once, "each": each}
-
-
-def _trained(folder: Path, network: Network, name: str) -> dict[str, Any]:
-    run, file = folder / name, folder / f"{name}.json"
-    if not (run / "result.json").exists():
-        save(network, file)
-        call(["train", str(file), "--out", str(run)])
-    return read_json(run / "result.json")
 
 
 def _seconds(run: Path, phase: str) -> float:
