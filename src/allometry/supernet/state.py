@@ -17,7 +17,7 @@ from allometry.supernet.taking import take
 from allometry.train import Checkpoint, Follower, Saving, load_weights, make_optimiser
 
 LARGEST = "largest.safetensors"
-"""The largest network as it was at the end of the first phase: the teacher of the later ones."""
+"""The largest network as it was at the end of the first phase: the teacher where a phase names it."""
 
 
 class State:
@@ -28,7 +28,7 @@ class State:
         scale_residuals(supernet, job.recipe.residual_scale)
         self.supernet = supernet.to(job.device)
         self.average = copy.deepcopy(self.supernet)
-        self.average.dropout = 0.0  # it is only ever asked for what it knows
+        self.average.train().dropout = 0.0  # it may teach: with each batch's statistics, and all it knows
         self.largest = supernet.subnet(job.space.largest())
         self._follower = Follower(self.average, self.supernet)
         self.phase = 0

@@ -84,7 +84,7 @@ def side_of(job: SupernetJob, phase: int, step: int) -> int:
     """The side of a step's images, in pixels.
 
     Images are made at that size, as they will be when a subnet is used: images of the largest size that are shrunk
-    once more are softer, and subnets that learned from those see sharper ones later.
+    once more would be softer.
     """
     return job.spaces[phase].network(drawn(job, phase, step)[0]).resolution
 
@@ -109,7 +109,7 @@ def taught(job: SupernetJob, state: State, images: Tensor) -> Tensor | None:
     scores: Tensor | None = None
     with torch.no_grad():
         if teacher == "average":
-            scores = state.average.train()(images, state.largest)
+            scores = state.average(images, state.largest)
         elif teacher == "largest" and state.teacher is not None:
             for norm in batch_norms(state.teacher):
                 norm.training, norm.track_running_stats = True, False
