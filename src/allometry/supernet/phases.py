@@ -116,8 +116,8 @@ def shrinking(space: Space, *, epochs: int) -> tuple[Phase, ...]:
     Resolutions are open from the first phase on. Every later phase learns from the largest network, too, and has seven
     tenths of its epochs, those that open an option between the largest and the smallest a seventh: Once-for-All's
     shares. The last phase, in which most subnets are met for the first time, has 36 epochs at least, though not more
-    than 3.6 times those of the largest network, and learns from that of the averaged weights, which goes on learning where
-    the first phase was short. The rates are such that AdamW's steps suit them.
+    than 3.6 times those of the largest network, and learns from that of the averaged weights, which goes on learning
+    where the first phase was short. The rates are such that AdamW's steps suit them.
 
     Args:
         space: whose knobs say what there is to open.
