@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -30,6 +31,11 @@ class Spread(NamedTuple):
         """Text: the median and, in brackets, the spread."""
         low, high = pattern.format(self.least), pattern.format(self.most)
         return f"{pattern.format(self.median)} ({low} to {high})"
+
+
+def key_of(*known: object) -> str:
+    """What a result that is kept depends on, as 16 hexadecimal digits: the result of anything else is not taken."""
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def machine() -> dict[str, str]:

@@ -16,7 +16,6 @@ all runs, and the same command goes on with them. On one core `train` takes 37 m
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import statistics
 import time
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import Spread, machine, print_result, table
+from common import Spread, key_of, machine, print_result, table
 from run_icons import call
 
 from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, digest, load_space, save, save_space
@@ -121,8 +120,7 @@ def alone(folder: Path) -> dict[str, Any]:
 
 def _trained_alone(folder: Path, network: Network, images: Images, name: str) -> dict[str, float]:
     """What a network comes to by itself: from the folder's file, the kept one, or by training it now."""
-    known = [digest(network), images.recipe(small, network, ()).to_dict(), images.dataset.fingerprint]
-    of = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+    of = key_of(digest(network), images.recipe(small, network, ()).to_dict(), images.dataset.fingerprint)
     file = folder / "alone.jsonl"
     for line in (*read_lines(file), *read_lines(KEPT)):
         if line["of"] == of:
@@ -168,7 +166,14 @@ def predict(folder: Path) -> dict[str, Any]:
             space, predictor, allows=lambda rows: costs(rows)["macs"] <= 3_000_000, seed=0, **more
         )
         seconds[name] = {"seconds": time.perf_counter() - began, "looked": found.looked}
-    return {**read_json(run / "predictor.json"), "ceiling": _ceiling(run), "searches": seconds}
+    # The first ones that were looked at are those that are held out.
+    spread = statistics.stdev(line["accuracy"] for line in read_lines(run / "accuracies.jsonl")[:HELD])
+    return {
+        "spread": spread,
+        **read_json(run / "predictor.json"),
+        "ceiling": _ceiling(run),
+        "searches": seconds,
+    }
 
 
 def _ceiling(run: Path) -> dict[str, float]:
@@ -364,7 +369,8 @@ def _predict_lines(found: dict[str, Any]) -> list[str]:
     )
     return [
         f"The predictor, fitted to {found['fitted']} subnets, has a Kendall tau of {found['tau']:.2f} on "
-        f"{found['number']} others, and is off by {100 * found['mean_absolute_error']:.2f} points in the mean. "
+        f"{found['number']} others, and is off by {100 * found['mean_absolute_error']:.2f} points in the mean; their "
+        f"accuracies have a standard deviation of {100 * found['spread']:.2f} points. "
         f"One that knew how good subnets are would have {found['ceiling']['tau']:.2f}, as accuracies on halves of the "
         f"validation images have a correlation of {found['ceiling']['halves']:.2f}. "
         f"Searches look at {searches}."

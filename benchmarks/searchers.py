@@ -15,7 +15,6 @@ them.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 import statistics
@@ -25,14 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import Spread, machine, print_result, table
+from common import Spread, key_of, machine, print_result, table
 from drawing import curves
 from run_icons import call
 
 from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, members, space_to_json
 from allometry.base.files import append_line, read_json, read_lines
 from allometry.pipeline.arms import Arm, train_arm
-from allometry.pipeline.common import Images
 from allometry.pipeline.trying import TrialSettings, open_images, trial_recipe
 from allometry.search import SEARCHERS, Halving, Proposals, Row, follow, make_searcher, rows_of
 from allometry.zoo import mbconv_space
@@ -77,7 +75,8 @@ def results(folder: Path) -> tuple[Space, dict[bytes, float]]:
         halving=Halving(),
         threads=1,
     )
-    of = _digest(space, images)
+    recipe = trial_recipe(images, space.largest(), (), 1)
+    of = key_of(space_to_json(space), recipe.to_dict(), images.dataset.fingerprint)
     file = folder / f"table-{of}.jsonl"
     if not file.exists() and [line["of"] for line in read_lines(KEPT)[:1]] == [of]:
         shutil.copy(KEPT, file)
@@ -91,13 +90,6 @@ def results(folder: Path) -> tuple[Space, dict[bytes, float]]:
             append_line(file, {"number": number, "accuracy": known[number]})
     rows = rows_of(space, every)
     return space, {row.tobytes(): known[number] for number, row in enumerate(rows)}
-
-
-def _digest(space: Space, images: Images) -> str:
-    """Of what the table's accuracies depend on: the networks, their recipe and the images."""
-    recipe = trial_recipe(images, space.largest(), (), 1)
-    known = [space_to_json(space), recipe.to_dict(), images.dataset.fingerprint]
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def on_table(folder: Path, repeats: int) -> dict[str, Any]:
