@@ -7,6 +7,8 @@ import platform
 import tempfile
 from pathlib import Path
 
+from allometry.base.units import plural
+
 
 def processor() -> str:
     """What the machine calls its processor, with the number of cores this process may use."""
@@ -18,7 +20,7 @@ def processor() -> str:
                 break
     except OSError:
         pass
-    return f"{name}, {cores()} cores"
+    return f"{name}, {plural(cores(), 'core')}"
 
 
 def cores() -> int:

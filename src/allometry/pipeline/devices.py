@@ -7,6 +7,7 @@ import torch
 from allometry.arch import Network
 from allometry.base import InputError
 from allometry.base.machine import processor
+from allometry.base.units import plural
 from allometry.cost import count
 from allometry.cost.count import FLOAT_BYTES
 
@@ -44,12 +45,12 @@ def describe_device(device: torch.device) -> str:
     """The device in words, for ledgers and reports.
 
     Example:
-        >>> "threads" in describe_device(torch.device("cpu"))
+        >>> "thread" in describe_device(torch.device("cpu"))
         True
     """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{processor()}, {torch.get_num_threads()} threads"
+    return f"{processor()}, {plural(torch.get_num_threads(), 'thread')}"
 
 
 def least_memory(network: Network, images: int) -> int:
