@@ -5,8 +5,8 @@
 `train` trains the supernet of a space from 0.7M to 10.9M MACs. `alone` trains 20 of its subnets by themselves,
 each with the largest network's epochs, and the largest one too; those that `results/once_for_all_alone.jsonl` knows,
 with the same recipe and images, are not trained again. `plans` trains supernets of the same space without
-shrinking, by the sandwich rule, and with coupled depth and width, each for about the time of the first. `predict` fits
-the predictor of accuracy and judges it by 200 subnets. `budgets` answers budgets, and compares with the best of 50
+shrinking and by the sandwich rule, both for as many passes as the first; with coupled depth and width; and with another
+last phase. `predict` fits the predictor of accuracy and judges it by 200 subnets. `budgets` answers budgets, and compares with the best of 50
 random subnets of about the same MACs; `grown` grows a network to each by the paper's law and trains it for a fifth of
 the supernet's cost. `costs` serves one target by each other way, and counts what 1, 5 and 40 would cost. A folder holds
 all runs, and the same command goes on with them. On one core `train` takes 37 minutes, `alone` 45, `predict` 8,
@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from run_icons import call
 
 from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, digest, load_space, save, save_space
 from allometry.base import SilentProgress
-from allometry.base.files import append_line, read_json, read_lines
+from allometry.base.files import append_line, read_json, read_lines, write_json
 from allometry.cost import count
 from allometry.data import open_data
 from allometry.pipeline import adapt
@@ -38,7 +40,15 @@ from allometry.pipeline.supernet.opening import open_supernet
 from allometry.pipeline.trying import open_images
 from allometry.scaling import solve
 from allometry.search import Costs, draw_rows, network_of
-from allometry.supernet import THOROUGH, Predictor, preprocessing_of, specialise, take
+from allometry.supernet import (
+    THOROUGH,
+    Predictor,
+    phases_to_json,
+    preprocessing_of,
+    shrinking,
+    specialise,
+    take,
+)
 from allometry.train import predict as answers_of
 from allometry.train import small
 from allometry.zoo import get, mbconv_space
@@ -47,6 +57,10 @@ NETWORK = "efficientnet-b0"
 ALONE, RANDOM, HELD, FITTED, SPLIT = 20, 50, 200, 500, 100
 BUDGETS = ("1M", "2M", "3M", "4M", "6M")
 PLANS = {"at once": ["--phases", "at-once"], "sandwich": ["--phases", "sandwich"], "coupled": ["--coupled"]}
+LASTS: dict[str, dict[str, Any]] = {
+    "shrinking, last phase as the others": {"epochs": round(small.epochs * 125 / 180)},
+    "shrinking, taught by the first phase": {"teacher": "largest"},
+}
 TARGET = "3M"
 WAYS = {"evolution": "evolution", "MnasNet": "controller", "ProxylessNAS": "proxylessnas", "FBNet": "fbnet"}
 TARGETS = (1, 5, 40)
@@ -87,8 +101,8 @@ def train(folder: Path, name: str, more: list[str]) -> dict[str, Any]:
 
 
 def _epochs(run: Path, more: list[str]) -> list[str]:
-    """For a plan of one phase as many epochs as take about the time of the shrinking."""
-    if "--phases" not in more:
+    """For a plan of one phase as many epochs as have about the passes of the shrinking."""
+    if not any(name in more for name in ("at-once", "sandwich")):
         return []
     lines = read_lines(run.parent / "supernet" / "ledger.jsonl")
     passes = sum(line["images"] for line in lines if line["phase"] == "supernet")
@@ -134,10 +148,10 @@ def _trained_alone(folder: Path, network: Network, images: Images, name: str) ->
 
 
 def plans(folder: Path) -> dict[str, Any]:
-    """Other ways to train a supernet: the same subnets in each."""
+    """Other ways to train a supernet: the same random subnets in each, as far as these are coupled where it is."""
     found: dict[str, Any] = {}
-    for name, more in {"shrinking": [], **PLANS}.items():
-        place = "supernet" if name == "shrinking" else f"supernet-{name.replace(' ', '-')}"
+    for name, more in {"shrinking": [], **PLANS, **_other_lasts(folder)}.items():
+        place = "supernet" if name == "shrinking" else f"supernet-{re.sub('[, ]+', '-', name)}"
         trained = train(folder, place, more)
         with open_supernet(
             folder / place, device=None, progress=SilentProgress(), stopping=lambda: False
@@ -149,6 +163,17 @@ def plans(folder: Path) -> dict[str, Any]:
             "smallest": trained["smallest"]["validation_accuracy"],
             "subnets": [float(each) for each in accuracies],
         }
+    return found
+
+
+def _other_lasts(folder: Path) -> dict[str, list[str]]:
+    """Files of phases that differ from the default in the last one."""
+    found = {}
+    for number, (name, changes) in enumerate(LASTS.items()):
+        *others, last = shrinking(own_space(), epochs=small.epochs)
+        file = folder / f"phases-{number}.json"
+        write_json(file, {"phases": phases_to_json([*others, replace(last, **changes)])})
+        found[name] = ["--phases", str(file)]
     return found
 
 

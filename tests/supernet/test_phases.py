@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allometry.base import RecipeError, RunFolderError
+from allometry.pipeline import SupernetSettings
 from allometry.search import narrow
 from allometry.supernet import (
     ALL,
@@ -18,6 +19,7 @@ from allometry.supernet import (
     PLANS,
     Phase,
     at_once,
+    coupled_shrinking,
     dimension_of,
     load_phases,
     phases_from_json,
@@ -25,6 +27,7 @@ from allometry.supernet import (
     sandwich,
     shrinking,
 )
+from allometry.train import Recipe
 from allometry.zoo import find_space, get, mbconv_space
 from allometry.zoo import spaces as published
 
@@ -142,6 +145,52 @@ def test_few_epochs_leave_at_least_one_for_each_phase_and_more_for_the_last(epoc
 def test_where_nothing_but_the_resolution_is_open_there_is_one_phase():
     (only,) = shrinking(mbconv_space(get("efficientnet-b0"), resolutions=(192, 224)), epochs=10)
     assert (only.name, only.epochs, only.rate) == ("largest", 10, 1.0)
+
+
+def test_with_coupling_depth_and_width_are_opened_together_and_the_last_phase_is_half_as_long():
+    space = find_space("ofa-mobilenetv3-1.0")
+    phases = coupled_shrinking(space, epochs=180)
+    assert [(each.name, each.epochs, each.subnets) for each in phases] == [
+        ("largest", 180, 1),
+        ("kernel", 125, 1),
+        ("depth and width 1", 25, 4),
+        ("depth and width 2", 125, 4),
+    ]
+    assert [opened(space, each) for each in phases[2:]] == [
+        {"resolution": 25, "depth": 3, "kernel": 3, "width": 3}
+    ] * 2
+    assert [each.teacher for each in phases] == ["none", "largest", "largest", "average"]
+    assert phases[2].rate < phases[3].rate
+    assert [each.epochs for each in coupled_shrinking(space, epochs=10)] == [10, 7, 1, 18]
+    assert [each.epochs for each in coupled_shrinking(space, epochs=1)] == [1, 1, 1, 2]
+
+
+def test_with_coupling_the_rest_is_opened_as_without():
+    residual = [each.name for each in coupled_shrinking(residual_space(), epochs=10)]
+    assert residual == [
+        "largest",
+        "kernel",
+        "depth and width 1",
+        "depth and width 2",
+        "channels 1",
+        "channels 2",
+    ]
+    nothing_to_couple = find_space("fbnet")
+    assert coupled_shrinking(nothing_to_couple, epochs=10) == shrinking(nothing_to_couple, epochs=10)
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        (SupernetSettings(epochs=4), shrinking),
+        (SupernetSettings(epochs=4, coupled=True), coupled_shrinking),
+        (SupernetSettings(epochs=4, coupled=True, plan="sandwich"), sandwich),
+    ],
+    ids=["shrinking", "coupled", "sandwich"],
+)
+def test_settings_choose_the_plan(how, expected):
+    space = find_space("ofa-mobilenetv3-1.0")
+    assert how.phases(space, Recipe(epochs=9)) == expected(space, epochs=4)
 
 
 def test_the_other_plans_open_everything_in_one_phase():

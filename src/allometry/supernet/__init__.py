@@ -28,17 +28,14 @@ from allometry.supernet.judging import (
 from allometry.supernet.phases import (
     ALL,
     DIMENSIONS,
-    PLANS,
     Dimension,
     Phase,
-    at_once,
     dimension_of,
     load_phases,
     phases_from_json,
     phases_to_json,
-    sandwich,
-    shrinking,
 )
+from allometry.supernet.plans import PLANS, at_once, coupled_shrinking, sandwich, shrinking
 from allometry.supernet.predictor import Predictor
 from allometry.supernet.specialising import THOROUGH, Specialised, SpecialisingSettings, specialise
 
@@ -103,6 +100,7 @@ __all__ = [
     "axes_of",
     "build_supernet",
     "couple_rows",
+    "coupled_shrinking",
     "coupled_size",
     "dimension_of",
     "encode_rows",

@@ -1,9 +1,9 @@
-"""Progressive shrinking as data: what is open in each phase of a supernet's training, and how it is trained."""
+"""A phase of a supernet's training as data: what is open in it, and how it is trained; written and read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -110,99 +110,6 @@ class Phase:
         return knob.options if number == ALL else knob.options[-number:]
 
 
-def shrinking(space: Space, *, epochs: int) -> tuple[Phase, ...]:
-    """Progressive shrinking: the largest network, then kernels, depths, widths and channels, each from large to small.
-
-    Resolutions are open from the first phase on. Every later phase learns from the largest network, too, and has seven
-    tenths of its epochs, those that open an option between the largest and the smallest a seventh: Once-for-All's
-    shares. The last phase, in which most subnets are met for the first time, has 36 epochs at least, though not more
-    than 3.6 times those of the largest network, and learns from that of the averaged weights, which goes on learning
-    where the first phase was short. The rates are such that AdamW's steps suit them.
-
-    Args:
-        space: whose knobs say what there is to open.
-        epochs: of the largest network.
-
-    Source: Once-for-All (Cai et al. 2020), section 3.3 and appendix: 180, 125, 25 + 125, 25 + 125 epochs, with 1, 1, 2,
-    2, 4 and 4 subnets in a step; ours is what the last phase has where there are few epochs.
-
-    Example:
-        >>> from allometry.zoo import find_space
-        >>> phases = shrinking(find_space("ofa-mobilenetv3-1.0"), epochs=180)
-        >>> [(phase.name, phase.epochs, phase.subnets) for phase in phases][:4]
-        [('largest', 180, 1), ('kernel', 125, 1), ('depth 1', 25, 2), ('depth 2', 125, 2)]
-    """
-    options = {dimension: _options(space, dimension) for dimension in DIMENSIONS}
-    elastic: dict[str, int] = {"resolution": ALL} if options["resolution"] > 1 else {}
-    phases = [Phase(name="largest", epochs=epochs, elastic=dict(elastic))]
-    for dimension, subnets in _ORDER:
-        if options[dimension] < 2:
-            continue
-        steps = 1 if dimension in ("kernel", "block") else options[dimension] - 1
-        for step in range(1, steps + 1):
-            whole = step == steps
-            elastic[dimension] = ALL if whole else step + 1
-            phases.append(
-                Phase(
-                    name=dimension if steps == 1 else f"{dimension} {step}",
-                    epochs=max(1, round(epochs * (_LONG if whole else _SHORT))),
-                    elastic=dict(elastic),
-                    subnets=subnets,
-                    rate=_RATE if whole else _RATE * _GENTLE,
-                    teacher="largest",
-                )
-            )
-    if len(phases) > 1:
-        longest = max(phases[-1].epochs, min(_FEWEST_LAST, round(_MOST_LAST * epochs)))
-        phases[-1] = replace(phases[-1], epochs=longest, rate=_LAST_RATE, teacher="average")
-    return tuple(phases)
-
-
-def sandwich(space: Space, *, epochs: int) -> tuple[Phase, ...]:
-    """All at once: in each step the largest network, the smallest and two others, which learn from the largest one.
-
-    Args:
-        space: whose knobs are all open.
-        epochs: the largest network sees each image so often.
-
-    Source: Yu & Huang 2019, *Universally slimmable networks*, sections 3.2 and 3.3; Yu et al. 2020, *BigNAS*, section
-    3.1.
-
-    Example:
-        >>> from allometry.zoo import find_space
-        >>> [phase.subnets for phase in sandwich(find_space("ofa-mobilenetv3-1.0"), epochs=30)]
-        [4]
-    """
-    return (
-        Phase(
-            name="all",
-            epochs=epochs,
-            elastic=_everything(space),
-            subnets=4,
-            sampling="sandwich",
-            teacher="itself",
-        ),
-    )
-
-
-def at_once(space: Space, *, epochs: int) -> tuple[Phase, ...]:
-    """Without shrinking: subnets at random from the first step to the last, for comparison.
-
-    Example:
-        >>> from allometry.zoo import find_space
-        >>> [phase.teacher for phase in at_once(find_space("ofa-mobilenetv3-1.0"), epochs=30)]
-        ['none']
-    """
-    return (Phase(name="all", epochs=epochs, elastic=_everything(space), subnets=4),)
-
-
-PLANS: Mapping[str, Callable[..., tuple[Phase, ...]]] = {
-    "shrinking": shrinking,
-    "sandwich": sandwich,
-    "at-once": at_once,
-}
-
-
 def phases_to_json(phases: Iterable[Phase]) -> list[dict[str, Any]]:
     """The phases as JSON-ready values.
 
@@ -243,23 +150,3 @@ def load_phases(path: Path) -> tuple[Phase, ...]:
         RecipeError: it does not describe phases.
     """
     return phases_from_json(read_json(path).get("phases"))
-
-
-_LONG, _SHORT = 125 / 180, 25 / 180
-_FEWEST_LAST, _MOST_LAST = 36, 3.6
-_RATE, _LAST_RATE, _GENTLE = 0.4, 0.6, 1 / 3
-_ORDER: Sequence[tuple[Dimension, int]] = (
-    ("kernel", 1),
-    ("depth", 2),
-    ("width", 4),
-    ("channels", 4),
-    ("block", 4),
-)
-
-
-def _options(space: Space, dimension: Dimension) -> int:
-    return max((len(knob.options) for knob in space.knobs if dimension_of(knob) == dimension), default=0)
-
-
-def _everything(space: Space) -> dict[str, int]:
-    return {dimension: ALL for dimension in DIMENSIONS if _options(space, dimension) > 1}
