@@ -4,13 +4,13 @@
 
 `train` trains the supernet of a space from 0.7M to 10.9M MACs. `alone` trains 20 of its subnets by themselves,
 each with the largest network's epochs, and the largest one too; those that `results/once_for_all_alone.jsonl` knows,
-with the same recipe and images, are not trained again. `plans` trains supernets of the same space without
-shrinking and by the sandwich rule, both for as many passes as the first; with coupled depth and width; and with another
-last phase. `predict` fits the predictor of accuracy and judges it by 200 subnets. `budgets` answers budgets, and compares with the best of 50
-random subnets of about the same MACs; `grown` grows a network to each by the paper's law and trains it for a fifth of
-the supernet's cost. `costs` serves one target by each other way, and counts what 1, 5 and 40 would cost. A folder holds
-all runs, and the same command goes on with them. On one core `train` takes 37 minutes, `alone` 45, `predict` 8,
-`budgets` 3.
+with the same recipe and images, are not trained again. `plans` trains supernets of the same space without shrinking and
+by the sandwich rule, both for as many passes as the first; with coupled depth and width; and with another last phase.
+`predict` fits the predictor of accuracy and judges it by 200 subnets. `budgets` answers budgets, and compares with the
+best of 50 random subnets of about the same MACs; `grown` grows a network to each by the paper's law and trains it for a
+fifth of the supernet's cost. `costs` serves one target by each other way, and counts what 1, 5 and 40 would cost. A
+folder holds all runs, and the same command goes on with them. On one core `train` takes 37 minutes, `alone` 45,
+`predict` 8, `budgets` 3.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ from allometry.search import Costs, draw_rows, network_of
 from allometry.supernet import (
     THOROUGH,
     Predictor,
+    load_phases,
     phases_to_json,
     preprocessing_of,
-    shrinking,
     specialise,
     take,
 )
@@ -57,10 +57,6 @@ NETWORK = "efficientnet-b0"
 ALONE, RANDOM, HELD, FITTED, SPLIT = 20, 50, 200, 500, 100
 BUDGETS = ("1M", "2M", "3M", "4M", "6M")
 PLANS = {"at once": ["--phases", "at-once"], "sandwich": ["--phases", "sandwich"], "coupled": ["--coupled"]}
-LASTS: dict[str, dict[str, Any]] = {
-    "shrinking, last phase as the others": {"epochs": round(small.epochs * 125 / 180)},
-    "shrinking, taught by the first phase": {"teacher": "largest"},
-}
 TARGET = "3M"
 WAYS = {"evolution": "evolution", "MnasNet": "controller", "ProxylessNAS": "proxylessnas", "FBNet": "fbnet"}
 TARGETS = (1, 5, 40)
@@ -168,11 +164,16 @@ def plans(folder: Path) -> dict[str, Any]:
 
 def _other_lasts(folder: Path) -> dict[str, list[str]]:
     """Files of phases that differ from the default in the last one."""
+    *others, last = load_phases(folder / "supernet" / "phases.json")
     found = {}
-    for number, (name, changes) in enumerate(LASTS.items()):
-        *others, last = shrinking(own_space(), epochs=small.epochs)
+    for number, (name, changed) in enumerate(
+        {
+            "shrinking, last phase no longer": replace(last, epochs=others[1].epochs),
+            "shrinking, first phase teaches": replace(last, teacher="largest"),
+        }.items()
+    ):
         file = folder / f"phases-{number}.json"
-        write_json(file, {"phases": phases_to_json([*others, replace(last, **changes)])})
+        write_json(file, {"phases": phases_to_json([*others, changed])})
         found[name] = ["--phases", str(file)]
     return found
 
