@@ -36,13 +36,14 @@ from allometry.data import open_data
 from allometry.pipeline import adapt
 from allometry.pipeline.common import Images
 from allometry.pipeline.supernet.looking import drawn, measured
-from allometry.pipeline.supernet.opening import open_supernet
+from allometry.pipeline.supernet.opening import OpenSupernet, open_supernet
 from allometry.pipeline.trying import open_images
 from allometry.scaling import solve
-from allometry.search import Costs, draw_rows, network_of
+from allometry.search import Costs, Rows, draw_rows, network_of
 from allometry.supernet import (
     THOROUGH,
     Predictor,
+    judge,
     load_phases,
     phases_to_json,
     preprocessing_of,
@@ -192,14 +193,26 @@ def predict(folder: Path) -> dict[str, Any]:
             space, predictor, allows=lambda rows: costs(rows)["macs"] <= 3_000_000, seed=0, **more
         )
         seconds[name] = {"seconds": time.perf_counter() - began, "looked": found.looked}
+    with open_supernet(run, device=None, progress=SilentProgress(), stopping=lambda: False) as opened:
+        picks = _evenly(opened)
+        even = judge(predictor, picks, measured(opened, picks))
     # The first ones that were looked at are those that are held out.
     spread = statistics.stdev(line["accuracy"] for line in read_lines(run / "accuracies.jsonl")[:HELD])
     return {
         "spread": spread,
         **read_json(run / "predictor.json"),
+        "even": {"number": even.number, "tau": even.tau, "mean_absolute_error": even.mean_absolute_error},
         "ceiling": _ceiling(run),
         "searches": seconds,
     }
+
+
+def _evenly(opened: OpenSupernet) -> Rows:
+    """About as many random subnets as are held out, but evenly from the fewest MACs to the most."""
+    rows = draw_rows(opened.space, np.random.default_rng(7), 20_000, by="knob")
+    macs = np.log(Costs(opened.space)(rows)["macs"].astype(float))
+    places = {int(np.abs(macs - each).argmin()) for each in np.linspace(macs.min(), macs.max(), HELD)}
+    return rows[sorted(places)]
 
 
 def _ceiling(run: Path) -> dict[str, float]:
@@ -399,6 +412,7 @@ def _predict_lines(found: dict[str, Any]) -> list[str]:
         f"accuracies have a standard deviation of {100 * found['spread']:.2f} points. "
         f"One that knew how good subnets are would have {found['ceiling']['tau']:.2f}, as accuracies on halves of the "
         f"validation images have a correlation of {found['ceiling']['halves']:.2f}. "
+        f"On {found['even']['number']} subnets spread evenly over the MACs tau is {found['even']['tau']:.2f}. "
         f"Searches look at {searches}."
     ]
 
