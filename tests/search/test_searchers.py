@@ -55,6 +55,17 @@ def test_children_are_members(space, rate):
         assert (children != parents).any(1).all()
 
 
+def test_other_options_are_taken_evenly():
+    parents = np.repeat(draw_rows(OFA, np.random.default_rng(0), 1, by="knob"), 30_000, axis=0)
+    children = mutate_rows(OFA, parents, np.random.default_rng(1))
+    side = children[children[:, 0] != parents[:, 0], 0]
+    counts = np.bincount(side, minlength=25)
+    assert counts[parents[0, 0]] == 0
+    there = (parents[0] >= 0).sum()
+    expected = len(parents) / there / 24
+    assert np.abs(np.delete(counts, parents[0, 0]) - expected).max() < 5 * expected**0.5
+
+
 def test_rates_by_knob():
     random = np.random.default_rng(0)
     parents = draw_rows(OFA, random, 400)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from allometry.arch import Space
 from allometry.arch.sampling import rate_of_each
@@ -47,19 +48,37 @@ def mutate_rows(
         >>> bool((mutate_rows(space, parents, random, rate=0.0) == parents).all())
         True
     """
-    sizes = np.array([len(knob.options) for knob in space.knobs])
-    full = np.where(rows == ABSENT, random.integers(sizes, size=rows.shape), rows)
+    sizes = np.array([len(knob.options) for knob in space.knobs], np.float32)
+    there = rows != ABSENT
     if rate is None:
         if rates:
             raise InputError("Rates by knob go with a rate for the others; give rate too.")
-        score = np.where((rows != ABSENT) & (sizes > 1), random.random(rows.shape), -1.0)
-        changes = np.zeros(rows.shape, bool)
-        changes[np.arange(len(rows)), score.argmax(1)] = score.max(1) >= 0
+        changes = _one_each(there & (sizes > 1), random)
     else:
-        changes = random.random(rows.shape) < list(rate_of_each(space, rate, rates or {}).values())
-        changes &= rows != ABSENT
-    others = (full + random.integers(1, np.maximum(sizes, 2), size=rows.shape)) % sizes
-    return cleared(space, np.where(changes, others, full).astype(np.int8))
+        each = np.array(list(rate_of_each(space, rate, rates or {}).values()))
+        changes = (random.random(rows.shape, np.float32) < each) & there & (sizes > 1)
+    children = np.where(there, rows, _below(sizes, rows.shape, random))
+    _, knobs = places = np.nonzero(changes)
+    steps = 1 + _below(sizes[knobs] - 1, knobs.shape, random).astype(np.int16)
+    children[places] = (children[places] + steps) % sizes[knobs].astype(np.int16)
+    return cleared(space, children)
+
+
+def _one_each(possible: npt.NDArray[np.bool_], random: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """One of the possible places in each row, at random; none where none is possible."""
+    score = random.random(possible.shape, np.float32)
+    score[~possible] = -1
+    chosen = np.zeros(possible.shape, bool)
+    chosen[np.arange(len(possible)), score.argmax(1)] = possible.any(1)
+    return chosen
+
+
+def _below(
+    sizes: npt.NDArray[np.float32], shape: tuple[int, ...], random: np.random.Generator
+) -> npt.NDArray[np.int8]:
+    """Integers from 0 to below these sizes, of at most 127, so evenly as floats of 24 bits allow, and quickly."""
+    found: npt.NDArray[np.int8] = (random.random(shape, np.float32) * sizes).astype(np.int8)
+    return found
 
 
 def cross_rows(space: Space, ones: Rows, others: Rows, random: np.random.Generator) -> Rows:
@@ -80,7 +99,7 @@ def cross_rows(space: Space, ones: Rows, others: Rows, random: np.random.Generat
         >>> bool(((children == mothers) | (children == fathers) | (children == -1)).all())
         True
     """
-    taken = np.where(random.random(ones.shape) < 0.5, ones, others)
+    taken = np.where(random.random(ones.shape, np.float32) < 0.5, ones, others)
     # A layer that only one of them has comes from it, should the depth make it be there.
     taken = np.where(ones == ABSENT, others, np.where(others == ABSENT, ones, taken))
     return cleared(space, taken)

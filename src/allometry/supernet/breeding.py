@@ -12,6 +12,7 @@ from allometry.search.proposals import Allowed
 from allometry.search.rows import Rows, cleared, draw_rows
 from allometry.search.variation import cross_rows, mutate_rows
 from allometry.supernet.encoding import check_rows
+from allometry.supernet.seen import Seen
 
 Transform = Callable[[Rows], Rows]
 """A projection of rows onto those that are sought, such as `couple_rows` with its space: [N, knobs] to the same."""
@@ -47,7 +48,7 @@ class Breeder:
         self.random = np.random.default_rng(seed)
         whole = {knob.name for knob, _ in space.layout.of_network}
         self._rate, self._rates = rate, dict.fromkeys(whole, network_rate)
-        self._seen: set[object] = set()
+        self._seen = Seen(len(space.knobs))
         self._share = 1.0
 
     def first(self, number: int, start: Rows | None) -> Rows:
@@ -120,16 +121,6 @@ class Breeder:
         """Those that are allowed and were not seen before, each once."""
         if self._transform is not None:
             rows = self._transform(rows)
-        fresh = []
-        for place, key in enumerate(_keys(rows)):
-            if key not in self._seen:
-                self._seen.add(key)
-                fresh.append(place)
-        rows = rows[fresh]
+        rows = rows[self._seen.first(rows)]
         kept: Rows = rows[np.asarray(self._allows(rows), bool)] if len(rows) else rows
         return kept
-
-
-def _keys(rows: Rows) -> list[object]:
-    whole = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1])))
-    return list(whole.reshape(-1).tolist())

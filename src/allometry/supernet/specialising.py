@@ -55,8 +55,8 @@ class SpecialisingSettings:
                 raise InputError(f"{name} must be a share from 0 to 1, not {getattr(self, name)!r}.")
 
 
-THOROUGH = SpecialisingSettings(population=4000, generations=250)
-"""About a million networks: for a last word, where a quick answer is not enough."""
+THOROUGH = SpecialisingSettings(population=4000, generations=300)
+"""A million networks, or more: for a last word, where a quick answer is not enough."""
 
 
 class Specialised(NamedTuple):
