@@ -239,7 +239,8 @@ def _trained(result: dict[str, Any]) -> dict[str, str]:
     return {
         "space": f"{int(result['size']):,} networks",
         **ends,
-        "training": f"{result['epochs']} epochs in {result['phases']} phases, {format_duration(result['seconds'])}",
+        "training": f"{plural(result['epochs'], 'epoch')} in {plural(result['phases'], 'phase')}, "
+        f"{format_duration(result['seconds'])}",
         "next": f'allometry supernet search {result["folder"]} --budget "latency<=5ms"',
         "report": result["report"],
     }
