@@ -161,6 +161,7 @@ def test_what_cannot_be_is_refused_at_once_with_what_is_possible(call, own, tmp_
         (("train", "efficientnet-b0", "--phases", "shrinkng"), "shrinking"),
         (("train", "efficientnet-b"), "efficientnet-b0"),
         (("train", "efficientnet-b0", "--budget", "10"), "budget"),
+        (("train", "fbnet", "--budget", "1M"), "A space that is given stays as it is"),
         (("search", "nowhere", "--budget", "1M"), "no run folder"),
         (("extract", "nowhere", "x"), "no run folder"),
     ],
@@ -187,6 +188,16 @@ def test_killed_in_any_phase_it_goes_on_to_the_same_weights(
     assert result.status == 0, result.err
     ours, theirs = ((each / "supernet.safetensors").read_bytes() for each in (folder, trained))
     assert ours == theirs
+
+
+def test_a_space_that_is_given_keeps_a_budget_or_none_is_asked_of_it(call, photos):
+    how = ("supernet", "train", "fbnet", "--data", photos, "--dry-run", "--json")
+    without, kept = call(*how), call(*how, "--budget", "macs<=1G, params<=20M")
+    assert without.json["largest_macs"] == kept.json["largest_macs"] > 10**6
+    refused = call(*how, "--budget", "macs<=1G, params<=100k")
+    assert refused.status == 2
+    assert "The largest network of fbnet needs" in refused.err
+    assert "MACs" not in refused.err
 
 
 def test_what_the_last_phase_did_not_train_is_not_searched(call, photos, tmp_path):

@@ -43,13 +43,14 @@ def train(
     *,
     data: Data = "icons",
     budget: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--budget",
             metavar="B",
-            help="Of the largest subnet around a network: 10M, macs<=300M, params<=5M, memory<=50MB.",
+            help="Of the largest subnet: 10M, macs<=300M, params<=5M, memory<=50MB. Around a network 10M by default; a "
+            "space that is given has to keep it.",
         ),
-    ] = "10M",
+    ] = None,
     phases: Annotated[
         str,
         typer.Option(

@@ -8,7 +8,8 @@ from pathlib import Path
 from allometry.arch import Block, Cell, Knob, Network, Option, Space
 from allometry.arch.space_serial import FORMAT
 from allometry.base import BudgetError, InputError, NetworkError, UnknownNameError
-from allometry.cost import Budget, Cost, Meter, count
+from allometry.cost import Budget, Cost, Meter, count, parse_budget
+from allometry.cost.budget import show
 from allometry.data import Dataset
 from allometry.pipeline.plan import adapt
 from allometry.scaling import COMPOUND, ScalingLaw, solve
@@ -16,6 +17,7 @@ from allometry.zoo import find, find_space, mbconv_space, spaces
 
 KERNELS, EXPAND_RATIOS, WIDTHS = (3, 5, 7), (3, 6), (0.75, 1.0, 1.25)
 SIDES = (0.75, 0.875, 1.0)
+AROUND = "10M"  # the budget of a supernet around a network, where the user says none
 _DEEPEST = 4
 _LARGE = (
     96  # pixels; on smaller images a kernel of 7 sees little more than one of 5, and takes twice its time
@@ -93,8 +95,8 @@ def around(
     return space
 
 
-def elastic_space(text: str, dataset: Dataset, budget: Budget) -> Space:
-    """The space of a supernet: by name or file, or the one around a network whose largest member keeps the budget.
+def elastic_space(text: str, dataset: Dataset, budget: Budget | None) -> Space:
+    """The space of a supernet: by name or file, or one around a network; its largest member keeps the budget.
 
     Around a network are open: kernels of 3 and 5, and of 7 where images are large enough to need them; expand ratios of
     3, 4 and 6; one to three layers of each stage that has several; three sizes of the input.
@@ -102,19 +104,23 @@ def elastic_space(text: str, dataset: Dataset, budget: Budget) -> Space:
     Args:
         text: a space's name or JSON file, or a network's.
         dataset: whose classes, channels and size of images the networks shall have.
-        budget: of the largest member, where the space is made around a network.
+        budget: of the largest member. Without one, a space that is given may be of any size, and one around a network
+            has at most 10M MACs.
 
     Raises:
         UnknownNameError: neither a space nor a network has that name.
         NetworkError: the file is neither, or nothing is open around the network.
-        BudgetError: the network cannot meet the budget.
+        BudgetError: the network cannot meet the budget, or the largest member of the space that is given does not.
 
     Source: Once-for-All (Cai et al. 2020), section 3.2; two to four layers there.
     """
     try:
-        return fitted(_space(text), dataset)
+        given = fitted(_space(text), dataset)
     except UnknownNameError as error:
         network = _network(text, error)
+    else:
+        return given if budget is None else _kept_by_largest(given, text, budget)
+    budget = budget or parse_budget(AROUND)
     side = max(dataset.image_size, 1)
     origin = adapt(network, classes=len(dataset.classes), channels=dataset.channels, image_size=side)
     largest = max(side, origin.total_stride)
@@ -129,6 +135,18 @@ def elastic_space(text: str, dataset: Dataset, budget: Budget) -> Space:
     raise BudgetError(
         f"The largest network of a space around {network.name or 'this network'} does not keep {budget}; raise it, or "
         "give a space as a JSON file."
+    )
+
+
+def _kept_by_largest(space: Space, text: str, budget: Budget) -> Space:
+    cost = count(space.largest())
+    over = [limit for limit in budget.limits if limit.value(cost) > limit.most]
+    if not over:
+        return space
+    needs = ", ".join(f"{show(limit.measure, limit.value(cost))} {limit.measure}" for limit in over)
+    raise BudgetError(
+        f"The largest network of {text} needs {needs}, more than {budget}. A space that is given stays as it is: raise "
+        "the budget or leave it out, or give a network, around which a space is made that keeps it."
     )
 
 

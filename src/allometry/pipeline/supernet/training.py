@@ -37,7 +37,7 @@ def supernet_train(
     space: str,
     *,
     data: str = "icons",
-    budget: str = "10M",
+    budget: str | None = None,
     how: SupernetSettings = SupernetSettings(),
     out: Path | None = None,
     seed: int = 0,
@@ -54,7 +54,8 @@ def supernet_train(
     Args:
         space: a space's name or JSON file, or a network, for the space around it.
         data: `icons`, a folder of class folders, or whatever else `open_data` takes.
-        budget: counts that the largest network keeps, where the space is made around a network.
+        budget: counts that the largest network keeps; None for 10M MACs around a network, and for any size of a space
+            that is given.
         how: the phases.
         out: the run folder; by default `runs/supernet-SPACE-DATA`.
         seed: of everything random.
@@ -74,12 +75,12 @@ def supernet_train(
 
     Source: Once-for-All (Cai et al. 2020).
     """
-    limits = _counted(parse_budget(budget, reference_of(space)))
+    limits = _counted(budget, space)
     check_settings(settings)
     arguments = {
         "space": space,
         "data": data_argument(data),
-        "budget": limits.exact(),
+        "budget": None if limits is None else limits.exact(),
         "settings": list(settings),
         "plan": how.plan,
         "epochs": how.epochs,
@@ -143,7 +144,7 @@ def forecast_supernet(
     space: str,
     *,
     data: str = "icons",
-    budget: str = "10M",
+    budget: str | None = None,
     how: SupernetSettings = SupernetSettings(),
     seed: int = 0,
     device: str | None = None,
@@ -154,7 +155,7 @@ def forecast_supernet(
 
     The arguments and errors are those of `supernet_train`.
     """
-    limits = _counted(parse_budget(budget, reference_of(space)))
+    limits = _counted(budget, space)
     check_settings(settings)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -268,12 +269,15 @@ def _size(space: Space, *, coupled: bool) -> int:
     return coupled_size(space) if coupled else space.size
 
 
-def _counted(budget: Budget) -> Budget:
+def _counted(text: str | None, space: str) -> Budget | None:
     """Refuse what is measured: a supernet is trained before anybody asks how fast its subnets are.
 
     Raises:
         BudgetError: the budget limits a latency.
     """
+    if text is None:
+        return None
+    budget = parse_budget(text, reference_of(space))
     if "latency" in budget.measures:
         raise BudgetError(
             f"The largest network of a supernet is limited by counts, such as macs<=10M, not by {budget}; give the "
