@@ -4,8 +4,8 @@
 
 `train` trains the supernet of a space from 0.7M to 10.9M MACs. `alone` trains 20 of its subnets by themselves,
 each with the largest network's epochs, and the largest one too; those that `results/once_for_all_alone.jsonl` knows,
-with the same recipe and images, are not trained again. `plans` trains supernets of the same space without shrinking and
-by the sandwich rule, both for as many passes as the first; with coupled depth and width; and with another last phase.
+with the same recipe and images, are not trained again. `plans` trains supernets of the same space with coupled depth
+and width, at once without a teacher, and by progressive shrinking.
 `predict` fits the predictor of accuracy and judges it by 200 subnets. `budgets` answers budgets, and compares with the
 best of 50 random subnets of about the same MACs; `grown` grows a network to each by the paper's law and trains it for a
 fifth of the supernet's cost. `costs` serves one target by each other way, and counts what 1, 5 and 40 would cost. A
@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import statistics
 import time
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,7 +29,7 @@ from run_icons import call
 
 from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, digest, load_space, save, save_space
 from allometry.base import SilentProgress
-from allometry.base.files import append_line, read_json, read_lines, write_json
+from allometry.base.files import append_line, read_json, read_lines
 from allometry.cost import count, parse_budget
 from allometry.data import open_data
 from allometry.pipeline import adapt
@@ -46,8 +44,6 @@ from allometry.supernet import (
     THOROUGH,
     Predictor,
     judge,
-    load_phases,
-    phases_to_json,
     preprocessing_of,
     specialise,
     take,
@@ -59,7 +55,12 @@ from allometry.zoo import get, mbconv_space
 NETWORK = "efficientnet-b0"
 ALONE, RANDOM, HELD, FITTED, SPLIT = 20, 50, 200, 500, 100
 BUDGETS = ("1M", "2M", "3M", "4M", "6M")
-PLANS = {"at once": ["--phases", "at-once"], "sandwich": ["--phases", "sandwich"], "coupled": ["--coupled"]}
+PLANS = {
+    "the sandwich rule": [],
+    "the same, coupled": ["--coupled"],
+    "at once": ["--phases", "at-once"],
+    "shrinking": ["--phases", "shrinking"],
+}
 TARGET = "3M"
 WAYS = {"evolution": "evolution", "MnasNet": "controller", "ProxylessNAS": "proxylessnas", "FBNet": "fbnet"}
 TARGETS = (1, 5, 40)
@@ -98,18 +99,8 @@ def train(folder: Path, name: str, more: list[str]) -> dict[str, Any]:
     """A supernet, or its result if it was trained before."""
     run, space = folder / name, folder / "own.json"
     save_space(own_space(), space)
-    found, _, _ = call(["supernet", "train", str(space), *more, "--out", str(run), *_epochs(run, more)])
+    found, _, _ = call(["supernet", "train", str(space), *more, "--out", str(run)])
     return {**found, "history": [dict(line) for line in read_lines(run / "metrics.jsonl")]}
-
-
-def _epochs(run: Path, more: list[str]) -> list[str]:
-    """For a plan of one phase as many epochs as have about the passes of the shrinking."""
-    if not any(name in more for name in ("at-once", "sandwich")):
-        return []
-    lines = read_lines(run.parent / "supernet" / "ledger.jsonl")
-    passes = sum(line["images"] for line in lines if line["phase"] == "supernet")
-    recipe = read_json(run.parent / "supernet" / "data.json")["images"]["train"]
-    return ["--epochs", str(max(1, round(passes / recipe / 4)))]  # four subnets in a step
 
 
 def alone(folder: Path) -> dict[str, Any]:
@@ -152,8 +143,8 @@ def _trained_alone(folder: Path, network: Network, images: Images, name: str) ->
 def plans(folder: Path) -> dict[str, Any]:
     """Other ways to train a supernet: the same random subnets in each, as far as these are coupled where it is."""
     found: dict[str, Any] = {}
-    for name, more in {"shrinking": [], **PLANS, **_other_lasts(folder)}.items():
-        place = "supernet" if name == "shrinking" else f"supernet-{re.sub('[, ]+', '-', name)}"
+    for name, more in PLANS.items():
+        place = "-".join(["supernet", *(each.strip("-") for each in more)])
         trained = train(folder, place, more)
         with open_supernet(
             folder / place, device=None, progress=SilentProgress(), stopping=lambda: False
@@ -165,22 +156,6 @@ def plans(folder: Path) -> dict[str, Any]:
             "smallest": trained["smallest"]["validation_accuracy"],
             "subnets": [float(each) for each in accuracies],
         }
-    return found
-
-
-def _other_lasts(folder: Path) -> dict[str, list[str]]:
-    """Files of phases that differ from the default in the last one."""
-    *others, last = load_phases(folder / "supernet" / "phases.json")
-    found = {}
-    for number, (name, changed) in enumerate(
-        {
-            "shrinking, last phase no longer": replace(last, epochs=others[1].epochs),
-            "shrinking, first phase teaches": replace(last, teacher="largest"),
-        }.items()
-    ):
-        file = folder / f"phases-{number}.json"
-        write_json(file, {"phases": phases_to_json([*others, changed])})
-        found[name] = ["--phases", str(file)]
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -21,6 +22,7 @@ from allometry.supernet import (
     at_once,
     coupled_shrinking,
     dimension_of,
+    epochs_together,
     load_phases,
     phases_from_json,
     phases_to_json,
@@ -182,15 +184,24 @@ def test_with_coupling_the_rest_is_opened_as_without():
 @pytest.mark.parametrize(
     ("how", "expected"),
     [
-        (SupernetSettings(epochs=4), shrinking),
-        (SupernetSettings(epochs=4, coupled=True), coupled_shrinking),
-        (SupernetSettings(epochs=4, coupled=True, plan="sandwich"), sandwich),
+        (SupernetSettings(epochs=4), partial(sandwich, epochs=4)),
+        (SupernetSettings(), partial(sandwich, epochs=40)),
+        (SupernetSettings(coupled=True), partial(sandwich, epochs=20)),
+        (SupernetSettings(plan="at-once"), partial(at_once, epochs=40)),
+        (SupernetSettings(plan="shrinking"), partial(shrinking, epochs=9)),
+        (SupernetSettings(plan="shrinking", epochs=4, coupled=True), partial(coupled_shrinking, epochs=4)),
     ],
-    ids=["shrinking", "coupled", "sandwich"],
+    ids=["epochs", "default", "coupled", "at once", "shrinking", "coupled shrinking"],
 )
-def test_settings_choose_the_plan(how, expected):
+def test_settings_choose_the_plan_and_its_epochs(how, expected):
     space = find_space("ofa-mobilenetv3-1.0")
-    assert how.phases(space, Recipe(epochs=9)) == expected(space, epochs=4)
+    assert how.phases(space, Recipe(epochs=9)) == expected(space)
+
+
+@pytest.mark.parametrize(("epochs", "expected"), [(1, 4), (5, 22), (10, 45), (45, 45), (180, 180)])
+def test_one_phase_has_more_epochs_than_a_network_by_itself_where_that_has_few(epochs, expected):
+    assert epochs_together(epochs) == expected
+    assert epochs_together(epochs, coupled=True) == round(expected / 2)
 
 
 def test_the_other_plans_open_everything_in_one_phase():

@@ -56,18 +56,23 @@ def train(
         typer.Option(
             "--phases",
             metavar="P",
-            help="shrinking (the largest network first, then smaller kernels, depths and widths), sandwich (all at "
-            "once, the largest teaches the others), at-once (without either), or a JSON file.",
+            help="sandwich (all at once, the largest teaches the others), shrinking (the largest network first, then "
+            "smaller kernels, depths and widths), at-once (without either), or a JSON file.",
         ),
-    ] = "shrinking",
+    ] = "sandwich",
     epochs: Annotated[
         int,
         typer.Option(
-            "--epochs", min=0, help="Of the largest network; by default as a network by itself has them."
+            "--epochs",
+            min=0,
+            help="Of the one phase, or of shrinking's first, which the others follow; by default the plan's own.",
         ),
     ] = 0,
     coupled: Annotated[
-        bool, typer.Option("--coupled", help="Deep stages are wide, shallow ones narrow: fewer subnets.")
+        bool,
+        typer.Option(
+            "--coupled", help="Deep stages are wide, shallow ones narrow: fewer subnets, half the time."
+        ),
     ] = False,
     dry_run: DryRun = False,
     out: Out = None,
@@ -76,7 +81,7 @@ def train(
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """Train a supernet by progressive shrinking.
+    """Train a supernet: one set of weights for all networks of a space.
 
     Called again with the same folder it goes on where it stopped. With several processes:
     `torchrun --nproc-per-node=2 -m allometry supernet train ...`

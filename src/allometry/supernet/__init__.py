@@ -35,7 +35,14 @@ from allometry.supernet.phases import (
     phases_from_json,
     phases_to_json,
 )
-from allometry.supernet.plans import PLANS, at_once, coupled_shrinking, sandwich, shrinking
+from allometry.supernet.plans import (
+    PLANS,
+    at_once,
+    coupled_shrinking,
+    epochs_together,
+    sandwich,
+    shrinking,
+)
 from allometry.supernet.predictor import Predictor
 from allometry.supernet.specialising import THOROUGH, Specialised, SpecialisingSettings, specialise
 
@@ -104,6 +111,7 @@ __all__ = [
     "coupled_size",
     "dimension_of",
     "encode_rows",
+    "epochs_together",
     "fit_predictor",
     "judge",
     "kendall_tau",

@@ -1,4 +1,4 @@
-"""Plans of phases for any space: progressive shrinking, with width that follows depth or without, and all at once."""
+"""Plans of phases for any space: the sandwich rule, progressive shrinking, and all at once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from allometry.supernet.phases import ALL, DIMENSIONS, Dimension, Phase, dimensi
 
 _LONG, _SHORT = 125 / 180, 25 / 180
 _FEWEST_LAST, _MOST_LAST = 36, 3.6
+_FEWEST, _MOST = 45, 4.5
 _RATE, _LAST_RATE, _GENTLE = 0.4, 0.6, 1 / 3
-_COUPLED = 1 / 2  # of the last phase's steps, where far fewer subnets share them
+_COUPLED = 1 / 2  # of the epochs in which everything is open, where far fewer subnets share them
 _ORDER: Sequence[tuple[Dimension, int]] = (
     ("kernel", 1),
     ("depth", 2),
@@ -123,10 +124,28 @@ def at_once(space: Space, *, epochs: int) -> tuple[Phase, ...]:
 
 
 PLANS: Mapping[str, Callable[..., tuple[Phase, ...]]] = {
-    "shrinking": shrinking,
     "sandwich": sandwich,
+    "shrinking": shrinking,
     "at-once": at_once,
 }
+
+
+def epochs_together(epochs: int, *, coupled: bool = False) -> int:
+    """Epochs for a plan of one phase: many enough that each subnet has its share of the steps.
+
+    They are those of a network by itself, but 45 at least, though not more than 4.5 times as many: about the passes
+    that `shrinking` has where there are few epochs. Where width follows depth, it is half of that.
+
+    Args:
+        epochs: of a network by itself.
+        coupled: whether width follows depth.
+
+    Example:
+        >>> epochs_together(10), epochs_together(10, coupled=True), epochs_together(180)
+        (45, 22, 180)
+    """
+    whole = max(epochs, min(_FEWEST, round(_MOST * epochs)))
+    return max(1, round(_COUPLED * whole)) if coupled else whole
 
 
 def _largest(space: Space, epochs: int) -> list[Phase]:

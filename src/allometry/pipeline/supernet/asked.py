@@ -14,7 +14,15 @@ from allometry.cost import count
 from allometry.pipeline.common import Images
 from allometry.pipeline.forecast import seconds_per_image
 from allometry.search import Costs, draw_rows, narrow
-from allometry.supernet import PLANS, Phase, couple_rows, coupled_shrinking, load_phases
+from allometry.supernet import (
+    PLANS,
+    Phase,
+    couple_rows,
+    coupled_shrinking,
+    epochs_together,
+    load_phases,
+    shrinking,
+)
 from allometry.train import Recipe, at_full_size, small
 
 _DRAWN = 2_000
@@ -27,17 +35,18 @@ class SupernetSettings:
     """How a supernet is trained.
 
     Attributes:
-        plan: of phases: `shrinking`, `sandwich`, `at-once`, or a JSON file with the list `phases`.
-        epochs: of the largest network, which the plan's other phases follow; 0 for as many as a network by itself has.
-        coupled: width follows depth in every subnet, as in CompOFA: fewer subnets, which `shrinking` trains in about
-            half the time.
+        plan: of phases: `sandwich`, `shrinking`, `at-once`, or a JSON file with the list `phases`.
+        epochs: of the plan's one phase; or, with `shrinking`, of its first, which the others follow. 0 for as many as
+            the plan takes by itself, from those of a network alone.
+        coupled: width follows depth in every subnet, as in CompOFA: fewer subnets, trained in about half the
+            time.
 
     Raises:
         UnknownNameError: the plan is neither a name nor a file.
         InputError: epochs are negative, or given along with a file, which says them itself.
     """
 
-    plan: str = "shrinking"
+    plan: str = "sandwich"
     epochs: int = 0
     coupled: bool = False
 
@@ -61,8 +70,11 @@ class SupernetSettings:
         """
         if self.plan not in PLANS:
             return load_phases(Path(self.plan))
-        plan = coupled_shrinking if self.coupled and self.plan == "shrinking" else PLANS[self.plan]
-        return plan(space, epochs=self.epochs or recipe.epochs)
+        if self.plan == "shrinking":
+            plan = coupled_shrinking if self.coupled else shrinking
+            return plan(space, epochs=self.epochs or recipe.epochs)
+        epochs = self.epochs or epochs_together(recipe.epochs, coupled=self.coupled)
+        return PLANS[self.plan](space, epochs=epochs)
 
 
 def supernet_recipe(images: Images, space: Space, settings: tuple[str, ...]) -> Recipe:
