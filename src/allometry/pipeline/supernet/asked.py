@@ -13,12 +13,13 @@ from allometry.base import InputError, UnknownNameError
 from allometry.cost import count
 from allometry.pipeline.common import Images
 from allometry.pipeline.forecast import seconds_per_image
-from allometry.search import Costs, draw_rows, narrow
+from allometry.search import Costs, draw_rows, narrow, rows_of
 from allometry.supernet import (
     PLANS,
     Phase,
     couple_rows,
     coupled_shrinking,
+    dimension_of,
     epochs_together,
     load_phases,
     shrinking,
@@ -121,9 +122,12 @@ def forecast_seconds(
 
 def _passes(part: Space, phase: Phase, *, coupled: bool) -> float:
     """Activations of the subnets of a step, for one image."""
-    rows = draw_rows(part, np.random.default_rng(0), _DRAWN, by="knob")
-    mean = float(Costs(part)(couple_rows(part, rows) if coupled else rows)["activations"].mean())
+    rows, costs = draw_rows(part, np.random.default_rng(0), _DRAWN, by="knob"), Costs(part)
+    mean = float(costs(couple_rows(part, rows) if coupled else rows)["activations"].mean())
     if phase.sampling == "random":
         return phase.subnets * mean
-    ends = sum(count(network).activations for network in (part.largest(), part.smallest()))
-    return ends + (phase.subnets - 2) * mean
+    # The largest and the smallest see images of the size of the others in their step.
+    sides = [place for place, knob in enumerate(part.knobs) if dimension_of(knob) == "resolution"]
+    ends = np.repeat(rows_of(part, [part.largest(), part.smallest()]), len(rows), axis=0)
+    ends[:, sides] = np.tile(rows[:, sides], (2, 1))
+    return 2 * float(costs(ends)["activations"].mean()) + (phase.subnets - 2) * mean
