@@ -73,7 +73,11 @@ def test_train_tells_what_it_made_and_called_again_the_same(call, train_argument
 def test_search_confirms_and_extract_gives_a_run_that_other_verbs_take(call, own, tmp_path):
     found = call("supernet", "search", own, "--budget", "250k", *LOOKS, "--json").json
     assert found["macs"] <= 250_000
-    assert len(read_lines(own / "accuracies.jsonl")) >= 30
+    looks = read_lines(own / "accuracies.jsonl")
+    assert len(looks) >= 30
+    images = json.loads((own / "data.json").read_text())["images"]["val"]
+    assert all(sum(line["rights"]) == round(line["accuracy"] * images) for line in looks)
+    assert 0 <= json.loads((own / "predictor.json").read_text())["attainable"] <= 1
     measured = len(read_lines(own / "accuracies.jsonl"))
     again = call("supernet", "search", own, "--budget", "300k,params<=100k", *LOOKS)
     assert again.status == 0, again.err

@@ -72,6 +72,7 @@ def test_the_numbers_are_those_of_the_files(tmp_path):
         f"allometry supernet extract {folder} latency-1.5ms",
     ):
         assert expected in text
+    assert "One that knew how good the subnets are would have about 0.85" in text
     assert "asks for a tau" not in text
 
 

@@ -103,7 +103,7 @@ def train_arm(
                     preprocessing=job.preprocessing,
                     device=job.device,
                 )
-            right = np.packbits(said.probabilities.argmax(1) == said.labels).tobytes().hex()
+            right = np.packbits(said.right).tobytes().hex()
         except Stopped:
             if not far or whole:
                 raise

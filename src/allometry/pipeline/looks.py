@@ -39,7 +39,7 @@ def choose_looks(split: Split, said: Predictions) -> dict[str, list[int]]:
     labels = said.labels.tolist()
     by_digest = sorted(range(len(split)), key=split.digest)
     drawn = _of_different_classes(by_digest, labels, most=_DRAWN)
-    right = said.probabilities.argmax(1) == said.labels
+    right = said.right
     confidence = said.probabilities.max(1)
     surest = [int(index) for index in np.argsort(-confidence, kind="stable") if index not in drawn]
     return {

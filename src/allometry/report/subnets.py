@@ -65,6 +65,11 @@ def _worth(judged: PredictorJudgement) -> str:
         sentences.append(
             f"Its predictions are off by {100 * judged.mean_absolute_error:.2f} points on average{much}."
         )
+    if judged.attainable is not None:
+        sentences.append(
+            f"One that knew how good the subnets are would have about {judged.attainable:.2f}, since part of what "
+            "differs between accuracies on so few images is chance."
+        )
     if judged.tau < MIN_TAU:
         sentences.append(
             f"A search asks for a tau of {MIN_TAU:.1f} unless it is told to take less: do not trust its choice between "

@@ -59,6 +59,7 @@ class PredictorJudgement:
     Attributes:
         number: of subnets that it was judged by.
         fitted: of subnets that it was fitted to.
+        attainable: about the tau of a predictor that knew how good the subnets are.
     """
 
     number: int
@@ -66,6 +67,7 @@ class PredictorJudgement:
     mean_absolute_error: float | None = None
     bias: float | None = None
     fitted: int | None = None
+    attainable: float | None = None
     bins: tuple[CalibrationBin, ...] = ()
 
 

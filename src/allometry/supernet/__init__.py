@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from allometry.supernet.attainable import attainable_tau
 from allometry.supernet.breeding import Transform
 from allometry.supernet.coupling import couple_rows, coupled_size
 from allometry.supernet.encoding import encode_rows, space_digest
@@ -104,6 +105,7 @@ __all__ = [
     "TrainedSupernet",
     "Transform",
     "at_once",
+    "attainable_tau",
     "axes_of",
     "build_supernet",
     "couple_rows",

@@ -17,6 +17,7 @@ Accuracies = npt.NDArray[np.float64]
 Predicts = Callable[[Rows], Accuracies]
 """Says the accuracy of rows: a `Predictor`, or anything else that can be called so."""
 MIN_TAU = 0.6
+_NEARLY, _LEAST_SHARE = 0.9, 0.5
 _BINS = 10
 _FEWEST = 3
 
@@ -50,6 +51,8 @@ class Judgement:
         rmse: root of the mean squared error.
         bias: mean of predicted less measured.
         bins: equally many networks each, by rising predicted accuracy.
+        attainable: about the tau of a predictor that knew how good the networks are (`attainable_tau`); None if it is
+            not known.
     """
 
     number: int
@@ -59,6 +62,7 @@ class Judgement:
     rmse: float
     bias: float
     bins: tuple[PredictedBin, ...]
+    attainable: float | None = None
 
 
 class Split(NamedTuple):
@@ -176,6 +180,8 @@ def kendall_tau(one: Accuracies, other: Accuracies) -> float:
 def refuse_unreliable(judgement: Judgement, *, least_tau: float = MIN_TAU) -> None:
     """Refuse a predictor that does not know which networks are better.
 
+    Where the images do not allow much more, half of `least_tau` is enough: nine tenths of what is attainable.
+
     Args:
         judgement: of networks that it has not seen.
         least_tau: below which it is refused. 0.6 is four pairs of five in the right order.
@@ -190,12 +196,15 @@ def refuse_unreliable(judgement: Judgement, *, least_tau: float = MIN_TAU) -> No
             ...
         allometry.base.errors.InputError: The predictor of accuracy puts too few networks in the right order: ...
     """
-    if judgement.tau >= least_tau:
+    attainable = judgement.attainable
+    nearly = attainable is not None and judgement.tau >= _NEARLY * attainable
+    if judgement.tau >= least_tau or (nearly and judgement.tau >= _LEAST_SHARE * least_tau):
         return
+    most = "" if attainable is None else f", where accuracies on these images allow about {attainable:.2f}"
     raise InputError(
         f"The predictor of accuracy puts too few networks in the right order: Kendall's tau is {judgement.tau:.2f} on "
-        f"{judgement.number} networks that it has not seen, and {least_tau:.2f} is needed. Measure more subnets, or "
-        "each on more images; train the supernet longer; or widen the space, if its networks are all equally good."
+        f"{judgement.number} networks that it has not seen{most}, and {least_tau:.2f} is needed. Measure more subnets, "
+        "or each on more images; train the supernet longer; or widen the space, if its networks are all equally good."
     )
 
 

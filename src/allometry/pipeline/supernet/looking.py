@@ -15,9 +15,10 @@ from allometry.data import Split
 from allometry.pipeline.supernet.opening import OpenSupernet
 from allometry.search import Row, Rows, draw_rows, network_of
 from allometry.supernet import couple_rows, preprocessing_of, take
-from allometry.train import Score, evaluate
+from allometry.train import Predictions, predict
 
 FILE = "accuracies.jsonl"
+PARTS = 8  # of the validation images, in which right answers are counted
 _ESTIMATED = (
     512  # images for a look's statistics: half of what a subnet gets that is taken out, in half of the time
 )
@@ -46,27 +47,28 @@ def measured(opened: OpenSupernet, rows: Rows) -> npt.NDArray[np.float64]:
         for row in wanted:
             session.halt_if_asked()
             began = time.monotonic()
-            score = look(opened, row, split)
+            said = look(opened, row, split)
             key, cost = tuple(row.tolist()), count(network_of(opened.space, row))
             record: dict[str, Any] = {
                 "row": list(key),
                 "macs": cost.macs,
                 "params": cost.params,
-                "accuracy": score.accuracy,
-                "loss": score.loss,
+                "accuracy": said.accuracy,
+                "loss": said.loss,
+                "rights": [int(said.right[part::PARTS].sum()) for part in range(PARTS)],
             }
             seconds = time.monotonic() - began
             append_line(file, {**record, "seconds": round(seconds, 3), "images": per_subnet})
-            known[key] = score.accuracy
-            session.progress.advance(1, f"{score.accuracy:.1%}")
+            known[key] = said.accuracy
+            session.progress.advance(1, f"{said.accuracy:.1%}")
     finally:
         if wanted:
             session.progress.stop()
     return np.array([known[tuple(row.tolist())] for row in rows])
 
 
-def look(opened: OpenSupernet, row: Row, split: Split, *, images: int = _ESTIMATED) -> Score:
-    """Accuracy and loss of a subnet on a split, as it would be taken out of the supernet."""
+def look(opened: OpenSupernet, row: Row, split: Split, *, images: int = _ESTIMATED) -> Predictions:
+    """What a subnet says of a split, as it would be taken out of the supernet."""
     network = network_of(opened.space, row)
     module = take(
         opened.supernet,
@@ -77,7 +79,15 @@ def look(opened: OpenSupernet, row: Row, split: Split, *, images: int = _ESTIMAT
         images=images,
     )
     asked = preprocessing_of(network, opened.preprocessing)
-    return evaluate(module, split, preprocessing=asked, device=opened.session.device)
+    return predict(module, split, preprocessing=asked, device=opened.session.device)
+
+
+def rights_of(opened: OpenSupernet, rows: Rows) -> npt.NDArray[np.int64]:
+    """Right answers in each part of the validation images, [N, PARTS], of those of these subnets that were measured."""
+    wanted = set(map(tuple, rows.tolist()))
+    lines = read_lines(opened.session.run.path / FILE)
+    found = [line["rights"] for line in lines if "rights" in line and tuple(line["row"]) in wanted]
+    return np.array(found, np.int64).reshape(-1, PARTS)
 
 
 def drawn(opened: OpenSupernet, number: int) -> Rows:

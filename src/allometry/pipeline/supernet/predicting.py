@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from allometry.base import InputError
 from allometry.base.files import write_json
-from allometry.pipeline.supernet.looking import announce, charge_looks, drawn, measured
+from allometry.pipeline.supernet.looking import announce, charge_looks, drawn, measured, rights_of
 from allometry.pipeline.supernet.opening import OpenSupernet
-from allometry.supernet import MIN_TAU, Judgement, Predictor, fit_predictor, judge, refuse_unreliable
+from allometry.search import Rows
+from allometry.supernet import (
+    MIN_TAU,
+    Judgement,
+    Predictor,
+    attainable_tau,
+    fit_predictor,
+    judge,
+    refuse_unreliable,
+)
 
 PREDICTOR, JUDGEMENT = "predictor.safetensors", "predictor.json"
+_FEWEST = 20  # measured subnets from which it is told what their images allow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +69,30 @@ def predictor_for(opened: OpenSupernet, how: LookSettings) -> tuple[Predictor, J
     began = time.monotonic()
     held, fitted = slice(None, how.held_out), slice(how.held_out, None)
     predictor = fit_predictor(opened.space, rows[fitted], accuracies[fitted], seed=opened.session.seed)
-    found = judge(predictor, rows[held], accuracies[held])
+    found = replace(judge(predictor, rows[held], accuracies[held]), attainable=_attainable(opened, rows))
     folder = opened.session.run.path
     predictor.save(folder / PREDICTOR)
     write_json(folder / JUDGEMENT, _described(found, fitted=len(rows) - how.held_out))
     opened.session.progress.say(
         f"predictor: Kendall tau {found.tau:.2f} on {found.number} subnets held out, off by "
-        f"{100 * found.mean_absolute_error:.2f} points in the mean"
+        f"{100 * found.mean_absolute_error:.2f} points in the mean{_most(found)}"
     )
     opened.session.run.charge(
         "predict", f"{len(rows) - how.held_out} subnets", seconds=time.monotonic() - began
     )
     refuse_unreliable(found, least_tau=how.least_tau)
     return predictor, found
+
+
+def _attainable(opened: OpenSupernet, rows: Rows) -> float | None:
+    rights = rights_of(opened, rows)
+    return attainable_tau(rights) if len(rights) >= _FEWEST else None
+
+
+def _most(judgement: Judgement) -> str:
+    if judgement.attainable is None:
+        return ""
+    return f"; accuracies on so many images allow a tau of about {judgement.attainable:.2f}"
 
 
 def _described(judgement: Judgement, *, fitted: int) -> Mapping[str, Any]:

@@ -35,6 +35,17 @@ class Predictions(NamedTuple):
         """Mean cross-entropy."""
         return float(self.losses.mean(dtype=np.float64))
 
+    @property
+    def right(self) -> np.ndarray:
+        """Whether the most probable class is the true one, bool [N]."""
+        found: np.ndarray = self.probabilities.argmax(1) == self.labels
+        return found
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the images whose most probable class is the true one."""
+        return float(self.right.mean())
+
 
 class Score(NamedTuple):
     """Accuracy and loss of a split, without the details."""
@@ -46,8 +57,7 @@ class Score(NamedTuple):
 def evaluate(module: nn.Module, split: Split, *, preprocessing: Preprocessing, device: torch.device) -> Score:
     """Accuracy and mean cross-entropy of `module` on `split`. Puts the module into evaluation mode."""
     said = predict(module, split, preprocessing=preprocessing, device=device)
-    right = said.probabilities.argmax(1) == said.labels
-    return Score(float(right.mean()), said.loss)
+    return Score(said.accuracy, said.loss)
 
 
 def predict(
