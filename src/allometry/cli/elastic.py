@@ -138,7 +138,10 @@ def search(
     ] = 100,
     least_tau: Annotated[
         float,
-        typer.Option("--least-tau", help="Kendall's tau below which the predictor is not trusted."),
+        typer.Option(
+            "--least-tau",
+            help="Kendall's tau below which the predictor is not trusted, unless little more can be attained.",
+        ),
     ] = 0.6,
     table: Annotated[
         Path | None,
