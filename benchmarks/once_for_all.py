@@ -3,12 +3,12 @@
     python benchmarks/once_for_all.py --folder runs/ofa [--parts train alone plans predict budgets grown costs]
 
 `train` trains the supernet of a space from 0.7M to 10.9M MACs. `alone` trains 20 of its subnets by themselves, each
-with the epochs that the largest network has by itself, and that one too; those that `results/once_for_all_alone.jsonl`
-knows, with the same recipe and images, are not trained again. `plans` trains supernets of the same space with coupled
-depth and width, at once without a teacher, and by progressive shrinking. `predict` fits the predictor of accuracy and
-judges it by 200 subnets. `budgets` answers budgets, and compares with the best of 50 random subnets of about the same
-MACs; `grown` grows a network to each by the paper's law and trains it for a fifth of the supernet's cost. `costs`
-serves one target by each other way, and counts what 1, 5 and 40 would cost.
+with the epochs that the largest network has by itself, and three with those of the supernet; those that
+`results/once_for_all_alone.jsonl` knows, with the same recipe and images, are not trained again. `plans` trains
+supernets of the same space with coupled depth and width, at once without a teacher, and by progressive shrinking.
+`predict` fits the predictor of accuracy and judges it by 200 subnets. `budgets` answers budgets, and compares with the
+best of 50 random subnets of about the same MACs; `grown` grows a network to each by the paper's law and trains it for a
+fifth of the supernet's cost. `costs` serves one target by each other way, and counts what 1, 5 and 40 would cost.
 
 A folder holds all runs, and the same command goes on with them. On one core `train` takes half an hour, `alone` 45
 minutes, `plans` 75, `predict` 8, `budgets` 3, `grown` 35, `costs` 40.
@@ -45,6 +45,7 @@ from allometry.supernet import (
     ESTIMATED,
     THOROUGH,
     Predictor,
+    epochs_together,
     judge,
     specialise,
 )
@@ -52,7 +53,7 @@ from allometry.train import small
 from allometry.zoo import get, mbconv_space
 
 NETWORK = "efficientnet-b0"
-ALONE, RANDOM, HELD, FITTED = 20, 50, 200, 500
+ALONE, LONG, RANDOM, HELD, FITTED = 20, 3, 50, 200, 500
 BUDGETS = ("1M", "2M", "3M", "4M", "6M")
 PLANS = {
     "the sandwich rule": [],
@@ -103,7 +104,7 @@ def train(folder: Path, name: str, more: list[str]) -> dict[str, Any]:
 
 
 def alone(folder: Path) -> dict[str, Any]:
-    """Subnets in the supernet and trained by themselves, each with the epochs of the largest one."""
+    """Subnets in the supernet and trained by themselves, and some of them with as many epochs as the supernet."""
     run = folder / "supernet"
     rows = []
     with open_supernet(run, device=None, progress=SilentProgress(), stopping=lambda: False) as opened:
@@ -121,19 +122,28 @@ def alone(folder: Path) -> dict[str, Any]:
                 **_trained_alone(folder, network, images, f"alone-{number}"),
             }
         )
-    return {"rows": rows}
+    epochs = epochs_together(images.recipe(small, networks[0], ()).epochs)
+    for number, network in enumerate(networks[:LONG]):
+        long = _trained_alone(folder, network, images, f"alone-long-{number}", f"epochs={epochs}")
+        rows[number] |= {"long": long["alone"], "long_seconds": long["seconds"]}
+    return {"rows": rows, "epochs": epochs}
 
 
-def _trained_alone(folder: Path, network: Network, images: Images, name: str) -> dict[str, float]:
+def _trained_alone(
+    folder: Path, network: Network, images: Images, name: str, *settings: str
+) -> dict[str, float]:
     """What a network comes to by itself: from the folder's file, the kept one, or by training it now."""
-    of = key_of(digest(network), images.recipe(small, network, ()).to_dict(), images.dataset.fingerprint)
+    of = key_of(
+        digest(network), images.recipe(small, network, settings).to_dict(), images.dataset.fingerprint
+    )
     file = folder / "alone.jsonl"
     for line in (*read_lines(file), *read_lines(KEPT)):
         if line["of"] == of:
             return {"alone": line["alone"], "seconds": line["seconds"]}
     run, described = folder / name, folder / f"{name}.json"
     save(network, described)
-    found, _, _ = call(["train", str(described), "--out", str(run)])
+    more = [word for setting in settings for word in ("--set", setting)]
+    found, _, _ = call(["train", str(described), *more, "--out", str(run)])
     row = {"alone": found["validation_accuracy"], "seconds": _seconds(run, "train")}
     append_line(file, {"of": of, **row})
     return row
@@ -348,13 +358,17 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 def _alone_lines(found: dict[str, Any]) -> list[str]:
     rows = [row for row in found["rows"] if row["supernet"] is not None]
+    long = [row for row in rows if "long" in row]
     ahead = [100 * (row["supernet"] - row["alone"]) for row in rows]
     inside, alone = (100 * statistics.fmean(row[which] for row in rows) for which in ("supernet", "alone"))
     return [
         f"{len(rows)} random subnets have {inside:.1f}% of the validation images right as they are in the supernet, "
         f"and {alone:.1f}% where each is trained alone, with as many epochs as the largest network has by itself: the "
         f"supernet's are better by {Spread.of(ahead).show('{:.1f}')} points. To train one of them alone takes "
-        f"{statistics.median(row['seconds'] for row in rows) / 60:.1f} minutes."
+        f"{statistics.median(row['seconds'] for row in rows) / 60:.1f} minutes. "
+        f"{len(long)} of them trained alone for {found['epochs']} epochs, as often as the supernet sees each image, have "
+        f"{100 * statistics.fmean(row['long'] for row in long):.1f}%, and in the supernet "
+        f"{100 * statistics.fmean(row['supernet'] for row in long):.1f}%."
     ]
 
 

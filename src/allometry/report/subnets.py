@@ -72,8 +72,8 @@ def _worth(judged: PredictorJudgement) -> str:
         )
     if judged.tau < MIN_TAU:
         sentences.append(
-            f"A search asks for a tau of {MIN_TAU:.1f} unless it is told to take less, or little more can be attained: do "
-            "not trust its choice between subnets that are close."
+            f"A search asks for a tau of {MIN_TAU:.1f} unless it is told to take less, or little more can be attained: "
+            "do not trust its choice between subnets that are close."
         )
     return " ".join(sentences)
 
