@@ -366,8 +366,8 @@ def _alone_lines(found: dict[str, Any]) -> list[str]:
         f"and {alone:.1f}% where each is trained alone, with as many epochs as the largest network has by itself: the "
         f"supernet's are better by {Spread.of(ahead).show('{:.1f}')} points. To train one of them alone takes "
         f"{statistics.median(row['seconds'] for row in rows) / 60:.1f} minutes. "
-        f"{len(long)} of them trained alone for {found['epochs']} epochs, as often as the supernet sees each image, have "
-        f"{100 * statistics.fmean(row['long'] for row in long):.1f}%, and in the supernet "
+        f"{len(long)} of them trained alone for {found['epochs']} epochs, as often as the supernet sees each image, "
+        f"have {100 * statistics.fmean(row['long'] for row in long):.1f}%, and in the supernet "
         f"{100 * statistics.fmean(row['supernet'] for row in long):.1f}%."
     ]
 
