@@ -361,15 +361,19 @@ def _alone_lines(found: dict[str, Any]) -> list[str]:
     long = [row for row in rows if "long" in row]
     ahead = [100 * (row["supernet"] - row["alone"]) for row in rows]
     inside, alone = (100 * statistics.fmean(row[which] for row in rows) for which in ("supernet", "alone"))
-    return [
+    text = (
         f"{len(rows)} random subnets have {inside:.1f}% of the validation images right as they are in the supernet, "
         f"and {alone:.1f}% where each is trained alone, with as many epochs as the largest network has by itself: the "
         f"supernet's are better by {Spread.of(ahead).show('{:.1f}')} points. To train one of them alone takes "
-        f"{statistics.median(row['seconds'] for row in rows) / 60:.1f} minutes. "
-        f"{len(long)} of them trained alone for {found['epochs']} epochs, as often as the supernet sees each image, "
-        f"have {100 * statistics.fmean(row['long'] for row in long):.1f}%, and in the supernet "
-        f"{100 * statistics.fmean(row['supernet'] for row in long):.1f}%."
-    ]
+        f"{statistics.median(row['seconds'] for row in rows) / 60:.1f} minutes."
+    )
+    if long:
+        text += (
+            f" {len(long)} of them trained alone for {found['epochs']} epochs, as often as the supernet sees each "
+            f"image, have {100 * statistics.fmean(row['long'] for row in long):.1f}%, and in the supernet "
+            f"{100 * statistics.fmean(row['supernet'] for row in long):.1f}%."
+        )
+    return [text]
 
 
 def _plan_lines(found: dict[str, Any]) -> list[str]:
