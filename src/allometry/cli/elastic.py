@@ -71,7 +71,7 @@ def train(
     coupled: Annotated[
         bool,
         typer.Option(
-            "--coupled", help="Deep stages are wide, shallow ones narrow: fewer subnets, half the time."
+            "--coupled", help="Deep stages are wide, shallow ones narrow: fewer subnets, for half the epochs."
         ),
     ] = False,
     dry_run: DryRun = False,

@@ -144,8 +144,9 @@ def _kept_by_largest(space: Space, text: str, budget: Budget) -> Space:
     if not over:
         return space
     needs = ", ".join(f"{show(limit.measure, limit.value(cost))} {limit.measure}" for limit in over)
+    most = ", ".join(map(str, over))
     raise BudgetError(
-        f"The largest network of {text} needs {needs}, more than {budget}. A space that is given stays as it is: raise "
+        f"The largest network of {text} needs {needs}, more than {most}. A space that is given stays as it is: raise "
         "the budget or leave it out, or give a network, around which a space is made that keeps it."
     )
 

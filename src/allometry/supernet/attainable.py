@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.base import InputError
+from allometry.supernet.judging import correlation
 
 _FEWEST = 3
 
@@ -44,16 +45,10 @@ def attainable_tau(rights: npt.NDArray[np.integer]) -> float:
             f"Right answers are those of {_FEWEST} networks or more in an even number of parts, not an array of "
             f"{list(rights.shape)}."
         )
-    parts, whole = range(rights.shape[1]), rights.sum(1)
+    parts, whole = range(rights.shape[1]), rights.sum(1).astype(np.float64)
     found = []
     for others in combinations(parts[1:], len(parts) // 2 - 1):  # the half that has the first part
         half = rights[:, [0, *others]].sum(1)
-        found.append(_correlation(half, whole - half))
+        found.append(correlation(half, whole - half))
     halves = max(0.0, float(np.mean(found)))
     return float(2 / np.pi * np.arcsin(np.sqrt(2 * halves / (1 + halves))))
-
-
-def _correlation(one: npt.NDArray[np.integer], other: npt.NDArray[np.integer]) -> float:
-    if one.min() == one.max() or other.min() == other.max():
-        return 0.0
-    return float(np.corrcoef(one, other)[0, 1])

@@ -151,7 +151,7 @@ def judge(predictor: Predicts, rows: Rows, accuracies: Accuracies, *, bins: int 
     return Judgement(
         number=len(rows),
         tau=kendall_tau(predicted, measured),
-        spearman=_correlation(_ranks(predicted), _ranks(measured)),
+        spearman=correlation(_ranks(predicted), _ranks(measured)),
         mean_absolute_error=float(np.abs(errors).mean()),
         rmse=float(np.sqrt((errors**2).mean())),
         bias=float(errors.mean()),
@@ -240,7 +240,8 @@ def _ranks(values: Accuracies) -> Accuracies:
     return (np.cumsum(times) - (times + 1) / 2)[which]
 
 
-def _correlation(one: Accuracies, other: Accuracies) -> float:
+def correlation(one: Accuracies, other: Accuracies) -> float:
+    """Pearson's, of two lists of numbers [N]; 0 where one of them is constant."""
     one, other = one - one.mean(), other - other.mean()
     both = float(np.sqrt((one @ one) * (other @ other)))
     return float(one @ other) / both if both > 0 else 0.0

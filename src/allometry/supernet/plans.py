@@ -51,17 +51,16 @@ def shrinking(space: Space, *, epochs: int) -> tuple[Phase, ...]:
 
 
 def coupled_shrinking(space: Space, *, epochs: int) -> tuple[Phase, ...]:
-    """Progressive shrinking where width follows depth: both are opened together, and the last phase is half as long.
+    """Progressive shrinking where width follows depth: both are opened together, in one short and one long phase.
 
-    As in `shrinking`, but for one short and one long phase that let depth and width be whatever they can be, in place
-    of a pair for each; far fewer subnets are left to be trained.
+    Both phases let depth and width be whatever they can be; `shrinking` has several for each. Far fewer subnets are
+    left to be trained, so the last phase has only half of the epochs that it has there at least.
 
     Args:
         space: whose knobs say what there is to open.
         epochs: of the largest network.
 
-    Source: CompOFA (Sahni et al., ICLR 2021), section 3.2, and its released code: 25 + 120 epochs with 4 subnets in a
-    step.
+    Source: CompOFA (Sahni et al., ICLR 2021), its released code: 25 + 120 epochs with 4 subnets in a step.
 
     Example:
         >>> from allometry.zoo import find_space
@@ -134,7 +133,7 @@ def epochs_together(epochs: int, *, coupled: bool = False) -> int:
     """Epochs for a plan of one phase: many enough that each subnet has its share of the steps.
 
     They are those of a network by itself, but 45 at least, though not more than 4.5 times as many: about the passes
-    that `shrinking` has where there are few epochs. Where width follows depth, it is half of that.
+    that `shrinking` has where there are few epochs. Where width follows depth, they are half of that.
 
     Args:
         epochs: of a network by itself.

@@ -56,7 +56,8 @@ class SpecialisingSettings:
 
 
 THOROUGH = SpecialisingSettings(population=4000, generations=300)
-"""A million networks, or more: for a last word, where a quick answer is not enough."""
+"""About a million networks, fewer where little that is new is allowed: for a last word, where a quick answer is not
+enough."""
 
 
 class Specialised(NamedTuple):

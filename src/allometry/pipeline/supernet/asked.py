@@ -39,8 +39,8 @@ class SupernetSettings:
         plan: of phases: `sandwich`, `shrinking`, `at-once`, or a JSON file with the list `phases`.
         epochs: of the plan's one phase; or, with `shrinking`, of its first, which the others follow. 0 for as many as
             the plan takes by itself, from those of a network alone.
-        coupled: width follows depth in every subnet, as in CompOFA: fewer subnets, trained in about half the
-            time.
+        coupled: width follows depth in every subnet, as in CompOFA: fewer subnets, for which plans of one phase take
+            half of the epochs by default.
 
     Raises:
         UnknownNameError: the plan is neither a name nor a file.
