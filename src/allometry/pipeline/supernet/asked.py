@@ -111,7 +111,7 @@ def forecast_seconds(
     )
     whole = count(largest).activations
     shares = [
-        _passes(narrow(space, phase.part_of(space)), phase, coupled=coupled) / whole
+        step_activations(narrow(space, phase.part_of(space)), phase, coupled=coupled) / whole
         + (_TEACHER if phase.teacher in ("largest", "average") else 0.0)
         for phase in phases
     ]
@@ -120,8 +120,8 @@ def forecast_seconds(
     )
 
 
-def _passes(part: Space, phase: Phase, *, coupled: bool) -> float:
-    """Activations of the subnets of a step, for one image."""
+def step_activations(part: Space, phase: Phase, *, coupled: bool) -> float:
+    """Activations of the subnets of a step for one image, in the mean over steps."""
     rows, costs = draw_rows(part, np.random.default_rng(0), _DRAWN, by="knob"), Costs(part)
     mean = float(costs(couple_rows(part, rows) if coupled else rows)["activations"].mean())
     if phase.sampling == "random":
