@@ -213,7 +213,7 @@ def _network(text: str, error: UnknownNameError) -> Network:
     except UnknownNameError as second:
         names = ", ".join(entry.name for entry in spaces())
         raise InputError(
-            f"Neither a space nor a network is named {text!r}. Spaces: {names}. A network gives the space around it; "
+            f"Neither a space nor a network is named {text!r}. Spaces: {names}. A network gives the space around it. "
             f"{str(second).partition('. ')[2]}"
         ) from error
     except NetworkError as second:
