@@ -1,6 +1,6 @@
 """Small figures for the documentation, as SVG: curves, and means with their intervals.
 
-The colours are read on light and on dark pages alike.
+The colors are read on light and on dark pages alike.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from html import escape
 from typing import NamedTuple
 
 WIDTH, FONT = 720, 13
-COLOURS = ("#2a7fd4", "#e0742b", "#3a9d5d", "#b05cc6", "#c99a00", "#d24a5c")
+COLORS = ("#2a7fd4", "#e0742b", "#3a9d5d", "#b05cc6", "#c99a00", "#d24a5c")
 INK, GRID = "#808488", "#80848855"
 
 
@@ -42,12 +42,12 @@ def bars(title: str, rows: Sequence[Bar]) -> str:
         ]
     for place, row in enumerate(rows):
         height = top + step * (place + 0.5)
-        colour = COLOURS[place % len(COLOURS)]
+        color = COLORS[place % len(COLORS)]
         parts += [
             _text(left - 12, height + 4, row.name, "end"),
-            _line(across(row.low), height, across(row.high), height, colour, 3),
-            *(_dot(across(value), height, 4, "none", colour) for value in row.values),
-            _dot(across(row.mean), height, 6, colour, colour),
+            _line(across(row.low), height, across(row.high), height, color, 3),
+            *(_dot(across(value), height, 4, "none", color) for value in row.values),
+            _dot(across(row.mean), height, 6, color, color),
         ]
     return _svg(title, bottom + 44, [*parts, _text((left + WIDTH - right) / 2, bottom + 38, title, "middle")])
 
@@ -83,15 +83,15 @@ def curves(
             parts.append(_text(x(place), below + 18, f"{place:g}", "middle"))
     parts.append(_text((left + WIDTH - right) / 2, below + 36, across, "middle"))
     for number, (name, values) in enumerate(lines.items()):
-        colour = COLOURS[number % len(COLOURS)]
+        color = COLORS[number % len(COLORS)]
         points = " ".join(
             f"{x(place):.1f},{y(value):.1f}" for place, value in zip(places, values, strict=True)
         )
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2.5"/>')
         column, row = number % 4, number // 4
         start, base = left + column * 165, below + 58 + 20 * row
         parts += [
-            _line(start, base - 4, start + 18, base - 4, colour, 3),
+            _line(start, base - 4, start + 18, base - 4, color, 3),
             _text(start + 24, base, name, "start"),
         ]
     return _svg(title, height + 14, parts)
@@ -114,9 +114,9 @@ def _svg(title: str, height: float, parts: Sequence[str]) -> str:
     return "\n".join([head, f"<title>{escape(title)}</title>", *parts, "</svg>", ""])
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float) -> str:
+def _line(x1: float, y1: float, x2: float, y2: float, color: str, width: float) -> str:
     return (
-        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" '
+        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{color}" '
         f'stroke-width="{width}" stroke-linecap="round"/>'
     )
 

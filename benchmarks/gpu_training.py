@@ -46,7 +46,7 @@ def batch_of(size: int, side: int) -> Batch:
 def plain(module: nn.Module, device: torch.device) -> Callable[[Batch, int], None]:
     """A loop as anybody would write it."""
     module.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(module.parameters(), fused=True)
+    optimizer = torch.optim.AdamW(module.parameters(), fused=True)
 
     def run(batch: Batch, steps: int) -> None:
         for _ in range(steps):
@@ -55,9 +55,9 @@ def plain(module: nn.Module, device: torch.device) -> Callable[[Batch, int], Non
             with torch.autocast("cuda", dtype=torch.bfloat16):
                 scores = module(pixels.float().sub_(127.5).div_(127.5))
             loss = F.cross_entropy(scores.float(), labels, label_smoothing=0.1)
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
-            optimiser.step()
+            optimizer.step()
 
     return run
 

@@ -290,7 +290,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         "",
         f"Images per second of one core, {result['number']} pictures of {WIDTH} x {HEIGHT} pixels made from {source}, "
         f"JPEG of quality {' and '.join(map(str, QUALITIES))}. Medians of {result['repeats']} repeats, least and most "
-        "in brackets; the ratios are of neighbouring repeats. Apart: each in a process of its own. Kept in memory: "
+        "in brackets; the ratios are of neighboring repeats. Apart: each in a process of its own. Kept in memory: "
         "allometry from the second epoch on, where the pictures fit into the cache.",
         "",
         *table(split, parts),
@@ -301,7 +301,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         *table(scaling, threads),
         "",
         f"Images per second by the clock, {LONGER * result['number']} files of quality {QUALITIES[0]}, less the time "
-        "that threads were kept from a core by other work; the ratios are of neighbouring repeats.",
+        "that threads were kept from a core by other work; the ratios are of neighboring repeats.",
     ]
 
 

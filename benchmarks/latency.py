@@ -4,7 +4,7 @@
     python benchmarks/latency.py [--parts claims delivered int8 icons channels table budgets] [--run RUN]
 
 One thread, batch 1, each network in a process of its own; those of one comparison take turns, and ratios are of
-neighbouring turns, with 95 % intervals. `claims` needs 12 GB of memory. int8 is calibrated with parts of the
+neighboring turns, with 95 % intervals. `claims` needs 12 GB of memory. int8 is calibrated with parts of the
 photographs that come with scikit-image, and judged on those of foolbox, which it has not seen. `table` builds a latency
 table of a small space and predicts 50 networks that it has not seen. `budgets` solves for 20 latencies, and measures
 each network again beside B0 in new processes, in the turns that nothing disturbs: the machine's own speed changes
@@ -31,8 +31,8 @@ from common import machine, print_result, table
 from transfer import weights
 
 from allometry.cost import Budget, Limit, Setting
-from allometry.data import centre_view, read_image
-from allometry.deploy import Delivery, inputs_of, quantise, write_file
+from allometry.data import center_view, read_image
+from allometry.deploy import Delivery, inputs_of, quantize, write_file
 from allometry.deploy.writing import convert_to_openvino
 from allometry.measure import (
     Candidate,
@@ -97,12 +97,12 @@ def int8(effort: Effort) -> list[dict[str, Any]]:
     asked = replace(ready.preprocessing, crop=1.0)
     files = sorted((_folder("foolbox") / "data").glob("imagenet_*.jpg"))
     truth = np.array([int(file.stem.rpartition("_")[2]) for file in files])
-    views = np.stack([centre_view(read_image(file, channels=3), resolution=SIDE) for file in files])
+    views = np.stack([center_view(read_image(file, channels=3), resolution=SIDE) for file in files])
     with tempfile.TemporaryDirectory() as name:
         source = write_file(ready.module, Path(name) / "float32.onnx", preprocessing=asked)
         batches = np.array_split(inputs_of(_calibration(), asked, Delivery()), CALIBRATION // 8)
         made = Path(name) / "int8.onnx"
-        quantise(source, made, batches=batches)
+        quantize(source, made, batches=batches)
         answers = [_answers(path, inputs_of(views, asked, Delivery())) for path in (source, made)]
         converted = Path(name) / "int8.xml"
         convert_to_openvino(made, converted, metadata={})
@@ -227,7 +227,7 @@ def _calibration() -> np.ndarray[Any, np.dtype[np.uint8]]:
         side = int(min(picture.shape[:2]) * draw.uniform(0.4, 1))
         top, left = (int(draw.integers(0, length - side + 1)) for length in picture.shape[:2])
         part = np.ascontiguousarray(picture[top : top + side, left : left + side])
-        views.append(centre_view(part, resolution=SIDE))
+        views.append(center_view(part, resolution=SIDE))
     return np.stack(views)
 
 

@@ -47,7 +47,7 @@ from allometry.supernet import (
     Predictor,
     epochs_together,
     judge,
-    specialise,
+    specialize,
 )
 from allometry.train import small
 from allometry.zoo import get, mbconv_space
@@ -178,7 +178,7 @@ def predict(folder: Path) -> dict[str, Any]:
     for name, settings in (("default", None), ("thorough", THOROUGH)):
         began = time.perf_counter()
         more = {} if settings is None else {"settings": settings}
-        found = specialise(
+        found = specialize(
             space, predictor, allows=lambda rows: costs(rows)["macs"] <= 3_000_000, seed=0, **more
         )
         seconds[name] = {"seconds": time.perf_counter() - began, "looked": found.looked}

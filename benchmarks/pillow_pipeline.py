@@ -53,15 +53,15 @@ def write_pictures(folder: Path, *, number: int, quality: int, seed: int) -> flo
 def operations(draw: random.Random, side: int) -> list[Callable[[Image.Image], Image.Image]]:
     """RandAugment's operations at the magnitude, in Pillow."""
     share = MAGNITUDE / 10
-    factor, grey, sign = share * 1.8 + 0.1, (128, 128, 128), draw.choice((-1, 1))
+    factor, gray, sign = share * 1.8 + 0.1, (128, 128, 128), draw.choice((-1, 1))
     shear, shift, reach = sign * share * 0.3, sign * share * side * 100 / 224, int(share * side * 40 / 224)
 
     def moved(*numbers: float) -> Callable[[Image.Image], Image.Image]:
-        return lambda image: image.transform(image.size, Image.Transform.AFFINE, numbers, fillcolor=grey)
+        return lambda image: image.transform(image.size, Image.Transform.AFFINE, numbers, fillcolor=gray)
 
     def cutout(image: Image.Image) -> Image.Image:
         row, column = draw.randrange(side), draw.randrange(side)
-        image.paste(grey, (max(0, column - reach), max(0, row - reach), column + reach, row + reach))
+        image.paste(gray, (max(0, column - reach), max(0, row - reach), column + reach, row + reach))
         return image
 
     added = [min(255, level + int(share * 110)) if level < 128 else level for level in range(256)]
@@ -69,7 +69,7 @@ def operations(draw: random.Random, side: int) -> list[Callable[[Image.Image], I
         ImageOps.autocontrast,
         ImageOps.equalize,
         ImageOps.invert,
-        lambda image: image.rotate(sign * share * 30, fillcolor=grey),
+        lambda image: image.rotate(sign * share * 30, fillcolor=gray),
         lambda image: ImageOps.posterize(image, int(share * 4)),
         lambda image: ImageOps.solarize(image, int(share * 256)),
         lambda image: ImageEnhance.Color(image).enhance(factor),

@@ -3,7 +3,7 @@
     python benchmarks/run_icons.py
 
 For each seed: a fresh `allometry run`; then its baseline (a quarter of the budget, before growing) trained by the
-same recipe, which shows what growing bought. Beside them the nearest neighbour on 16 x 16 pixels, which learns
+same recipe, which shows what growing bought. Beside them the nearest neighbor on 16 x 16 pixels, which learns
 nothing. Seconds and peak memory are those of the whole process. One seed takes 8 to 12 minutes on two cores.
 """
 
@@ -64,7 +64,7 @@ def one_seed(seed: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def nearest_neighbour() -> float:
+def nearest_neighbor() -> float:
     """Test accuracy of the nearest training drawing on 16 x 16 pixels."""
     splits = open_data("icons").splits
 
@@ -92,7 +92,7 @@ def main() -> None:
     result = {
         "benchmark": "run_icons",
         "runs": runs,
-        "nearest_neighbour": nearest_neighbour(),
+        "nearest_neighbor": nearest_neighbor(),
         "machine": machine(),
     }
     print_result(result, lines(result), as_json=asked.json)
@@ -127,7 +127,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         f"{seeds}: test accuracy {spread('test_accuracy', '{:.2%}')}; the baseline's "
         f"{spread('baseline_test_accuracy', '{:.2%}')} with a quarter of the MACs and the same recipe; "
         f"{spread('seconds', '{:,.0f}')} seconds for the whole run, trials, export and report included. "
-        f"Nearest neighbour on 16 x 16 pixels: {result['nearest_neighbour']:.2%}.",
+        f"Nearest neighbor on 16 x 16 pixels: {result['nearest_neighbor']:.2%}.",
     ]
 
 

@@ -1,6 +1,6 @@
 """The solar cells of the package `elpv-dataset` as a folder of class folders: real photographs for benchmarks.
 
-2,624 pictures of cells by electroluminescence, 300 px, grey, each with the probability of a defect that experts gave;
+2,624 pictures of cells by electroluminescence, 300 px, gray, each with the probability of a defect that experts gave;
 from one half on a cell counts as defective. The images are under CC BY-NC-SA 4.0, for non-commercial use, and so no
 part of this package: `pip install elpv-dataset` brings them.
 """

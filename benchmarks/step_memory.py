@@ -62,14 +62,14 @@ def ours(**execution):
 def theirs():
     from efficientnet_pytorch import EfficientNet
     module = EfficientNet.from_name("efficientnet-b0").train()
-    optimiser = torch.optim.AdamW(module.parameters(), fused=True)
+    optimizer = torch.optim.AdamW(module.parameters(), fused=True)
     images, labels = torch.zeros(SIZE, 3, SIDE, SIDE), torch.zeros(SIZE, dtype=torch.long)
     before = peak()
     for _ in range(2):
         loss = F.cross_entropy(module(images), labels)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     return peak() - before, None
 
 import time

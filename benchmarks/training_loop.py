@@ -4,7 +4,7 @@
 
 Both take the same prepared batches, in turn, a few steps each, so that a noisy machine disturbs both alike; on one
 core, of which the processor's own time is taken: with more, the wait for the slowest of them hides what is sought. The
-bare loop moves a batch to the device, normalises it, and does forward, loss, backward and AdamW's step: what nobody can
+bare loop moves a batch to the device, normalizes it, and does forward, loss, backward and AdamW's step: what nobody can
 leave out. The loop has its checks, its schedules, its random state, its progress; once without the average of the
 weights and without clipping, which the bare loop does not do either, and once with both. A second bare loop says how
 far two of the same kind lie apart.
@@ -66,15 +66,15 @@ def batches_for(network: Network, size: int) -> list[Batch]:
 def bare(network: Network) -> Callable[[list[Batch]], None]:
     """A loop as anybody would write it."""
     module = build(network, seed=0).to(memory_format=torch.channels_last).train()
-    optimiser = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=0.05, fused=True)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=0.05, fused=True)
 
     def run(batches: list[Batch]) -> None:
         for batch in batches:
             images = torch.from_numpy(batch.images).permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
             loss = F.cross_entropy(module(images), torch.from_numpy(batch.labels), label_smoothing=0.1)
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
-            optimiser.step()
+            optimizer.step()
 
     return run
 
@@ -124,7 +124,7 @@ def measure(network: Network, size: int, turns: int) -> dict[str, list[float]]:
 
 
 def _order(names: list[str], turn: int) -> list[str]:
-    """Another order in each turn: no loop always has the same neighbour before it."""
+    """Another order in each turn: no loop always has the same neighbor before it."""
     return [names[place] for place in np.random.default_rng(turn).permutation(len(names))]
 
 
@@ -144,7 +144,7 @@ def main() -> None:
         rows[label] = {
             name: {
                 "milliseconds": Spread.of([1000 * value / STEPS for value in values])._asdict(),
-                # Turn by turn: what disturbs the machine disturbs neighbours alike.
+                # Turn by turn: what disturbs the machine disturbs neighbors alike.
                 "ratio": Spread.of(np.divide(values, plain).tolist())._asdict(),
             }
             for name, values in seconds.items()

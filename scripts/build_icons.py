@@ -8,9 +8,9 @@ takes that selection and draws every image anew from the SVG drawings of the npm
     python scripts/build_icons.py package --check                          # says how many images agree
     python scripts/build_icons.py package --output icons.npz               # writes the file anew
 
-The selection was made so: sets of one colour under MIT, Apache-2.0, ISC, BSD-3-Clause or the Unlicense; a
+The selection was made so: sets of one color under MIT, Apache-2.0, ISC, BSD-3-Clause or the Unlicense; a
 class is an icon name, without style suffixes, that at least 50 sets draw; drawings alike at 16 x 16 pixels are
-kept once; each set belongs to one split. Licences and colour are checked again here.
+kept once; each set belongs to one split. Licenses and color are checked again here.
 """
 
 from __future__ import annotations
@@ -56,15 +56,15 @@ def main() -> int:
 
 
 def check_sources(package: Path, prefixes: list[str]) -> None:
-    """Stop if a set is not under one of the licences, or has more than one colour."""
+    """Stop if a set is not under one of the licenses, or has more than one color."""
     collections = json.loads((package / "collections.json").read_text(encoding="utf-8"))
     for prefix in prefixes:
-        licence = collections[prefix]["license"]["spdx"]
-        if licence not in LICENCES or collections[prefix]["palette"]:
+        license = collections[prefix]["license"]["spdx"]
+        if license not in LICENCES or collections[prefix]["palette"]:
             sys.exit(
-                f"{prefix} may not be used: licence {licence}, palette {collections[prefix]['palette']}."
+                f"{prefix} may not be used: license {license}, palette {collections[prefix]['palette']}."
             )
-    print(f"{len(prefixes)} sets, all of one colour and under a permissive licence.")
+    print(f"{len(prefixes)} sets, all of one color and under a permissive license.")
 
 
 def draw_all(package: Path, prefixes: list[str], names: list[str]) -> Pixels:
@@ -100,7 +100,7 @@ def svg(icon_set: dict[str, Any], name: str) -> str:
 
 
 def turn(icon: dict[str, Any], left: float, top: float, width: float, height: float) -> str:
-    """The icon's body, mirrored and rotated about its centre as its record says."""
+    """The icon's body, mirrored and rotated about its center as its record says."""
     x, y = left + width / 2, top + height / 2
     steps = []
     if icon.get("rotate"):

@@ -74,7 +74,7 @@ FAMILIES = {
     "mnasnet": "MnasNet",
     "proxylessnas": "ProxylessNAS",
     "fbnet": "FBNet",
-    "once-for-all": "Once-for-All, specialised",
+    "once-for-all": "Once-for-All, specialized",
     "resnet": "ResNet and ResNeXt",
     "regnet": "RegNet",
     "densenet": "DenseNet",
@@ -230,7 +230,7 @@ def recipe_table() -> str:
             values = [epochs.get(key, value) for (key, _), value in zip(made, values, strict=True)]
         if any(value != usual for value in values):
             rows.append([f"`{name}`", *(_setting(name, value) for value in values)])
-    columns = [f"`{name}`{', grey images' if drawings else ''}" for name, drawings in made]
+    columns = [f"`{name}`{', gray images' if drawings else ''}" for name, drawings in made]
     set_by_some = {row[0] for row in rows}
     others = [
         f"`{name}` ({_setting(name, value)})"
@@ -309,7 +309,7 @@ BENCHMARKS = (
     "deep_networks",
     "fit_law",
     "searchers",
-    "specialising",
+    "specializing",
     "once_for_all",
 )
 TABLES: dict[str, Callable[[], str]] = {

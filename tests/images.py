@@ -45,7 +45,7 @@ def shapes_dataset(*, per_class: int = 24, size: int = 24) -> Dataset:
 
 
 def write_photos(folder: Path, *, per_class: int = 12, seed: int = 0) -> Path:
-    """A folder of class folders with colour photographs: noise, gradients and shapes; JPEG and PNG, sizes mixed."""
+    """A folder of class folders with color photographs: noise, gradients and shapes; JPEG and PNG, sizes mixed."""
     random = np.random.default_rng(seed)
     for kind, name in enumerate(CLASSES):
         for number in range(per_class):

@@ -257,8 +257,8 @@ def test_what_other_networks_lack_is_said():
     )
     with pytest.raises(NetworkError, match="can be ignored"):
         space.contains(member, ignore=("stages.0.block.kernel",))
-    with pytest.raises(NetworkError, match="cannot set 'colour'"):
-        space.contains(member, ignore=("colour",))
+    with pytest.raises(NetworkError, match="cannot set 'color'"):
+        space.contains(member, ignore=("color",))
 
 
 def test_layers_count_however_they_are_written_as_stages():
@@ -322,7 +322,7 @@ def test_cells_can_have_choices_too():
         ({"paths": ("stages.0.block.channels",), "options": (8,)}, "cannot be 8: A stage continues another"),
         ({"paths": ("stages.1.block.stride",), "options": (1, 2)}, "stride 1"),
         ({"paths": ("stages.0.block",), "options": (3,)}, "must be a block, not 3"),
-        ({"paths": ("head.colour",)}, "Head has no field 'colour'"),
+        ({"paths": ("head.color",)}, "Head has no field 'color'"),
     ],
 )
 def test_knobs_that_cannot_be_are_refused_with_a_sentence(knob, says):

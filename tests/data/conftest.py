@@ -35,7 +35,7 @@ def picture(tmp_path: Path) -> Picture:
 
 @pytest.fixture
 def folder(tmp_path: Path, picture: Picture) -> Path:
-    """Two classes of ten different grey images each."""
+    """Two classes of ten different gray images each."""
     for number in range(10):
         picture(f"pets/cat/{number}.png", number)
         picture(f"pets/dog/{number}.png", 100 + number)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from allometry.base import DataError
-from allometry.data import Dataset, fingerprint, open_arrays, open_data, summarise, view_batches
+from allometry.data import Dataset, fingerprint, open_arrays, open_data, summarize, view_batches
 from allometry.data.sources import array_files
 
 
@@ -28,7 +28,7 @@ def test_pictures_keep_their_places(channels: int | None) -> None:
     images = pictures(channels=channels)
     dataset = open_arrays(images, LABELS, classes=["even", "odd"])
     assert (dataset.classes, dataset.channels, dataset.image_size) == (("even", "odd"), channels or 1, 6)
-    assert summarise(dataset).images == {"train": 12, "val": 4, "test": 4}
+    assert summarize(dataset).images == {"train": 12, "val": 4, "test": 4}
     for split in dataset.splits.values():
         assert list(split.names) == sorted(split.names)
         for index, name in enumerate(split.names):

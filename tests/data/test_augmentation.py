@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allometry.base import RecipeError
-from allometry.data import Augmentation, augment, centre_view
+from allometry.data import Augmentation, augment, center_view
 
 Pixels = npt.NDArray[np.uint8]
 OFF = Augmentation()
@@ -66,9 +66,9 @@ def test_shape_type_and_determinism(image: Pixels, side: int, strengths: Augment
 
 @settings(deadline=None, max_examples=60)
 @given(images, st.integers(1, 40), st.integers(0, 99))
-def test_off_is_the_centre_view(image: Pixels, side: int, seed: int) -> None:
+def test_off_is_the_center_view(image: Pixels, side: int, seed: int) -> None:
     view = augment(image, resolution=side, augmentation=OFF, random=np.random.default_rng(seed))
-    assert (view == centre_view(image, resolution=side)).all()
+    assert (view == center_view(image, resolution=side)).all()
 
 
 @settings(deadline=None, max_examples=60)
@@ -93,23 +93,23 @@ def test_a_blank_image_stays_blank_wherever_it_moves(strengths: Augmentation, se
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (90, 60), (200, 300)])
-def test_the_warp_agrees_with_the_centre_view(shape: tuple[int, int]) -> None:
+def test_the_warp_agrees_with_the_center_view(shape: tuple[int, int]) -> None:
     smooth = cv2.GaussianBlur(noise(*shape, 3), (0, 0), 12)
     warped = run(smooth, resolution=48, rotation=1e-9)
-    assert np.abs(warped.astype(int) - centre_view(smooth, resolution=48)).max() <= 3
+    assert np.abs(warped.astype(int) - center_view(smooth, resolution=48)).max() <= 3
 
 
 def test_the_warp_of_a_shrunk_image_is_not_displaced() -> None:
     image = noise(96, 144, 1)
     warped = run(image, resolution=48, rotation=1e-9)
-    assert np.abs(warped.astype(int) - centre_view(image, resolution=48)).max() <= 1
+    assert np.abs(warped.astype(int) - center_view(image, resolution=48)).max() <= 1
 
 
 def test_no_aliasing_when_much_shrinks() -> None:
     checks = (np.indices((512, 512)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., np.newaxis]
     for seed in range(5):
-        grey = run(checks, resolution=64, seed=seed, rotation=30, scale=0.2)
-        assert np.abs(grey.astype(int) - 127).max() < 20
+        gray = run(checks, resolution=64, seed=seed, rotation=30, scale=0.2)
+        assert np.abs(gray.astype(int) - 127).max() < 20
 
 
 def test_flip_mirrors_half_of_the_images() -> None:
@@ -127,7 +127,7 @@ def test_flip_within_the_warp_is_the_same_flip() -> None:
         assert np.abs(plain.astype(int) - warped).max() <= 3
 
 
-def centre_of_mass(view: Pixels) -> npt.NDArray[np.float64]:
+def center_of_mass(view: Pixels) -> npt.NDArray[np.float64]:
     weights = view[..., 0].astype(float)
     return np.array([(np.indices(weights.shape)[axis] * weights).sum() for axis in (0, 1)]) / weights.sum()
 
@@ -135,7 +135,7 @@ def centre_of_mass(view: Pixels) -> npt.NDArray[np.float64]:
 def test_translation_stays_within_its_share() -> None:
     dot = np.zeros((64, 64, 1), np.uint8)
     dot[30:34, 30:34] = 255
-    places = np.array([centre_of_mass(run(dot, 64, seed, translation=0.25)) for seed in range(80)]) - 31.5
+    places = np.array([center_of_mass(run(dot, 64, seed, translation=0.25)) for seed in range(80)]) - 31.5
     assert np.abs(places).max() <= 16.01
     assert places.min() < -12
     assert places.max() > 12
@@ -151,7 +151,7 @@ def test_scale_stays_within_its_share() -> None:
     assert np.abs(np.array(areas) - 1024).max() < 20
 
 
-def test_rotation_turns_about_the_centre() -> None:
+def test_rotation_turns_about_the_center() -> None:
     bar = np.zeros((65, 65, 1), np.uint8)
     bar[30:35, 8:57] = 255
     angles = []
@@ -199,7 +199,7 @@ def test_negative() -> None:
 
 def test_levels() -> None:
     image = noise(32, 32, 3) // 4 + 96
-    grey = image.mean(axis=2)
+    gray = image.mean(axis=2)
     for seed in range(10):
         bright = run(image, seed=seed, brightness=0.3) / image
         assert 0.69 < bright.mean() < 1.31
@@ -210,7 +210,7 @@ def test_levels() -> None:
         saturated = run(image, seed=seed, saturation=1)
         assert np.abs(saturated @ [0.299, 0.587, 0.114] - image @ [0.299, 0.587, 0.114]).max() < 1.5
     assert (run(image[..., :1], saturation=1) == image[..., :1]).all()
-    assert grey.shape == (32, 32)
+    assert gray.shape == (32, 32)
 
 
 def test_erases_one_rectangle() -> None:
@@ -222,19 +222,19 @@ def test_erases_one_rectangle() -> None:
         assert 15 <= width <= 45
 
 
-def test_centre_view() -> None:
+def test_center_view() -> None:
     image = noise(60, 100, 3)
-    assert (centre_view(image, resolution=60) == image[:, 20:80]).all()
-    assert (centre_view(image, resolution=30, crop=0.5) == image[15:45, 35:65]).all()
+    assert (center_view(image, resolution=60) == image[:, 20:80]).all()
+    assert (center_view(image, resolution=30, crop=0.5) == image[15:45, 35:65]).all()
     means = image[:, 20:80].reshape(30, 2, 30, 2, 3).mean(axis=(1, 3))
-    assert np.abs(centre_view(image, resolution=30) - means).max() <= 1
-    assert centre_view(image, resolution=90).shape == (90, 90, 3)
+    assert np.abs(center_view(image, resolution=30) - means).max() <= 1
+    assert center_view(image, resolution=90).shape == (90, 90, 3)
 
 
 def test_the_view_is_a_new_array() -> None:
     image = noise(32, 32, 1)
     image.setflags(write=False)
-    assert centre_view(image, resolution=32).flags.writeable
+    assert center_view(image, resolution=32).flags.writeable
     assert run(image).flags.writeable
 
 

@@ -13,7 +13,7 @@ from allometry.data import (
     Augmentation,
     Batch,
     batches_per_epoch,
-    centre_view,
+    center_view,
     open_data,
     train_batches,
     view_batches,
@@ -111,7 +111,7 @@ def test_views_come_in_order(split: ArraySplit) -> None:
     made = list(view_batches(split, resolution=16, batch_size=10, crop=0.875, workers=3))
     assert np.concatenate([batch.indices for batch in made]).tolist() == list(range(23))
     image = made[1].images[4]
-    assert (image == centre_view(split.images[14], resolution=16, crop=0.875)).all()
+    assert (image == center_view(split.images[14], resolution=16, crop=0.875)).all()
 
 
 def test_closing_early_ends_the_threads(split: ArraySplit) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from allometry.base import DataError
-from allometry.data import Dataset, Rejected, fingerprint, normalisation, open_data, summarise
+from allometry.data import Dataset, Rejected, fingerprint, normalization, open_data, summarize
 
 Picture = Callable[..., Path]
 
@@ -24,7 +24,7 @@ def test_cuts_every_class_70_15_15(tmp_path: Path, picture: Picture) -> None:
     for number in range(20):
         picture(f"d/b/deep/er/{number}.png", 100 + number)
     dataset = open_data(tmp_path / "d")
-    summary = summarise(dataset)
+    summary = summarize(dataset)
     assert summary.images == {"train": 42, "val": 9, "test": 9}
     assert summary.per_class["val"][0::2] == (3, 6)
     assert dataset.classes == ("a", "b")
@@ -48,7 +48,7 @@ def test_three_images_are_enough(tmp_path: Path, picture: Picture) -> None:
     for number in range(3):
         picture(f"d/a/{number}.png", number)
         picture(f"d/b/{number}.png", 9 + number)
-    assert summarise(open_data(tmp_path / "d")).images == {"train": 2, "val": 2, "test": 2}
+    assert summarize(open_data(tmp_path / "d")).images == {"train": 2, "val": 2, "test": 2}
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -73,7 +73,7 @@ def test_given_splits_are_kept(tmp_path: Path, picture: Picture) -> None:
     picture("d/extra/some.png")
     dataset = open_data(tmp_path / "d")
     assert {name.split("/")[0] for name in dataset.splits["val"].names} == {"valid"}
-    assert summarise(dataset).images == {"train": 6, "val": 6, "test": 6}
+    assert summarize(dataset).images == {"train": 6, "val": 6, "test": 6}
     assert dataset.rejected == (
         Rejected("extra", "not inside train, val or test"),
         Rejected("train/stray.png", "not inside a class folder"),
@@ -86,7 +86,7 @@ def test_missing_splits_are_cut_from_train(tmp_path: Path, picture: Picture, pre
         for number in range(20):
             picture(f"d/{split}/a/{number}.png", 40 * place + number)
             picture(f"d/{split}/b/{number}.png", 40 * place + 20 + number)
-    summary = summarise(open_data(tmp_path / "d"))
+    summary = summarize(open_data(tmp_path / "d"))
     cut = [name for name in ("val", "test") if name not in present]
     assert all(summary.images[name] == 6 for name in cut)
     assert all(summary.images[name] == 40 for name in present[1:])
@@ -140,8 +140,8 @@ def test_unusable_files_are_listed_and_hidden_ones_ignored(folder: Path, picture
         "not a regular file",
         "not inside a class folder",
     ]
-    assert summarise(dataset).rejected == 6
-    assert "left out: 6 files" in str(summarise(dataset))
+    assert summarize(dataset).rejected == 6
+    assert "left out: 6 files" in str(summarize(dataset))
 
 
 def test_links_in_a_circle_end(folder: Path) -> None:
@@ -162,22 +162,22 @@ def test_names_of_any_language(tmp_path: Path, picture: Picture) -> None:
 
 
 def test_channels_and_size(folder: Path, picture: Picture) -> None:
-    grey = open_data(folder)
-    assert (grey.channels, grey.image_size, grey.name) == (1, 10, "pets")
-    picture("pets/cat/grey as rgb.png", (7, 7, 7))
+    gray = open_data(folder)
+    assert (gray.channels, gray.image_size, gray.name) == (1, 10, "pets")
+    picture("pets/cat/gray as rgb.png", (7, 7, 7))
     assert open_data(folder).channels == 1
     picture("pets/cat/red.png", (200, 7, 7))
-    colour = open_data(folder)
-    assert colour.channels == 3
-    assert colour.splits["train"].image(0).shape == (10, 12, 3)
-    assert len(normalisation(colour).std) == 3
+    color = open_data(folder)
+    assert color.channels == 3
+    assert color.splits["train"].image(0).shape == (10, 12, 3)
+    assert len(normalization(color).std) == 3
 
 
 def test_deviation_is_never_zero(tmp_path: Path, picture: Picture) -> None:
     for name in ("a", "b"):
         for number in range(3):
             picture(f"d/{name}/{number}.png", 51, size=(8 + number + 10 * (name == "b"), 8))
-    mean, std = normalisation(open_data(tmp_path / "d"))
+    mean, std = normalization(open_data(tmp_path / "d"))
     assert mean == pytest.approx([0.2])
     assert std == (1e-3,)
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from allometry.data import Dataset, fingerprint, normalisation, open_data, summarise
+from allometry.data import Dataset, fingerprint, normalization, open_data, summarize
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_no_set_is_in_two_splits(icons: Dataset) -> None:
 def test_every_set_is_attributed(icons: Dataset) -> None:
     attributed = json.loads((files("allometry.data") / "icons" / "sources.json").read_text())
     assert sources(icons, "train", "val", "test") == set(attributed)
-    assert all(each["licence"] and each["author"] for each in attributed.values())
+    assert all(each["license"] and each["author"] for each in attributed.values())
 
 
 def test_images_are_ink_on_paper(icons: Dataset) -> None:
@@ -59,19 +59,19 @@ def test_labels_cannot_be_written(icons: Dataset) -> None:
 
 
 def test_summary(icons: Dataset) -> None:
-    summary = summarise(icons)
-    assert "88 classes, grey" in str(summary)
+    summary = summarize(icons)
+    assert "88 classes, gray" in str(summary)
     assert json.loads(json.dumps(summary.to_dict()))["per_class"]["train"]["least"] == 38
 
 
-def test_normalisation_is_near_that_of_all_images(icons: Dataset) -> None:
+def test_normalization_is_near_that_of_all_images(icons: Dataset) -> None:
     train = icons.splits["train"]
     levels = np.stack([train.image(index) for index in range(0, len(train), 20)]) / 255
-    mean, std = normalisation(icons)
+    mean, std = normalization(icons)
     assert mean == pytest.approx([levels.mean()], abs=0.02)
     assert std == pytest.approx([levels.std()], abs=0.02)
-    assert normalisation(icons) == normalisation(icons)
-    assert normalisation(icons, seed=1) != normalisation(icons)
+    assert normalization(icons) == normalization(icons)
+    assert normalization(icons, seed=1) != normalization(icons)
 
 
 def test_fingerprint_is_stable(icons: Dataset) -> None:

@@ -15,7 +15,7 @@ from allometry.base import DataError
 from allometry.data import read_image
 
 RANDOM = np.random.default_rng(3)
-GREY = RANDOM.integers(0, 256, (7, 5), dtype=np.uint8)
+GRAY = RANDOM.integers(0, 256, (7, 5), dtype=np.uint8)
 RGB = RANDOM.integers(0, 256, (7, 5, 3), dtype=np.uint8)
 ALPHA = RANDOM.integers(0, 256, (7, 5), dtype=np.uint8)
 WIDE = RANDOM.integers(0, 65536, (7, 5, 4), dtype=np.uint16)
@@ -41,61 +41,61 @@ def encoded(array: npt.NDArray[np.generic], kind: str) -> bytes:
     return bytes(cv2.imencode(kind, array)[1].tobytes())
 
 
-def over_white(colour: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def over_white(color: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     share = alpha[..., np.newaxis] / 255
-    return colour * share + 255 * (1 - share)
+    return color * share + 255 * (1 - share)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
 def test_plain_kinds(kind: str) -> None:
     assert (read_image(file_of(Image.fromarray(RGB), kind), channels=3) == RGB).all()
-    grey = read_image(file_of(Image.fromarray(GREY), kind), channels=1)
-    assert grey.shape == (7, 5, 1)
-    assert (grey[..., 0] == GREY).all()
+    gray = read_image(file_of(Image.fromarray(GRAY), kind), channels=1)
+    assert gray.shape == (7, 5, 1)
+    assert (gray[..., 0] == GRAY).all()
 
 
 def test_lossless_webp() -> None:
     assert (read_image(file_of(Image.fromarray(RGB), "WEBP", lossless=True), channels=3) == RGB).all()
 
 
-def test_grey_as_colour_and_colour_as_grey() -> None:
-    assert (read_image(file_of(Image.fromarray(GREY)), channels=3) == GREY[..., np.newaxis]).all()
-    grey = read_image(file_of(Image.fromarray(RGB)), channels=1)[..., 0]
-    assert np.abs(grey - RGB @ [0.299, 0.587, 0.114]).max() <= 1
+def test_gray_as_color_and_color_as_gray() -> None:
+    assert (read_image(file_of(Image.fromarray(GRAY)), channels=3) == GRAY[..., np.newaxis]).all()
+    gray = read_image(file_of(Image.fromarray(RGB)), channels=1)[..., 0]
+    assert np.abs(gray - RGB @ [0.299, 0.587, 0.114]).max() <= 1
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "GIF", "PPM"])
 def test_bilevel(kind: str) -> None:
-    bits = GREY > 127
+    bits = GRAY > 127
     image = read_image(file_of(Image.fromarray(bits), kind), channels=1)
     assert (image[..., 0] == bits * 255).all()
 
 
 def test_palette_with_and_without_transparency() -> None:
     image = Image.new("P", (5, 7))
-    image.putdata((GREY % 4).ravel().tolist())
-    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 8, 7]], np.uint8)
-    image.putpalette(colours.ravel().tolist())
-    expected = colours[GREY % 4]
+    image.putdata((GRAY % 4).ravel().tolist())
+    colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 8, 7]], np.uint8)
+    image.putpalette(colors.ravel().tolist())
+    expected = colors[GRAY % 4]
     assert (read_image(file_of(image), channels=3) == expected).all()
     assert (read_image(file_of(image, "GIF"), channels=3) == expected).all()
-    clear = np.where((GREY % 4 == 1)[..., np.newaxis], 255, expected)
+    clear = np.where((GRAY % 4 == 1)[..., np.newaxis], 255, expected)
     assert (read_image(file_of(image, transparency=1), channels=3) == clear).all()
     assert (read_image(file_of(image, "GIF", transparency=1), channels=3) == clear).all()
     soft = read_image(file_of(image, transparency=bytes([0, 255, 128, 255])), channels=3)
-    alphas = np.array([0, 255, 128, 255], np.uint8)[GREY % 4]
+    alphas = np.array([0, 255, 128, 255], np.uint8)[GRAY % 4]
     assert np.abs(soft - over_white(expected, alphas)).max() <= 1
 
 
 def test_alpha_is_laid_over_white() -> None:
     rgba = Image.fromarray(np.dstack([RGB, ALPHA]))
     assert np.abs(read_image(file_of(rgba), channels=3) - over_white(RGB, ALPHA)).max() <= 1
-    grey_alpha = Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(ALPHA)])
-    grey = read_image(file_of(grey_alpha), channels=1)
-    assert np.abs(grey - over_white(GREY[..., np.newaxis], ALPHA)).max() <= 1
+    gray_alpha = Image.merge("LA", [Image.fromarray(GRAY), Image.fromarray(ALPHA)])
+    gray = read_image(file_of(gray_alpha), channels=1)
+    assert np.abs(gray - over_white(GRAY[..., np.newaxis], ALPHA)).max() <= 1
 
 
-def test_one_colour_declared_transparent() -> None:
+def test_one_color_declared_transparent() -> None:
     image = Image.new("RGB", (3, 2), (10, 20, 30))
     image.putpixel((0, 0), (1, 2, 3))
     pixels = read_image(file_of(image, transparency=(10, 20, 30)), channels=3)
@@ -104,13 +104,13 @@ def test_one_colour_declared_transparent() -> None:
 
 
 @pytest.mark.parametrize("kind", [".png", ".tiff", ".pgm"])
-def test_sixteen_bit_grey(kind: str) -> None:
+def test_sixteen_bit_gray(kind: str) -> None:
     image = read_image(encoded(WIDE[..., 0], kind), channels=1)
     assert (image[..., 0] == WIDE[..., 0] >> 8).all()
 
 
 @pytest.mark.parametrize("kind", [".png", ".tiff"])
-def test_sixteen_bit_colour(kind: str) -> None:
+def test_sixteen_bit_color(kind: str) -> None:
     image = read_image(encoded(WIDE[..., :3], kind), channels=3)
     assert (image == (WIDE[..., 2::-1] >> 8)).all()
 
@@ -152,7 +152,7 @@ def test_exif_rotation_of_jpeg(orientation: int) -> None:
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP"])
 def test_animation_gives_its_first_frame(kind: str) -> None:
-    frames = [Image.new("RGB", (6, 4), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (6, 4), color) for color in ("red", "blue")]
     options = {"lossless": True} if kind == "WEBP" else {}
     data = file_of(frames[0], kind, save_all=True, append_images=frames[1:], **options)
     assert (read_image(data, channels=3) == [255, 0, 0]).all()
@@ -222,7 +222,7 @@ def test_images_without_pixels_and_of_unknown_range_are_refused() -> None:
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow's, and only a warning
 def test_torn_exif_does_not_matter() -> None:
-    plain = file_of(Image.fromarray(GREY), "JPEG")
+    plain = file_of(Image.fromarray(GRAY), "JPEG")
     torn = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x09torn"
     data = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(torn) + 2) + torn + plain[2:]
     assert (read_image(data, channels=1) == read_image(plain, channels=1)).all()

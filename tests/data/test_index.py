@@ -109,7 +109,7 @@ def test_a_corrupt_index_is_rebuilt(folder: Path, tmp_path: Path, content: str, 
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("height", "large"), ("grey", 1), ("path", None), ("size", 3.5)]
+    ("column", "value"), [("height", "large"), ("gray", 1), ("path", None), ("size", 3.5)]
 )
 def test_an_index_with_a_corrupt_value_is_rebuilt(
     folder: Path, tmp_path: Path, opened: Opened, column: str, value: object

@@ -89,16 +89,16 @@ def test_what_libjpeg_only_warns_of_is_read_as_pillow_reads_it() -> None:
     assert (read_image(data + b"what a camera left behind", channels=3) == by_pillow(data)).all()
 
 
-def test_colours_that_only_pillow_knows() -> None:
+def test_colors_that_only_pillow_knows() -> None:
     data = BytesIO()
     Image.new("CMYK", (16, 16), (255, 0, 0, 0)).save(data, "JPEG")
     assert jpeg_header(data.getvalue()) is None
 
 
-def test_a_grey_network_sees_a_colour_file_as_pillow_does() -> None:
+def test_a_gray_network_sees_a_color_file_as_pillow_does() -> None:
     data = jpeg(picture(40, 30))
-    grey = np.array(Image.open(BytesIO(data)).convert("L"))
-    assert (read_image(data, channels=1)[..., 0] == grey).all()
+    gray = np.array(Image.open(BytesIO(data)).convert("L"))
+    assert (read_image(data, channels=1)[..., 0] == gray).all()
 
 
 def segment(content: bytes) -> bytes:

@@ -24,7 +24,7 @@ def test_photographs_are_not(channels):
     assert not looks_drawn(made_of(random.integers(0, 256, (20, 20, 20, channels), dtype=np.uint8)))
 
 
-def test_ink_on_paper_is_drawn_only_in_one_colour():
+def test_ink_on_paper_is_drawn_only_in_one_color():
     random = np.random.default_rng(0)
     scans = 255 - 240 * random.integers(0, 2, (20, 20, 20, 1), dtype=np.uint8)
     assert looks_drawn(made_of(scans))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from allometry.base import DataError, MissingExtraError
-from allometry.data import Dataset, Rejected, fingerprint, open_data, summarise
+from allometry.data import Dataset, Rejected, fingerprint, open_data, summarize
 from allometry.data.sources.tables import read_table
 
 Picture = Callable[..., Path]
@@ -46,7 +46,7 @@ def test_it_is_the_folder_it_lists(folder: Path, manifest: Path) -> None:
         1,
         10,
     )
-    assert summarise(listed).images == summarise(open_data(folder)).images
+    assert summarize(listed).images == summarize(open_data(folder)).images
     beside = write(
         folder / "beside.csv", [(f"./{path.partition('/')[2]}", label) for path, label in rows_of(folder)]
     )
@@ -64,7 +64,7 @@ def test_names_of_columns(folder: Path, path: str, label: str) -> None:
     manifest = write(
         folder.parent / "m.csv", [(b, "x", a) for a, b in rows_of(folder)], f"{label},more,{path}"
     )
-    assert summarise(open_data(manifest)).images == {"train": 12, "val": 4, "test": 4}
+    assert summarize(open_data(manifest)).images == {"train": 12, "val": 4, "test": 4}
 
 
 def test_path_and_label_win_over_other_names(folder: Path) -> None:
@@ -87,7 +87,7 @@ def test_kinds_of_csv(folder: Path, picture: Picture, delimiter: str, encoding: 
         writer.writerows([("path", "label"), *rows])
     dataset = open_data(path)
     assert dataset.classes == ("cat", "dog", "größe; 1, 猫")
-    assert sum(summarise(dataset).images.values()) == 24
+    assert sum(summarize(dataset).images.values()) == 24
 
 
 @given(
@@ -119,7 +119,7 @@ def test_given_splits_are_kept(folder: Path) -> None:
     assert members(dataset)["val"] == sorted(
         path for path, _, split in rows if split.lower().startswith("val")
     )
-    assert summarise(dataset).images == {"train": 8, "val": 6, "test": 6}
+    assert summarize(dataset).images == {"train": 8, "val": 6, "test": 6}
 
 
 def test_a_split_that_is_missing_is_cut(folder: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_split_that_is_missing_is_cut(folder: Path) -> None:
         (path, label, "test" if number % 5 == 0 else "train")
         for number, (path, label) in enumerate(rows_of(folder))
     ]
-    assert summarise(open_data(write(folder.parent / "m.csv", rows, "path,label,split"))).images == {
+    assert summarize(open_data(write(folder.parent / "m.csv", rows, "path,label,split"))).images == {
         "train": 14,
         "val": 2,
         "test": 4,
@@ -263,7 +263,7 @@ def test_parquet_with_class_numbers(folder: Path, numbers: pyarrow.DataType) -> 
     parquet.write_table(pyarrow.table({"file": paths, "class": values.cast(numbers), "split": split}), path)
     dataset = open_data(path)
     assert dataset.classes == ("9", "10")
-    assert summarise(dataset).images == {"train": 8, "val": 2, "test": 10}
+    assert summarize(dataset).images == {"train": 8, "val": 2, "test": 10}
 
 
 def test_what_is_wrong_with_parquet(tmp_path: Path) -> None:

@@ -40,10 +40,10 @@ def test_the_box_lies_within_the_picture_and_is_no_larger(
     side: int, share: float, x: float, y: float
 ) -> None:
     rows, columns = box(side, share, x=x, y=y)
-    for span, centre in ((rows, y), (columns, x)):
+    for span, center in ((rows, y), (columns, x)):
         assert 0 <= span.start <= span.stop <= side
         assert span.stop - span.start <= side * (1 - share) ** 0.5 + 1
-        assert span.start - 1 <= centre * side <= span.stop + 1
+        assert span.start - 1 <= center * side <= span.stop + 1
 
 
 @settings(deadline=None, max_examples=60)

@@ -23,14 +23,14 @@ def noise(height: int, width: int, channels: int, low: int, high: int, seed: int
     return random.integers(low, max(low, high) + 1, (height, width, channels), dtype=np.uint8)
 
 
-levels_of_grey = st.integers(0, 255)
+levels_of_gray = st.integers(0, 255)
 images = st.builds(
     noise,
     st.integers(1, 60),
     st.integers(1, 60),
     st.sampled_from([1, 3]),
-    levels_of_grey,
-    levels_of_grey,
+    levels_of_gray,
+    levels_of_gray,
     st.integers(0, 9),
 )
 factors = st.floats(0, 6.4)
@@ -103,7 +103,7 @@ def test_contrast_is_pillows_to_the_rounding_of_the_mean(image: Pixels, factor: 
 def test_color_and_sharpness_are_pillows_to_a_rounding(image: Pixels, factor: float) -> None:
     allowed = (
         math.ceil(abs(1 - factor)) + 1
-    )  # grey and the smoothed picture are whole levels before they are mixed
+    )  # gray and the smoothed picture are whole levels before they are mixed
     theirs = array(ImageEnhance.Color(pillow(image)).enhance(factor))
     assert difference(levels.color(image, factor), theirs) <= allowed
     theirs = array(ImageEnhance.Sharpness(pillow(image)).enhance(factor))

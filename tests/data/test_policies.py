@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allometry.base import RecipeError
-from allometry.data import Augmentation, augment, centre_view
+from allometry.data import Augmentation, augment, center_view
 from allometry.data.augment.augmentation import Policy
 from allometry.data.augment.imagenet_policy import IMAGENET_POLICY, Operation
 from allometry.data.augment.policies import (
@@ -57,7 +57,7 @@ def test_shape_type_and_determinism(
 def test_a_policy_changes_nothing_else_that_is_drawn() -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     fields: dict[str, Any] = {"crop": 0.5, "flip": True, "rotation": 10, "brightness": 0.3}
-    # Brightness at level 5 is a factor of 1.0: the one operation of this policy that can be recognised as nothing.
+    # Brightness at level 5 is a factor of 1.0: the one operation of this policy that can be recognized as nothing.
     same = 0
     for seed in range(60):
         plain, varied = (
@@ -164,13 +164,13 @@ def test_every_operation_keeps_the_view_as_it_was(operation: Operation, channels
     after = take_steps(view, (Step(operation, released_strength(operation, 9)),))
     assert after.shape == view.shape
     assert (view == before).all()
-    grey = operation == "color" and channels == 1
-    assert bool((after == view).all()) == (operation in ("identity", "solarize") or grey)
+    gray = operation == "color" and channels == 1
+    assert bool((after == view).all()) == (operation in ("identity", "solarize") or gray)
 
 
 def test_a_policy_after_crop_and_flip_works_on_the_view() -> None:
     image = np.random.default_rng(0).integers(0, 256, (64, 90, 3), dtype=np.uint8)
-    view = centre_view(image, resolution=32)
+    view = center_view(image, resolution=32)
     for seed in range(20):
         strong = Augmentation(policy="randaugment")
         random = np.random.default_rng(seed)

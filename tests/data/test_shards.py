@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from allometry.base import DataError
-from allometry.data import Dataset, Rejected, fingerprint, open_data, summarise
+from allometry.data import Dataset, Rejected, fingerprint, open_data, summarize
 from allometry.data.sources.patterns import expand
 
 Samples = Mapping[str, bytes]
 
 
-def png(level: int, colour: bool = False) -> bytes:
+def png(level: int, color: bool = False) -> bytes:
     data = io.BytesIO()
-    Image.new("RGB" if colour else "L", (12, 10), (level, 0, 0) if colour else level).save(data, "PNG")
+    Image.new("RGB" if color else "L", (12, 10), (level, 0, 0) if color else level).save(data, "PNG")
     return data.getvalue()
 
 
@@ -65,7 +65,7 @@ def test_a_folder_a_pattern_and_single_shards(shards: Path, tmp_path: Path) -> N
     assert set(folder.splits["train"].names) < {
         f"pets-{number // 10:03}.tar/{number:06}.png" for number in range(30)
     }
-    assert summarise(open_data(shards / "pets-001.tar")).images == {"train": 6, "val": 2, "test": 2}
+    assert summarize(open_data(shards / "pets-001.tar")).images == {"train": 6, "val": 2, "test": 2}
 
 
 def test_images_are_read_from_their_places(shards: Path) -> None:
@@ -154,7 +154,7 @@ def test_splits_by_name(tmp_path: Path, names: list[str], expected: dict[str, in
     for number, name in enumerate(names):
         write_tar(tmp_path / "d" / name, samples(10 * number))
     dataset = open_data(tmp_path / "d")
-    assert summarise(dataset).images == expected
+    assert summarize(dataset).images == expected
     pattern = str(tmp_path / "d" / ("{" + ",".join(names) + "}"))
     assert fingerprint(open_data(pattern)) == fingerprint(dataset)
 
@@ -179,7 +179,7 @@ def test_what_cannot_be_used_is_listed(tmp_path: Path) -> None:
         **samples(0, 8),
         "broken.png": b"no image",
         "broken.cls": b"cat",
-        "unlabelled.png": png(50),
+        "unlabeled.png": png(50),
         "lone.cls": b"cat",
         "two.png": png(51),
         "two.jpg": png(52),
@@ -215,7 +215,7 @@ def test_what_cannot_be_used_is_listed(tmp_path: Path) -> None:
     dataset = open_data(path)
     assert {each.path.removeprefix("d.tar/"): each.reason for each in dataset.rejected} == {
         "broken.png": "it is not an image of a known format (JPEG, PNG, WebP, BMP, GIF, TIFF or PPM)",
-        "unlabelled.png": "the sample has no label (.cls, .json or .txt)",
+        "unlabeled.png": "the sample has no label (.cls, .json or .txt)",
         "lone": "the sample has no image, only .cls",
         "two": "the sample has several images",
         "odd.png": "its .json has no class",
@@ -241,7 +241,7 @@ def test_of_a_shard_that_is_cut_short_the_whole_images_are_used(tmp_path: Path, 
         start = tar.getmember("000008.png").offset
     path.write_bytes(path.read_bytes()[: start + rest])
     dataset = open_data(path)
-    assert sum(summarise(dataset).images.values()) == 8
+    assert sum(summarize(dataset).images.values()) == 8
     reasons = {each.path: each.reason for each in dataset.rejected}
     assert reasons["d.tar"] == "the shard has no end mark and may be cut short; what is whole is used"
     assert {each.rejected for each in [open_data(path)]} == {dataset.rejected}
@@ -354,8 +354,8 @@ def test_mixed_splits(tmp_path: Path, names: list[str], message: str) -> None:
         open_data(tmp_path / "d")
 
 
-def test_colour(tmp_path: Path) -> None:
-    members = {**samples(0), "red.png": png(200, colour=True), "red.cls": b"cat"}
+def test_color(tmp_path: Path) -> None:
+    members = {**samples(0), "red.png": png(200, color=True), "red.cls": b"cat"}
     dataset: Dataset = open_data(write_tar(tmp_path / "d.tar", members))
     assert dataset.channels == 3
     assert dataset.splits["train"].image(0).shape == (10, 12, 3)

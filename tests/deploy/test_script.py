@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from allometry.data import centre_view, read_image
+from allometry.data import center_view, read_image
 from allometry.deploy import Delivery, write_file, write_script
 from allometry.pipeline.using import answer_images
 from allometry.train import Preprocessing
@@ -27,7 +27,7 @@ def pictures(tmp_path_factory):
     glass = soft.convert("RGBA")
     glass.putalpha(Image.linear_gradient("L").resize(soft.size))
     glass.save(folder / "glass.png")
-    soft.convert("L").save(folder / "grey.png")
+    soft.convert("L").save(folder / "gray.png")
     return sorted(folder.iterdir())
 
 
@@ -54,7 +54,7 @@ def test_the_program_sees_what_the_library_sees(pictures, tmp_path, channels):
     program = opened(script)
     assert program.CLASSES == CLASSES
     for path in pictures:
-        ours = centre_view(read_image(path, channels=channels), resolution=24, crop=0.9).astype(int)
+        ours = center_view(read_image(path, channels=channels), resolution=24, crop=0.9).astype(int)
         assert np.abs(program.view(path) - ours).max() <= (4 if path.suffix == ".jpg" else 1)
 
 

@@ -69,7 +69,7 @@ def test_with_a_hidden_layer_the_gradients_count():
 
 
 def test_it_finds_what_decides():
-    """A network that knows one colour looks at the corner that has it."""
+    """A network that knows one color looks at the corner that has it."""
 
     class Reddest(nn.Module):
         def __init__(self):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 
 from allometry.arch import BatchNorm, Head, MBConv, Network, Stage, Stem
-from allometry.nn import SamePadConv2d, SamePool2d, StochasticDepth, build, initialise, scale_residuals
+from allometry.nn import SamePadConv2d, SamePool2d, StochasticDepth, build, initialize, scale_residuals
 from allometry.zoo import get
 from tests.strategies import blocks, networks
 
@@ -129,9 +129,9 @@ def test_compile_gives_the_same_output():
     assert torch.allclose(compiled(x), module(x), atol=1e-5)
 
 
-def test_initialise_works_on_any_module():
+def test_initialize_works_on_any_module():
     layer = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 2))
-    again = initialise(layer, seed=3)
+    again = initialize(layer, seed=3)
     assert again is layer
     assert layer[0].bias.eq(0).all()
 

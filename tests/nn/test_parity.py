@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from allometry.data import centre_view, read_image
+from allometry.data import center_view, read_image
 from allometry.nn import load_pretrained
 from allometry.pipeline import predict_pretrained
 from allometry.zoo import get
@@ -58,7 +58,7 @@ def folder(name):
     return Path(spec.origin).parent
 
 
-def randomise(module):
+def randomize(module):
     """Weights that keep activations in bounds through a hundred layers, and statistics that are not trivial."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -84,13 +84,13 @@ def differences(name, reference, path, tmp_path, size=96):
 @pytest.mark.parametrize("name", marked([f"efficientnet-b{number}" for number in range(8)]))
 def test_efficientnet_pytorch(name, tmp_path):
     reference = package("efficientnet_pytorch").EfficientNet.from_name(name, image_size=None)
-    assert differences(name, randomise(reference), "weights.pth", tmp_path) < TOLERANCE
+    assert differences(name, randomize(reference), "weights.pth", tmp_path) < TOLERANCE
 
 
 @pytest.mark.parametrize("name", marked(GEFFNET))
 def test_geffnet(name, tmp_path):
     theirs = GEFFNET[name]
-    reference = randomise(package("geffnet").create_model(theirs))
+    reference = randomize(package("geffnet").create_model(theirs))
     assert differences(name, reference, f"{theirs}.pth", tmp_path, size=97) < TOLERANCE
 
 
@@ -190,7 +190,7 @@ def test_published_weights_know_photographs(name):
     known, size = loaded.conventions, loaded.network.resolution
     # The photographs are cut to the square that a network shall see already: nothing more is cropped.
     views = [
-        centre_view(read_image(path, channels=3, at_least=size), resolution=size) for path in photographs
+        center_view(read_image(path, channels=3, at_least=size), resolution=size) for path in photographs
     ]
     pixels = (np.stack(views).astype(np.float32) / 255 - known.mean) / known.std
     with torch.no_grad():

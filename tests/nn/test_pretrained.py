@@ -212,8 +212,8 @@ def test_other_classes_replace_the_classifier_only(small_file):
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_other_channels_see_what_colour_saw_of_a_grey_picture(small_file, channels):
-    colour, other = (
+def test_other_channels_see_what_color_saw_of_a_gray_picture(small_file, channels):
+    color, other = (
         load_pretrained(SMALL, small_file),
         load_pretrained(SMALL, small_file, in_channels=channels),
     )
@@ -221,10 +221,10 @@ def test_other_channels_see_what_colour_saw_of_a_grey_picture(small_file, channe
     assert len(other.conventions.mean) == len(other.conventions.std) == channels
     words = "1 channel" if channels == 1 else "4 channels"
     assert other.changes == (f"The stem takes {words} instead of 3.",)
-    grey = torch.randn(2, 1, 64, 64)
+    gray = torch.randn(2, 1, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(
-            other.module(grey.expand(2, channels, 64, 64)), colour.module(grey.expand(2, 3, 64, 64))
+            other.module(gray.expand(2, channels, 64, 64)), color.module(gray.expand(2, 3, 64, 64))
         )
 
 

@@ -9,11 +9,11 @@ from PIL import Image
 from allometry.arch import Head, MBConv, Network, Stage, Stem
 from allometry.nn import build, class_activation_map
 from allometry.pipeline.looks import choose_looks, looks
-from allometry.pipeline.overlays import colour_bar, enlarged, layer_png, overlay, strength
+from allometry.pipeline.overlays import color_bar, enlarged, layer_png, overlay, strength
 from allometry.train import Predictions, Preprocessing, predict, to_input
 from tests.images import CLASSES, shapes_dataset
 
-GREY = Preprocessing(channels=1, resolution=24, crop=1.0, mean=(0.2,), std=(0.3,), classes=CLASSES)
+GRAY = Preprocessing(channels=1, resolution=24, crop=1.0, mean=(0.2,), std=(0.3,), classes=CLASSES)
 NETWORK = Network(
     stem=Stem(channels=8),
     stages=(Stage(block=MBConv(channels=8, stride=2)),),
@@ -60,15 +60,15 @@ def test_the_surest_answers_are_shown_of_different_classes_first(split):
 
 def test_pictures_and_maps_are_those_of_the_images(split):
     module = build(NETWORK, seed=3).eval()
-    said = predict(module, split, preprocessing=GREY, device=CPU)
-    entries = looks(module, split, said, preprocessing=GREY, device=CPU)["looks"]
+    said = predict(module, split, preprocessing=GRAY, device=CPU)
+    entries = looks(module, split, said, preprocessing=GRAY, device=CPU)["looks"]
     for entry in entries:
         place = split.names.index(entry["image"])
         assert entry["digest"] == split.digest(place)
         assert entry["truth"] == CLASSES[split.labels[place]]
         answer = int(said.probabilities[place].argmax())
         assert entry["answer"] == CLASSES[answer]
-        batch = to_input(split.image(place)[None].copy(), GREY, CPU)
+        batch = to_input(split.image(place)[None].copy(), GRAY, CPU)
         for name, number in (("map", answer), ("truth_map", int(split.labels[place]))):
             if name in entry:
                 expected = layer_png(class_activation_map(module, batch, [number])[0].numpy(), side=128)
@@ -117,7 +117,7 @@ def test_a_cropped_view_is_framed_and_nothing_lies_outside():
 
 
 @pytest.mark.parametrize("shape", [(10, 30, 1), (300, 200, 3), (64, 64, 1)])
-def test_any_picture_becomes_a_square_in_colour(shape):
+def test_any_picture_becomes_a_square_in_color(shape):
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     shown = enlarged(picture, side=64)
     assert shown.shape == (64, 64, 3)
@@ -125,7 +125,7 @@ def test_any_picture_becomes_a_square_in_colour(shape):
         assert np.array_equal(shown[..., 0], shown[..., 2])
 
 
-def test_colours_grow_lighter_with_the_evidence():
-    light = colour_bar(256, 1)[0, 60:].astype(float) @ [0.299, 0.587, 0.114]
+def test_colors_grow_lighter_with_the_evidence():
+    light = color_bar(256, 1)[0, 60:].astype(float) @ [0.299, 0.587, 0.114]
     assert light[-1] > light[0] + 50
     assert (np.diff(light[::14]) > -1).mean() > 0.7

@@ -26,7 +26,7 @@ TINY = Network(
     resolution=24,
 )
 FAST = ("epochs=2", "batch_size=8")
-COLOURS = ("red", "green", "blue", "black", "white")
+COLORS = ("red", "green", "blue", "black", "white")
 HALF = (0.5, 0.5, 0.5)
 
 
@@ -40,11 +40,11 @@ def published(tmp_path) -> tuple[str, str]:
     """A network's file and weights for it, of five classes."""
     save(TINY, tmp_path / "tiny.json")
     weights = tmp_path / "weights.safetensors"
-    save_pretrained(build(TINY, seed=7), weights, Conventions(mean=HALF, std=HALF, classes=COLOURS))
+    save_pretrained(build(TINY, seed=7), weights, Conventions(mean=HALF, std=HALF, classes=COLORS))
     return str(tmp_path / "tiny.json"), str(weights)
 
 
-def test_training_starts_from_the_weights_and_has_their_normalisation(photos, published, tmp_path):
+def test_training_starts_from_the_weights_and_has_their_normalization(photos, published, tmp_path):
     network, weights = published
     # With no learning rate to speak of, what comes out is what went in.
     still = (*FAST, "learning_rate=1e-12", "weight_decay=0")
@@ -105,7 +105,7 @@ def test_predict_on_the_command_line(photos, published, capfd):
     picture = str(next(photos.rglob("*.png")))
     assert main(["predict", picture, "--network", network, "--pretrained", weights]) == 0
     said = capfd.readouterr().out
-    assert all(colour in said for colour in COLOURS)
+    assert all(color in said for color in COLORS)
     for arguments, words in (
         (["predict", picture, "--network", network], "go together"),
         (["predict", picture], "Give a run folder and image files"),

@@ -63,7 +63,7 @@ def test_several_limits_hold_at_once(measures, factors, law):
     assert solution.use == max(getattr(cost, limit.measure) / limit.most for limit in limits)
 
 
-def test_the_budget_of_b0_itself_gives_b0s_neighbourhood():
+def test_the_budget_of_b0_itself_gives_b0s_neighborhood():
     solution = solve(B0, Budget((Limit("macs", COST.macs),)))
     assert solution.use > 0.995
     assert solution.multipliers == pytest.approx((1, 1, 1), rel=0.05)

@@ -91,7 +91,7 @@ SPACES = {
 
 
 def textures(number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Stripes and chequered squares, as many light pixels in both: only neighbours tell them apart."""
+    """Stripes and chequered squares, as many light pixels in both: only neighbors tell them apart."""
     random = np.random.default_rng(seed)
     labels = np.arange(number) % 2
     rows, columns = np.mgrid[:8, :8]

@@ -226,13 +226,13 @@ def test_it_can_be_copied_and_written():
 
 
 def middle(array: np.ndarray, side: int) -> np.ndarray:
-    """The centre of a kernel, by plain counting."""
+    """The center of a kernel, by plain counting."""
     edge = (array.shape[-1] - side) // 2
     return array[..., edge : edge + side, edge : edge + side]
 
 
 def smaller(kernel: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
-    """Once-for-All's kernel: new[i] = sum over j of matrix[i, j] times the old one's centre [j], channel by channel."""
+    """Once-for-All's kernel: new[i] = sum over j of matrix[i, j] times the old one's center [j], channel by channel."""
     found = np.zeros((*kernel.shape[:2], side * side))
     for out in range(kernel.shape[0]):
         for into in range(kernel.shape[1]):

@@ -301,7 +301,7 @@ def test_a_file_of_phases(tmp_path):
         ({"sampling": "all"}, "sampling of a phase must be one of random, sandwich, not 'all'"),
         ({"teacher": "b7"}, "teacher of a phase must be one of none, largest, average, itself"),
         ({"teacher": "itself"}, "The phase 'p' cannot learn from the largest network of the same step"),
-        ({"elastic": {"colour": 2}}, "an elastic dimension of a phase must be one of resolution, kernel"),
+        ({"elastic": {"color": 2}}, "an elastic dimension of a phase must be one of resolution, kernel"),
         ({"elastic": {"depth": -1}}, "open options of depth must be an integer of at least 0"),
         ({"elastic": {"depth": True}}, "open options of depth must be an integer"),
         ({"elastic": ["depth"]}, "The field elastic of a phase must be an object"),

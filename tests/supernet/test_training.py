@@ -253,13 +253,13 @@ def test_a_stop_says_where_and_loses_nothing(whole, tmp_path, asks, where):
 
 
 @pytest.mark.slow
-def test_with_an_optimiser_that_remembers_and_a_sandwich_too(tmp_path):
+def test_with_an_optimizer_that_remembers_and_a_sandwich_too(tmp_path):
     options = {
         "phases": (
             *sandwich(SPACE, epochs=2),
             Phase(name="more", epochs=1, elastic={"depth": 0}, subnets=3, teacher="average"),
         ),
-        "recipe": replace(RECIPE, optimiser="rmsprop", learning_rate=0.005, ema=0.0),
+        "recipe": replace(RECIPE, optimizer="rmsprop", learning_rate=0.005, ema=0.0),
     }
     train_supernet(job_in(tmp_path / "whole", **options))
     for asks in (2, 2 * STEPS + 1):
@@ -537,7 +537,7 @@ TOGETHER = """
     with join(torch.device("cpu")) as ranks:
         place = folder if ranks.leads else folder / "nowhere" / str(ranks.rank)
         # AdamW makes whole steps of what is rounding only; RMSProp does not.
-        recipe = replace(RECIPE, optimiser="rmsprop", learning_rate=0.002, label_smoothing=0.1)
+        recipe = replace(RECIPE, optimizer="rmsprop", learning_rate=0.002, label_smoothing=0.1)
         job = job_in(folder if ranks.leads else place, ranks=ranks, dataset=dataset, recipe=recipe,
                      space=replace(space, template=template))
         trained = train_supernet(job)

@@ -160,7 +160,7 @@ def test_in_the_head_epochs_only_the_classifier_learns(make_job):
 def test_layers_learn_at_their_share_of_the_rate(make_job):
     state = State(make_job(recipe=replace(RECIPE, layer_decay=0.5)))
     scales = {}
-    for group in state.optimiser.param_groups:
+    for group in state.optimizer.param_groups:
         for weight in group["params"]:
             name = next(n for n, each in state.module.named_parameters() if each is weight)
             scales[name.split(".")[0] + (name.split(".")[1] if name.startswith("stages") else "")] = group[
@@ -343,7 +343,7 @@ def test_losses_are_those_of_plain_pytorch(make_job):
     module = build(job.recipe.applied_to(NETWORK), seed=0)
     decayed = [w for w in module.parameters() if w.ndim > 1]
     others = [w for w in module.parameters() if w.ndim <= 1]
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}],
         betas=(0.9, 0.99),
     )
@@ -365,11 +365,11 @@ def test_losses_are_those_of_plain_pytorch(make_job):
         loss = nn.functional.cross_entropy(
             module(images), torch.from_numpy(batch.labels), label_smoothing=0.1
         )
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = learning_rate(job.recipe, epoch, number)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         torch.autograd.backward(loss)
-        optimiser.step()
+        optimizer.step()
         assert (state.sums - before)[0].item() / 16 == pytest.approx(loss.item(), rel=1e-4)
 
 

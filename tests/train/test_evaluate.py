@@ -10,7 +10,7 @@ from allometry.train import (
     to_input,
 )
 
-GREY = Preprocessing(
+GRAY = Preprocessing(
     channels=1, resolution=24, crop=1.0, mean=(0.25,), std=(0.5,), classes=("bar", "disc", "frame")
 )
 
@@ -25,32 +25,32 @@ class Brightest(torch.nn.Module):
 
 def test_predictions_are_in_the_splits_order(dataset):
     split = dataset.splits["test"]
-    said = predict(Brightest(), split, preprocessing=GREY, device=torch.device("cpu"))
+    said = predict(Brightest(), split, preprocessing=GRAY, device=torch.device("cpu"))
     light = np.array([split.image(index).mean() / 255 for index in range(len(split))])
     assert np.array_equal(said.labels, split.labels)
     assert np.array_equal(said.probabilities.argmax(1) == 1, light > 0.25)
     assert said.probabilities.sum(1) == pytest.approx(np.ones(len(split)))
-    score = evaluate(Brightest(), split, preprocessing=GREY, device=torch.device("cpu"))
+    score = evaluate(Brightest(), split, preprocessing=GRAY, device=torch.device("cpu"))
     assert score.accuracy == (said.probabilities.argmax(1) == split.labels).mean()
     assert score.loss == pytest.approx(
         -np.log(said.probabilities[np.arange(len(split)), split.labels]).mean(), rel=1e-4
     )
 
 
-def test_inputs_are_normalised_and_channels_last():
-    colour = Preprocessing(
+def test_inputs_are_normalized_and_channels_last():
+    color = Preprocessing(
         channels=3, resolution=4, crop=1.0, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6), classes=("a", "b")
     )
     images = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
-    x = to_input(images, colour, torch.device("cpu"))
+    x = to_input(images, color, torch.device("cpu"))
     assert x.is_contiguous(memory_format=torch.channels_last)
     expected = (images / 255 - [0.1, 0.2, 0.3]) / [0.4, 0.5, 0.6]
     assert x.permute(0, 2, 3, 1).numpy() == pytest.approx(expected, abs=1e-5)
 
 
 def test_preprocessing_travels_as_a_file(tmp_path):
-    GREY.save(tmp_path / "p.json")
-    assert Preprocessing.load(tmp_path / "p.json") == GREY
+    GRAY.save(tmp_path / "p.json")
+    assert Preprocessing.load(tmp_path / "p.json") == GRAY
     (tmp_path / "q.json").write_text('{"channels": 1}')
     with pytest.raises(RunFolderError, match="does not describe"):
         Preprocessing.load(tmp_path / "q.json")

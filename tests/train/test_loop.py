@@ -74,11 +74,11 @@ def test_training_leaves_the_callers_random_state_alone(make_job):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
 @pytest.mark.parametrize("steps", [1, 3, 4, 6, 11])
-def test_stopped_and_resumed_equals_uninterrupted(make_job, steps, optimiser):
+def test_stopped_and_resumed_equals_uninterrupted(make_job, steps, optimizer):
     recipe = replace(
-        RECIPE, optimiser=optimiser, progressive=Progressive(stages=2, resolution=0.7, early=0.5)
+        RECIPE, optimizer=optimizer, progressive=Progressive(stages=2, resolution=0.7, early=0.5)
     )
     whole = make_job("whole", recipe=recipe)
     history = train(whole).history

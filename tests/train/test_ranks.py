@@ -31,10 +31,10 @@ TOGETHER = """
     from allometry.train.job import Job
 
     folder, options = Path(sys.argv[1]), json.loads(sys.argv[2])
-    execution = Execution(synchronise=options["synchronise"], micro_batch=options.get("micro_batch", 0))
+    execution = Execution(synchronize=options["synchronize"], micro_batch=options.get("micro_batch", 0))
     # A shift before a batch norm has no gradient but rounding, of which AdamW makes whole steps: RMSProp does not.
     recipe = replace(
-        RECIPE, stochastic_depth=0.0, dropout=0.0, optimiser="rmsprop", execution=execution,
+        RECIPE, stochastic_depth=0.0, dropout=0.0, optimizer="rmsprop", execution=execution,
         batch_norm=options["batch_norm"],
     )
     class StopAfter:
@@ -64,7 +64,7 @@ TOGETHER = """
 def together(folder, tmp_path, *, count, **options):
     script = tmp_path / "together.py"
     script.write_text(textwrap.dedent(TOGETHER.format(paths=[path for path in sys.path if path])))
-    options = {"synchronise": True, "batch_norm": "train", **options}
+    options = {"synchronize": True, "batch_norm": "train", **options}
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={count}", "--standalone"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     result = subprocess.run(
@@ -100,7 +100,7 @@ def test_several_processes_give_the_curve_of_one(tmp_path, options):
 @pytest.mark.slow
 def test_frozen_statistics_need_no_exchange_and_micro_batches_go_with_processes(tmp_path):
     for count, micro_batch in ((1, 0), (2, 3)):
-        options = {"synchronise": False, "batch_norm": "frozen", "micro_batch": micro_batch}
+        options = {"synchronize": False, "batch_norm": "frozen", "micro_batch": micro_batch}
         together(tmp_path / str(count), tmp_path, count=count, **options)
     for one, other in zip(curve(tmp_path / "1"), curve(tmp_path / "2"), strict=True):
         assert one == pytest.approx(other, rel=1e-4)

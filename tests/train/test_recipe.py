@@ -19,7 +19,7 @@ from allometry.train import (
     epoch_of,
     full_epochs,
     learning_rate,
-    make_optimiser,
+    make_optimizer,
     plan_epochs,
 )
 from allometry.zoo import get
@@ -32,13 +32,13 @@ def test_settings_change_fields_of_every_kind():
         Recipe(epochs=2),
         "epochs=7",
         "learning_rate=0.5",
-        "optimiser=rmsprop",
+        "optimizer=rmsprop",
         "dropout=0.4",
         "augmentation.flip=yes",
         "augmentation.rotation=3",
         "augmentation.border=constant",
     )
-    assert (recipe.epochs, recipe.learning_rate, recipe.optimiser, recipe.dropout) == (7, 0.5, "rmsprop", 0.4)
+    assert (recipe.epochs, recipe.learning_rate, recipe.optimizer, recipe.dropout) == (7, 0.5, "rmsprop", 0.4)
     assert recipe.augmentation == Augmentation(flip=True, rotation=3, border="constant")
     assert change(recipe, "dropout=none").dropout is None
 
@@ -55,7 +55,7 @@ def test_settings_change_fields_of_every_kind():
         ("learning_rate=nan", RecipeError, "learning_rate must be a number from"),
         ("dropout=maybe", RecipeError, "a number or none"),
         ("augmentation.flip=perhaps", RecipeError, "true or false"),
-        ("optimiser=adam", RecipeError, "one of adamw, rmsprop"),
+        ("optimizer=adam", RecipeError, "one of adamw, rmsprop"),
         ("crop=0", RecipeError, "crop must be a number from 0.05 to 1"),
     ],
 )
@@ -88,7 +88,7 @@ def test_the_papers_recipe():
     assert dropouts == [0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5, 0.5]
 
 
-def test_a_recipe_applies_its_regularisation_to_the_network():
+def test_a_recipe_applies_its_regularization_to_the_network():
     network = get("efficientnet-b0")
     assert Recipe(epochs=1).applied_to(network) == network
     changed = Recipe(epochs=1, dropout=0, stochastic_depth=0.5, batch_norm_momentum=0.2).applied_to(network)
@@ -174,13 +174,13 @@ def test_rmsprop_follows_tensorflows_definition():
     random = np.random.default_rng(0)
     start, gradients = random.normal(size=5), random.normal(size=(12, 5))
     weight = torch.nn.Parameter(torch.tensor(start))
-    optimiser = RMSPropTF([weight], lr=0.01, weight_decay=1e-2)
+    optimizer = RMSPropTF([weight], lr=0.01, weight_decay=1e-2)
     expected, square, moment = start.copy(), np.ones(5), np.zeros(5)
     for step, gradient in enumerate(gradients):
         rate = 0.01 * 0.9**step
-        optimiser.param_groups[0]["lr"] = rate
+        optimizer.param_groups[0]["lr"] = rate
         weight.grad = torch.tensor(gradient)
-        optimiser.step()
+        optimizer.step()
         full = gradient + 1e-2 * expected
         square = 0.9 * square + 0.1 * full**2
         moment = 0.9 * moment + rate * full / np.sqrt(square + 1e-3)
@@ -190,9 +190,9 @@ def test_rmsprop_follows_tensorflows_definition():
 
 def test_what_decays():
     module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2), torch.nn.Linear(2, 2))
-    adamw = make_optimiser(module, Recipe(epochs=1, weight_decay=0.3))
+    adamw = make_optimizer(module, Recipe(epochs=1, weight_decay=0.3))
     assert [(g["weight_decay"], len(g["params"])) for g in adamw.param_groups] == [(0.3, 2), (0.0, 4)]
-    rmsprop = make_optimiser(module, Recipe(epochs=1, optimiser="rmsprop", weight_decay=0.3))
+    rmsprop = make_optimizer(module, Recipe(epochs=1, optimizer="rmsprop", weight_decay=0.3))
     assert [(g["weight_decay"], len(g["params"])) for g in rmsprop.param_groups] == [(0.3, 4), (0.0, 2)]
 
 

@@ -22,7 +22,7 @@ from allometry.train import (
     ranks,
     reliability,
     resamples,
-    summarise,
+    summarize,
     wilson_interval,
 )
 
@@ -59,7 +59,7 @@ def answers_of(said):
 def test_every_figure_is_that_of_a_plain_count(said):
     count = said.probabilities.shape[1]
     names = tuple(f"class {number}" for number in range(count))
-    result = summarise(said, split_of(said), name="test", classes=names)
+    result = summarize(said, split_of(said), name="test", classes=names)
     labels, rows, answers = said.labels.tolist(), said.probabilities.tolist(), answers_of(said)
     images = len(labels)
     pairs = list(zip(labels, answers, strict=True))
@@ -128,7 +128,7 @@ def test_summary_of_known_answers(dataset):
     probabilities[np.arange(24), answers] = 0.8
     probabilities[1, 2] = 0.9
     said = Predictions(labels, probabilities, np.full(24, 0.3, np.float32))
-    result = summarise(said, split, name="test", classes=dataset.classes)
+    result = summarize(said, split, name="test", classes=dataset.classes)
     assert result.accuracy == 22 / 24
     assert result.interval == wilson_interval(22, 24)
     assert result.confusion == ((6, 1, 1), (0, 8, 0), (0, 0, 8))

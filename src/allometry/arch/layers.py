@@ -254,7 +254,7 @@ class Pool:
 class Shift(_Kept):
     """The picture one pixel up and to the left; zeros come in from below and from the right.
 
-    A factorised reduction looks at every second pixel of the picture and of the shifted picture.
+    A factorized reduction looks at every second pixel of the picture and of the shifted picture.
 
     Example:
         >>> Shift().after(Shape(8, 7), "same")

@@ -45,7 +45,7 @@ class Network:
         stem: the first convolution.
         head: the classifier.
         resolution: side of the square input, in pixels.
-        in_channels: channels of the input: 3 for colour, 1 for grey.
+        in_channels: channels of the input: 3 for color, 1 for gray.
         batch_norm: constants of every batch norm.
         padding: `symmetric` (PyTorch's k // 2 on each side) or `same` (TensorFlow's: the odd pixel at the
             bottom and right), which imported TensorFlow weights need. Costs are the same.

@@ -42,7 +42,7 @@ def print_network(
 ) -> None:
     """The stage table and the costs, with those of the network it came from, and what was measured where."""
     console, counted = _console(), count(network)
-    channels = {1: "grey", 3: "colour"}.get(network.in_channels, f"{network.in_channels} channels")
+    channels = {1: "gray", 3: "color"}.get(network.in_channels, f"{network.in_channels} channels")
     console.print(
         f"[bold]{network.name or 'network'}[/bold]  {network.resolution} x {network.resolution} px, {channels}"
     )

@@ -214,7 +214,7 @@ def export(
     ] = False,
     pixels: Annotated[
         bool,
-        typer.Option("--pixels", help="Take pixels, uint8 [N, H, W, C]: the file normalises them itself."),
+        typer.Option("--pixels", help="Take pixels, uint8 [N, H, W, C]: the file normalizes them itself."),
     ] = False,
     calibration: Annotated[
         int, typer.Option("--calibration", min=1, help="Training images that int8 is calibrated with.")

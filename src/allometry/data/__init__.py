@@ -1,7 +1,7 @@
 """Images to batches: icons, folders, manifests, shards or arrays, checked, split, varied and batched."""
 
 from allometry.data.augment.augmentation import Augmentation, Policy
-from allometry.data.augment.geometry import centre_view
+from allometry.data.augment.geometry import center_view
 from allometry.data.augment.variation import augment
 from allometry.data.batches import batches_per_epoch, train_batches, view_batches
 from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split
@@ -10,29 +10,29 @@ from allometry.data.parts import part_of
 from allometry.data.pictures.reading import read_image
 from allometry.data.sources.arrays import open_arrays
 from allometry.data.sources.opening import open_data
-from allometry.data.summary import Normalisation, Summary, fingerprint, looks_drawn, normalisation, summarise
+from allometry.data.summary import Normalization, Summary, fingerprint, looks_drawn, normalization, summarize
 
 __all__ = [
     "ArraySplit",
     "Augmentation",
     "Batch",
     "Dataset",
-    "Normalisation",
+    "Normalization",
     "Policy",
     "Rejected",
     "Split",
     "Summary",
     "augment",
     "batches_per_epoch",
-    "centre_view",
+    "center_view",
     "fingerprint",
     "looks_drawn",
-    "normalisation",
+    "normalization",
     "open_arrays",
     "open_data",
     "part_of",
     "read_image",
-    "summarise",
+    "summarize",
     "train_batches",
     "view_batches",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from allometry.base import InputError
 from allometry.data.augment.augmentation import Augmentation
-from allometry.data.augment.geometry import centre_view
+from allometry.data.augment.geometry import center_view
 from allometry.data.augment.mixing import mix_pair
 from allometry.data.augment.variation import draw_variant, need, vary
 from allometry.data.dataset import FileSplit, Split
@@ -141,7 +141,7 @@ def train_batches(
 def view_batches(
     split: Split, *, resolution: int, batch_size: int, crop: float = 1.0, workers: int = 2
 ) -> Generator[Batch]:
-    """All images of a split in order, each as `centre_view`; the last batch may be smaller.
+    """All images of a split in order, each as `center_view`; the last batch may be smaller.
 
     Raises:
         InputError: a number is too small, or `crop` is not above 0 and at most 1.
@@ -164,7 +164,7 @@ def view_batches(
     at_least = _side_to_keep(resolution / crop)
 
     def picture(index: int, side: int) -> Pixels:
-        return centre_view(split.image(index, at_least=at_least), resolution=side, crop=crop)
+        return center_view(split.image(index, at_least=at_least), resolution=side, crop=crop)
 
     return make_batches(split, groups, picture, lambda _number: resolution, workers)
 

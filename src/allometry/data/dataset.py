@@ -1,4 +1,4 @@
-"""What a data set is: classes, three splits of labelled images, and the files that were left out."""
+"""What a data set is: classes, three splits of labeled images, and the files that were left out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Rejected(NamedTuple):
 
 
 class Split(Protocol):
-    """Labelled images, by index from 0."""
+    """Labeled images, by index from 0."""
 
     @property
     def labels(self) -> Labels:
@@ -221,7 +221,7 @@ class Dataset:
     Attributes:
         name: `icons`, or the name of the folder, manifest, shards or arrays.
         classes: names of the classes; a label is an index into them.
-        channels: 1 if every usable image is grey, else 3.
+        channels: 1 if every usable image is gray, else 3.
         image_size: median over all images of the shorter side, in pixels.
         splits: exactly `train`, `val` and `test`.
         rejected: the images that were left out, each with its reason.

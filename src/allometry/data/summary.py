@@ -54,7 +54,7 @@ class Summary:
         return {**asdict(self), "per_class": spreads}
 
     def __str__(self) -> str:
-        kind = "grey" if self.channels == 1 else "colour"
+        kind = "gray" if self.channels == 1 else "color"
         lines = [f"{self.name}: {self.classes} classes, {kind} images of about {self.image_size} px"]
         for name, count in self.images.items():
             least, middle, most = self.per_class[name]
@@ -64,20 +64,20 @@ class Summary:
         return "\n".join(lines)
 
 
-class Normalisation(NamedTuple):
+class Normalization(NamedTuple):
     """Mean and standard deviation of each channel, for pixels from 0 to 1."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
 
-def summarise(dataset: Dataset) -> Summary:
+def summarize(dataset: Dataset) -> Summary:
     """Count a data set.
 
     Example:
         >>> from allometry.data import open_data
-        >>> print(summarise(open_data("icons")))
-        icons: 88 classes, grey images of about 96 px
+        >>> print(summarize(open_data("icons")))
+        icons: 88 classes, gray images of about 96 px
           train     7,901 images, per class 38 to 246, median 83.5
           val       1,371 images, per class 5 to 37, median 14
           test      2,481 images, per class 6 to 56, median 26
@@ -93,7 +93,7 @@ def summarise(dataset: Dataset) -> Summary:
     )
 
 
-def normalisation(dataset: Dataset, *, sample: int = 1000, seed: int = 0) -> Normalisation:
+def normalization(dataset: Dataset, *, sample: int = 1000, seed: int = 0) -> Normalization:
     """Mean and standard deviation of the training images' channels, over `sample` of them.
 
     Every image weighs the same, however large it is. A deviation is at least 0.001: dividing by it is safe.
@@ -103,7 +103,7 @@ def normalisation(dataset: Dataset, *, sample: int = 1000, seed: int = 0) -> Nor
 
     Example:
         >>> from allometry.data import open_data
-        >>> mean, std = normalisation(open_data("icons"))
+        >>> mean, std = normalization(open_data("icons"))
         >>> [round(value, 1) for value in (*mean, *std)]
         [0.3, 0.4]
     """
@@ -115,11 +115,11 @@ def normalisation(dataset: Dataset, *, sample: int = 1000, seed: int = 0) -> Nor
         squares += np.square(pixels).mean(axis=(0, 1), dtype=np.float64)
     mean = sums / number
     std = np.sqrt(np.maximum(squares / number - mean**2, _LEAST_DEVIATION**2))
-    return Normalisation(tuple(mean.tolist()), tuple(std.tolist()))
+    return Normalization(tuple(mean.tolist()), tuple(std.tolist()))
 
 
 def looks_drawn(dataset: Dataset, *, sample: int = 200, seed: int = 0) -> bool:
-    """Whether the images are one-colour drawings rather than photographs: grey, and nearly all ink or paper.
+    """Whether the images are one-color drawings rather than photographs: gray, and nearly all ink or paper.
 
     In drawings left and right often differ, strokes may be thick or thin, and a negative shows the same thing.
 

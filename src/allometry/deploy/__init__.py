@@ -2,7 +2,7 @@
 
 from allometry.deploy.delivery import FORMATS, PRECISIONS, Delivery, Format, Precision
 from allometry.deploy.onnx import write_onnx
-from allometry.deploy.quantising import Layer, quantise
+from allometry.deploy.quantizing import Layer, quantize
 from allometry.deploy.script import write_script
 from allometry.deploy.verifying import Verification, inputs_of, verify
 from allometry.deploy.writing import write_file
@@ -16,7 +16,7 @@ __all__ = [
     "Precision",
     "Verification",
     "inputs_of",
-    "quantise",
+    "quantize",
     "verify",
     "write_file",
     "write_onnx",

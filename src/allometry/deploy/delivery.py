@@ -36,8 +36,8 @@ class Delivery:
         precision: of the arithmetic. `bfloat16` is OpenVINO's, `int8` comes from calibration.
         batch: images that the file takes at once; 0 for any number.
         any_size: whether images of other sizes than the network's resolution may come.
-        pixels: whether the file takes pixels, uint8 [N, H, W, C], and normalises them itself; otherwise it takes
-            `image`, float32 [N, C, H, W], normalised.
+        pixels: whether the file takes pixels, uint8 [N, H, W, C], and normalizes them itself; otherwise it takes
+            `image`, float32 [N, C, H, W], normalized.
 
     Raises:
         InputError: things do not go together.

@@ -91,9 +91,9 @@ def write_script(path: Path, *, model: Path, preprocessing: Preprocessing, deliv
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
-        >>> grey = Preprocessing(channels=1, resolution=8, crop=1.0, mean=(0.5,), std=(0.5,), classes=("a", "b"))
+        >>> gray = Preprocessing(channels=1, resolution=8, crop=1.0, mean=(0.5,), std=(0.5,), classes=("a", "b"))
         >>> path = write_script(
-        ...     folder / "predict.py", model=folder / "model.onnx", preprocessing=grey, delivery=Delivery()
+        ...     folder / "predict.py", model=folder / "model.onnx", preprocessing=gray, delivery=Delivery()
         ... )
         >>> "import onnxruntime" in path.read_text()
         True

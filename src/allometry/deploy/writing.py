@@ -24,14 +24,14 @@ _USUAL_BATCH = 2  # torch.export would take a dimension of 1 for a fixed one
 
 
 class OfPixels(nn.Module):
-    """A module that takes pixels as they are and normalises them itself.
+    """A module that takes pixels as they are and normalizes them itself.
 
     Shape:
         uint8 [N, H, W, C] -> float32 [N, classes]
 
     Example:
-        >>> grey = Preprocessing(channels=1, resolution=2, crop=1.0, mean=(0.5,), std=(0.5,), classes=("a",))
-        >>> OfPixels(nn.Flatten(), grey)(torch.tensor([[[[255], [0]]]], dtype=torch.uint8)).tolist()
+        >>> gray = Preprocessing(channels=1, resolution=2, crop=1.0, mean=(0.5,), std=(0.5,), classes=("a",))
+        >>> OfPixels(nn.Flatten(), gray)(torch.tensor([[[[255], [0]]]], dtype=torch.uint8)).tolist()
         [[1.0, -1.0]]
     """
 
@@ -54,12 +54,12 @@ def write_file(
     """Write `module` as a file, batch norm folded where the format knows no better.
 
     Where the format has a place for it, the preprocessing is in the file as JSON under `allometry`: class names, mean,
-    std, resolution and crop. int8 is what `quantise` makes of an ONNX file.
+    std, resolution and crop. int8 is what `quantize` makes of an ONNX file.
 
     Args:
         module: on the CPU; it is put into evaluation mode.
         path: of the file; OpenVINO's has a second one beside it, as have ONNX files of more than 1.5 GB.
-        preprocessing: size and normalisation of the input, and the class names.
+        preprocessing: size and normalization of the input, and the class names.
         delivery: what the file is to be like.
 
     Raises:
@@ -67,9 +67,9 @@ def write_file(
         StorageError: the file cannot be written.
 
     Example:
-        >>> grey = Preprocessing(channels=1, resolution=32, crop=1.0, mean=(0.5,), std=(0.5,), classes=("a",))
+        >>> gray = Preprocessing(channels=1, resolution=32, crop=1.0, mean=(0.5,), std=(0.5,), classes=("a",))
         >>> module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        >>> write_file(module, Path(tempfile.mkdtemp()) / "model.onnx", preprocessing=grey).name
+        >>> write_file(module, Path(tempfile.mkdtemp()) / "model.onnx", preprocessing=gray).name
         'model.onnx'
     """
     module = module.eval()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from allometry.base import InputError
 from allometry.measure.processes import Block, Subject
 
-_STEADY = 0.03  # medians of neighbouring blocks that differ by less are steady
+_STEADY = 0.03  # medians of neighboring blocks that differ by less are steady
 _LONGEST_BLOCK = 100_000  # runs
 
 
@@ -44,7 +44,7 @@ class WarmUp(NamedTuple):
     """How a candidate became ready.
 
     Attributes:
-        steady: whether two neighbouring blocks agreed before its time was over.
+        steady: whether two neighboring blocks agreed before its time was over.
         seconds: of a run in the end.
         processor: seconds of processor time of it all.
     """
@@ -75,7 +75,7 @@ def sample(
 ) -> list[Samples]:
     """Warm up each candidate, then let them take turns, another one first in each round.
 
-    What disturbs the machine for a while disturbs neighbours alike, and none has the same neighbour before it always.
+    What disturbs the machine for a while disturbs neighbors alike, and none has the same neighbor before it always.
 
     Args:
         subjects: the candidates, ready to run.
@@ -96,7 +96,7 @@ def sample(
 
 
 def warm_up(subject: Subject, effort: Effort) -> WarmUp:
-    """Run until two neighbouring blocks agree, or until it has taken too long.
+    """Run until two neighboring blocks agree, or until it has taken too long.
 
     Example:
         >>> class Slower:

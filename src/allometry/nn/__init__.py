@@ -2,7 +2,7 @@
 
 from allometry.nn.activation_maps import class_activation_map
 from allometry.nn.blocks import CellBlock, FusedMBConvBlock, MBConvBlock
-from allometry.nn.build import ConvNet, build, initialise, scale_residuals
+from allometry.nn.build import ConvNet, build, initialize, scale_residuals
 from allometry.nn.layers import (
     ChannelShuffle,
     SamePadConv2d,
@@ -52,7 +52,7 @@ __all__ = [
     "class_activation_map",
     "count_module",
     "imagenet_classes",
-    "initialise",
+    "initialize",
     "load_pretrained",
     "open_module",
     "read_weights",

@@ -27,7 +27,7 @@ def class_activation_map(module: nn.Module, images: Tensor, classes: Tensor | Se
 
     Args:
         module: takes `images` and gives scores [N, classes]. It is put into evaluation mode.
-        images: normalised input, float32 [N, channels, height, width], on the module's device.
+        images: normalized input, float32 [N, channels, height, width], on the module's device.
         classes: the class to explain in each image, N of them.
 
     Returns:

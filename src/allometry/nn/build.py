@@ -94,7 +94,7 @@ class ConvNet(nn.Module):
 
 
 def build(network: Network, *, seed: int | None = None) -> ConvNet:
-    """Build the module of `network`, freshly initialised, in training mode.
+    """Build the module of `network`, freshly initialized, in training mode.
 
     Args:
         network: what to build.
@@ -112,10 +112,10 @@ def build(network: Network, *, seed: int | None = None) -> ConvNet:
     with torch.device("meta"):
         module = ConvNet(network)
     module = module.to_empty(device="cpu")
-    return cast(ConvNet, initialise(module, seed=seed))
+    return cast(ConvNet, initialize(module, seed=seed))
 
 
-def initialise(module: nn.Module, *, seed: int | None = None) -> nn.Module:
+def initialize(module: nn.Module, *, seed: int | None = None) -> nn.Module:
     """Draw initial weights in place and return the module.
 
     Convolutions are normal with variance 2 / fan-out (a depthwise kernel's fan-out is its area), biases 0;
@@ -124,7 +124,7 @@ def initialise(module: nn.Module, *, seed: int | None = None) -> nn.Module:
     Source: released EfficientNet code, `conv_kernel_initializer` and `dense_kernel_initializer`.
 
     Example:
-        >>> layer = initialise(nn.Conv2d(8, 16, 1), seed=1)
+        >>> layer = initialize(nn.Conv2d(8, 16, 1), seed=1)
         >>> layer.bias.abs().sum().item()
         0.0
     """
@@ -152,7 +152,7 @@ def scale_residuals(module: nn.Module, scale: float) -> int:
 
     Args:
         module: as `build` gives it, or with such blocks in it.
-        scale: 1 is what `initialise` gives.
+        scale: 1 is what `initialize` gives.
 
     Returns:
         How many branches there are.

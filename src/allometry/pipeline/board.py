@@ -15,7 +15,7 @@ _LEFT_OUT = ("epoch", "epochs", "step")
 
 @contextmanager
 def open_board(folder: Path, *, wanted: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Write each epoch's record into TensorBoard's files, by its optimiser step; nothing where it is not wanted.
+    """Write each epoch's record into TensorBoard's files, by its optimizer step; nothing where it is not wanted.
 
     A training that goes on writes after what is there; what lies behind its checkpoint is taken back.
 

@@ -15,7 +15,7 @@ from allometry.arch import Network
 from allometry.base import Progress, RunFolderError, Stopped
 from allometry.base.files import read_json, write_json
 from allometry.base.runs import RunFolder, open_run
-from allometry.data import Dataset, Normalisation, Summary, looks_drawn, normalisation, open_data, summarise
+from allometry.data import Dataset, Normalization, Summary, looks_drawn, normalization, open_data, summarize
 from allometry.data.sources.naming import full_name, short_name
 from allometry.pipeline.devices import describe_device, find_device
 from allometry.report import write_report
@@ -41,11 +41,11 @@ class Images:
     Attributes:
         dataset: the images.
         normal: mean and deviation of their channels.
-        drawn: whether they are one-colour drawings.
+        drawn: whether they are one-color drawings.
     """
 
     dataset: Dataset
-    normal: Normalisation
+    normal: Normalization
     drawn: bool
 
     def preprocessing(self, network: Network, recipe: Recipe) -> Preprocessing:
@@ -214,7 +214,7 @@ def read_data(session: Session, data: str) -> Images:
         RunFolderError: it has changed since something was trained on it in the folder.
     """
     dataset = open_data(data, seed=session.seed, progress=session.progress)
-    summary = summarise(dataset)
+    summary = summarize(dataset)
     _refuse_changed(session, data, dataset, summary)
     write_json(session.run.path / "data.json", _describe(dataset, summary))
     session.progress.say(f"data: {summary}")
@@ -224,7 +224,7 @@ def read_data(session: Session, data: str) -> Images:
         session.progress.say(
             f"left out: {len(dataset.rejected) - _SHOWN_REJECTED} more; data.json lists them all"
         )
-    return Images(dataset, normalisation(dataset), looks_drawn(dataset))
+    return Images(dataset, normalization(dataset), looks_drawn(dataset))
 
 
 def _refuse_changed(session: Session, data: str, dataset: Dataset, summary: Summary) -> None:

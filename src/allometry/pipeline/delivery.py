@@ -16,7 +16,7 @@ from allometry.data.pictures.pixels import Pixels
 from allometry.deploy import Delivery, Verification, verify, write_file, write_script
 from allometry.pipeline.common import Session
 from allometry.pipeline.looks import looks
-from allometry.train import Job, Preprocessing, Trained, predict, summarise
+from allometry.train import Job, Preprocessing, Trained, predict, summarize
 
 SCRIPT = "predict.py"
 _VERIFIED = 256
@@ -38,7 +38,7 @@ def judge(session: Session, trained: Trained, job: Job) -> dict[str, Any]:
     seen = looks(trained.module, split, said, preprocessing=job.preprocessing, device=session.device)
     trained.module.cpu()
     write_json(session.run.path / "explain.json", seen)
-    evaluation = summarise(said, split, name="test", classes=job.dataset.classes).to_dict()
+    evaluation = summarize(said, split, name="test", classes=job.dataset.classes).to_dict()
     write_json(file, evaluation)
     session.run.charge("evaluate", "test", seconds=time.monotonic() - began, images=len(split))
     low, high = evaluation["interval"]

@@ -11,7 +11,7 @@ from allometry.base.units import plural
 from allometry.cost import count
 from allometry.cost.count import FLOAT_BYTES
 
-_COPIES = 4  # weights, gradients and the optimiser's two moments
+_COPIES = 4  # weights, gradients and the optimizer's two moments
 
 
 def find_device(name: str | None = None, *, local: int = 0) -> torch.device:

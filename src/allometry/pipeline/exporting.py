@@ -1,4 +1,4 @@
-"""`allometry export`: a finished run as a file for another runtime, checked, and quantised by its own images."""
+"""`allometry export`: a finished run as a file for another runtime, checked, and quantized by its own images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from allometry.base import InputError, Progress, SilentProgress
 from allometry.base.files import write_json
 from allometry.base.units import format_milliseconds
 from allometry.data import Dataset, Split, part_of
-from allometry.deploy import Delivery, Layer, inputs_of, quantise, write_file, write_script
+from allometry.deploy import Delivery, Layer, inputs_of, quantize, write_file, write_script
 from allometry.deploy.elsewhere import Elsewhere
 from allometry.deploy.writing import METADATA, convert_to_openvino
 from allometry.measure import Candidate, Effort, Runtime, fingerprint, measure
@@ -115,7 +115,7 @@ def _int8(
     most_loss: float,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Quantise, and judge both files by validation images."""
+    """Quantize, and judge both files by validation images."""
     preprocessing, splits = finished.preprocessing, dataset.splits
     plain = replace(delivery, format="onnx", precision="float32")
     with tempfile.TemporaryDirectory() as name:
@@ -127,7 +127,7 @@ def _int8(
         # OpenVINO has kernels of its own and no sums of 16 bits.
         reduced = delivery.format == "onnx" and _sums_overflow()
         made = path if delivery.format == "onnx" else Path(name) / "int8.onnx"
-        layers = quantise(source, made, batches=batches, reduced=reduced)
+        layers = quantize(source, made, batches=batches, reduced=reduced)
         if delivery.format == "openvino":
             convert_to_openvino(made, path, metadata={METADATA: json.dumps(asdict(preprocessing))})
         progress.say(f"judging both files on {len(splits['val']):,} validation images")

@@ -16,7 +16,7 @@ from allometry.nn import build
 from allometry.train import Epoch, Job, Recipe, autocast, recompute_blocks, step_memory
 
 _TIMED = 16  # images are enough to time a step by
-_REST = 1.15  # input, validation and optimiser come on top of the passes
+_REST = 1.15  # input, validation and optimizer come on top of the passes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

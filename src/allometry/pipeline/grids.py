@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.base.files import replacing
-from allometry.pipeline.overlays import colour_bar
+from allometry.pipeline.overlays import color_bar
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
@@ -28,7 +28,7 @@ _BAR = (120, 12)
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """One or two lines of text; the second is smaller and grey."""
+    """One or two lines of text; the second is smaller and gray."""
 
     first: str
     second: str = ""
@@ -66,7 +66,7 @@ def grid(heads: Sequence[Caption], rows: Sequence[Sequence[Tile]], *, scale: Cap
     Args:
         heads: of the columns.
         rows: as many tiles in each as there are heads, all of one size.
-        scale: what the weak and the strong end of the colours mean, below the grid.
+        scale: what the weak and the strong end of the colors mean, below the grid.
 
     Example:
         >>> tile = Tile(np.zeros((64, 64, 3), np.uint8), Caption("cat", "97 %"))
@@ -107,7 +107,7 @@ def _legend(canvas: Image.Image, draw: ImageDraw.ImageDraw, scale: Caption, plac
     middle = top + _BAR[1] // 2
     draw.text((left, middle), scale.first, font=font, fill=_SOFT, anchor="lm")
     left += round(draw.textlength(scale.first, font=font)) + 10
-    canvas.paste(Image.fromarray(colour_bar(*_BAR)), (left, top))
+    canvas.paste(Image.fromarray(color_bar(*_BAR)), (left, top))
     draw.text((left + _BAR[0] + 10, middle), scale.second, font=font, fill=_SOFT, anchor="lm")
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from allometry.data import Split, centre_view
+from allometry.data import Split, center_view
 from allometry.nn import class_activation_map
 from allometry.pipeline.overlays import enlarged, layer_png, picture_png
 from allometry.train import Predictions, Preprocessing, to_input
@@ -118,7 +118,7 @@ def _maps(
     found: list[npt.NDArray[np.float32]] = []
     for start in range(0, len(places), _BATCH):
         views = [
-            centre_view(
+            center_view(
                 split.image(place, at_least=preprocessing.resolution),
                 resolution=preprocessing.resolution,
                 crop=preprocessing.crop,

@@ -1,4 +1,4 @@
-"""Activation maps as colours: on a picture, or as a layer to lay over one."""
+"""Activation maps as colors: on a picture, or as a layer to lay over one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Map = npt.NDArray[np.float32]
 
 _OPAQUE = 0.75  # how much of the picture the strongest place hides
 _FAINT = 0.12  # weaker places show the picture as it is: a veil over everything says nothing
-_GREY = (
-    0.65  # how far the picture gives up its own colours, so that those of the map are not mistaken for them
+_GRAY = (
+    0.65  # how far the picture gives up its own colors, so that those of the map are not mistaken for them
 )
 _BLURRED = 3.0  # a picture enlarged more than that shows its pixels instead of a blur
 _LEVELS = 48
@@ -48,7 +48,7 @@ def strength(evidence: Map, *, side: int) -> npt.NDArray[np.float32]:
 
 
 def enlarged(picture: Pixels, *, side: int) -> Pixels:
-    """The centre square of a picture in colour, uint8 [side, side, 3]; tiny ones keep their pixels visible.
+    """The center square of a picture in color, uint8 [side, side, 3]; tiny ones keep their pixels visible.
 
     Args:
         picture: uint8 [height, width, channels].
@@ -89,8 +89,8 @@ def overlay(picture: Pixels, evidence: Map, *, crop: float = 1.0) -> Pixels:
     inner = max(1, round(side * crop))
     start = (side - inner) // 2
     seen = slice(start, start + inner)
-    grey = picture.mean(2, keepdims=True)
-    ground = (1 - _GREY) * picture + _GREY * grey
+    gray = picture.mean(2, keepdims=True)
+    ground = (1 - _GRAY) * picture + _GRAY * gray
     layer = _layer(strength(evidence, side=inner))
     share = layer[..., 3:].astype(np.float32) / 255
     ground[seen, seen] = ground[seen, seen] * (1 - share) + layer[..., :3] * share
@@ -119,17 +119,17 @@ def layer_png(evidence: Map, *, side: int, crop: float = 1.0) -> bytes:
     levels = np.zeros((side, side), np.uint8)
     steps = np.rint(strength(evidence, side=inner) * (_LEVELS - 1)).astype(np.uint8)
     levels[start : start + inner, start : start + inner] = steps
-    colours = _layer(np.linspace(0, 1, _LEVELS, dtype=np.float32)[None])[0]
-    # A palette of few colours is a fifth of the bytes of four full channels.
+    colors = _layer(np.linspace(0, 1, _LEVELS, dtype=np.float32)[None])[0]
+    # A palette of few colors is a fifth of the bytes of four full channels.
     image = Image.fromarray(levels)
-    image.putpalette(colours[:, :3].tobytes())
+    image.putpalette(colors[:, :3].tobytes())
     file = io.BytesIO()
-    image.save(file, format="PNG", optimize=True, transparency=colours[:, 3].tobytes())
+    image.save(file, format="PNG", optimize=True, transparency=colors[:, 3].tobytes())
     return file.getvalue()
 
 
 def picture_png(picture: Pixels) -> bytes:
-    """A picture as PNG, in one channel if it has no colours.
+    """A picture as PNG, in one channel if it has no colors.
 
     Args:
         picture: uint8 [height, width, channels].
@@ -143,11 +143,11 @@ def picture_png(picture: Pixels) -> bytes:
     return file.getvalue()
 
 
-def colour_bar(width: int, height: int) -> Pixels:
-    """The colours from no evidence to the strongest, as they look on grey, uint8 [height, width, 3].
+def color_bar(width: int, height: int) -> Pixels:
+    """The colors from no evidence to the strongest, as they look on gray, uint8 [height, width, 3].
 
     Example:
-        >>> colour_bar(120, 12).shape
+        >>> color_bar(120, 12).shape
         (12, 120, 3)
     """
     ramp = np.broadcast_to(np.linspace(0, 1, width, dtype=np.float32), (height, width))
@@ -164,18 +164,18 @@ def _image(picture: Pixels) -> Image.Image:
 
 
 def _layer(strong: npt.NDArray[np.float32]) -> Pixels:
-    """Colour and opacity of each strength: uint8 [height, width, 4]."""
+    """Color and opacity of each strength: uint8 [height, width, 4]."""
     steps = np.rint(strong * 255).astype(np.uint8)
     visible = np.clip((strong - _FAINT) / (1 - _FAINT), 0, 1)
     opacity = np.rint(255 * _OPAQUE * np.sqrt(visible)).astype(np.uint8)
-    return np.concatenate([_colours()[steps], opacity[..., None]], axis=2)
+    return np.concatenate([_colors()[steps], opacity[..., None]], axis=2)
 
 
 @cache
-def _colours() -> Pixels:
+def _colors() -> Pixels:
     """Red, green and blue of 256 strengths, uint8 [256, 3].
 
-    Plasma is even to the eye, tells no lies in grey, and its bright end shows on black as on white.
+    Plasma is even to the eye, tells no lies in gray, and its bright end shows on black as on white.
     """
     ramp = np.arange(256, dtype=np.uint8)[:, None]
     return np.ascontiguousarray(cv2.applyColorMap(ramp, cv2.COLORMAP_PLASMA)[:, 0, ::-1])

@@ -151,5 +151,5 @@ def estimate_seconds(
     tried = sum(point.cost.activations for point in plan.points)
     tried += plan.baseline.cost.activations if plan.points else 0
     trial_share = tried / plan.expected.cost.activations
-    epoch = per_image * images * 1.15  # input, validation and optimiser come on top
+    epoch = per_image * images * 1.15  # input, validation and optimizer come on top
     return Seconds(epoch * trial_share * full_epochs(trial_recipe), epoch * full_epochs(recipe))

@@ -12,7 +12,7 @@ from allometry.arch import save
 from allometry.base import InputError, Progress, SilentProgress
 from allometry.base.files import write_json
 from allometry.cost import count
-from allometry.data import Normalisation
+from allometry.data import Normalization
 from allometry.pipeline.asked import Asked, ask
 from allometry.pipeline.board import open_board
 from allometry.pipeline.common import (
@@ -60,7 +60,7 @@ def train_run(
         data: `icons`, a folder of class folders, or whatever else `open_data` takes.
         recipe: a name of `RECIPES`; by default `transfer` with weights to start from, else `small`.
         settings: changes to the recipe, `key=value`.
-        pretrained: weights to start from: a file, `hf://owner/name`, or a run folder. Their normalisation
+        pretrained: weights to start from: a file, `hf://owner/name`, or a run folder. Their normalization
             comes along; the classifier is new where the classes are others.
         teacher: the run folder of a network to learn from, too; it must know the same classes.
         board: write TensorBoard's files into the folder, too.
@@ -161,7 +161,7 @@ def _job(session: Session, asked: Asked) -> tuple[Job, Images]:
         network = replace(network, head=replace(network.head, classes=classes), in_channels=channels)
     else:
         loaded = start_from(session, asked.network, asked.pretrained, classes=classes, in_channels=channels)
-        known = Normalisation(loaded.conventions.mean, loaded.conventions.std)
+        known = Normalization(loaded.conventions.mean, loaded.conventions.std)
         network, images = loaded.network, replace(images, normal=known)
         start = loaded.module.state_dict()
     network = replace(network, name=network.name or session.run.path.name)
@@ -185,7 +185,7 @@ def _teacher(session: Session, run: str, images: Images) -> Teacher:
     theirs, ours = finished.preprocessing, images.dataset
     if theirs.classes != ours.classes or theirs.channels != ours.channels:
         only = sorted(set(theirs.classes) ^ set(ours.classes))[:5]
-        why = f"{', '.join(map(repr, only))} are not in both" if only else "colour and grey images differ"
+        why = f"{', '.join(map(repr, only))} are not in both" if only else "color and gray images differ"
         raise InputError(
             f"The teacher {run} was trained on other classes or channels than {ours.name} has ({why}); "
             "give a run on images of the same classes."

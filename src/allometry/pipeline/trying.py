@@ -12,7 +12,7 @@ import torch
 
 from allometry.arch import Network, digest
 from allometry.base import Progress, SilentProgress
-from allometry.data import looks_drawn, normalisation, open_data
+from allometry.data import looks_drawn, normalization, open_data
 from allometry.pipeline.common import Images
 from allometry.pipeline.devices import find_device
 from allometry.search import Halving
@@ -61,13 +61,13 @@ class TrialSettings:
 def open_images(data: str, *, seed: int, progress: Progress = SilentProgress()) -> Images:
     """The images, with what is found out about their pixels."""
     dataset = open_data(data, seed=seed, progress=progress)
-    return Images(dataset, normalisation(dataset), looks_drawn(dataset))
+    return Images(dataset, normalization(dataset), looks_drawn(dataset))
 
 
 def trial_recipe(images: Images, network: Network, settings: Sequence[str], epochs: int = 0) -> Recipe:
     """The recipe of a short training.
 
-    Trials see images of their full size throughout: smaller ones would favour networks that need fewer pixels.
+    Trials see images of their full size throughout: smaller ones would favor networks that need fewer pixels.
 
     Args:
         images: to learn from.

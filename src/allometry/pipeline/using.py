@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
-from allometry.data import Dataset, centre_view, open_data, read_image
+from allometry.data import Dataset, center_view, open_data, read_image
 from allometry.pipeline.common import data_argument
 from allometry.pipeline.devices import find_device
 from allometry.pipeline.finished import FinishedRun, open_finished
-from allometry.train import Preprocessing, predict, summarise, to_input
+from allometry.train import Preprocessing, predict, summarize, to_input
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def evaluate_run(
         device=place,
         progress=progress,
     )
-    return summarise(said, dataset.splits[split], name=split, classes=dataset.classes).to_dict()
+    return summarize(said, dataset.splits[split], name=split, classes=dataset.classes).to_dict()
 
 
 def predict_images(run: Path, images: Sequence[Path], *, top: int = 5) -> tuple[Answer, ...]:
@@ -96,7 +96,7 @@ def answer_images(
     answers = []
     for path in images:
         pixels = read_image(path, channels=asked.channels, at_least=asked.resolution)
-        view = centre_view(pixels, resolution=asked.resolution, crop=asked.crop)
+        view = center_view(pixels, resolution=asked.resolution, crop=asked.crop)
         batch = to_input(np.ascontiguousarray(view[None]), asked, torch.device("cpu"))
         with torch.inference_mode():
             probabilities = module(batch).softmax(1)[0]

@@ -15,7 +15,7 @@ from torch import nn
 
 from allometry.base import UnknownNameError
 from allometry.base.units import format_quantity
-from allometry.data import centre_view, read_image
+from allometry.data import center_view, read_image
 from allometry.nn import class_activation_map
 from allometry.pipeline.grids import Caption, Tile, grid, save_picture
 from allometry.pipeline.overlays import enlarged, overlay
@@ -159,7 +159,7 @@ def _save_grids(heads: list[Caption], rows: list[list[Tile]], out: Path) -> tupl
 def _look(viewer: Viewer, image: Path, class_name: str | None, path: Path) -> Explanation:
     asked = viewer.preprocessing
     pixels = read_image(image, channels=asked.channels, at_least=asked.resolution)
-    view = centre_view(pixels, resolution=asked.resolution, crop=asked.crop)
+    view = center_view(pixels, resolution=asked.resolution, crop=asked.crop)
     batch = to_input(np.ascontiguousarray(view[None]), asked, torch.device("cpu"))
     with torch.no_grad():
         probabilities = viewer.module(batch).softmax(1)[0]

@@ -221,8 +221,8 @@ def _data_facts(data: Data) -> Iterator[tuple[str, str]]:
         sizes = f", of {whole(smallest)} to {whole(largest)} training images each" if known else ""
         yield "classes", f"{whole(len(data.classes))}{sizes}"
     if data.image_size is not None:
-        colours = {1: ", grey", 3: ", colour"}.get(data.channels or 0, "")
-        yield "picture", f"{data.image_size} {TIMES} {data.image_size} pixels{colours}"
+        colors = {1: ", gray", 3: ", color"}.get(data.channels or 0, "")
+        yield "picture", f"{data.image_size} {TIMES} {data.image_size} pixels{colors}"
 
 
 def _rejected(data: Data) -> Html:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from allometry.report.figures import BLUE, GREY, IN_PERCENT, ORANGE, Trace, axis, figure, legend, side_by_side
+from allometry.report.figures import BLUE, GRAY, IN_PERCENT, ORANGE, Trace, axis, figure, legend, side_by_side
 from allometry.report.markup import Column, Html, Row, Section, bar, details, element, note, number, table
 from allometry.report.record import Bin, Evaluation, RunRecord
 from allometry.report.words import NO_BREAK, percent, percent_range, whole
@@ -93,7 +93,7 @@ def _diagram(name: str, bins: Sequence[Bin]) -> Html:
         ],
         "thickness": 1.5,
         "width": 0,
-        "color": GREY,
+        "color": GRAY,
     }
     diagonal: Trace = {
         "type": "scatter",

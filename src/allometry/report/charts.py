@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
-from allometry.report.figures import BLUE, GREY, IN_PERCENT, ORANGE, Glyph, Trace, axis, figure, shades
+from allometry.report.figures import BLUE, GRAY, IN_PERCENT, ORANGE, Glyph, Trace, axis, figure, shades
 from allometry.report.markup import Html
 from allometry.report.record import Epoch, Trial
 from allometry.report.words import percent, quantity, shortened
@@ -27,7 +27,7 @@ def learning_curve(
     factor = 100 if in_percent else 1
     traces = [
         _curve(epochs, train, factor)
-        | {"name": "training", "line": {"color": GREY, "width": 2.5, "dash": "dash"}},
+        | {"name": "training", "line": {"color": GRAY, "width": 2.5, "dash": "dash"}},
         _curve(epochs, val, factor) | {"name": "validation", "line": {"color": BLUE, "width": 2.5}},
     ]
     unit = IN_PERCENT if in_percent else {}
@@ -58,7 +58,7 @@ def trial_dots(name: str, trials: Sequence[Trial]) -> Html:
     """The accuracy of every trial, the best on top, the chosen one marked."""
     ordered = sorted(trials, key=lambda trial: trial.accuracy)
     places = list(range(len(ordered)))
-    colours = [ORANGE if trial.chosen else GREY if trial.kind == "baseline" else BLUE for trial in ordered]
+    colors = [ORANGE if trial.chosen else GRAY if trial.kind == "baseline" else BLUE for trial in ordered]
     trace: Trace = {
         "type": "scatter",
         "mode": "markers",
@@ -68,8 +68,8 @@ def trial_dots(name: str, trials: Sequence[Trial]) -> Html:
             "size": [15 if trial.chosen else 10 for trial in ordered],
             "symbol": [_trial_symbol(trial) for trial in ordered],
             "opacity": 1,
-            "line": {"width": 2, "color": colours},
-            "color": colours,
+            "line": {"width": 2, "color": colors},
+            "color": colors,
         },
         "hovertext": [_trial_hover(trial) for trial in ordered],
         "hovertemplate": "%{hovertext}<extra></extra>",

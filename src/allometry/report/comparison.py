@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from html import escape
 
 from allometry.base.units import format_duration
-from allometry.report.figures import BLUE, GREY, ORANGE, legend, side_by_side
+from allometry.report.figures import BLUE, GRAY, ORANGE, legend, side_by_side
 from allometry.report.markup import Column, Html, Row, Section, element, note, number, table
 from allometry.report.networks import costs_of
 from allometry.report.record import RunRecord
@@ -56,7 +56,7 @@ def comparison_section(records: Sequence[RunRecord]) -> Section:
             if groups[cost]
         ]
         content += [
-            legend((group.glyph, group.colour, group.meaning) for group in groups["macs"]),
+            legend((group.glyph, group.color, group.meaning) for group in groups["macs"]),
             *(side_by_side(*figures[first : first + 2]) for first in range(0, len(figures), 2)),
             note("The numbers are the lines of the table."),
         ]
@@ -146,11 +146,11 @@ def _groups(results: Sequence[_Result], cost: str) -> list[PointGroup]:
     validated = [result for result in results if result.seen == "validation"]
     tested = [result for result in results if result not in short and result not in validated]
     return [
-        PointGroup(meaning=_TEST, glyph="circle", colour=BLUE, size=22, points=_points(tested, cost)),
+        PointGroup(meaning=_TEST, glyph="circle", color=BLUE, size=22, points=_points(tested, cost)),
         PointGroup(
-            meaning=_VALIDATION, glyph="square", colour=GREY, size=21, points=_points(validated, cost)
+            meaning=_VALIDATION, glyph="square", color=GRAY, size=21, points=_points(validated, cost)
         ),
-        PointGroup(meaning=_SHORT, glyph="diamond", colour=ORANGE, size=23, points=_points(short, cost)),
+        PointGroup(meaning=_SHORT, glyph="diamond", color=ORANGE, size=23, points=_points(short, cost)),
     ]
 
 

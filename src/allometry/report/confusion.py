@@ -49,7 +49,7 @@ def confused_pairs(evaluation: Evaluation, *, most: int) -> list[Pair]:
 
 
 def confusion_figure(name: str, evaluation: Evaluation) -> Html:
-    """The matrix as a heat map: right ones and mistakes in colours of their own, each with its own scale."""
+    """The matrix as a heat map: right ones and mistakes in colors of their own, each with its own scale."""
     size = len(evaluation.classes)
     labels = [escape(shortened(each, 18)) for each in evaluation.classes]
     places = list(range(size))
@@ -78,7 +78,7 @@ def _right(evaluation: Evaluation) -> Trace:
         [_hit(images, sums[truth]) if truth == column else None for column, images in enumerate(row)]
         for truth, row in enumerate(evaluation.confusion)
     ]
-    return _heat_map(evaluation, cells, colour=BLUE, most=1.0)
+    return _heat_map(evaluation, cells, color=BLUE, most=1.0)
 
 
 def _mistakes(evaluation: Evaluation) -> Trace:
@@ -87,7 +87,7 @@ def _mistakes(evaluation: Evaluation) -> Trace:
         for truth, row in enumerate(evaluation.confusion)
     ]
     most = max((value for row in cells for value in row if value is not None), default=1.0)
-    return _heat_map(evaluation, cells, colour=ORANGE, most=most)
+    return _heat_map(evaluation, cells, color=ORANGE, most=most)
 
 
 def _hit(images: int, of: int) -> float | None:
@@ -98,7 +98,7 @@ def _log(images: int) -> float | None:
     return round(math.log1p(images), 4) if images > 0 else None
 
 
-def _heat_map(evaluation: Evaluation, cells: list[list[float | None]], *, colour: str, most: float) -> Trace:
+def _heat_map(evaluation: Evaluation, cells: list[list[float | None]], *, color: str, most: float) -> Trace:
     size = len(evaluation.classes)
     gap = 2 if size <= 12 else 1 if size <= 100 else 0
     trace: Trace = {
@@ -106,7 +106,7 @@ def _heat_map(evaluation: Evaluation, cells: list[list[float | None]], *, colour
         "z": cells,
         "zmin": 0,
         "zmax": most,
-        "colorscale": shades(colour, most=0.75 if size <= _WITH_COUNTS else 1.0),
+        "colorscale": shades(color, most=0.75 if size <= _WITH_COUNTS else 1.0),
         "showscale": False,
         "hoverongaps": False,
         "hovertext": _hover(evaluation, cells),

@@ -1,4 +1,4 @@
-"""Figures in one style: colours that all eyes can tell apart, text that reads on light and on dark."""
+"""Figures in one style: colors that all eyes can tell apart, text that reads on light and on dark."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Glyph = Literal["line", "dashes", "circle", "circle-open", "square", "diamond", 
 BLUE = "#2f86c9"
 ORANGE = "#e0760a"
 GREEN = "#0f9d77"
-GREY = "#858c96"
+GRAY = "#858c96"
 
 _STEPS = ((1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0))
 IN_PERCENT = {"ticksuffix": " %", "hoverformat": ".1f"}
@@ -101,32 +101,32 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def legend(keys: Iterable[tuple[Glyph, str, str]]) -> Html:
-    """What the marks of a figure mean: glyph, colour and text of each. As HTML it wraps and is never cut.
+    """What the marks of a figure mean: glyph, color and text of each. As HTML it wraps and is never cut.
 
     Example:
         >>> legend([("circle", BLUE, "trial")])
         '<p class="legend"><span><svg ...</svg>trial</span></p>'
     """
     return element(
-        "p", *(element("span", _glyph(glyph, colour), text) for glyph, colour, text in keys), class_="legend"
+        "p", *(element("span", _glyph(glyph, color), text) for glyph, color, text in keys), class_="legend"
     )
 
 
 def scale_legend(keys: Iterable[tuple[str, str]]) -> Html:
-    """The same for shades: colour and text of each, the shade growing from left to right."""
+    """The same for shades: color and text of each, the shade growing from left to right."""
     shades = (
-        element("span", element("i", class_="shade", style=f"--colour:{colour}"), text)
-        for colour, text in keys
+        element("span", element("i", class_="shade", style=f"--color:{color}"), text)
+        for color, text in keys
     )
     return element("p", *shades, class_="legend")
 
 
-def shades(colour: str, *, most: float = 1.0) -> list[list[Any]]:
-    """A colour scale from faint to full. It is see-through, so it works on light and on dark.
+def shades(color: str, *, most: float = 1.0) -> list[list[Any]]:
+    """A color scale from faint to full. It is see-through, so it works on light and on dark.
 
     Below `most` = 1 it stays pale enough for text on it.
     """
-    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
     return [[0, f"rgba({red},{green},{blue},0.14)"], [1, f"rgba({red},{green},{blue},{most:g})"]]
 
 
@@ -149,7 +149,7 @@ def _layout(height: int) -> dict[str, Any]:
         "margin": {"l": 8, "r": 16, "t": 12, "b": 8},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": _FONT, "size": 13, "color": GREY},
+        "font": {"family": _FONT, "size": 13, "color": GRAY},
         "hoverlabel": {
             "bgcolor": "#23272e",
             "bordercolor": "#23272e",
@@ -162,8 +162,8 @@ def _layout(height: int) -> dict[str, Any]:
     }
 
 
-def _glyph(glyph: Glyph, colour: str) -> Html:
-    shape = _SHAPES[glyph].format(colour)
+def _glyph(glyph: Glyph, color: str) -> Html:
+    shape = _SHAPES[glyph].format(color)
     return Html(f'<svg viewBox="0 0 18 16" width="18" height="16" aria-hidden="true">{shape}</svg>')
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from allometry.base.units import plural
 from allometry.report.charts import law_heat_map, trial_dots
-from allometry.report.figures import BLUE, GREY, ORANGE, Glyph, legend
+from allometry.report.figures import BLUE, GRAY, ORANGE, Glyph, legend
 from allometry.report.markup import Column, Html, Row, Section, details, element, note, number, table
 from allometry.report.record import Plan, RunRecord, Trial
 from allometry.report.words import NO_BREAK, TIMES, decimal, percent, quantity, whole
@@ -68,7 +68,7 @@ def _trials(trials: Sequence[Trial], prefix: str) -> list[Html]:
             element("h3", "Over depth and resolution"),
             law_heat_map(f"{prefix}-law", placed),
             note(
-                "The fuller the colour, the higher the accuracy; the frame marks the chosen proportion. "
+                "The fuller the color, the higher the accuracy; the frame marks the chosen proportion. "
                 "Below each accuracy is the beta (width) that doubles the cost with them."
             ),
         ]
@@ -99,7 +99,7 @@ def _legend(trials: Sequence[Trial]) -> list[tuple[Glyph, str, str]]:
     if any(not trial.chosen and trial.kind != "baseline" for trial in trials):
         keys.append(("circle-open", BLUE, "other proportions"))
     if any(not trial.chosen and trial.kind == "baseline" for trial in trials):
-        keys.append(("square", GREY, "baseline"))
+        keys.append(("square", GRAY, "baseline"))
     return keys
 
 

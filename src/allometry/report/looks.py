@@ -18,7 +18,7 @@ _GROUPS = {
 _SHOWN = 8
 _READING = (
     "The warmer a place, the more it speaks for the class below the picture; where nothing does, the picture stays as "
-    "it is. A map is as coarse as the network's last feature map, and its colours go up to its own strongest place: "
+    "it is. A map is as coarse as the network's last feature map, and its colors go up to its own strongest place: "
     "compare where, not how much."
 )
 

@@ -99,7 +99,7 @@ def _row(columns: Sequence[Column], row: Row) -> Html:
     return element("tr", *cells, class_="marked" if row.marked else None)
 
 
-def bar(share: float, text: str, *, colour: str = "") -> Html:
+def bar(share: float, text: str, *, color: str = "") -> Html:
     """A number with a slim bar below it, as long as its share of the cell.
 
     Example:
@@ -107,7 +107,7 @@ def bar(share: float, text: str, *, colour: str = "") -> Html:
         '<span class="bar">1.2M<i style="--share:25.00%"></i></span>'
     """
     length = f"{100 * min(max(share, 0.0), 1.0):.2f}%"
-    return element("span", text, element("i", style=f"--share:{length}", class_=colour or None), class_="bar")
+    return element("span", text, element("i", style=f"--share:{length}", class_=color or None), class_="bar")
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> Html:

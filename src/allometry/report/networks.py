@@ -54,7 +54,7 @@ def stage_table(network: Network, baseline: Network | None) -> Html:
                 _change(old and old.repeats, line.repeats),
                 bar(line.params / most_params, whole(line.params)),
                 percent(line.params / total.params),
-                bar(line.macs / most_macs, whole(line.macs), colour="second"),
+                bar(line.macs / most_macs, whole(line.macs), color="second"),
                 percent(line.macs / total.macs),
             ]
         )
@@ -112,11 +112,11 @@ def _comparable(network: Network, baseline: Network) -> bool:
 def _shape(network: Network) -> str:
     cost = count(network)
     picture = f"{network.resolution} {TIMES} {network.resolution} pixels"
-    colours = "colour" if network.in_channels == 3 else "grey"
+    colors = "color" if network.in_channels == 3 else "gray"
     if network.in_channels not in {1, 3}:
-        colours = f"{network.in_channels}-channel"
+        colors = f"{network.in_channels}-channel"
     return (
-        f"{colours.capitalize()} pictures of {picture}, {network.depth} blocks "
+        f"{colors.capitalize()} pictures of {picture}, {network.depth} blocks "
         f"in {len(network.stages)} stages, "
         f"{whole(network.head.classes)} classes: {whole(cost.params)} parameters, {whole(cost.macs)} MACs."
     )

@@ -85,7 +85,7 @@ def _confusion(evaluation: Evaluation, prefix: str) -> list[Html]:
             scale_legend([(BLUE, "classified rightly"), (ORANGE, "taken for another class")]),
             confusion_figure(f"{prefix}-confusion", evaluation),
             note(
-                "A row is the truth, a column the prediction. A fuller colour means more images, on a "
+                "A row is the truth, a column the prediction. A fuller color means more images, on a "
                 "logarithmic scale for mistakes; point at a cell for names and counts."
             ),
         ]
@@ -104,7 +104,7 @@ def _pair_table(pairs: Sequence[Pair]) -> Html:
                 pair.truth,
                 pair.predicted,
                 whole(pair.images),
-                bar(pair.share, percent(pair.share), colour="third"),
+                bar(pair.share, percent(pair.share), color="third"),
             ]
         )
         for pair in pairs
@@ -121,7 +121,7 @@ def classes_section(record: RunRecord) -> Section | None:
     if any(each.figures.precision is not None for each in ordered):
         full.append(
             note(
-                "Accuracy (recall): share of the images of the class that are recognised. Precision: share of the "
+                "Accuracy (recall): share of the images of the class that are recognized. Precision: share of the "
                 "answers with its name that are right. F1: their harmonic mean. Click on a head to sort."
             )
         )
@@ -176,7 +176,7 @@ def _more(figures: ClassFigures) -> list[str]:
     precision, f1 = figures.precision, figures.f1
     return [
         percent_range(figures.interval) if figures.interval else "",
-        "" if precision is None else bar(precision, percent(precision), colour="second"),
+        "" if precision is None else bar(precision, percent(precision), color="second"),
         "" if f1 is None else percent(f1),
     ]
 

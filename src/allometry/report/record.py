@@ -199,7 +199,7 @@ class ClassFigures:
     """How good the network is for one class; a share of no images is `None`.
 
     Attributes:
-        accuracy: share of its images that are recognised, with its interval.
+        accuracy: share of its images that are recognized, with its interval.
         precision: share of the answers with its name that are right.
     """
 

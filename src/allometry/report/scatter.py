@@ -27,7 +27,7 @@ class PointGroup:
 
     meaning: str
     glyph: Glyph
-    colour: str
+    color: str
     size: int
     points: Sequence[Point]
 
@@ -61,8 +61,8 @@ def _scatter(group: PointGroup) -> Trace:
         "marker": {
             "size": group.size,
             "symbol": group.glyph,
-            "color": group.colour,
-            "line": {"width": 2 if group.glyph == "circle-open" else 0, "color": group.colour},
+            "color": group.color,
+            "line": {"width": 2 if group.glyph == "circle-open" else 0, "color": group.color},
         },
         "cliponaxis": False,
     }
@@ -81,5 +81,5 @@ def _error_bars(group: PointGroup) -> dict[str, Any]:
         "arrayminus": [round(100 * max(point.accuracy - low, 0), 4) for point, (low, _) in pairs],
         "thickness": 1.5,
         "width": 0,
-        "color": group.colour,
+        "color": group.color,
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from allometry.base.units import plural
-from allometry.report.figures import BLUE, GREEN, GREY, ORANGE, Glyph, Trace, axis, figure, legend
+from allometry.report.figures import BLUE, GREEN, GRAY, ORANGE, Glyph, Trace, axis, figure, legend
 from allometry.report.markup import Column, Html, Row, Section, details, element, note, number, table
 from allometry.report.record import RunRecord, Search, SearchTrial
 from allometry.report.scatter import Point, PointGroup, accuracy_against
@@ -98,7 +98,7 @@ def _points(found: Search, trials: Sequence[SearchTrial], prefix: str) -> list[H
     others = [each for each in trials if each not in (*chosen, *front, *stopped)]
     groups = [
         _group("tried", "circle-open", BLUE, 9, others),
-        _group("ended early", "circle-open", GREY, 8, stopped),
+        _group("ended early", "circle-open", GRAY, 8, stopped),
         _group("none better in everything", "square", GREEN, 11, front),
         _group("found", "diamond", ORANGE, 14, chosen),
     ]
@@ -106,20 +106,20 @@ def _points(found: Search, trials: Sequence[SearchTrial], prefix: str) -> list[H
     if not kept:
         return []
     shown = [
-        legend((group.glyph, group.colour, group.meaning) for group in kept),
+        legend((group.glyph, group.color, group.meaning) for group in kept),
         accuracy_against(f"{prefix}-tried", kept, cost="MACs", accuracy="validation accuracy"),
         note("Short trainings: compare their accuracies with each other, not with a full training."),
     ]
     return [element("h3", "The trials"), *shown]
 
 
-def _group(meaning: str, glyph: Glyph, colour: str, size: int, trials: Iterable[SearchTrial]) -> PointGroup:
+def _group(meaning: str, glyph: Glyph, color: str, size: int, trials: Iterable[SearchTrial]) -> PointGroup:
     points = [
         Point(cost=each.figures["macs"], accuracy=each.figures["accuracy"], hover=_hover(each))
         for each in trials
         if each.figures.get("macs") and "accuracy" in each.figures
     ]
-    return PointGroup(meaning=meaning, glyph=glyph, colour=colour, size=size, points=points)
+    return PointGroup(meaning=meaning, glyph=glyph, color=color, size=size, points=points)
 
 
 def _hover(trial: SearchTrial) -> str:
@@ -139,15 +139,15 @@ def _curves(
     """The best so far over what it has cost."""
     lines: list[tuple[str, Glyph, str, Sequence[SearchTrial]]] = [(found.by, "line", BLUE, ours)]
     if random:
-        lines.append(("random search of the same cost", "dashes", GREY, random))
-    traces = [_curve(name, glyph, colour, trials) for name, glyph, colour, trials in lines]
+        lines.append(("random search of the same cost", "dashes", GRAY, random))
+    traces = [_curve(name, glyph, color, trials) for name, glyph, color, trials in lines]
     traces = [trace for trace in traces if trace["x"]]
     if not traces:
         return []
     objective = found.objectives[0] if found.objectives else "value"
     return [
         element("h3", "The best so far over its cost"),
-        legend([(glyph, colour, name) for name, glyph, colour, trials in lines if trials]),
+        legend([(glyph, color, name) for name, glyph, color, trials in lines if trials]),
         figure(
             f"{prefix}-reward",
             traces,
@@ -159,7 +159,7 @@ def _curves(
     ]
 
 
-def _curve(name: str, glyph: Glyph, colour: str, trials: Sequence[SearchTrial]) -> Trace:
+def _curve(name: str, glyph: Glyph, color: str, trials: Sequence[SearchTrial]) -> Trace:
     spent, best, places, values = 0.0, float("-inf"), [], []
     for each in trials:
         spent += each.work
@@ -176,7 +176,7 @@ def _curve(name: str, glyph: Glyph, colour: str, trials: Sequence[SearchTrial]) 
         "y": values,
         "line": {
             "shape": "hv",
-            "color": colour,
+            "color": color,
             "width": 2.5,
             "dash": "dash" if glyph == "dashes" else "solid",
         },

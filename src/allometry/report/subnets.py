@@ -17,7 +17,7 @@ from allometry.report.supernet_record import (
     FoundSubnet,
     FrontSubnet,
     MeasuredSubnet,
-    PredictorJudgement,
+    PredictorJudgment,
     SupernetRecord,
 )
 from allometry.report.words import MEASURE_NAMES, NO_BREAK, listed, percent, percent_range, quantity, whole
@@ -29,7 +29,7 @@ _DEVIATIONS = 1.96  # of a share, to either side of it: 95 %
 
 def predictor_section(record: RunRecord, *, prefix: str) -> Section | None:
     """What the predictor of accuracy is worth: in words, and predicted against measured."""
-    judged = record.supernet.judgement if record.supernet else None
+    judged = record.supernet.judgment if record.supernet else None
     if judged is None:
         return None
     content = [element("p", _worth(judged))]
@@ -51,7 +51,7 @@ def predictor_section(record: RunRecord, *, prefix: str) -> Section | None:
     return Section("predictor", "The predictor of accuracy", content)
 
 
-def _worth(judged: PredictorJudgement) -> str:
+def _worth(judged: PredictorJudgment) -> str:
     fitted = f"Fitted to {plural(judged.fitted, 'measured subnet')}, it" if judged.fitted else "It"
     sentences = [
         f"{fitted} was judged by {whole(judged.number)} others: Kendall's tau is {judged.tau:.2f}, so it puts about "
@@ -78,7 +78,7 @@ def _worth(judged: PredictorJudgement) -> str:
     return " ".join(sentences)
 
 
-def _per_bin(judged: PredictorJudgement) -> str:
+def _per_bin(judged: PredictorJudgment) -> str:
     return plural(round(sum(each.number for each in judged.bins) / len(judged.bins)), "subnet")
 
 
@@ -150,7 +150,7 @@ def subnets_section(record: RunRecord, *, prefix: str) -> Section | None:
     if groups:
         content = [
             element("p", _measured(supernet.measured, record)),
-            legend((group.glyph, group.colour, group.meaning) for group in groups),
+            legend((group.glyph, group.color, group.meaning) for group in groups),
             accuracy_against(f"{prefix}-subnets", groups, cost="MACs", accuracy="validation accuracy"),
         ]
     if supernet.found:
@@ -206,15 +206,15 @@ def _groups(supernet: SupernetRecord) -> list[PointGroup]:
         if each.validation_accuracy is not None
     ]
     return [
-        PointGroup(meaning="measured", glyph="circle-open", colour=BLUE, size=8, points=tried),
+        PointGroup(meaning="measured", glyph="circle-open", color=BLUE, size=8, points=tried),
         PointGroup(
             meaning="of a front: none predicted to be cheaper and better",
             glyph="square",
-            colour=GREEN,
+            color=GREEN,
             size=10,
             points=fronts,
         ),
-        PointGroup(meaning="found for a budget", glyph="diamond", colour=ORANGE, size=14, points=found),
+        PointGroup(meaning="found for a budget", glyph="diamond", color=ORANGE, size=14, points=found),
     ]
 
 

@@ -148,7 +148,7 @@ def _step(epochs: int) -> int:
     return next(step for step in steps if epochs <= _TICKS * step)
 
 
-def _line(epochs: Sequence[SupernetEpoch], which: str, colour: str) -> Trace:
+def _line(epochs: Sequence[SupernetEpoch], which: str, color: str) -> Trace:
     """One line; that of the smallest is broken between phases, since it is another network in each."""
     places: list[float] = []
     values: list[float | None] = []
@@ -164,8 +164,8 @@ def _line(epochs: Sequence[SupernetEpoch], which: str, colour: str) -> Trace:
         "name": which,
         "x": places,
         "y": values,
-        "line": {"color": colour, "width": 2.5},
-        "marker": {"color": colour, "size": 5},
+        "line": {"color": color, "width": 2.5},
+        "marker": {"color": color, "size": 5},
         "hovertemplate": "%{y:.1f} %",
     }
 

@@ -53,7 +53,7 @@ class CalibrationBin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PredictorJudgement:
+class PredictorJudgment:
     """What a predictor of accuracy is worth, from `predictor.json`; errors are shares, as accuracies are.
 
     Attributes:
@@ -134,7 +134,7 @@ class SupernetRecord:
     phases: tuple[Phase, ...] = ()
     epochs: tuple[SupernetEpoch, ...] = ()
     measured: tuple[MeasuredSubnet, ...] = ()
-    judgement: PredictorJudgement | None = None
+    judgment: PredictorJudgment | None = None
     found: tuple[FoundSubnet, ...] = ()
     fronts: tuple[FoundFront, ...] = ()
 
@@ -183,7 +183,7 @@ def read_supernet(folder: Path, *, coupled: bool) -> SupernetRecord:
         phases=phases,
         epochs=_epochs(folder / "metrics.jsonl"),
         measured=tuple(read_parts(MeasuredSubnet, folder / "accuracies.jsonl")),
-        judgement=read_part(PredictorJudgement, folder / "predictor.json"),
+        judgment=read_part(PredictorJudgment, folder / "predictor.json"),
         found=tuple(_found(subnets)),
         fronts=tuple(_fronts(subnets)),
     )

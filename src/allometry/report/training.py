@@ -8,7 +8,7 @@ from html import escape
 from allometry.base.units import format_duration, plural
 from allometry.cost import count
 from allometry.report.charts import learning_curve
-from allometry.report.figures import BLUE, GREEN, GREY, ORANGE, legend, side_by_side
+from allometry.report.figures import BLUE, GREEN, GRAY, ORANGE, legend, side_by_side
 from allometry.report.markup import Html, Section, details, element, facts, note
 from allometry.report.record import Epoch, RunRecord, Trial
 from allometry.report.scatter import Point, PointGroup, accuracy_against
@@ -21,7 +21,7 @@ def training_section(record: RunRecord, *, prefix: str) -> Section | None:
     if record.epochs:
         content = [
             element("p", _progress(record.epochs)),
-            legend([("dashes", GREY, "training images"), ("line", BLUE, "validation images")]),
+            legend([("dashes", GRAY, "training images"), ("line", BLUE, "validation images")]),
             _curves(record.epochs, prefix),
         ]
     if record.recipe:
@@ -93,7 +93,7 @@ def cost_section(record: RunRecord, *, prefix: str) -> Section | None:
     if sum(len(group.points) for group in groups) < 2:
         return None
     content = [
-        legend((group.glyph, group.colour, group.meaning) for group in groups),
+        legend((group.glyph, group.color, group.meaning) for group in groups),
         accuracy_against(f"{prefix}-macs", groups, cost="MACs", accuracy="validation accuracy"),
     ]
     if len({group.meaning.startswith(_FULL) for group in groups}) == 2:
@@ -118,22 +118,22 @@ def _groups(record: RunRecord) -> list[PointGroup]:
         PointGroup(
             meaning=f"other proportions{short}",
             glyph="circle-open",
-            colour=BLUE,
+            color=BLUE,
             size=9,
             points=_trial_points(others),
         ),
         PointGroup(
-            meaning=f"baseline{short}", glyph="square", colour=GREY, size=12, points=_trial_points(baseline)
+            meaning=f"baseline{short}", glyph="square", color=GRAY, size=12, points=_trial_points(baseline)
         ),
         PointGroup(
             meaning=f"chosen proportion{short}",
             glyph="diamond",
-            colour=ORANGE,
+            color=ORANGE,
             size=13,
             points=_trial_points(chosen),
         ),
         PointGroup(
-            meaning=_full(record.epochs), glyph="star", colour=GREEN, size=19, points=_final_point(record)
+            meaning=_full(record.epochs), glyph="star", color=GREEN, size=19, points=_final_point(record)
         ),
     ]
 

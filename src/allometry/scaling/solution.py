@@ -18,7 +18,7 @@ class Solution:
         cost: `count(network)`; where a device was asked, with the latency and the memory that it said.
         budget: what was asked.
         law: how it was grown.
-        phi: the largest phi whose network fits; the solution lies in its neighbourhood.
+        phi: the largest phi whose network fits; the solution lies in its neighborhood.
         multipliers: depth, width and resolution against the network that was grown; of all depths that
             round to these layers, the largest.
         use: the largest share of a limit that is taken, at most 1.

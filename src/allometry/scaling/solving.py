@@ -2,7 +2,7 @@
 
 Rounding makes the networks of a law a staircase: channels come in eights, layers and pixels in ones. So the
 answer is sought in three steps, from coarse to fine: the largest phi that fits; then depth, width and resolution
-apart, in a neighbourhood of that phi; then, where the nearest of those leave more than half a percent of the
+apart, in a neighborhood of that phi; then, where the nearest of those leave more than half a percent of the
 budget unused, single layers.
 """
 
@@ -17,7 +17,7 @@ from allometry.cost import MEASURED, Budget, Meter, Pricing, count, parse_budget
 from allometry.cost.budget import show
 from allometry.scaling.laws import COMPOUND, UNSCALED, Multipliers, ScalingLaw
 from allometry.scaling.measured import solve_by_measuring
-from allometry.scaling.neighbourhood import Grower, best_near
+from allometry.scaling.neighborhood import Grower, best_near
 from allometry.scaling.solution import Solution
 
 _DEEPEST = 600.0  # the logarithm of a multiplier that a float still holds, with room for a start
@@ -101,10 +101,10 @@ def _solve(problem: _Problem, budget: Budget, price: Pricing) -> Solution:
     grow = problem.grower()
     _refuse_impossible(problem, budget, price)
     phi = _largest_phi(problem, budget, grow, price)
-    centre = law.multipliers(phi, problem.start)
-    if not budget.allows(price(grow(centre))):
-        centre = _floor(law, problem.start)  # every layer rounds to its least there, and that is known to fit
-    best = best_near(network, budget, law, centre, grow, price)
+    center = law.multipliers(phi, problem.start)
+    if not budget.allows(price(grow(center))):
+        center = _floor(law, problem.start)  # every layer rounds to its least there, and that is known to fit
+    best = best_near(network, budget, law, center, grow, price)
     multipliers = best.multipliers._replace(depth=_fullest_depth(network, best.network, law))
     return Solution(best.network, best.cost, budget, law, phi, multipliers, best.use)
 

@@ -54,7 +54,7 @@ class Controller:
         seed: of the policy's first weights, and of all that it draws.
         settings: how it learns.
 
-    Source: MnasNet (Tan et al. 2019), section 3.2: a recurrent network, equation 5, by proximal policy optimisation
+    Source: MnasNet (Tan et al. 2019), section 3.2: a recurrent network, equation 5, by proximal policy optimization
     (Schulman et al. 2017).
 
     Example:

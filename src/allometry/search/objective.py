@@ -1,4 +1,4 @@
-"""What a search maximises: an expression over measures, read from text and worked out without executing any."""
+"""What a search maximizes: an expression over measures, read from text and worked out without executing any."""
 
 from __future__ import annotations
 

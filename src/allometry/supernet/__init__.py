@@ -17,7 +17,7 @@ from allometry.supernet.fitting import PredictorSettings, fit_predictor
 from allometry.supernet.fronts import Front, ParetoSettings, pareto
 from allometry.supernet.judging import (
     MIN_TAU,
-    Judgement,
+    Judgment,
     PredictedBin,
     Predicts,
     Split,
@@ -45,7 +45,7 @@ from allometry.supernet.plans import (
     shrinking,
 )
 from allometry.supernet.predictor import Predictor
-from allometry.supernet.specialising import THOROUGH, Specialised, SpecialisingSettings, specialise
+from allometry.supernet.specializing import THOROUGH, Specialized, SpecializingSettings, specialize
 
 if TYPE_CHECKING:
     from allometry.supernet.axes import Axis, Spot, axes_of
@@ -87,7 +87,7 @@ __all__ = [
     "Dimension",
     "Extreme",
     "Front",
-    "Judgement",
+    "Judgment",
     "ParetoSettings",
     "Part",
     "Phase",
@@ -95,8 +95,8 @@ __all__ = [
     "Predictor",
     "PredictorSettings",
     "Predicts",
-    "Specialised",
-    "SpecialisingSettings",
+    "Specialized",
+    "SpecializingSettings",
     "Split",
     "Spot",
     "Subnet",
@@ -131,7 +131,7 @@ __all__ = [
     "shrinking",
     "sort_channels",
     "space_digest",
-    "specialise",
+    "specialize",
     "split_rows",
     "supernet_of",
     "take",

@@ -133,7 +133,7 @@ def _between(supernet: Supernet) -> Iterator[Axis]:
         return
     layout = space.layout
     if any(0 in knob.options for knob in layout.deepening):
-        return  # the group that may be missing reads and writes the same channels as its neighbours
+        return  # the group that may be missing reads and writes the same channels as its neighbors
     places: dict[Place, list[str]] = {}
     for place, candidates in candidates_of(space).items():
         places[place] = list(dict.fromkeys(host_name(place, each) for each in candidates))

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from allometry.arch import Decisions, Network, Shape, Space
 from allometry.base import InputError
-from allometry.nn import ConvNet, initialise
+from allometry.nn import ConvNet, initialize
 from allometry.supernet.places import Candidate, Exit, Place, candidates_of, shapes_of, skeleton
 
 
@@ -283,7 +283,7 @@ def build_supernet(space: Space, *, dropout: float | None = None, seed: int) -> 
         7678880
     """
     supernet = Supernet(space, dropout=dropout).to_empty(device="cpu")
-    initialise(supernet, seed=seed)
+    initialize(supernet, seed=seed)
     with torch.no_grad():
         for matrix in supernet.matrices.values():
             matrix.copy_(torch.eye(len(matrix)))

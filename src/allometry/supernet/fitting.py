@@ -61,7 +61,7 @@ def fit_predictor(
     after the other, which has a closed form.
 
     Once-for-All's is a network of three layers of 400 units on the options, fitted to 16,000 subnets. From some
-    hundreds this one puts more networks in the right order; `benchmarks/specialising.py` measures both, and
+    hundreds this one puts more networks in the right order; `benchmarks/specializing.py` measures both, and
     `docs/results.md` has the figures under "Predicting and searching subnets".
 
     Args:

@@ -135,7 +135,7 @@ def pareto(
         living = _living(prices, accuracies, settings.living)
         rows, prices, accuracies = rows[living], prices[living], accuracies[living]
         if generation < settings.generations:
-            others = rows[_neighbours(len(rows), breeder.random)]
+            others = rows[_neighbors(len(rows), breeder.random)]
             children = breeder.children(rows, others, settings.population, mutated=settings.mutated)
             if not len(children):
                 break
@@ -155,7 +155,7 @@ def _living(prices: npt.NDArray[np.float64], accuracies: Accuracies, least: int)
     return living
 
 
-def _neighbours(number: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
+def _neighbors(number: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
     """For each of those sorted by cost, another of about its cost."""
     most = max(1, round(_NEAR * number))
     places = np.arange(number) + random.integers(-most, most + 1, size=number)

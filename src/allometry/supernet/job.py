@@ -26,7 +26,7 @@ from allometry.train import ALONE, Epoch, Preprocessing, Ranks, Recipe, plan_epo
 class SupernetJob:
     """What is trained, on what, and where.
 
-    Of the recipe the batches, pictures, augmentation, optimiser, learning rate, schedule, label smoothing, clipping,
+    Of the recipe the batches, pictures, augmentation, optimizer, learning rate, schedule, label smoothing, clipping,
     precision, dropout, average and distillation hold, in each phase anew; the epochs are the phases'.
 
     Attributes:
@@ -158,5 +158,5 @@ _PLAIN: dict[str, Any] = {
     "execution.micro_batch": 0,
     "execution.recompute": False,
     "execution.compile": False,
-    "execution.synchronise": False,
+    "execution.synchronize": False,
 }

@@ -39,7 +39,7 @@ class PredictedBin(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgment:
     """How well a predictor does. All errors are in the unit of the accuracies.
 
     Attributes:
@@ -118,7 +118,7 @@ def split_rows(rows: Rows, accuracies: Accuracies, *, held_out: float = 0.2, see
     return Split(rows[~out], accuracies[~out], rows[out], accuracies[out])
 
 
-def judge(predictor: Predicts, rows: Rows, accuracies: Accuracies, *, bins: int = _BINS) -> Judgement:
+def judge(predictor: Predicts, rows: Rows, accuracies: Accuracies, *, bins: int = _BINS) -> Judgment:
     """Judge a predictor by networks that it has not seen.
 
     What was measured has noise of its own, so even a perfect predictor has no tau of 1.
@@ -148,7 +148,7 @@ def judge(predictor: Predicts, rows: Rows, accuracies: Accuracies, *, bins: int 
         )
     predicted = np.asarray(predictor(rows), np.float64)
     errors = predicted - measured
-    return Judgement(
+    return Judgment(
         number=len(rows),
         tau=kendall_tau(predicted, measured),
         spearman=correlation(_ranks(predicted), _ranks(measured)),
@@ -177,13 +177,13 @@ def kendall_tau(one: Accuracies, other: Accuracies) -> float:
     return float(agreeing / np.sqrt(float(ones) * float(others))) if ones and others else 0.0
 
 
-def refuse_unreliable(judgement: Judgement, *, least_tau: float = MIN_TAU) -> None:
+def refuse_unreliable(judgment: Judgment, *, least_tau: float = MIN_TAU) -> None:
     """Refuse a predictor that does not know which networks are better.
 
     Where the images do not allow much more, half of `least_tau` is enough: nine tenths of what is attainable.
 
     Args:
-        judgement: of networks that it has not seen.
+        judgment: of networks that it has not seen.
         least_tau: below which it is refused. 0.6 is four pairs of five in the right order.
 
     Raises:
@@ -196,14 +196,14 @@ def refuse_unreliable(judgement: Judgement, *, least_tau: float = MIN_TAU) -> No
             ...
         allometry.base.errors.InputError: The predictor of accuracy puts too few networks in the right order: ...
     """
-    attainable = judgement.attainable
-    nearly = attainable is not None and judgement.tau >= _NEARLY * attainable
-    if judgement.tau >= least_tau or (nearly and judgement.tau >= _LEAST_SHARE * least_tau):
+    attainable = judgment.attainable
+    nearly = attainable is not None and judgment.tau >= _NEARLY * attainable
+    if judgment.tau >= least_tau or (nearly and judgment.tau >= _LEAST_SHARE * least_tau):
         return
     most = "" if attainable is None else f", where accuracies on these images allow about {attainable:.2f}"
     raise InputError(
-        f"The predictor of accuracy puts too few networks in the right order: Kendall's tau is {judgement.tau:.2f} on "
-        f"{judgement.number} networks that it has not seen{most}, and {least_tau:.2f} is needed. Measure more subnets, "
+        f"The predictor of accuracy puts too few networks in the right order: Kendall's tau is {judgment.tau:.2f} on "
+        f"{judgment.number} networks that it has not seen{most}, and {least_tau:.2f} is needed. Measure more subnets, "
         "or each on more images; train the supernet longer; or widen the space, if its networks are all equally good."
     )
 

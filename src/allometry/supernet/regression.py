@@ -29,7 +29,7 @@ class Inputs(NamedTuple):
 
     Attributes:
         options: one-hot, [N, features].
-        costs: standardised, [N, terms].
+        costs: standardized, [N, terms].
     """
 
     options: npt.NDArray[np.floating]
@@ -164,8 +164,8 @@ def _descend(
 
     def times(dual: Floats) -> Floats:
         found = apply(_weights(inputs, dual, groups, strength), inputs, groups)
-        centred: Floats = found - found.mean() + noise * dual
-        return centred
+        centerd: Floats = found - found.mean() + noise * dual
+        return centerd
 
     left = accuracies - accuracies.mean()
     way, size = left, float(left @ left)

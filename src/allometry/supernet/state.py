@@ -14,14 +14,14 @@ from allometry.supernet.job import SupernetJob
 from allometry.supernet.phases import dimension_of
 from allometry.supernet.sorting import sort_channels
 from allometry.supernet.taking import take
-from allometry.train import Checkpoint, Follower, Saving, load_weights, make_optimiser
+from allometry.train import Checkpoint, Follower, Saving, load_weights, make_optimizer
 
 LARGEST = "largest.safetensors"
 """The largest network as it was at the end of the first phase: the teacher where a phase names it."""
 
 
 class State:
-    """Supernet, average, optimiser, the place in phases and data, and the running sums of the epoch."""
+    """Supernet, average, optimizer, the place in phases and data, and the running sums of the epoch."""
 
     def __init__(self, job: SupernetJob) -> None:
         supernet = build_supernet(job.space, dropout=job.recipe.dropout, seed=job.seed)
@@ -38,7 +38,7 @@ class State:
         # Losses, right answers and images of the epoch so far, over all subnets, and the gradients' norms.
         self.sums = torch.zeros(4, dtype=torch.float64, device=job.device)
         self.teacher: nn.Module | None = None
-        self.optimiser = make_optimiser(self.supernet, job.recipe)
+        self.optimizer = make_optimizer(self.supernet, job.recipe)
         self.saving = Saving(job.clock, every=job.save_every)
 
     def is_over(self, job: SupernetJob) -> bool:
@@ -65,7 +65,7 @@ class State:
         ):
             sort_channels(self.supernet, narrower=before, also=[self.average])
         self.phase, self.step, self.recorded = self.phase + 1, 0, 0
-        self.optimiser = make_optimiser(self.supernet, job.recipe)
+        self.optimizer = make_optimizer(self.supernet, job.recipe)
 
     def enter(self, job: SupernetJob) -> None:
         """Make ready for the steps of a phase: its teacher, if it has one."""
@@ -88,7 +88,7 @@ class State:
             return
         state: dict[str, Any] = {
             "identity": job.identity,
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "sums": sums,
             "seconds": self.seconds,
             "phase": self.phase,
@@ -104,7 +104,7 @@ class State:
         job.refuse_other(checkpoint.state.get("identity"))
         self.supernet.load_state_dict(checkpoint.weights)
         self.average.load_state_dict(checkpoint.average)
-        self.optimiser.load_state_dict(checkpoint.state["optimiser"])
+        self.optimizer.load_state_dict(checkpoint.state["optimizer"])
         if job.ranks.leads:  # it has the sums of all
             self.sums = checkpoint.state["sums"].to(job.device)
         self.seconds = checkpoint.state["seconds"]

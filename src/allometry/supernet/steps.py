@@ -22,7 +22,7 @@ from allometry.train import (
     seed_step,
     to_input,
 )
-from allometry.train.engine.normalisation import batch_norms
+from allometry.train.engine.normalization import batch_norms
 
 _DRAWN = 5
 
@@ -31,13 +31,13 @@ def train_step(job: SupernetJob, state: State, epoch: Epoch, batch: Batch) -> No
     """Let the step's subnets learn from one batch."""
     recipe, phase = job.recipe, job.phases[state.phase]
     rate = learning_rate(job.recipe_of(state.phase), epoch, state.step)
-    for group in state.optimiser.param_groups:
+    for group in state.optimizer.param_groups:
         group["lr"] = rate * group["scale"]
     seed_step(job.seed, state.steps(job), rank=job.ranks.rank)
     subnets = [state.supernet.subnet(each) for each in drawn(job, state.phase, state.step)]
     images = to_input(batch.images, job.preprocessing, job.device)
     state.supernet.train()
-    state.optimiser.zero_grad(set_to_none=True)  # what no subnet uses does not even decay
+    state.optimizer.zero_grad(set_to_none=True)  # what no subnet uses does not even decay
     with autocast(recipe, job.device):
         answers = taught(job, state, images)
     share = job.ranks.count / (epoch.images_per_step * len(subnets))
@@ -58,7 +58,7 @@ def train_step(job: SupernetJob, state: State, epoch: Epoch, batch: Batch) -> No
     norm = state.sums.new_zeros(())
     if recipe.clip:
         norm = nn.utils.clip_grad_norm_(state.supernet.parameters(), recipe.clip).double()
-    state.optimiser.step()
+    state.optimizer.step()
     state.sums[3] += norm
     state.step += 1
     if recipe.ema or state.step == epoch.last_step:

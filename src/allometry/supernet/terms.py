@@ -73,7 +73,7 @@ def scales_of(logs: Floats) -> Floats:
 
 
 def cost_terms(logs: Floats, scales: Floats) -> Floats:
-    """The costs, standardised, and their powers: [N, 6], or [N, 0] without costs.
+    """The costs, standardized, and their powers: [N, 6], or [N, 0] without costs.
 
     Powers are of costs that were seen: beyond these, nothing is known of how accuracy bends, and a power would say
     very much.

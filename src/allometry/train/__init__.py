@@ -11,22 +11,22 @@ from allometry.train.engine.checkpoint import (
 from allometry.train.engine.loop import FINAL, Trained, train
 from allometry.train.engine.losses import label_losses
 from allometry.train.engine.memory import largest_micro_batch, step_memory
-from allometry.train.engine.normalisation import re_estimate
-from allometry.train.engine.optimiser import RMSPropTF, make_optimiser
+from allometry.train.engine.normalization import re_estimate
+from allometry.train.engine.optimizer import RMSPropTF, make_optimizer
 from allometry.train.engine.precision import autocast, uses_bfloat16
 from allometry.train.engine.ranks import ALONE, Ranks, join
 from allometry.train.engine.recompute import recompute_blocks
 from allometry.train.engine.saving import Saving
 from allometry.train.engine.seeds import seed_step
 from allometry.train.engine.teacher import Teacher, distillation_loss
-from allometry.train.inputs import Preprocessing, normalise, to_input, to_pixels
+from allometry.train.inputs import Preprocessing, normalize, to_input, to_pixels
 from allometry.train.job import Job, refuse_other_images
 from allometry.train.judging.calibration import Bin, calibration_error, chance_error, reliability
 from allometry.train.judging.classes import ClassFigures, balanced_accuracy, class_figures, confusion_matrix
 from allometry.train.judging.evaluate import Predictions, Score, evaluate, predict
 from allometry.train.judging.intervals import bootstrap_interval, resamples, wilson_interval
 from allometry.train.judging.probabilities import brier_score, ranks
-from allometry.train.judging.summary import Evaluation, Mistake, summarise
+from allometry.train.judging.summary import Evaluation, Mistake, summarize
 from allometry.train.recipes import (
     RECIPES,
     Distillation,
@@ -96,8 +96,8 @@ __all__ = [
     "latest_checkpoint",
     "learning_rate",
     "load_weights",
-    "make_optimiser",
-    "normalise",
+    "make_optimizer",
+    "normalize",
     "plan_epochs",
     "predict",
     "ranks",
@@ -110,7 +110,7 @@ __all__ = [
     "seed_step",
     "small",
     "step_memory",
-    "summarise",
+    "summarize",
     "to_input",
     "to_pixels",
     "train",

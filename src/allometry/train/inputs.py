@@ -19,7 +19,7 @@ class Preprocessing:
     """What must happen to an image before the network sees it; it travels with the weights.
 
     Attributes:
-        channels: 3 for colour, 1 for grey.
+        channels: 3 for color, 1 for gray.
         resolution: side of the input in pixels.
         crop: share of the shorter side that the view shows.
         mean: per channel, on the scale 0 to 1.
@@ -60,19 +60,19 @@ class Preprocessing:
 
 
 def to_input(images: np.ndarray, preprocessing: Preprocessing, device: torch.device) -> Tensor:
-    """Normalise a batch on the device.
+    """Normalize a batch on the device.
 
     Shape:
         uint8 [N, H, W, C] -> float32 [N, C, H, W], channels last in memory
 
     Example:
-        >>> grey = Preprocessing(
+        >>> gray = Preprocessing(
         ...     channels=1, resolution=2, crop=1.0, mean=(0.5,), std=(0.5,), classes=("a", "b")
         ... )
-        >>> to_input(np.full((1, 2, 2, 1), 255, np.uint8), grey, torch.device("cpu")).flatten().tolist()
+        >>> to_input(np.full((1, 2, 2, 1), 255, np.uint8), gray, torch.device("cpu")).flatten().tolist()
         [1.0, 1.0, 1.0, 1.0]
     """
-    return normalise(to_pixels(images, device), preprocessing)
+    return normalize(to_pixels(images, device), preprocessing)
 
 
 def to_pixels(images: np.ndarray, device: torch.device) -> Tensor:
@@ -84,7 +84,7 @@ def to_pixels(images: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2).float()
 
 
-def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
+def normalize(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     """Pixels from 0 to 255 as the network wants them, in place.
 
     Shape:

@@ -73,7 +73,7 @@ class Job:
 
     @property
     def steps(self) -> int:
-        """Optimiser steps in all."""
+        """Optimizer steps in all."""
         return self.epochs[-1].last_step
 
     @cached_property

@@ -1,6 +1,6 @@
 """The published networks as data, with their published numbers."""
 
-from allometry.zoo.catalogue import (
+from allometry.zoo.catalog import (
     choose,
     entries,
     entry_of,
@@ -10,7 +10,7 @@ from allometry.zoo.catalogue import (
     has_own_resolution,
     names,
     names_module,
-    recognise,
+    recognize,
 )
 from allometry.zoo.elastic import mbconv_space
 from allometry.zoo.entry import Entry, Growth, Published
@@ -32,6 +32,6 @@ __all__ = [
     "mbconv_space",
     "names",
     "names_module",
-    "recognise",
+    "recognize",
     "spaces",
 ]

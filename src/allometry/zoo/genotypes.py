@@ -46,7 +46,7 @@ Operation = Literal[
 ]
 Operand = tuple[Operation, int]
 # How a cell comes by its second state, from the output of the cell two before it: by a 1x1 convolution; by a
-# factorised reduction, where that output is twice as large; untouched, where it has the right shape already. The
+# factorized reduction, where that output is twice as large; untouched, where it has the right shape already. The
 # first cell has only its own input.
 Previous = Literal["squeezed", "halved", "as it is", "own input"]
 
@@ -200,7 +200,7 @@ def _previous(channels: int, previous: Previous) -> Iterator[Node]:
 
 
 def _halve(prefix: str, source: str, channels: int, *, before: tuple[Layer, ...] = ()) -> Iterator[Node]:
-    """Factorised reduction: half of the channels from every second pixel, the others from the pixels between."""
+    """Factorized reduction: half of the channels from every second pixel, the others from the pixels between."""
     half = channels // 2
     first, second = (
         Conv(channels=half, stride=2, norm=False),

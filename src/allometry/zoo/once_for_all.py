@@ -1,4 +1,4 @@
-"""The specialised networks that Once-for-All released: subnets of two spaces, one for each device and latency."""
+"""The specialized networks that Once-for-All released: subnets of two spaces, one for each device and latency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RegNetX and RegNetY: widths that follow a quantised line. The reference for scaling to fast networks."""
+"""RegNetX and RegNetY: widths that follow a quantized line. The reference for scaling to fast networks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PAPER = "RegNet, arXiv:2003.13678, {}; figures of the authors' model zoo"
 
 
 class Line(NamedTuple):
-    """The line of a RegNet: block i is about `start + slope * i` wide, quantised to powers of `step`."""
+    """The line of a RegNet: block i is about `start + slope * i` wide, quantized to powers of `step`."""
 
     start: int
     slope: float
@@ -104,7 +104,7 @@ def entries() -> Iterator[Entry]:
 
 
 def regnet(line: Line, *, se_ratio: float = 0.0, name: str = "") -> Network:
-    """The RegNet of a line: a stage for each width that the line is quantised to.
+    """The RegNet of a line: a stage for each width that the line is quantized to.
 
     Source: RegNet (Radosavovic et al. 2020), section 3.3, equations 2 to 4.
 
@@ -137,7 +137,7 @@ def regnet(line: Line, *, se_ratio: float = 0.0, name: str = "") -> Network:
 
 
 def _widths(line: Line) -> list[int]:
-    """The width of every block: quantised, rounded to eight, then to whole groups."""
+    """The width of every block: quantized, rounded to eight, then to whole groups."""
     widths = []
     for block in range(line.depth):
         power = round(math.log((line.start + line.slope * block) / line.start) / math.log(line.step))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from allometry.arch import Block, FusedMBConv, Knob, MBConv, Option, Space, Stage, load_space
 from allometry.base import UnknownNameError
-from allometry.zoo.catalogue import get
+from allometry.zoo.catalog import get
 from allometry.zoo.elastic import apart, laid_out, mbconv_space
 
 

@@ -36,7 +36,7 @@ class Augmentation:
     """Strengths of the random changes to training images; everything is off by default.
 
     Attributes:
-        crop: smallest share of the area that a random crop keeps, 0.01 to 1; 1 is off and gives the centre
+        crop: smallest share of the area that a random crop keeps, 0.01 to 1; 1 is off and gives the center
             square. The crop's aspect is 3/4 to 4/3, and it is resized to a square.
         rotation: up to this many degrees either way.
         scale: size, up to this share larger or smaller.
@@ -46,7 +46,7 @@ class Augmentation:
         flip: mirror every other image, left to right.
         brightness: all levels, up to this share higher or lower.
         contrast: distance from the mean level, up to this share larger or smaller.
-        saturation: distance from grey, up to this share larger or smaller; grey images stay as they are.
+        saturation: distance from gray, up to this share larger or smaller; gray images stay as they are.
         invert: probability of a negative.
         stroke: probability of thickening or thinning strokes by a pixel, half each.
         erase: probability of filling a rectangle, of sides 15 % to 45 % of the image's, with one level.

@@ -1,4 +1,4 @@
-"""Where the pixels of a square view come from: the centre of the image, or a randomly moved part of it."""
+"""Where the pixels of a square view come from: the center of the image, or a randomly moved part of it."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Move(NamedTuple):
     flip: bool
 
 
-def centre_view(image: Pixels, *, resolution: int, crop: float = 1.0) -> Pixels:
-    """The view for evaluation: the centre square, resized.
+def center_view(image: Pixels, *, resolution: int, crop: float = 1.0) -> Pixels:
+    """The view for evaluation: the center square, resized.
 
     Args:
         image: uint8 [height, width, channels].
@@ -56,7 +56,7 @@ def centre_view(image: Pixels, *, resolution: int, crop: float = 1.0) -> Pixels:
         uint8 [resolution, resolution, channels], always a new array.
 
     Example:
-        >>> centre_view(np.zeros((48, 64, 3), np.uint8), resolution=32, crop=0.875).shape
+        >>> center_view(np.zeros((48, 64, 3), np.uint8), resolution=32, crop=0.875).shape
         (32, 32, 3)
     """
     height, width = image.shape[:2]
@@ -84,7 +84,7 @@ def warp(image: Pixels, move: Move, *, resolution: int, border: Border) -> Pixel
         small = resize(image, height=max(1, round(height / step)), width=max(1, round(width / step)))
         shares = np.array([small.shape[1] / width, small.shape[0] / height])
         matrix *= shares[:, np.newaxis]
-        # Pixel centres lie at half pixels: shares are of edges, not of centres.
+        # Pixel centers lie at half pixels: shares are of edges, not of centers.
         matrix[:, 2] += 0.5 * shares - 0.5
         image = small
     warped = cv2.warpAffine(
@@ -136,7 +136,7 @@ def lowest_row(move: Move, resolution: int) -> float:
 def _to_source(move: Move, resolution: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """The 2 x 3 matrix from a pixel of the view to a pixel of the source.
 
-    From the view's centre, in shares of its side: flip, move back, rotate back, shear back, scale back; then
+    From the view's center, in shares of its side: flip, move back, rotate back, shear back, scale back; then
     into the rectangle.
     """
     cos, sin = math.cos(math.radians(move.degrees)), math.sin(math.radians(move.degrees))
@@ -148,11 +148,11 @@ def _to_source(move: Move, resolution: int) -> np.ndarray[tuple[int, int], np.dt
     sign = -1 if move.flip else 1
     x, y = sign * first - move.right, first - move.down
     step_x, step_y = sign / resolution, 1 / resolution
-    centre_x, centre_y = move.left + move.width / 2, move.top + move.height / 2
+    center_x, center_y = move.left + move.width / 2, move.top + move.height / 2
     return np.array(
         [
-            [x_from_x * step_x, x_from_y * step_y, centre_x + x_from_x * x + x_from_y * y - 0.5],
-            [y_from_x * step_x, y_from_y * step_y, centre_y + y_from_x * x + y_from_y * y - 0.5],
+            [x_from_x * step_x, x_from_y * step_y, center_x + x_from_x * x + x_from_y * y - 0.5],
+            [y_from_x * step_x, y_from_y * step_y, center_y + y_from_x * x + y_from_y * y - 0.5],
         ]
     )
 

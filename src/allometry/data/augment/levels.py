@@ -1,6 +1,6 @@
-"""Changes of colours and levels that leave each pixel where it is, as the policies use them.
+"""Changes of colors and levels that leave each pixel where it is, as the policies use them.
 
-All take and give uint8 [height, width, channels], 1 for grey or 3 for RGB, and give Pillow's results: its ImageOps
+All take and give uint8 [height, width, channels], 1 for gray or 3 for RGB, and give Pillow's results: its ImageOps
 to the bit, its ImageEnhance to within two levels, where OpenCV rounds and Pillow cuts off. OpenCV lets the other
 threads go on meanwhile.
 """
@@ -97,18 +97,18 @@ def brightness(pixels: Pixels, factor: float) -> Pixels:
 
 
 def contrast(pixels: Pixels, factor: float) -> Pixels:
-    """Distances from the mean grey times a factor: 0 gives the mean grey, 1 the picture.
+    """Distances from the mean gray times a factor: 0 gives the mean gray, 1 the picture.
 
     Example:
         >>> contrast(np.array([[[100], [200]]], np.uint8), 0.5).ravel().tolist()
         [125, 175]
     """
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if pixels.shape[2] == 3 else pixels
-    return _looked_up(pixels, _blended(int(cv2.mean(grey)[0] + 0.5), factor))
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if pixels.shape[2] == 3 else pixels
+    return _looked_up(pixels, _blended(int(cv2.mean(gray)[0] + 0.5), factor))
 
 
 def color(pixels: Pixels, factor: float) -> Pixels:
-    """Distances from grey times a factor: 0 gives a grey picture, 1 the picture; grey pictures stay as they are.
+    """Distances from gray times a factor: 0 gives a gray picture, 1 the picture; gray pictures stay as they are.
 
     Example:
         >>> color(np.array([[[200, 100, 50]]], np.uint8), 0).ravel().tolist()
@@ -116,14 +116,14 @@ def color(pixels: Pixels, factor: float) -> Pixels:
     """
     if pixels.shape[2] == 1:
         return pixels
-    grey = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return with_channels(cv2.addWeighted(grey, 1 - factor, pixels, factor, 0))
+    gray = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return with_channels(cv2.addWeighted(gray, 1 - factor, pixels, factor, 0))
 
 
 def sharpness(pixels: Pixels, factor: float) -> Pixels:
     """Distances from a smoothed picture times a factor: 0 gives the smoothed one, 1 the picture, more sharpens.
 
-    The pixels at the edge, which have no neighbours all around, stay as they are.
+    The pixels at the edge, which have no neighbors all around, stay as they are.
 
     Example:
         >>> dot = np.zeros((3, 3, 1), np.uint8)

@@ -33,8 +33,8 @@ def box(side: int, share: float, *, x: float, y: float) -> tuple[slice, slice]:
     Args:
         side: of the images, in pixels.
         share: of the area that should remain, 0 to 1.
-        x: of the square's centre, as a share of the width.
-        y: of its centre, as a share of the height.
+        x: of the square's center, as a share of the width.
+        y: of its center, as a share of the height.
 
     Source: CutMix (Yun et al. 2019), section 3.1.
 
@@ -44,8 +44,8 @@ def box(side: int, share: float, *, x: float, y: float) -> tuple[slice, slice]:
     """
     reach = side * math.sqrt(1 - share) / 2
 
-    def span(centre: float) -> slice:
-        return slice(max(0, round(centre * side - reach)), min(side, round(centre * side + reach)))
+    def span(center: float) -> slice:
+        return slice(max(0, round(center * side - reach)), min(side, round(center * side + reach)))
 
     return span(y), span(x)
 

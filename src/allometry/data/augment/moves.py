@@ -1,7 +1,7 @@
-"""Moves of a picture within its frame, as the policies use them: what is uncovered becomes grey.
+"""Moves of a picture within its frame, as the policies use them: what is uncovered becomes gray.
 
-All take and give uint8 [height, width, channels], 1 for grey or 3 for RGB. As in Pillow and in the released code, a
-pixel comes from its nearest neighbour. OpenCV lets the other threads go on meanwhile.
+All take and give uint8 [height, width, channels], 1 for gray or 3 for RGB. As in Pillow and in the released code, a
+pixel comes from its nearest neighbor. OpenCV lets the other threads go on meanwhile.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 
 from allometry.data.pictures.pixels import Pixels, with_channels
 
-FILL = 128  # mean grey
+FILL = 128  # mean gray
 
 
 def rotate(pixels: Pixels, degrees: float) -> Pixels:
-    """Turned about the centre, anticlockwise.
+    """Turned about the center, anticlockwise.
 
     Example:
         >>> rotate(np.array([[[1], [2]], [[3], [4]]], np.uint8), 90)[..., 0].tolist()
@@ -70,13 +70,13 @@ def translate_y(pixels: Pixels, share: float) -> Pixels:
 
 
 def cutout(pixels: Pixels, share: float, *, x: float, y: float) -> Pixels:
-    """A grey square that reaches this share of the side from its centre, which may lie anywhere.
+    """A gray square that reaches this share of the side from its center, which may lie anywhere.
 
     Args:
         pixels: the picture.
         share: half of the square's side, as a share of the picture's shorter side.
-        x: of the centre, as a share of the width.
-        y: of the centre, as a share of the height.
+        x: of the center, as a share of the width.
+        y: of the center, as a share of the height.
 
     Example:
         >>> cutout(np.zeros((1, 4, 1), np.uint8), 1.0, x=0.5, y=0.0).ravel().tolist()

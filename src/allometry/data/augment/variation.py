@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from allometry.data.augment.augmentation import Augmentation
-from allometry.data.augment.geometry import Move, centre_view, cut, lowest_row, source_step, warp
+from allometry.data.augment.geometry import Move, center_view, cut, lowest_row, source_step, warp
 from allometry.data.augment.policies import Step, draw_steps, take_steps
 from allometry.data.pictures.jpeg import REDUCTIONS
 from allometry.data.pictures.pixels import Pixels, with_channels
@@ -16,7 +16,7 @@ from allometry.data.pictures.pixels import Pixels, with_channels
 _SQUARE = np.ones((3, 3), np.uint8)
 _LEVELS = np.arange(256, dtype=np.float32)
 _SLACK = 2  # pixels
-_GREY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's conversion to grey
+_GRAY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's conversion to gray
 
 
 class _Draws(NamedTuple):
@@ -74,7 +74,7 @@ class Need(NamedTuple):
 def augment(
     image: Pixels, *, resolution: int, augmentation: Augmentation, random: np.random.Generator
 ) -> Pixels:
-    """One random variant of an image; with everything off, exactly `centre_view`.
+    """One random variant of an image; with everything off, exactly `center_view`.
 
     Strokes change first, at the image's own size; then crop, rotation, scale, stretch, shear, translation
     and flip happen in one step, so that the image is resampled once; then come the policy's operations and the
@@ -160,7 +160,7 @@ def vary(image: Pixels, variant: Variant, *, resolution: int, augmentation: Augm
         image = with_channels(change(image, _SQUARE))
     move = _move(augmentation, draws, image.shape[0], image.shape[1])
     if move is None:
-        view = centre_view(image, resolution=resolution)
+        view = center_view(image, resolution=resolution)
         if augmentation.flip and draws.flip < 0.5:
             view = with_channels(cv2.flip(view, 1))
     elif _only_crops(augmentation):
@@ -215,7 +215,7 @@ def _crop_sides(augmentation: Augmentation, draws: _Draws, height: int, width: i
 def _change_levels(view: Pixels, augmentation: Augmentation, draws: _Draws) -> Pixels:
     if augmentation.saturation and view.shape[2] == 3:
         saturation = _either_way(augmentation.saturation, draws.saturation)
-        mix = saturation * np.eye(3) + (1 - saturation) * np.array(_GREY_WEIGHTS)
+        mix = saturation * np.eye(3) + (1 - saturation) * np.array(_GRAY_WEIGHTS)
         view = with_channels(cv2.transform(view, mix))
     negative = draws.invert < augmentation.invert
     if not (augmentation.brightness or augmentation.contrast or negative):

@@ -20,10 +20,10 @@ _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 _START_OF_SCAN, _APP1 = 0xDA, 0xE1
 _SEQUENTIAL = (0xC0, 0xC1)  # frames whose rows come once, from the top to the bottom
 _END_OF_IMAGE, _TRAILING = b"\xff\xd9", 1024  # some programs write a little behind it
-_MARGIN = 16  # rows: where colours are blended, the last ones would want to see those below
+_MARGIN = 16  # rows: where colors are blended, the last ones would want to see those below
 _ALONE = frozenset({0x01, 0xFF, *range(0xD0, 0xD9)})  # markers without a length, and fill bytes
 _CHANNELS = {"GRAY": 1, "RGB": 3}
-_COLOURS = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}
+_COLORS = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}
 
 
 class JpegHeader(NamedTuple):
@@ -32,7 +32,7 @@ class JpegHeader(NamedTuple):
     Attributes:
         height: as stored, in pixels, before any rotation.
         width: as stored, in pixels.
-        colours: `GRAY` or `RGB`, which of the two the pixels are decoded to.
+        colors: `GRAY` or `RGB`, which of the two the pixels are decoded to.
         orientation: 1 to 8, of the EXIF block; 1 is upright.
         frame: where in the file the segment lies that says how high the picture is, if one may say less there to
             have only the upper rows; 0 for progressive files, in which all rows come several times, and for files
@@ -41,7 +41,7 @@ class JpegHeader(NamedTuple):
 
     height: int
     width: int
-    colours: str
+    colors: str
     orientation: int
     frame: int = 0
 
@@ -51,7 +51,7 @@ def jpeg_header(data: bytes) -> JpegHeader | None:
 
     Example:
         >>> jpeg_header(simplejpeg.encode_jpeg(np.zeros((6, 8, 3), np.uint8)))
-        JpegHeader(height=6, width=8, colours='RGB', orientation=1, frame=158)
+        JpegHeader(height=6, width=8, colors='RGB', orientation=1, frame=158)
         >>> jpeg_header(b"no picture") is None
         True
     """
@@ -61,9 +61,9 @@ def jpeg_header(data: bytes) -> JpegHeader | None:
     except (ValueError, IndexError):
         return None
     orientation = _orientation(orientation_blocks)
-    if orientation is None or kind not in _COLOURS:
+    if orientation is None or kind not in _COLORS:
         return None
-    return JpegHeader(height, width, _COLOURS[kind], orientation, frame)
+    return JpegHeader(height, width, _COLORS[kind], orientation, frame)
 
 
 def decode_jpeg(
@@ -83,13 +83,13 @@ def decode_jpeg(
         data: the file's bytes.
         header: its header.
         at_least: decode at 1/2, 1/4 or 1/8 of the size where the shorter side still has this many pixels.
-        quick: round more coarsely and repeat the colour of neighbours instead of blending it, in less time; levels
+        quick: round more coarsely and repeat the color of neighbors instead of blending it, in less time; levels
             differ by about one on the average.
         upper: share of the rows, from the top, that will be looked at. Those below may come out black, which saves
             the time for them.
 
     Returns:
-        uint8 [height, width, 1] or [height, width, 3], as `header.colours` says.
+        uint8 [height, width, 1] or [height, width, 3], as `header.colors` says.
 
     Example:
         >>> data = simplejpeg.encode_jpeg(np.full((60, 80, 3), 200, np.uint8))
@@ -104,15 +104,15 @@ def decode_jpeg(
     options: dict[str, Any] = {"fastdct": quick, "fastupsample": quick, "min_width": width}
     try:
         if rows == header.height or not header.frame:
-            whole: Pixels = simplejpeg.decode_jpeg(data, header.colours, min_height=height, **options)
+            whole: Pixels = simplejpeg.decode_jpeg(data, header.colors, min_height=height, **options)
             return whole
         # Decoded in place: a copy would take time, in which no other thread goes on.
-        pixels = np.empty((height, width, _CHANNELS[header.colours]), np.uint8)
+        pixels = np.empty((height, width, _CHANNELS[header.colors]), np.uint8)
         decoded = -(-rows // factor)
         pixels[decoded:] = 0
         options |= {"min_height": decoded, "buffer": pixels}
         # The rest of the picture is what libjpeg-turbo would complain of.
-        simplejpeg.decode_jpeg(with_height(data, header, rows), header.colours, strict=False, **options)
+        simplejpeg.decode_jpeg(with_height(data, header, rows), header.colors, strict=False, **options)
     except ValueError:
         return None
     return pixels

@@ -54,7 +54,7 @@ class Decoded(NamedTuple):
     """A decoded image.
 
     Attributes:
-        image: upright, uint8 [height, width, channels], 1 for grey and 3 for RGB; a JPEG may be smaller than its
+        image: upright, uint8 [height, width, channels], 1 for gray and 3 for RGB; a JPEG may be smaller than its
             file says (see `decode`).
         height: of the file's picture, upright, in pixels.
         width: of the file's picture, upright, in pixels.
@@ -82,7 +82,7 @@ def read_image(
 
     Args:
         source: the file, or its bytes.
-        channels: 3 for RGB, 1 for grey.
+        channels: 3 for RGB, 1 for gray.
         at_least: the caller needs no more than this shorter side, in pixels: a larger image is shrunk to
             exactly that (a JPEG is decoded smaller to begin with).
         quick: a JPEG may be decoded less exactly for less time (see `decode_jpeg`).
@@ -104,7 +104,7 @@ def read_image(
         allometry.data.pictures.reading.UnreadableImageError: Cannot read the given bytes: it is not an image of ...
     """
     if channels not in (1, 3):
-        raise DataError(f"Images are read with 1 channel (grey) or 3 (colour), not {channels!r}.")
+        raise DataError(f"Images are read with 1 channel (gray) or 3 (color), not {channels!r}.")
     if isinstance(source, bytes):
         name, data = "the given bytes", source
     else:
@@ -178,7 +178,7 @@ def decode(
 
 
 def to_pixels(pixels: Pixels, *, channels: int) -> Pixels:
-    """Decoded pixels, grey or RGB, as grey or colour."""
+    """Decoded pixels, gray or RGB, as gray or color."""
     if pixels.shape[2] == channels:
         return pixels
     if channels == 3:
@@ -186,11 +186,11 @@ def to_pixels(pixels: Pixels, *, channels: int) -> Pixels:
     return _with_channels(Image.fromarray(pixels).convert("L"))
 
 
-def is_grey(pixels: Pixels) -> bool:
-    """Whether a decoded image shows no colour, whatever its file's kind."""
+def is_gray(pixels: Pixels) -> bool:
+    """Whether a decoded image shows no color, whatever its file's kind."""
     if pixels.shape[2] == 1:
         return True
-    # Most colour photographs are recognised by a few of their rows.
+    # Most color photographs are recognized by a few of their rows.
     return all(bool((part == part[:, :, :1]).all()) for part in (pixels[::16], pixels))
 
 

@@ -57,7 +57,7 @@ def assemble(
     """
     dealt = deal_out(layout, checks, seed=options.seed)
     usable = [file for files in dealt.splits.values() for file in files]
-    channels = 1 if all(checks[file.path].grey for file in usable) else 3
+    channels = 1 if all(checks[file.path].gray for file in usable) else 3
     cache = PixelCache(options.cache_bytes)
     number = {class_name: number for number, class_name in enumerate(layout.classes)}
 

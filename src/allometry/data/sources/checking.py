@@ -1,4 +1,4 @@
-"""Opening every image once: its digest, size and colour, or why it is left out; remembered in an index."""
+"""Opening every image once: its digest, size and color, or why it is left out; remembered in an index."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from allometry.base import Progress
-from allometry.data.pictures.reading import UnreadableImageError, decode, is_grey, read_file
+from allometry.data.pictures.reading import UnreadableImageError, decode, is_gray, read_file
 from allometry.data.sources.found import Found
 from allometry.data.sources.index import index_file, load_index, save_index, settled
 from allometry.data.sources.options import Options
 
-_ENOUGH = 32  # of a JPEG, an eighth of the size shows whether it is whole and whether it has colour
+_ENOUGH = 32  # of a JPEG, an eighth of the size shows whether it is whole and whether it has color
 _WAITING = 256  # images handed to the threads at a time: a million at once would fill the memory
 _KEPT_EVERY = 100_000  # images, so that a kill does not lose hours
 _FILE_KINDS = {"path": str, "size": int, "modified": int}
-CHECK_KINDS = {"digest": str, "height": int, "width": int, "grey": bool, "reason": str}
+CHECK_KINDS = {"digest": str, "height": int, "width": int, "gray": bool, "reason": str}
 """The columns of an index that tell a `Check`."""
 
 T = TypeVar("T")
@@ -35,14 +35,14 @@ class Check(NamedTuple):
         digest: of its bytes.
         height: of the picture, upright, in pixels; 0 where it cannot be used.
         width: of the picture, upright, in pixels.
-        grey: whether it shows no colour.
+        gray: whether it shows no color.
         reason: why it cannot be used; empty where it can.
     """
 
     digest: str
     height: int
     width: int
-    grey: bool
+    gray: bool
     reason: str
 
 
@@ -119,7 +119,7 @@ def check_image(path: Path) -> Check:
     try:
         data = read_file(path)
     except UnreadableImageError as error:
-        return Check("", 0, 0, grey=True, reason=error.reason)
+        return Check("", 0, 0, gray=True, reason=error.reason)
     return check_bytes(data, name=str(path))
 
 
@@ -129,8 +129,8 @@ def check_bytes(data: bytes, *, name: str) -> Check:
     try:
         decoded = decode(data, name=name, at_least=_ENOUGH)
     except UnreadableImageError as error:
-        return Check(digest, 0, 0, grey=True, reason=error.reason)
-    return Check(digest, decoded.height, decoded.width, is_grey(decoded.image), "")
+        return Check(digest, 0, 0, gray=True, reason=error.reason)
+    return Check(digest, decoded.height, decoded.width, is_gray(decoded.image), "")
 
 
 def to_columns(checks: Sequence[Check]) -> dict[str, Sequence[Any]]:

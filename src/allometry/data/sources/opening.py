@@ -72,13 +72,13 @@ def open_data(
     Example:
         >>> import tempfile
         >>> from PIL import Image
-        >>> folder = Path(tempfile.mkdtemp()) / "colours"
+        >>> folder = Path(tempfile.mkdtemp()) / "colors"
         >>> for name, level in [("dark", 0), ("light", 200)]:
         ...     (folder / name).mkdir(parents=True)
         ...     for number in range(4):
         ...         Image.new("L", (20, 10), level + number).save(folder / name / f"{number}.png")
         >>> open_data(folder)
-        Dataset(colours: 2 classes, train 4, val 2, test 2)
+        Dataset(colors: 2 classes, train 4, val 2, test 2)
     """
     if where == ICONS:
         return open_icons()

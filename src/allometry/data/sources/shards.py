@@ -41,7 +41,7 @@ class Contents(NamedTuple):
     """What a shard holds.
 
     Attributes:
-        members: the labelled images.
+        members: the labeled images.
         checks: what is known of each.
         refused: what cannot be used, and why.
     """
@@ -191,7 +191,7 @@ def _about(path: Path) -> dict[str, Any]:
 def _save(index: Path, about: dict[str, Any], held: Contents, progress: Progress) -> None:
     """What is refused stands in the index like the images, without a place in the shard."""
     members = [*held.members, *(Member(each.path, "", _NOWHERE, 0) for each in held.refused)]
-    checks = [*held.checks, *(Check("", 0, 0, grey=True, reason=each.reason) for each in held.refused)]
+    checks = [*held.checks, *(Check("", 0, 0, gray=True, reason=each.reason) for each in held.refused)]
     rows = zip(*members, strict=True) if members else ((),) * len(_MEMBER_KINDS)
     columns = {**dict(zip(_MEMBER_KINDS, rows, strict=True)), **to_columns(checks)}
     save_index(index, about=about, columns=columns, progress=progress)

@@ -43,7 +43,7 @@ class Part(NamedTuple):
 
 
 def read_members(shard: Path) -> tuple[list[Member], list[Refused]]:
-    """The labelled images of a shard, by its headers and labels; the images themselves are not read.
+    """The labeled images of a shard, by its headers and labels; the images themselves are not read.
 
     Members are grouped into samples as WebDataset does it: all that are called alike up to the first dot of the last
     part of their names. A sample needs one image (`.jpg`, `.png` and so on) and a label: a number or name in `.cls`

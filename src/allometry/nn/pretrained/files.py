@@ -64,7 +64,7 @@ def read_weights(path: str | Path) -> RawWeights:
 
 
 def refuse_unusual(tensors: Mapping[str, Tensor], where: object) -> None:
-    """Refuse tensors that are not plain arrays of real numbers: sparse, quantised, complex, eight-bit or without data.
+    """Refuse tensors that are not plain arrays of real numbers: sparse, quantized, complex, eight-bit or without data.
 
     Raises:
         WeightsError: one is; the message names the tensors.
@@ -87,7 +87,7 @@ def refuse_unusual(tensors: Mapping[str, Tensor], where: object) -> None:
     if unusual:
         raise WeightsError(
             f"{where} holds {some(unusual)} as something other than plain numbers of 16 to 64 bits; "
-            "take the weights before they were quantised or made sparse."
+            "take the weights before they were quantized or made sparse."
         )
 
 

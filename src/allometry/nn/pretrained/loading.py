@@ -21,11 +21,11 @@ from allometry.nn.pretrained.layouts import OWN
 from allometry.nn.pretrained.matching import match
 from allometry.nn.pretrained.published import conventions_of
 from allometry.nn.storage import save_weights
-from allometry.zoo import has_own_resolution, recognise
+from allometry.zoo import has_own_resolution, recognize
 
 _IMAGENET_CLASSES = 1000
 _FORM = "allometry.form"
-_GENERAL = "Nobody published weights of this network: padding, batch norm and normalisation are those of {} in general."
+_GENERAL = "Nobody published weights of this network: padding, batch norm and normalization are those of {} in general."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ def load_pretrained(
             `hf://owner/name` (needs the extra `hub`).
         classes: of the task. Where the file has another number only the classifier is new; None for the
             file's.
-        in_channels: of the pictures. For one channel the kernels of the stem are summed over the colours, so
-            that a grey picture gives what it gave in colour; for others their mean is repeated and scaled.
+        in_channels: of the pictures. For one channel the kernels of the stem are summed over the colors, so
+            that a gray picture gives what it gave in color; for others their mean is repeated and scaled.
         padding: instead of the convention that is known of the layout.
         epsilon: of batch norm, likewise.
         seed: of the new classifier's weights.
@@ -106,7 +106,7 @@ def load_pretrained(
         conventions = replace(conventions, padding=padding)
     if epsilon is not None:
         conventions = replace(conventions, epsilon=epsilon)
-    guessed = layout != OWN.name and not config and recognise(network) is None
+    guessed = layout != OWN.name and not config and recognize(network) is None
     changes = (_GENERAL.format(layout),) if guessed else ()
     held = len(state["classifier.bias"])
     network = replace(
@@ -132,9 +132,9 @@ def _built(
         conventions = replace(conventions, classes=())
         for name in ("classifier.weight", "classifier.bias"):
             state[name] = module.state_dict()[name]
-    colours = state["stem.0.weight"].shape[1]
-    if colours != network.in_channels:
-        changes.append(f"The stem takes {_channels(network.in_channels)} instead of {colours}.")
+    colors = state["stem.0.weight"].shape[1]
+    if colors != network.in_channels:
+        changes.append(f"The stem takes {_channels(network.in_channels)} instead of {colors}.")
         state["stem.0.weight"] = _for_channels(state["stem.0.weight"], network.in_channels)
         conventions = replace(
             conventions,

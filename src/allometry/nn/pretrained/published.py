@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from allometry.arch import Network
 from allometry.nn.pretrained.conventions import Conventions
-from allometry.zoo import recognise
+from allometry.zoo import recognize
 
 HALF = (0.5, 0.5, 0.5)
 # Pixels minus 127, through 128; and minus 128, through 128.
@@ -52,7 +52,7 @@ def conventions_of(network: Network, layout: str, *, name: str = "") -> Conventi
         >>> conventions_of(get("efficientnet-b0"), "timm", name="tf_efficientnet_b0").epsilon
         0.001
     """
-    known = recognise(network)
+    known = recognize(network)
     if known is None:
         return _general(layout, name)
     network = known.make()

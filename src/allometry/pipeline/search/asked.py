@@ -24,7 +24,7 @@ class SearchSettings:
     """How a search goes about it.
 
     Attributes:
-        by: the searcher's name, of `SEARCHERS`, or `proxylessnas` or `fbnet` for one over-parameterised network.
+        by: the searcher's name, of `SEARCHERS`, or `proxylessnas` or `fbnet` for one over-parameterized network.
         trials: networks to try.
         epochs: of a trial; 0 for an eighth of a full training's, two at least.
         halving: whether trials end early that are worse than half of those before them.
@@ -52,7 +52,7 @@ class SearchSettings:
 
     @property
     def by_gradient(self) -> bool:
-        """Whether one over-parameterised network is trained instead of many."""
+        """Whether one over-parameterized network is trained instead of many."""
         return self.by in GRADIENT_WAYS
 
     def __post_init__(self) -> None:

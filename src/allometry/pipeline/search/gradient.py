@@ -1,4 +1,4 @@
-"""`allometry search --by proxylessnas` or `fbnet`: one over-parameterised network instead of many trials."""
+"""`allometry search --by proxylessnas` or `fbnet`: one over-parameterized network instead of many trials."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _PRESSURE = 1.0  # of the cost above the limit, as a power; below it only the ac
 
 
 def gradient_recipe(asked: AskedSearch) -> Recipe:
-    """How the over-parameterised network is trained: as a network of the space would be, fully."""
+    """How the over-parameterized network is trained: as a network of the space would be, fully."""
     recipe = at_full_size(asked.images.recipe(small, asked.space.template, asked.trial.settings))
     return replace(recipe, epochs=asked.how.epochs or recipe.epochs, head_epochs=0)
 

@@ -107,7 +107,7 @@ def _announce(session: Session, asked: AskedSearch, share: float) -> None:
         epochs = gradient_recipe(asked).epochs
         seconds = one * (1 + passes_of(asked) * epochs / asked.trial.epochs)
         session.progress.say(
-            f"{epochs} epochs of one over-parameterised network by {how.by}, then a trial of what it finds"
+            f"{epochs} epochs of one over-parameterized network by {how.by}, then a trial of what it finds"
             f"{', and as long by random' if how.versus else ''}: about "
             f"{format_duration((2 if how.versus else 1) * seconds)} here, less what is already done"
         )

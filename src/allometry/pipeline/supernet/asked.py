@@ -27,7 +27,7 @@ from allometry.supernet import (
 from allometry.train import Recipe, at_full_size, small
 
 _DRAWN = 2_000
-_OVERHEAD = 1.15  # input, validation and optimiser come on top of the passes
+_OVERHEAD = 1.15  # input, validation and optimizer come on top of the passes
 _TEACHER = 1 / 3  # of a pass forwards and backwards
 
 

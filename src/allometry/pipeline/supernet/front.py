@@ -81,7 +81,7 @@ def supernet_front(
         setting = latency_setting((), limits, runtime=runtime, threads=threads)
     with open_supernet(run, device=device, progress=progress, stopping=stopping) as opened:
         priced = price_subnets(opened, limits, setting, table)
-        predictor, judgement = predictor_for(opened, how)
+        predictor, judgment = predictor_for(opened, how)
         began = time.monotonic()
         found = pareto(
             opened.space,
@@ -123,7 +123,7 @@ def supernet_front(
             "front": len(found.rows),
             "looked": found.looked,
             "search_seconds": round(seconds, 2),
-            "tau": judgement.tau,
+            "tau": judgment.tau,
         }
         write_json(folder / "front.json", result)
         opened.session.run.charge("search", f"front-{cost}", seconds=seconds)

@@ -14,7 +14,7 @@ from allometry.pipeline.supernet.opening import OpenSupernet
 from allometry.search import Rows
 from allometry.supernet import (
     MIN_TAU,
-    Judgement,
+    Judgment,
     Predictor,
     attainable_tau,
     fit_predictor,
@@ -22,7 +22,7 @@ from allometry.supernet import (
     refuse_unreliable,
 )
 
-PREDICTOR, JUDGEMENT = "predictor.safetensors", "predictor.json"
+PREDICTOR, JUDGMENT = "predictor.safetensors", "predictor.json"
 _FEWEST = 20  # measured subnets from which it is told what their images allow
 
 
@@ -53,7 +53,7 @@ class LookSettings:
             raise InputError(f"least_tau must be a number from -1 to 1, not {self.least_tau}.")
 
 
-def predictor_for(opened: OpenSupernet, how: LookSettings) -> tuple[Predictor, Judgement]:
+def predictor_for(opened: OpenSupernet, how: LookSettings) -> tuple[Predictor, Judgment]:
     """Measure what is not measured yet, fit, judge, and write both down.
 
     The subnets held out are the first of those drawn, so that they stay the same when more are measured.
@@ -72,7 +72,7 @@ def predictor_for(opened: OpenSupernet, how: LookSettings) -> tuple[Predictor, J
     found = replace(judge(predictor, rows[held], accuracies[held]), attainable=_attainable(opened, rows))
     folder = opened.session.run.path
     predictor.save(folder / PREDICTOR)
-    write_json(folder / JUDGEMENT, _described(found, fitted=len(rows) - how.held_out))
+    write_json(folder / JUDGMENT, _described(found, fitted=len(rows) - how.held_out))
     opened.session.progress.say(
         f"predictor: Kendall tau {found.tau:.2f} on {found.number} subnets held out, off by "
         f"{100 * found.mean_absolute_error:.2f} points in the mean{_most(found)}"
@@ -89,12 +89,12 @@ def _attainable(opened: OpenSupernet, rows: Rows) -> float | None:
     return attainable_tau(rights) if len(rights) >= _FEWEST else None
 
 
-def _most(judgement: Judgement) -> str:
-    if judgement.attainable is None:
+def _most(judgment: Judgment) -> str:
+    if judgment.attainable is None:
         return ""
-    return f"; accuracies on so many images allow a tau of about {judgement.attainable:.2f}"
+    return f"; accuracies on so many images allow a tau of about {judgment.attainable:.2f}"
 
 
-def _described(judgement: Judgement, *, fitted: int) -> Mapping[str, Any]:
-    fields = asdict(judgement)
-    return {**fields, "bins": [bin_._asdict() for bin_ in judgement.bins], "fitted": fitted}
+def _described(judgment: Judgment, *, fitted: int) -> Mapping[str, Any]:
+    fields = asdict(judgment)
+    return {**fields, "bins": [bin_._asdict() for bin_ in judgment.bins], "fitted": fitted}

@@ -27,10 +27,10 @@ from allometry.report import write_report
 from allometry.search import Row, Rows, network_of
 from allometry.supernet import (
     ESTIMATED,
-    Specialised,
+    Specialized,
     least_counted,
     least_latency,
-    specialise,
+    specialize,
 )
 from allometry.supernet.extremes import Summed
 from allometry.train import wilson_interval
@@ -84,9 +84,9 @@ def supernet_search(
     setting = latency_setting((), limits, runtime=runtime, threads=threads)
     with open_supernet(run, device=device, progress=progress, stopping=stopping) as opened:
         priced = price_subnets(opened, limits, setting, table)
-        predictor, judgement = predictor_for(opened, how)
+        predictor, judgment = predictor_for(opened, how)
         began = time.monotonic()
-        found = specialise(
+        found = specialize(
             opened.space,
             predictor,
             allows=priced.prices.within(limits),
@@ -97,7 +97,7 @@ def supernet_search(
         seconds = time.monotonic() - began
         progress.say(f"searched: {found.looked:,} subnets in {seconds:.1f} s")
         result = _confirmed(opened, limits, setting, priced.prices, found)
-        result |= {"looked": found.looked, "search_seconds": round(seconds, 2), "tau": judgement.tau}
+        result |= {"looked": found.looked, "search_seconds": round(seconds, 2), "tau": judgment.tau}
         return _kept(opened, limits, result)
 
 
@@ -161,7 +161,7 @@ def _refuse_impossible(limits: Budget | None, least: Mapping[str, float]) -> Non
 
 
 def _confirmed(
-    opened: OpenSupernet, limits: Budget, setting: Setting | None, prices: Prices, found: Specialised
+    opened: OpenSupernet, limits: Budget, setting: Setting | None, prices: Prices, found: Specialized
 ) -> dict[str, Any]:
     """The best of the best predicted subnets, as measured: by validation accuracy, within the measured limits."""
     rows = found.rows[:_CONFIRMED]

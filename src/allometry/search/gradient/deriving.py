@@ -79,7 +79,7 @@ def derive(
         )
     best, score = _best(distribution, options)
     while True:
-        near = _neighbours(distribution, best)
+        near = _neighbors(distribution, best)
         improved, higher = _best(distribution, near[allows(choices.rows(near))])
         if higher <= score:
             return Derived(choices.rows(best[None])[0], budgeted=True, score=score)
@@ -93,7 +93,7 @@ def _best(distribution: Distribution, options: Options) -> tuple[npt.NDArray[np.
     return options[place], float(scores[place])
 
 
-def _neighbours(distribution: Distribution, options: npt.NDArray[np.int64]) -> Options:
+def _neighbors(distribution: Distribution, options: npt.NDArray[np.int64]) -> Options:
     """A member and all that differ from it in one decision, [N, decisions]."""
     found = [options]
     for place, decision in enumerate(distribution.choices.decisions):

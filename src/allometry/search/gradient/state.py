@@ -14,20 +14,20 @@ from allometry.nn import scale_residuals
 from allometry.search.gradient.distribution import Distribution
 from allometry.search.gradient.job import GradientJob
 from allometry.search.gradient.supernet import build_supernet
-from allometry.train import Saving, make_optimiser
+from allometry.train import Saving, make_optimizer
 
 CHECKPOINT = "gradient.pt"
 
 
 class State:
-    """Supernet and architecture parameters, their optimisers, the place in the data, and the records so far."""
+    """Supernet and architecture parameters, their optimizers, the place in the data, and the records so far."""
 
     def __init__(self, job: GradientJob) -> None:
         supernet = build_supernet(job.choices, recipe=job.recipe, seed=job.seed)
         scale_residuals(supernet, job.recipe.residual_scale)
         supernet.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.supernet = supernet
-        self.optimiser = make_optimiser(supernet, job.recipe)
+        self.optimizer = make_optimizer(supernet, job.recipe)
         how = job.settings
         self.distribution = Distribution(job.choices, spread=how.spread, seed=job.seed, device=job.device)
         self.architect = torch.optim.Adam(
@@ -52,7 +52,7 @@ class State:
             "step": self.step,
             "updates": self.updates,
             "weights": self.supernet.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "logits": [logits.detach() for logits in self.distribution.logits],
             "architect": self.architect.state_dict(),
             "history": self.history,
@@ -81,7 +81,7 @@ class State:
                 "settings. Give another folder, or remove this one to start anew."
             )
         self.supernet.load_state_dict(held["weights"])
-        self.optimiser.load_state_dict(held["optimiser"])
+        self.optimizer.load_state_dict(held["optimizer"])
         with torch.no_grad():
             for logits, kept in zip(self.distribution.logits, held["logits"], strict=True):
                 logits.copy_(kept)

@@ -30,19 +30,19 @@ def step_weights(job: GradientJob, state: State, epoch: Epoch, batch: Batch) -> 
     """
     recipe = job.recipe
     rate = learning_rate(recipe, epoch, state.step)
-    for group in state.optimiser.param_groups:
+    for group in state.optimizer.param_groups:
         group["lr"] = rate * group["scale"]
     # Steps of the weights have even numbers, those of the architecture odd ones.
     seed_step(job.seed, 2 * state.step)
     random = np.random.default_rng([job.seed, _OF_WEIGHTS, state.step])
-    state.optimiser.zero_grad(set_to_none=True)  # what is not on the path does not even decay
+    state.optimizer.zero_grad(set_to_none=True)  # what is not on the path does not even decay
     with torch.no_grad():
         mixture = _mixture(job, state.distribution, epoch, random)
     losses, right = _losses(job, state, batch, mixture, smoothing=recipe.label_smoothing)
     losses.mean().backward()  # type: ignore[no-untyped-call]
     if recipe.clip:
         nn.utils.clip_grad_norm_(state.supernet.parameters(), recipe.clip)
-    state.optimiser.step()
+    state.optimizer.step()
     state.step += 1
     _add(state, 0, losses, right)
 

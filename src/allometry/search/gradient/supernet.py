@@ -1,4 +1,4 @@
-"""The over-parameterised network: in each layer a module for every block that can stand there."""
+"""The over-parameterized network: in each layer a module for every block that can stand there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from allometry.arch import PlacedBlock
-from allometry.nn import ConvNet, build, initialise
+from allometry.nn import ConvNet, build, initialize
 from allometry.nn.blocks import make_block
 from allometry.search.gradient.choices import Choices, Group, Layer
 from allometry.search.gradient.costs import joint
@@ -178,4 +178,4 @@ def build_supernet(choices: Choices, *, recipe: Recipe | None = None, seed: int)
     """A supernet with initial weights as `nn.build` draws them."""
     with torch.device("meta"):
         module = Supernet(choices, recipe=recipe)
-    return cast(Supernet, initialise(module.to_empty(device="cpu"), seed=seed))
+    return cast(Supernet, initialize(module.to_empty(device="cpu"), seed=seed))

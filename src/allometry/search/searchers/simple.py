@@ -1,4 +1,4 @@
-"""Searchers of few lines: chance, and regularised evolution."""
+"""Searchers of few lines: chance, and regularized evolution."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RandomSearcher:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvolutionSettings:
-    """How regularised evolution chooses.
+    """How regularized evolution chooses.
 
     Attributes:
         population: how many of the latest networks live.
@@ -70,7 +70,7 @@ class EvolutionSettings:
 
 
 class EvolutionSearcher:
-    """Regularised evolution: the best of a few living networks has a child, and the oldest dies.
+    """Regularized evolution: the best of a few living networks has a child, and the oldest dies.
 
     With several objectives, of two networks that compete the one that is better in all of them wins; where none is,
     chance decides.

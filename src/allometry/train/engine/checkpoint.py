@@ -27,10 +27,10 @@ class Checkpoint:
     """Everything a training needs to go on exactly.
 
     Attributes:
-        step: optimiser steps taken.
+        step: optimizer steps taken.
         weights: the module's state, by name.
         average: the averaged module's state, by name.
-        state: the optimiser's state and the running sums of the epoch.
+        state: the optimizer's state and the running sums of the epoch.
     """
 
     step: int

@@ -19,7 +19,7 @@ from allometry.train.engine.precision import uses_bfloat16
 from allometry.train.engine.recompute import recompute_blocks
 from allometry.train.recipes import Recipe
 
-_COPIES = 4  # of the weights: themselves, the average, and the two moments of either optimiser
+_COPIES = 4  # of the weights: themselves, the average, and the two moments of either optimizer
 _FEWEST = 2  # batch norm needs more than one image where the last feature map has one pixel
 
 
@@ -34,7 +34,7 @@ def step_memory(
     resolution: int | None = None,
     device: torch.device = _CPU,
 ) -> int:
-    """Bytes that a step needs at its peak: weights, optimiser, gradients, and all that waits for the way back.
+    """Bytes that a step needs at its peak: weights, optimizer, gradients, and all that waits for the way back.
 
     A step with so many images is run on tensors that have a shape and no content, and their lives are watched. What
     the kernels themselves use for a moment, and what the allocator keeps back, is not in it: see the measured

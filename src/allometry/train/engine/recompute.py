@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from allometry.nn import ConvNet
-from allometry.train.engine.normalisation import batch_norms
+from allometry.train.engine.normalization import batch_norms
 
 
 def recompute_blocks(module: ConvNet) -> None:

@@ -14,11 +14,11 @@ from torch.nn.parallel import DistributedDataParallel
 from allometry.nn import build, scale_residuals
 from allometry.train.engine.average import Follower
 from allometry.train.engine.checkpoint import Checkpoint
-from allometry.train.engine.normalisation import batch_norms
-from allometry.train.engine.optimiser import make_optimiser
+from allometry.train.engine.normalization import batch_norms
+from allometry.train.engine.optimizer import make_optimizer
 from allometry.train.engine.recompute import recompute_blocks
 from allometry.train.engine.saving import Saving
-from allometry.train.engine.synchronised import synchronise
+from allometry.train.engine.synchronized import synchronize
 from allometry.train.job import Job
 from allometry.train.recipes import Epoch
 
@@ -32,7 +32,7 @@ class Best(NamedTuple):
 
 
 class State:
-    """Module, average, optimiser, place in the data and the running sums of the epoch."""
+    """Module, average, optimizer, place in the data and the running sums of the epoch."""
 
     def __init__(self, job: Job) -> None:
         module = build(job.recipe.applied_to(job.network), seed=job.seed)
@@ -44,10 +44,10 @@ class State:
         self.average: nn.Module = copy.deepcopy(module)
         if job.recipe.execution.recompute:
             recompute_blocks(module)
-        if job.recipe.execution.synchronise and not job.ranks.alone:
-            synchronise(module, device=job.device)
+        if job.recipe.execution.synchronize and not job.ranks.alone:
+            synchronize(module, device=job.device)
         self.module: nn.Module = module
-        self.optimiser = make_optimiser(self.module, job.recipe)
+        self.optimizer = make_optimizer(self.module, job.recipe)
         self.identity = job.identity  # once: it goes through every image's digest
         self.step = 0
         self.recorded = 0  # epochs that were validated, too, and have their line in the metrics
@@ -103,7 +103,7 @@ class State:
             return
         state = {
             "identity": self.identity,
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "sums": sums,
             "seconds": self.seconds,
             "recorded": self.recorded,
@@ -118,7 +118,7 @@ class State:
         job.refuse_other(checkpoint.state["identity"])
         self.module.load_state_dict(checkpoint.weights)
         self.average.load_state_dict(checkpoint.average)
-        self.optimiser.load_state_dict(checkpoint.state["optimiser"])
+        self.optimizer.load_state_dict(checkpoint.state["optimizer"])
         if job.ranks.leads:  # it has the sums of all
             self.sums = checkpoint.state["sums"].to(job.device)
         self.seconds = checkpoint.state["seconds"]

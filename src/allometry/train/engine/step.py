@@ -14,7 +14,7 @@ from allometry.train.engine.precision import autocast
 from allometry.train.engine.seeds import seed_step
 from allometry.train.engine.state import State
 from allometry.train.engine.teacher import distillation_loss
-from allometry.train.inputs import normalise, to_pixels
+from allometry.train.inputs import normalize, to_pixels
 from allometry.train.job import Job
 from allometry.train.recipes import Epoch, Recipe, learning_rate
 
@@ -23,10 +23,10 @@ def train_step(job: Job, state: State, epoch: Epoch, batch: Batch) -> None:
     """Learn from one batch, in as many passes as the recipe's micro batches need."""
     recipe = job.recipe
     rate = learning_rate(recipe, epoch, state.step)
-    for group in state.optimiser.param_groups:
+    for group in state.optimizer.param_groups:
         group["lr"] = rate * group["scale"]
     seed_step(job.seed, state.step, rank=job.ranks.rank)
-    state.optimiser.zero_grad(set_to_none=True)
+    state.optimizer.zero_grad(set_to_none=True)
     seen, parts = len(batch.labels), list(_parts(batch, recipe))
     # Processes average their gradients; a part of the batch counts by its images.
     share = job.ranks.count / epoch.images_per_step
@@ -40,7 +40,7 @@ def train_step(job: Job, state: State, epoch: Epoch, batch: Batch) -> None:
     norm = loss_sum.new_zeros(())
     if recipe.clip:
         norm = nn.utils.clip_grad_norm_(state.module.parameters(), recipe.clip)
-    state.optimiser.step()
+    state.optimizer.step()
     state.step += 1
     if recipe.ema or state.step == epoch.last_step:
         state.update_average(recipe.ema)
@@ -55,7 +55,7 @@ def _losses(job: Job, state: State, batch: Batch) -> tuple[Tensor, Tensor, Tenso
     with autocast(recipe, device):
         if job.teacher is not None:
             answers = job.teacher.answers(pixels)
-        scores = state.forward(normalise(pixels, job.preprocessing))
+        scores = state.forward(normalize(pixels, job.preprocessing))
     losses, labels = label_losses(scores, batch, label_smoothing=recipe.label_smoothing)
     if answers is not None:
         weight = recipe.distillation.weight

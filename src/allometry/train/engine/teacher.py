@@ -24,7 +24,7 @@ class Teacher:
     preprocessing: Preprocessing
 
     def answers(self, pixels: Tensor) -> Tensor:
-        """The teacher's scores for pixels from 0 to 255, brought to its own size and normalisation.
+        """The teacher's scores for pixels from 0 to 255, brought to its own size and normalization.
 
         Shape:
             [N, channels, H, W] -> [N, classes]

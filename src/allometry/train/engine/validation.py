@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from allometry.data import part_of, view_batches
-from allometry.train.engine.normalisation import re_estimate
+from allometry.train.engine.normalization import re_estimate
 from allometry.train.engine.state import State
 from allometry.train.inputs import to_input
 from allometry.train.job import Job

@@ -20,7 +20,7 @@ class ClassFigures:
         name: of the class.
         images: how many images are of this class.
         answers: how often the network gave it as its answer.
-        accuracy: share of its images that are recognised (recall).
+        accuracy: share of its images that are recognized (recall).
         interval: 95 % interval of the accuracy (Wilson).
         precision: share of the answers that are right.
         precision_interval: 95 % interval of the precision (Wilson).

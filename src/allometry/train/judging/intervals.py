@@ -22,10 +22,10 @@ def wilson_interval(right: int, total: int, *, z: float = 1.959964) -> Interval:
         [0.826, 0.945]
     """
     share = right / total
-    centre = share + z * z / (2 * total)
+    center = share + z * z / (2 * total)
     spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
     scale = 1 + z * z / total
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    return max(0.0, (center - spread) / scale), min(1.0, (center + spread) / scale)
 
 
 def resamples(

@@ -104,7 +104,7 @@ class Evaluation:
         }
 
 
-def summarise(
+def summarize(
     said: Predictions,
     split: Split,
     *,

@@ -8,7 +8,7 @@ from allometry.arch import Network
 from allometry.cost import count
 from allometry.data import Augmentation
 from allometry.train.recipes.recipe import Recipe
-from allometry.zoo import get, recognise
+from allometry.zoo import get, recognize
 
 _RATE_OF_4096 = 0.256
 _BATCH = 256
@@ -37,14 +37,14 @@ def efficientnet(network: Network, *, images: int, drawings: bool = False) -> Re
     Example:
         >>> from allometry.zoo import get
         >>> recipe = efficientnet(get("efficientnet-b0"), images=1_281_167)
-        >>> recipe.optimiser, recipe.learning_rate, recipe.dropout
+        >>> recipe.optimizer, recipe.learning_rate, recipe.dropout
         ('rmsprop', 0.016, 0.2)
     """
     del images
     return Recipe(
         epochs=350,
         batch_size=_BATCH,
-        optimiser="rmsprop",
+        optimizer="rmsprop",
         learning_rate=_RATE_OF_4096 * _BATCH / 4096,
         weight_decay=1e-5,
         warmup=5 / 350,
@@ -73,7 +73,7 @@ def dropout_of(network: Network) -> float:
         >>> dropout_of(get("resnet-50"))
         0.35
     """
-    entry = recognise(network)
+    entry = recognize(network)
     if entry is not None and entry.family == "efficientnet":
         return network.head.dropout
     small, large = (count(get(name)).macs for name in ("efficientnet-b0", "efficientnet-b7"))

@@ -11,7 +11,7 @@ from allometry.cost import count
 from allometry.train.recipes.efficientnet import efficientnet
 from allometry.train.recipes.parts import Progressive
 from allometry.train.recipes.recipe import Recipe
-from allometry.zoo import recognise
+from allometry.zoo import recognize
 
 _SMALL_PARAMS, _LARGE_PARAMS = 21_458_488, 118_515_272  # of S and of L
 _WHOLE_FROM = 320  # tested at this size or above, a picture is shown whole
@@ -47,7 +47,7 @@ def efficientnetv2(network: Network, *, images: int, drawings: bool = False) -> 
     S, M and L have the numbers of the paper's Table 6. Another network gets them by its params: RandAugment's
     last magnitude 15 for S's 21 million, 25 for L's 119 million, mixup 0 and 0.5, dropout 0.3 and 0.5, in between
     and below along the logarithm, but never less than magnitude 5, mixup 0, dropout 0.1; and pictures from a third
-    of its resolution to four fifths, as S has. Optimiser and rate are those of the first paper.
+    of its resolution to four fifths, as S has. Optimizer and rate are those of the first paper.
 
     Args:
         network: what will be trained.
@@ -82,7 +82,7 @@ def efficientnetv2(network: Network, *, images: int, drawings: bool = False) -> 
 
 
 def _ends(network: Network) -> _Ends:
-    entry = recognise(network)
+    entry = recognize(network)
     if entry is not None and entry.name in _TABLE_6:
         return _TABLE_6[entry.name]
     params = count(network).params

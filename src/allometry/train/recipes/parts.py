@@ -14,7 +14,7 @@ _LARGEST_PICTURE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progressive:
-    """Progressive learning: pictures and regularisation grow together, stage by stage.
+    """Progressive learning: pictures and regularization grow together, stage by stage.
 
     The stages before the last share the first part of the epochs evenly. From the first stage to the last each
     quantity goes in equal steps from what is given here to what the recipe says itself; a quantity that is none
@@ -107,7 +107,7 @@ class Execution:
             starts. 0 for what the device has.
         recompute: keep only what goes from block to block, and compute the inside again on the way back.
         compile: let `torch.compile` write the step; the first step of every size takes a minute or so.
-        synchronise: batch norm looks at the batch of all processes, where several train together.
+        synchronize: batch norm looks at the batch of all processes, where several train together.
 
     Raises:
         RecipeError: a field cannot have that value.
@@ -123,12 +123,12 @@ class Execution:
     memory: int = 0
     recompute: bool = False
     compile: bool = False
-    synchronise: bool = False
+    synchronize: bool = False
 
     def __post_init__(self) -> None:
         check_integer("execution.micro_batch", self.micro_batch, least=0)
         check_integer("execution.memory", self.memory, least=0)
-        for name in ("recompute", "compile", "synchronise"):
+        for name in ("recompute", "compile", "synchronize"):
             check_flag(f"execution.{name}", getattr(self, name))
         if self.recompute and self.compile:
             raise RecipeError(

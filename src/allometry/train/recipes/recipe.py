@@ -15,7 +15,7 @@ from allometry.train.recipes.parts import (
     Progressive,
 )
 
-Optimiser = Literal["adamw", "rmsprop"]
+Optimizer = Literal["adamw", "rmsprop"]
 Schedule = Literal["cosine", "exponential", "constant"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Statistics = Literal["train", "frozen", "re-estimated"]
@@ -29,7 +29,7 @@ class Recipe:
     Attributes:
         epochs: passes over the training images.
         batch_size: images per step, over all processes.
-        optimiser: `adamw`, or the paper's `rmsprop`.
+        optimizer: `adamw`, or the paper's `rmsprop`.
         learning_rate: the highest of the schedule.
         layer_decay: from the classifier towards the stem, each stage learns at this share of the next one's rate;
             1 for the same everywhere.
@@ -56,7 +56,7 @@ class Recipe:
         train_resolution: side of the training images, as a share of the network's; EfficientNetV2 trains on
             smaller ones than it is tested on.
         crop: share of the shorter side that the evaluation view shows.
-        progressive: how images and regularisation grow during the training.
+        progressive: how images and regularization grow during the training.
         distillation: what a teacher is worth.
         augmentation: what happens to each training image.
         execution: how a step is computed.
@@ -71,7 +71,7 @@ class Recipe:
 
     epochs: int
     batch_size: int = 64
-    optimiser: Optimiser = "adamw"
+    optimizer: Optimizer = "adamw"
     learning_rate: float = 0.004
     layer_decay: float = 1.0
     weight_decay: float = 0.05
@@ -162,7 +162,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "residual_scale": (0, 1),
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "optimiser": get_args(Optimiser),
+    "optimizer": get_args(Optimizer),
     "schedule": get_args(Schedule),
     "precision": get_args(Precision),
     "batch_norm": get_args(Statistics),

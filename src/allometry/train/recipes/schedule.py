@@ -19,7 +19,7 @@ class Epoch:
         number: from 0.
         stage: of progressive learning, from 0.
         first_step: of the training, in this epoch.
-        steps: optimiser steps in it.
+        steps: optimizer steps in it.
         batch_size: images of a step, over all processes; there may be fewer of them in all.
         images_per_step: how many images a step really has.
         resolution: side of the images, in pixels.

@@ -31,7 +31,7 @@ def small(network: Network, *, images: int, drawings: bool = False) -> Recipe:
     Args:
         network: what will be trained; the recipe is the same for any.
         images: number of training images.
-        drawings: one-colour drawings, in which left and right differ and strokes may be thick or thin; photos
+        drawings: one-color drawings, in which left and right differ and strokes may be thick or thin; photos
             otherwise.
 
     Example:
@@ -45,7 +45,7 @@ def small(network: Network, *, images: int, drawings: bool = False) -> Recipe:
     return Recipe(
         epochs=epochs_to_see(_IMAGES, images, fewest=_FEWEST, most=_MOST),
         batch_size=batch_size,
-        optimiser="adamw",
+        optimizer="adamw",
         learning_rate=0.008 * math.sqrt(batch_size / LARGEST_BATCH),
         weight_decay=0.05,
         warmup=0.1,

@@ -43,7 +43,7 @@ def transfer(network: Network, *, images: int, drawings: bool = False) -> Recipe
     return Recipe(
         epochs=epochs_to_see(_IMAGES, images, fewest=_FEWEST, most=_MOST),
         batch_size=batch_size,
-        optimiser="adamw",
+        optimizer="adamw",
         learning_rate=0.002 * math.sqrt(batch_size / LARGEST_BATCH),
         layer_decay=0.8,
         weight_decay=0.02,

@@ -16,7 +16,7 @@ from allometry.supernet.judging import Accuracies, Predicts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpecialisingSettings:
+class SpecializingSettings:
     """How evolution goes.
 
     Generations are fewer and larger than Once-for-All's, since many networks at once take little longer than few;
@@ -55,12 +55,12 @@ class SpecialisingSettings:
                 raise InputError(f"{name} must be a share from 0 to 1, not {getattr(self, name)!r}.")
 
 
-THOROUGH = SpecialisingSettings(population=4000, generations=300)
+THOROUGH = SpecializingSettings(population=4000, generations=300)
 """About a million networks, fewer where little that is new is allowed: for a last word, where a quick answer is not
 enough."""
 
 
-class Specialised(NamedTuple):
+class Specialized(NamedTuple):
     """What evolution found.
 
     Attributes:
@@ -76,16 +76,16 @@ class Specialised(NamedTuple):
     history: tuple[float, ...]
 
 
-def specialise(
+def specialize(
     space: Space,
     predictor: Predicts,
     *,
     allows: Allowed,
-    settings: SpecialisingSettings = SpecialisingSettings(),
+    settings: SpecializingSettings = SpecializingSettings(),
     seed: int = 0,
     transform: Transform | None = None,
     start: Rows | None = None,
-) -> Specialised:
+) -> Specialized:
     """Search the networks of the highest predicted accuracy within limits.
 
     It starts from the space's smallest member and from random ones; where hardly any is allowed, from what is near
@@ -114,11 +114,11 @@ def specialise(
         >>> from allometry.zoo import find_space
         >>> space = find_space("ofa-mobilenetv3-1.0")
         >>> costs = Costs(space)
-        >>> found = specialise(
+        >>> found = specialize(
         ...     space,
         ...     lambda rows: costs(rows)["params"] / 1e7,
         ...     allows=lambda rows: costs(rows)["macs"] <= 200e6,
-        ...     settings=SpecialisingSettings(population=100, generations=20),
+        ...     settings=SpecializingSettings(population=100, generations=20),
         ... )
         >>> int(costs(found.rows)["macs"].max()) <= 200e6, found.history[-1] > found.history[0]
         (True, True)
@@ -142,4 +142,4 @@ def specialise(
             children = breeder.children(rows, others, settings.population, mutated=settings.mutated)
             if not len(children):
                 break
-    return Specialised(rows[: settings.best], accuracies[: settings.best], looked, tuple(history))
+    return Specialized(rows[: settings.best], accuracies[: settings.best], looked, tuple(history))

@@ -151,7 +151,7 @@ def _by_form() -> dict[str, Entry]:
     return found
 
 
-def recognise(network: Network) -> Entry | None:
+def recognize(network: Network) -> Entry | None:
     """The entry whose weights the network can have, whatever it is called; None if it is none of the zoo's.
 
     Where several have one form, such as a network at two resolutions, it is the first.
@@ -159,10 +159,10 @@ def recognise(network: Network) -> Entry | None:
     Example:
         >>> from dataclasses import replace
         >>> mine = replace(get("efficientnet-lite0"), name="mine", resolution=64)
-        >>> recognise(mine).name
+        >>> recognize(mine).name
         'efficientnet-lite0'
         >>> from allometry.arch import multiply
-        >>> recognise(multiply(mine, width=3)) is None
+        >>> recognize(multiply(mine, width=3)) is None
         True
     """
     return _by_form().get(form(network))
@@ -176,7 +176,7 @@ def has_own_resolution(network: Network) -> bool:
         >>> has_own_resolution(get("resnet-18")), has_own_resolution(replace(get("resnet-18"), resolution=64))
         (False, True)
     """
-    known = recognise(network)
+    known = recognize(network)
     return known is None or known.make().resolution != network.resolution
 
 

@@ -1,4 +1,4 @@
-"""Optimisers: AdamW, and the RMSProp that the EfficientNet papers trained with."""
+"""Optimizers: AdamW, and the RMSProp that the EfficientNet papers trained with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, overload
 import torch
 from torch import Tensor, nn
 
-from allometry.train.engine.normalisation import batch_norms
+from allometry.train.engine.normalization import batch_norms
 from allometry.train.recipes import Recipe
 
 
@@ -22,9 +22,9 @@ class RMSPropTF(torch.optim.Optimizer):
 
     Example:
         >>> weight = nn.Parameter(torch.ones(1))
-        >>> optimiser = RMSPropTF([weight], lr=0.1, momentum=0.0)
+        >>> optimizer = RMSPropTF([weight], lr=0.1, momentum=0.0)
         >>> weight.grad = torch.ones(1)
-        >>> optimiser.step()
+        >>> optimizer.step()
         >>> round(weight.item(), 4)
         0.9
     """
@@ -84,18 +84,18 @@ class RMSPropTF(torch.optim.Optimizer):
         return memory
 
 
-def make_optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over the module's parameters.
+def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over the module's parameters.
 
     AdamW decays weight matrices and kernels only; the paper's RMSProp everything but batch norm. Every group has a
     `scale`, the share of the learning rate that its layers get.
 
     Example:
-        >>> type(make_optimiser(nn.Linear(2, 2), Recipe(epochs=1, optimiser="rmsprop"))).__name__
+        >>> type(make_optimizer(nn.Linear(2, 2), Recipe(epochs=1, optimizer="rmsprop"))).__name__
         'RMSPropTF'
     """
     normed = {id(weight) for norm in batch_norms(module) for weight in norm.parameters(recurse=False)}
-    by_shape = recipe.optimiser == "adamw"
+    by_shape = recipe.optimizer == "adamw"
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         decays = parameter.ndim > 1 if by_shape else id(parameter) not in normed
@@ -105,7 +105,7 @@ def make_optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": weights, "weight_decay": recipe.weight_decay if decays else 0.0, "scale": scale}
         for (scale, decays), weights in sorted(groups.items(), key=lambda item: (-item[0][0], not item[0][1]))
     ]
-    if recipe.optimiser == "rmsprop":
+    if recipe.optimizer == "rmsprop":
         return RMSPropTF(described, lr=recipe.learning_rate)
     return torch.optim.AdamW(described, lr=recipe.learning_rate, betas=(0.9, 0.99), fused=True)
 

@@ -9,13 +9,13 @@ from allometry.search import Costs, draw_rows, network_of, rows_of
 from allometry.supernet.coupling import couple_rows
 from allometry.supernet.extremes import least_counted
 from allometry.supernet.fronts import ParetoSettings, pareto
-from allometry.supernet.specialising import SpecialisingSettings, specialise
+from allometry.supernet.specializing import SpecializingSettings, specialize
 from allometry.zoo import find_space, get, mbconv_space
 
 OFA = find_space("ofa-mobilenetv3-1.0")
 COSTS = Costs(OFA)
 TINY = mbconv_space(get("efficientnet-b0"), kernels=(3, 5), resolutions=(64, 96, 128), name="tiny")
-QUICK = SpecialisingSettings(population=100, generations=25)
+QUICK = SpecializingSettings(population=100, generations=25)
 
 
 def macs(rows):
@@ -44,7 +44,7 @@ def test_it_is_within_the_limit_and_better_than_chance(limit):
         asked.append(rows)
         return worth(OFA)(rows)
 
-    found = specialise(OFA, predictor, allows=within(limit), settings=QUICK)
+    found = specialize(OFA, predictor, allows=within(limit), settings=QUICK)
     every = np.concatenate(asked)
     assert macs(every).max() <= limit
     assert len(np.unique(every, axis=0)) == len(every) == found.looked  # none is looked at twice
@@ -62,14 +62,14 @@ def test_it_finds_the_best_of_a_space_that_can_be_gone_through():
     small = mbconv_space(get("efficientnet-b0"), depths=(1, 2), resolutions=(64, 96, 128), name="small")
     rows = rows_of(small, list(members(small)))
     for seed in range(3):
-        found = specialise(small, worth(small, seed), allows=everything, settings=QUICK)
+        found = specialize(small, worth(small, seed), allows=everything, settings=QUICK)
         assert found.accuracies[0] == worth(small, seed)(rows).max()
         assert found.looked <= len(rows)
 
 
 def test_the_same_seed_gives_the_same_result():
     results = [
-        specialise(OFA, worth(OFA), allows=within(200e6), settings=QUICK, seed=seed) for seed in (1, 1, 2)
+        specialize(OFA, worth(OFA), allows=within(200e6), settings=QUICK, seed=seed) for seed in (1, 1, 2)
     ]
     assert (results[0].rows == results[1].rows).all()
     assert results[0].history == results[1].history != results[2].history
@@ -80,42 +80,42 @@ def test_a_tight_budget_is_walked_to_from_the_smallest():
     limit = smallest * 1.1
     drawn = draw_rows(OFA, np.random.default_rng(0), 20_000, by="knob")
     assert not (macs(drawn) <= limit).any()
-    found = specialise(OFA, worth(OFA), allows=within(limit), settings=QUICK)
+    found = specialize(OFA, worth(OFA), allows=within(limit), settings=QUICK)
     assert found.looked > 500
     assert found.history[-1] > found.history[0]
-    alone = specialise(OFA, worth(OFA), allows=within(smallest), settings=QUICK)
+    alone = specialize(OFA, worth(OFA), allows=within(smallest), settings=QUICK)
     assert len(alone.rows) == alone.looked == len(alone.accuracies) == 1
 
 
 def test_where_nothing_is_allowed_the_search_ends():
     least = least_counted(OFA, "macs")
     with pytest.raises(BudgetError, match=r"none is within the limits\. Raise the limits"):
-        specialise(OFA, worth(OFA), allows=within(least.value - 1), settings=QUICK)
+        specialize(OFA, worth(OFA), allows=within(least.value - 1), settings=QUICK)
     with pytest.raises(BudgetError, match="its smallest among them"):
         pareto(OFA, worth(OFA), cost=macs, allows=within(least.value - 1))
-    found = specialise(
+    found = specialize(
         OFA, worth(OFA), allows=within(least.value), settings=QUICK, start=least.row[None], seed=1
     )
     assert (found.rows == least.row).all()
 
 
 def test_what_is_given_to_start_from_is_looked_at():
-    best = specialise(OFA, worth(OFA), allows=everything, settings=QUICK)
-    again = specialise(
+    best = specialize(OFA, worth(OFA), allows=everything, settings=QUICK)
+    again = specialize(
         OFA,
         worth(OFA),
         allows=everything,
-        settings=SpecialisingSettings(population=10, generations=0),
+        settings=SpecializingSettings(population=10, generations=0),
         start=best.rows[:1],
         seed=5,
     )
     assert again.accuracies[0] == best.accuracies[0]
     with pytest.raises(InputError, match=r"Rows of the space"):
-        specialise(OFA, worth(OFA), allows=everything, start=best.rows[:, :-1])
+        specialize(OFA, worth(OFA), allows=everything, start=best.rows[:, :-1])
 
 
 def test_a_projection_holds_for_all_that_is_looked_at():
-    found = specialise(
+    found = specialize(
         OFA,
         worth(OFA),
         allows=within(300e6),
@@ -154,7 +154,7 @@ def test_a_front_is_as_good_as_one_search_after_the_other():
     assert front.costs.max() <= 400e6
     assert (front.costs == macs(front.rows)).all()
     for limit in (60e6, 150e6, 350e6):
-        alone = specialise(OFA, worth(OFA), allows=within(limit), settings=QUICK)
+        alone = specialize(OFA, worth(OFA), allows=within(limit), settings=QUICK)
         reached = front.accuracies[front.costs <= limit].max()
         assert reached > alone.accuracies[0] - 0.02
 
@@ -162,7 +162,7 @@ def test_a_front_is_as_good_as_one_search_after_the_other():
 def test_wrong_settings_are_refused():
     for wrong in ({"population": 1}, {"generations": -1}, {"best": 0}, {"rate": 1.5}, {"parents": -0.1}):
         with pytest.raises(InputError, match=f"{next(iter(wrong))} must be"):
-            SpecialisingSettings(**wrong)
+            SpecializingSettings(**wrong)
     for wrong in ({"living": 1}, {"population": 1}, {"generations": -1}, {"mutated": 2.0}):
         with pytest.raises(InputError, match=f"{next(iter(wrong))} must be"):
             ParetoSettings(**wrong)

@@ -1,6 +1,6 @@
 """The predictor of accuracy and the searches by it, on accuracies that are made and so known exactly.
 
-    python benchmarks/specialising.py [--seeds 3]
+    python benchmarks/specializing.py [--seeds 3]
 
 Once-for-All's MobileNetV3 space gets accuracies that saturate in MACs, rise with depth times width, and have chance
 effects of options and pairs of options. Some networks are "measured", with noise; a predictor is fitted to them and
@@ -27,19 +27,19 @@ from allometry.arch import Space
 from allometry.search import ABSENT, Costs, Rows, draw_rows
 from allometry.supernet import (
     THOROUGH,
-    SpecialisingSettings,
+    SpecializingSettings,
     encode_rows,
     fit_predictor,
     kendall_tau,
     pareto,
-    specialise,
+    specialize,
 )
 from allometry.zoo import find_space
 
 Floats = npt.NDArray[np.float64]
 MEASURED, NOISE, JUDGED = (300, 1000), 0.005, 1000
 LIMITS = (100e6, 150e6, 200e6, 300e6)
-PAPERS = SpecialisingSettings(population=100, generations=500)
+PAPERS = SpecializingSettings(population=100, generations=500)
 
 
 def made(space: Space, costs: Costs, seed: int) -> Callable[[Rows], Floats]:
@@ -59,13 +59,13 @@ def made(space: Space, costs: Costs, seed: int) -> Callable[[Rows], Floats]:
         return -np.exp(-1.2 * macs), deep, encoded @ alone, (encoded @ one) * (encoded @ other)
 
     usual = parts(draw_rows(space, np.random.default_rng(0), 4000, by="knob"))
-    centres = [(each.mean(), each.std()) for each in usual]
+    centers = [(each.mean(), each.std()) for each in usual]
     shares = (1.0, 0.6, 0.4, 0.3)
 
     def mixed(values: tuple[Floats, ...]) -> Floats:
         return sum(  # type: ignore[return-value]
             share * (each - mean) / spread
-            for share, each, (mean, spread) in zip(shares, values, centres, strict=True)
+            for share, each, (mean, spread) in zip(shares, values, centers, strict=True)
         )
 
     spread = mixed(usual).std()
@@ -81,16 +81,16 @@ def papers_network(space: Space, rows: Rows, accuracies: Floats, seed: int) -> C
     sizes = [inputs.shape[1], 400, 400, 400]
     layers = [each for a, b in pairwise(sizes) for each in (nn.Linear(a, b), nn.ReLU())]
     network = nn.Sequential(*layers, nn.Linear(400, 1, bias=False))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=1e-4)
     epochs = 200
     steps = epochs * -(-len(rows) // 64)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps)
     for _ in range(epochs):
         for chosen in torch.randperm(len(rows)).split(64):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss = (network(inputs[chosen])[:, 0] - wanted[chosen]).square().mean()
             torch.autograd.backward(loss)
-            optimiser.step()
+            optimizer.step()
             schedule.step()
 
     def predicted(rows: Rows) -> Floats:
@@ -122,7 +122,7 @@ def predictors(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
 
 def searches(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
     """What each way of searching finds, as predicted and in truth, and how long it takes."""
-    ways = {"default": SpecialisingSettings(), "100 x 500": PAPERS, "thorough": THOROUGH}
+    ways = {"default": SpecializingSettings(), "100 x 500": PAPERS, "thorough": THOROUGH}
     rows: dict[str, dict[str, list[float]]] = {}
     for seed in range(seeds):
         truth, random = made(space, costs, seed), np.random.default_rng([seed, 1])
@@ -138,7 +138,7 @@ def searches(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
             def allows(rows: Rows, limit: float = limit) -> npt.NDArray[np.bool_]:
                 return costs(rows)["macs"] <= limit
 
-            best = specialise(space, truth, allows=allows, settings=THOROUGH, seed=seed).accuracies[0]
+            best = specialize(space, truth, allows=allows, settings=THOROUGH, seed=seed).accuracies[0]
             within = front.costs <= limit
             found: dict[str, tuple[float, Rows, int]] = {
                 "the front, a fourth of it": (taken, front.rows[within][-1:], front.looked // len(LIMITS)),
@@ -150,18 +150,18 @@ def searches(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
             }
             for name, settings in ways.items():
                 began = time.perf_counter()
-                result = specialise(space, predictor, allows=allows, settings=settings, seed=seed)
+                result = specialize(space, predictor, allows=allows, settings=settings, seed=seed)
                 found[name] = (time.perf_counter() - began, result.rows[:1], result.looked)
             for name, (seconds, row, looked) in found.items():
                 kept = rows.setdefault(
-                    name, {"seconds": [], "looked": [], "predicted": [], "behind": [], "optimism": []}
+                    name, {"seconds": [], "looked": [], "predicted": [], "behind": [], "optimizm": []}
                 )
                 said, true = float(predictor(row)[0]), float(truth(row)[0])
                 kept["seconds"].append(seconds)
                 kept["looked"].append(looked)
                 kept["predicted"].append(said)
                 kept["behind"].append(100 * (best - true))
-                kept["optimism"].append(100 * (said - true))
+                kept["optimizm"].append(100 * (said - true))
     return [{"way": name, **values} for name, values in rows.items()]
 
 
@@ -182,7 +182,7 @@ def main() -> None:
     began = time.perf_counter()
     predictor(million)
     result = {
-        "benchmark": "specialising",
+        "benchmark": "specializing",
         "million": time.perf_counter() - began,
         "predictors": predictors(space, costs, asked.seeds),
         "searches": searches(space, costs, asked.seeds),
@@ -205,7 +205,7 @@ def lines(result: dict[str, Any]) -> list[str]:
             f"{Spread.of(each['seconds']).median:.1f}" if each["seconds"][0] else "",
             Spread.of([100 * value for value in each["predicted"]]).show("{:.2f}"),
             Spread.of(each["behind"]).show("{:.1f}"),
-            Spread.of(each["optimism"]).show("{:.1f}"),
+            Spread.of(each["optimizm"]).show("{:.1f}"),
         ]
         for each in result["searches"]
     ]

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
 
-class SynchronisedBatchNorm(nn.BatchNorm2d):
-    """`nn.BatchNorm2d` that normalises by the mean and variance over all processes' images, on CPUs too.
+class SynchronizedBatchNorm(nn.BatchNorm2d):
+    """`nn.BatchNorm2d` that normalizes by the mean and variance over all processes' images, on CPUs too.
 
     `nn.SyncBatchNorm` does so on GPUs only. The variance is taken around the common mean, in a second exchange:
     from a sum of squares little would be left where the mean is large.
@@ -19,15 +19,15 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
     Shape:
         [N, C, H, W] -> the same
 
-    Source: Zhang et al. 2018, *Context encoding for semantic segmentation*, section 3.1 (synchronised statistics).
+    Source: Zhang et al. 2018, *Context encoding for semantic segmentation*, section 3.1 (synchronized statistics).
 
     Example:
-        >>> SynchronisedBatchNorm(4)(torch.zeros(2, 4, 3, 3)).shape
+        >>> SynchronizedBatchNorm(4)(torch.zeros(2, 4, 3, 3)).shape
         torch.Size([2, 4, 3, 3])
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise; alone or in evaluation mode exactly as `nn.BatchNorm2d`."""
+        """Normalize; alone or in evaluation mode exactly as `nn.BatchNorm2d`."""
         if not self.training or not dist.is_initialized():
             return super().forward(x)
         inputs = x.float()
@@ -35,12 +35,12 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
         total = _over_all(local)
         count = total[-1].detach()
         mean = total[:-1] / count
-        centred = inputs - mean.view(1, -1, 1, 1)
-        variance = _over_all(centred.square().sum((0, 2, 3))) / count
+        centerd = inputs - mean.view(1, -1, 1, 1)
+        variance = _over_all(centerd.square().sum((0, 2, 3))) / count
         if self.track_running_stats:
             self._follow(mean.detach(), variance.detach() * count / (count - 1).clamp(min=1))
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)).to(x.dtype)
+        return (centerd * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)).to(x.dtype)
 
     def _follow(self, mean: Tensor, variance: Tensor) -> None:
         assert self.running_mean is not None  # noqa: S101
@@ -52,13 +52,13 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
         self.running_var.lerp_(variance, weight)
 
 
-def synchronise(module: nn.Module, *, device: torch.device) -> nn.Module:
+def synchronize(module: nn.Module, *, device: torch.device) -> nn.Module:
     """Let every batch norm of `module` see the images of all processes; names and weights stay.
 
     Example:
         >>> norm = nn.Sequential(nn.BatchNorm2d(3))
-        >>> type(synchronise(norm, device=torch.device("cpu"))[0]).__name__
-        'SynchronisedBatchNorm'
+        >>> type(synchronize(norm, device=torch.device("cpu"))[0]).__name__
+        'SynchronizedBatchNorm'
     """
     if device.type == "cuda":
         converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
@@ -75,8 +75,8 @@ def _over_all(tensor: Tensor) -> Tensor:
     return cast(Tensor, all_reduce(tensor))  # type: ignore[no-untyped-call]
 
 
-def _converted(norm: nn.BatchNorm2d) -> SynchronisedBatchNorm:
-    made = SynchronisedBatchNorm(
+def _converted(norm: nn.BatchNorm2d) -> SynchronizedBatchNorm:
+    made = SynchronizedBatchNorm(
         norm.num_features,
         eps=norm.eps,
         momentum=norm.momentum,

@@ -78,40 +78,40 @@ class Grower:
 
 
 def best_near(
-    network: Network, budget: Budget, law: ScalingLaw, centre: Multipliers, grow: Grower, price: Pricing
+    network: Network, budget: Budget, law: ScalingLaw, center: Multipliers, grow: Grower, price: Pricing
 ) -> Candidate:
-    """The best network that fits by its price, of those around `centre`, which must itself fit."""
-    found = [each for each in _neighbours(network, budget, law, centre, grow, price) if each.use <= 1]
+    """The best network that fits by its price, of those around `center`, which must itself fit."""
+    found = [each for each in _neighbors(network, budget, law, center, grow, price) if each.use <= 1]
     for near in sorted(found, key=lambda each: each.distance)[:_REFINED]:
         found.extend(_refinements(near, budget, law, price))
     return _best(found)
 
 
-def _neighbours(
-    network: Network, budget: Budget, law: ScalingLaw, centre: Multipliers, grow: Grower, price: Pricing
+def _neighbors(
+    network: Network, budget: Budget, law: ScalingLaw, center: Multipliers, grow: Grower, price: Pricing
 ) -> Iterator[Candidate]:
     """Networks that fit, with depth and width near the law's, and for each the largest resolution that fits."""
 
     def candidate(multipliers: Multipliers, body: Network) -> Candidate:
         grown = grow.seeing(body, multipliers)
         cost = price(grown)
-        distance = sum(abs(math.log(ours / laws)) for ours, laws in zip(multipliers, centre, strict=True))
+        distance = sum(abs(math.log(ours / laws)) for ours, laws in zip(multipliers, center, strict=True))
         return Candidate(grown, cost, grow.bounded(multipliers), budget.use(cost), distance)
 
-    yield candidate(centre, grow.body(centre.depth, centre.width))
+    yield candidate(center, grow.body(center.depth, center.width))
     depths = _distinct(
-        centre.depth,
+        center.depth,
         law.alpha,
         lambda d: tuple(s.repeats for s in multiply(network, depth=d, late=law.late).stages),
     )
     widths = _distinct(
-        centre.width,
+        center.width,
         law.beta,
         lambda w: _widths(multiply(network, width=w, channel_multiple=law.channel_multiple)),
     )
     for depth in depths:
         for width in widths:
-            around, body = Multipliers(depth, width, centre.resolution), grow.body(depth, width)
+            around, body = Multipliers(depth, width, center.resolution), grow.body(depth, width)
             if law.gamma == 1:
                 found = candidate(around, body)
             else:
@@ -122,8 +122,8 @@ def _neighbours(
 
 def _sharpest(candidate: Callable[[Multipliers], Candidate], around: Multipliers, baseline: int) -> Candidate:
     """The candidate with the largest resolution in the window that fits, or the smallest one if none does."""
-    centre = around.resolution * baseline
-    low, high = max(1, math.floor(centre * (1 - _WINDOW))), math.ceil(centre * (1 + _WINDOW))
+    center = around.resolution * baseline
+    low, high = max(1, math.floor(center * (1 - _WINDOW))), math.ceil(center * (1 + _WINDOW))
     best = candidate(around._replace(resolution=low / baseline))
     while low < high and best.use <= 1:
         middle = (low + high + 1) // 2
@@ -135,13 +135,13 @@ def _sharpest(candidate: Callable[[Multipliers], Candidate], around: Multipliers
     return best
 
 
-def _distinct(centre: float, coefficient: float, shape: Callable[[float], tuple[int, ...]]) -> list[float]:
+def _distinct(center: float, coefficient: float, shape: Callable[[float], tuple[int, ...]]) -> list[float]:
     """Multipliers in the window that round to different shapes; of those that agree, the nearest to the law."""
     if coefficient == 1:
-        return [centre]
+        return [center]
     found: dict[tuple[int, ...], float] = {}
     for step in sorted(range(-_STEPS, _STEPS + 1), key=abs):
-        value = centre * (1 + _WINDOW * step / _STEPS)
+        value = center * (1 + _WINDOW * step / _STEPS)
         found.setdefault(shape(value), value)
     return list(found.values())
 

@@ -19,12 +19,12 @@ def re_estimate(module: nn.Module, batches: Iterable[Tensor]) -> int:
 
     In training the statistics trail behind the weights, and behind an average of weights they are those of no
     network at all. Here the weights stand still: each layer gets the mean and the variance over all pixels of all
-    the batches, where every batch before it is normalised by its own statistics, as in training. The module ends
+    the batches, where every batch before it is normalized by its own statistics, as in training. The module ends
     in evaluation mode.
 
     Args:
         module: is changed in place.
-        batches: inputs, normalised, on the module's device.
+        batches: inputs, normalized, on the module's device.
 
     Returns:
         How many images were seen; with none the statistics stay as they were.

@@ -1,4 +1,4 @@
-"""int8 by calibration: ONNX Runtime's quantiser, and which layers suffer from it."""
+"""int8 by calibration: ONNX Runtime's quantizer, and which layers suffer from it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Reader:
         return None if batch is None else {self._name: batch}
 
 
-def quantise(
+def quantize(
     source: Path, path: Path, *, batches: Sequence[Inputs], reduced: bool = False
 ) -> tuple[Layer, ...]:
     """Write an ONNX file that computes with 8-bit integers.
@@ -83,14 +83,14 @@ def quantise(
         return _layers(prepared, made, batches)
 
 
-def _layers(source: Path, quantised: Path, batches: Sequence[Inputs]) -> tuple[Layer, ...]:
+def _layers(source: Path, quantized: Path, batches: Sequence[Inputs]) -> tuple[Layer, ...]:
     """The rounding noise of every activation, on a few of the calibration images."""
     import onnx
     import onnxruntime
 
     model = onnx.load(source)
     makers = {name: node.name for node in model.graph.node for name in node.output}
-    levels = {name: how for name, how in _levels(onnx.load(quantised)).items() if name in makers}
+    levels = {name: how for name, how in _levels(onnx.load(quantized)).items() if name in makers}
     # Every rounded activation becomes an output of the float network.
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in levels)
@@ -111,7 +111,7 @@ def _layers(source: Path, quantised: Path, batches: Sequence[Inputs]) -> tuple[L
 
 
 def _levels(model: Any) -> dict[str, tuple[float, int]]:  # noqa: ANN401 - onnx.ModelProto
-    """Scale and zero point of every activation that a quantised model rounds."""
+    """Scale and zero point of every activation that a quantized model rounds."""
     import onnx
 
     constants = {each.name: each for each in model.graph.initializer}
@@ -126,7 +126,7 @@ def _levels(model: Any) -> dict[str, tuple[float, int]]:  # noqa: ANN401 - onnx.
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the quantiser's advice on steps of its own, which are taken, from the user's screen."""
+    """Keep the quantizer's advice on steps of its own, which are taken, from the user's screen."""
     before = logging.root.level
     try:
         logging.root.setLevel(logging.ERROR)
