@@ -21,7 +21,7 @@ STEPS = """
 import time, torch
 from allometry.nn import build
 from allometry.scaling import solve
-from allometry.zoo import get
+from allometry.catalog import get
 network = solve(get("efficientnet-b0"), "10M").network
 module = build(network, seed=0).to(memory_format=torch.channels_last)
 images = torch.zeros(64, 3, network.resolution, network.resolution).contiguous(memory_format=torch.channels_last)

@@ -21,11 +21,11 @@ from run_icons import call
 
 from allometry.arch import Network, save
 from allometry.base.files import read_json, read_lines
+from allometry.catalog import get
 from allometry.cost import count
 from allometry.data import open_data
-from allometry.pipeline import adapt
 from allometry.scaling import DEPTH, solve
-from allometry.zoo import get
+from allometry.scaling.fitting import adapt
 
 BASELINE, TIMES = "macs<=2M", 4
 SCALES = (1.0, 0.0)

@@ -24,12 +24,12 @@ import torch.nn.functional as F
 from common import Spread, machine, print_result, table
 from torch import nn
 
+from allometry.catalog import get
 from allometry.data import Batch, open_data
 from allometry.nn import build
-from allometry.train import Execution, Job, Preprocessing, small
-from allometry.train.engine.loop import take_steps
-from allometry.train.engine.state import State
-from allometry.zoo import get
+from allometry.training import Execution, Job, Preprocessing, small
+from allometry.training.loop import take_steps
+from allometry.training.state import State
 
 NETWORKS = {"efficientnet-b0": (224, 256), "efficientnetv2-s": (300, 128)}
 STEPS = 20

@@ -31,9 +31,9 @@ from pillow_pipeline import HEIGHT, MAGNITUDE, WIDTH, by_pillow, photographs, wr
 
 from allometry.data import Augmentation, Batch, open_data, train_batches
 from allometry.data.augment.policies import take_steps
-from allometry.data.augment.variation import draw_variant, need, vary
+from allometry.data.augment.variation import augment_image, draw_variant, need
 from allometry.data.dataset import FileSplit
-from allometry.data.making import random_numbers
+from allometry.data.loader import random_numbers
 
 SIDES = (224, 128)
 LONGER = 4  # times as many pictures for the threads: the last batch of an epoch keeps one of two waiting
@@ -148,7 +148,7 @@ def stages(split: FileSplit, side: int, repeats: int) -> dict[str, float]:
             marks = [time.perf_counter()]
             image = split.draft(index, at_least=side_needed, upper=upper)
             marks.append(time.perf_counter())
-            view = vary(image, variant._replace(steps=()), **options)
+            view = augment_image(image, variant._replace(steps=()), **options)
             marks.append(time.perf_counter())
             take_steps(view, variant.steps)
             marks.append(time.perf_counter())

@@ -30,26 +30,27 @@ import numpy as np
 from common import machine, print_result, table
 from transfer import weights
 
-from allometry.cost import Budget, Limit, Setting
+from allometry.catalog import get
+from allometry.catalog.elastic import mbconv_space
+from allometry.cost import Budget, Limit, RuntimeConfig
 from allometry.data import center_view, read_image
-from allometry.deploy import Delivery, inputs_of, quantize, write_file
-from allometry.deploy.writing import convert_to_openvino
-from allometry.measure import (
-    Candidate,
-    Effort,
-    Stopwatch,
-    TableEffort,
+from allometry.deploy import ExportConfig, inputs_of, quantize, write_file
+from allometry.deploy.formats import convert_to_openvino
+from allometry.profiling import (
+    LatencyMeter,
+    MeasureConfig,
+    MeasuredNetwork,
+    TableConfig,
     build_table,
-    candidates,
     check_table,
     measure,
+    networks_to_measure,
 )
-from allometry.measure.results import quiet_ratio
-from allometry.measure.stopwatch import whole
-from allometry.pipeline import export_run, open_pretrained
+from allometry.profiling.latency_meter import whole
+from allometry.profiling.results import quiet_ratio
 from allometry.scaling import COMPOUND, solve
-from allometry.zoo import get
-from allometry.zoo.elastic import mbconv_space
+from allometry.training.pretrained import open_pretrained
+from allometry.verbs.export import export_run
 
 CLAIMS = (("efficientnet-b1", "resnet-152", 5.7), ("efficientnet-b7", "amoebanet-b-6-512", 6.1))
 PHOTOGRAPHS = (
@@ -66,32 +67,34 @@ SMALL_SIDES, HELD_OUT = (64, 96), 50
 BUDGETS = tuple(float(f"{each:.3g}") for each in np.geomspace(1e-3, 1e-1, 20))
 
 
-def shown(chosen: Sequence[Candidate], effort: Effort) -> dict[str, Any]:
+def shown(chosen: Sequence[MeasuredNetwork], effort: MeasureConfig) -> dict[str, Any]:
     """The figures of one comparison."""
     return measure(chosen, effort=effort).to_dict()
 
 
-def claims(effort: Effort) -> list[dict[str, Any]]:
+def claims(effort: MeasureConfig) -> list[dict[str, Any]]:
     """How many times as fast the paper's networks are as those it compares them with."""
     found = []
     for small, large, printed in CLAIMS:
         for runtime in ("torch", "onnxruntime"):
             print(f"{large} beside {small} in {runtime}", file=sys.stderr)
-            figures = shown(candidates([small, large], runtimes=[runtime]), effort)
+            figures = shown(networks_to_measure([small, large], runtimes=[runtime]), effort)
             found.append({"title": f"{large} to {small}, {runtime}", "asked": printed, **figures})
     return found
 
 
-def delivered(effort: Effort) -> list[dict[str, Any]]:
+def delivered(effort: MeasureConfig) -> list[dict[str, Any]]:
     """B0 in everything it can be delivered for, beside its module in eager mode, channels last."""
-    chosen = candidates(["efficientnet-b0"], runtimes=["torch", "torch.compile", "onnxruntime", "openvino"])
-    halves = candidates(["efficientnet-b0"], runtimes=["torch", "openvino"], precision="bfloat16")
+    chosen = networks_to_measure(
+        ["efficientnet-b0"], runtimes=["torch", "torch.compile", "onnxruntime", "openvino"]
+    )
+    halves = networks_to_measure(["efficientnet-b0"], runtimes=["torch", "openvino"], precision="bfloat16")
     return [
         {"title": "efficientnet-b0, as many times as long as in PyTorch", **shown((*chosen, *halves), effort)}
     ]
 
 
-def int8(effort: Effort) -> list[dict[str, Any]]:
+def int8(effort: MeasureConfig) -> list[dict[str, Any]]:
     """Lite0 with published weights in 8-bit integers, beside its module."""
     ready = open_pretrained("efficientnet-lite0", weights())
     asked = replace(ready.preprocessing, crop=1.0)
@@ -100,16 +103,16 @@ def int8(effort: Effort) -> list[dict[str, Any]]:
     views = np.stack([center_view(read_image(file, channels=3), resolution=SIDE) for file in files])
     with tempfile.TemporaryDirectory() as name:
         source = write_file(ready.module, Path(name) / "float32.onnx", preprocessing=asked)
-        batches = np.array_split(inputs_of(_calibration(), asked, Delivery()), CALIBRATION // 8)
+        batches = np.array_split(inputs_of(_calibration(), asked, ExportConfig()), CALIBRATION // 8)
         made = Path(name) / "int8.onnx"
         quantize(source, made, batches=batches)
-        answers = [_answers(path, inputs_of(views, asked, Delivery())) for path in (source, made)]
+        answers = [_answers(path, inputs_of(views, asked, ExportConfig())) for path in (source, made)]
         converted = Path(name) / "int8.xml"
         convert_to_openvino(made, converted, metadata={})
         chosen = (
-            *candidates(["efficientnet-lite0"]),
-            *candidates([str(source), str(made)], runtimes=["onnxruntime"]),
-            *candidates([str(converted)], runtimes=["openvino"]),
+            *networks_to_measure(["efficientnet-lite0"]),
+            *networks_to_measure([str(source), str(made)], runtimes=["onnxruntime"]),
+            *networks_to_measure([str(converted)], runtimes=["openvino"]),
         )
         figures = shown(chosen, effort)
     return [
@@ -124,7 +127,7 @@ def int8(effort: Effort) -> list[dict[str, Any]]:
     ]
 
 
-def icons(effort: Effort, run: Path) -> list[dict[str, Any]]:
+def icons(effort: MeasureConfig, run: Path) -> list[dict[str, Any]]:
     """A network trained on the icons, in 8-bit integers and in bfloat16, on images it was not trained on."""
     del effort  # nothing is compared in time but what the export itself compares
     with tempfile.TemporaryDirectory() as name:
@@ -133,9 +136,9 @@ def icons(effort: Effort, run: Path) -> list[dict[str, Any]]:
         made = [
             export_run(copy, delivery=delivery)
             for delivery in (
-                Delivery(precision="int8"),
-                Delivery(format="openvino", precision="int8"),
-                Delivery(format="openvino", precision="bfloat16"),
+                ExportConfig(precision="int8"),
+                ExportConfig(format="openvino", precision="int8"),
+                ExportConfig(format="openvino", precision="bfloat16"),
             )
         ]
     kept = ("delivery", "agreement", "images", "bytes", "int8")
@@ -147,7 +150,7 @@ def icons(effort: Effort, run: Path) -> list[dict[str, Any]]:
     ]
 
 
-def channels(effort: Effort) -> list[dict[str, Any]]:
+def channels(effort: MeasureConfig) -> list[dict[str, Any]]:
     """The same MACs in channels that are multiples of 8, 16 and 32."""
     found = []
     for runtime in ("onnxruntime", "openvino"):
@@ -159,7 +162,7 @@ def channels(effort: Effort) -> list[dict[str, Any]]:
                 for multiple in MULTIPLES
             ]
             chosen = [
-                replace(whole(network, Setting(runtime=runtime)), name=f"multiples of {multiple}")
+                replace(whole(network, RuntimeConfig(runtime=runtime)), name=f"multiples of {multiple}")
                 for multiple, network in zip(MULTIPLES, grown, strict=True)
             ]
             title = f"B0 at {macs / 1e6:,.0f}M MACs, {runtime}"
@@ -167,7 +170,7 @@ def channels(effort: Effort) -> list[dict[str, Any]]:
     return found
 
 
-def latency_table(effort: Effort) -> list[dict[str, Any]]:
+def latency_table(effort: MeasureConfig) -> list[dict[str, Any]]:
     """How far a table's predictions are from 50 networks that the correction was not fitted to."""
     del effort  # a table has one of its own
     space = mbconv_space(
@@ -178,22 +181,22 @@ def latency_table(effort: Effort) -> list[dict[str, Any]]:
         resolutions=SMALL_SIDES,
         name="MBConv at small sizes",
     )
-    table = build_table(space, effort=TableEffort())
+    table = build_table(space, effort=TableConfig())
     found = check_table(table, space, networks=HELD_OUT).to_dict()
     return [{"title": "latency table", "space": repr(space), "lines": len(table.seconds), "check": found}]
 
 
-def budgets(effort: Effort) -> list[dict[str, Any]]:
+def budgets(effort: MeasureConfig) -> list[dict[str, Any]]:
     """How near to a budget of latency B0 is grown or shrunk, by a measurement of its own."""
     origin, rows = get("efficientnet-b0"), []
     for budget in BUDGETS:
         print(f"latency <= {1000 * budget:g} ms", file=sys.stderr)
         began = time.monotonic()
-        with Stopwatch() as watch:
+        with LatencyMeter() as watch:
             solution = solve(origin, Budget((Limit("latency", budget),)), measure=watch)
             usual = watch(origin).latency
         seconds = time.monotonic() - began
-        chosen = [whole(each, Setting()) for each in (origin, solution.network)]
+        chosen = [whole(each, RuntimeConfig()) for each in (origin, solution.network)]
         first, other = (each.latency for each in measure(chosen, effort=replace(effort, rounds=31)).measured)
         ratio, _ = quiet_ratio(first, other)
         rows.append(
@@ -268,7 +271,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="take the other parts from this result")
     asked = parser.parse_args()
-    effort = Effort(rounds=asked.rounds, seconds=0.5)
+    effort = MeasureConfig(rounds=asked.rounds, seconds=0.5)
     kept = json.loads(asked.keep.read_text())["comparisons"] if asked.keep else []
     if "icons" in asked.parts and asked.run is None:
         parser.error("the part icons needs --run, the folder of a run on the icons")

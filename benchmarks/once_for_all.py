@@ -31,26 +31,25 @@ from run_icons import call
 from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, digest, load_space, save, save_space
 from allometry.base import SilentProgress
 from allometry.base.files import append_line, read_json, read_lines
+from allometry.catalog import get, mbconv_space
 from allometry.cost import count, parse_budget
 from allometry.data import open_data
-from allometry.pipeline import adapt
-from allometry.pipeline.common import Images
-from allometry.pipeline.supernet.looking import drawn, look, measured
-from allometry.pipeline.supernet.opening import OpenSupernet, open_supernet
-from allometry.pipeline.supernet.searching import found_subnets, name_of
-from allometry.pipeline.trying import open_images
+from allometry.nas import Costs, Encodings, network_of, sample_encodings
 from allometry.scaling import solve
-from allometry.search import Costs, Rows, draw_rows, network_of
-from allometry.supernet import (
+from allometry.scaling.fitting import adapt
+from allometry.supernets import (
     ESTIMATED,
     THOROUGH,
     Predictor,
     epochs_together,
-    judge,
+    evaluate_predictor,
     specialize,
 )
-from allometry.train import small
-from allometry.zoo import get, mbconv_space
+from allometry.supernets.opened import OpenSupernet, open_supernet
+from allometry.supernets.subnet_accuracy import evaluate_subnet, measure_subnets, sample_subnets
+from allometry.training import small
+from allometry.training.images import Images, open_images
+from allometry.verbs.supernet_search import found_subnets, name_of
 
 NETWORK = "efficientnet-b0"
 ALONE, LONG, RANDOM, HELD, FITTED = 20, 3, 50, 200, 500
@@ -107,9 +106,9 @@ def alone(folder: Path) -> dict[str, Any]:
     """Subnets in the supernet and trained by themselves, and some of them with as many epochs as the supernet."""
     run = folder / "supernet"
     rows = []
-    with open_supernet(run, device=None, progress=SilentProgress(), stopping=lambda: False) as opened:
-        picks = drawn(opened, HELD + ALONE)[HELD:]
-        inside = measured(opened, picks)
+    with open_supernet(run, device=None, progress=SilentProgress(), should_stop=lambda: False) as opened:
+        picks = sample_subnets(opened, HELD + ALONE)[HELD:]
+        inside = measure_subnets(opened, picks)
         networks = [network_of(opened.space, row) for row in picks]
     networks.append(load_space(run / "space.json").largest())
     images = open_images("icons", seed=0)
@@ -156,9 +155,9 @@ def plans(folder: Path) -> dict[str, Any]:
         place = "-".join(["supernet", *(each.strip("-") for each in more)])
         trained = train(folder, place, more)
         with open_supernet(
-            folder / place, device=None, progress=SilentProgress(), stopping=lambda: False
+            folder / place, device=None, progress=SilentProgress(), should_stop=lambda: False
         ) as opened:
-            accuracies = measured(opened, drawn(opened, HELD + ALONE)[HELD:])
+            accuracies = measure_subnets(opened, sample_subnets(opened, HELD + ALONE)[HELD:])
         found[name] = {
             "seconds": trained["seconds"],
             "largest": trained["largest"]["validation_accuracy"],
@@ -182,9 +181,9 @@ def predict(folder: Path) -> dict[str, Any]:
             space, predictor, allows=lambda rows: costs(rows)["macs"] <= 3_000_000, seed=0, **more
         )
         seconds[name] = {"seconds": time.perf_counter() - began, "looked": found.looked}
-    with open_supernet(run, device=None, progress=SilentProgress(), stopping=lambda: False) as opened:
+    with open_supernet(run, device=None, progress=SilentProgress(), should_stop=lambda: False) as opened:
         picks = _evenly(opened)
-        even = judge(predictor, picks, measured(opened, picks))
+        even = evaluate_predictor(predictor, picks, measure_subnets(opened, picks))
     # The first ones that were looked at are those that are held out.
     spread = statistics.stdev(line["accuracy"] for line in read_lines(run / "accuracies.jsonl")[:HELD])
     return {
@@ -195,9 +194,9 @@ def predict(folder: Path) -> dict[str, Any]:
     }
 
 
-def _evenly(opened: OpenSupernet) -> Rows:
+def _evenly(opened: OpenSupernet) -> Encodings:
     """About as many random subnets as are held out, but evenly from the fewest MACs to the most."""
-    rows = draw_rows(opened.space, np.random.default_rng(7), 20_000, by="knob")
+    rows = sample_encodings(opened.space, np.random.default_rng(7), 20_000, by="knob")
     macs = np.log(Costs(opened.space)(rows)["macs"].astype(float))
     places = {int(np.abs(macs - each).argmin()) for each in np.linspace(macs.min(), macs.max(), HELD)}
     return rows[sorted(places)]
@@ -209,13 +208,15 @@ def budgets(folder: Path) -> dict[str, Any]:
     rows = []
     for budget in BUDGETS:
         found, seconds, _ = call(["supernet", "search", str(run), "--budget", budget, *LOOKS])
-        with open_supernet(run, device=None, progress=SilentProgress(), stopping=lambda: False) as opened:
+        with open_supernet(run, device=None, progress=SilentProgress(), should_stop=lambda: False) as opened:
             random = np.random.default_rng(int(found["macs"]))
-            picks = draw_rows(opened.space, random, 20_000, by="knob")
+            picks = sample_encodings(opened.space, random, 20_000, by="knob")
             macs = Costs(opened.space)(picks)["macs"]
             near = picks[(macs <= found["macs"] * 1.02) & (macs >= found["macs"] * 0.8)][:RANDOM]
-            others = measured(opened, near)
-            best = look(opened, near[others.argmax()], opened.images.dataset.splits["test"], images=ESTIMATED)
+            others = measure_subnets(opened, near)
+            best = evaluate_subnet(
+                opened, near[others.argmax()], opened.images.dataset.splits["test"], images=ESTIMATED
+            )
         rows.append(
             {
                 "budget": budget,
@@ -290,10 +291,10 @@ def _supernet_costs(run: Path) -> dict[str, float]:
         sum(line["seconds"] for line in lines[before + 1 : end + 1] if line["phase"] != "look")
         for before, end in pairwise(ends)
     ]
-    look = statistics.median(line["seconds"] for line in read_lines(run / "accuracies.jsonl"))
+    evaluate_subnet = statistics.median(line["seconds"] for line in read_lines(run / "accuracies.jsonl"))
     return {
         "first": sum(line["seconds"] for line in lines[: ends[0] + 1]),
-        "each": statistics.median(later) + CONFIRMED * look,
+        "each": statistics.median(later) + CONFIRMED * evaluate_subnet,
         "test": found_subnets(run)[name_of(parse_budget(TARGET))]["test_accuracy"],
     }
 

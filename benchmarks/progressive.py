@@ -21,9 +21,10 @@ from solar import solar_cells
 
 from allometry.arch import save
 from allometry.base.files import read_lines
-from allometry.pipeline import adapt, train_run
+from allometry.catalog import get
 from allometry.scaling import solve
-from allometry.zoo import get
+from allometry.scaling.fitting import adapt
+from allometry.verbs.train import train_run
 
 DATA: dict[str, dict[str, Any]] = {
     "icons": {"budget": "10M", "classes": 88, "pictures": 96, "side": 96, "epochs": 14},

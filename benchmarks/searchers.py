@@ -30,10 +30,11 @@ from run_icons import call
 
 from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, members, space_to_json
 from allometry.base.files import append_line, read_json, read_lines
-from allometry.pipeline.arms import Arm, train_arm
-from allometry.pipeline.trying import TrialSettings, open_images, trial_recipe
-from allometry.search import SEARCHERS, Halving, Proposals, Row, follow, make_searcher, rows_of
-from allometry.zoo import mbconv_space
+from allometry.catalog import mbconv_space
+from allometry.nas import SEARCHERS, Encoding, Halving, Proposals, encodings_of, follow, make_searcher
+from allometry.nas.law_trials import GridTraining, run_grid_training
+from allometry.nas.trial_setup import TrialConfig, trial_recipe
+from allometry.training.images import open_images
 
 SIDE, TRIALS, ICON_TRIALS = 24, 100, 24
 WORKED = 6
@@ -65,7 +66,7 @@ def results(folder: Path) -> tuple[Space, dict[bytes, float]]:
     space = small_space()
     every = list(members(space))
     images = open_images("icons", seed=0)
-    settings = TrialSettings(
+    settings = TrialConfig(
         data="icons",
         seed=0,
         device="cpu",
@@ -85,10 +86,10 @@ def results(folder: Path) -> tuple[Space, dict[bytes, float]]:
     known = {line["number"]: line["accuracy"] for line in read_lines(file)[1:]}
     for number, network in enumerate(every):
         if number not in known:
-            arm = Arm(network=network, seed=0, until=1)
-            known[number] = train_arm(arm, images, settings, folder=folder / "table").accuracy
+            arm = GridTraining(network=network, seed=0, until=1)
+            known[number] = run_grid_training(arm, images, settings, folder=folder / "table").accuracy
             append_line(file, {"number": number, "accuracy": known[number]})
-    rows = rows_of(space, every)
+    rows = encodings_of(space, every)
     return space, {row.tobytes(): known[number] for number, row in enumerate(rows)}
 
 
@@ -96,7 +97,7 @@ def on_table(folder: Path, repeats: int) -> dict[str, Any]:
     """The best after so many networks, over many repeats of each searcher."""
     space, known = results(folder)
 
-    def worth(row: Row) -> tuple[float]:
+    def worth(row: Encoding) -> tuple[float]:
         return (known[row.tobytes()],)
 
     found: dict[str, dict[str, list[float]]] = {}

@@ -24,33 +24,33 @@ from common import Spread, machine, print_result, table
 from torch import nn
 
 from allometry.arch import Space
-from allometry.search import ABSENT, Costs, Rows, draw_rows
-from allometry.supernet import (
+from allometry.catalog import find_space
+from allometry.nas import ABSENT, Costs, Encodings, sample_encodings
+from allometry.supernets import (
     THOROUGH,
-    SpecializingSettings,
+    SpecializeConfig,
     encode_rows,
     fit_predictor,
     kendall_tau,
     pareto,
     specialize,
 )
-from allometry.zoo import find_space
 
 Floats = npt.NDArray[np.float64]
 MEASURED, NOISE, JUDGED = (300, 1000), 0.005, 1000
 LIMITS = (100e6, 150e6, 200e6, 300e6)
-PAPERS = SpecializingSettings(population=100, generations=500)
+PAPERS = SpecializeConfig(population=100, generations=500)
 
 
-def made(space: Space, costs: Costs, seed: int) -> Callable[[Rows], Floats]:
+def made(space: Space, costs: Costs, seed: int) -> Callable[[Encodings], Floats]:
     """Accuracies of any rows, as shares: mean 0.78 and standard deviation 0.025 over random networks."""
     random = np.random.default_rng(seed)
-    features = encode_rows(space, draw_rows(space, random, 1, by="knob")).shape[1]
+    features = encode_rows(space, sample_encodings(space, random, 1, by="knob")).shape[1]
     alone, one, other = random.normal(size=(3, features))
     depths = [place for place, knob in enumerate(space.knobs) if knob.targets[0].what == "depth"]
     weights = random.uniform(0.3, 1, len(depths))
 
-    def parts(rows: Rows) -> tuple[Floats, ...]:
+    def parts(rows: Encodings) -> tuple[Floats, ...]:
         macs = np.log(costs(rows)["macs"].astype(float)) - np.log(2e8)
         encoded = encode_rows(space, rows).astype(float)
         rank = np.where(rows == ABSENT, 0, rows) / np.array([max(1, len(k.options) - 1) for k in space.knobs])
@@ -58,7 +58,7 @@ def made(space: Space, costs: Costs, seed: int) -> Callable[[Rows], Floats]:
         deep = -np.exp(-1.5 * (rank[:, depths] + filled[:, None])) @ weights
         return -np.exp(-1.2 * macs), deep, encoded @ alone, (encoded @ one) * (encoded @ other)
 
-    usual = parts(draw_rows(space, np.random.default_rng(0), 4000, by="knob"))
+    usual = parts(sample_encodings(space, np.random.default_rng(0), 4000, by="knob"))
     centers = [(each.mean(), each.std()) for each in usual]
     shares = (1.0, 0.6, 0.4, 0.3)
 
@@ -72,7 +72,9 @@ def made(space: Space, costs: Costs, seed: int) -> Callable[[Rows], Floats]:
     return lambda rows: 0.78 + 0.025 * mixed(parts(rows)) / spread
 
 
-def papers_network(space: Space, rows: Rows, accuracies: Floats, seed: int) -> Callable[[Rows], Floats]:
+def papers_network(
+    space: Space, rows: Encodings, accuracies: Floats, seed: int
+) -> Callable[[Encodings], Floats]:
     """Three layers of 400 units on the options and the mean accuracy as a constant, trained to its end."""
     torch.manual_seed(seed)
     inputs = torch.from_numpy(encode_rows(space, rows))
@@ -93,7 +95,7 @@ def papers_network(space: Space, rows: Rows, accuracies: Floats, seed: int) -> C
             optimizer.step()
             schedule.step()
 
-    def predicted(rows: Rows) -> Floats:
+    def predicted(rows: Encodings) -> Floats:
         with torch.no_grad():
             return network(torch.from_numpy(encode_rows(space, rows)))[:, 0].double().numpy() * spread + mean
 
@@ -107,7 +109,7 @@ def predictors(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
         taus: dict[str, list[float]] = {"ours": [], "paper's": []}
         for seed in range(seeds):
             truth, random = made(space, costs, seed), np.random.default_rng([seed, 1])
-            rows = draw_rows(space, random, number + JUDGED, by="knob")
+            rows = sample_encodings(space, random, number + JUDGED, by="knob")
             fitted, judged = rows[:number], rows[number:]
             noisy = truth(fitted) + random.normal(0, NOISE, number)
             found = {
@@ -122,25 +124,25 @@ def predictors(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
 
 def searches(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
     """What each way of searching finds, as predicted and in truth, and how long it takes."""
-    ways = {"default": SpecializingSettings(), "100 x 500": PAPERS, "thorough": THOROUGH}
+    ways = {"default": SpecializeConfig(), "100 x 500": PAPERS, "thorough": THOROUGH}
     rows: dict[str, dict[str, list[float]]] = {}
     for seed in range(seeds):
         truth, random = made(space, costs, seed), np.random.default_rng([seed, 1])
-        fitted = draw_rows(space, random, 500, by="knob")
+        fitted = sample_encodings(space, random, 500, by="knob")
         predictor = fit_predictor(space, fitted, truth(fitted) + random.normal(0, NOISE, 500), seed=seed)
-        some = draw_rows(space, random, 50_000, by="knob")
+        some = sample_encodings(space, random, 50_000, by="knob")
         macs = costs(some)["macs"]
         began = time.perf_counter()
         front = pareto(space, predictor, cost=lambda rows: costs(rows)["macs"], seed=seed)
         taken = (time.perf_counter() - began) / len(LIMITS)
         for limit in LIMITS:
 
-            def allows(rows: Rows, limit: float = limit) -> npt.NDArray[np.bool_]:
+            def allows(rows: Encodings, limit: float = limit) -> npt.NDArray[np.bool_]:
                 return costs(rows)["macs"] <= limit
 
             best = specialize(space, truth, allows=allows, settings=THOROUGH, seed=seed).accuracies[0]
             within = front.costs <= limit
-            found: dict[str, tuple[float, Rows, int]] = {
+            found: dict[str, tuple[float, Encodings, int]] = {
                 "the front, a fourth of it": (taken, front.rows[within][-1:], front.looked // len(LIMITS)),
                 "best predicted of 50,000 random": (
                     0.0,
@@ -154,14 +156,14 @@ def searches(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
                 found[name] = (time.perf_counter() - began, result.rows[:1], result.looked)
             for name, (seconds, row, looked) in found.items():
                 kept = rows.setdefault(
-                    name, {"seconds": [], "looked": [], "predicted": [], "behind": [], "optimizm": []}
+                    name, {"seconds": [], "looked": [], "predicted": [], "behind": [], "optimism": []}
                 )
                 said, true = float(predictor(row)[0]), float(truth(row)[0])
                 kept["seconds"].append(seconds)
                 kept["looked"].append(looked)
                 kept["predicted"].append(said)
                 kept["behind"].append(100 * (best - true))
-                kept["optimizm"].append(100 * (said - true))
+                kept["optimism"].append(100 * (said - true))
     return [{"way": name, **values} for name, values in rows.items()]
 
 
@@ -176,7 +178,7 @@ def main() -> None:
     torch.set_num_threads(1)
     space = find_space("ofa-mobilenetv3-1.0")
     costs = Costs(space)
-    million = draw_rows(space, np.random.default_rng(0), 1_000_000, by="knob")
+    million = sample_encodings(space, np.random.default_rng(0), 1_000_000, by="knob")
     truth = made(space, costs, 0)
     predictor = fit_predictor(space, million[:500], truth(million[:500]))
     began = time.perf_counter()
@@ -205,7 +207,7 @@ def lines(result: dict[str, Any]) -> list[str]:
             f"{Spread.of(each['seconds']).median:.1f}" if each["seconds"][0] else "",
             Spread.of([100 * value for value in each["predicted"]]).show("{:.2f}"),
             Spread.of(each["behind"]).show("{:.1f}"),
-            Spread.of(each["optimizm"]).show("{:.1f}"),
+            Spread.of(each["optimism"]).show("{:.1f}"),
         ]
         for each in result["searches"]
     ]

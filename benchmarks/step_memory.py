@@ -37,10 +37,10 @@ def peak():
 
 def ours(**execution):
     from allometry.data import Batch, open_data
-    from allometry.train import Execution, Job, Preprocessing, small, step_memory
-    from allometry.train.engine.loop import take_steps
-    from allometry.train.engine.state import State
-    from allometry.zoo import get
+    from allometry.training import Execution, Job, Preprocessing, small, step_memory
+    from allometry.training.loop import take_steps
+    from allometry.training.state import State
+    from allometry.catalog import get
     network = get("efficientnet-b0")
     recipe = replace(small(network, images=7901), batch_size=SIZE, execution=Execution(**execution))
     dataset = open_data("icons")

@@ -26,13 +26,13 @@ import torch.nn.functional as F
 from common import Spread, machine, print_result, table
 
 from allometry.arch import Network
+from allometry.catalog import get
 from allometry.data import Batch, open_data, train_batches
 from allometry.nn import build
 from allometry.scaling import fit_strides, solve
-from allometry.train import Job, Preprocessing, small
-from allometry.train.engine.loop import take_steps
-from allometry.train.engine.state import State
-from allometry.zoo import get
+from allometry.training import Job, Preprocessing, small
+from allometry.training.loop import take_steps
+from allometry.training.state import State
 
 STEPS = 10  # of one turn; after each turn the loop looks at the loss, as it does in a training
 

@@ -21,10 +21,10 @@ from solar import solar_cells
 
 from allometry.arch import save
 from allometry.base.files import read_lines
-from allometry.pipeline import train_run
-from allometry.report import write_report
-from allometry.train import transfer
-from allometry.zoo import get
+from allometry.catalog import get
+from allometry.reports import write_report
+from allometry.training import transfer
+from allometry.verbs.train import train_run
 
 SIDE = 96
 IMAGES = 1836  # about so many of the cells are for training

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from PIL import Image
 
 SHIPPED = Path(__file__).parents[1] / "src" / "allometry" / "data" / "icons" / "icons.npz"
-LICENCES = {"MIT", "Apache-2.0", "ISC", "BSD-3-Clause", "Unlicense"}
+LICENSES = {"MIT", "Apache-2.0", "ISC", "BSD-3-Clause", "Unlicense"}
 SIDE = 96
 # Two builds of the renderer may differ in how an edge is rounded.
 TOLERANCE = 2
@@ -59,11 +59,9 @@ def check_sources(package: Path, prefixes: list[str]) -> None:
     """Stop if a set is not under one of the licenses, or has more than one color."""
     collections = json.loads((package / "collections.json").read_text(encoding="utf-8"))
     for prefix in prefixes:
-        license = collections[prefix]["license"]["spdx"]
-        if license not in LICENCES or collections[prefix]["palette"]:
-            sys.exit(
-                f"{prefix} may not be used: license {license}, palette {collections[prefix]['palette']}."
-            )
+        spdx = collections[prefix]["license"]["spdx"]
+        if spdx not in LICENSES or collections[prefix]["palette"]:
+            sys.exit(f"{prefix} may not be used: license {spdx}, palette {collections[prefix]['palette']}.")
     print(f"{len(prefixes)} sets, all of one color and under a permissive license.")
 
 

@@ -22,8 +22,8 @@ from types import ModuleType
 from typing import Any
 
 from allometry import count, get, scale
+from allometry.catalog import choose, families
 from allometry.scaling import LAWS
-from allometry.zoo import choose, families
 
 ROOT = Path(__file__).resolve().parent.parent
 NUMBERS = range(8)
@@ -203,7 +203,7 @@ def law_table() -> str:
 
 def grid_table() -> str:
     """The laws that a run tries."""
-    from allometry.search import grid
+    from allometry.nas.law_grid import grid
 
     rows = [[f"{law.alpha:g}", f"{law.beta:.4f}", f"{law.gamma:g}"] for law in grid()]
     return table(["alpha (depth)", "beta (width)", "gamma (resolution)"], rows, words=0)
@@ -211,8 +211,8 @@ def grid_table() -> str:
 
 def recipe_table() -> str:
     """Every field of a recipe with its value in each recipe; those that no recipe sets stand together at the end."""
-    from allometry.train import RECIPES, Recipe
-    from allometry.zoo import get
+    from allometry.catalog import get
+    from allometry.training import RECIPES, Recipe
 
     networks = {"efficientnet": "efficientnet-b0", "efficientnetv2": "efficientnetv2-s"}
     made = {

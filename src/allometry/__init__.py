@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 from allometry._version import __version__
 from allometry.arch import Network
 from allometry.base import AllometryError
+from allometry.catalog import get
 from allometry.cost import Budget, Cost, count, parse_budget
 from allometry.scaling import COMPOUND, ScalingLaw, scale, solve
-from allometry.zoo import get
 
 if TYPE_CHECKING:
     from allometry.nn import build
-    from allometry.pipeline import run
+    from allometry.verbs.run import run
 
-_LATER = {"build": "allometry.nn", "run": "allometry.pipeline"}
+_LATER = {"build": "allometry.nn", "run": "allometry.verbs.run"}
 
 __all__ = [
     "COMPOUND",

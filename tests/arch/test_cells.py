@@ -30,8 +30,8 @@ from allometry.arch import (
     to_json,
 )
 from allometry.base import NetworkError
+from allometry.catalog import get
 from allometry.cost import count
-from allometry.zoo import get
 from tests.strategies import blocks, networks
 
 HALVE = Pool(function="max", kernel=3, stride=2, padding="same")

@@ -13,17 +13,17 @@ from allometry.arch import (
     Network,
     Stage,
     Stem,
+    apply_multipliers,
     digest,
     from_json,
     load,
-    multiply,
     round_channels,
     round_repeats,
     save,
     to_json,
 )
 from allometry.base import NetworkError, StorageError
-from allometry.zoo import get
+from allometry.catalog import get
 from tests.strategies import networks
 
 
@@ -44,7 +44,7 @@ def test_digests_differ_exactly_where_networks_do(one, other):
 
 def test_digest_is_the_same_in_another_process_and_for_ever():
     network = get("efficientnet-b0")
-    code = "from allometry.arch import digest; from allometry.zoo import get; print(digest(get('efficientnet-b0')))"
+    code = "from allometry.arch import digest; from allometry.catalog import get; print(digest(get('efficientnet-b0')))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == digest(network)
     # A change of this value breaks every stored checkpoint and trial.
@@ -162,13 +162,13 @@ def test_worked_examples_of_the_released_rounding(width, expected):
 @settings(max_examples=50)
 @given(networks())
 def test_multiplying_by_one_changes_nothing(network):
-    assert multiply(network) == network
+    assert apply_multipliers(network) == network
 
 
 @pytest.mark.parametrize("bad", [0, -1, float("inf"), float("nan")])
 def test_multipliers_must_be_positive_numbers(bad):
     with pytest.raises(NetworkError, match="positive number"):
-        multiply(get("efficientnet-b0"), width=bad)
+        apply_multipliers(get("efficientnet-b0"), width=bad)
 
 
 def test_blocks_know_their_place():
@@ -185,6 +185,6 @@ def test_blocks_know_their_place():
 
 @given(networks(), st.floats(0.2, 5))
 def test_rounding_never_turns_growth_into_shrinking(network, width):
-    before, after = network.stages, multiply(network, width=width).stages
+    before, after = network.stages, apply_multipliers(network, width=width).stages
     pairs = [(old.block.channels, new.block.channels) for old, new in zip(before, after, strict=True)]
     assert all(new >= old for old, new in pairs) if width > 1 else all(new <= old for old, new in pairs)

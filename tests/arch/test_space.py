@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from allometry.arch import (
     Cell,
+    Choice,
     Conv,
     FusedMBConv,
     Head,
-    Knob,
     MBConv,
     Network,
     Node,
@@ -44,10 +44,12 @@ seeds = st.integers(0, 2**32)
 
 
 @st.composite
-def groups(draw: st.DrawFn, number: int, first: int, least: int) -> tuple[list[Stage], list[Knob], list[str]]:
+def groups(
+    draw: st.DrawFn, number: int, first: int, least: int
+) -> tuple[list[Stage], list[Choice], list[str]]:
     """The stages of a group, its knobs, and the paths of kernels that one knob shall tie."""
     stages: list[Stage] = []
-    knobs: list[Knob] = []
+    knobs: list[Choice] = []
     tied: list[str] = []
     channels, repeats = 8 * draw(st.integers(1, 2)), draw(st.sampled_from([1, 1, 2]))
     for layer in range(draw(st.integers(1, 3))):
@@ -58,18 +60,18 @@ def groups(draw: st.DrawFn, number: int, first: int, least: int) -> tuple[list[S
         what = draw(st.sampled_from(["nothing", "kernel", "tied", "block", "both"]))
         if what in ("block", "both"):
             options = (block, replace(block, expand_ratio=1), other)
-            knobs.append(Knob(name=path, paths=(path,), options=options))
+            knobs.append(Choice(name=path, paths=(path,), options=options))
         if what in ("kernel", "both"):
-            knobs.append(Knob(name=f"{path} kernel", paths=(f"{path}.kernel",), options=draw(kernels)))
+            knobs.append(Choice(name=f"{path} kernel", paths=(f"{path}.kernel",), options=draw(kernels)))
         if what == "tied":
             tied.append(f"{path}.kernel")
     if draw(st.booleans()):
         paths = tuple(f"stages.{first + layer}.block.channels" for layer in range(len(stages)))
-        knobs.append(Knob(name=f"channels {number}", paths=paths, options=(8, 16)))
+        knobs.append(Choice(name=f"channels {number}", paths=paths, options=(8, 16)))
     if least == 0 or draw(st.booleans()):
         depth = st.integers(least, len(stages) * repeats)
         options = tuple(draw(st.lists(depth, min_size=1, max_size=3, unique=True)))
-        knobs.append(Knob(name=f"depth {number}", paths=(f"groups.{number}.depth",), options=options))
+        knobs.append(Choice(name=f"depth {number}", paths=(f"groups.{number}.depth",), options=options))
     return stages, knobs, tied
 
 
@@ -77,7 +79,7 @@ def groups(draw: st.DrawFn, number: int, first: int, least: int) -> tuple[list[S
 def spaces(draw: st.DrawFn) -> Space:
     """Small spaces with depths, fields, whole blocks, knobs that tie layers and whole groups, and sizes."""
     stages: list[Stage] = []
-    knobs: list[Knob] = []
+    knobs: list[Choice] = []
     tied: list[str] = []
     number = draw(st.integers(1, 3))
     droppable = draw(st.integers(0, number)) if number > 1 else None
@@ -85,14 +87,14 @@ def spaces(draw: st.DrawFn) -> Space:
         made = draw(groups(group, len(stages), 0 if group == droppable else 1))
         stages, knobs, tied = stages + made[0], knobs + made[1], tied + made[2]
     if tied:
-        knobs.append(Knob(name="tied", paths=tuple(tied), options=draw(kernels)))
+        knobs.append(Choice(name="tied", paths=tuple(tied), options=draw(kernels)))
     for path, options in {
         "resolution": (16, 24),
         "stem.channels": (4, 8),
         "head.channels": (None, 16),
     }.items():
         if draw(st.integers(0, 2)) == 0:
-            knobs.append(Knob(name=path, paths=(path,), options=options))
+            knobs.append(Choice(name=path, paths=(path,), options=options))
     template = Network(
         stages=tuple(stages), stem=Stem(channels=8), head=Head(channels=16, classes=3), resolution=16
     )
@@ -119,9 +121,9 @@ def tiny() -> Space:
             resolution=32,
         ),
         knobs=(
-            Knob(name="depth", paths=("groups.0.depth",), options=(1, 2)),
-            Knob(name="first", paths=("stages.0.block.kernel",), options=(3, 5)),
-            Knob(name="second", paths=("stages.1.block.kernel",), options=(3, 5, 7)),
+            Choice(name="depth", paths=("groups.0.depth",), options=(1, 2)),
+            Choice(name="first", paths=("stages.0.block.kernel",), options=(3, 5)),
+            Choice(name="second", paths=("stages.1.block.kernel",), options=(3, 5, 7)),
         ),
         name="tiny",
     )
@@ -211,8 +213,8 @@ def test_the_number_of_members_is_exact_where_floats_are_not():
     space = Space(
         template=Network(stages=tuple(Stage(block=layer, continues=number > 0) for number in range(60))),
         knobs=(
-            Knob(name="depth", paths=("groups.0.depth",), options=(59, 60)),
-            *(Knob(name=path, paths=(path,), options=(3, 5, 7)) for path in paths),
+            Choice(name="depth", paths=("groups.0.depth",), options=(59, 60)),
+            *(Choice(name=path, paths=(path,), options=(3, 5, 7)) for path in paths),
         ),
     )
     assert space.size == 3**59 + 3**60
@@ -227,8 +229,8 @@ def test_a_knob_may_tie_depths_and_layers_of_several_groups():
     space = Space(
         template=Network(stages=(Stage(block=layer), later, Stage(block=layer), later), resolution=32),
         knobs=(
-            Knob(name="depth", paths=("groups.0.depth", "groups.1.depth"), options=(1, 2)),
-            Knob(name="kernel", paths=("stages.1.block.kernel", "stages.3.block.kernel"), options=(3, 5)),
+            Choice(name="depth", paths=("groups.0.depth", "groups.1.depth"), options=(1, 2)),
+            Choice(name="kernel", paths=("stages.1.block.kernel", "stages.3.block.kernel"), options=(3, 5)),
         ),
     )
     assert [network.depth for network in members(space)] == [2, 4, 4]
@@ -280,8 +282,8 @@ def test_cells_can_have_choices_too():
             stages=tuple(Stage(block=cell(3)) for _ in range(2)), stem=Stem(channels=8), resolution=8
         ),
         knobs=(
-            Knob(name="first", paths=("stages.0.block",), options=(cell(1), cell(3))),
-            Knob(name="second", paths=("stages.1.block.nodes.0.layers.0.channels",), options=(8, 16)),
+            Choice(name="first", paths=("stages.0.block",), options=(cell(1), cell(3))),
+            Choice(name="second", paths=("stages.1.block.nodes.0.layers.0.channels",), options=(8, 16)),
         ),
     )
     assert space.size == len(set(members(space))) == 4
@@ -295,7 +297,7 @@ def test_cells_can_have_choices_too():
 @pytest.mark.parametrize(
     ("knob", "says"),
     [
-        ({"name": " "}, "Knob.name must be a word"),
+        ({"name": " "}, "Choice.name must be a word"),
         (
             {"paths": "resolution"},
             "The paths of the knob 'k' must be a tuple of one or more, not 'resolution'",
@@ -327,20 +329,20 @@ def test_cells_can_have_choices_too():
 )
 def test_knobs_that_cannot_be_are_refused_with_a_sentence(knob, says):
     with pytest.raises(NetworkError, match=says):
-        replace(tiny(), knobs=(Knob(**{"name": "k", "paths": ("resolution",), "options": (3, 5), **knob}),))
+        replace(tiny(), knobs=(Choice(**{"name": "k", "paths": ("resolution",), "options": (3, 5), **knob}),))
 
 
 def test_knobs_that_do_not_go_together_are_refused():
-    kernel = Knob(name="kernel", paths=("stages.0.block.kernel",), options=(3, 5))
-    blocks = Knob(
+    kernel = Choice(name="kernel", paths=("stages.0.block.kernel",), options=(3, 5))
+    blocks = Choice(
         name="blocks",
         paths=("stages.0.block",),
         options=(MBConv(channels=16), MBConv(channels=16, kernel=5)),
     )
-    fused = Knob(
+    fused = Choice(
         name="fused", paths=("stages.0.block",), options=(MBConv(channels=16), FusedMBConv(channels=16))
     )
-    groups = Knob(name="groups", paths=("stages.0.block.groups",), options=(1, 2))
+    groups = Choice(name="groups", paths=("stages.0.block.groups",), options=(1, 2))
     two = Network(stages=(Stage(block=MBConv(channels=16)),) * 3)
     for template, knobs, says in (
         (tiny().template, (kernel, kernel), "Two knobs are named 'kernel'"),
@@ -351,7 +353,7 @@ def test_knobs_that_do_not_go_together_are_refused():
         (3, (kernel,), "Network as its template and of Knobs"),
         (
             two,
-            [Knob(name=f"{n}", paths=(f"groups.{n}.depth",), options=(0, 1)) for n in (0, 2)],
+            [Choice(name=f"{n}", paths=(f"groups.{n}.depth",), options=(0, 1)) for n in (0, 2)],
             "Only one group",
         ),
     ):

@@ -6,7 +6,7 @@ import pytest
 from allometry.base import RunFolderError, StorageError
 from allometry.base.files import read_lines
 from allometry.base.machine import processor
-from allometry.base.runs import open_run, read_run, versions
+from allometry.runs.folder import open_run, read_run, versions
 
 HOW = {"command": "run", "arguments": {"data": "icons", "budget": "10M"}, "device": "here", "seed": 0}
 

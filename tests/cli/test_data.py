@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from allometry.base import RunFolderError, Stopped
-from allometry.pipeline import train_run
+from allometry.verbs.train import train_run
 from tests.images import CLASSES, shapes, write_photos
 
 QUICK = ("--set", "epochs=2", "--set", "batch_size=8")
@@ -82,7 +82,7 @@ def test_a_training_that_was_stopped_ends_with_the_same_weights(data, tiny, trai
     asked = {"data": str(data / where), "settings": ["epochs=2", "batch_size=8"], "out": tmp_path / "run"}
     calls = iter(range(100))
     with pytest.raises(Stopped):
-        train_run(str(tiny), stopping=lambda: next(calls) >= 3, **asked)
+        train_run(str(tiny), should_stop=lambda: next(calls) >= 3, **asked)
     train_run(str(tiny), **asked)
     assert same_weights(tmp_path / "run", trained)
 
@@ -105,7 +105,7 @@ def test_images_that_changed_under_a_training_are_told(data, tiny, tmp_path, cha
     asked = {"data": str(photos), "settings": ["epochs=2", "batch_size=8"], "out": tmp_path / "run"}
     calls = iter(range(100))
     with pytest.raises(Stopped):
-        train_run(str(tiny), stopping=lambda: next(calls) >= 3, **asked)
+        train_run(str(tiny), should_stop=lambda: next(calls) >= 3, **asked)
     name = "bar/new.png" if change == "added" else "bar/0.png"
     kept = photos / "bar/0.png"
     before = kept.read_bytes()

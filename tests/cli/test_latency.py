@@ -6,8 +6,8 @@ import pytest
 
 from allometry.arch import Head, MBConv, Network, Stage, Stem, load, save
 from allometry.base.files import read_lines
-from allometry.cost import Setting
-from allometry.measure import Stopwatch
+from allometry.cost import RuntimeConfig
+from allometry.profiling import LatencyMeter
 
 from .test_work import wait_for
 
@@ -29,7 +29,7 @@ def small(tmp_path_factory):
     )
     path = tmp_path_factory.mktemp("networks") / "small.json"
     save(network, path)
-    with Stopwatch(Setting(runtime="torch")) as watch:
+    with LatencyMeter(RuntimeConfig(runtime="torch")) as watch:
         budget = 1500 * watch(network).latency
     return path, f"latency<={budget:.3f}ms"
 

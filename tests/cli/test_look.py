@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from allometry.arch import load
+from allometry.catalog import get, names
 from allometry.cost import count
-from allometry.zoo import get, names
 
 VERBS = ["run", "zoo", "info", "scale", "train", "evaluate", "predict", "export", "report"]
 

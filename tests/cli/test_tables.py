@@ -1,7 +1,7 @@
 import json
 
 from allometry.arch import Head, MBConv, Network, Stage, Stem, save_space
-from allometry.zoo import mbconv_space
+from allometry.catalog import mbconv_space
 
 TINY = Network(
     stem=Stem(channels=8),

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from allometry.base.files import read_json, read_lines
-from allometry.train import load_weights
+from allometry.training import load_weights
 from tests.images import write_photos
-from tests.train.test_loop import same
+from tests.training.test_loop import same
 
 SHORT = ("--set", "epochs=2", "--set", "batch_size=8")
 

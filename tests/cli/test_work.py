@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from allometry.base.files import read_lines
-from allometry.report.words import decimal
+from allometry.reports.words import decimal
 from tests.images import CLASSES, write_photos
 
 from .conftest import FAST
@@ -272,7 +272,7 @@ def test_export_in_int8_judges_both_files_and_warns_of_a_loss(call, finished, to
 
 def test_what_speaks_against_int8_is_told_with_a_way_out():
     from allometry.deploy import Layer
-    from allometry.pipeline.exporting import _warning
+    from allometry.verbs.export import _warning
 
     layers = [Layer(f"stages.{number}", 0.1) for number in range(4)]
     quicker = {"latency_before": 0.003, "latency_after": 0.001}

@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from allometry.base import BudgetError
 from allometry.base.units import format_duration, format_quantity, parse_quantity
-from allometry.cost import Budget, Limit, Setting, count, parse_budget, setting_for
-from allometry.zoo import get
+from allometry.catalog import get
+from allometry.cost import Budget, Limit, RuntimeConfig, count, parse_budget, runtime_config_for
 
 B0 = count(get("efficientnet-b0"))
 
@@ -101,9 +101,9 @@ def test_a_quarter_of_a_latency_is_not_rounded():
 
 
 def test_where_a_budget_is_measured():
-    assert setting_for(parse_budget("macs<=1G, memory<=1GB")) is None
-    assert setting_for(parse_budget("memory<=1GB"), runtime="torch", threads=2) == Setting(
+    assert runtime_config_for(parse_budget("macs<=1G, memory<=1GB")) is None
+    assert runtime_config_for(parse_budget("memory<=1GB"), runtime="torch", threads=2) == RuntimeConfig(
         runtime="torch", threads=2
     )
     with pytest.raises(BudgetError, match="limits neither: leave the runtime out"):
-        setting_for(parse_budget("macs<=1G"), runtime="torch")
+        runtime_config_for(parse_budget("macs<=1G"), runtime="torch")

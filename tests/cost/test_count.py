@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from torch.utils.flop_counter import FlopCounterMode
 
 from allometry.arch import Network
+from allometry.catalog import get
 from allometry.cost import count, count_stages
 from allometry.nn import build
-from allometry.zoo import get
 from tests.strategies import blocks, networks
 
 

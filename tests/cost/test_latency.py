@@ -5,7 +5,7 @@ import pytest
 
 from allometry.arch import Head, MBConv, Network, Stage, Stem, pieces
 from allometry.base import InputError
-from allometry.cost import Correction, LatencyTable, Setting
+from allometry.cost import Correction, LatencyTable, RuntimeConfig
 from allometry.cost.latency import key_of, label_of
 
 NETWORK = Network(
@@ -21,7 +21,7 @@ def table():
     found = list(pieces(NETWORK))
     return LatencyTable(
         space="mine",
-        setting=Setting(threads=2),
+        setting=RuntimeConfig(threads=2),
         fingerprint={"processor": "abacus"},
         seconds={key_of(piece): 0.001 * (place + 1) for place, piece in enumerate(found)},
         labels={key_of(piece): label_of(piece) for piece in found},

@@ -10,7 +10,7 @@ import pytest
 
 from allometry.data import fingerprint, open_data
 from allometry.data.sources import checking
-from allometry.data.sources.index import index_file
+from allometry.data.sources.checking import index_file
 
 
 class Opened:

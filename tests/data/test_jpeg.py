@@ -14,7 +14,7 @@ from PIL import Image
 
 from allometry.base import DataError
 from allometry.data import read_image
-from allometry.data.pictures.jpeg import decode_jpeg, jpeg_header, upright
+from allometry.data.images.jpeg import decode_jpeg, jpeg_header, upright
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from allometry.data import ArraySplit, Dataset, looks_drawn, open_data
+from allometry.data import ArraySplit, Dataset, is_line_art, open_data
 
 
 def made_of(images):
@@ -15,17 +15,17 @@ def made_of(images):
 
 
 def test_icons_are_drawings():
-    assert looks_drawn(open_data("icons"))
+    assert is_line_art(open_data("icons"))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_photographs_are_not(channels):
     random = np.random.default_rng(0)
-    assert not looks_drawn(made_of(random.integers(0, 256, (20, 20, 20, channels), dtype=np.uint8)))
+    assert not is_line_art(made_of(random.integers(0, 256, (20, 20, 20, channels), dtype=np.uint8)))
 
 
 def test_ink_on_paper_is_drawn_only_in_one_color():
     random = np.random.default_rng(0)
     scans = 255 - 240 * random.integers(0, 2, (20, 20, 20, 1), dtype=np.uint8)
-    assert looks_drawn(made_of(scans))
-    assert not looks_drawn(made_of(scans.repeat(3, axis=3)))
+    assert is_line_art(made_of(scans))
+    assert not is_line_art(made_of(scans.repeat(3, axis=3)))

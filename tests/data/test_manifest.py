@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from allometry.base import DataError, MissingExtraError
 from allometry.data import Dataset, Rejected, fingerprint, open_data, summarize
-from allometry.data.sources.tables import read_table
+from allometry.data.sources.manifest import read_table
 
 Picture = Callable[..., Path]
 

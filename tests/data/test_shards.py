@@ -17,7 +17,7 @@ from PIL import Image
 
 from allometry.base import DataError
 from allometry.data import Dataset, Rejected, fingerprint, open_data, summarize
-from allometry.data.sources.patterns import expand
+from allometry.data.sources.naming import expand
 
 Samples = Mapping[str, bytes]
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from allometry.data import Augmentation, Batch, open_data, train_batches
-from allometry.data.augment.variation import draw_variant, need, vary
+from allometry.data.augment.variation import augment_image, draw_variant, need
 from allometry.data.dataset import FileSplit
-from allometry.data.pictures.pixels import resample, shrink
+from allometry.data.images.pixels import resample, shrink
 
 CROP = Augmentation(crop=0.08, flip=True)
 TURN = Augmentation(crop=0.3, rotation=15)
@@ -53,8 +53,8 @@ def test_a_variant_of_what_is_needed_shows_the_same_place(augmentation: Augmenta
         options: dict[str, Any] = {"resolution": 64, "augmentation": augmentation}
         needed = need(variant, height=400, width=600, **options).side
         halves += needed < 400
-        whole = vary(image, variant, **options).astype(int)
-        part = vary(shrink(image, needed), variant, **options)
+        whole = augment_image(image, variant, **options).astype(int)
+        part = augment_image(shrink(image, needed), variant, **options)
         pixel = 255 / 400 * 600 / 64  # levels from one pixel of the view to the next, at most
         assert np.abs(part - whole).max() <= 1 + 0.6 * pixel
     assert halves > 20
@@ -72,7 +72,7 @@ def test_rows_below_what_is_needed_do_not_matter(
     image = shrink(smooth(height, width, seed), needed.side)
     torn = image.copy()
     torn[math.ceil(image.shape[0] * needed.upper) :] = 0
-    assert (vary(torn, variant, **options) == vary(image, variant, **options)).all()
+    assert (augment_image(torn, variant, **options) == augment_image(image, variant, **options)).all()
 
 
 @settings(deadline=None, max_examples=80)

@@ -5,7 +5,7 @@ import pytest
 
 from allometry.arch import Head, MBConv, Network, Stage, Stem
 from allometry.nn import build
-from allometry.train import Preprocessing
+from allometry.training import Preprocessing
 
 NETWORK = Network(
     stem=Stem(channels=8),

@@ -4,20 +4,20 @@ from dataclasses import replace
 import pytest
 
 from allometry.base import InputError, MissingExtraError, UnknownNameError, VerificationError
-from allometry.deploy import Delivery, verify, write_file, write_script
+from allometry.deploy import ExportConfig, verify, write_file, write_script
 from allometry.nn import build
 from tests.deploy.conftest import NETWORK, PREPROCESSING
 
 DELIVERIES = [
-    Delivery(),
-    Delivery(pixels=True),
-    Delivery(batch=3),
-    Delivery(format="openvino"),
-    Delivery(format="openvino", precision="bfloat16", batch=2),
-    Delivery(format="openvino", pixels=True),
-    Delivery(format="torch"),
-    Delivery(format="torch", pixels=True, batch=1),
-    Delivery(format="executorch", batch=2),
+    ExportConfig(),
+    ExportConfig(pixels=True),
+    ExportConfig(batch=3),
+    ExportConfig(format="openvino"),
+    ExportConfig(format="openvino", precision="bfloat16", batch=2),
+    ExportConfig(format="openvino", pixels=True),
+    ExportConfig(format="torch"),
+    ExportConfig(format="torch", pixels=True, batch=1),
+    ExportConfig(format="executorch", batch=2),
 ]
 
 
@@ -48,7 +48,7 @@ def test_every_file_gives_the_networks_results_where_neither_is(module, views, t
 
 
 def test_a_file_of_another_network_does_not_pass(module, views, tmp_path):
-    path, how = deliver(module, tmp_path, Delivery())
+    path, how = deliver(module, tmp_path, ExportConfig())
     with pytest.raises(VerificationError, match="does not give the network's results"):
         verify(path, build(NETWORK, seed=1), views, **how)
     other = build(replace(NETWORK, head=replace(NETWORK.head, classes=5)), seed=0)
@@ -57,7 +57,7 @@ def test_a_file_of_another_network_does_not_pass(module, views, tmp_path):
 
 
 def test_a_file_that_does_not_load_says_so(module, views, tmp_path):
-    path, how = deliver(module, tmp_path, Delivery())
+    path, how = deliver(module, tmp_path, ExportConfig())
     path.write_bytes(b"no network")
     with pytest.raises(VerificationError, match=r"where there is no allometry and no torch, did not come"):
         verify(path, module, views, **how)
@@ -75,11 +75,11 @@ def test_a_file_that_does_not_load_says_so(module, views, tmp_path):
 )
 def test_what_does_not_go_together_is_told(asked, error, said):
     with pytest.raises(error, match=said):
-        Delivery(**asked)
+        ExportConfig(**asked)
 
 
 def test_a_missing_library_is_named_with_its_extra(module, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "executorch.exir", None)
     with pytest.raises(MissingExtraError, match=r"allometry\[executorch\]"):
-        deliver(module, tmp_path, Delivery(format="executorch", batch=1))
+        deliver(module, tmp_path, ExportConfig(format="executorch", batch=1))
     assert not list(tmp_path.iterdir())

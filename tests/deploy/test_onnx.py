@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from allometry.deploy import Delivery, inputs_of, write_file, write_onnx
+from allometry.deploy import ExportConfig, inputs_of, write_file, write_onnx
 from allometry.deploy import onnx as writer
 from allometry.nn import build
 from tests.deploy.conftest import NETWORK, PREPROCESSING
@@ -30,7 +30,7 @@ def scores_of(module, inputs):
 
 
 def test_the_file_gives_the_networks_results_for_any_batch(file, module, views):
-    inputs = inputs_of(views, PREPROCESSING, Delivery())
+    inputs = inputs_of(views, PREPROCESSING, ExportConfig())
     for number in (1, 7):
         assert run(file, inputs[:number]) == pytest.approx(scores_of(module, inputs[:number]), abs=1e-4)
 
@@ -55,18 +55,18 @@ def test_nodes_bear_their_modules_names_and_nothing_of_this_machine_is_in_the_fi
 
 
 def test_any_size_and_pixels(module, tmp_path):
-    delivery = Delivery(any_size=True, pixels=True)
+    delivery = ExportConfig(any_size=True, pixels=True)
     path = write_file(module, tmp_path / "model.onnx", preprocessing=PREPROCESSING, delivery=delivery)
     for number, height, width in ((1, 32, 32), (3, 40, 57)):
         views = np.random.default_rng(0).integers(0, 256, (number, height, width, 1), np.uint8)
-        plain = inputs_of(views, PREPROCESSING, Delivery())
+        plain = inputs_of(views, PREPROCESSING, ExportConfig())
         assert run(path, views) == pytest.approx(scores_of(module, plain), abs=1e-4)
 
 
 def test_same_padding_is_exported_too(views, tmp_path):
     module = build(replace(NETWORK, padding="same"), seed=0).eval()
     path = write_file(module, tmp_path / "same.onnx", preprocessing=PREPROCESSING)
-    inputs = inputs_of(views, PREPROCESSING, Delivery())
+    inputs = inputs_of(views, PREPROCESSING, ExportConfig())
     assert run(path, inputs) == pytest.approx(scores_of(module, inputs), abs=1e-4)
 
 

@@ -4,7 +4,7 @@ import onnxruntime
 import pytest
 
 from allometry.arch import lite
-from allometry.deploy import Delivery, inputs_of, quantize, write_file
+from allometry.deploy import ExportConfig, inputs_of, quantize, write_file
 from allometry.nn import build
 from tests.deploy.conftest import NETWORK, PREPROCESSING
 
@@ -15,7 +15,7 @@ def quantized(tmp_path_factory):
     module = build(lite(NETWORK), seed=0).eval()
     draw = np.random.default_rng(0)
     views = draw.integers(0, 256, (24, 24, 24, 1), np.uint8)
-    inputs = inputs_of(views, PREPROCESSING, Delivery())
+    inputs = inputs_of(views, PREPROCESSING, ExportConfig())
     source = write_file(module, folder / "model.onnx", preprocessing=PREPROCESSING)
     layers = quantize(source, folder / "int8.onnx", batches=[inputs[:8], inputs[8:]])
     return source, folder / "int8.onnx", layers, inputs

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from allometry.data import center_view, read_image
-from allometry.deploy import Delivery, write_file, write_script
-from allometry.pipeline.using import answer_images
-from allometry.train import Preprocessing
+from allometry.deploy import ExportConfig, write_file, write_script
+from allometry.training import Preprocessing
+from allometry.verbs.predict import classify_images
 
 CLASSES = ("bär", 'a "disc"', "frame\\")
 
@@ -49,7 +49,7 @@ def test_the_program_sees_what_the_library_sees(pictures, tmp_path, channels):
         classes=CLASSES,
     )
     script = write_script(
-        tmp_path / "predict.py", model=tmp_path / "model.onnx", preprocessing=asked, delivery=Delivery()
+        tmp_path / "predict.py", model=tmp_path / "model.onnx", preprocessing=asked, delivery=ExportConfig()
     )
     program = opened(script)
     assert program.CLASSES == CLASSES
@@ -58,7 +58,7 @@ def test_the_program_sees_what_the_library_sees(pictures, tmp_path, channels):
         assert np.abs(program.view(path) - ours).max() <= (4 if path.suffix == ".jpg" else 1)
 
 
-@pytest.mark.parametrize("delivery", [Delivery(), Delivery(pixels=True), Delivery(batch=3)])
+@pytest.mark.parametrize("delivery", [ExportConfig(), ExportConfig(pixels=True), ExportConfig(batch=3)])
 def test_the_program_says_what_the_network_says(pictures, tmp_path, delivery, module):
     module = copy.deepcopy(module)
     module.classifier.weight.data.mul_(20)  # answers far apart
@@ -68,7 +68,7 @@ def test_the_program_says_what_the_network_says(pictures, tmp_path, delivery, mo
     said = subprocess.run(
         [sys.executable, "-I", script, *pictures], check=True, capture_output=True, text=True, cwd="/"
     ).stdout.splitlines()
-    expected = answer_images(module, asked, pictures)
+    expected = classify_images(module, asked, pictures)
     firsts = [f"{answer.image}: {answer.classes[0][0]} " for answer in expected]
     assert len(said) == len(CLASSES) * len(pictures)
     assert all(line.startswith(first) for line, first in zip(said[:: len(CLASSES)], firsts, strict=True))
@@ -77,7 +77,7 @@ def test_the_program_says_what_the_network_says(pictures, tmp_path, delivery, mo
 def test_the_program_needs_nothing_else(tmp_path):
     asked = Preprocessing(channels=1, resolution=8, crop=1.0, mean=(0.5,), std=(0.5,), classes=CLASSES)
     script = write_script(
-        tmp_path / "predict.py", model=tmp_path / "model.onnx", preprocessing=asked, delivery=Delivery()
+        tmp_path / "predict.py", model=tmp_path / "model.onnx", preprocessing=asked, delivery=ExportConfig()
     )
     imported = {
         line.split()[1] for line in script.read_text().splitlines() if line.startswith(("import ", "from "))

@@ -8,8 +8,8 @@ from torch import nn
 
 from allometry.arch import Head, MBConv, Network, Stage, Stem
 from allometry.base import InputError
+from allometry.catalog import get
 from allometry.nn import build, class_activation_map
-from allometry.zoo import get
 
 TINY = Network(
     stem=Stem(channels=8),

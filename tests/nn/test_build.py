@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 
 from allometry.arch import BatchNorm, Head, MBConv, Network, Stage, Stem
+from allometry.catalog import get
 from allometry.nn import SamePadConv2d, SamePool2d, StochasticDepth, build, initialize, scale_residuals
-from allometry.zoo import get
 from tests.strategies import blocks, networks
 
 TINY = Network(

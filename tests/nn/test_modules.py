@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from allometry.base import InputError, MissingExtraError, UnknownNameError
+from allometry.catalog import get, names_module
 from allometry.cost import count
 from allometry.nn import build, count_module, open_module, timm_config, watch_module
-from allometry.zoo import get, names_module
 
 
 class Tiny(nn.Module):

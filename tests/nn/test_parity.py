@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from allometry.catalog import get
 from allometry.data import center_view, read_image
 from allometry.nn import load_pretrained
-from allometry.pipeline import predict_pretrained
-from allometry.zoo import get
+from allometry.verbs.predict import predict_pretrained
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TOLERANCE = 1e-5

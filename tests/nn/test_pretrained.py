@@ -15,17 +15,10 @@ import torch
 from safetensors.torch import save_file
 
 from allometry.base import InputError, MissingExtraError, WeightsError
-from allometry.nn import (
-    Conventions,
-    build,
-    imagenet_classes,
-    load_pretrained,
-    read_weights,
-    save_pretrained,
-)
+from allometry.catalog import get
+from allometry.nn import Conventions, build, imagenet_classes, load_pretrained, read_weights, save_pretrained
 from allometry.nn.pretrained.layouts import LAYOUTS
 from allometry.nn.pretrained.matching import names_in
-from allometry.zoo import get
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "layouts.json").read_text())["networks"]
 SMALL = get("mobilenetv3-small")

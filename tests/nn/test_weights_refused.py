@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import save_file
 
 from allometry.base import WeightsError
+from allometry.catalog import get
 from allometry.nn import Conventions, build, load_pretrained, save_pretrained
 from allometry.nn.pretrained.conventions import from_hub, to_metadata
 from allometry.nn.pretrained.layouts import LAYOUTS
 from allometry.nn.pretrained.layouts.others import once_for_all
 from allometry.nn.pretrained.matching import names_in
 from allometry.nn.pretrained.published import conventions_of
-from allometry.zoo import get
 
 SMALL = get("mobilenetv3-small")
 BIAS = "classifier.bias"

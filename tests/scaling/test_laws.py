@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allometry.arch import multiply
+from allometry.arch import apply_multipliers
 from allometry.base import LawError, UnknownNameError
+from allometry.catalog import get
 from allometry.cost import count
 from allometry.scaling import (
     COMPOUND,
@@ -22,7 +23,6 @@ from allometry.scaling import (
     scale,
 )
 from allometry.scaling.fitting import feature_size
-from allometry.zoo import get
 from tests.strategies import networks
 
 B0 = get("efficientnet-b0")
@@ -92,7 +92,7 @@ def test_v2s_law_stops_the_pictures_and_deepens_the_last_stages_more():
 
 
 def test_late_growth_by_hand():
-    grown = multiply(get("efficientnetv2-s"), depth=2, late=0.5)
+    grown = apply_multipliers(get("efficientnetv2-s"), depth=2, late=0.5)
     # 2 ** 0.5, 2 ** 0.7, ..., 2 ** 1.5 times 2, 4, 4, 6, 9, 15 layers, rounded up.
     assert [stage.repeats for stage in grown.stages] == [3, 7, 8, 13, 23, 43]
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from allometry.arch import digest
 from allometry.base import BudgetError
-from allometry.cost import Expectation, Reading, count, parse_budget
+from allometry.catalog import get
+from allometry.cost import Expectation, Measurement, count, parse_budget
 from allometry.scaling import COMPOUND, LAWS, smallest, solve
-from allometry.zoo import get
 
 B0 = get("efficientnet-b0")
 
@@ -22,13 +22,13 @@ class Device:
         self.moody, self.slow = moody, slow
         self.asked: list[str] = []
 
-    def __call__(self, network) -> Reading:
+    def __call__(self, network) -> Measurement:
         key, cost = digest(network), count(network)
         if key not in self.asked:
             self.asked.append(key)
         mood = 1 + self.moody * (2 * int(key[:8], 16) / 0xFFFFFFFF - 1)
         seconds = 2.2e-11 * cost.macs + 3e-10 * cost.activations + 5e-5 * network.depth
-        return Reading(self.slow * seconds * mood, 15_000_000 + 3 * cost.memory)
+        return Measurement(self.slow * seconds * mood, 15_000_000 + 3 * cost.memory)
 
 
 @settings(max_examples=30)
@@ -90,8 +90,8 @@ def test_an_impossible_count_is_refused_before_anything_is_measured():
 def test_readings_without_sense_end_in_a_sentence():
     numbers = iter(range(1, 10_000))
 
-    def mad(network) -> Reading:
-        return Reading(0.1 * next(numbers), 1_000_000)
+    def mad(network) -> Measurement:
+        return Measurement(0.1 * next(numbers), 1_000_000)
 
     with pytest.raises(BudgetError, match="the smallest took"):
         solve(B0, "latency<=20ms", measure=mad)
@@ -121,4 +121,4 @@ def test_the_smallest_network_is_given_where_it_just_fits():
 
 def test_a_law_that_does_not_reach_the_budget_says_so():
     with pytest.raises(BudgetError, match="is not reached by growing"):
-        solve(B0, "memory<=1TB", law=LAWS["depth"], measure=lambda _network: Reading(0.01, 1_000_000))
+        solve(B0, "memory<=1TB", law=LAWS["depth"], measure=lambda _network: Measurement(0.01, 1_000_000))

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allometry.base import BudgetError, LawError
+from allometry.catalog import get
 from allometry.cost import Budget, Limit, count, parse_budget
 from allometry.scaling import COMPOUND, DEPTH, LAWS, RESOLUTION, ScalingLaw, smallest, solve
-from allometry.zoo import get
 
 B0 = get("efficientnet-b0")
 COST = count(B0)

@@ -2,8 +2,8 @@
 
 from allometry.arch.blocks import MOBILENET_V3_GATE, FusedMBConv, Gate, MBConv
 from allometry.arch.cells import INPUT, SKIP, Cell, Node, passes_skip
-from allometry.arch.growth import depth_exponents, multiply
-from allometry.arch.knobs import Decisions, Knob, Option
+from allometry.arch.choices import Choice, Decisions, Option
+from allometry.arch.growth import apply_multipliers, depth_exponents
 from allometry.arch.layers import (
     ACTIVATIONS,
     Act,
@@ -22,16 +22,16 @@ from allometry.arch.layers import (
 )
 from allometry.arch.network import Network, PlacedBlock, least_resolution
 from allometry.arch.parts import BatchNorm, Block, Head, Stage, Stem
-from allometry.arch.pieces import Piece, around, pieces
+from allometry.arch.pieces import Piece, pieces, wrap_alone
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, round_repeats, widen
 from allometry.arch.sampling import cross, encode, members, mutate, sample
-from allometry.arch.serial import digest, form, from_json, load, save, to_json
-from allometry.arch.shapes import Padding, Shape, slid, strided
+from allometry.arch.serial import digest, from_json, load, save, to_json, weight_signature
+from allometry.arch.shapes import Padding, Shape, conv_output_size, strided
 from allometry.arch.space import Space
 from allometry.arch.space_serial import load_space, save_space, space_from_json, space_to_json
 from allometry.arch.transforms import lite
-from allometry.arch.walk import Site, State, Step, distinct_blocks, walk
+from allometry.arch.walk import StageOptions, WalkState, WalkStep, distinct_blocks, walk
 
 __all__ = [
     "ACTIVATIONS",
@@ -46,6 +46,7 @@ __all__ = [
     "Block",
     "Bottleneck",
     "Cell",
+    "Choice",
     "Conv",
     "Decisions",
     "Depthwise",
@@ -55,7 +56,6 @@ __all__ = [
     "Gate",
     "GateFunction",
     "Head",
-    "Knob",
     "Layer",
     "MBConv",
     "Network",
@@ -71,26 +71,25 @@ __all__ = [
     "SeparableConv",
     "Shape",
     "Shift",
-    "Site",
     "Space",
     "Stage",
-    "State",
+    "StageOptions",
     "Stem",
-    "Step",
-    "around",
+    "WalkState",
+    "WalkStep",
+    "apply_multipliers",
+    "conv_output_size",
     "cross",
     "depth_exponents",
     "digest",
     "distinct_blocks",
     "encode",
-    "form",
     "from_json",
     "least_resolution",
     "lite",
     "load",
     "load_space",
     "members",
-    "multiply",
     "mutate",
     "passes_skip",
     "pieces",
@@ -99,11 +98,12 @@ __all__ = [
     "sample",
     "save",
     "save_space",
-    "slid",
     "space_from_json",
     "space_to_json",
     "strided",
     "to_json",
     "walk",
+    "weight_signature",
     "widen",
+    "wrap_alone",
 ]

@@ -10,7 +10,7 @@ from allometry.arch.rounding import CHANNEL_MULTIPLE, LEAST_SHARE, round_repeats
 from allometry.base import NetworkError
 
 
-def multiply(
+def apply_multipliers(
     network: Network,
     *,
     depth: float = 1.0,
@@ -47,8 +47,8 @@ def multiply(
     EfficientNetV2 (Tan & Le 2021), section 3.3, in words.
 
     Example:
-        >>> from allometry.zoo import get
-        >>> b3 = multiply(get("efficientnet-b0"), depth=1.4, width=1.2, resolution=300 / 224)
+        >>> from allometry.catalog import get
+        >>> b3 = apply_multipliers(get("efficientnet-b0"), depth=1.4, width=1.2, resolution=300 / 224)
         >>> b3.depth, b3.stem.channels, b3.head.channels, b3.resolution
         (26, 40, 1536, 300)
     """
@@ -87,7 +87,7 @@ def depth_exponents(network: Network, late: float) -> tuple[float, ...]:
     """The exponent of the depth multiplier for each of the network's groups of stages; all 1 if `late` is 0.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> [round(each, 2) for each in depth_exponents(get("efficientnetv2-s"), 0.15)]
         [0.85, 0.91, 0.97, 1.03, 1.09, 1.15]
     """

@@ -15,7 +15,7 @@ from allometry.arch.checks import (
     check_one_of,
 )
 from allometry.arch.rounding import round_channels
-from allometry.arch.shapes import PADDINGS, Padding, Shape, slid, strided
+from allometry.arch.shapes import PADDINGS, Padding, Shape, conv_output_size, strided
 from allometry.base import NetworkError
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Conv:
                 f"{self.groups} groups do not divide {shape.channels} input and {self.channels} output channels."
             )
         own = self.padding or padding
-        height, width = (slid(shape.size, side, self.stride, own) for side in self.sides)
+        height, width = (conv_output_size(shape.size, side, self.stride, own) for side in self.sides)
         if height != width:
             raise NetworkError(
                 f"A kernel of {self.kernel} without padding makes the picture {height} x {width}."
@@ -172,7 +172,9 @@ class Depthwise:
 
     def after(self, shape: Shape, padding: Padding) -> Shape:
         """The shape of the output."""
-        return Shape(shape.channels, slid(shape.size, self.kernel, self.stride, self.padding or padding))
+        return Shape(
+            shape.channels, conv_output_size(shape.size, self.kernel, self.stride, self.padding or padding)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,7 +249,9 @@ class Pool:
 
     def after(self, shape: Shape, padding: Padding) -> Shape:
         """The shape of the output."""
-        return Shape(shape.channels, slid(shape.size, self.kernel, self.stride, self.padding or padding))
+        return Shape(
+            shape.channels, conv_output_size(shape.size, self.kernel, self.stride, self.padding or padding)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,20 +9,20 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
-from allometry.arch.knobs import Decisions, Knob, Option, Target, read, rewritten
+from allometry.arch.choices import Choice, ChoiceTarget, Decisions, Option, read, rewritten
 from allometry.arch.network import Network
 from allometry.arch.parts import Block
 from allometry.base import NetworkError
 
 
-class Place(NamedTuple):
+class ChoicePlace(NamedTuple):
     """Where a stage of the template stands: its group, and how many layers of the group come before it."""
 
     group: int
     offset: int
 
 
-class Cluster(NamedTuple):
+class ChoiceCluster(NamedTuple):
     """Depths that have to be chosen together, because there are knobs whose being there depends on all of them.
 
     Attributes:
@@ -31,8 +31,8 @@ class Cluster(NamedTuple):
         counts: every choice of depths, with how many ways there are to set what then is there of `dependent`.
     """
 
-    depths: tuple[Knob, ...]
-    dependent: tuple[Knob, ...]
+    depths: tuple[Choice, ...]
+    dependent: tuple[Choice, ...]
     counts: tuple[tuple[dict[str, Option], int], ...]
 
 
@@ -52,13 +52,13 @@ class Layout:
     """
 
     template: Network
-    places: tuple[Place, ...]
+    places: tuple[ChoicePlace, ...]
     full: tuple[int, ...]
-    deepening: tuple[Knob, ...]
-    others: tuple[Knob, ...]
-    of_group: tuple[Knob | None, ...]
-    of_stage: tuple[tuple[tuple[Knob, Target], ...], ...]
-    of_network: tuple[tuple[Knob, Target], ...]
+    deepening: tuple[Choice, ...]
+    others: tuple[Choice, ...]
+    of_group: tuple[Choice | None, ...]
+    of_stage: tuple[tuple[tuple[Choice, ChoiceTarget], ...], ...]
+    of_network: tuple[tuple[Choice, ChoiceTarget], ...]
 
     def depths(self, decisions: Decisions) -> tuple[int, ...]:
         """Layers of each group; all that there are where nothing is decided."""
@@ -74,7 +74,7 @@ class Layout:
         place = self.places[stage]
         return max(0, min(self.template.stages[stage].repeats, depths[place.group] - place.offset))
 
-    def is_there(self, knob: Knob, depths: tuple[int, ...]) -> bool:
+    def is_there(self, knob: Choice, depths: tuple[int, ...]) -> bool:
         """Whether a knob sets anything with these depths."""
         return any(
             target.what != "block"
@@ -89,7 +89,7 @@ class Layout:
         return rewritten(self.template.stages[stage].block, changes)
 
     @cached_property
-    def always(self) -> tuple[Knob, ...]:
+    def always(self) -> tuple[Choice, ...]:
         """The knobs, without those of depths, that every member has."""
         least = tuple(
             full if knob is None else min(option for option in knob.options if isinstance(option, int))
@@ -98,9 +98,9 @@ class Layout:
         return tuple(knob for knob in self.others if self.is_there(knob, least))
 
     @cached_property
-    def clusters(self) -> tuple[Cluster, ...]:
+    def clusters(self) -> tuple[ChoiceCluster, ...]:
         """The depths in independent clusters, with the numbers of networks."""
-        joined = [([knob], list[Knob]()) for knob in self.deepening]
+        joined = [([knob], list[Choice]()) for knob in self.deepening]
         for knob in self.others:
             if knob in self.always:
                 continue
@@ -111,17 +111,17 @@ class Layout:
             joined.append((depths, [*(other for each in touched for other in each[1]), knob]))
         return tuple(self._counted(tuple(depths), tuple(knobs)) for depths, knobs in joined)
 
-    def _counted(self, depths: tuple[Knob, ...], dependent: tuple[Knob, ...]) -> Cluster:
+    def _counted(self, depths: tuple[Choice, ...], dependent: tuple[Choice, ...]) -> ChoiceCluster:
         counts = []
         for options in product(*(knob.options for knob in depths)):
             chosen = dict(zip((knob.name for knob in depths), options, strict=True))
             layers = self.depths(chosen)
             there = (knob for knob in dependent if self.is_there(knob, layers))
             counts.append((chosen, prod(len(knob.options) for knob in there)))
-        return Cluster(depths, dependent, tuple(counts))
+        return ChoiceCluster(depths, dependent, tuple(counts))
 
 
-def layout_of(template: Network, knobs: tuple[Knob, ...]) -> Layout:
+def layout_of(template: Network, knobs: tuple[Choice, ...]) -> Layout:
     """Find the knobs' places.
 
     Raises:
@@ -131,7 +131,7 @@ def layout_of(template: Network, knobs: tuple[Knob, ...]) -> Layout:
     for group, stages in enumerate(template.groups):
         layers = 0
         for stage in stages:
-            places.append(Place(group, layers))
+            places.append(ChoicePlace(group, layers))
             layers += stage.repeats
         full.append(layers)
     setting = _by_target(knobs)
@@ -152,14 +152,14 @@ def layout_of(template: Network, knobs: tuple[Knob, ...]) -> Layout:
         full=tuple(full),
         deepening=deepening,
         others=tuple(knob for knob in knobs if knob not in deepening),
-        of_group=tuple(setting.get(Target("depth", group, ())) for group in range(len(full))),
+        of_group=tuple(setting.get(ChoiceTarget("depth", group, ())) for group in range(len(full))),
         of_stage=tuple(_of_stage(stage, setting) for stage in range(len(places))),
         of_network=tuple((knob, target) for target, knob in setting.items() if target.what == "network"),
     )
 
 
-def _by_target(knobs: Iterable[Knob]) -> dict[Target, Knob]:
-    setting: dict[Target, Knob] = {}
+def _by_target(knobs: Iterable[Choice]) -> dict[ChoiceTarget, Choice]:
+    setting: dict[ChoiceTarget, Choice] = {}
     for knob in knobs:
         for path, target in zip(knob.paths, knob.targets, strict=True):
             if target in setting:
@@ -168,7 +168,7 @@ def _by_target(knobs: Iterable[Knob]) -> dict[Target, Knob]:
     return setting
 
 
-def _check_reach(target: Target, knob: Knob, number: int) -> None:
+def _check_reach(target: ChoiceTarget, knob: Choice, number: int) -> None:
     if target.what != "network" and target.number >= number:
         what = "groups" if target.what == "depth" else "stages"
         raise NetworkError(
@@ -177,7 +177,7 @@ def _check_reach(target: Target, knob: Knob, number: int) -> None:
         )
 
 
-def _check_depths(knob: Knob, most: int) -> None:
+def _check_depths(knob: Choice, most: int) -> None:
     for option in knob.options:
         if isinstance(option, bool) or not isinstance(option, int) or not 0 <= option <= most:
             raise NetworkError(
@@ -186,7 +186,7 @@ def _check_depths(knob: Knob, most: int) -> None:
             )
 
 
-def _of_stage(stage: int, setting: dict[Target, Knob]) -> tuple[tuple[Knob, Target], ...]:
+def _of_stage(stage: int, setting: dict[ChoiceTarget, Choice]) -> tuple[tuple[Choice, ChoiceTarget], ...]:
     """The knobs of a stage's block; whole blocks first, since fields are set in the block that was chosen."""
     found = [(knob, target) for target, knob in setting.items() if target[:2] == ("block", stage)]
     found.sort(key=lambda pair: len(pair[1].fields))
@@ -207,7 +207,7 @@ def _of_stage(stage: int, setting: dict[Target, Knob]) -> tuple[tuple[Knob, Targ
     return tuple(found)
 
 
-def _check_fields(knob: Knob, option: Block, inner: Iterable[tuple[str, ...]]) -> None:
+def _check_fields(knob: Choice, option: Block, inner: Iterable[tuple[str, ...]]) -> None:
     """Refuse a block without the fields that other knobs set in it."""
     for fields in inner:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any
 
-from allometry.arch.knobs import Knob, Option, Target, read, rewritten
+from allometry.arch.choices import Choice, ChoiceTarget, Option, read, rewritten
 from allometry.arch.layout import Layout
 from allometry.arch.network import Network
 from allometry.arch.parts import Block, Stage
@@ -28,7 +28,7 @@ def aligned(layout: Layout, network: Network) -> list[list[Block]]:
     return groups
 
 
-def found_option(layout: Layout, knob: Knob, network: Network, groups: list[list[Block]]) -> Option:
+def found_option(layout: Layout, knob: Choice, network: Network, groups: list[list[Block]]) -> Option:
     """What the knob is set to in the network, whose layers stand in `groups` as `aligned` gives them.
 
     Raises:
@@ -49,7 +49,7 @@ def found_option(layout: Layout, knob: Knob, network: Network, groups: list[list
     return agreed(knob, found)
 
 
-def _whole(layout: Layout, knob: Knob, place: Target, block: Block) -> Option:
+def _whole(layout: Layout, knob: Choice, place: ChoiceTarget, block: Block) -> Option:
     """The option that the block was made of, of which other knobs may have set fields."""
     inner = [other.fields for _, other in layout.of_stage[place.number] if other.fields]
     for option in knob.options:
@@ -59,7 +59,7 @@ def _whole(layout: Layout, knob: Knob, place: Target, block: Block) -> Option:
     return block
 
 
-def agreed(knob: Knob, values: list[Any]) -> Option:
+def agreed(knob: Choice, values: list[Any]) -> Option:
     """The option that all values are.
 
     Raises:
@@ -72,7 +72,7 @@ def agreed(knob: Knob, values: list[Any]) -> Option:
     raise NetworkError(f"The knob {knob.name!r} cannot be {given}. {possible(knob)}")
 
 
-def possible(knob: Knob) -> str:
+def possible(knob: Choice) -> str:
     """A sentence about what the knob can be."""
     return f"Possible: {', '.join(f'{option!r}' for option in knob.options)}."
 

@@ -106,7 +106,7 @@ class Network:
         """The stages, each with those that continue it.
 
         Example:
-            >>> from allometry.zoo import get
+            >>> from allometry.catalog import get
             >>> [len(group) for group in get("efficientnet-b0").groups]
             [1, 1, 1, 1, 1, 1, 1]
         """
@@ -138,7 +138,7 @@ class Network:
             NetworkError: shapes do not fit together; only cells and unpadded stems can be wrong so.
 
         Example:
-            >>> from allometry.zoo import get
+            >>> from allometry.catalog import get
             >>> get("efficientnet-b0").shapes()[-1]
             Shape(channels=320, size=7)
         """
@@ -151,7 +151,7 @@ class Network:
         """Every block in order, each with its input.
 
         Example:
-            >>> from allometry.zoo import get
+            >>> from allometry.catalog import get
             >>> [placed.out.size for placed in get("efficientnet-b0").blocks()][-1]
             7
         """
@@ -178,7 +178,7 @@ def least_resolution(network: Network) -> int:
     """The smallest input, up to the network's own, that every layer bears: above 1 only where layers do not pad.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> least_resolution(get("efficientnet-b0")), least_resolution(get("inception-v3"))
         (1, 75)
     """

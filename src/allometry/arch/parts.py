@@ -18,7 +18,7 @@ from allometry.arch.checks import (
 )
 from allometry.arch.layers import ACTIVATIONS, Activation
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
-from allometry.arch.shapes import PADDINGS, Padding, slid
+from allometry.arch.shapes import PADDINGS, Padding, conv_output_size
 from allometry.base import NetworkError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Stem:
         Raises:
             NetworkError: the picture is too small for a kernel without padding.
         """
-        return slid(resolution, self.kernel, self.stride, self.padding or padding)
+        return conv_output_size(resolution, self.kernel, self.stride, self.padding or padding)
 
     def out_size(self, resolution: int, padding: Padding) -> int:
         """Side of the stem's output.
@@ -86,7 +86,7 @@ class Stem:
             56
         """
         size = self.convolved(resolution, padding)
-        return slid(size, self.pool, 2, padding) if self.pool else size
+        return conv_output_size(size, self.pool, 2, padding) if self.pool else size
 
     def __repr__(self) -> str:
         extras = [f"max pool {self.pool}"] if self.pool else []

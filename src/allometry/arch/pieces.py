@@ -40,7 +40,7 @@ def pieces(network: Network) -> Iterator[Piece]:
     """Stem, blocks and head of a network, each with what it reads.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> found = list(pieces(get("efficientnet-b0")))
         >>> len(found), found[-1].source
         (18, Shape(channels=320, size=7))
@@ -54,16 +54,16 @@ def pieces(network: Network) -> Iterator[Piece]:
     yield Piece(network.head, last)
 
 
-def around(piece: Piece) -> Network:
+def wrap_alone(piece: Piece) -> Network:
     """A small network in which a piece stands: as its stem, as its only block, or as its head.
 
     Raises:
         NetworkError: it is a cell that reads the input of the block before, too, and cannot stand alone.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> *_, head = pieces(get("efficientnet-b0"))
-        >>> list(pieces(around(head)))[-1] == head
+        >>> list(pieces(wrap_alone(head)))[-1] == head
         True
     """
     source = piece.source

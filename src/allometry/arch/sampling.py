@@ -7,7 +7,7 @@ from itertools import product
 from random import Random
 from typing import Literal
 
-from allometry.arch.knobs import Option
+from allometry.arch.choices import Option
 from allometry.arch.network import Network
 from allometry.arch.space import Space
 from allometry.base import InputError, UnknownNameError
@@ -29,7 +29,7 @@ def sample(space: Space, random: Random, *, by: Literal["network", "knob"] = "ne
 
     Example:
         >>> from random import Random
-        >>> from allometry.zoo import find_space
+        >>> from allometry.catalog import find_space
         >>> space = find_space("ofa-mobilenetv3-1.0")
         >>> space.contains(sample(space, Random(0)))
         True
@@ -81,7 +81,7 @@ def mutate(
 
     Example:
         >>> from random import Random
-        >>> from allometry.zoo import find_space, get
+        >>> from allometry.catalog import find_space, get
         >>> space, parent = find_space("ofa-mobilenetv3-1.0"), get("ofa-lg-24")
         >>> child = mutate(space, parent, 0.1, Random(0), rates={"resolution": 0.5})
         >>> space.contains(child), mutate(space, parent, 0, Random(0)) == parent
@@ -138,7 +138,7 @@ def cross(space: Space, one: Network, other: Network, random: Random) -> Network
 
     Example:
         >>> from random import Random
-        >>> from allometry.zoo import find_space, get
+        >>> from allometry.catalog import find_space, get
         >>> space = find_space("ofa-mobilenetv3-1.0")
         >>> child = cross(space, get("ofa-lg-24"), get("ofa-lg-11"), Random(0))
         >>> child.resolution in (220, 156)
@@ -156,7 +156,7 @@ def members(space: Space) -> Iterator[Network]:
     """Every network of the space, each once, made when it is asked for.
 
     Example:
-        >>> from allometry.zoo import find_space, get, mbconv_space
+        >>> from allometry.catalog import find_space, get, mbconv_space
         >>> space = mbconv_space(get("efficientnet-b0"), resolutions=(192, 224))
         >>> [member.resolution for member in members(space)]
         [192, 224]
@@ -181,7 +181,7 @@ def encode(space: Space, network: Network) -> tuple[float, ...]:
     Source: Once-for-All (Cai et al. 2020), section 3.4 and Appendix A, the input of the accuracy predictor.
 
     Example:
-        >>> from allometry.zoo import find_space, get
+        >>> from allometry.catalog import find_space, get
         >>> numbers = encode(find_space("ofa-mobilenetv3-1.0"), get("ofa-lg-24"))
         >>> len(numbers) == 25 + 5 * 3 + 20 * (3 + 3), sum(numbers) == 1 + 5 + 15 * 2
         (True, True)

@@ -41,7 +41,7 @@ def to_json(network: Network, *, indent: int | None = None) -> str:
     """The network as JSON text. Without `indent` it is canonical: equal networks of one name give equal text.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> from_json(to_json(get("efficientnet-b0"))) == get("efficientnet-b0")
         True
     """
@@ -55,7 +55,7 @@ def digest(network: Network) -> str:
 
     Example:
         >>> from dataclasses import replace
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> network = get("efficientnet-b0")
         >>> digest(network) == digest(replace(network, name="mine")), len(digest(network))
         (True, 64)
@@ -65,7 +65,7 @@ def digest(network: Network) -> str:
     return hashlib.sha256(_dump({"format": FORMAT, **fields}, None).encode()).hexdigest()
 
 
-def form(network: Network) -> str:
+def weight_signature(network: Network) -> str:
     """A stable name for what the weights of a network mean: its layers, wired, in order.
 
     What weights do not depend on does not count: resolution, classes, input channels, dropout, padding, constants
@@ -74,11 +74,11 @@ def form(network: Network) -> str:
 
     Example:
         >>> from dataclasses import replace
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> network = get("efficientnet-b0")
-        >>> form(network) == form(replace(network, resolution=64, padding="same", name="mine"))
+        >>> weight_signature(network) == weight_signature(replace(network, resolution=64, padding="same", name="mine"))
         True
-        >>> form(network) == form(replace(network, stem=replace(network.stem, stride=1)))
+        >>> weight_signature(network) == weight_signature(replace(network, stem=replace(network.stem, stride=1)))
         False
     """
     blocks: list[Block] = []
@@ -173,7 +173,7 @@ def save(network: Network, path: str | Path) -> None:
 
     Example:
         >>> import tempfile
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> path = Path(tempfile.mkdtemp()) / "network.json"
         >>> save(get("efficientnet-b0"), path)
         >>> load(path) == get("efficientnet-b0")

@@ -37,7 +37,7 @@ def strided(size: int, stride: int) -> int:
     return -(-size // stride)
 
 
-def slid(size: int, kernel: int, stride: int, padding: Padding) -> int:
+def conv_output_size(size: int, kernel: int, stride: int, padding: Padding) -> int:
     """Side of the output of a window that slides over `size` pixels.
 
     Raises:
@@ -45,7 +45,7 @@ def slid(size: int, kernel: int, stride: int, padding: Padding) -> int:
             padded symmetrically.
 
     Example:
-        >>> slid(299, 3, 2, "valid"), slid(299, 3, 2, "same")
+        >>> conv_output_size(299, 3, 2, "valid"), conv_output_size(299, 3, 2, "same")
         (149, 150)
     """
     if padding == "symmetric" and kernel % 2 == 0:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
-from allometry.arch.knobs import Decisions, Knob, Option, read, target, write
+from allometry.arch.choices import Choice, Decisions, Option, read, target, write
 from allometry.arch.layout import Layout, layout_of
 from allometry.arch.membership import agreed, aligned, difference, folded, found_option, possible
 from allometry.arch.network import Network
@@ -42,9 +42,9 @@ class Space:
         >>> tiny = Space(
         ...     template=Network(stages=(Stage(block=layer), Stage(block=layer, continues=True)), resolution=32),
         ...     knobs=(
-        ...         Knob(name="depth", paths=("groups.0.depth",), options=(1, 2)),
-        ...         Knob(name="kernel 0", paths=("stages.0.block.kernel",), options=(3, 5)),
-        ...         Knob(name="kernel 1", paths=("stages.1.block.kernel",), options=(3, 5, 7)),
+        ...         Choice(name="depth", paths=("groups.0.depth",), options=(1, 2)),
+        ...         Choice(name="kernel 0", paths=("stages.0.block.kernel",), options=(3, 5)),
+        ...         Choice(name="kernel 1", paths=("stages.1.block.kernel",), options=(3, 5, 7)),
         ...     ),
         ... )
         >>> tiny
@@ -54,14 +54,14 @@ class Space:
     """
 
     template: Network
-    knobs: tuple[Knob, ...]
+    knobs: tuple[Choice, ...]
     name: str = field(default="", compare=False)
     layout: Layout = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         given: tuple[Any, ...] = (self.template, *self.knobs)
         object.__setattr__(self, "knobs", given[1:])
-        if not isinstance(given[0], Network) or not all(isinstance(knob, Knob) for knob in given[1:]):
+        if not isinstance(given[0], Network) or not all(isinstance(knob, Choice) for knob in given[1:]):
             raise NetworkError("A Space is made of a Network as its template and of Knobs.")
         names = [knob.name for knob in self.knobs]
         twice = [name for place, name in enumerate(names) if name in names[:place]]
@@ -86,7 +86,7 @@ class Space:
         self.smallest()
         self.largest()
 
-    def _check_alone(self, knob: Knob, option: Option) -> None:
+    def _check_alone(self, knob: Choice, option: Option) -> None:
         """Refuse what a field of the template cannot be, so that the right knob is blamed."""
         for place in knob.targets:
             whole: Network | Block = self.template
@@ -105,21 +105,21 @@ class Space:
         """The number of different networks, exactly.
 
         Example:
-            >>> from allometry.zoo import find_space
+            >>> from allometry.catalog import find_space
             >>> find_space("ofa-mobilenetv3-1.0").size == 25 * (9**2 + 9**3 + 9**4) ** 5
             True
         """
         depths = prod(sum(count for _, count in cluster.counts) for cluster in self.layout.clusters)
         return depths * prod(len(knob.options) for knob in self.layout.always)
 
-    def there(self, decisions: Decisions) -> tuple[Knob, ...]:
+    def there(self, decisions: Decisions) -> tuple[Choice, ...]:
         """The knobs that set something once the depths are decided; knobs of depths come first.
 
         Args:
             decisions: the depths, whatever else. A group whose depth is missing has all its layers.
 
         Example:
-            >>> from allometry.zoo import find_space
+            >>> from allometry.catalog import find_space
             >>> space = find_space("ofa-mobilenetv3-1.0")
             >>> len(space.knobs), len(space.there({"stage 1 depth": 2}))
             (46, 42)
@@ -139,7 +139,7 @@ class Space:
             NetworkError: a decision is missing or not possible.
 
         Example:
-            >>> from allometry.zoo import find_space
+            >>> from allometry.catalog import find_space
             >>> space = find_space("proxylessnas")
             >>> space.network({knob.name: knob.options[0] for knob in space.knobs}).depth
             7
@@ -167,7 +167,7 @@ class Space:
         """The network with the first option of every knob.
 
         Example:
-            >>> from allometry.zoo import find_space
+            >>> from allometry.catalog import find_space
             >>> find_space("ofa-mobilenetv3-1.0").smallest().depth
             11
         """
@@ -177,7 +177,7 @@ class Space:
         """The network with the last option of every knob.
 
         Example:
-            >>> from allometry.zoo import find_space
+            >>> from allometry.catalog import find_space
             >>> find_space("ofa-mobilenetv3-1.0").largest().depth
             21
         """
@@ -194,7 +194,7 @@ class Space:
             NetworkError: there is no such path.
 
         Example:
-            >>> from allometry.zoo import find_space, get
+            >>> from allometry.catalog import find_space, get
             >>> space = find_space("ofa-mobilenetv3-1.2")
             >>> space.contains(get("ofa-482m")), space.contains(get("ofa-595m"))  # the second is for 236 px
             (True, False)
@@ -219,7 +219,7 @@ class Space:
             NetworkError: the network is no member; the message says what differs.
 
         Example:
-            >>> from allometry.zoo import find_space, get
+            >>> from allometry.catalog import find_space, get
             >>> space = find_space("ofa-mobilenetv3-1.0")
             >>> decisions = space.decisions_of(get("ofa-lg-24"))
             >>> decisions["resolution"], decisions["stage 1 depth"], decisions["stage 2 layer 0 kernel"]
@@ -270,7 +270,7 @@ def _number(option: Option) -> int:
     return option if isinstance(option, int) else 0
 
 
-def _taken(knob: Knob, decisions: Decisions) -> Option:
+def _taken(knob: Choice, decisions: Decisions) -> Option:
     """The knob's option among the decisions."""
     if knob.name not in decisions:
         raise NetworkError(f"Nothing is decided for the knob {knob.name!r}. {possible(knob)}")

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from allometry.arch.knobs import Knob, Option
+from allometry.arch.choices import Choice, Option
 from allometry.arch.parts import Block
 from allometry.arch.serial import from_json, read_as, to_json
 from allometry.arch.space import Space
@@ -26,7 +26,7 @@ def space_to_json(space: Space, *, indent: int | None = None) -> str:
     """The space as JSON text. Without `indent` it is canonical: equal spaces of one name give equal text.
 
     Example:
-        >>> from allometry.zoo import find_space
+        >>> from allometry.catalog import find_space
         >>> space = find_space("ofa-mobilenetv3-1.0")
         >>> space_from_json(space_to_json(space)) == space
         True
@@ -75,7 +75,7 @@ def save_space(space: Space, path: str | Path) -> None:
 
     Example:
         >>> import tempfile
-        >>> from allometry.zoo import find_space
+        >>> from allometry.catalog import find_space
         >>> path = Path(tempfile.mkdtemp()) / "space.json"
         >>> save_space(find_space("proxylessnas"), path)
         >>> load_space(path) == find_space("proxylessnas")
@@ -130,7 +130,7 @@ def _check_fields(given: object, known: set[str], optional: set[str], place: str
         raise NetworkError(f"field {where + 'name'!r} must be a text, not {given['name']!r}.")
 
 
-def _knob(fields: Any, place: str) -> Knob:  # noqa: ANN401 - whatever stands in the file
+def _knob(fields: Any, place: str) -> Choice:  # noqa: ANN401 - whatever stands in the file
     _check_fields(fields, _KNOB_FIELDS, set(), place)
     for field in ("paths", "options"):
         _check_list(fields[field], f"{place}.{field}")
@@ -138,7 +138,7 @@ def _knob(fields: Any, place: str) -> Knob:  # noqa: ANN401 - whatever stands in
         if not isinstance(path, str):
             raise NetworkError(f"field {f'{place}.paths'!r} must be texts, not {path!r}.")
     options = [_option(each, f"{place}.options.{number}") for number, each in enumerate(fields["options"])]
-    return Knob(name=fields["name"], paths=tuple(fields["paths"]), options=tuple(options))
+    return Choice(name=fields["name"], paths=tuple(fields["paths"]), options=tuple(options))
 
 
 def _plain(option: Option) -> object:
@@ -151,7 +151,7 @@ def _option(written: Any, place: str) -> Option:  # noqa: ANN401 - whatever stan
     from pydantic import ValidationError
 
     if not isinstance(written, dict):
-        return written  # type: ignore[no-any-return]  # the Knob refuses lists
+        return written  # type: ignore[no-any-return]  # the Choice refuses lists
     kinds: dict[str, Any] = {part.__dataclass_fields__["kind"].default: part for part in get_args(Block)}
     kind = written.get("kind")
     if kind not in kinds:

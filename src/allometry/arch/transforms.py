@@ -26,13 +26,13 @@ def lite(network: Network, *, name: str | None = None) -> Network:
     Source: EfficientNet-Lite's README and `efficientnet_lite_builder.py` in the released code.
 
     Example:
-        >>> from allometry.arch import multiply
+        >>> from allometry.arch import apply_multipliers
         >>> from allometry.cost import count
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> lite0 = lite(get("efficientnet-b0"))
         >>> count(lite0).params
         4652008
-        >>> count(multiply(lite0, depth=1.8, width=1.4)).params == count(get("efficientnet-lite4")).params
+        >>> count(apply_multipliers(lite0, depth=1.8, width=1.4)).params == count(get("efficientnet-lite4")).params
         True
     """
     last = len(network.groups) - 1

@@ -7,14 +7,14 @@ from itertools import product
 from typing import NamedTuple
 
 from allometry.arch.cells import Cell, passes_skip
-from allometry.arch.knobs import Decisions, Knob, Option, write
+from allometry.arch.choices import Choice, Decisions, Option, write
 from allometry.arch.network import Network
 from allometry.arch.pieces import Piece
 from allometry.arch.shapes import Padding, Shape
 from allometry.arch.space import Space
 
 
-class State(NamedTuple):
+class WalkState(NamedTuple):
     """What a part of a network leaves behind: the shapes, and decisions that later parts depend on too."""
 
     source: Shape
@@ -23,7 +23,7 @@ class State(NamedTuple):
     carried: tuple[tuple[str, Option], ...]
 
 
-class Step(NamedTuple):
+class WalkStep(NamedTuple):
     """One way through a site.
 
     Attributes:
@@ -33,13 +33,13 @@ class Step(NamedTuple):
         after: what is left behind.
     """
 
-    before: State | None
+    before: WalkState | None
     chosen: dict[str, Option]
     pieces: tuple[Piece, ...]
-    after: State
+    after: WalkState
 
 
-class Site(NamedTuple):
+class StageOptions(NamedTuple):
     """The stem, a stage of the template, or the head.
 
     Attributes:
@@ -47,27 +47,29 @@ class Site(NamedTuple):
         steps: every way through it.
     """
 
-    knobs: tuple[Knob, ...]
-    steps: tuple[Step, ...]
+    knobs: tuple[Choice, ...]
+    steps: tuple[WalkStep, ...]
 
 
-def walk(space: Space) -> Iterator[Site]:
+def walk(space: Space) -> Iterator[StageOptions]:
     """The sites of a space in order: the stem, the stages of the template, the head.
 
     Example:
-        >>> from allometry.zoo import find_space
+        >>> from allometry.catalog import find_space
         >>> found = list(walk(find_space("ofa-mobilenetv3-1.0")))
         >>> len(found), [knob.name for knob in found[2].knobs], len(found[2].steps)
         (23, ['stage 1 depth', 'stage 1 layer 0 kernel', 'stage 1 layer 0 expand ratio'], 675)
     """
     last = _last_sites(space)
     steps = tuple(_entered(space, last))
-    yield Site(_knobs_of(space, ("resolution", "in_channels", "padding", "stem")), steps)
+    yield StageOptions(_knobs_of(space, ("resolution", "in_channels", "padding", "stem")), steps)
     for stage in range(len(space.template.stages)):
         steps = tuple(_through(space, stage, _ends(steps), last))
         depth = space.layout.of_group[space.layout.places[stage].group]
-        yield Site((*([depth] if depth else []), *(knob for knob, _ in space.layout.of_stage[stage])), steps)
-    yield Site(_knobs_of(space, ("head",)), tuple(_left(space, _ends(steps))))
+        yield StageOptions(
+            (*([depth] if depth else []), *(knob for knob, _ in space.layout.of_stage[stage])), steps
+        )
+    yield StageOptions(_knobs_of(space, ("head",)), tuple(_left(space, _ends(steps))))
 
 
 def distinct_blocks(space: Space) -> tuple[Piece, ...]:
@@ -80,7 +82,7 @@ def distinct_blocks(space: Space) -> tuple[Piece, ...]:
     the sum over a table's lines.
 
     Example:
-        >>> from allometry.zoo import find_space
+        >>> from allometry.catalog import find_space
         >>> space = find_space("ofa-mobilenetv3-1.0")
         >>> found = distinct_blocks(space)
         >>> found[0]
@@ -92,11 +94,11 @@ def distinct_blocks(space: Space) -> tuple[Piece, ...]:
     return tuple(found)
 
 
-def _ends(steps: Iterable[Step]) -> dict[State, None]:
+def _ends(steps: Iterable[WalkStep]) -> dict[WalkState, None]:
     return dict.fromkeys(step.after for step in steps)
 
 
-def _knobs_of(space: Space, parts: tuple[str, ...]) -> tuple[Knob, ...]:
+def _knobs_of(space: Space, parts: tuple[str, ...]) -> tuple[Choice, ...]:
     knobs = (knob for knob, target in space.layout.of_network if target.fields[0] in parts)
     return tuple(dict.fromkeys(knobs))
 
@@ -117,7 +119,7 @@ def _last_sites(space: Space) -> dict[str, int]:
     return last
 
 
-def _choices(knobs: Iterable[Knob], carried: Decisions) -> Iterator[dict[str, Option]]:
+def _choices(knobs: Iterable[Choice], carried: Decisions) -> Iterator[dict[str, Option]]:
     """All decisions of the knobs, with those that are made already."""
     knobs = list(dict.fromkeys(knob for knob in knobs if knob.name not in carried))
     for options in product(*(knob.options for knob in knobs)):
@@ -141,18 +143,20 @@ def _placed(space: Space, chosen: Decisions, parts: tuple[str, ...]) -> Network:
     return network
 
 
-def _entered(space: Space, last: dict[str, int]) -> Iterator[Step]:
+def _entered(space: Space, last: dict[str, int]) -> Iterator[WalkStep]:
     parts = ("resolution", "in_channels", "padding", "stem")
     for chosen in _choices(_knobs_of(space, parts), {}):
         network = _placed(space, chosen, parts)
         piece = Piece(network.stem, Shape(network.in_channels, network.resolution))
         size = network.stem.out_size(network.resolution, network.padding)
         shape = Shape(network.stem.channels, size)
-        after = State(shape, shape, network.padding, _kept(chosen, last, -1))
-        yield Step(None, chosen, (piece,), after)
+        after = WalkState(shape, shape, network.padding, _kept(chosen, last, -1))
+        yield WalkStep(None, chosen, (piece,), after)
 
 
-def _through(space: Space, stage: int, states: Iterable[State], last: dict[str, int]) -> Iterator[Step]:
+def _through(
+    space: Space, stage: int, states: Iterable[WalkState], last: dict[str, int]
+) -> Iterator[WalkStep]:
     layout = space.layout
     depth = layout.of_group[layout.places[stage].group]
     for state in states:
@@ -164,8 +168,8 @@ def _through(space: Space, stage: int, states: Iterable[State], last: dict[str, 
 
 
 def _step(
-    space: Space, stage: int, layers: int, state: State, chosen: dict[str, Option], last: dict[str, int]
-) -> Step:
+    space: Space, stage: int, layers: int, state: WalkState, chosen: dict[str, Option], last: dict[str, int]
+) -> WalkStep:
     source, skip, found = state.source, state.skip, list[Piece]()
     block = space.layout.block(stage, chosen) if layers else space.template.stages[stage].block
     for _ in range(layers):
@@ -174,12 +178,12 @@ def _step(
         out = block.after(source, skip, state.padding)
         source, skip = out, skip if passes_skip(block) else source
         block = block.following()
-    after = State(source, skip, state.padding, _kept(chosen, last, stage))
-    return Step(state, chosen, tuple(found), after)
+    after = WalkState(source, skip, state.padding, _kept(chosen, last, stage))
+    return WalkStep(state, chosen, tuple(found), after)
 
 
-def _left(space: Space, states: Iterable[State]) -> Iterator[Step]:
+def _left(space: Space, states: Iterable[WalkState]) -> Iterator[WalkStep]:
     for state in states:
         for chosen in _choices(_knobs_of(space, ("head",)), dict(state.carried)):
             head = _placed(space, chosen, ("head",)).head
-            yield Step(state, chosen, (Piece(head, state.source),), state)
+            yield WalkStep(state, chosen, (Piece(head, state.source),), state)

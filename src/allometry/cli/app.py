@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 from allometry._version import __version__
-from allometry.cli import elastic, gauge, grow, look, seek, tables, use, work
+from allometry.cli.evaluate import evaluate
+from allometry.cli.explain import explain
+from allometry.cli.export import export
+from allometry.cli.fit import fit
+from allometry.cli.info import info
+from allometry.cli.measure import measure
+from allometry.cli.predict import predict
+from allometry.cli.report import report
+from allometry.cli.run import run
+from allometry.cli.scale import scale
+from allometry.cli.search import search
+from allometry.cli.supernet import supernet
+from allometry.cli.table import table
+from allometry.cli.train import train
+from allometry.cli.zoo import zoo
 
 app = typer.Typer(
     name="allometry",
@@ -35,22 +49,22 @@ def _top(
 
 
 for _verb in (
-    work.run,
-    look.zoo,
-    look.info,
-    grow.scale,
-    seek.fit,
-    seek.search,
-    work.train,
-    use.evaluate,
-    use.predict,
-    use.explain,
-    gauge.measure,
-    use.export,
-    work.report,
+    run,
+    zoo,
+    info,
+    scale,
+    fit,
+    search,
+    train,
+    evaluate,
+    predict,
+    explain,
+    measure,
+    export,
+    report,
 ):
     app.command()(_verb)
-app.add_typer(elastic.supernet)
-app.add_typer(tables.table)
+app.add_typer(supernet)
+app.add_typer(table)
 
 __all__ = ["app"]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    pass
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 NetworkName = Annotated[
@@ -51,3 +55,30 @@ Runtime = Annotated[
 ]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Of the runtime.")]
 Precision = Annotated[str, typer.Option("--precision", metavar="P", help="float32 or bfloat16.")]
+
+Workers = Annotated[
+    str,
+    typer.Option(
+        "--workers", metavar="W", help="Processes that train; or ray, or ray://host:port, for a cluster."
+    ),
+]
+TrialThreads = Annotated[
+    int,
+    typer.Option(
+        "--trial-threads", min=0, help="Of each training; by default the cores divided by the workers."
+    ),
+]
+
+
+Crop = Annotated[
+    float | None,
+    typer.Option(
+        "--crop",
+        metavar="SHARE",
+        help="Share of the shorter side to look at, with --network; 1 for images that are cropped already.",
+    ),
+]
+Instead = Annotated[
+    str | None,
+    typer.Option("--network", metavar="N", help="A network instead of a run; needs --pretrained."),
+]

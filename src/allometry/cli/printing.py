@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from allometry.arch import Network
+from allometry.base import InputError
 from allometry.base.units import format_duration, format_milliseconds, format_quantity
 from allometry.cost import Cost, count, count_stages
+
+if TYPE_CHECKING:
+    from allometry.arch import Network
+    from allometry.cost import Cost
 
 
 def print_json(value: object) -> None:
@@ -198,3 +203,32 @@ def _console() -> Console:
     # Away from a terminal nothing is cut to a width: a pipe gets whole lines.
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=200)
+
+
+def summary(network: Network) -> dict[str, Any]:
+    """What it is called and costs, JSON-ready."""
+    from allometry.cost import count
+
+    return {"name": network.name, "resolution": network.resolution, **count(network).to_dict()}
+
+
+def _figures(summary: dict[str, Any]) -> dict[str, str]:
+    low, high = summary["test_interval"]
+    cost = f"{summary['macs']:,} MACs, {summary['params']:,} params"
+    if "latency" in summary:
+        cost += f", {format_milliseconds(summary['latency'])} in {summary['measured']['runtime']}"
+    if "budget" in summary:
+        cost += f" (of {summary['budget']})"
+    return {
+        "network": f"{summary['network']}, {summary['resolution']} px",
+        "cost": cost,
+        "test accuracy": f"{summary['test_accuracy']:.2%} of {summary['test_images']:,} images "
+        f"({low:.1%} to {high:.1%})",
+    }
+
+
+def _check_together(network: str | None, pretrained: str | None, crop: float | None) -> None:
+    if (network is None) != (pretrained is None):
+        raise InputError("--network and --pretrained go together: a network, and the weights to put into it.")
+    if network is None and crop is not None:
+        raise InputError("--crop goes with --network: a run looks at images as it was trained to.")

@@ -2,8 +2,8 @@
 
 from allometry.cost.budget import MEASURED, MEASURES, Budget, Limit, Measure, parse_budget
 from allometry.cost.count import Cost, StageCost, count, count_piece, count_stages
-from allometry.cost.latency import Correction, LatencyTable, Setting, key_of, setting_for
-from allometry.cost.readings import Expectation, Meter, Pricing, Reading
+from allometry.cost.latency import Correction, LatencyTable, RuntimeConfig, key_of, runtime_config_for
+from allometry.cost.measurements import Expectation, MeasureFn, Measurement, Pricing
 
 __all__ = [
     "MEASURED",
@@ -15,15 +15,15 @@ __all__ = [
     "LatencyTable",
     "Limit",
     "Measure",
-    "Meter",
+    "MeasureFn",
+    "Measurement",
     "Pricing",
-    "Reading",
-    "Setting",
+    "RuntimeConfig",
     "StageCost",
     "count",
     "count_piece",
     "count_stages",
     "key_of",
     "parse_budget",
-    "setting_for",
+    "runtime_config_for",
 ]

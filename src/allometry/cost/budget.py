@@ -52,7 +52,7 @@ class Limit:
         return float(value)
 
     def __str__(self) -> str:
-        return f"{self.measure} <= {show(self.measure, self.most)}"
+        return f"{self.measure} <= {format_measure(self.measure, self.most)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Budget:
     """Limits that all hold at once.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> from allometry.cost import count
         >>> budget = parse_budget("macs<=400M, params<=5M")
         >>> print(budget)
@@ -142,11 +142,11 @@ def parse_budget(text: str, reference: Cost | None = None) -> Budget:
     return Budget(tuple(_parse_limit(part, reference) for part in text.split(",")))
 
 
-def show(measure: Measure, value: float) -> str:
+def format_measure(measure: Measure, value: float) -> str:
     """A value of that measure, readable.
 
     Example:
-        >>> show("macs", 385814752), show("memory", 5_000_000)
+        >>> format_measure("macs", 385814752), format_measure("memory", 5_000_000)
         ('386M', '5.00MB')
     """
     if measure == "latency":

@@ -40,7 +40,7 @@ class Cost(NamedTuple):
         latency: seconds of a run on a device, where one was asked.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> count(get("efficientnet-b0"))
         Cost(params=5288548, macs=385814752, activations=6747036, memory=27343376)
     """
@@ -93,7 +93,7 @@ def count(network: Network) -> Cost:
     Source: the counting rules of Radosavovic et al. 2020 (params, MACs, activations together).
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> cost = count(get("efficientnet-b7"))
         >>> cost.params, cost.macs
         (66347960, 37745884192)
@@ -115,7 +115,7 @@ def count_piece(piece: Piece, padding: Padding) -> Part:
 
     Example:
         >>> from allometry.arch import pieces
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> b0 = get("efficientnet-b0")
         >>> sum(count_piece(piece, b0.padding).macs for piece in pieces(b0)) == count(b0).macs
         True
@@ -136,7 +136,7 @@ def count_stages(network: Network) -> tuple[StageCost, ...]:
     """The same counts line by line: stem, stages, head. Their sums are `count`'s figures.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> lines = count_stages(get("efficientnet-b0"))
         >>> lines[2].name, lines[2].layer, lines[2].repeats
         ('stage 2', 'MBConv6 3x3 /2, SE', 2)

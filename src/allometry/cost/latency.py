@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from allometry.arch import Network, Piece, around, digest, pieces
+from allometry.arch import Network, Piece, digest, pieces, wrap_alone
 from allometry.base import BudgetError, InputError
 from allometry.base.files import write_json
 from allometry.cost.budget import MEASURED, Budget
@@ -18,7 +18,7 @@ FORMAT = "allometry.latency-table/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class RuntimeConfig:
     """How a network is run where its latency is asked for.
 
     Attributes:
@@ -29,7 +29,7 @@ class Setting:
         device: `cpu` or `cuda`.
 
     Example:
-        >>> print(Setting(threads=2))
+        >>> print(RuntimeConfig(threads=2))
         onnxruntime, 2 threads, batch 1, float32, cpu
     """
 
@@ -44,9 +44,9 @@ class Setting:
         return f"{self.runtime}, {threads}, batch {self.batch}, {self.precision}, {self.device}"
 
 
-def setting_for(
+def runtime_config_for(
     budget: Budget, *, runtime: str | None = None, threads: int = 1, precision: str = "float32"
-) -> Setting | None:
+) -> RuntimeConfig | None:
     """How networks are run to judge them by `budget`; None where counting is enough.
 
     A latency is always measured. Memory is counted, but measured along with a latency, or where a runtime is named.
@@ -56,14 +56,14 @@ def setting_for(
 
     Example:
         >>> from allometry.cost.budget import parse_budget
-        >>> print(setting_for(parse_budget("latency<=20ms")))
+        >>> print(runtime_config_for(parse_budget("latency<=20ms")))
         onnxruntime, 1 thread, batch 1, float32, cpu
-        >>> setting_for(parse_budget("macs<=1G, memory<=50MB")) is None
+        >>> runtime_config_for(parse_budget("macs<=1G, memory<=50MB")) is None
         True
     """
-    asked = Setting(runtime=runtime or Setting().runtime, threads=threads, precision=precision)
+    asked = RuntimeConfig(runtime=runtime or RuntimeConfig().runtime, threads=threads, precision=precision)
     if runtime is None and "latency" not in budget.measures:
-        if asked != Setting():
+        if asked != RuntimeConfig():
             raise BudgetError(
                 f"The budget {budget} is counted, not measured, so threads and precision mean nothing: leave them out, "
                 "name a runtime to measure memory in, or limit a latency."
@@ -114,11 +114,11 @@ class LatencyTable:
     Source: ProxylessNAS (Cai et al. 2019), section 3.3.1; Once-for-All (Cai et al. 2020), section 3.4.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> b0 = get("efficientnet-b0")
         >>> table = LatencyTable(
         ...     space="b0 alone",
-        ...     setting=Setting(),
+        ...     setting=RuntimeConfig(),
         ...     fingerprint={},
         ...     seconds={key_of(piece): 0.001 for piece in pieces(b0)},
         ...     labels={},
@@ -128,7 +128,7 @@ class LatencyTable:
     """
 
     space: str
-    setting: Setting
+    setting: RuntimeConfig
     fingerprint: Mapping[str, Any]
     seconds: Mapping[str, float]
     labels: Mapping[str, str]
@@ -210,7 +210,7 @@ class LatencyTable:
                 )
             return cls(
                 space=plain["space"],
-                setting=Setting(**plain["setting"]),
+                setting=RuntimeConfig(**plain["setting"]),
                 fingerprint=plain["fingerprint"],
                 seconds={line["key"]: float(line["seconds"]) for line in plain["lines"]},
                 labels={line["key"]: line["block"] for line in plain["lines"]},
@@ -231,14 +231,14 @@ class LatencyTable:
 @lru_cache(maxsize=65536)
 def key_of(piece: Piece) -> str:
     """A stable name for a block and what it reads: its kind and 16 hexadecimal digits."""
-    return f"{piece.kind} {digest(around(piece))[:16]}"
+    return f"{piece.kind} {digest(wrap_alone(piece))[:16]}"
 
 
 def label_of(piece: Piece) -> str:
     """A block and what it reads, readable.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> label_of(next(pieces(get("efficientnet-b0"))))
         'Stem(32, k3, s2, silu) of 3 x 224 px'
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from allometry.arch import FusedMBConv, Head, MBConv, Padding, Shape, Stem, slid
+from allometry.arch import FusedMBConv, Head, MBConv, Padding, Shape, Stem, conv_output_size
 
 
 class Part(NamedTuple):
@@ -22,7 +22,7 @@ def count_stem(stem: Stem, image: Shape, padding: Padding) -> Part:
     size = stem.convolved(image.size, padding)
     weights = stem.kernel**2 * image.channels * stem.channels
     pixels, out = image.channels * image.size**2, stem.channels * size**2
-    pooled = stem.channels * slid(size, stem.pool, 2, padding) ** 2 if stem.pool else 0
+    pooled = stem.channels * conv_output_size(size, stem.pool, 2, padding) ** 2 if stem.pool else 0
     return Part(
         params=weights + 2 * stem.channels,
         statistics=2 * stem.channels,

@@ -5,12 +5,12 @@ from allometry.data.augment.geometry import center_view
 from allometry.data.augment.variation import augment
 from allometry.data.batches import batches_per_epoch, train_batches, view_batches
 from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split
-from allometry.data.making import Batch
-from allometry.data.parts import part_of
-from allometry.data.pictures.reading import read_image
+from allometry.data.images.reading import read_image
+from allometry.data.loader import Batch
 from allometry.data.sources.arrays import open_arrays
 from allometry.data.sources.opening import open_data
-from allometry.data.summary import Normalization, Summary, fingerprint, looks_drawn, normalization, summarize
+from allometry.data.subset import part_of
+from allometry.data.summary import Normalization, Summary, fingerprint, is_line_art, normalization, summarize
 
 __all__ = [
     "ArraySplit",
@@ -26,7 +26,7 @@ __all__ = [
     "batches_per_epoch",
     "center_view",
     "fingerprint",
-    "looks_drawn",
+    "is_line_art",
     "normalization",
     "open_arrays",
     "open_data",

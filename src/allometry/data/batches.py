@@ -11,10 +11,10 @@ from allometry.base import InputError
 from allometry.data.augment.augmentation import Augmentation
 from allometry.data.augment.geometry import center_view
 from allometry.data.augment.mixing import mix_pair
-from allometry.data.augment.variation import draw_variant, need, vary
+from allometry.data.augment.variation import augment_image, draw_variant, need
 from allometry.data.dataset import FileSplit, Split
-from allometry.data.making import Batch, Group, Indices, make_batches, random_numbers
-from allometry.data.pictures.pixels import Pixels
+from allometry.data.images.pixels import Pixels
+from allometry.data.loader import Batch, Group, Indices, make_batches, random_numbers
 
 _SMALLEST_KEPT = 128  # smaller pictures save little memory, and strokes are drawn on them before they shrink
 _WORTH_KEEPING = (
@@ -117,7 +117,7 @@ def train_batches(
             height, width = files.size(index)
             needed = need(variant, height=height, width=width, resolution=side, augmentation=augmentation)
             image = files.draft(index, at_least=needed.side, upper=needed.upper)
-        return vary(image, variant, resolution=side, augmentation=augmentation)
+        return augment_image(image, variant, resolution=side, augmentation=augmentation)
 
     def mix(batch: Batch, group: Group) -> None:
         for place in range(0, len(batch.labels) - 1, 2):

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from allometry.data.pictures.cache import PixelCache
-from allometry.data.pictures.pixels import Pixels, shrink
-from allometry.data.pictures.reading import UnreadableImageError, read_image
+from allometry.data.images.cache import PixelCache
+from allometry.data.images.pixels import Pixels, shrink
+from allometry.data.images.reading import UnreadableImageError, read_image
 
 Labels = npt.NDArray[np.int64]
 SPLITS = ("train", "val", "test")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from allometry.data.dataset import Dataset, Split
-from allometry.data.pictures.pixels import Pixels
+from allometry.data.images.pixels import Pixels
 
 _ENOUGH = 128  # pixels of the shorter side are enough for a mean and a deviation
 _LEAST_DEVIATION = 1e-3
@@ -118,7 +118,7 @@ def normalization(dataset: Dataset, *, sample: int = 1000, seed: int = 0) -> Nor
     return Normalization(tuple(mean.tolist()), tuple(std.tolist()))
 
 
-def looks_drawn(dataset: Dataset, *, sample: int = 200, seed: int = 0) -> bool:
+def is_line_art(dataset: Dataset, *, sample: int = 200, seed: int = 0) -> bool:
     """Whether the images are one-color drawings rather than photographs: gray, and nearly all ink or paper.
 
     In drawings left and right often differ, strokes may be thick or thin, and a negative shows the same thing.
@@ -128,7 +128,7 @@ def looks_drawn(dataset: Dataset, *, sample: int = 200, seed: int = 0) -> bool:
 
     Example:
         >>> from allometry.data import open_data
-        >>> looks_drawn(open_data("icons"))
+        >>> is_line_art(open_data("icons"))
         True
     """
     if dataset.channels != 1:

@@ -1,16 +1,16 @@
 """A trained network becomes a file for another runtime, small and fast, checked against the original."""
 
-from allometry.deploy.delivery import FORMATS, PRECISIONS, Delivery, Format, Precision
+from allometry.deploy.export_config import FORMATS, PRECISIONS, ExportConfig, Format, Precision
+from allometry.deploy.formats import write_file
+from allometry.deploy.int8 import Layer, quantize
 from allometry.deploy.onnx import write_onnx
-from allometry.deploy.quantizing import Layer, quantize
 from allometry.deploy.script import write_script
-from allometry.deploy.verifying import Verification, inputs_of, verify
-from allometry.deploy.writing import write_file
+from allometry.deploy.verification import Verification, inputs_of, verify
 
 __all__ = [
     "FORMATS",
     "PRECISIONS",
-    "Delivery",
+    "ExportConfig",
     "Format",
     "Layer",
     "Precision",

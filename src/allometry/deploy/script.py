@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from allometry._version import __version__
 from allometry.base.files import write_text
-from allometry.deploy.delivery import Delivery, Format
-from allometry.train import Preprocessing
+from allometry.deploy.export_config import ExportConfig, Format
+from allometry.training import Preprocessing
 
 
 class _Runtime(NamedTuple):
@@ -74,7 +74,7 @@ def open_model(path):
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 
 
-def write_script(path: Path, *, model: Path, preprocessing: Preprocessing, delivery: Delivery) -> Path:
+def write_script(path: Path, *, model: Path, preprocessing: Preprocessing, delivery: ExportConfig) -> Path:
     """Write the program beside the file that it runs.
 
     It needs the file's runtime, NumPy and Pillow, and looks at images as the network was trained to.
@@ -93,7 +93,7 @@ def write_script(path: Path, *, model: Path, preprocessing: Preprocessing, deliv
         >>> folder = Path(tempfile.mkdtemp())
         >>> gray = Preprocessing(channels=1, resolution=8, crop=1.0, mean=(0.5,), std=(0.5,), classes=("a", "b"))
         >>> path = write_script(
-        ...     folder / "predict.py", model=folder / "model.onnx", preprocessing=gray, delivery=Delivery()
+        ...     folder / "predict.py", model=folder / "model.onnx", preprocessing=gray, delivery=ExportConfig()
         ... )
         >>> "import onnxruntime" in path.read_text()
         True

@@ -40,7 +40,7 @@ def class_activation_map(module: nn.Module, images: Tensor, classes: Tensor | Se
 
     Example:
         >>> from allometry.nn import build
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> module = build(get("efficientnet-b0"), seed=0).eval()
         >>> image = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
         >>> map = class_activation_map(module, image, [7])

@@ -23,7 +23,7 @@ class ConvNet(nn.Module):
         [N, in_channels, resolution, resolution] -> [N, classes]; other sizes work too.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> module = build(get("efficientnet-b0"), seed=0)
         >>> module.features(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 1280, 2, 2])
@@ -101,7 +101,7 @@ def build(network: Network, *, seed: int | None = None) -> ConvNet:
         seed: of the initial weights; None takes PyTorch's global generator.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> module = build(get("efficientnet-b0"), seed=0)
         >>> sum(parameter.numel() for parameter in module.parameters())
         5288548
@@ -160,7 +160,7 @@ def scale_residuals(module: nn.Module, scale: float) -> int:
     Source: Goyal et al. 2017, *Accurate, large minibatch SGD*, section 5.1.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> module = build(get("efficientnet-b0"), seed=0)
         >>> scale_residuals(module, 0.0), module.stages[1][1].project[1].weight.abs().sum().item()
         (9, 0.0)

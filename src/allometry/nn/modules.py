@@ -118,7 +118,7 @@ def count_module(module: nn.Module, *, resolution: int = 224, in_channels: int =
 
     Example:
         >>> from allometry.nn import build
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> count_module(build(get("efficientnet-b0")))
         ModuleCost(params=5288548, macs=385814752, activations=6747036)
     """
@@ -138,7 +138,7 @@ def watch_module(module: nn.Module, *, resolution: int = 224, in_channels: int =
 
     Example:
         >>> from allometry.nn import build
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> report = watch_module(build(get("efficientnet-b0")))
         >>> [part.name for part in report.parts if part.params], report.outputs
         (['stem', 'stages', 'head', 'classifier'], 1000)

@@ -25,7 +25,7 @@ def fit_strides(network: Network, *, least: int = SMALLEST_FEATURE_MAP) -> Netwo
 
     Example:
         >>> from dataclasses import replace
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> small = fit_strides(replace(get("efficientnet-b0"), resolution=64))
         >>> [stage.block.stride for stage in small.stages], small.total_stride
         ([1, 2, 2, 2, 1, 1, 1], 16)
@@ -52,8 +52,26 @@ def feature_size(network: Network) -> int:
     """Side of the last feature map, in pixels.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> feature_size(get("efficientnet-b0"))
         7
     """
     return network.shapes()[-1].size
+
+
+def adapt(network: Network, *, classes: int, channels: int, image_size: int) -> Network:
+    """Fit a network to a data set: its classes, its channels, and strides that leave small images their pixels.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> small = adapt(get("efficientnet-b0"), classes=10, channels=1, image_size=32)
+        >>> small.head.classes, small.in_channels, small.total_stride
+        (10, 1, 8)
+    """
+    fitted = fit_strides(replace(network, resolution=image_size))
+    return replace(
+        fitted,
+        resolution=network.resolution,
+        head=replace(network.head, classes=classes),
+        in_channels=channels,
+    )

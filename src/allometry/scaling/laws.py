@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from allometry.arch import CHANNEL_MULTIPLE, Network, multiply
+from allometry.arch import CHANNEL_MULTIPLE, Network, apply_multipliers
 from allometry.base import LawError, UnknownNameError
 from allometry.base.files import write_json
 
@@ -40,7 +40,8 @@ class ScalingLaw:
         alpha: depth, at least 1.
         beta: width, at least 1.
         gamma: resolution, at least 1.
-        late: how much faster than the first stages the last ones get deeper, from 0 to below 1; see `multiply`.
+        late: how much faster than the first stages the last ones get deeper, from 0 to below 1; see
+            `apply_multipliers`.
         largest_resolution: where growth of the resolution ends, in pixels; None for nowhere. Depth and width go on.
         channel_multiple: what channels are rounded to; 8 in the papers, 16 or 32 where a device prefers that.
 
@@ -96,7 +97,7 @@ class ScalingLaw:
         """The resolution at which growth of `network` ends: never below the one it has.
 
         Example:
-            >>> from allometry.zoo import get
+            >>> from allometry.catalog import get
             >>> V2.ceiling(get("efficientnetv2-s")), V2.ceiling(get("efficientnet-b7"))
             (480, 600)
         """
@@ -245,7 +246,7 @@ def scale(network: Network, phi: float, *, law: ScalingLaw = COMPOUND) -> Networ
     Source: EfficientNet (Tan & Le 2019), equation 3.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> grown = scale(get("efficientnet-b0"), 3)
         >>> grown.resolution, grown.depth, grown.name
         (341, 31, 'efficientnet-b0 phi 3')
@@ -257,7 +258,7 @@ def scale(network: Network, phi: float, *, law: ScalingLaw = COMPOUND) -> Networ
     if ceiling is not None:
         resolution = min(resolution, ceiling / network.resolution)
     name = f"{network.name} phi {phi:.4g}".strip()
-    return multiply(
+    return apply_multipliers(
         network,
         depth=depth,
         width=width,

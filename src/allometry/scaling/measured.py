@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from allometry.arch import Network
 from allometry.base import BudgetError
-from allometry.cost import MEASURED, Budget, Cost, Expectation, Limit, Meter, Pricing, Reading, count
-from allometry.cost.budget import show
+from allometry.cost import MEASURED, Budget, Cost, Expectation, Limit, MeasureFn, Measurement, Pricing, count
+from allometry.cost.budget import format_measure
 from allometry.scaling.solution import Solution
 
 _AIM = (
@@ -27,7 +27,7 @@ def solve_by_measuring(
     *,
     first: Network,
     smallest: Network,
-    measure: Meter,
+    measure: MeasureFn,
 ) -> Solution:
     """The largest network whose readings are within the budget, to a few percent.
 
@@ -71,7 +71,7 @@ def solve_by_measuring(
 
 
 def _smallest(
-    solve: Callable[[Budget, Pricing], Solution], budget: Budget, smallest: Network, measure: Meter
+    solve: Callable[[Budget, Pricing], Solution], budget: Budget, smallest: Network, measure: MeasureFn
 ) -> Solution:
     """The smallest network as the solution, or the refusal that tells what it took."""
     cost = cost_with(smallest, measure(smallest))
@@ -82,7 +82,7 @@ def _smallest(
     return replace(found, network=smallest, cost=cost, use=budget.use(cost))
 
 
-def cost_with(network: Network, reading: Reading) -> Cost:
+def cost_with(network: Network, reading: Measurement) -> Cost:
     """The counted cost, with what the device says of latency and memory."""
     return count(network)._replace(latency=reading.latency, memory=reading.memory)
 
@@ -93,7 +93,7 @@ def _share(limit: Limit) -> float:
 
 def _impossible(budget: Budget, cost: Cost) -> BudgetError:
     limit = max(budget.limits, key=lambda each: each.value(cost) / each.most)
-    took = show(limit.measure, limit.value(cost))
+    took = format_measure(limit.measure, limit.value(cost))
     return BudgetError(
         f"No network of this law meets {limit}: the smallest took {took} here. Raise the budget or start from a "
         "smaller network."

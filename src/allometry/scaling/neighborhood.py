@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from allometry.arch import Block, Cell, Network, Stage, least_resolution, multiply
+from allometry.arch import Block, Cell, Network, Stage, apply_multipliers, least_resolution
 from allometry.cost import Budget, Cost, Pricing
 from allometry.scaling.laws import Multipliers, ScalingLaw
 
@@ -19,7 +19,7 @@ _STEP_DISTANCE = 0.01  # what a change of one layer counts as, beside the logari
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class NearbyNetwork:
     """A network near the law, with its cost, its use of the budget and its distance from the law."""
 
     network: Network
@@ -62,7 +62,7 @@ class Grower:
 
     def body(self, depth: float, width: float) -> Network:
         """The network with these multipliers of its layers, at its own resolution."""
-        return multiply(
+        return apply_multipliers(
             self.network,
             depth=depth,
             width=width,
@@ -79,7 +79,7 @@ class Grower:
 
 def best_near(
     network: Network, budget: Budget, law: ScalingLaw, center: Multipliers, grow: Grower, price: Pricing
-) -> Candidate:
+) -> NearbyNetwork:
     """The best network that fits by its price, of those around `center`, which must itself fit."""
     found = [each for each in _neighbors(network, budget, law, center, grow, price) if each.use <= 1]
     for near in sorted(found, key=lambda each: each.distance)[:_REFINED]:
@@ -89,25 +89,25 @@ def best_near(
 
 def _neighbors(
     network: Network, budget: Budget, law: ScalingLaw, center: Multipliers, grow: Grower, price: Pricing
-) -> Iterator[Candidate]:
+) -> Iterator[NearbyNetwork]:
     """Networks that fit, with depth and width near the law's, and for each the largest resolution that fits."""
 
-    def candidate(multipliers: Multipliers, body: Network) -> Candidate:
+    def candidate(multipliers: Multipliers, body: Network) -> NearbyNetwork:
         grown = grow.seeing(body, multipliers)
         cost = price(grown)
         distance = sum(abs(math.log(ours / laws)) for ours, laws in zip(multipliers, center, strict=True))
-        return Candidate(grown, cost, grow.bounded(multipliers), budget.use(cost), distance)
+        return NearbyNetwork(grown, cost, grow.bounded(multipliers), budget.use(cost), distance)
 
     yield candidate(center, grow.body(center.depth, center.width))
     depths = _distinct(
         center.depth,
         law.alpha,
-        lambda d: tuple(s.repeats for s in multiply(network, depth=d, late=law.late).stages),
+        lambda d: tuple(s.repeats for s in apply_multipliers(network, depth=d, late=law.late).stages),
     )
     widths = _distinct(
         center.width,
         law.beta,
-        lambda w: _widths(multiply(network, width=w, channel_multiple=law.channel_multiple)),
+        lambda w: _widths(apply_multipliers(network, width=w, channel_multiple=law.channel_multiple)),
     )
     for depth in depths:
         for width in widths:
@@ -120,7 +120,9 @@ def _neighbors(
                 yield found
 
 
-def _sharpest(candidate: Callable[[Multipliers], Candidate], around: Multipliers, baseline: int) -> Candidate:
+def _sharpest(
+    candidate: Callable[[Multipliers], NearbyNetwork], around: Multipliers, baseline: int
+) -> NearbyNetwork:
     """The candidate with the largest resolution in the window that fits, or the smallest one if none does."""
     center = around.resolution * baseline
     low, high = max(1, math.floor(center * (1 - _WINDOW))), math.ceil(center * (1 + _WINDOW))
@@ -146,7 +148,9 @@ def _distinct(center: float, coefficient: float, shape: Callable[[float], tuple[
     return list(found.values())
 
 
-def _refinements(start: Candidate, budget: Budget, law: ScalingLaw, price: Pricing) -> Iterator[Candidate]:
+def _refinements(
+    start: NearbyNetwork, budget: Budget, law: ScalingLaw, price: Pricing
+) -> Iterator[NearbyNetwork]:
     """From a network that fits, enlarge single layers, each time by the step that uses most of the budget."""
     current = start
     while current.use < _NEAR_ENOUGH:
@@ -210,7 +214,7 @@ def _near(channels: int, start: int, multiple: int) -> bool:
     return channels <= start + max(multiple, _WINDOW * start)
 
 
-def _best(fitting: list[Candidate]) -> Candidate:
+def _best(fitting: list[NearbyNetwork]) -> NearbyNetwork:
     """Nearest to the law among those that use nearly all of the budget; else the one that uses most."""
     enough = [candidate for candidate in fitting if candidate.use >= _NEAR_ENOUGH]
     if enough:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from allometry.arch import Network, Stage, depth_exponents
 from allometry.base import BudgetError
-from allometry.cost import MEASURED, Budget, Meter, Pricing, count, parse_budget
-from allometry.cost.budget import show
+from allometry.cost import MEASURED, Budget, MeasureFn, Pricing, count, parse_budget
+from allometry.cost.budget import format_measure
 from allometry.scaling.laws import COMPOUND, UNSCALED, Multipliers, ScalingLaw
 from allometry.scaling.measured import solve_by_measuring
 from allometry.scaling.neighborhood import Grower, best_near
@@ -31,7 +31,7 @@ def solve(
     law: ScalingLaw = COMPOUND,
     start: Multipliers = UNSCALED,
     largest_resolution: int | None = None,
-    measure: Meter | None = None,
+    measure: MeasureFn | None = None,
 ) -> Solution:
     """Find the largest network within `budget` that `law` grows, or shrinks, from `network`.
 
@@ -55,7 +55,7 @@ def solve(
     Source: EfficientNet (Tan & Le 2019), equation 2.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> solution = solve(get("efficientnet-b0"), "macs<=1G, params<=10M")
         >>> solution.cost.macs <= 10**9, solution.cost.params <= 10**7, solution.use > 0.98
         (True, True, True)
@@ -121,7 +121,7 @@ def smallest(network: Network, *, law: ScalingLaw = COMPOUND, start: Multipliers
     leaves alone stay.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> least = smallest(get("efficientnet-b0"))
         >>> least.depth, least.stem.channels, least.resolution
         (7, 8, 32)
@@ -150,7 +150,7 @@ def _refuse_impossible(problem: _Problem, budget: Budget, price: Pricing) -> Non
             exactly = "" if limit.measure == "latency" else f" ({value:,.0f})"
             raise BudgetError(
                 f"No network of this law meets {limit}: the smallest has {limit.measure} "
-                f"{show(limit.measure, value)}{exactly}. Raise the budget or start from a smaller network."
+                f"{format_measure(limit.measure, value)}{exactly}. Raise the budget or start from a smaller network."
             )
 
 

@@ -8,13 +8,13 @@ from typing import Literal, NamedTuple
 import cv2
 import numpy as np
 
-from allometry.data.pictures.pixels import Pixels, resample, resize, with_channels
+from allometry.data.images.pixels import Pixels, resample, resize, with_channels
 
 Border = Literal["reflect", "constant"]
 _SHARPEST = 1.3  # source pixels per pixel of the view; linear interpolation skips pixels beyond that
 
 
-class Move(NamedTuple):
+class AffineParams(NamedTuple):
     """A rectangle of the source, in pixels, that becomes the square view, and how the view is then moved.
 
     Attributes:
@@ -66,7 +66,7 @@ def center_view(image: Pixels, *, resolution: int, crop: float = 1.0) -> Pixels:
     return np.array(resize(square, height=resolution, width=resolution), order="C")
 
 
-def warp(image: Pixels, move: Move, *, resolution: int, border: Border) -> Pixels:
+def warp(image: Pixels, move: AffineParams, *, resolution: int, border: Border) -> Pixels:
     """The moved view, uint8 [resolution, resolution, channels], by one affine warp.
 
     Where the view is much smaller than its source, the source is first shrunk by area: nothing aliases.
@@ -98,7 +98,7 @@ def warp(image: Pixels, move: Move, *, resolution: int, border: Border) -> Pixel
     return with_channels(warped)
 
 
-def cut(image: Pixels, move: Move, *, resolution: int) -> Pixels:
+def cut(image: Pixels, move: AffineParams, *, resolution: int) -> Pixels:
     """The view of a move that does nothing but crop and flip, uint8 [resolution, resolution, channels].
 
     Much quicker than `warp`: the rectangle is rounded to whole pixels, cut out and resized.
@@ -116,12 +116,12 @@ def cut(image: Pixels, move: Move, *, resolution: int) -> Pixels:
     return with_channels(cv2.flip(view, 1)) if move.flip else view
 
 
-def source_step(move: Move, resolution: int) -> float:
+def source_step(move: AffineParams, resolution: int) -> float:
     """How many pixels of the source one pixel of the view spans at least, in any direction."""
     return _steps(_to_source(move, resolution))[1]
 
 
-def lowest_row(move: Move, resolution: int) -> float:
+def lowest_row(move: AffineParams, resolution: int) -> float:
     """The lowest row of the source, in pixels, that `warp` looks at where the border reflects; rows go on below it.
 
     What is reflected at the upper edge counts, too; what is reflected at the lower one lies above it anyhow.
@@ -133,7 +133,7 @@ def lowest_row(move: Move, resolution: int) -> float:
     return float(np.abs(rows).max()) + 2 * max(1.0, _steps(matrix)[0])
 
 
-def _to_source(move: Move, resolution: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _to_source(move: AffineParams, resolution: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """The 2 x 3 matrix from a pixel of the view to a pixel of the source.
 
     From the view's center, in shares of its side: flip, move back, rotate back, shear back, scale back; then

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from allometry.data.pictures.pixels import Pixels, with_channels
+from allometry.data.images.pixels import Pixels, with_channels
 
 _LEVELS = np.arange(256, dtype=np.int64)
 

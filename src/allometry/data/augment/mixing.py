@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from allometry.data.pictures.pixels import Pixels, with_channels
+from allometry.data.images.pixels import Pixels, with_channels
 
 
 def mix(one: Pixels, other: Pixels, share: float) -> Pixels:

@@ -11,7 +11,7 @@ import math
 import cv2
 import numpy as np
 
-from allometry.data.pictures.pixels import Pixels, with_channels
+from allometry.data.images.pixels import Pixels, with_channels
 
 FILL = 128  # mean gray
 

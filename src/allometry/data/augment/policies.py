@@ -15,7 +15,7 @@ import numpy as np
 from allometry.data.augment import levels, moves
 from allometry.data.augment.augmentation import Augmentation
 from allometry.data.augment.imagenet_policy import IMAGENET_POLICY, Operation
-from allometry.data.pictures.pixels import Pixels
+from allometry.data.images.pixels import Pixels
 
 _TRANSLATION = 100 / 224  # RandAugment's 100 pixels, at the resolution that they were chosen for
 _CUTOUT = 40 / 224  # likewise

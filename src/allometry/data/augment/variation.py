@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from allometry.data.augment.augmentation import Augmentation
-from allometry.data.augment.geometry import Move, center_view, cut, lowest_row, source_step, warp
+from allometry.data.augment.geometry import AffineParams, center_view, cut, lowest_row, source_step, warp
 from allometry.data.augment.policies import Step, draw_steps, take_steps
-from allometry.data.pictures.jpeg import REDUCTIONS
-from allometry.data.pictures.pixels import Pixels, with_channels
+from allometry.data.images.jpeg import REDUCTIONS
+from allometry.data.images.pixels import Pixels, with_channels
 
 _SQUARE = np.ones((3, 3), np.uint8)
 _LEVELS = np.arange(256, dtype=np.float32)
@@ -95,7 +95,9 @@ def augment(
         >>> augment(drawing, resolution=32, augmentation=strong, random=np.random.default_rng(0)).shape
         (32, 32, 1)
     """
-    return vary(image, draw_variant(augmentation, random), resolution=resolution, augmentation=augmentation)
+    return augment_image(
+        image, draw_variant(augmentation, random), resolution=resolution, augmentation=augmentation
+    )
 
 
 def draw_variant(augmentation: Augmentation, random: np.random.Generator) -> Variant:
@@ -144,14 +146,14 @@ def need(variant: Variant, *, height: int, width: int, resolution: int, augmenta
     return Need(-(-shorter // factor), min(1.0, rounded / height))
 
 
-def vary(image: Pixels, variant: Variant, *, resolution: int, augmentation: Augmentation) -> Pixels:
+def augment_image(image: Pixels, variant: Variant, *, resolution: int, augmentation: Augmentation) -> Pixels:
     """Make a variant that was drawn with the same augmentation: see `augment`.
 
     Example:
         >>> flip = Augmentation(flip=True)
         >>> variant = draw_variant(flip, np.random.default_rng(3))
         >>> image = np.array([[[1], [2]], [[3], [4]]], np.uint8)
-        >>> vary(image, variant, resolution=2, augmentation=flip)[..., 0].tolist()
+        >>> augment_image(image, variant, resolution=2, augmentation=flip)[..., 0].tolist()
         [[2, 1], [4, 3]]
     """
     draws = variant.draws
@@ -179,14 +181,14 @@ def _only_crops(augmentation: Augmentation) -> bool:
     return not any((*strengths, augmentation.translation))
 
 
-def _move(augmentation: Augmentation, draws: _Draws, height: int, width: int) -> Move | None:
+def _move(augmentation: Augmentation, draws: _Draws, height: int, width: int) -> AffineParams | None:
     """The drawn geometric change, None where only a flip may happen."""
     if augmentation.crop == 1 and _only_crops(augmentation):
         return None
     stretch = _either_way(augmentation.stretch, draws.stretch) ** 0.5
     scale = _either_way(augmentation.scale, draws.scale)
     crop_height, crop_width = _crop_sides(augmentation, draws, height, width)
-    return Move(
+    return AffineParams(
         left=(width - crop_width) * (draws.left if augmentation.crop < 1 else 0.5),
         top=(height - crop_height) * (draws.top if augmentation.crop < 1 else 0.5),
         width=crop_width,

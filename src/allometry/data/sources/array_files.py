@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from allometry.base import DataError
 from allometry.data.dataset import Dataset, picture_digest
-from allometry.data.pictures.pixels import Pixels
-from allometry.data.pictures.reading import UnreadableImageError
+from allometry.data.images.pixels import Pixels
+from allometry.data.images.reading import UnreadableImageError
 from allometry.data.sources.arrays import assemble_arrays, open_arrays, with_channels
-from allometry.data.sources.index import index_file, load_index, save_index, settled
-from allometry.data.sources.options import Options
+from allometry.data.sources.checking import index_file, load_index, save_index, settled
+from allometry.data.sources.records import Options
 from allometry.data.sources.stores import read_part
 
 NEEDED = ("images.npy", "labels.npy")

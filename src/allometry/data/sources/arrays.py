@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from allometry.base import DataError, Progress, SilentProgress
 from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Pictures, picture_digest
-from allometry.data.pictures.pixels import Pixels
+from allometry.data.images.pixels import Pixels
 from allometry.data.sources.assembling import deal_out
 from allometry.data.sources.checking import Check
-from allometry.data.sources.found import SPLIT_OF_NAME, Found, Layout
+from allometry.data.sources.records import SPLIT_OF_NAME, Found, Layout
 
 
 def open_arrays(

@@ -11,11 +11,10 @@ import numpy as np
 
 from allometry.base import DataError
 from allometry.data.dataset import SPLITS, Dataset, FileSplit, Rejected, Store, read_only
-from allometry.data.pictures.cache import PixelCache
+from allometry.data.images.cache import PixelCache
 from allometry.data.sources.checking import Check
-from allometry.data.sources.dealing import deal
-from allometry.data.sources.found import Found, Layout, Refused
-from allometry.data.sources.options import Options
+from allometry.data.sources.records import Found, Layout, Options, Refused
+from allometry.data.sources.splitting import deal
 
 _SHOWN_REASONS = 3
 

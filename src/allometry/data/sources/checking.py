@@ -3,20 +3,82 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from allometry.base import Progress
-from allometry.data.pictures.reading import UnreadableImageError, decode, is_gray, read_file
-from allometry.data.sources.found import Found
-from allometry.data.sources.index import index_file, load_index, save_index, settled
-from allometry.data.sources.options import Options
+from allometry.base import Progress, StorageError
+from allometry.base.files import write_text
+from allometry.data.images.reading import UnreadableImageError, decode, is_gray, read_file
+from allometry.data.sources.records import Found, Options
+
+_FORMAT = "allometry-index-3"
+_SETTLED = 2_000_000_000  # ns; no file system dates changes more coarsely
+
+
+def index_file(cache_folder: Path, source: str) -> Path:
+    """Where the index of a source lies, by the source's real path."""
+    return cache_folder / "index" / f"{hashlib.blake2b(_bytes(source), digest_size=16).hexdigest()}.json"
+
+
+def settled(modified: int, now: int) -> bool:
+    """Whether a file's time of change would show it if the file changed once more.
+
+    A file that is changed twice within the step of the file system's clock has the same time of change both times,
+    so that the time of a file that is being written says nothing yet.
+
+    Example:
+        >>> settled(modified=10_000_000_000, now=13_000_000_000), settled(10_000_000_000, 10_000_001_000)
+        (True, False)
+    """
+    return modified + _SETTLED < now
+
+
+def save_index(
+    path: Path, *, about: Mapping[str, Any], columns: Mapping[str, Sequence[Any]], progress: Progress
+) -> None:
+    """Write an index in one step, so that a reader or another writer never meets half of one.
+
+    Where it cannot be written the work goes on: only the next start is slower, and that is told.
+    """
+    try:
+        write_text(path, json.dumps({"format": _FORMAT, **about, "columns": columns}, separators=(",", ":")))
+    except StorageError as error:
+        progress.say(f"{error} The next start checks the images again.")
+
+
+def load_index(path: Path, *, about: Mapping[str, Any], kinds: Mapping[str, type]) -> dict[str, list[Any]]:
+    """The columns of an index; none where it is missing, torn, or about something else.
+
+    Args:
+        path: of the file.
+        about: what it must say of its source.
+        kinds: for each column the type of all its values.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        if any(content[name] != value for name, value in {"format": _FORMAT, **about}.items()):
+            return {}
+        columns = {name: content["columns"][name] for name in kinds}
+        whole = len({len(column) for column in columns.values()}) == 1 and all(
+            isinstance(column, list) and set(map(type, column)) <= {kinds[name]}
+            for name, column in columns.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return columns if whole else {}
+
+
+def _bytes(text: str) -> bytes:
+    # Names of files need not be text; Python keeps the odd bytes as half characters.
+    return text.encode(errors="surrogateescape")
+
 
 _ENOUGH = 32  # of a JPEG, an eighth of the size shows whether it is whole and whether it has color
 _WAITING = 256  # images handed to the threads at a time: a million at once would fill the memory

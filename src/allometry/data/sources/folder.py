@@ -1,15 +1,173 @@
-"""From a folder of class folders to a data set."""
+"""From a folder of class folders to a data set: which file belongs to which class and, perhaps, split."""
 
 from __future__ import annotations
 
+import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
+from allometry.base import DataError
 from allometry.data.dataset import Dataset
+from allometry.data.images.reading import EXTENSIONS
 from allometry.data.sources.assembling import assemble
 from allometry.data.sources.checking import check_files
-from allometry.data.sources.layout import scan
-from allometry.data.sources.options import Options
+from allometry.data.sources.records import SPLIT_OF_NAME, Found, Layout, Options, Refused
 from allometry.data.sources.stores import FileStore
+
+MANIFESTS = (".csv", ".tsv", ".parquet")
+_ARRANGE = "Put each class's images in a folder of its own: {0}/cat/1.jpg, {0}/dog/1.jpg and so on."
+
+
+def scan(root: Path) -> Layout:
+    """Find the classes and image files of a folder, without opening an image.
+
+    Raises:
+        DataError: the folder does not hold class folders, or cannot be looked into.
+    """
+    folders = subfolders(root)
+    splits = _split_folders(root, folders)
+    refused = [Refused(name, "not inside a class folder") for name in _images_in(root)]
+    files: list[Found] = []
+    if splits:
+        beside = sorted(set(folders) - set(splits))
+        refused += [Refused(name, "not inside train, val or test") for name in beside]
+        classes = _common_classes(root, splits)
+    else:
+        classes = tuple(folders)
+        _check_classes(root, classes)
+    for folder, split in (splits or {"": ""}).items():
+        base = f"{folder}/" if folder else ""
+        stray = _images_in(root / folder) if folder else []
+        refused += [Refused(base + name, "not inside a class folder") for name in stray]
+        for class_name in classes:
+            for path, entry in _walk(root, base + class_name):
+                found = _look_at(path, entry, split, class_name)
+                if isinstance(found, Found):
+                    files.append(found)
+                else:
+                    refused.append(found)
+    return Layout(str(root), classes, tuple(splits.values()), tuple(sorted(files)), tuple(sorted(refused)))
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name ends as an image's."""
+    return f".{name.rpartition('.')[2].lower()}" in EXTENSIONS
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Names of the visible folders in a folder, sorted.
+
+    Raises:
+        DataError: the folder cannot be looked into.
+    """
+    return [entry.name for entry in _entries(str(folder)) if _is_folder(entry)]
+
+
+def files_in(folder: Path) -> list[str]:
+    """Names of the visible files in a folder, sorted.
+
+    Raises:
+        DataError: the folder cannot be looked into.
+    """
+    return [entry.name for entry in _entries(str(folder)) if not _is_folder(entry)]
+
+
+def _split_folders(root: Path, folders: list[str]) -> dict[str, str]:
+    """Folder name to split, empty where `train` is missing or is itself a class (of vehicles, say)."""
+    if "train" not in folders:
+        return {}
+    found = {name: SPLIT_OF_NAME[name] for name in folders if name in SPLIT_OF_NAME}
+    alone = len(found) == len(folders)
+    if not subfolders(root / "train"):
+        if alone and _images_in(root / "train"):
+            raise DataError(f"{root / 'train'} holds images directly. {_ARRANGE.format(root / 'train')}")
+        return {}
+    if not alone and len(found) == 1:
+        return {}
+    if len(set(found.values())) < len(found):
+        raise DataError(f"{root} has several folders for validation; keep one of val, valid and validation.")
+    return found
+
+
+def _common_classes(root: Path, splits: dict[str, str]) -> tuple[str, ...]:
+    classes = tuple(subfolders(root / "train"))
+    _check_classes(root / "train", classes)
+    for folder in splits:
+        here = subfolders(root / folder)
+        differing = sorted(set(classes) ^ set(here))
+        if differing:
+            where = ", ".join(
+                f"{name!r} only in {'train' if name in classes else folder}" for name in differing[:5]
+            )
+            more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+            raise DataError(
+                f"train and {folder} in {root} have different classes: {where}{more}. "
+                "Give every split the same class folders."
+            )
+    return classes
+
+
+def _check_classes(root: Path, classes: tuple[str, ...]) -> None:
+    manifests = [name for name in files_in(root) if name.endswith(MANIFESTS)]
+    hint = f" If {root / manifests[0]} lists the images, give that file." if manifests else ""
+    if not classes:
+        direct = "holds images but" if _images_in(root) else "has"
+        raise DataError(f"{root} {direct} no class folders. {_ARRANGE.format(root)}{hint}")
+    if len(classes) == 1:
+        raise DataError(
+            f"{root} has only one class, {classes[0]!r}, and there is nothing to tell it from. "
+            f"Add a folder for each other class.{hint}"
+        )
+
+
+def _look_at(path: str, entry: os.DirEntry[str], split: str, class_name: str) -> Found | Refused:
+    if not is_image(entry.name):
+        return Refused(path, "not an image file", split, class_name)
+    try:
+        status = entry.stat()
+    except OSError:
+        return Refused(path, "a link to nothing", split, class_name)
+    if not stat.S_ISREG(status.st_mode):
+        return Refused(path, "not a regular file", split, class_name)
+    return Found(path, split, class_name, status.st_size, status.st_mtime_ns)
+
+
+def _walk(root: Path, start: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The visible files under `start`; each folder is entered once, so that links cannot loop."""
+    waiting, entered = [start], set()
+    while waiting:
+        folder = waiting.pop()
+        status = (root / folder).stat()
+        if (status.st_dev, status.st_ino) in entered:
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        for entry in _entries(str(root / folder)):
+            path = f"{folder}/{entry.name}"
+            if _is_folder(entry):
+                waiting.append(path)
+            else:
+                yield path, entry
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise DataError(f"Cannot look into the folder {folder}: {error.strerror or error}.") from error
+    return sorted(visible, key=lambda entry: entry.name)
+
+
+def _images_in(folder: Path) -> list[str]:
+    return [name for name in files_in(folder) if is_image(name)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link to itself
 
 
 def open_folder(root: Path, options: Options) -> Dataset:

@@ -12,17 +12,14 @@ from urllib.parse import urlsplit
 from allometry.base import DataError, Progress, SilentProgress
 from allometry.base.machine import memory, user_cache
 from allometry.data.dataset import Dataset
-from allometry.data.pictures.cache import picture_memory
+from allometry.data.images.cache import picture_memory
 from allometry.data.sources.array_files import NEEDED, open_npy_folder, open_npz
 from allometry.data.sources.downloads import SCHEMES, fetch_shards
-from allometry.data.sources.folder import open_folder
-from allometry.data.sources.found import SPLIT_OF_NAME
+from allometry.data.sources.folder import MANIFESTS, files_in, is_image, open_folder, subfolders
 from allometry.data.sources.icons import open_icons
-from allometry.data.sources.layout import MANIFESTS, files_in, is_image, subfolders
 from allometry.data.sources.manifest import open_manifest
-from allometry.data.sources.naming import ICONS, SHARD, is_address, is_pattern, short_name
-from allometry.data.sources.options import Options
-from allometry.data.sources.patterns import expand
+from allometry.data.sources.naming import ICONS, SHARD, expand, is_address, is_pattern, short_name
+from allometry.data.sources.records import SPLIT_OF_NAME, Options
 from allometry.data.sources.shards import Shard, open_shards
 
 _KINDS = (

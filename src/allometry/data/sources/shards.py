@@ -14,10 +14,18 @@ import numpy as np
 from allometry.base import DataError, Progress
 from allometry.data.dataset import SPLITS, Dataset
 from allometry.data.sources.assembling import assemble
-from allometry.data.sources.checking import CHECK_KINDS, Check, check_bytes, checked, to_columns
-from allometry.data.sources.found import SPLIT_OF_NAME, Found, Layout, Refused, sorted_classes
-from allometry.data.sources.index import index_file, load_index, save_index, settled
-from allometry.data.sources.options import Options
+from allometry.data.sources.checking import (
+    CHECK_KINDS,
+    Check,
+    check_bytes,
+    checked,
+    index_file,
+    load_index,
+    save_index,
+    settled,
+    to_columns,
+)
+from allometry.data.sources.records import SPLIT_OF_NAME, Found, Layout, Options, Refused, sorted_classes
 from allometry.data.sources.stores import ShardStore, read_part
 from allometry.data.sources.tar import Member, read_members
 

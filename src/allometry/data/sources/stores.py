@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from allometry.data.pictures.reading import UnreadableImageError, read_file
+from allometry.data.images.reading import UnreadableImageError, read_file
 
 
 @dataclass(frozen=True, eq=False, slots=True)

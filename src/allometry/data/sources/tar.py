@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from allometry.base import DataError
-from allometry.data.pictures.reading import EXTENSIONS
-from allometry.data.sources.found import Refused
+from allometry.data.images.reading import EXTENSIONS
+from allometry.data.sources.records import Refused
 from allometry.data.sources.stores import read_part
 
 _LABELS = ("cls", "json", "txt")  # where a sample has several, the first of these counts

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from allometry.arch import Network, Padding, form
+from allometry.arch import Network, Padding, weight_signature
 from allometry.base import WeightsError
+from allometry.catalog import has_own_resolution, recognize
 from allometry.nn.build import ConvNet, build
 from allometry.nn.pretrained import hub
 from allometry.nn.pretrained.conventions import Conventions, from_hub, from_metadata, to_metadata
@@ -21,7 +22,6 @@ from allometry.nn.pretrained.layouts import OWN
 from allometry.nn.pretrained.matching import match
 from allometry.nn.pretrained.published import conventions_of
 from allometry.nn.storage import save_weights
-from allometry.zoo import has_own_resolution, recognize
 
 _IMAGENET_CLASSES = 1000
 _FORM = "allometry.form"
@@ -80,7 +80,7 @@ def load_pretrained(
 
     Example:
         >>> import tempfile
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> path = Path(tempfile.mkdtemp()) / "weights.safetensors"
         >>> small = get("mobilenetv3-small")
         >>> save_pretrained(build(small, seed=1), path, Conventions())
@@ -93,7 +93,7 @@ def load_pretrained(
         path, config, name = hub.fetch(str(source))
     raw = read_weights(path)
     state, layout = match(network, raw.tensors, where=source)
-    if raw.metadata.get(_FORM, form(network)) != form(network):
+    if raw.metadata.get(_FORM, weight_signature(network)) != weight_signature(network):
         raise WeightsError(
             f"{source} does not hold the weights of {network.name or 'this network'}: the shapes are equal, but "
             "not the strides or activations."
@@ -167,7 +167,7 @@ def save_pretrained(module: torch.nn.Module, path: str | Path, conventions: Conv
         ['bias', 'weight']
     """
     network = getattr(module, "network", None)
-    known = {} if network is None else {_FORM: form(network)}
+    known = {} if network is None else {_FORM: weight_signature(network)}
     save_weights(Path(path), module, metadata={**to_metadata(conventions), **known})
 
 

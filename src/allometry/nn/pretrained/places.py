@@ -32,7 +32,7 @@ def places(network: Network) -> Iterator[Place]:
     """Every block with its numbers.
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> [(p.ours, p.group, p.turn) for p in places(get("mobilenetv3-small"))][1:4]
         [('stages.1.0', 1, 0), ('stages.2.0', 1, 1), ('stages.3.0', 2, 0)]
     """

@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 
 from allometry.arch import Network
+from allometry.catalog import recognize
 from allometry.nn.pretrained.conventions import Conventions
-from allometry.zoo import recognize
 
 HALF = (0.5, 0.5, 0.5)
 # Pixels minus 127, through 128; and minus 128, through 128.
@@ -46,7 +46,7 @@ def conventions_of(network: Network, layout: str, *, name: str = "") -> Conventi
         name: of the file or of the model in a hub, where timm says that weights came from TensorFlow (`tf_`).
 
     Example:
-        >>> from allometry.zoo import get
+        >>> from allometry.catalog import get
         >>> conventions_of(get("efficientnet-lite0"), "efficientnet_pytorch").padding
         'same'
         >>> conventions_of(get("efficientnet-b0"), "timm", name="tf_efficientnet_b0").epsilon

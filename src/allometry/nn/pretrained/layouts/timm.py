@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allometry.arch import (
-    BasicBlock,
-    Bottleneck,
-    Cell,
-    FusedMBConv,
-    MBConv,
-    Network,
-    SeparableConv,
-)
+from allometry.arch import BasicBlock, Bottleneck, Cell, FusedMBConv, MBConv, Network, SeparableConv
 from allometry.nn.pretrained.layouts.residual import regnet, resnet
 from allometry.nn.pretrained.places import Place, pair, places
 

@@ -1,0 +1,129 @@
+"""`allometry fit`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from allometry.base import InputError
+from allometry.base.units import format_duration, format_quantity
+from allometry.cli.options import (
+    Data,
+    Device,
+    Json,
+    NetworkName,
+    Out,
+    Seed,
+    Settings,
+    TrialThreads,
+    Workers,
+)
+from allometry.cli.printing import print_figures, print_json
+
+
+def fit(
+    network: NetworkName,
+    *,
+    data: Data = "icons",
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            metavar="B",
+            help="Bring the baseline to this first: 2M, macs<=2M, params<=1M, memory<=8MB.",
+        ),
+    ] = None,
+    alphas: Annotated[
+        str | None, typer.Option("--alphas", metavar="LIST", help="Of the grid, such as 1,1.2,1.4.")
+    ] = None,
+    gammas: Annotated[
+        str | None, typer.Option("--gammas", metavar="LIST", help="Of the grid; beta follows from both.")
+    ] = None,
+    ratio: Annotated[float, typer.Option("--ratio", help="MACs of a step of the law.")] = 2.0,
+    epochs: Annotated[
+        int, typer.Option("--epochs", min=0, help="Of a training; by default two fifths of a full one's.")
+    ] = 0,
+    finalists: Annotated[
+        int, typer.Option("--finalists", min=1, help="Laws that are trained with several seeds.")
+    ] = 2,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Of each finalist and the baseline.")] = 2,
+    workers: Workers = "1",
+    trial_threads: TrialThreads = 0,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Fit a scaling law: in what proportion depth, width and resolution of a network grow best on these images.
+
+    The law is written as law.json, which `scale --law` and `run --law` take.
+
+    Example: `allometry fit efficientnet-b0 --data photos/ --budget 2M`
+    """
+    from allometry.cli.progress_display import make_progress, stopping_on_signals
+    from allometry.nas.fit_config import FitConfig
+    from allometry.verbs.fit import fit as fit_law
+
+    plain = FitConfig()
+    how = FitConfig(
+        alphas=_numbers("--alphas", alphas, plain.alphas),
+        gammas=_numbers("--gammas", gammas, plain.gammas),
+        ratio=ratio,
+        epochs=epochs,
+        finalists=finalists,
+        seeds=seeds,
+        workers=workers,
+        threads=trial_threads,
+    )
+    with stopping_on_signals() as should_stop:
+        result = fit_law(
+            network,
+            data=data,
+            budget=budget,
+            how=how,
+            out=out,
+            seed=seed,
+            device=device,
+            settings=settings or (),
+            progress=make_progress(),
+            should_stop=should_stop,
+        )
+    print_json(result) if as_json else print_figures(result["folder"], _fitted(result))
+
+
+def _numbers(option: str, text: str | None, usual: tuple[float, ...]) -> tuple[float, ...]:
+    if text is None:
+        return usual
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            f"{option} must be numbers with commas between, such as 1,1.2,1.4, not {text!r}."
+        ) from error
+
+
+def _fitted(result: dict[str, Any]) -> dict[str, str]:
+    law, likely = result["law"], result["likely"]
+    chosen = max(result["finalists"], key=lambda each: each["law"] == law)
+    wide = {name: pair for name, pair in likely.items() if pair[0] < pair[1]}
+    ranges = ", ".join(f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in wide.items())
+    low, high = chosen["interval"]
+    figures = {
+        "law": f"alpha {law['alpha']:g}, beta {law['beta']:.4g}, gamma {law['gamma']:g}, best of {result['laws']}",
+        "how sure": f"the best of {len(result['finalists'])} finalists in {chosen['best']:.0%} of the resamples; "
+        f"{f'{ranges} may be as good' if ranges else 'no other is likely to be as good'}",
+        "accuracy": f"{chosen['accuracy']:.1%} of the validation images ({low:.1%} to {high:.1%}), "
+        f"{result['epochs']} epochs, {chosen['seeds']} seeds",
+    }
+    for each in result["outlook"]:
+        low, high = each["interval"]
+        figures[f"at {format_quantity(each['macs'])} MACs"] = (
+            f"about {each['accuracy']:.1%} ({low:.1%} to {high:.1%}) after such a short training"
+        )
+    return figures | {
+        "cost": f"{format_duration(result['training_seconds'])} of training, {result['share_of_full']:.0%} of training "
+        "every law fully",
+        "report": result["report"],
+    }

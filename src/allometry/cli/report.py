@@ -1,0 +1,37 @@
+"""`allometry report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from allometry.cli.options import (
+    Json,
+)
+from allometry.cli.printing import print_json
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="By default, in the first run folder: report.html, or comparison.html for several.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write one self-contained HTML page about a run, or several side by side.
+
+    Example: `allometry report runs/icons-10M runs/icons-20M --out compared.html`
+    """
+    from allometry.reports import write_report
+
+    name = "report.html" if len(runs) == 1 else "comparison.html"
+    path = write_report(runs, out=out or runs[0] / name)
+    print_json({"report": str(path)}) if as_json else typer.echo(path)

@@ -1,0 +1,97 @@
+"""`allometry run`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from allometry.base.units import format_quantity
+from allometry.cli.options import (
+    Data,
+    Device,
+    DryRun,
+    Json,
+    Out,
+    Runtime,
+    Seed,
+    Settings,
+    Threads,
+)
+from allometry.cli.printing import _figures, print_figures, print_json, print_run_forecast
+
+
+def run(
+    *,
+    data: Data = "icons",
+    baseline: Annotated[
+        str, typer.Option("--baseline", metavar="N", help="The network to shrink and to grow.")
+    ] = "efficientnet-b0",
+    budget: Annotated[
+        str,
+        typer.Option(
+            "--budget",
+            metavar="B",
+            help="10M, macs<=10M, params<=1M, memory<=8MB, latency<=2ms, 4x; or several.",
+        ),
+    ] = "10M",
+    law: Annotated[
+        str | None,
+        typer.Option(
+            "--law",
+            metavar="L",
+            help="Grow by this law instead of trying some: compound, 1.2,1.1,1.15, or the file of `fit`.",
+        ),
+    ] = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = None,
+    settings: Settings = None,
+    runtime: Runtime = None,
+    threads: Threads = 1,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """The whole path: from images to a network that fits the budget, trained, tested, exported, reported.
+
+    Example: `allometry run --data photos/ --budget 20M`
+    """
+    from allometry.cli.progress_display import make_progress, stopping_on_signals
+    from allometry.verbs.run import forecast_whole_run
+    from allometry.verbs.run import run as run_all
+
+    asked: dict[str, Any] = {
+        "data": data,
+        "baseline": baseline,
+        "budget": budget,
+        "law": law,
+        "seed": seed,
+        "device": device,
+        "settings": settings or (),
+        "runtime": runtime,
+        "threads": threads,
+        "progress": make_progress(),
+    }
+    if dry_run:
+        planned = forecast_whole_run(**asked).to_dict()
+        print_json(planned) if as_json else print_run_forecast(planned)
+        return
+    with stopping_on_signals() as should_stop:
+        result = run_all(out=out, should_stop=should_stop, **asked)
+    if as_json:
+        print_json(result.summary)
+        return
+    summary = result.summary
+    chosen = f"best of {summary['trials']}" if summary["trials"] else "as given"
+    exported = summary["onnx"]
+    found = summary["law"]
+    print_figures(
+        f"{summary['folder']}",
+        {
+            **_figures(summary),
+            "law": f"alpha {found['alpha']:g}, beta {found['beta']:.3g}, gamma {found['gamma']:g}, {chosen}",
+            "delivered": f"{exported['file']} with predict.py, {format_quantity(exported['bytes'], unit='B')}, "
+            f"top class agrees on {exported['agreement']:.1%} of {exported['images']} images",
+            "report": summary["report"],
+        },
+    )

@@ -1,0 +1,183 @@
+"""`allometry search`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from allometry.base.units import format_duration, format_milliseconds, plural
+from allometry.cli.options import (
+    Data,
+    Device,
+    Json,
+    Out,
+    Runtime,
+    Seed,
+    Settings,
+    Threads,
+    Workers,
+)
+from allometry.cli.printing import print_figures, print_json
+
+
+def search(
+    space: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPACE",
+            help="A space by name, such as mnasnet, or its JSON file; or a network, for the space around it.",
+        ),
+    ],
+    *,
+    data: Data = "icons",
+    objective: Annotated[
+        str,
+        typer.Option(
+            "--objective",
+            metavar="O",
+            help="An expression over accuracy, loss, macs, params, activations, memory, latency, step_time, such as "
+            "'accuracy * (macs / 4M) ** -0.07'; mnasnet:latency=20ms, mnasnet-hard:..., efficientnet:4M, "
+            "training-aware; or several, joined by semicolons, for all that are best in their way.",
+        ),
+    ] = "accuracy",
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            metavar="B",
+            help="What no network may exceed: macs<=4M, params<=1M, latency<=2ms; those that do are never trained.",
+        ),
+    ] = None,
+    by: Annotated[
+        str,
+        typer.Option(
+            "--by",
+            metavar="S",
+            help="evolution, random, nsga2, tpe or controller; or, by one network with all choices, proxylessnas or "
+            "fbnet.",
+        ),
+    ] = "evolution",
+    trials: Annotated[
+        int, typer.Option("--trials", min=1, help="Networks to try; more of them go on with a search.")
+    ] = 40,
+    epochs: Annotated[
+        int,
+        typer.Option("--epochs", min=0, help="Of a trial; by default an eighth of a full training's."),
+    ] = 0,
+    halving: Annotated[
+        bool,
+        typer.Option(
+            "--halving/--no-halving", help="End trials early that are worse than half of those before them."
+        ),
+    ] = True,
+    versus: Annotated[
+        str,
+        typer.Option("--versus", metavar="random", help="Run a random search of equal cost beside it."),
+    ] = "",
+    workers: Workers = "1",
+    outstanding: Annotated[
+        int,
+        typer.Option(
+            "--outstanding",
+            min=1,
+            help="Trials that may be under way at once. The search is the same with any number of workers up to it, "
+            "given the same --trial-threads.",
+        ),
+    ] = 4,
+    trial_threads: Annotated[
+        int,
+        typer.Option(
+            "--trial-threads", min=0, help="Of a trial; by default the cores divided by the workers."
+        ),
+    ] = 0,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            "--storage",
+            metavar="URL",
+            help="A database that several searches share, such as postgresql://user@host/name; by default a file "
+            "in the run folder.",
+        ),
+    ] = None,
+    study: Annotated[
+        str, typer.Option("--study", metavar="NAME", help="Of the search in that database.")
+    ] = "allometry",
+    table: Annotated[
+        Path | None,
+        typer.Option("--table", metavar="FILE", help="A latency table of the space; by default it is built."),
+    ] = None,
+    runtime: Runtime = None,
+    threads: Threads = 1,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Find the best network of a space by short trainings.
+
+    Called again with the same folder it goes on; with more --trials it goes further.
+
+    Example: `allometry search efficientnet-b0 --data photos/ --budget 4M --versus random`
+    """
+    from allometry.cli.progress_display import make_progress, stopping_on_signals
+    from allometry.nas.search_config import SearchConfig
+    from allometry.verbs.search import search as search_space
+
+    how = SearchConfig(
+        by=by,
+        trials=trials,
+        epochs=epochs,
+        halving=halving,
+        outstanding=outstanding,
+        workers=workers,
+        threads=trial_threads,
+        storage=storage,
+        study=study,
+        versus=versus,
+    )
+    with stopping_on_signals() as should_stop:
+        result = search_space(
+            space,
+            data=data,
+            objective=objective,
+            budget=budget,
+            how=how,
+            table=table,
+            runtime=runtime,
+            threads=threads,
+            out=out,
+            seed=seed,
+            device=device,
+            settings=settings or (),
+            progress=make_progress(),
+            should_stop=should_stop,
+        )
+    print_json(result) if as_json else print_figures(result["folder"], _found(result))
+
+
+def _found(result: dict[str, Any]) -> dict[str, str]:
+    cost = f"{result['macs']:,} MACs, {result['params']:,} params"
+    if "latency" in result:
+        cost += (
+            f", {format_milliseconds(result['latency'])} in {result['measured']['runtime']} "
+            f"(predicted {format_milliseconds(result['predicted_latency'])})"
+        )
+    worth = ", ".join(f"{value:.5g}" for value in result["values"])
+    figures = {
+        "network": f"{result['network']}, {result['resolution']} px",
+        "cost": cost,
+        "objective": f"{result['objective']} = {worth}",
+        "validation accuracy": f"{result['validation_accuracy']:.2%}, after a short training",
+        "searched": f"{plural(result['trials'], 'trial')}, {result['stopped']} stopped early, "
+        f"{format_duration(result['search_seconds'])} of training",
+    }
+    if "random" in result:
+        figures["random search"] = (
+            f"{result['random']:.5g} with {plural(result['random_trials'], 'trial')} of equal cost"
+        )
+    if result["front"] > 1:
+        figures["front"] = f"{result['front']} networks, in front/"
+    return {**figures, "report": result["report"]}

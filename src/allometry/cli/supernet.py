@@ -1,0 +1,307 @@
+"""`allometry supernet`: train one network for all budgets, search it, take subnets out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from allometry.base import InputError
+from allometry.base.units import format_duration, format_milliseconds, format_quantity, plural
+from allometry.cli.options import Data, Device, DryRun, Json, Out, Runtime, Seed, Settings, Threads
+from allometry.cli.printing import print_figures, print_json
+from allometry.cost.budget import format_measure
+
+if TYPE_CHECKING:
+    from allometry.verbs.supernet import SupernetForecast
+
+
+supernet = typer.Typer(
+    name="supernet",
+    help="Once for all: train one network with all the choices of a space, then take what each device needs.",
+    rich_markup_mode="markdown",
+)
+SupernetRun = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of `allometry supernet train`.")]
+
+
+@supernet.callback(invoke_without_command=True)
+def _top(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@supernet.command()
+def train(
+    space: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPACE",
+            help="A network, for the space around it; or a space by name, such as ofa-mobilenetv3-1.0, or its JSON "
+            "file.",
+        ),
+    ],
+    *,
+    data: Data = "icons",
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            metavar="B",
+            help="Of the largest subnet: 10M, macs<=300M, params<=5M, memory<=50MB. Around a network 10M by default; a "
+            "space that is given has to keep it.",
+        ),
+    ] = None,
+    phases: Annotated[
+        str,
+        typer.Option(
+            "--phases",
+            metavar="P",
+            help="sandwich (all at once, the largest teaches the others), shrinking (the largest network first, then "
+            "smaller kernels, depths and widths), at-once (without either), or a JSON file.",
+        ),
+    ] = "sandwich",
+    epochs: Annotated[
+        int,
+        typer.Option(
+            "--epochs",
+            min=0,
+            help="Of the one phase, or of shrinking's first, which the others follow; by default the plan's own.",
+        ),
+    ] = 0,
+    coupled: Annotated[
+        bool,
+        typer.Option(
+            "--coupled", help="Deep stages are wide, shallow ones narrow: fewer subnets, for half the epochs."
+        ),
+    ] = False,
+    dry_run: DryRun = False,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Train a supernet: one set of weights for all networks of a space.
+
+    Called again with the same folder it goes on where it stopped. With several processes:
+    `torchrun --nproc-per-node=2 -m allometry supernet train ...`
+
+    Example: `allometry supernet train efficientnet-b0 --data photos/ --budget 300M`
+    """
+    from allometry.cli.progress_display import make_progress, stopping_on_signals
+    from allometry.supernets.config import SupernetConfig
+    from allometry.verbs.supernet import forecast_supernet, supernet_train
+
+    asked: dict[str, Any] = {
+        "data": data,
+        "budget": budget,
+        "how": SupernetConfig(plan=phases, epochs=epochs, coupled=coupled),
+        "seed": seed,
+        "device": device,
+        "settings": settings or (),
+        "progress": make_progress(),
+    }
+    if dry_run:
+        planned = forecast_supernet(space, **asked)
+        print_json(planned.to_dict()) if as_json else print_figures("supernet", _planned(planned))
+        return
+    with stopping_on_signals() as should_stop:
+        result = supernet_train(space, out=out, should_stop=should_stop, **asked)
+    if result:  # empty in a process that does not lead
+        print_json(result) if as_json else print_figures(result["folder"], _trained(result))
+
+
+@supernet.command()
+def search(
+    run: SupernetRun,
+    *,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            metavar="B",
+            help="What the subnet keeps: latency<=5ms, macs<=2M, params<=1M, memory<=8MB, several joined by commas.",
+        ),
+    ] = None,
+    front: Annotated[
+        str | None,
+        typer.Option(
+            "--front",
+            metavar="COST",
+            help="All the best subnets at once, by macs, params, activations, memory or latency.",
+        ),
+    ] = None,
+    subnets: Annotated[
+        int, typer.Option("--subnets", min=20, help="To measure, for the predictor of accuracy.")
+    ] = 300,
+    held_out: Annotated[
+        int, typer.Option("--held-out", min=10, help="To measure besides, to judge the predictor by.")
+    ] = 100,
+    least_tau: Annotated[
+        float,
+        typer.Option(
+            "--least-tau",
+            help="Kendall's tau below which the predictor is not trusted, unless little more can be attained.",
+        ),
+    ] = 0.6,
+    table: Annotated[
+        Path | None,
+        typer.Option("--table", metavar="FILE", help="A latency table of the space; by default it is built."),
+    ] = None,
+    runtime: Runtime = None,
+    threads: Threads = 1,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Find the best subnet for a budget; nothing is trained.
+
+    The first call measures some subnets, and for a latency the device; later ones answer at once.
+
+    Example: `allometry supernet search runs/supernet-efficientnet-b0-photos --budget "latency<=5ms"`
+    """
+    from allometry.cli.progress_display import make_progress, stopping_on_signals
+    from allometry.supernets.accuracy_predictor import PredictorConfig
+    from allometry.verbs.supernet_front import supernet_front
+    from allometry.verbs.supernet_search import supernet_search
+
+    asked: dict[str, Any] = {
+        "how": PredictorConfig(subnets=subnets, held_out=held_out, least_tau=least_tau),
+        "table": table,
+        "runtime": runtime,
+        "threads": threads,
+        "device": device,
+        "progress": make_progress(),
+    }
+    if front is None and budget is None:
+        raise InputError(
+            'Say what the subnet must keep, such as --budget "latency<=5ms", or ask for all of the best: --front macs.'
+        )
+    with stopping_on_signals() as should_stop:
+        if front is not None:
+            result = supernet_front(run, cost=front, budget=budget, should_stop=should_stop, **asked)
+        else:
+            result = supernet_search(run, budget=budget or "", should_stop=should_stop, **asked)
+    if as_json:
+        print_json(result)
+    elif front is not None:
+        print_figures(result["folder"], _front(result))
+    else:
+        print_figures(result["folder"], _found(result))
+
+
+@supernet.command()
+def extract(
+    run: SupernetRun,
+    subnet: Annotated[
+        str,
+        typer.Argument(
+            metavar="SUBNET", help="Name of one that `supernet search` has found, or a network's JSON file."
+        ),
+    ],
+    *,
+    epochs: Annotated[
+        int, typer.Option("--epochs", min=0, help="To train it further by itself; none by default.")
+    ] = 0,
+    out: Out = None,
+    device: Device = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Take a subnet out, as a run folder that `export`, `evaluate` and `predict` take.
+
+    Example: `allometry supernet extract runs/supernet-efficientnet-b0-photos latency-5ms`
+    """
+    from allometry.cli.progress_display import make_progress, stopping_on_signals
+    from allometry.verbs.supernet_extract import supernet_extract
+
+    with stopping_on_signals() as should_stop:
+        result = supernet_extract(
+            run,
+            subnet,
+            epochs=epochs,
+            out=out,
+            device=device,
+            settings=settings or (),
+            progress=make_progress(),
+            should_stop=should_stop,
+        )
+    print_json(result) if as_json else print_figures(result["folder"], _taken(result))
+
+
+def _planned(planned: SupernetForecast) -> dict[str, str]:
+    phases = {
+        f"phase {phase.name}": f"{plural(phase.epochs, 'epoch')}, {plural(phase.subnets, 'subnet')} in a step, about "
+        f"{format_duration(phase.seconds)}"
+        for phase in planned.phases
+    }
+    return {
+        "space": f"{planned.size:,} networks, {format_quantity(planned.smallest_macs)} to "
+        f"{format_quantity(planned.largest_macs)} MACs, at most {format_quantity(planned.largest_params)} params",
+        **phases,
+        "in all": f"about {format_duration(planned.seconds)} here",
+    }
+
+
+def _trained(result: dict[str, Any]) -> dict[str, str]:
+    ends = {
+        name: f"{format_quantity(each['macs'])} MACs, {format_quantity(each['params'])} params, "
+        f"{each['validation_accuracy']:.2%} of the validation images right"
+        for name, each in (("largest", result["largest"]), ("smallest", result["smallest"]))
+    }
+    return {
+        "space": f"{int(result['size']):,} networks",
+        **ends,
+        "training": f"{plural(result['epochs'], 'epoch')} in {plural(result['phases'], 'phase')}, "
+        f"{format_duration(result['seconds'])}",
+        "next": f'allometry supernet search {result["folder"]} --budget "latency<=5ms"',
+        "report": result["report"],
+    }
+
+
+def _front(result: dict[str, Any]) -> dict[str, str]:
+    measure = result["measure"]
+    return {
+        **{
+            f"{format_measure(measure, each['cost'])}": f"{each['validation_accuracy']:.2%}, predicted "
+            f"{each['predicted_accuracy']:.2%}, {each['resolution']} px, {Path(each['file']).name}"
+            for each in result["subnets"]
+        },
+        "searched": f"{result['looked']:,} subnets in {format_duration(result['search_seconds'])}, {result['front']} "
+        f"of them on the front; Kendall tau of the predictor {result['tau']:.2f}",
+    }
+
+
+def _found(result: dict[str, Any]) -> dict[str, str]:
+    figures = {
+        "subnet": f"{result['name']}, {result['resolution']} px",
+        "cost": f"{result['macs']:,} MACs, {result['params']:,} params",
+        "validation accuracy": f"{result['validation_accuracy']:.2%}, predicted {result['predicted_accuracy']:.2%}",
+        "test accuracy": f"{result['test_accuracy']:.2%}",
+    }
+    if "latency" in result:
+        figures["latency"] = (
+            f"{format_milliseconds(result['latency'])} in {result['measured']['runtime']}, predicted "
+            f"{format_milliseconds(result['predicted_latency'])}"
+        )
+    return figures | {
+        "searched": f"{result['looked']:,} subnets in {format_duration(result['search_seconds'])}; Kendall tau of the "
+        f"predictor {result['tau']:.2f}",
+        "next": f"allometry supernet extract {Path(result['folder']).parent.parent} {result['name']}",
+        "report": result["report"],
+    }
+
+
+def _taken(result: dict[str, Any]) -> dict[str, str]:
+    low, high = result["test_interval"]
+    figures = {
+        "subnet": f"{result['network']}, {result['resolution']} px",
+        "cost": f"{result['macs']:,} MACs, {result['params']:,} params",
+        "validation accuracy": f"{result['validation_accuracy']:.2%}",
+        "test accuracy": f"{result['test_accuracy']:.2%} ({low:.1%} to {high:.1%})",
+    }
+    if result["epochs"]:
+        figures["validation accuracy"] += (
+            f", {result['taken_accuracy']:.2%} before {result['epochs']} epochs of further training"
+        )
+    return figures | {"next": f"allometry export {result['folder']} --to onnx", "report": result["report"]}

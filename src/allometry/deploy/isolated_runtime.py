@@ -1,0 +1,69 @@
+"""A delivered file in a process that has neither this library nor, where the format can do without it, torch."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from allometry.base import VerificationError
+from allometry.base.processes import JsonProcess, Resource
+from allometry.deploy.export_config import Format
+
+_WITHOUT: Mapping[Format, tuple[str, ...]] = {
+    "onnx": ("allometry", "torch"),
+    "openvino": ("allometry", "torch"),
+    "torch": ("allometry",),
+    "executorch": ("allometry",),
+}
+
+
+class IsolatedRuntime(Resource):
+    """The delivered program, run by a process in which this library cannot be imported.
+
+    Args:
+        script: the program that `write_script` wrote.
+        format: of its file.
+
+    Attributes:
+        runtime: what runs the file, with its version.
+        load_seconds: until the file was ready.
+        without: packages that could not be imported there.
+
+    Raises:
+        VerificationError: the file does not load there.
+    """
+
+    def __init__(self, script: Path, format: Format) -> None:  # noqa: A002 - the field's word
+        self.without = _WITHOUT[format]
+        with ExitStack() as held:
+            self._folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
+            child = Path(__file__).with_name("isolated_runner.py")
+            self._child = held.enter_context(
+                JsonProcess(
+                    [sys.executable, "-P", "-W", "ignore", str(child), str(script.resolve()), *self.without],
+                    name=f"{script} with its file, where there is no {' and no '.join(self.without)},",
+                    failure=VerificationError,
+                )
+            )
+            ready = self._child.listen()
+            super().__init__(held.pop_all())
+        self.runtime: str = ready["runtime"]
+        self.load_seconds: float = ready["load_seconds"]
+
+    def scores(self, inputs: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        """The scores of some inputs, float32 [N, classes].
+
+        Args:
+            inputs: as the file takes them.
+        """
+        given, found = self._folder / "inputs.npy", self._folder / "scores.npy"
+        np.save(given, inputs)
+        self._child.ask({"inputs": str(given), "outputs": str(found)})
+        scores: npt.NDArray[np.float32] = np.asarray(np.load(found), np.float32)
+        return scores

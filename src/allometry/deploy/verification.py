@@ -1,0 +1,114 @@
+"""Proof that a delivered file gives the network's results, where neither the network nor this library is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from allometry.base import VerificationError
+from allometry.base.files import size_with_weights
+from allometry.data.images.pixels import Pixels
+from allometry.deploy.export_config import ExportConfig
+from allometry.deploy.isolated_runtime import IsolatedRuntime
+from allometry.training import Preprocessing, to_input
+
+_LARGEST_DIFFERENCE = 1e-3  # of the scores' range, in float32
+_LEAST_AGREEMENT = {"float32": 0.99, "bfloat16": 0.95, "int8": 0.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What came of comparing a delivered file with its network.
+
+    Attributes:
+        file: name of the file.
+        bytes: its size, with that of the file of weights beside it.
+        images: how many were compared.
+        largest_difference: of any score, absolute.
+        agreement: share of images with the same top class.
+        runtime: what ran the file.
+        load_seconds: until the runtime was ready.
+        without: packages that could not be imported where it ran.
+    """
+
+    file: str
+    bytes: int
+    images: int
+    largest_difference: float
+    agreement: float
+    runtime: str
+    load_seconds: float
+    without: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {**asdict(self), "without": list(self.without)}
+
+
+def inputs_of(
+    views: Pixels, preprocessing: Preprocessing, delivery: ExportConfig
+) -> np.ndarray[Any, np.dtype[np.generic]]:
+    """Views, uint8 [N, R, R, C], as a delivered file takes them."""
+    if delivery.pixels:
+        return views
+    image = to_input(views, preprocessing, torch.device("cpu"))
+    inputs: np.ndarray[Any, np.dtype[np.generic]] = np.ascontiguousarray(image.contiguous().numpy())
+    return inputs
+
+
+def verify(
+    path: Path,
+    module: nn.Module,
+    views: Pixels,
+    *,
+    script: Path,
+    preprocessing: Preprocessing,
+    delivery: ExportConfig = ExportConfig(),
+) -> Verification:
+    """Run the delivered program and the module on the same views and compare.
+
+    Args:
+        path: of the file.
+        module: what it was made from, on the CPU.
+        views: what the network sees of some images, uint8 [N, R, R, C].
+        script: the program that was delivered with the file.
+        preprocessing: of the network.
+        delivery: what the file is like.
+
+    Raises:
+        VerificationError: it does not load; in float32, scores differ by more than 0.001 of their range or fewer than
+            99 % of the top classes agree; in bfloat16, fewer than 95 % do.
+    """
+    with IsolatedRuntime(script, delivery.format) as elsewhere:
+        theirs = elsewhere.scores(inputs_of(views, preprocessing, delivery))
+    with torch.inference_mode():
+        ours = module.eval()(to_input(views, preprocessing, torch.device("cpu"))).numpy()
+    if theirs.shape != ours.shape:
+        raise VerificationError(f"{path} gives scores of shape {theirs.shape}, the network {ours.shape}.")
+    result = Verification(
+        file=path.name,
+        bytes=size_with_weights(path),
+        images=len(views),
+        largest_difference=float(np.abs(theirs - ours).max()),
+        agreement=float((theirs.argmax(1) == ours.argmax(1)).mean()),
+        runtime=elsewhere.runtime,
+        load_seconds=elsewhere.load_seconds,
+        without=elsewhere.without,
+    )
+    _refuse_others(path, result, delivery, scale=max(1.0, float(np.abs(ours).max())))
+    return result
+
+
+def _refuse_others(path: Path, result: Verification, delivery: ExportConfig, *, scale: float) -> None:
+    allowed = _LARGEST_DIFFERENCE * scale if delivery.precision == "float32" else float("inf")
+    least = _LEAST_AGREEMENT[delivery.precision]
+    if not result.largest_difference <= allowed or result.agreement < least:
+        raise VerificationError(
+            f"{path} does not give the network's results: scores differ by up to {result.largest_difference:.2g} "
+            f"(allowed {allowed:.2g}) and {result.agreement:.1%} of the top classes agree (least {least:.0%})."
+        )

@@ -1,0 +1,157 @@
+"""Search: which law grows this network best on these images, and what very many networks of a space cost.
+
+What needs torch or a database is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from allometry.nas.encodings import (
+    ABSENT,
+    Encoding,
+    Encodings,
+    Values,
+    cross_encodings,
+    encodings_of,
+    mutate_encodings,
+    network_of,
+    sample_encodings,
+)
+from allometry.nas.expressions import MEASURED
+from allometry.nas.law_grid import DEFAULT_GRID, LawTrial, Point, grid, grid_points, try_points
+from allometry.nas.law_ranking import CorrectMatrix, Extrapolation, LawRanking, extrapolate, rank_laws
+from allometry.nas.lookup import Costs, Latencies, Lookup, tabulate
+from allometry.nas.objective import TRAINING_AWARE, Objective, efficientnet, mnasnet, parse_objectives
+from allometry.nas.proposals import Allowed, Proposals, follow
+from allometry.nas.searchers import (
+    SEARCHERS,
+    EvolutionConfig,
+    EvolutionSearcher,
+    RandomSearcher,
+    Searcher,
+    dominates,
+    front,
+    make_searcher,
+)
+from allometry.nas.trials import NOTHING, Halving, Trial, TrialCandidate, TrialOutcome
+
+if TYPE_CHECKING:
+    from allometry.nas.driving import Evaluator, Question, drive
+    from allometry.nas.gradient import (
+        CostLoss,
+        GradientConfig,
+        GradientJob,
+        GradientResult,
+        LayerCost,
+        counted,
+        fbnet,
+        narrow,
+        predicted,
+        proxylessnas,
+        rows_within,
+        search_by_gradient,
+        with_fixed_shapes,
+    )
+    from allometry.nas.searchers.controller import Controller, ControllerConfig
+    from allometry.nas.store import TrialClaim, TrialStore
+
+
+_LATER = {
+    "Controller": "searchers.controller",
+    "ControllerConfig": "searchers.controller",
+    "Evaluator": "driving",
+    "Question": "driving",
+    "drive": "driving",
+    "TrialStore": "store",
+    "TrialClaim": "store",
+    "CostLoss": "gradient",
+    "GradientJob": "gradient",
+    "GradientResult": "gradient",
+    "GradientConfig": "gradient",
+    "LayerCost": "gradient",
+    "counted": "gradient",
+    "fbnet": "gradient",
+    "narrow": "gradient",
+    "predicted": "gradient",
+    "proxylessnas": "gradient",
+    "rows_within": "gradient",
+    "search_by_gradient": "gradient",
+    "with_fixed_shapes": "gradient",
+}
+
+__all__ = [
+    "ABSENT",
+    "DEFAULT_GRID",
+    "MEASURED",
+    "NOTHING",
+    "SEARCHERS",
+    "TRAINING_AWARE",
+    "Allowed",
+    "Controller",
+    "ControllerConfig",
+    "CorrectMatrix",
+    "CostLoss",
+    "Costs",
+    "Encoding",
+    "Encodings",
+    "Evaluator",
+    "EvolutionConfig",
+    "EvolutionSearcher",
+    "Extrapolation",
+    "GradientConfig",
+    "GradientJob",
+    "GradientResult",
+    "Halving",
+    "Latencies",
+    "LawRanking",
+    "LawTrial",
+    "LayerCost",
+    "Lookup",
+    "Objective",
+    "Point",
+    "Proposals",
+    "Question",
+    "RandomSearcher",
+    "Searcher",
+    "Trial",
+    "TrialCandidate",
+    "TrialClaim",
+    "TrialOutcome",
+    "TrialStore",
+    "Values",
+    "counted",
+    "cross_encodings",
+    "dominates",
+    "drive",
+    "efficientnet",
+    "encodings_of",
+    "extrapolate",
+    "fbnet",
+    "follow",
+    "front",
+    "grid",
+    "grid_points",
+    "make_searcher",
+    "mnasnet",
+    "mutate_encodings",
+    "narrow",
+    "network_of",
+    "parse_objectives",
+    "predicted",
+    "proxylessnas",
+    "rank_laws",
+    "rows_within",
+    "sample_encodings",
+    "search_by_gradient",
+    "tabulate",
+    "try_points",
+    "with_fixed_shapes",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever that module exports
+    if name in _LATER:
+        return getattr(import_module(f"allometry.nas.{_LATER[name]}"), name)
+    raise AttributeError(f"module 'allometry.nas' has no attribute {name!r}")

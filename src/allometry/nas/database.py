@@ -1,0 +1,153 @@
+"""The database of a search: opened, and what becomes of trials whose driver died."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from allometry.base import InputError, MissingExtraError, RunFolderError
+from allometry.nas.trials import TrialOutcome
+
+if TYPE_CHECKING:
+    import optuna
+
+
+RETRIES = 3
+_ATTEMPTS = 5
+BEAT, GRACE = 10, 40
+"""Seconds between two signs of life of a driver, and without one for how long it counts as dead."""
+
+
+def open_database(
+    url: str, study: str, objectives: Sequence[str], identity: str, *, alone: bool
+) -> tuple[optuna.storages.RDBStorage, optuna.Study]:
+    """Open a search's database, or begin one there.
+
+    Raises:
+        InputError: the address cannot be used.
+        RunFolderError: it holds a search for something else.
+        MissingExtraError: the database's driver is not installed.
+    """
+    import optuna
+    import sqlalchemy
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        storage, found = _opened(url, study, len(objectives), alone=alone)
+    except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
+        raise MissingExtraError(
+            f"The database {_shown(url)} needs a driver that cannot be imported here ({error}); for PostgreSQL: "
+            "pip install 'allometry[postgresql]'"
+        ) from error
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise InputError(
+            f"The database {_shown(url)} cannot be used: {_reason(error)}. Give an address such as "
+            "sqlite:////full/path/trials.db or postgresql://user:password@host/name."
+        ) from error
+    kept = found.user_attrs
+    if kept.get("identity", identity) != identity:
+        raise RunFolderError(
+            f"The database {_shown(url)} holds a search {study!r} with another space, data set, objective, recipe or "
+            "seed. Give the same arguments, another --study, or another database."
+        )
+    found.set_user_attr("identity", identity)
+    with quietly():
+        found.set_metric_names([f"{place}: {text}" for place, text in enumerate(objectives, start=1)])
+    return storage, found
+
+
+def _opened(
+    url: str, study: str, objectives: int, *, alone: bool
+) -> tuple[optuna.storages.RDBStorage, optuna.Study]:
+    """Try again for a while where several drivers come first at once: one of them makes the tables."""
+    import optuna
+    import sqlalchemy
+
+    for attempt in range(1, _ATTEMPTS + 1):
+        storage = object.__new__(optuna.storages.RDBStorage)  # at hand also where it cannot be made
+        try:
+            with quietly():
+                storage.__init__(  # type: ignore[misc]
+                    url,
+                    heartbeat_interval=None if alone else BEAT,
+                    grace_period=None if alone else GRACE,
+                    heartbeat_stale_trial_callback=None if alone else give_out_again,
+                )
+                found = optuna.create_study(
+                    storage=storage,
+                    study_name=study,
+                    directions=["maximize"] * objectives,
+                    load_if_exists=True,
+                )
+        except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError):
+            if hasattr(storage, "engine"):
+                storage.engine.dispose()  # else its connections stay open
+            if alone or attempt == _ATTEMPTS:
+                raise
+            time.sleep(attempt / _ATTEMPTS)
+        else:
+            return storage, found
+    raise AssertionError  # the last attempt has returned or raised
+
+
+def give_out_again(study: optuna.Study, trial: optuna.trial.FrozenTrial, *, count: bool = True) -> None:
+    """Queue a trial again whose driver died; after more than three such deaths it counts as failed itself."""
+    import optuna
+
+    before = trial.system_attrs.get("retry_history", [])
+    kept = {key: value for key, value in trial.user_attrs.items() if key not in ("driver", "outcome")}
+    deaths = kept.get("deaths", 0) + count
+    if "row" in kept and deaths > RETRIES:
+        outcome = TrialOutcome(failed=f"its training ended {deaths} drivers")
+        study.add_trial(
+            optuna.create_trial(
+                state=optuna.trial.TrialState.FAIL,
+                user_attrs={**kept, "outcome": outcome.to_dict()},
+                system_attrs={"failed_trial": first_number(trial)},
+            )
+        )
+        return
+    study.add_trial(
+        optuna.create_trial(
+            state=optuna.trial.TrialState.WAITING,
+            params=trial.params,
+            distributions=trial.distributions,
+            user_attrs={**kept, "deaths": deaths},
+            system_attrs={"failed_trial": first_number(trial), "retry_history": [*before, trial.number]},
+        )
+    )
+
+
+def first_number(trial: optuna.trial.FrozenTrial) -> int:
+    """Optuna's number of the first trial of the same candidate."""
+    found: int = trial.system_attrs.get("failed_trial", trial.number)
+    return found
+
+
+def _shown(url: str) -> str:
+    """The address without its password."""
+    import sqlalchemy
+
+    try:
+        return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
+    except sqlalchemy.exc.ArgumentError:
+        return repr(url)
+
+
+def _reason(error: BaseException) -> str:
+    cause = error.__cause__ or error
+    return str(cause).strip().splitlines()[0].rstrip(".")
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without Optuna's warnings about what may change some day, and about signs of life given by hand."""
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", message="Heartbeat of storage")
+        yield

@@ -1,0 +1,200 @@
+"""The search itself: candidates out, outcomes in, until there are enough."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from typing import Protocol
+
+from allometry.arch import Space
+from allometry.base import Progress, SilentProgress
+from allometry.base.errors import Stopped
+from allometry.nas.encodings import Encoding, Values, network_of
+from allometry.nas.objective import Objective
+from allometry.nas.proposals import Proposals
+from allometry.nas.store import TrialClaim, TrialStore
+from allometry.nas.trials import NOTHING, Halving, Trial, TrialCandidate, TrialOutcome
+
+_LOOK = 1.0  # seconds between two looks at what other drivers have done
+
+
+class Evaluator(Protocol):
+    """Tries candidates, one or several at a time.
+
+    Attributes:
+        slots: candidates at a time.
+    """
+
+    slots: int
+
+    def start(self, candidate: TrialCandidate) -> Future[TrialOutcome]:
+        """Begin with a candidate; the future raises `Stopped` where the user asked to stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a search looks for.
+
+    Attributes:
+        space: of the networks.
+        objectives: each the larger the better.
+        figures: what is known of a row before it is tried.
+        halving: when a training is stopped early.
+    """
+
+    space: Space
+    objectives: tuple[Objective, ...]
+    figures: Callable[[Encoding], Mapping[str, float]]
+    halving: Halving = Halving()
+
+    def worth(self, figures: Mapping[str, float]) -> Values:
+        """What these figures are worth, a number for each objective."""
+        return tuple(float(objective(figures)) for objective in self.objectives)
+
+
+def drive(
+    question: Question,
+    store: TrialStore,
+    proposals: Proposals,
+    evaluator: Evaluator,
+    *,
+    trials: int,
+    enough: Callable[[Sequence[Trial]], bool] = lambda _tried: False,
+    finished: Callable[[Trial], None] = lambda _tried: None,
+    progress: Progress = SilentProgress(),
+    label: str = "trials",
+    should_stop: Callable[[], bool] = lambda: False,
+) -> tuple[Trial, ...]:
+    """Try candidates until there are `trials` of them, or nothing new is left.
+
+    Args:
+        question: what is looked for.
+        store: of the trials; other drivers may work on it, too.
+        proposals: of this search.
+        evaluator: tries them.
+        trials: in all, over all calls and drivers.
+        enough: asked with the results that a proposal may know, in order; True ends the search.
+        finished: told of each trial that this driver has tried.
+        progress: is told how it goes.
+        label: of the progress.
+        should_stop: True stops the search; trials under way are left for the next call.
+
+    Returns:
+        All trials, by number.
+
+    Raises:
+        Stopped: `should_stop` asked for it.
+    """
+    return _Driver(question, store, proposals, evaluator, trials, enough, finished).run(
+        progress, label, should_stop
+    )
+
+
+class _Driver:
+    def __init__(
+        self,
+        question: Question,
+        store: TrialStore,
+        proposals: Proposals,
+        evaluator: Evaluator,
+        trials: int,
+        enough: Callable[[Sequence[Trial]], bool],
+        finished: Callable[[Trial], None],
+    ) -> None:
+        self._question, self._store, self._proposals = question, store, proposals
+        self._evaluator, self._trials, self._enough, self._finished = evaluator, trials, enough, finished
+        self._running: dict[Future[TrialOutcome], tuple[TrialClaim, Encoding]] = {}
+        self._held: list[TrialClaim] = []  # those that wait for results of others
+        self._over = False
+
+    def run(self, progress: Progress, label: str, should_stop: Callable[[], bool]) -> tuple[Trial, ...]:
+        known = self._known()
+        shown = len(known)
+        progress.start(label, self._trials, shown, unit="trials")
+        try:
+            while True:
+                if should_stop():
+                    self._stop()
+                known = self._known()
+                progress.advance(len(known) - shown, _words(known))
+                shown = len(known)
+                ticket = self._ready(known)
+                if ticket is not None:
+                    self._start(ticket, known)
+                    continue
+                if not self._running and not self._held and not self._store.under_way:
+                    return tuple(self._store.finished())  # with what others have finished since
+                if not self._running:
+                    time.sleep(_LOOK)  # for what other drivers do
+                done, _ = wait(self._running, timeout=_LOOK, return_when=FIRST_COMPLETED)
+                for future in done:
+                    self._finish(future)
+        finally:
+            progress.stop()
+            self._leave()
+
+    def _known(self) -> dict[int, Trial]:
+        return {each.number: each for each in self._store.finished()}
+
+    def _ready(self, known: dict[int, Trial]) -> TrialClaim | None:
+        """One that may start: all that it follows from is known, and somebody is free to try it."""
+        if len(self._running) >= self._evaluator.slots:
+            return None
+        for ticket in self._held:
+            if self._proposals.ready(ticket.number, known):
+                self._held.remove(ticket)
+                return ticket
+        # While one waits here, what it waits for may have been left by a driver that died.
+        ticket_or_none = self._store.claim(most=self._trials, new=not self._held and not self._over)
+        if ticket_or_none is None or self._proposals.ready(ticket_or_none.number, known):
+            return ticket_or_none
+        self._held.append(ticket_or_none)
+        return None
+
+    def _start(self, ticket: TrialClaim, known: dict[int, Trial]) -> None:
+        before = [known[each] for each in range(ticket.number - self._proposals.outstanding + 1)]
+        row = None if self._enough(before) else self._proposals.propose(ticket.number, known)
+        if row is None:
+            self._over = True
+            self._store.give_back(ticket)
+            return
+        row = row if ticket.row is None else ticket.row
+        self._store.decide(ticket, row)
+        candidate = TrialCandidate(
+            number=ticket.number,
+            network=network_of(self._question.space, row),
+            figures=self._question.figures(row),
+            bars=self._question.halving.bars(before),
+        )
+        self._running[self._evaluator.start(candidate)] = (ticket, row)
+
+    def _finish(self, future: Future[TrialOutcome]) -> None:
+        outcome = future.result()
+        ticket, row = self._running.pop(future)
+        worth = (NOTHING,) * len(self._question.objectives)
+        if not outcome.failed:
+            worth = self._question.worth(outcome.figures)
+        self._store.finish(ticket, outcome, worth)
+        self._finished(Trial(number=ticket.number, row=row, values=worth, outcome=outcome))
+
+    def _stop(self) -> None:
+        raise Stopped("Stopped; the same command goes on with the trials that were under way.")
+
+    def _leave(self) -> None:
+        """What was not finished is for the next call, or for other drivers."""
+        for future in list(self._running):
+            if future.done() and future.exception() is None:
+                self._finish(future)
+        left = [ticket for ticket, _ in self._running.values()]
+        for ticket in [*left, *self._held]:
+            self._store.put_off(ticket)
+        self._running, self._held = {}, []
+
+
+def _words(known: Mapping[int, Trial]) -> str:
+    if not known:
+        return ""
+    best = max(known.values(), key=lambda each: each.values)
+    return f"best {best.values[0]:.4g} (trial {best.number})"

@@ -1,0 +1,223 @@
+"""Networks of a space as rows of small numbers, very many at once: drawn, varied, crossed, and made networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from allometry.arch import Choice, Network, Option, Space
+from allometry.arch.sampling import rate_of_each
+from allometry.base import InputError
+
+Encodings = npt.NDArray[np.int8]
+"""[N, knobs]: for each network and knob of its space, the number of the option, or -1 where the knob sets nothing."""
+Encoding = npt.NDArray[np.int8]
+"""[knobs]: one network of `Encodings`."""
+Values = tuple[float, ...]
+"""What a network is worth: a number for each objective, the larger the better."""
+ABSENT = -1
+_MOST_OPTIONS = 127
+
+
+def sample_encodings(
+    space: Space, random: np.random.Generator, number: int, *, by: Literal["network", "knob"] = "network"
+) -> Encodings:
+    """Members at random, as `arch.sample` draws them, many at once.
+
+    Args:
+        space: to draw from.
+        random: where chance comes from.
+        number: of members; one may come twice.
+        by: `network` draws every member with the same probability, `knob` every option of a knob.
+
+    Raises:
+        InputError: `by` is neither, or a knob has more than 127 options.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> space = find_space("ofa-mobilenetv3-1.0")
+        >>> rows = sample_encodings(space, np.random.default_rng(0), 1000)
+        >>> rows.shape, space.contains(network_of(space, rows[0]))
+        ((1000, 46), True)
+    """
+    if by not in ("network", "knob"):
+        raise InputError(f"by must be 'network' or 'knob', not {by!r}.")
+    places = _places(space)
+    rows = np.empty((number, len(space.knobs)), np.int8)
+    for knob in space.knobs:
+        rows[:, places[knob.name]] = random.integers(len(knob.options), size=number)
+    if by == "network":
+        for cluster in space.layout.clusters:
+            weights = np.array([float(count) for _, count in cluster.counts])
+            taken = random.choice(len(weights), size=number, p=weights / weights.sum())
+            for knob in cluster.depths:
+                numbers = np.array([knob.options.index(chosen[knob.name]) for chosen, _ in cluster.counts])
+                rows[:, places[knob.name]] = numbers[taken]
+    return cleared(space, rows)
+
+
+def cleared(space: Space, rows: Encodings) -> Encodings:
+    """The rows without the options of layers that their depths leave out."""
+    places, layout = _places(space), space.layout
+    depths = np.tile(np.array(layout.full, np.int64), (len(rows), 1))
+    for group, knob in enumerate(layout.of_group):
+        if knob is not None:
+            depths[:, group] = np.array(knob.options, np.int64)[rows[:, places[knob.name]]]
+    result = rows.copy()
+    for knob in layout.others:
+        there = np.zeros(len(rows), bool)
+        for target in knob.targets:
+            if target.what != "block":
+                there[:] = True
+                continue
+            place = layout.places[target.number]
+            there |= depths[:, place.group] > place.offset
+        result[~there, places[knob.name]] = ABSENT
+    return result
+
+
+def network_of(space: Space, row: npt.NDArray[np.int8]) -> Network:
+    """The network that a row stands for.
+
+    Raises:
+        NetworkError: an option is missing that the network needs.
+    """
+    chosen: dict[str, Option] = {
+        knob.name: knob.options[number]
+        for knob, number in zip(space.knobs, row.tolist(), strict=True)
+        if number != ABSENT
+    }
+    return space.network(chosen)
+
+
+def encodings_of(space: Space, networks: Sequence[Network]) -> Encodings:
+    """The rows of members.
+
+    Raises:
+        NetworkError: one is no member.
+
+    Example:
+        >>> from allometry.catalog import find_space, get
+        >>> space, network = find_space("ofa-mobilenetv3-1.0"), get("ofa-lg-24")
+        >>> decisions = space.decisions_of(network)
+        >>> space.decisions_of(network_of(space, encodings_of(space, [network])[0])) == decisions
+        True
+    """
+    _places(space)
+    rows = np.full((len(networks), len(space.knobs)), ABSENT, np.int8)
+    for row, network in zip(rows, networks, strict=True):
+        chosen = space.decisions_of(network)
+        for place, knob in enumerate(space.knobs):
+            if knob.name in chosen:
+                row[place] = knob.options.index(chosen[knob.name])
+    return rows
+
+
+def _places(space: Space) -> dict[str, int]:
+    for knob in space.knobs:
+        _check(knob)
+    return {knob.name: place for place, knob in enumerate(space.knobs)}
+
+
+def _check(knob: Choice) -> None:
+    if len(knob.options) > _MOST_OPTIONS:
+        raise InputError(
+            f"The knob {knob.name!r} has {len(knob.options)} options; rows hold at most {_MOST_OPTIONS} of a knob."
+        )
+
+
+def mutate_encodings(
+    space: Space,
+    rows: Encodings,
+    random: np.random.Generator,
+    *,
+    rate: float | None = None,
+    rates: Mapping[str, float] | None = None,
+) -> Encodings:
+    """Members near others, as `arch.mutate` gives them, many at once.
+
+    Layers that appear take options at random.
+
+    Args:
+        space: of all.
+        rows: members, [N, knobs].
+        random: where chance comes from.
+        rate: with which each knob takes one of its other options; None for exactly one knob that sets something and
+            has others.
+        rates: other rates, by the name of the knob.
+
+    Raises:
+        InputError: a rate is out of its range, or rates are given without a rate.
+        UnknownNameError: there is a rate of a knob that does not exist.
+
+    Source: None: Real et al. 2019, section 3, one change for each child. A rate: released Once-for-All code.
+
+    Example:
+        >>> from allometry.nas.encodings import sample_encodings
+        >>> from allometry.catalog import find_space
+        >>> space, random = find_space("ofa-mobilenetv3-1.0"), np.random.default_rng(0)
+        >>> parents = sample_encodings(space, random, 100)
+        >>> children = mutate_encodings(space, parents, random, rate=0.1, rates={"resolution": 0.5})
+        >>> bool((mutate_encodings(space, parents, random, rate=0.0) == parents).all())
+        True
+    """
+    sizes = np.array([len(knob.options) for knob in space.knobs], np.float32)
+    there = rows != ABSENT
+    if rate is None:
+        if rates:
+            raise InputError("Rates by knob go with a rate for the others; give rate too.")
+        changes = _one_each(there & (sizes > 1), random)
+    else:
+        each = np.array(list(rate_of_each(space, rate, rates or {}).values()))
+        changes = (random.random(rows.shape, np.float32) < each) & there & (sizes > 1)
+    children = np.where(there, rows, _below(sizes, rows.shape, random))
+    _, knobs = places = np.nonzero(changes)
+    steps = 1 + _below(sizes[knobs] - 1, knobs.shape, random).astype(np.int16)
+    children[places] = (children[places] + steps) % sizes[knobs].astype(np.int16)
+    return cleared(space, children)
+
+
+def _one_each(possible: npt.NDArray[np.bool_], random: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """One of the possible places in each row, at random; none where none is possible."""
+    score = random.random(possible.shape, np.float32)
+    score[~possible] = -1
+    chosen = np.zeros(possible.shape, bool)
+    chosen[np.arange(len(possible)), score.argmax(1)] = possible.any(1)
+    return chosen
+
+
+def _below(
+    sizes: npt.NDArray[np.float32], shape: tuple[int, ...], random: np.random.Generator
+) -> npt.NDArray[np.int8]:
+    """Integers from 0 to below these sizes, of at most 127, so evenly as floats of 24 bits allow, and quickly."""
+    found: npt.NDArray[np.int8] = (random.random(shape, np.float32) * sizes).astype(np.int8)
+    return found
+
+
+def cross_encodings(
+    space: Space, ones: Encodings, others: Encodings, random: np.random.Generator
+) -> Encodings:
+    """Members between two each, as `arch.cross` gives them, many at once.
+
+    Args:
+        space: of all.
+        ones: members, [N, knobs].
+        others: as many.
+        random: where chance comes from.
+
+    Example:
+        >>> from allometry.nas.encodings import sample_encodings
+        >>> from allometry.catalog import find_space
+        >>> space, random = find_space("ofa-mobilenetv3-1.0"), np.random.default_rng(0)
+        >>> mothers, fathers = sample_encodings(space, random, 100), sample_encodings(space, random, 100)
+        >>> children = cross_encodings(space, mothers, fathers, random)
+        >>> bool(((children == mothers) | (children == fathers) | (children == -1)).all())
+        True
+    """
+    taken = np.where(random.random(ones.shape, np.float32) < 0.5, ones, others)
+    # A layer that only one of them has comes from it, should the depth make it be there.
+    taken = np.where(ones == ABSENT, others, np.where(others == ABSENT, ones, taken))
+    return cleared(space, taken)

@@ -1,0 +1,153 @@
+"""What networks of a distribution cost on average: exact, and differentiable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from allometry.arch import Padding, Piece, Shape
+from allometry.base import InputError
+from allometry.cost import LatencyTable, count_piece
+from allometry.nas.gradient.choices import Choices, Group, Layer
+
+_MICROSECOND = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """A cost of networks that is a sum over their stem, blocks and head.
+
+    Attributes:
+        name: such as `macs`.
+        of: what a piece costs, given the network's padding.
+        base: what every network costs besides.
+        unit: what counts as 1 where a logarithm is taken.
+
+    Example:
+        >>> layers = LayerCost("layers", lambda piece, padding: 1.0)
+        >>> layers.base
+        0.0
+    """
+
+    name: str
+    of: Callable[[Piece, Padding], float]
+    base: float = 0.0
+    unit: float = 1.0
+
+
+def counted(measure: Literal["macs", "params", "activations"]) -> LayerCost:
+    """A cost that is counted.
+
+    Raises:
+        InputError: the measure is another; memory is no sum over layers.
+
+    Example:
+        >>> counted("macs").name
+        'macs'
+    """
+    if measure not in ("macs", "params", "activations"):
+        raise InputError(
+            f"A search by gradient can lower macs, params, activations or a table's latency, not {measure!r}, which "
+            "is no sum over layers."
+        )
+    return LayerCost(measure, lambda piece, padding: float(getattr(count_piece(piece, padding), measure)))
+
+
+def predicted(table: LatencyTable) -> LayerCost:
+    """The latency in seconds that a table predicts, with its correction; one microsecond is the unit.
+
+    Source: ProxylessNAS (Cai et al. 2019), section 3.3.1; FBNet (Wu et al. 2019), section 3.2.
+    """
+    how = table.correction
+
+    def line(piece: Piece, _padding: Padding) -> float:
+        seconds, number, elements = table.features_of((piece,))
+        return how.scale * seconds + how.per_piece * number + how.per_element * elements
+
+    return LayerCost("latency", line, base=how.base, unit=_MICROSECOND)
+
+
+class ExpectedCost:
+    """The expected cost of the networks of a distribution over decisions.
+
+    Decisions are independent, a layer's input does not depend on them, and a cost is a sum over layers: so the
+    expectation is the sum over layers of the probability that the layer is there, times the mean over its candidates,
+    without any approximation.
+
+    Args:
+        choices: what is decided.
+        cost: of each piece.
+        device: of the distribution.
+
+    Raises:
+        InputError: a latency table lacks a line.
+
+    Source: ProxylessNAS (Cai et al. 2019), section 3.3.1.
+
+    Example:
+        >>> from allometry.nas.gradient import choices_of
+        >>> from allometry.catalog import find_space
+        >>> choices = choices_of(find_space("fbnet"))
+        >>> alike = [torch.full((len(each.options),), 1 / len(each.options)) for each in choices.decisions]
+        >>> layers = ExpectedCost(choices, LayerCost("layers", lambda piece, padding: 1.0))
+        >>> round(layers(alike).item(), 4)  # stem and head, 0.5 + 5 * 2.5 + 1 layers
+        16.0
+    """
+
+    def __init__(
+        self, choices: Choices, cost: LayerCost, *, device: torch.device = torch.device("cpu")
+    ) -> None:
+        frame = choices.frame
+        padding = frame.padding
+        stem = Piece(frame.stem, Shape(frame.in_channels, frame.resolution))
+        head = Piece(frame.head, frame.shapes()[-1])
+        self.choices, self.cost = choices, cost
+        self.fixed = cost.base + cost.of(stem, padding) + cost.of(head, padding)
+        self._groups = [
+            (group, [_priced(layer, cost, padding, device) for layer in group.layers], _there(group, device))
+            for group in choices.groups
+        ]
+
+    def __call__(self, weights: Sequence[Tensor]) -> Tensor:
+        """The mean cost, float64 [], under these weights of each decision's options, [options] each."""
+        doubles = [each.double() for each in weights]
+        total = doubles[0].new_tensor(self.fixed)
+        for group, prices, there in self._groups:
+            means = torch.stack(
+                [
+                    price @ joint(layer, doubles) if layer.decisions else price[0]
+                    for layer, price in zip(group.layers, prices, strict=True)
+                ]
+            )
+            total = total + (means.sum() if group.depth is None else means @ (there @ doubles[group.depth]))
+        return total
+
+    def table(self) -> list[list[float]]:
+        """The prices of every layer's options, and what all members share: what a search's identity depends on."""
+        return [[self.fixed], *(price.tolist() for _, prices, _ in self._groups for price in prices)]
+
+
+def joint(layer: Layer, weights: Sequence[Tensor]) -> Tensor:
+    """The weights of all combinations of the options that decide a layer, [combinations]."""
+    first, *rest = layer.decisions
+    found = weights[first]
+    for number in rest:
+        found = (found[:, None] * weights[number]).flatten()
+    return found
+
+
+def _priced(layer: Layer, cost: LayerCost, padding: Padding, device: torch.device) -> Tensor:
+    """What each combination of a layer's options costs."""
+    prices = [cost.of(Piece(block, layer.source), padding) for block in layer.candidates]
+    return torch.tensor([prices[number] for number in layer.chosen], dtype=torch.float64, device=device)
+
+
+def _there(group: Group, device: torch.device) -> Tensor:
+    """Whether each layer is there with each depth, [layers, depths] of 0 and 1."""
+    depths = torch.tensor(group.depths)
+    layers = torch.arange(len(group.layers))
+    return (layers[:, None] < depths).to(device, torch.float64)

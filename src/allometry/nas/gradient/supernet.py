@@ -1,0 +1,181 @@
+"""The over-parameterized network: in each layer a module for every block that can stand there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from allometry.arch import PlacedBlock
+from allometry.nas.encodings import network_of
+from allometry.nas.gradient.choices import Choices, Group, Layer
+from allometry.nas.gradient.costs import joint
+from allometry.nas.gradient.mixtures import Mixture, OnePath, Relaxed, TwoPaths
+from allometry.nn import ConvNet, build, initialize
+from allometry.nn.blocks import make_block
+from allometry.training import Recipe
+
+
+class MixedNetwork(nn.Module):
+    """Every network of a space at once: each layer has one module per candidate block, with weights of its own.
+
+    How much of it computes is said by the mixture that it is called with. Where a depth is open, what leaves a group
+    of layers is the mixture of what its layers gave at the possible depths.
+
+    Args:
+        choices: what is decided.
+        recipe: whose dropout and batch-norm momentum hold; None for the network's own. Stochastic depth is left out,
+            since layers come and go anyway.
+
+    Shape:
+        [N, in_channels, resolution, resolution] -> [N, classes]
+
+    Source: FBNet (Wu et al. 2019), section 3.3; ProxylessNAS (Cai et al. 2019), section 3.1.
+
+    Example:
+        >>> from allometry.arch import Network
+        >>> from allometry.nas.gradient import OnePath, choices_of
+        >>> from allometry.catalog import get, mbconv_space
+        >>> b0 = get("efficientnet-b0")
+        >>> space = mbconv_space(Network(stages=b0.stages[:2], resolution=32), kernels=(3, 5), depths=(1, 2))
+        >>> choices = choices_of(space)
+        >>> supernet = MixedNetwork(choices)
+        >>> options = (1, 0, 1)  # two layers, of kernels 3 and 5
+        >>> supernet(torch.zeros(2, 3, 32, 32), OnePath(options)).shape
+        torch.Size([2, 1000])
+    """
+
+    def __init__(self, choices: Choices, *, recipe: Recipe | None = None) -> None:
+        super().__init__()
+        self.choices, self.recipe = choices, recipe
+        frame = choices.frame if recipe is None else recipe.applied_to(choices.frame)
+        # Its stem and head serve all members; the layers between are those below.
+        self.frame = ConvNet(replace(frame, stochastic_depth=0.0))
+        self.frame.stages = nn.Sequential()
+        self.groups = nn.ModuleList(
+            nn.ModuleList(
+                nn.ModuleList(
+                    make_block(
+                        PlacedBlock(block, layer.source, layer.source, layer.out, layer.stage, 0.0),
+                        batch_norm=frame.batch_norm,
+                        padding=frame.padding,
+                    )
+                    for block in layer.candidates
+                )
+                for layer in group.layers
+            )
+            for group in choices.groups
+        )
+
+    def forward(self, x: Tensor, mixture: Mixture) -> Tensor:
+        """Class scores (logits), [N, classes], of a path or of a mixture of paths."""
+        x = self.frame.pool(self.frame.stem(x))
+        for group, modules in zip(self.choices.groups, self.groups, strict=True):
+            x = self._group(group, cast(nn.ModuleList, modules), x, mixture)
+        return self.frame.scores(self.frame.head(x))
+
+    def extract(self, row: npt.NDArray[np.int8]) -> ConvNet:
+        """The module of a member by itself, with a copy of the weights that it has here.
+
+        Args:
+            row: of the space.
+
+        Raises:
+            NetworkError: the row is no member.
+        """
+        network = network_of(self.choices.space, row)
+        if self.recipe is not None:
+            network = self.recipe.applied_to(network)
+        plain = build(network, seed=0)
+        for name in ("stem", "head", "hidden", "classifier"):
+            plain.get_submodule(name).load_state_dict(self.frame.get_submodule(name).state_dict())
+        blocks = chain.from_iterable(cast("list[nn.Sequential]", plain.stages))
+        for block, own in zip(blocks, self._standing(self.choices.options(row)), strict=True):
+            block.load_state_dict(own.state_dict())
+        return plain
+
+    def _standing(self, options: Sequence[int]) -> list[nn.Module]:
+        """The modules of a path's layers, in order."""
+        found = []
+        for group, modules in zip(self.choices.groups, self.groups, strict=True):
+            there = group.depths[0 if group.depth is None else options[group.depth]]
+            for layer, candidates in zip(group.layers[:there], cast(nn.ModuleList, modules), strict=False):
+                found.append(cast(nn.ModuleList, candidates)[self.choices.candidate(layer, options)])
+        return found
+
+    def _group(self, group: Group, modules: nn.ModuleList, x: Tensor, mixture: Mixture) -> Tensor:
+        """What leaves a group: the mixture of what its layers give at the depths that count."""
+        active, *others = [0] if group.depth is None else mixture.kept(group.depth)
+        beyond = group.depths[active]
+        found = [x]
+        for place, layer in enumerate(group.layers[: max(group.depths[each] for each in (active, *others))]):
+            # What only a path that is not taken needs is worked out for its value, not for its layers' gradients.
+            inactive = isinstance(mixture, TwoPaths) and place >= beyond
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not inactive):
+                found.append(self._layer(layer, cast(nn.ModuleList, modules[place]), found[-1], mixture))
+        if not others or group.depth is None or isinstance(mixture, OnePath):
+            return found[beyond]
+        weights = mixture.weights[group.depth]
+        out = weights[active] * found[beyond]
+        for each in others:
+            out = out + weights[each] * found[group.depths[each]]
+        return out
+
+    def _layer(self, layer: Layer, modules: nn.ModuleList, x: Tensor, mixture: Mixture) -> Tensor:
+        if len(modules) == 1:
+            return cast(Tensor, modules[0](x))
+        if isinstance(mixture, OnePath):
+            return cast(Tensor, modules[self.choices.candidate(layer, mixture.options)](x))
+        if isinstance(mixture, Relaxed):
+            return _relaxed(layer, modules, x, mixture)
+        return self._two_paths(layer, modules, x, mixture)
+
+    def _two_paths(self, layer: Layer, modules: nn.ModuleList, x: Tensor, mixture: TwoPaths) -> Tensor:
+        """The active candidate, and for every gate that could open the other one, which adds its gradient alone.
+
+        The gates of what is not active are 0: it adds nothing, and nothing but the gates need its gradient. So it is
+        computed without keeping what is inside.
+        """
+        taken = mixture.active
+        active = self.choices.candidate(layer, taken)
+        out = cast(Tensor, modules[active](x))
+        result = out
+        for number in layer.decisions:
+            if mixture.other[number] is not None:
+                result = result * mixture.weights[number][taken[number]]
+        for number in layer.decisions:
+            other = mixture.other[number]
+            if other is None:
+                continue
+            flipped = (*taken[:number], other, *taken[number + 1 :])
+            candidate = self.choices.candidate(layer, flipped)
+            with torch.no_grad():
+                value = out.detach() if candidate == active else modules[candidate](x)
+            result = result + mixture.weights[number][other] * value
+        return result
+
+
+def _relaxed(layer: Layer, modules: nn.ModuleList, x: Tensor, mixture: Relaxed) -> Tensor:
+    """The sum of all candidates, each by its weight."""
+    shares = joint(layer, mixture.weights)
+    if len(shares) > len(modules):  # combinations that give one block share its module
+        places = torch.tensor(layer.chosen, device=shares.device)
+        numbers = torch.arange(len(modules), device=shares.device)
+        shares = (places == numbers[:, None]).to(shares) @ shares
+    out = shares[0] * modules[0](x)
+    for number in range(1, len(modules)):
+        out = out + shares[number] * modules[number](x)
+    return cast(Tensor, out)
+
+
+def build_mixed_network(choices: Choices, *, recipe: Recipe | None = None, seed: int) -> MixedNetwork:
+    """A supernet with initial weights as `nn.build` draws them."""
+    with torch.device("meta"):
+        module = MixedNetwork(choices, recipe=recipe)
+    return cast(MixedNetwork, initialize(module.to_empty(device="cpu"), seed=seed))

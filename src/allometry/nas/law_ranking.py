@@ -1,0 +1,166 @@
+"""What the trainings of a grid of laws say: which law is best, how sure that is, and what more MACs would buy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from allometry.base import InputError
+
+CorrectMatrix = npt.NDArray[np.bool_]
+"""[seeds, images]: which validation images a network had right, a row for each of its trainings."""
+RESAMPLES = 2000
+
+
+class LawRanking(NamedTuple):
+    """How good a network of the grid is.
+
+    Attributes:
+        accuracy: mean over its trainings.
+        interval: 95 % of it, over seeds and images.
+        best: share of the resamples in which it is the best of all.
+        behind: how far it is behind the best one, and the 95 % interval of that; zeros for the best one itself.
+    """
+
+    accuracy: float
+    interval: tuple[float, float]
+    best: float
+    behind: tuple[float, float, float]
+
+
+def rank_laws(
+    right: Mapping[str, CorrectMatrix], *, seed: int = 0, times: int = RESAMPLES
+) -> dict[str, LawRanking]:
+    """Compare networks that were trained with the same seeds and judged on the same images.
+
+    Seeds and images are resampled together for all of them: what makes an image hard, or a seed lucky, is shared.
+
+    Args:
+        right: of each network, by its name; all of the same shape.
+        seed: of the resampling.
+        times: resamples.
+
+    Raises:
+        InputError: the shapes differ, or there is nothing to compare.
+
+    Source: the bootstrap, Efron 1979, over both factors of a crossed design (Owen 2007, *The pigeonhole bootstrap*).
+
+    Example:
+        >>> draw = np.random.default_rng(0)
+        >>> right = {"deep": draw.random((3, 400)) < 0.8, "wide": draw.random((3, 400)) < 0.5}
+        >>> found = rank_laws(right)
+        >>> found["deep"].best, found["wide"].behind[0] > 0.2
+        (1.0, True)
+    """
+    shapes = {each.shape for each in right.values()}
+    if len(shapes) != 1:
+        raise InputError(
+            f"Networks to compare need the same seeds and images, not the shapes {sorted(shapes)}."
+        )
+    seeds, images = shapes.pop()
+    names = list(right)
+    whole = np.stack([right[name] for name in names]).astype(np.float64)
+    random = np.random.default_rng(seed)
+    means = np.empty((times, len(names)))
+    for place in range(times):
+        of_seed = np.bincount(random.integers(seeds, size=seeds), minlength=seeds) / seeds
+        of_image = np.bincount(random.integers(images, size=images), minlength=images) / images
+        means[place] = np.einsum("nsi,s,i->n", whole, of_seed, of_image)
+    accuracy = whole.mean(axis=(1, 2))
+    leader = int(accuracy.argmax())
+    # Of equal ones each has its part.
+    best = (means == means.max(axis=1, keepdims=True)).astype(np.float64)
+    best /= best.sum(axis=1, keepdims=True)
+    low, high = np.quantile(means, (0.025, 0.975), axis=0)
+    behind = means[:, [leader]] - means
+    behind_low, behind_high = np.quantile(behind, (0.025, 0.975), axis=0)
+    return {
+        name: LawRanking(
+            float(accuracy[place]),
+            (float(low[place]), float(high[place])),
+            float(best[:, place].mean()),
+            (
+                float(accuracy[leader] - accuracy[place]),
+                float(behind_low[place]),
+                float(behind_high[place]),
+            ),
+        )
+        for place, name in enumerate(names)
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extrapolation:
+    """What a network of so many MACs would reach.
+
+    Attributes:
+        macs: of it.
+        accuracy: to be expected, 0 to 1.
+        interval: 95 % of it.
+    """
+
+    macs: float
+    accuracy: float
+    interval: tuple[float, float]
+
+
+def extrapolate(
+    sizes: Sequence[tuple[float, CorrectMatrix]],
+    macs: Sequence[float],
+    *,
+    seed: int = 0,
+    times: int = RESAMPLES,
+) -> tuple[Extrapolation, ...]:
+    """What larger networks would reach with the same training, if the error goes on falling as a power of the MACs.
+
+    Args:
+        sizes: MACs and what was right, of trained networks of one law; two sizes or more.
+        macs: to look out to.
+        seed: of the resampling.
+        times: resamples.
+
+    Raises:
+        InputError: fewer than two sizes.
+
+    Source: the power law of errors: Hestness et al. 2017, *Deep learning scaling is predictable, empirically*.
+
+    Example:
+        >>> draw = np.random.default_rng(0)
+        >>> sizes = [(macs, draw.random((3, 1000)) < 1 - macs**-0.1) for macs in (1e6, 2e6, 4e6)]
+        >>> found = extrapolate(sizes, [16e6])[0]
+        >>> found.interval[0] < 1 - 16e6**-0.1 < found.interval[1]
+        True
+    """
+    if len({size for size, _ in sizes}) < 2:
+        raise InputError("An outlook needs trainings of two sizes or more.")
+    logs = np.log([size for size, _ in sizes])
+    wanted = np.log(np.asarray(macs, np.float64))
+    whole = [right.astype(np.float64) for _, right in sizes]
+    seeds, images = whole[0].shape
+    random = np.random.default_rng(seed)
+    drawn = np.empty((times, len(wanted)))
+    for place in range(times):
+        of_seed = np.bincount(random.integers(seeds, size=seeds), minlength=seeds) / seeds
+        of_image = np.bincount(random.integers(images, size=images), minlength=images) / images
+        drawn[place] = _line(logs, [float(of_seed @ each @ of_image) for each in whole], wanted, images)
+    expected = _line(logs, [float(each.mean()) for each in whole], wanted, images)
+    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
+    return tuple(
+        Extrapolation(macs=math.exp(size), accuracy=float(value), interval=(float(least), float(most)))
+        for size, value, least, most in zip(wanted, expected, low, high, strict=True)
+    )
+
+
+def _line(
+    logs: npt.NDArray[np.float64], accuracies: Sequence[float], wanted: npt.NDArray[np.float64], images: int
+) -> npt.NDArray[np.float64]:
+    """Accuracies at other sizes, by a line through the logarithms of the errors."""
+    errors = np.maximum(1 - np.asarray(accuracies), 0.5 / images)  # none is not zero, only too few to be seen
+    slope, height = np.polyfit(logs, np.log(errors), 1)
+    found: npt.NDArray[np.float64] = 1 - np.minimum(np.exp(height + slope * wanted), 1.0)
+    return found

@@ -1,0 +1,261 @@
+"""The trainings of a fit: a network of its grid, whole or up to an epoch; none is done twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, as_completed
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from allometry.arch import Network, digest
+from allometry.base import NonFiniteLossError, Progress, SilentProgress
+from allometry.base.errors import Stopped
+from allometry.base.files import append_line, read_lines
+from allometry.cost import count
+from allometry.nas.law_ranking import CorrectMatrix
+from allometry.nas.trial_setup import TrialConfig, threads, trial_job
+from allometry.training import predict, train
+from allometry.training.images import Images
+
+_HOPELESS = 1e9  # the loss of a training that diverged, for ranking
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridTraining:
+    """A network whose short training is wanted, whole or up to an epoch.
+
+    Attributes:
+        network: what is trained.
+        seed: of its training.
+        until: epochs; the training goes on from there when more are wanted.
+    """
+
+    network: Network
+    seed: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridTrainingResult:
+    """What came of it so far.
+
+    Attributes:
+        accuracy: on the validation images, 0 to 1.
+        loss: on the validation images.
+        epochs: that were trained.
+        seconds: that they took.
+        images: training images seen.
+        right: once the training is over, which validation images were right, as hexadecimal digits of packed bits.
+        diverged: the loss became infinite or not a number: nothing was right.
+    """
+
+    accuracy: float
+    loss: float
+    epochs: int
+    seconds: float
+    images: int
+    right: str = ""
+    diverged: bool = False
+
+
+def run_grid_training(
+    arm: GridTraining,
+    images: Images,
+    settings: TrialConfig,
+    *,
+    folder: Path,
+    progress: Progress = SilentProgress(),
+    should_stop: Callable[[], bool] = lambda: False,
+) -> GridTrainingResult:
+    """Train a network of a grid up to an epoch, or to the end, where it is judged image by image.
+
+    Args:
+        arm: what is trained, and how far.
+        images: to learn from, and to be judged on: the validation split.
+        settings: of all trainings; their seed is the arm's own.
+        folder: of the grid; what stopped goes on there.
+        progress: is told how it goes.
+        should_stop: True stops the training at a checkpoint.
+
+    Raises:
+        Stopped: `should_stop` asked for it.
+        OutOfMemoryError: a step did not fit into the memory.
+    """
+    job = trial_job(arm.network, images, replace(settings, seed=arm.seed), folder=folder, progress=progress)
+    job = replace(job, label=f"{arm.network.name}, seed {arm.seed}")
+    metrics = job.folder / "metrics.jsonl"
+    whole = arm.until >= job.recipe.epochs
+    far = len(read_lines(metrics)) >= arm.until
+
+    def reached(record: Mapping[str, Any]) -> None:
+        nonlocal far
+        far = record["epoch"] >= arm.until
+
+    right = ""
+    if whole or not far:
+        try:
+            with threads(settings.threads):
+                watched = replace(
+                    job, recorded=reached, should_stop=lambda: (far and not whole) or should_stop()
+                )
+                trained = train(watched)
+                said = predict(
+                    trained.module,
+                    images.dataset.splits["val"],
+                    preprocessing=job.preprocessing,
+                    device=job.device,
+                )
+            right = np.packbits(said.right).tobytes().hex()
+        except Stopped:
+            if not far or whole:
+                raise
+        except NonFiniteLossError:
+            return _diverged(read_lines(metrics), len(images.dataset.splits["val"]))
+    history = read_lines(metrics)[: arm.until]
+    return GridTrainingResult(
+        accuracy=history[-1]["val_accuracy"],
+        loss=history[-1]["val_loss"],
+        epochs=len(history),
+        seconds=sum(record["seconds"] for record in history),
+        images=sum(record["images"] for record in history),
+        right=right,
+    )
+
+
+def _diverged(history: Sequence[Mapping[str, Any]], number: int) -> GridTrainingResult:
+    """A training that came to nothing, which one of many may."""
+    return GridTrainingResult(
+        accuracy=0.0,
+        loss=_HOPELESS,
+        epochs=len(history),
+        seconds=sum(record["seconds"] for record in history),
+        images=sum(record["images"] for record in history),
+        right=np.packbits(np.zeros(number, bool)).tobytes().hex(),
+        diverged=True,
+    )
+
+
+FILE = "trainings.jsonl"
+
+
+class Trainer(Protocol):
+    """Trains networks, here or elsewhere."""
+
+    slots: int
+
+    def train(self, arm: GridTraining) -> Future[GridTrainingResult]:
+        """Begin with one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trainings:
+    """Trainings that are remembered: none is done twice, also by a later process.
+
+    Attributes:
+        trainer: does them.
+        folder: of the fit; a line for each training in its `trainings.jsonl`.
+        charge: told of what each training added: a name, seconds, images.
+        progress: is told how far it is.
+    """
+
+    trainer: Trainer
+    folder: Path
+    charge: Callable[[str, float, int], None]
+    progress: Progress
+
+    def __call__(self, arms: Sequence[GridTraining], *, label: str) -> list[GridTrainingResult]:
+        """Train these, and give the results in their order.
+
+        Raises:
+            Stopped: the user asked for it.
+            AllometryError: one of them could not be trained.
+        """
+        known = self._known()
+        for arm in arms:
+            if _key(arm) in known:  # a kill may have come before it was charged; nothing is charged twice
+                self._charge(arm, known)
+        left = [arm for arm in dict.fromkeys(arms) if _key(arm) not in known]
+        show = self.trainer.slots > 1
+        if show:
+            self.progress.start(label, len(arms), len(arms) - len(left), unit="trainings")
+        try:
+            futures: dict[Future[GridTrainingResult], GridTraining] = {}
+            for arm in left:
+                future = self.trainer.train(arm)
+                futures[future] = arm
+                if future.done():  # one after the other, in this process: written down at once
+                    self._keep(futures.pop(future), future.result(), known)
+            for future in as_completed(futures):
+                self._keep(futures[future], future.result(), known)
+                if show:
+                    self.progress.advance(1)
+        finally:
+            if show:
+                self.progress.stop()
+        return [known[_key(arm)] for arm in arms]
+
+    def _keep(
+        self, arm: GridTraining, result: GridTrainingResult, known: dict[str, GridTrainingResult]
+    ) -> None:
+        key = _key(arm)
+        line = {"key": key, "training": _training(arm), "macs": count(arm.network).macs, **asdict(result)}
+        append_line(self.folder / FILE, line)
+        known[key] = result
+        self._charge(arm, known)
+
+    def _charge(self, arm: GridTraining, known: dict[str, GridTrainingResult]) -> None:
+        result, before = known[_key(arm)], self._before(arm, known)
+        self.charge(
+            f"{arm.network.name}, seed {arm.seed}, to epoch {arm.until}",
+            result.seconds - (before.seconds if before else 0.0),
+            result.images - (before.images if before else 0),
+        )
+
+    def _before(self, arm: GridTraining, known: dict[str, GridTrainingResult]) -> GridTrainingResult | None:
+        """The same training when it had come less far."""
+        earlier = (known.get(f"{_training(arm)} {epoch}") for epoch in range(arm.until - 1, 0, -1))
+        return next((each for each in earlier if each is not None), None)
+
+    def _known(self) -> dict[str, GridTrainingResult]:
+        lines = read_lines(self.folder / FILE)
+        names = [field.name for field in fields(GridTrainingResult)]
+        return {
+            line["key"]: GridTrainingResult(**{name: line[name] for name in names if name in line})
+            for line in lines
+        }
+
+
+def grid_trainings(networks: Sequence[Network], seeds: Sequence[int], until: int) -> list[GridTraining]:
+    """Each network with each seed.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> len(grid_trainings([get("efficientnet-b0")], [0, 1], until=2))
+        2
+    """
+    return [GridTraining(network=network, seed=seed, until=until) for network in networks for seed in seeds]
+
+
+def correct_matrix(results: Sequence[GridTrainingResult], images: int) -> CorrectMatrix:
+    """Which images each of these had right, [trainings, images]."""
+    packed = [np.frombuffer(bytes.fromhex(result.right), np.uint8) for result in results]
+    return np.stack([np.unpackbits(each, count=images).astype(bool) for each in packed])
+
+
+def trained_macs(folder: Path) -> float:
+    """MACs of all passes over images in the trainings of a fit; those that went on count once."""
+    furthest: dict[str, float] = {}
+    for line in read_lines(folder / FILE):
+        furthest[line["training"]] = max(furthest.get(line["training"], 0.0), line["images"] * line["macs"])
+    return sum(furthest.values())
+
+
+def _training(arm: GridTraining) -> str:
+    return f"{digest(arm.network)[:16]} {arm.seed}"
+
+
+def _key(arm: GridTraining) -> str:
+    return f"{_training(arm)} {arm.until}"

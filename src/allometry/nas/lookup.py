@@ -1,0 +1,205 @@
+"""What very many networks of a space cost, looked up layer by layer in tables that are made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from allometry.arch import Cell, Padding, Piece, Space, StageOptions, WalkState, walk
+from allometry.base import InputError
+from allometry.cost import LatencyTable, count_piece
+from allometry.cost.count import FLOAT_BYTES
+from allometry.nas.encodings import Encodings
+
+Figures = npt.NDArray[np.float64]
+_MOST_ENTRIES = 50_000_000
+_CHUNK = 65_536  # rows at once: what they need stays in the processor's caches
+
+
+class _Table(NamedTuple):
+    """One site: for each state before it and each choice, what it costs and the state after it, as flat arrays."""
+
+    knobs: tuple[int, ...]
+    sizes: tuple[int, ...]
+    sums: Figures
+    peaks: Figures
+    after: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lookup:
+    """Figures of the networks of a space that are sums, or maxima, over their layers.
+
+    Made by `tabulate`. Called with rows, it gives the sums [N, sums] and the maxima [N, peaks].
+    """
+
+    space: Space
+    tables: tuple[_Table, ...]
+
+    def __call__(self, rows: Encodings) -> tuple[Figures, Figures]:
+        """The figures of these rows."""
+        parts = [self._some(rows[first : first + _CHUNK]) for first in range(0, max(1, len(rows)), _CHUNK)]
+        sums, peaks = zip(*parts, strict=True)
+        return np.concatenate(sums), np.concatenate(peaks)
+
+    def _some(self, rows: Encodings) -> tuple[Figures, Figures]:
+        columns = np.maximum(rows.T, 0).astype(
+            np.int32
+        )  # what is absent changes nothing, whatever it is taken for
+        state = np.zeros(len(rows), np.int32)
+        sums = np.zeros((len(rows), self.tables[0].sums.shape[1]))
+        peaks = np.zeros((len(rows), self.tables[0].peaks.shape[1]))
+        for table in self.tables:
+            index = state
+            for knob, size in zip(table.knobs, table.sizes, strict=True):
+                index = index * size + columns[knob]
+            sums += table.sums.take(index, axis=0)
+            np.maximum(peaks, table.peaks.take(index, axis=0), out=peaks)
+            state = table.after.take(index)
+        return sums, peaks
+
+
+Price = Callable[[Piece, Padding], tuple[tuple[float, ...], tuple[float, ...]]]
+"""What a piece adds to the sums, and what it is for the maxima."""
+
+
+def tabulate(space: Space, price: Price) -> Lookup:
+    """Make the tables for a space.
+
+    Args:
+        space: whose cells, if it has any, do not read the input of the cell before.
+        price: of each piece; asked once for each.
+
+    Raises:
+        InputError: the space is not of that kind, or too large for tables.
+
+    Example:
+        >>> from allometry.nas.encodings import encodings_of
+        >>> from allometry.catalog import find_space, get
+        >>> space = find_space("ofa-mobilenetv3-1.0")
+        >>> layers = tabulate(space, lambda piece, padding: ((1.0,), ()))
+        >>> sums, _ = layers(encodings_of(space, [get("ofa-lg-24")]))
+        >>> sums.item() - 2 == get("ofa-lg-24").depth
+        True
+    """
+    places = {knob.name: place for place, knob in enumerate(space.knobs)}
+    known: dict[tuple[Piece, Padding], tuple[tuple[float, ...], tuple[float, ...]]] = {}
+
+    def priced(piece: Piece, padding: Padding) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        key = (piece, padding)
+        if key not in known:
+            if isinstance(piece.part, Cell) and piece.part.reads_skip:
+                raise InputError("A cell that reads the input of the one before has no cost of its own.")
+            known[key] = price(piece, padding)
+        return known[key]
+
+    tables = []
+    states: dict[WalkState | None, int] = {None: 0}
+    shape: tuple[int, int] | None = None
+    for site in walk(space):
+        if shape is None:  # the stem always stands there
+            more, most = priced(site.steps[0].pieces[0], site.steps[0].after.padding)
+            shape = len(more), len(most)
+        table, states = _table(site, states, places, priced, shape)
+        tables.append(table)
+    return Lookup(space, tuple(tables))
+
+
+def _table(
+    site: StageOptions,
+    states: dict[WalkState | None, int],
+    places: dict[str, int],
+    price: Price,
+    shape: tuple[int, int],
+) -> tuple[_Table, dict[WalkState | None, int]]:
+    sizes = tuple(len(knob.options) for knob in site.knobs)
+    entries = len(states) * int(np.prod(sizes, dtype=np.int64))
+    if entries > _MOST_ENTRIES:
+        raise InputError(f"The space is too large for tables: one layer has {entries:,} cases.")
+    options = [{option: number for number, option in enumerate(knob.options)} for knob in site.knobs]
+    ends: dict[WalkState | None, int] = {}
+    sums = np.zeros((len(states), *sizes, shape[0]))
+    peaks = np.zeros((len(states), *sizes, shape[1]))
+    after = np.zeros((len(states), *sizes), np.int32)
+    for step in site.steps:
+        padding = step.after.padding
+        prices = [price(piece, padding) for piece in step.pieces]
+        where = (
+            states[step.before],
+            *(
+                known[step.chosen[knob.name]] if knob.name in step.chosen else slice(None)
+                for knob, known in zip(site.knobs, options, strict=True)
+            ),
+        )
+        for more, most in prices:
+            sums[where] += more
+            peaks[where] = np.maximum(peaks[where], most)
+        after[where] = ends.setdefault(step.after, len(ends))
+    flat = (sums.reshape(entries, -1), peaks.reshape(entries, -1), after.reshape(entries))
+    return _Table(tuple(places[knob.name] for knob in site.knobs), sizes, *flat), ends
+
+
+class Costs:
+    """Exact counts of very many networks of a space.
+
+    Args:
+        space: of the networks.
+
+    Raises:
+        InputError: it is too large for tables, or has cells that read the input of the one before.
+
+    Example:
+        >>> from allometry.cost import count
+        >>> from allometry.nas.encodings import encodings_of
+        >>> from allometry.catalog import find_space, get
+        >>> space, network = find_space("ofa-mobilenetv3-1.0"), get("ofa-lg-24")
+        >>> found = Costs(space)(encodings_of(space, [network]))
+        >>> int(found["macs"][0]) == count(network).macs, int(found["memory"][0]) == count(network).memory
+        (True, True)
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._lookup = tabulate(space, _counted)
+
+    def __call__(self, rows: Encodings) -> dict[str, npt.NDArray[np.int64]]:
+        """Params, macs, activations and memory [N] of these rows."""
+        sums, peaks = self._lookup(rows)
+        params, statistics, macs, activations = np.rint(sums).astype(np.int64).T
+        memory = FLOAT_BYTES * (params + statistics + np.rint(peaks[:, 0]).astype(np.int64))
+        return {"params": params, "macs": macs, "activations": activations, "memory": memory}
+
+
+def _counted(piece: Piece, padding: Padding) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    part = count_piece(piece, padding)
+    return (part.params, part.statistics, part.macs, part.activations), (part.live,)
+
+
+class Latencies:
+    """The latency that a table predicts, of very many networks of a space.
+
+    Args:
+        space: of the networks.
+        table: with a line for each of its blocks.
+
+    Raises:
+        InputError: the table lacks a line.
+    """
+
+    def __init__(self, space: Space, table: LatencyTable) -> None:
+        def line(piece: Piece, _padding: Padding) -> tuple[tuple[float, ...], tuple[float, ...]]:
+            total, number, elements = table.features_of((piece,))
+            return (total, number, elements), ()
+
+        self._lookup, self._correction = tabulate(space, line), table.correction
+
+    def __call__(self, rows: Encodings) -> Figures:
+        """Seconds [N] of these rows."""
+        sums, _ = self._lookup(rows)
+        total, number, elements = sums.T
+        how = self._correction
+        found: Figures = how.base + how.scale * total + how.per_piece * number + how.per_element * elements
+        return found

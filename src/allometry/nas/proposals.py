@@ -1,0 +1,126 @@
+"""Which network is tried as the n-th: the same with one worker and with many, before a kill and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from allometry.arch import Space
+from allometry.nas.encodings import Encoding, Encodings, Values, sample_encodings
+from allometry.nas.searchers import Searcher
+from allometry.nas.trials import Trial, TrialOutcome
+
+Allowed = Callable[[Encodings], npt.NDArray[np.bool_]]
+"""Which of these rows, [N, knobs], keep all limits."""
+_AT_ONCE, _DRAWS = 10_000, 20
+
+
+class Proposals:
+    """What a searcher proposes, less what is over a limit or was proposed before.
+
+    The n-th proposal follows from the results up to number n - `outstanding`, whatever else is known by then: so many
+    trainings may be under way at once, and the search does not depend on which of them ends first.
+
+    Args:
+        space: of the searcher.
+        searcher: that nobody else asks.
+        allowed: which rows keep the limits.
+        outstanding: results that may be open when a proposal is made, at least 1.
+        seed: of the draws that take the searcher's place where it finds nothing new.
+
+    Example:
+        >>> from allometry.nas import make_searcher
+        >>> from allometry.catalog import find_space
+        >>> space = find_space("fbnet")
+        >>> proposals = Proposals(space, make_searcher("random", space), lambda rows: rows[:, 0] == 1, outstanding=2)
+        >>> first, second = proposals.propose(0, {}), proposals.propose(1, {})
+        >>> int(first[0]), bool((first == second).all())
+        (1, False)
+    """
+
+    def __init__(
+        self, space: Space, searcher: Searcher, allowed: Allowed, *, outstanding: int, seed: int = 0
+    ) -> None:
+        self._space, self._searcher, self._allowed = space, searcher, allowed
+        self.outstanding, self._seed = outstanding, seed
+        self._rows: list[Encoding | None] = []
+        self._seen: set[bytes] = set()
+        self._told = 0
+
+    def ready(self, number: int, known: Mapping[int, Trial]) -> bool:
+        """Whether all is known that this proposal follows from."""
+        return all(each in known for each in range(number - self.outstanding + 1))
+
+    def propose(self, number: int, known: Mapping[int, Trial]) -> Encoding | None:
+        """The network of this number, or None where nothing new is left to try.
+
+        Args:
+            number: from 0.
+            known: the results so far, by number.
+        """
+        while len(self._rows) <= number:
+            self._rows.append(self._next(known))
+        return self._rows[number]
+
+    def _next(self, known: Mapping[int, Trial]) -> Encoding | None:
+        number = len(self._rows)
+        if self._rows and self._rows[-1] is None:
+            return None
+        while self._told <= number - self.outstanding:
+            result = known[self._told]
+            self._seen.add(result.row.tobytes())
+            self._searcher.tell(result.row, result.values)
+            self._told += 1
+        for _ in range(self._searcher.tries):
+            row: Encoding = self._searcher.ask()
+            if row.tobytes() not in self._seen and self._allowed(row[None])[0]:
+                self._seen.add(row.tobytes())
+                return row
+            self._searcher.refuse(row)
+        return self._by_chance(number)
+
+    def _by_chance(self, number: int) -> Encoding | None:
+        """A new network within the limits from very many random ones."""
+        random = np.random.default_rng((self._seed, number))
+        for _ in range(_DRAWS):
+            rows = sample_encodings(self._space, random, _AT_ONCE)
+            new = (row for row in rows[self._allowed(rows)] if row.tobytes() not in self._seen)
+            found: Encoding | None = next(new, None)
+            if found is not None:
+                self._seen.add(found.tobytes())
+                return found
+        return None
+
+
+def follow(
+    proposals: Proposals, worth: Callable[[Encoding], Values], trials: int
+) -> list[tuple[Encoding, Values]]:
+    """A whole search in memory where what a network is worth is known at once, such as from a table of results.
+
+    Args:
+        proposals: with nothing outstanding but the next.
+        worth: of a row.
+        trials: at most.
+
+    Returns:
+        What was tried, in order; fewer where nothing new is left.
+
+    Example:
+        >>> from allometry.nas import make_searcher
+        >>> from allometry.catalog import find_space
+        >>> space = find_space("fbnet")
+        >>> searcher = make_searcher("evolution", space)
+        >>> proposals = Proposals(space, searcher, lambda rows: rows[:, 0] >= 0, outstanding=1)
+        >>> found = follow(proposals, lambda row: (float((row == 7).sum()),), 200)
+        >>> found[0][1] < max(values for _, values in found)
+        True
+    """
+    known: dict[int, Trial] = {}
+    for number in range(trials):
+        row = proposals.propose(number, known)
+        if row is None:
+            break
+        known[number] = Trial(number=number, row=row, values=worth(row), outcome=TrialOutcome())
+    return [(each.row, each.values) for each in known.values()]

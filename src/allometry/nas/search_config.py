@@ -1,0 +1,170 @@
+"""What a search is: its question, and how it goes about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+
+from allometry.arch import Network, Space, space_to_json
+from allometry.base import InputError, UnknownNameError
+from allometry.cost import Budget, RuntimeConfig, runtime_config_for
+from allometry.nas.driving import Question
+from allometry.nas.encodings import network_of
+from allometry.nas.objective import Objective
+from allometry.nas.searchers import SEARCHERS
+from allometry.nas.space_costs import BudgetFilter, SpaceCosts
+from allometry.nas.trial_setup import TrialConfig
+from allometry.nas.trials import Trial
+from allometry.nas.workers import check_workers
+from allometry.training.images import Images
+
+GRADIENT_WAYS = ("proxylessnas", "fbnet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchConfig:
+    """How a search goes about it.
+
+    Attributes:
+        by: the searcher's name, of `SEARCHERS`, or `proxylessnas` or `fbnet` for one over-parameterized network.
+        trials: networks to try.
+        epochs: of a trial; 0 for an eighth of a full training's, two at least.
+        halving: whether trials end early that are worse than half of those before them.
+        outstanding: trials that may be under way at once; the search is the same with any number of workers up to it.
+        workers: `1` for this process, another number for so many beside it, `ray` or `ray://host:port`.
+        threads: of each trial's arithmetic; 0 for the cores divided by the workers.
+        storage: a database's address; None for a file in the run folder.
+        study: name of the search in the database.
+        versus: `random` for a random search of the same cost beside it, else empty.
+
+    Raises:
+        InputError: a number is out of its range, or a name not known.
+    """
+
+    by: str = "evolution"
+    trials: int = 40
+    epochs: int = 0
+    halving: bool = True
+    outstanding: int = 4
+    workers: str = "1"
+    threads: int = 0
+    storage: str | None = None
+    study: str = "allometry"
+    versus: str = ""
+
+    @property
+    def by_gradient(self) -> bool:
+        """Whether one over-parameterized network is trained instead of many."""
+        return self.by in GRADIENT_WAYS
+
+    def __post_init__(self) -> None:
+        for name, least in (("trials", 1), ("epochs", 0), ("outstanding", 1), ("threads", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}.")
+        check_workers(self.workers)
+        if self.by not in (*SEARCHERS, *GRADIENT_WAYS):
+            raise UnknownNameError("searcher", self.by, (*SEARCHERS, *GRADIENT_WAYS))
+        if self.by_gradient and self.workers != "1":
+            raise InputError(
+                f"{self.by} trains one network, in this process: workers are of no use to it; leave them out."
+            )
+        if self.versus not in ("", "random"):
+            raise InputError(f"A search can be compared with random, not with {self.versus!r}.")
+        if self.workers.isdigit() and int(self.workers) > self.outstanding:
+            raise InputError(
+                f"{self.workers} workers need as many trials that may be under way at once; give --outstanding "
+                f"{self.workers} (now {self.outstanding}), which is part of what a search is: it decides how much a "
+                "proposal knows."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSetup:
+    """A search before its first trial."""
+
+    images: Images
+    space: Space
+    objectives: tuple[Objective, ...]
+    budget: Budget | None
+    setting: RuntimeConfig | None
+    prices: SpaceCosts
+    within: BudgetFilter
+    how: SearchConfig
+    trial: TrialConfig
+
+    @property
+    def question(self) -> Question:
+        """What is looked for."""
+        return Question(
+            space=self.space,
+            objectives=self.objectives,
+            figures=self.prices.of,
+            halving=self.trial.halving,
+        )
+
+    def work(self, tried: Trial) -> float:
+        """What a trial cost: MACs of all its passes over images."""
+        return tried.outcome.images * self.prices.of(tried.row)["macs"]
+
+    def network(self, tried: Trial) -> Network:
+        """The network of a trial."""
+        name = f"{self.space.name or 'space'} no. {tried.number}"
+        return replace(network_of(self.space, tried.row), name=name)
+
+    def identity(self, by: str) -> str:
+        """A digest of all that decides the results."""
+        parts = [
+            space_to_json(self.space),
+            [str(each) for each in self.objectives],
+            self.budget.exact() if self.budget else None,
+            self.images.dataset.fingerprint,
+            {**self.trial.to_dict(), "data": None, "device": None, "threads": None},
+            by,
+            self.how.outstanding,
+            str(self.setting),
+            asdict(self.prices.table) if self.prices.table else None,
+        ]
+        return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def check_question(objectives: Sequence[Objective], budget: Budget | None, how: SearchConfig) -> None:
+    """Refuse a search in which nothing speaks against the largest network.
+
+    Raises:
+        InputError: there is neither a limit nor an objective that weighs a cost, or the way of searching has an
+            objective of its own.
+    """
+    if how.by_gradient and [str(each) for each in objectives] != ["accuracy"]:
+        raise InputError(
+            f"{how.by} weighs the accuracy against its limit in its own way: leave the objective out, or search by "
+            "evolution."
+        )
+    costs = {"params", "macs", "activations", "memory", "latency", "step_time"}
+    if budget is None and not any(objective.measures & costs for objective in objectives):
+        raise InputError(
+            "Without a limit the largest networks win: give a --budget, such as macs<=4M, or an objective that weighs "
+            "a cost, such as 'accuracy * (macs / 4M) ** -0.07'."
+        )
+
+
+def latency_setting(
+    objectives: Sequence[Objective], budget: Budget | None, *, runtime: str | None, threads: int
+) -> RuntimeConfig | None:
+    """How latency is told, if anybody asks for it."""
+    if any("latency" in objective.measures for objective in objectives):
+        return RuntimeConfig(runtime=runtime or RuntimeConfig().runtime, threads=threads)
+    if budget is None and (runtime is not None or threads != 1):
+        raise InputError(
+            "Runtime and threads say where latency is measured; give a budget or an objective of latency, or leave "
+            "them out."
+        )
+    if budget is None or "latency" in budget.measures:
+        return None if budget is None else runtime_config_for(budget, runtime=runtime, threads=threads)
+    if runtime is not None or threads != 1:
+        raise InputError(
+            f"The budget {budget} is counted, not measured, in a search: leave runtime and threads out, or limit a "
+            "latency."
+        )
+    return None

@@ -1,0 +1,232 @@
+"""MnasNet's controller: a recurrent policy that draws networks of a space and learns from what they are worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from allometry.arch import Space
+from allometry.base import InputError
+from allometry.nas.encodings import ABSENT, Encoding, Encodings, Values, cleared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerConfig:
+    """How the policy learns. The paper prints none of these numbers.
+
+    Attributes:
+        hidden: units of the recurrent layer.
+        learning_rate: of Adam.
+        clip: of the ratio of probabilities, from 1.
+        passes: over the rows of one lesson.
+        entropy: weight of the policy's entropy, which keeps it from settling early.
+        memory: share of the old baseline that stays with each lesson.
+
+    Raises:
+        InputError: a number is out of its range.
+    """
+
+    hidden: int = 64
+    learning_rate: float = 5e-3
+    clip: float = 0.2
+    passes: int = 6
+    entropy: float = 0.01
+    memory: float = 0.8
+
+    def __post_init__(self) -> None:
+        if self.hidden < 1 or self.passes < 1 or not self.learning_rate > 0 or not self.clip > 0:
+            raise InputError(
+                "hidden and passes of a controller must be at least 1, learning_rate and clip above 0."
+            )
+        if not 0 <= self.memory < 1 or not self.entropy >= 0:
+            raise InputError("memory of a controller must be from 0 to below 1, and entropy not negative.")
+
+
+class Controller:
+    """Draws networks, a decision after the other, each knowing those before; rewards make what was good likelier.
+
+    Args:
+        space: to draw from.
+        seed: of the policy's first weights, and of all that it draws.
+        settings: how it learns.
+
+    Source: MnasNet (Tan et al. 2019), section 3.2: a recurrent network, equation 5, by proximal policy optimization
+    (Schulman et al. 2017).
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> controller = Controller(find_space("ofa-mobilenetv3-1.0"), seed=0)
+        >>> rows = controller.draw(4)
+        >>> controller.learn(rows, np.array([0.1, 0.9, 0.5, 0.5]))
+        >>> rows.shape
+        (4, 46)
+    """
+
+    def __init__(
+        self, space: Space, *, seed: int = 0, settings: ControllerConfig = ControllerConfig()
+    ) -> None:
+        self.space, self.settings = space, settings
+        self._order = [space.knobs.index(knob) for knob in (*space.layout.deepening, *space.layout.others)]
+        self._random = torch.Generator().manual_seed(seed)
+        sizes = [len(space.knobs[place].options) for place in self._order]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._policy = _Policy(sizes, settings.hidden)
+        self._optimizer = torch.optim.Adam(self._policy.parameters(), lr=settings.learning_rate)
+        self._baseline: float | None = None
+
+    def draw(self, number: int) -> Encodings:
+        """So many networks by the policy as it is now, as rows."""
+        rows = np.zeros((number, len(self._order)), np.int8)
+        deepening = len(self.space.layout.deepening)
+        with torch.no_grad():
+            state = self._policy.begin(number)
+            for step, place in enumerate(self._order):
+                if step == deepening:  # from here on it is known which layers there are
+                    absent = cleared(self.space, rows) == ABSENT
+                logits, state = self._policy.step(step, state)
+                chosen = torch.multinomial(logits.softmax(1), 1, generator=self._random)[:, 0]
+                rows[:, place] = chosen.numpy()
+                if step >= deepening:
+                    rows[absent[:, place], place] = ABSENT
+                state = self._policy.told(step, torch.from_numpy(rows[:, place].astype(np.int64)), state)
+        return rows
+
+    def learn(self, rows: Encodings, rewards: npt.NDArray[np.floating]) -> None:
+        """Make the better of these likelier than the worse.
+
+        Args:
+            rows: that were drawn, [N, knobs].
+            rewards: of each; minus infinity for what is worth nothing at all counts as the worst of the rest.
+
+        Raises:
+            InputError: there are not as many rewards as rows, or one is not a number.
+        """
+        worth = np.asarray(rewards, np.float64).copy()
+        if worth.shape != (len(rows),) or np.isnan(worth).any():
+            raise InputError(
+                f"A controller learns from one number for each of {len(rows)} rows, not {worth!r}."
+            )
+        known = worth[np.isfinite(worth)]
+        if not len(known):
+            return
+        worth[~np.isfinite(worth)] = known.min()
+        mean, memory = float(worth.mean()), self.settings.memory
+        self._baseline = mean if self._baseline is None else memory * self._baseline + (1 - memory) * mean
+        spread = max(float(worth.std()), 1e-8)
+        advantage = torch.tensor((worth - self._baseline) / spread, dtype=torch.float32)
+        options = torch.from_numpy(rows[:, self._order].astype(np.int64))
+        with torch.no_grad():
+            before, _ = self._policy.probabilities(options)
+        for _ in range(self.settings.passes):
+            now, entropy = self._policy.probabilities(options)
+            ratio = (now - before).exp()
+            clipped = ratio.clamp(1 - self.settings.clip, 1 + self.settings.clip)
+            gain = torch.minimum(ratio * advantage, clipped * advantage).mean()
+            self._optimizer.zero_grad()
+            (-gain - self.settings.entropy * entropy).backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self._policy.parameters(), 1.0)
+            self._optimizer.step()
+
+
+class _Policy(nn.Module):
+    """A recurrent cell; for each knob the logits of its options, and what it is told of the option that was taken."""
+
+    def __init__(self, sizes: list[int], hidden: int) -> None:
+        super().__init__()
+        self.cell = nn.LSTMCell(hidden, hidden)
+        self.first = nn.Parameter(torch.zeros(hidden))
+        self.heads = nn.ModuleList(nn.Linear(hidden, size) for size in sizes)
+        self.words = nn.ModuleList(
+            nn.Embedding(size + 1, hidden) for size in sizes
+        )  # the first is of nothing
+        for head in self.heads:
+            nn.init.zeros_(head.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+
+    def begin(self, number: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The first word, and an empty memory."""
+        nothing = torch.zeros(number, self.first.numel())
+        return self.first.expand(number, -1), (nothing, nothing)
+
+    def step(
+        self, step: int, state: tuple[Tensor, tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, tuple[Tensor, tuple[Tensor, Tensor]]]:
+        """The logits of a knob."""
+        word, memory = state
+        memory = self.cell(word, memory)
+        return self.heads[step](memory[0]), (word, memory)
+
+    def told(
+        self, step: int, options: Tensor, state: tuple[Tensor, tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The memory with the word for what was decided."""
+        return self.words[step](options - ABSENT), state[1]
+
+    def probabilities(self, options: Tensor) -> tuple[Tensor, Tensor]:
+        """The logarithms of the probabilities of rows [N], and the policy's mean entropy for a decision."""
+        state = self.begin(len(options))
+        total, entropy, decisions = torch.zeros(len(options)), torch.zeros(()), 0.0
+        for step, column in enumerate(options.T):
+            logits, state = self.step(step, state)
+            logs, there = logits.log_softmax(1), column != ABSENT
+            taken = logs.gather(1, column.clamp(min=0)[:, None])[:, 0]
+            total = total + torch.where(there, taken, torch.zeros_like(taken))
+            entropy = entropy - ((logs.exp() * logs).sum(1) * there).sum()
+            decisions += float(there.sum())
+            state = self.told(step, column, state)
+        return total, entropy / max(decisions, 1.0)
+
+
+_LESSON = 8  # networks of a lesson
+_REFUSED = 32  # of those that were refused meanwhile, at most so many are part of the lesson
+
+
+class ControllerSearcher:
+    """Draws from MnasNet's controller, which learns from every eight networks, and from those that were refused.
+
+    Args:
+        space: to draw from.
+        seed: of the policy and its draws.
+
+    Raises:
+        InputError: it is told of several objectives; it learns from one reward.
+
+    Source: MnasNet (Tan et al. 2019), section 3.2.
+    """
+
+    tries = 300
+
+    def __init__(self, space: Space, *, seed: int = 0) -> None:
+        self._controller = Controller(space, seed=seed)
+        self._told: list[tuple[Encoding, float]] = []
+        self._refused: list[Encoding] = []
+
+    def ask(self) -> Encoding:
+        """A row by the policy."""
+        row: Encoding = self._controller.draw(1)[0]
+        return row
+
+    def tell(self, row: Encoding, values: Values) -> None:
+        """Part of a lesson, which is learned once it is complete."""
+        if len(values) != 1:
+            raise InputError(
+                f"The controller learns from one reward, not from {len(values)} objectives; "
+                "join them in one expression, or search by nsga2."
+            )
+        self._told.append((row, values[0]))
+        if len(self._told) < _LESSON:
+            return
+        rows = np.stack([*(row for row, _ in self._told), *self._refused])
+        worth = np.array([*(value for _, value in self._told), *[-np.inf] * len(self._refused)])
+        self._controller.learn(rows, worth)
+        self._told, self._refused = [], []
+
+    def refuse(self, row: Encoding) -> None:
+        """A bad example for the next lesson."""
+        if len(self._refused) < _REFUSED:
+            self._refused.append(row)

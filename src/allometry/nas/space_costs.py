@@ -1,0 +1,140 @@
+"""What the networks of a space cost, before any of them is trained: counted exactly, and latency by a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from allometry.arch import Space
+from allometry.base import BudgetError, InputError
+from allometry.cost import Budget, Limit, RuntimeConfig
+from allometry.cost.budget import format_measure
+from allometry.cost.latency import LatencyTable
+from allometry.nas.encodings import Encoding, Encodings, encodings_of, sample_encodings
+from allometry.nas.lookup import Costs, Latencies
+from allometry.profiling import build_table
+from allometry.training.session import Session
+
+TABLE = "latency-table.json"
+_LOOKED = 100_000  # random networks among which the cheapest is sought
+
+
+class SpaceCosts:
+    """Counts of very many networks of a space, and their latency where a table tells it.
+
+    Args:
+        space: of the networks.
+        table: of the space's blocks, or None where nobody asks for a latency.
+
+    Raises:
+        InputError: the space is too large for tables, or the latency table lacks a block.
+    """
+
+    def __init__(self, space: Space, table: LatencyTable | None) -> None:
+        self.space, self.table = space, table
+        self._costs = Costs(space)
+        self._latencies = None if table is None else Latencies(space, table)
+
+    def __call__(self, rows: Encodings) -> dict[str, npt.NDArray[np.float64]]:
+        """Each measure of these rows, [N]."""
+        found = {name: values.astype(np.float64) for name, values in self._costs(rows).items()}
+        if self._latencies is not None:
+            found["latency"] = self._latencies(rows)
+        return found
+
+    def of(self, row: Encoding) -> Mapping[str, float]:
+        """The measures of one row."""
+        return {name: float(values[0]) for name, values in self(row[None]).items()}
+
+    def within(self, budget: Budget | None) -> BudgetFilter:
+        """Which rows keep the budget."""
+        return BudgetFilter(self, budget)
+
+
+class BudgetFilter:
+    """Says which rows keep a budget.
+
+    Args:
+        prices: of the rows.
+        budget: None allows all.
+    """
+
+    def __init__(self, prices: SpaceCosts, budget: Budget | None) -> None:
+        self._prices, self._limits = prices, budget.limits if budget else ()
+        self._budget = budget
+
+    def __call__(self, rows: Encodings) -> npt.NDArray[np.bool_]:
+        """For each row, whether it is within every limit."""
+        kept = np.ones(len(rows), bool)
+        if not self._limits:
+            return kept
+        found = self._prices(rows)
+        for limit in self._limits:
+            kept &= found[limit.measure] <= limit.most
+        return kept
+
+    def share(self, *, seed: int) -> float:
+        """About which share of the space keeps the budget.
+
+        Raises:
+            BudgetError: none of very many networks does; the message names the smallest values there are.
+        """
+        space = self._prices.space
+        rows = sample_encodings(space, np.random.default_rng(seed), _LOOKED, by="knob")
+        rows = np.concatenate([encodings_of(space, [space.smallest()]), rows])
+        kept = float(self(rows).mean())
+        if kept == 0:
+            raise BudgetError(
+                f"No network of {space.name or 'the space'} keeps {self._budget}: {self._least(rows)}. Raise the "
+                "limit, or give a space of smaller networks."
+            )
+        return kept
+
+    def _least(self, rows: Encodings) -> str:
+        found = self._prices(rows)
+
+        def least(limit: Limit) -> str:
+            return f"the least {limit.measure} is {format_measure(limit.measure, float(found[limit.measure].min()))}"
+
+        return ", ".join(least(limit) for limit in self._limits)
+
+
+def table_for(
+    session: Session, space: Space, setting: RuntimeConfig | None, given: Path | None, *, file: str = TABLE
+) -> LatencyTable | None:
+    """The latency table that a search needs: the one that is given, or one built in its folder.
+
+    Args:
+        session: of the search.
+        space: whose blocks.
+        setting: how networks are run; None where nobody asks for a latency.
+        given: a file.
+        file: what a table is called that is built.
+
+    Raises:
+        InputError: the table is of another setting, or there is nothing to use it for.
+    """
+    if setting is None:
+        if given is not None:
+            raise InputError(
+                f"The latency table {given} is of no use where neither the budget nor an objective names latency: "
+                "leave it out, or give --budget latency<=20ms."
+            )
+        return None
+    if given is None:
+        return build_table(
+            space,
+            setting=setting,
+            path=session.run.path / file,
+            seed=session.seed,
+            progress=session.progress,
+        )
+    table = LatencyTable.load(given)
+    if table.setting != setting:
+        raise InputError(
+            f"The latency table {given} is of {table.setting}, not of {setting}; give that setting, or another table."
+        )
+    return table

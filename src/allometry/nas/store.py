@@ -1,0 +1,275 @@
+"""The trials of a search in a database: Optuna's, in SQLite or at any address, for one driver or several."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from allometry.arch import Space
+from allometry.nas import database
+from allometry.nas.database import first_number, give_out_again, open_database, quietly
+from allometry.nas.encodings import ABSENT, Encoding
+from allometry.nas.trials import Trial, TrialOutcome
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import optuna
+
+
+_STUDY = "allometry"
+_LONG = 10  # times the usual patience, since clocks of several machines differ
+
+
+@dataclass(frozen=True, slots=True)
+class TrialClaim:
+    """A trial that this driver holds.
+
+    Attributes:
+        number: of the candidate, from 0.
+        trial: Optuna's.
+        row: where it was decided before, by a driver that died.
+    """
+
+    number: int
+    trial: optuna.Trial
+    row: Encoding | None = None
+
+
+class TrialStore:
+    """Trials that outlive the process: each is given to one driver at a time, and counted once.
+
+    Args:
+        url: of the database, such as `sqlite:///trials.db` or `postgresql://user@host/name`.
+        space: of the networks.
+        objectives: as they are written.
+        identity: of all that decides a result; a database with another is refused.
+        driver: this driver's own name, the same when it comes back.
+        alone: nobody else works on it, so that whatever is under way when it is opened was left by a kill.
+        study: name of the search in the database.
+
+    Raises:
+        InputError: the address cannot be used.
+        RunFolderError: the database holds a search for something else.
+        MissingExtraError: the database's driver is not installed.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> asked = {"objectives": ["accuracy"], "identity": "1", "driver": "me"}
+        >>> with TrialStore("sqlite://", find_space("fbnet"), **asked) as store:
+        ...     ticket = store.claim(most=10)
+        ...     store.decide(ticket, np.zeros(28, np.int8))
+        ...     store.finish(ticket, TrialOutcome(epochs=1), (0.5,))
+        ...     [(each.number, each.values) for each in store.finished()]
+        [(0, (0.5,))]
+    """
+
+    def __init__(
+        self,
+        url: str,
+        space: Space,
+        *,
+        objectives: Sequence[str],
+        identity: str,
+        driver: str,
+        alone: bool = True,
+        study: str = _STUDY,
+    ) -> None:
+        self._space, self._driver, self._alone = space, driver, alone
+        self._objectives = len(objectives)
+        self._storage, self._study = open_database(url, study, objectives, identity, alone=alone)
+        self._held: dict[int, int] = {}  # Optuna's number to its trial's key in the database
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._beating: threading.Thread | None = None
+        self._give_out_again(mine=True)
+        if not alone:
+            self._beating = threading.Thread(target=self._beat, daemon=True)
+            self._beating.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        if self._beating is not None:
+            self._beating.join()
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    def claim(self, *, most: int, new: bool = True) -> TrialClaim | None:
+        """The next trial: one that a dead driver left, or a new one; None once there are so many.
+
+        Args:
+            most: candidates of the search.
+            new: False for one that was left only.
+        """
+        self._give_out_again()
+        waiting = any(_is(trial, "WAITING") for trial in self._trials())
+        if not waiting and (not new or len(self._originals()) >= most):
+            return None
+        with quietly():
+            trial = self._study.ask()
+        with self._lock:
+            self._held[trial.number] = trial._trial_id
+        if not self._alone:
+            self._storage.record_heartbeat(trial._trial_id)
+        trial.set_user_attr("driver", self._driver)
+        kept = trial.user_attrs
+        number = self._number(self._frozen(trial.number))
+        if number >= most:
+            self.give_back(TrialClaim(number, trial))
+            return None
+        row = np.array(kept["row"], np.int8) if "row" in kept else None
+        return TrialClaim(number, trial, row)
+
+    def decide(self, ticket: TrialClaim, row: Encoding) -> None:
+        """Write down which network the trial is."""
+        if ticket.row is None and self._mine(ticket):
+            ticket.trial.set_user_attr("options", _in_words(self._space, row))
+            ticket.trial.set_user_attr("row", row.tolist())
+
+    def finish(self, ticket: TrialClaim, outcome: TrialOutcome, values: Sequence[float]) -> None:
+        """Write down what came of it; nothing where others took it for dead and have it now."""
+        import optuna
+
+        if not self._mine(ticket):
+            self._let_go(ticket)
+            return
+        ticket.trial.set_user_attr("outcome", outcome.to_dict())
+        failed = optuna.trial.TrialState.FAIL
+        with quietly():
+            if outcome.failed:
+                self._study.tell(ticket.trial, state=failed, skip_if_finished=True)
+            else:
+                self._study.tell(ticket.trial, list(values), skip_if_finished=True)
+        self._let_go(ticket)
+
+    def give_back(self, ticket: TrialClaim) -> None:
+        """There is nothing to try under this number."""
+        import optuna
+
+        if self._mine(ticket):
+            ticket.trial.set_user_attr("void", True)
+            with quietly():
+                self._study.tell(ticket.trial, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+        self._let_go(ticket)
+
+    def put_off(self, ticket: TrialClaim) -> None:
+        """The driver stops before the trial's end; whoever comes next takes it up."""
+        if self._mine(ticket):
+            self._again(self._frozen(ticket.trial.number), count=False)
+        self._let_go(ticket)
+
+    def finished(self) -> list[Trial]:
+        """All trials that came to an end, by number; each once."""
+        found: dict[int, Trial] = {}
+        numbers = {number: place for place, number in enumerate(self._originals())}
+        for trial in self._trials():
+            kept = trial.user_attrs
+            original = first_number(trial)
+            if "outcome" not in kept or original not in numbers:
+                continue
+            outcome = TrialOutcome.from_dict(kept["outcome"])
+            # A kill between what came of it and its end leaves a trial that another one of its number replaces.
+            if not _is(trial, "FAIL" if outcome.failed else "COMPLETE"):
+                continue
+            values = tuple(trial.values) if trial.values else (float("-inf"),) * self._objectives
+            number = numbers[original]
+            row = np.array(kept["row"], np.int8)
+            found[number] = Trial(number=number, row=row, values=values, outcome=outcome)
+        return [found[number] for number in sorted(found)]
+
+    @property
+    def under_way(self) -> bool:
+        """Whether anybody works on a trial, or one waits."""
+        self._give_out_again()
+        return any(_is(trial, "RUNNING", "WAITING") for trial in self._trials())
+
+    def _give_out_again(self, *, mine: bool = False) -> None:
+        """Let others have what a dead driver was working on."""
+        import optuna
+
+        with self._lock:
+            held = set(self._held)
+        if mine:
+            for trial in self._trials():
+                left = self._alone or trial.user_attrs.get("driver") == self._driver
+                if _is(trial, "RUNNING") and left and trial.number not in held:
+                    self._again(trial)
+        if self._alone:
+            return
+        with quietly():
+            optuna.storages.fail_stale_trials(self._study)
+        for trial in self._trials():  # a kill may have come even before the first sign of life
+            if (
+                _is(trial, "RUNNING")
+                and "driver" not in trial.user_attrs
+                and _age(trial) > _LONG * database.GRACE
+            ):
+                self._again(trial)
+
+    def _again(self, trial: optuna.trial.FrozenTrial, *, count: bool = True) -> None:
+        """End this trial and put another of its number into the queue."""
+        import optuna
+
+        with quietly():
+            self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+        give_out_again(self._study, trial, count=count)
+
+    def _originals(self) -> list[int]:
+        """Optuna's numbers of the first trial of each candidate, in order."""
+        return [
+            trial.number
+            for trial in self._trials()
+            if "failed_trial" not in trial.system_attrs and not trial.user_attrs.get("void")
+        ]
+
+    def _number(self, trial: optuna.trial.FrozenTrial) -> int:
+        original = first_number(trial)
+        return sum(each < original for each in self._originals())
+
+    def _frozen(self, number: int) -> optuna.trial.FrozenTrial:
+        return next(trial for trial in self._trials() if trial.number == number)
+
+    def _trials(self) -> list[optuna.trial.FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+    def _mine(self, ticket: TrialClaim) -> bool:
+        """Whether it is still under way: a driver that slept too long may find its trial with another one."""
+        return _is(self._frozen(ticket.trial.number), "RUNNING")
+
+    def _let_go(self, ticket: TrialClaim) -> None:
+        with self._lock:
+            self._held.pop(ticket.trial.number, None)
+
+    def _beat(self) -> None:
+        while not self._over.wait(database.BEAT):
+            with self._lock:
+                held = list(self._held.values())
+            for key in held:
+                self._storage.record_heartbeat(key)
+        self._storage.remove_session()
+
+
+def _in_words(space: Space, row: Encoding) -> dict[str, str]:
+    """The options that a row takes, for people who look into the database."""
+    pairs = zip(space.knobs, row, strict=True)
+    return {knob.name: str(knob.options[number]) for knob, number in pairs if number != ABSENT}
+
+
+def _age(trial: optuna.trial.FrozenTrial) -> float:
+    """Seconds since it began."""
+    began = trial.datetime_start
+    return 0.0 if began is None else (datetime.now() - began).total_seconds()
+
+
+def _is(trial: optuna.trial.FrozenTrial, *states: str) -> bool:
+    return trial.state.name in states

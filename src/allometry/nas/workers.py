@@ -1,0 +1,89 @@
+"""What trains one candidate after the other, somewhere else than in this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from allometry.base import AllometryError, InputError
+from allometry.base.machine import cores
+from allometry.base.processes import JsonProcess
+from allometry.nas.trial_setup import TrialConfig
+
+
+class WorkerDiedError(AllometryError):
+    """What trained a candidate died."""
+
+
+class Worker(Protocol):
+    """Trains one candidate after the other, somewhere else."""
+
+    def ask(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """The `outcome` of a candidate, or `stopped`; raises `WorkerDiedError` where it died."""
+
+    def stop(self) -> None:
+        """Ask it to stop at a checkpoint."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+def threads_of(workers: str) -> int:
+    """Threads for the arithmetic of each of so many workers: the cores divided by them, one in a cluster.
+
+    Example:
+        >>> threads_of("1") >= threads_of("2") >= threads_of("ray") == 1
+        True
+    """
+    return max(1, cores() // int(workers)) if workers.isdigit() else 1
+
+
+def check_workers(workers: str) -> None:
+    """Refuse what names no workers.
+
+    Raises:
+        InputError: it is no number above 0, not `ray`, and no address of a cluster.
+
+    Example:
+        >>> check_workers("0")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: workers must be a number from 1, ray for a Ray cluster, or ...
+    """
+    number = workers.isdigit() and int(workers) > 0
+    if not number and workers != "ray" and not workers.startswith("ray://"):
+        raise InputError(
+            f"workers must be a number from 1, ray for a Ray cluster, or ray://host:port, not {workers!r}."
+        )
+
+
+class ProcessWorker:
+    """A process of this machine.
+
+    Args:
+        settings: of all trials.
+    """
+
+    def __init__(self, settings: TrialConfig) -> None:
+        self._child = JsonProcess(
+            [sys.executable, "-m", "allometry.nas.trial_worker"],
+            name="A process that trains",
+            failure=WorkerDiedError,
+            environment={**os.environ, "PYTHONPATH": os.pathsep.join(place for place in sys.path if place)},
+        )
+        self._child.ask({"settings": settings.to_dict()})
+
+    def ask(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """What came of a candidate."""
+        return self._child.ask(content)
+
+    def stop(self) -> None:
+        """Ask it to stop at a checkpoint."""
+        self._child.signal(signal.SIGTERM)
+
+    def close(self) -> None:
+        """End it."""
+        self._child.close()

@@ -1,0 +1,193 @@
+"""What is measured: a network in a runtime, set up in one way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Literal, get_args
+
+from allometry.arch import load, to_json
+from allometry.base import InputError, MissingExtraError, UnknownNameError
+from allometry.base.extras import load_extra
+from allometry.catalog import find, names_module
+
+Runtime = Literal["torch", "torch.compile", "onnxruntime", "openvino"]
+Precision = Literal["float32", "bfloat16"]
+Part = Literal["whole", "stem", "block", "head"]
+RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+_OF_FILES: tuple[Runtime, ...] = ("onnxruntime", "openvino")
+_RUN_BY: dict[str, tuple[Runtime, ...]] = {".onnx": _OF_FILES, ".xml": ("openvino",)}
+_USUAL_SIDE, _USUAL_CHANNELS = 224, 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredNetwork:
+    """A network in a runtime; exactly one of `network`, `module` and `file` says which.
+
+    Attributes:
+        name: what it is called in tables.
+        runtime: what runs it.
+        network: as JSON text.
+        part: of the network: `whole`, or what `around` was made for: `stem`, `block` or `head`.
+        module: `package.module:factory` or `timm:NAME`.
+        file: of ONNX or OpenVINO (`.xml`).
+        channels: of the input.
+        resolution: side of the input, in pixels.
+        batch: images of a run.
+        threads: of the runtime.
+        precision: of the arithmetic.
+        device: `cpu` or `cuda`.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> b0 = MeasuredNetwork(name="b0", runtime="torch", network=to_json(get("efficientnet-b0")))
+        >>> b0.shape
+        (1, 3, 224, 224)
+    """
+
+    name: str
+    runtime: Runtime
+    network: str | None = None
+    part: Part = "whole"
+    module: str | None = None
+    file: Path | None = None
+    channels: int = _USUAL_CHANNELS
+    resolution: int = _USUAL_SIDE
+    batch: int = 1
+    threads: int = 1
+    precision: Precision = "float32"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        given = [each for each in (self.network, self.module, self.file) if each is not None]
+        assert len(given) == 1, "one network, module or file"  # noqa: S101
+        for name in ("batch", "threads", "resolution", "channels"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        for name, value, possible in (
+            ("runtime", self.runtime, RUNTIMES),
+            ("precision", self.precision, PRECISIONS),
+        ):
+            if value not in possible:
+                raise UnknownNameError(name, value, possible)
+        if self.file is not None:
+            readers = _RUN_BY.get(self.file.suffix, ())
+            if self.runtime not in readers:
+                raise InputError(f"{self.file} runs in {' or '.join(readers)}, not in {self.runtime}.")
+        if self.device != "cpu" and self.runtime in _OF_FILES:
+            raise InputError(f"{self.runtime} is measured on the cpu only, not on {self.device}.")
+        if self.precision == "bfloat16" and self.runtime == "onnxruntime":
+            raise InputError(
+                "onnxruntime computes in float32 on CPUs; for bfloat16 take the runtime openvino or torch."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the input."""
+        return self.batch, self.channels, self.resolution, self.resolution
+
+    @property
+    def exported(self) -> bool:
+        """Whether the runtime reads a file."""
+        return self.runtime in _OF_FILES
+
+
+def networks_to_measure(
+    networks: Sequence[str],
+    *,
+    runtimes: Sequence[str] = ("torch",),
+    resolution: int | None = None,
+    batch: int = 1,
+    threads: int = 1,
+    precision: str = "float32",
+    device: str = "cpu",
+) -> tuple[MeasuredNetwork, ...]:
+    """Every network in every runtime.
+
+    Args:
+        networks: names of the zoo, JSON files, run folders, ONNX and OpenVINO files, `timm:NAME`,
+            `package.module:factory`.
+        runtimes: of `RUNTIMES`.
+        resolution: side of the input, in pixels; by default each network's own.
+        batch: images of a run.
+        threads: of the runtime.
+        precision: of `PRECISIONS`.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        InputError: a name is not known, or things do not go together.
+
+    Example:
+        >>> both = networks_to_measure(["efficientnet-b0"], runtimes=["torch", "onnxruntime"])
+        >>> [(each.name, each.runtime) for each in both]
+        [('efficientnet-b0', 'torch'), ('efficientnet-b0', 'onnxruntime')]
+    """
+    made = []
+    for text, runtime in product(networks, runtimes):
+        if runtime not in RUNTIMES:
+            raise UnknownNameError("runtime", runtime, RUNTIMES)
+        first = _find(text, runtime)
+        if resolution is not None:
+            first = replace(first, resolution=resolution)
+        made.append(
+            replace(first, batch=batch, threads=threads, precision=precision, device=device)  # type: ignore[arg-type]
+        )
+    return tuple(made)
+
+
+def _find(text: str, runtime: Runtime) -> MeasuredNetwork:
+    path = Path(text)
+    if path.suffix in _RUN_BY:
+        return _of_file(path, runtime)
+    if names_module(text):
+        return MeasuredNetwork(name=text, runtime=runtime, module=text)
+    found = load(path / "network.json") if path.is_dir() else find(text)
+    return MeasuredNetwork(
+        name=text,
+        runtime=runtime,
+        network=to_json(found),
+        channels=found.in_channels,
+        resolution=found.resolution,
+    )
+
+
+def _of_file(path: Path, runtime: Runtime) -> MeasuredNetwork:
+    if not path.exists():
+        raise InputError(f"There is no file {path}.")
+    try:
+        sides, of_pixels = (_onnx_input if path.suffix == ".onnx" else _openvino_input)(path)
+        _, first, second, third = sides
+    except MissingExtraError:
+        raise
+    except Exception as error:  # protobuf raises many kinds for a file that is none
+        raise InputError(
+            f"{path} is not a file of a network for images: it has no first input of four dimensions."
+        ) from error
+    channels, height, width = (third, first, second) if of_pixels else (first, second, third)
+    if height != width:
+        raise InputError(f"{path} takes images of {height} x {width} pixels; only square ones are measured.")
+    return MeasuredNetwork(
+        name=str(path),
+        runtime=runtime,
+        file=path,
+        channels=channels or _USUAL_CHANNELS,
+        resolution=height or _USUAL_SIDE,
+    )
+
+
+def _onnx_input(path: Path) -> tuple[list[int], bool]:
+    """The dimensions of the input, 0 for free ones, and whether it is of pixels."""
+    import onnx
+
+    kind = onnx.load(path, load_external_data=False).graph.input[0].type.tensor_type
+    return [each.dim_value for each in kind.shape.dim], kind.elem_type == onnx.TensorProto.UINT8
+
+
+def _openvino_input(path: Path) -> tuple[list[int], bool]:
+    openvino = load_extra("openvino", extra="openvino", asker=path)
+    taken = openvino.Core().read_model(path).inputs[0]
+    sides = [0 if each.is_dynamic else each.get_length() for each in taken.get_partial_shape()]
+    return sides, taken.get_element_type() == openvino.Type.u8

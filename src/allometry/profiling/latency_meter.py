@@ -1,0 +1,203 @@
+"""A meter: networks measured one after another as a solver or a search asks for them, none of them twice."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from allometry.arch import Network, digest, from_json, to_json
+from allometry.base import Progress, SilentProgress
+from allometry.base.files import append_line, read_lines
+from allometry.base.processes import Resource
+from allometry.base.units import format_milliseconds
+from allometry.cost import Budget, MeasureFn, Measurement, RuntimeConfig, count
+from allometry.profiling.candidates import MeasuredNetwork
+from allometry.profiling.machine import fingerprint
+from allometry.profiling.measure import Opener, measure
+from allometry.profiling.processes import Subject, open_all
+from allometry.profiling.results import quiet_ratio
+from allometry.profiling.sampling import MeasureConfig
+from allometry.scaling import COMPOUND, ScalingLaw, Solution, solve
+from allometry.training.session import Session
+
+EFFORT = MeasureConfig(rounds=21, seconds=0.1, warm_up=3.0)
+"""Of one reading: about four seconds."""
+
+
+def whole(network: Network, setting: RuntimeConfig) -> MeasuredNetwork:
+    """A network, run as it is said.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> whole(get("efficientnet-b0"), RuntimeConfig(threads=2)).threads
+        2
+    """
+    return MeasuredNetwork(
+        name=network.name or "network",
+        network=to_json(network),
+        channels=network.in_channels,
+        resolution=network.resolution,
+        **asdict(setting),
+    )
+
+
+class _Known(NamedTuple):
+    """Times as long as the first network, seconds that the first one took meanwhile, and bytes of memory."""
+
+    ratio: float
+    reference: float
+    memory: int
+
+
+class LatencyMeter(Resource):
+    """Measures networks, each in a process of its own, by turns with the first one it was asked for.
+
+    Devices are quicker at one time than at another. So a network's latency is how many times as long it takes as the
+    first one right beside it, in turns that nothing disturbed, times what the first one takes in the middle of all its
+    readings: two networks can be compared however far apart they were measured, and the more there are, the better is
+    known how long they take. End it as a context, or with `close`.
+
+    Args:
+        setting: how networks are run.
+        effort: of one reading.
+        store: a file with a line for each network measured; those are not measured again, also by a later process.
+        progress: is told of each reading.
+        opener: makes networks ready to run.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from allometry.catalog import get
+        >>> tiny = replace(get("efficientnet-b0"), resolution=32)
+        >>> quick = MeasureConfig(rounds=2, seconds=0.01, warm_up=0.1)
+        >>> with LatencyMeter(RuntimeConfig(runtime="torch"), effort=quick) as watch:
+        ...     watch(tiny) == watch(tiny), watch(tiny).latency > 0
+        (True, True)
+    """
+
+    def __init__(
+        self,
+        setting: RuntimeConfig = RuntimeConfig(),
+        *,
+        effort: MeasureConfig = EFFORT,
+        store: Path | None = None,
+        progress: Progress = SilentProgress(),
+        opener: Opener = open_all,
+    ) -> None:
+        self.setting, self.warnings = setting, tuple[str, ...]()
+        self._effort, self._store, self._progress, self._opener = effort, store, progress, opener
+        self._running: list[Subject] = []
+        self._processes = ExitStack()
+        lines = [] if store is None else read_lines(store)
+        lines = [line for line in lines if line["setting"] == asdict(setting)]
+        self._first = from_json(lines[0]["json"]) if lines else None
+        self._known = {
+            line["network"]: _Known(line["ratio"], line["reference"], line["memory"]) for line in lines
+        }
+        # What is in the store counts when it is asked for: asked the same again, a later process answers the same.
+        self._asked: dict[str, float] = {}
+        super().__init__(self._processes)
+
+    def __call__(self, network: Network) -> Measurement:
+        """The reading of `network`; that of a network read before may have become a little more exact.
+
+        Raises:
+            InputError: the runtime does not run it like that.
+            MissingExtraError: the runtime is not installed.
+            MeasurementError: the process that measures died.
+            StorageError: the store cannot be written.
+        """
+        self._first = self._first or network
+        key = digest(network)
+        new = key not in self._known
+        if new:
+            self._known[key] = self._measure(network, self._first)
+            self._keep(network, key)
+        known = self._known[key]
+        self._asked[key] = known.reference
+        reading = Measurement(known.ratio * statistics.median(self._asked.values()), known.memory)
+        if new:
+            self._progress.say(
+                f"measured {format_milliseconds(reading.latency)} in {self.setting.runtime}: "
+                f"{network.resolution} px, {count(network).macs:,} MACs"
+            )
+        return reading
+
+    def _measure(self, network: Network, first: Network) -> _Known:
+        chosen = [
+            replace(whole(first, self.setting), name="the first network"),
+            replace(whole(network, self.setting), name=f"a network of {count(network).macs:,} MACs"),
+        ]
+        alone = digest(network) == digest(first)
+        found = measure(chosen[:1] if alone else chosen, effort=self._effort, opener=self._open)
+        self.warnings, figures = found.warnings, found.measured[-1]
+        ratio, reference = quiet_ratio(found.measured[0].latency, figures.latency)
+        return _Known(ratio, reference, figures.own_memory)
+
+    def _open(self, held: ExitStack, chosen: Sequence[MeasuredNetwork]) -> list[Subject]:
+        """The first network stays ready throughout."""
+        if not self._running:
+            self._running = self._opener(self._processes, chosen[:1])
+        return [*self._running, *self._opener(held, chosen[1:])]
+
+    def _keep(self, network: Network, key: str) -> None:
+        if self._store is None:
+            return
+        line = {
+            "network": key,
+            "json": to_json(network),
+            "setting": asdict(self.setting),
+            **self._known[key]._asdict(),
+            "processor": fingerprint(device=self.setting.device).processor,
+            "warnings": list(self.warnings),
+        }
+        append_line(self._store, line)
+
+
+def solve_on_device(
+    network: Network,
+    budget: Budget,
+    *,
+    law: ScalingLaw = COMPOUND,
+    setting: RuntimeConfig = RuntimeConfig(),
+    progress: Progress = SilentProgress(),
+) -> tuple[Solution, tuple[str, ...]]:
+    """`solve` with this device as the judge of latency and memory; and reasons to doubt its last reading.
+
+    Args:
+        network: what to grow or shrink.
+        budget: with a limit of latency or memory.
+        law: in what proportion to grow.
+        setting: how networks are run.
+        progress: is told of each reading.
+
+    Raises:
+        BudgetError: it cannot be met.
+        InputError: the runtime does not run the network like that.
+        MissingExtraError: the runtime is not installed.
+        MeasurementError: the process that measures died.
+    """
+    with LatencyMeter(setting, progress=progress) as watch:
+        return solve(network, budget, law=law, measure=watch), watch.warnings
+
+
+FILE = "readings.jsonl"
+
+
+@contextmanager
+def open_meter(session: Session, setting: RuntimeConfig | None) -> Iterator[MeasureFn | None]:
+    """What measures networks for a run, or None where counting is enough.
+
+    A network that was read is not read again, also when the run goes on in another process: asked the same questions,
+    it comes to the same network.
+    """
+    if setting is None:
+        yield None
+        return
+    with LatencyMeter(setting, store=session.run.path / FILE, progress=session.progress) as watch:
+        yield watch
+        for warning in watch.warnings:
+            session.progress.say(f"warning: {warning}")

@@ -1,0 +1,333 @@
+"""Latency tables: each distinct block of a space measured once, and a correction fitted to whole networks."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allometry.arch import Network, Piece, Space, distinct_blocks, sample, to_json, wrap_alone
+from allometry.base import InputError, Progress, SilentProgress
+from allometry.base.processes import Resource
+from allometry.cost import Correction, LatencyTable, RuntimeConfig, count
+from allometry.cost.latency import key_of, label_of
+from allometry.profiling.candidates import MeasuredNetwork
+from allometry.profiling.latency_meter import whole
+from allometry.profiling.machine import fingerprint
+from allometry.profiling.processes import specification, start_worker
+
+_CHUNK = 32  # blocks that take turns with each other
+_REFERENCE = "reference"
+_MOST_LINES = 20_000
+_REFERENCE_SECONDS = 0.03
+_FEWEST_RUNS = 3
+_LONGER = 4  # times as long a turn of a whole network as of a block
+# A machine is slower for seconds or minutes, and not alike for all networks. Of a block that averages out in the sum;
+# whole networks are measured in so many passes over all of them, minutes apart.
+_PASSES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableConfig:
+    """How much is measured for a table.
+
+    Attributes:
+        rounds: turns of each block.
+        seconds: of a turn, about.
+        networks: whole networks that the correction is fitted to.
+
+    Example:
+        >>> TableConfig().rounds
+        3
+    """
+
+    rounds: int = 3
+    seconds: float = 0.03
+    networks: int = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableCheck:
+    """How far predictions lie from measured whole networks.
+
+    Attributes:
+        networks: how many were measured.
+        median_error: of the prediction, as a share of the measured latency.
+        high_error: the 90th percentile of it.
+        rank_correlation: Spearman's.
+        drift: how many times as long the reference block takes now as when the table was built; what was measured is
+            divided by it.
+        measured: seconds of each network.
+        predicted: seconds of each network.
+    """
+
+    networks: int
+    median_error: float
+    high_error: float
+    rank_correlation: float
+    drift: float
+    measured: tuple[float, ...]
+    predicted: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return asdict(self)
+
+
+def build_table(
+    space: Space,
+    *,
+    setting: RuntimeConfig = RuntimeConfig(),
+    effort: TableConfig = TableConfig(),
+    path: Path | None = None,
+    seed: int = 0,
+    progress: Progress = SilentProgress(),
+) -> LatencyTable:
+    """Measure each distinct block of a space on this device, and fit the correction to random whole networks.
+
+    Blocks take turns with each other and with one that is always the same: where the machine is slower for a while,
+    that one tells by how much.
+
+    Args:
+        space: whose blocks.
+        setting: how they are run.
+        effort: how much is measured.
+        path: where the table is written after every few blocks; lines that are there already are not measured again.
+        seed: of the random networks.
+        progress: is told of each block and network.
+
+    Raises:
+        InputError: the space has too many blocks, the runtime does not run like that, or `path` holds another table.
+        MissingExtraError: the runtime is not installed.
+        MeasurementError: the process that measures died.
+    """
+    found = distinct_blocks(space)
+    if len(found) > _MOST_LINES:
+        raise InputError(
+            f"{space.name or 'This space'} has {len(found):,} distinct blocks, too many for a table (at most "
+            f"{_MOST_LINES:,}); leave out some of its resolutions."
+        )
+    table = _begun(space, setting, path)
+    left = [piece for piece in found if key_of(piece) not in table.seconds]
+    if not left and table.fitted == effort.networks:
+        return table
+    progress.start(f"measuring blocks in {setting.runtime}", len(left), unit="blocks")
+    with _Bench(setting, _heaviest(found), usual=table.reference) as bench:
+        for first in range(0, len(left), _CHUNK):
+            chunk = left[first : first + _CHUNK]
+            seconds = bench.pieces(chunk, effort)
+            table = replace(
+                table,
+                seconds={
+                    **table.seconds,
+                    **{key_of(piece): each for piece, each in zip(chunk, seconds, strict=True)},
+                },
+                reference=bench.usual,
+                labels={**table.labels, **{key_of(piece): label_of(piece) for piece in chunk}},
+            )
+            if path is not None:
+                table.save(path)
+            progress.advance(len(chunk))
+        progress.stop()
+    chosen = _networks(space, effort.networks, seed)
+    # In a fresh process, as networks run later: in one that has held a hundred blocks they take some percent more.
+    with _Bench(setting, _heaviest(found), usual=table.reference) as bench:
+        measured = bench.networks(chosen, effort, progress)
+    table = replace(table, correction=fit_correction(table, chosen, measured), fitted=len(chosen))
+    if path is not None:
+        table.save(path)
+    return table
+
+
+def check_table(
+    table: LatencyTable,
+    space: Space,
+    *,
+    networks: int = 50,
+    effort: TableConfig = TableConfig(),
+    seed: int = 1,
+    progress: Progress = SilentProgress(),
+) -> TableCheck:
+    """Measure random whole networks and compare with what the table predicts.
+
+    Args:
+        table: of the space.
+        space: where networks are drawn from.
+        networks: how many; none of those that the correction was fitted to, unless the space is small.
+        effort: how much each is measured.
+        seed: of the draw; another one than the table's.
+        progress: is told of each network.
+
+    Raises:
+        InputError: the table is not finished, of another space, or of another device.
+    """
+    if not table.fitted:
+        raise InputError(
+            f"The table of {table.space} is not finished: call `allometry table build` again with the same arguments."
+        )
+    here = fingerprint(device=table.setting.device)
+    if table.fingerprint.get("processor") != here.processor:
+        raise InputError(
+            f"The table was built on {table.fingerprint.get('processor')!r}, and this is {here.processor!r}: "
+            "figures of one say little of the other. Build a table here."
+        )
+    chosen = _networks(space, networks, seed)
+    predicted = [table.predict(network) for network in chosen]
+    with _Bench(table.setting, _heaviest(distinct_blocks(space)), usual=table.reference) as bench:
+        measured = bench.networks(chosen, effort, progress)
+        drift = bench.drift
+    errors = [abs(guess - truth) / truth for guess, truth in zip(predicted, measured, strict=True)]
+    return TableCheck(
+        networks=len(chosen),
+        median_error=statistics.median(errors),
+        high_error=float(np.percentile(errors, 90)),
+        rank_correlation=_rank_correlation(measured, predicted),
+        drift=drift,
+        measured=tuple(measured),
+        predicted=tuple(predicted),
+    )
+
+
+def fit_correction(table: LatencyTable, networks: Sequence[Network], measured: Sequence[float]) -> Correction:
+    """The correction with the least relative error; less of it where there are few networks.
+
+    Args:
+        table: with a line for every block.
+        networks: that were measured.
+        measured: seconds of each.
+    """
+    rows = np.array([[1.0, *table.features(network)] for network in networks])
+    truth = np.asarray(measured)
+    # One term more for every five networks: the sum alone, the base, the blocks, the numbers that they read.
+    terms = [1, 0, 2, 3][: max(1, min(4, len(truth) // 5))]
+    weighted = rows[:, terms] / truth[:, None]
+    found, *_ = np.linalg.lstsq(weighted, np.ones(len(truth)), rcond=None)
+    base, scale, per_piece, per_element = (
+        float(found[terms.index(place)]) if place in terms else 0.0 for place in range(4)
+    )
+    return Correction(base=base, scale=scale, per_piece=per_piece, per_element=per_element)
+
+
+def _begun(space: Space, setting: RuntimeConfig, path: Path | None) -> LatencyTable:
+    here = fingerprint(device=setting.device)
+    if path is None or not path.exists():
+        return LatencyTable(
+            space=space.name, setting=setting, fingerprint=here.to_dict(), seconds={}, labels={}
+        )
+    table = LatencyTable.load(path)
+    held = (table.space, table.setting, table.fingerprint.get("processor"))
+    if held != (space.name, setting, here.processor):
+        raise InputError(
+            f"{path} holds a table of {held[0]} in {held[1]} on {held[2]}, not of {space.name} in {setting} on "
+            f"{here.processor}; give another file."
+        )
+    return table
+
+
+def _networks(space: Space, number: int, seed: int) -> list[Network]:
+    """Random networks; by knobs, which spreads their depths and sizes more evenly than by networks."""
+    draw = random.Random(seed)
+    return [sample(space, draw, by="knob") for _ in range(number)]
+
+
+def _heaviest(found: Sequence[Piece]) -> Piece:
+    return max(found, key=lambda piece: count(wrap_alone(piece)).macs)
+
+
+def _rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
+    first, second = (np.argsort(np.argsort(np.asarray(values))) for values in (one, other))
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+class _Bench(Resource):
+    """One process that holds many blocks, and runs them by turns, beside one that stays the same throughout."""
+
+    def __init__(self, setting: RuntimeConfig, reference: Piece, *, usual: float | None) -> None:
+        self._setting, self.usual, self.drift = setting, usual, 1.0
+        with ExitStack() as held:
+            folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
+            name = f"the blocks in {setting.runtime}"
+            self._child = held.enter_context(start_worker(name, threads=setting.threads))
+            (made,) = self._made([reference], folder)
+            self._runs = {_REFERENCE: self._load(_REFERENCE, made, folder, _REFERENCE_SECONDS)}
+            super().__init__(held.pop_all())
+
+    def pieces(self, chunk: Sequence[Piece], effort: TableConfig) -> list[float]:
+        """Seconds of each block."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            return self._by_turns(self._made(chunk, folder), folder, effort)
+
+    def networks(self, chosen: Sequence[Network], effort: TableConfig, progress: Progress) -> list[float]:
+        """Seconds of each network: the middle of several passes over all."""
+        longer = replace(effort, seconds=_LONGER * effort.seconds)
+        passes: list[list[float]] = []
+        total = _PASSES * len(chosen)
+        progress.start(f"measuring networks in {self._setting.runtime}", total, unit="networks")
+        with tempfile.TemporaryDirectory() as name:
+            ready = [self._exported(network, Path(name) / str(place)) for place, network in enumerate(chosen)]
+            for _ in range(_PASSES):
+                passes.append([])
+                for candidate in ready:
+                    passes[-1] += self._by_turns([candidate], Path(name), longer)
+                    progress.advance(1)
+        progress.stop()
+        return [statistics.median(each) for each in zip(*passes, strict=True)]
+
+    def _exported(self, network: Network, folder: Path) -> MeasuredNetwork:
+        """The network as the runtime reads it, exported once for all passes."""
+        candidate = whole(network, self._setting)
+        folder.mkdir()
+        file = specification(candidate, folder)["file"]
+        return candidate if file is None else replace(candidate, network=None, file=Path(file))
+
+    def _made(self, chunk: Sequence[Piece], folder: Path) -> list[MeasuredNetwork]:
+        from allometry.profiling.parts import export_parts
+
+        files: list[Path | None] = [None] * len(chunk)
+        if self._setting.runtime in ("onnxruntime", "openvino"):
+            files = list(export_parts(chunk, folder, batch=self._setting.batch))
+        return [_part(piece, file, self._setting) for piece, file in zip(chunk, files, strict=True)]
+
+    def _load(self, name: str, candidate: MeasuredNetwork, folder: Path, seconds: float) -> int:
+        """Load it; how many runs take about so long."""
+        self._child.ask({"name": name, "load": specification(candidate, folder)})
+        warm: list[float] = self._child.ask({"name": name, "runs": _FEWEST_RUNS})["seconds"]
+        return max(_FEWEST_RUNS, round(seconds / max(min(warm), 1e-6)))
+
+    def _by_turns(self, found: Sequence[MeasuredNetwork], folder: Path, effort: TableConfig) -> list[float]:
+        """The quickest turn of each, at the speed that the machine had when the table was begun."""
+        runs = {
+            str(place): self._load(str(place), each, folder, effort.seconds)
+            for place, each in enumerate(found)
+        }
+        turns: dict[str, list[float]] = {name: [] for name in (*self._runs, *runs)}
+        for _ in range(effort.rounds):
+            for name, number in (*self._runs.items(), *runs.items()):
+                seconds = self._child.ask({"name": name, "runs": number})["seconds"]
+                turns[name].append(statistics.median(seconds))
+        self._child.ask({"forget": list(runs)})
+        now = min(turns[_REFERENCE])
+        self.usual = self.usual or now
+        self.drift = now / self.usual
+        return [min(turns[name]) / self.drift for name in runs]
+
+
+def _part(piece: Piece, file: Path | None, setting: RuntimeConfig) -> MeasuredNetwork:
+    which: dict[str, Any] = (
+        {"file": file} if file else {"network": to_json(wrap_alone(piece)), "part": piece.kind}
+    )
+    return MeasuredNetwork(
+        name=label_of(piece),
+        channels=piece.source.channels,
+        resolution=piece.source.size,
+        **which,
+        **asdict(setting),
+    )

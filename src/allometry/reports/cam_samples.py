@@ -1,0 +1,147 @@
+"""What a trained network looks at in some of its test images: `explain.json` of a run folder."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from allometry.data import Split, center_view
+from allometry.nn import class_activation_map
+from allometry.reports.cam_overlays import enlarged, layer_png, picture_png
+from allometry.training import Predictions, Preprocessing, to_input
+
+_DRAWN = 6
+_SUREST = 6
+_SIDE = 128
+_BATCH = 8
+
+
+def choose_looks(split: Split, said: Predictions) -> dict[str, list[int]]:
+    """Which test images to show, by their places in the split.
+
+    `drawn` are images of different classes that do not depend on the network: they are the first by the digests of
+    their contents. Runs on the same images, whatever their seed, have them in common. `wrong` and `right` are the
+    answers that the network was surest of, of different classes as long as there are some.
+
+    Args:
+        split: the test images.
+        said: the network's answers.
+
+    Returns:
+        Up to six places each for `drawn`, `wrong` and `right`.
+    """
+    labels = said.labels.tolist()
+    by_digest = sorted(range(len(split)), key=split.digest)
+    drawn = _of_different_classes(by_digest, labels, most=_DRAWN)
+    right = said.right
+    confidence = said.probabilities.max(1)
+    surest = [int(index) for index in np.argsort(-confidence, kind="stable") if index not in drawn]
+    return {
+        "drawn": drawn,
+        "wrong": _of_different_classes((each for each in surest if not right[each]), labels, most=_SUREST),
+        "right": _of_different_classes((each for each in surest if right[each]), labels, most=_SUREST),
+    }
+
+
+def looks(
+    module: nn.Module,
+    split: Split,
+    said: Predictions,
+    *,
+    preprocessing: Preprocessing,
+    device: torch.device,
+) -> dict[str, Any]:
+    """The pictures of chosen test images with the maps of the network's answers; JSON-ready.
+
+    Args:
+        module: the trained network, on `device`.
+        split: the test images.
+        said: what the network says of each of them.
+        preprocessing: of the network's input.
+        device: where to work.
+
+    Returns:
+        `looks`: a list of images, each with `group`, `image`, `digest`, `truth`, `answer`, `confidence` (of the
+        answer), `truth_probability`, and as base64 PNG `picture`, `map` (of the answer) and, where the answer is
+        wrong, `truth_map` (of the truth).
+    """
+    chosen = choose_looks(split, said)
+    places = [place for group in chosen.values() for place in group]
+    answers, truths = said.probabilities[places].argmax(1), said.labels[places]
+    maps = _maps(module, split, places, answers, preprocessing, device)
+    missed = [number for number in range(len(places)) if answers[number] != truths[number]]
+    truth_maps = dict(
+        zip(
+            missed,
+            _maps(
+                module, split, [places[number] for number in missed], truths[missed], preprocessing, device
+            ),
+            strict=True,
+        )
+    )
+    groups = [group for group, members in chosen.items() for _ in members]
+    entries = []
+    for number, place in enumerate(places):
+        probabilities = said.probabilities[place]
+        entry = {
+            "group": groups[number],
+            "image": split.names[place],
+            "digest": split.digest(place),
+            "truth": preprocessing.classes[truths[number]],
+            "answer": preprocessing.classes[answers[number]],
+            "confidence": float(probabilities[answers[number]]),
+            "truth_probability": float(probabilities[truths[number]]),
+            "picture": _text(picture_png(enlarged(split.image(place, at_least=_SIDE), side=_SIDE))),
+            "map": _text(layer_png(maps[number], side=_SIDE, crop=preprocessing.crop)),
+        }
+        if number in truth_maps:
+            layer = layer_png(truth_maps[number], side=_SIDE, crop=preprocessing.crop)
+            entry["truth_map"] = _text(layer)
+        entries.append(entry)
+    return {"looks": entries}
+
+
+def _maps(
+    module: nn.Module,
+    split: Split,
+    places: Sequence[int],
+    classes: npt.NDArray[np.int64],
+    preprocessing: Preprocessing,
+    device: torch.device,
+) -> list[npt.NDArray[np.float32]]:
+    found: list[npt.NDArray[np.float32]] = []
+    for start in range(0, len(places), _BATCH):
+        views = [
+            center_view(
+                split.image(place, at_least=preprocessing.resolution),
+                resolution=preprocessing.resolution,
+                crop=preprocessing.crop,
+            )
+            for place in places[start : start + _BATCH]
+        ]
+        batch = to_input(np.stack(views), preprocessing, device)
+        wanted = classes[start : start + _BATCH].tolist()
+        found.extend(class_activation_map(module, batch, wanted).cpu().numpy())
+    return found
+
+
+def _of_different_classes(places: Iterable[int], labels: Sequence[int], *, most: int) -> list[int]:
+    """The first places of each class, as many as wanted; then others, in their order."""
+    ordered = list(places)
+    first: dict[int, int] = {}
+    for place in ordered:
+        first.setdefault(labels[place], place)
+    kept = list(first.values())[:most]
+    taken = set(kept)
+    rest = [place for place in ordered if place not in taken]
+    return kept + rest[: most - len(kept)]
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -1,0 +1,149 @@
+"""The section about a fit: the law, how sure it is, and what more MACs would buy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from allometry.base.units import plural
+from allometry.reports.figures import BLUE, GREEN, Glyph, Trace, axis, figure, legend, log_axis
+from allometry.reports.markup import Column, Html, Row, Section, element, note, number, table
+from allometry.reports.record import Fit, RunRecord, SizeOutlook
+from allometry.reports.words import NO_BREAK, decimal, percent, percent_range, quantity, whole
+
+_NAMES = ("alpha", "beta", "gamma")
+_MEANING = {"alpha": "depth", "beta": "width", "gamma": "resolution"}
+_NEARLY = 0.9
+
+
+def fit_section(record: RunRecord, *, prefix: str) -> Section | None:
+    """The law that was found."""
+    fit = record.fit
+    if fit is None:
+        return None
+    content = [element("p", _sentence(fit))]
+    if fit.finalists:
+        content += [_finalists(fit), note(_how_judged(fit))]
+    if fit.sizes and fit.outlook:
+        content += _outlook(fit, prefix)
+    return Section("law", "The law", content)
+
+
+def _sentence(fit: Fit) -> str:
+    law = ", ".join(f"{name} {decimal(fit.law.get(name))} ({_MEANING[name]})" for name in _NAMES)
+    best = next((each for each in fit.finalists if each.law == fit.law), None)
+    if best is None:
+        return f"Found: {law}."
+    if best.best >= _NEARLY:
+        sure = f"It is the best of the finalists in {percent(best.best, digits=0)} of the resamples."
+    else:
+        ranges = ", ".join(
+            f"{name} from {low:.3g} to {high:.3g}" for name, (low, high) in fit.likely.items() if low < high
+        )
+        sure = (
+            f"It is the best of the finalists in only {percent(best.best, digits=0)} of the resamples: laws with "
+            f"{ranges or 'other coefficients'} may be as good."
+        )
+    return f"Found: {law}. {sure}"
+
+
+def _finalists(fit: Fit) -> Html:
+    columns = [
+        *(number(f"{name}, {_MEANING[name]}") for name in _NAMES),
+        number("input, px"),
+        number("MACs"),
+        number("accuracy"),
+        number("95 % interval"),
+        number("behind, points"),
+        number("the best in"),
+        Column("trained"),
+    ]
+    ranked = sorted(fit.finalists, key=lambda each: -each.accuracy)
+    rows = [
+        Row(
+            [
+                *(decimal(each.law.get(name)) for name in _NAMES),
+                whole(each.resolution),
+                "" if each.macs is None else quantity("macs", each.macs),
+                percent(each.accuracy),
+                percent_range(each.interval),
+                f"{100 * each.behind[0]:.1f} ({percent_range(each.behind[1:])})" if any(each.behind) else "",
+                percent(each.best, digits=0),
+                plural(each.seeds, "seed"),
+            ],
+            marked=each.law == fit.law,
+        )
+        for each in ranked
+    ]
+    return table(columns, rows)
+
+
+def _how_judged(fit: Fit) -> str:
+    epochs = f" of {plural(fit.epochs, 'epoch')}" if fit.epochs else ""
+    return (
+        f"Validation accuracy after short trainings{epochs}; intervals by resampling seeds and images, which all "
+        "finalists share."
+    )
+
+
+def _outlook(fit: Fit, prefix: str) -> list[Html]:
+    keys: list[tuple[Glyph, str, str]] = [
+        ("circle", BLUE, "trained: the baseline, and one step of the law"),
+        ("dashes", GREEN, "to be expected of larger ones, with its 95 % interval"),
+    ]
+    return [
+        element("h3", "What more MACs would buy"),
+        legend(keys),
+        figure(
+            f"{prefix}-outlook",
+            [_band(fit.sizes, fit.outlook), _line(fit.sizes, fit.outlook), _trained(fit.sizes)],
+            height=340,
+            label="Accuracy against MACs, and what larger networks are expected to reach",
+            xaxis=log_axis("MACs (logarithmic)", [each.macs for each in (*fit.sizes, *fit.outlook)]),
+            yaxis=axis("validation accuracy", nticks=7, ticksuffix=f"{NO_BREAK}%", hoverformat=".1f"),
+        ),
+        note(
+            "The error is taken to fall as a power of the MACs, by the line through the two sizes that were trained; "
+            "all of it after short trainings, so that full ones reach more."
+        ),
+    ]
+
+
+def _trained(sizes: Sequence[SizeOutlook]) -> Trace:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [each.macs for each in sizes],
+        "y": [round(100 * each.accuracy, 4) for each in sizes],
+        "marker": {"size": 12, "color": BLUE},
+        "hovertemplate": "%{y}<extra></extra>",
+    }
+
+
+def _line(sizes: Sequence[SizeOutlook], ahead: Sequence[SizeOutlook]) -> Trace:
+    points = [*sizes, *ahead]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [each.macs for each in points],
+        "y": [round(100 * each.accuracy, 4) for each in points],
+        "line": {"color": GREEN, "width": 2.5, "dash": "dash"},
+        "hovertemplate": "%{y}<extra></extra>",
+    }
+
+
+def _band(sizes: Sequence[SizeOutlook], ahead: Sequence[SizeOutlook]) -> Trace:
+    """From the last that was trained, ever wider."""
+    start = sizes[-1]
+    points = [(start.macs, (start.accuracy, start.accuracy))]
+    points += [(each.macs, each.interval or (each.accuracy, each.accuracy)) for each in ahead]
+    there, back = points, points[::-1]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "fill": "toself",
+        "x": [macs for macs, _ in (*there, *back)],
+        "y": [round(100 * high, 4) for _, (_, high) in there] + [round(100 * low, 4) for _, (low, _) in back],
+        "line": {"width": 0},
+        "fillcolor": "rgba(15,157,119,0.16)",
+        "hoverinfo": "skip",
+    }

@@ -1,0 +1,234 @@
+"""The head of a report: the run in one paragraph, its key figures, and what was asked for."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from allometry.base.units import plural
+from allometry.cost import count
+from allometry.reports.markup import Column, Html, Row, Section, details, element, facts, joined, note, table
+from allometry.reports.networks import costs_of
+from allometry.reports.origin import extracted_wish
+from allometry.reports.record import Data, Evaluation, RunRecord
+from allometry.reports.supernet import supernet_figures, supernet_result, supernet_wish
+from allometry.reports.words import (
+    MEASURE_NAMES,
+    NO_BREAK,
+    TIMES,
+    listed,
+    moment,
+    percent,
+    percent_range,
+    quantity,
+    whole,
+    with_measure,
+)
+
+# Where the command line says it in another way than the run folder.
+_POSITIONAL = {"network", "space", "supernet", "subnet"}
+_OPTIONS = {"settings": "set", "plan": "phases"}
+_OF_SUPERNET = {"data", "seed"}
+_JOINED = {"alphas", "gammas"}
+_SWITCHED_OFF = {"halving"}
+
+
+def summary(record: RunRecord) -> Html:
+    """The run in one paragraph of plain language."""
+    sentences = [_wish(record), _result(record)]
+    return element("p", " ".join(sentence for sentence in sentences if sentence), class_="summary")
+
+
+def unfinished(record: RunRecord) -> Html:
+    """A sentence that says so where the run has not finished."""
+    if record.finished:
+        return Html()
+    return element(
+        "p",
+        element("b", "This run has not finished."),
+        " The page shows what there is so far; "
+        "the same command with the same folder goes on where it stopped.",
+        class_="warning",
+    )
+
+
+def key_figures(record: RunRecord) -> Html:
+    """The few numbers that everyone looks for first."""
+    tiles = [
+        element("div", element("dt", name), element("dd", value), element("small", more))
+        for name, value, more in _key_figures(record)
+    ]
+    return element("dl", *tiles, class_="tiles") if tiles else Html()
+
+
+def _key_figures(record: RunRecord) -> Iterator[tuple[str, str, str]]:
+    if record.supernet is not None:
+        yield from supernet_figures(record, record.supernet)
+        return
+    evaluation, network = record.evaluation, record.network
+    last = record.epochs[-1] if record.epochs else None
+    if evaluation is not None:
+        yield f"{evaluation.split} accuracy", percent(evaluation.accuracy), _interval(evaluation)
+    elif last is not None and last.val_accuracy is not None:
+        yield "validation accuracy", percent(last.val_accuracy), f"after epoch {last.epoch}"
+    if network is not None:
+        cost, used = count(network), _budget_shares(record)
+        for measure in ("macs", "params"):
+            value = quantity(measure, getattr(cost, measure))
+            yield (
+                MEASURE_NAMES[measure],
+                value,
+                used.get(measure, "for one image" if measure == "macs" else ""),
+            )
+        if "latency" in used:
+            yield "latency", quantity("latency", costs_of(record)["latency"]), used["latency"]
+        side = f"{network.resolution} {TIMES} {network.resolution}"
+        yield "input", side, "pixels"
+
+
+def _interval(evaluation: Evaluation) -> str:
+    return percent_range(evaluation.interval) if evaluation.interval else ""
+
+
+def _budget_shares(record: RunRecord) -> dict[str, str]:
+    costs, limits = costs_of(record), record.plan.budget if record.plan else ()
+    return {
+        limit.measure: f"{percent(costs[limit.measure] / limit.most)} of the limit"
+        for limit in limits
+        if limit.measure in costs and limit.most > 0
+    }
+
+
+def _wish(record: RunRecord) -> str:
+    data = record.data.name if record.data and record.data.name else str(record.arguments.get("data") or "")
+    on = f" on {data}" if data else ""
+    if record.supernet is not None:
+        return supernet_wish(record, record.supernet, on)
+    if record.extracted is not None:
+        return extracted_wish(record.extracted, on)
+    limits = record.plan.budget if record.plan else ()
+    if limits:
+        most = listed([with_measure(limit.measure, limit.most) for limit in limits])
+        baseline = record.arguments.get("baseline")
+        grown = f", grown from {baseline}" if baseline else ""
+        return f"You asked for at most {most}{on}{grown}."
+    return f"You asked to {record.command or 'train'} a network{on}."
+
+
+def _result(record: RunRecord) -> str:
+    if record.supernet is not None:
+        return supernet_result(record.supernet)
+    parts = []
+    if record.network is not None:
+        cost = count(record.network)
+        side = record.network.resolution
+        parts.append(f"looks at {side} {TIMES} {side} pixels")
+        parts.append(f"has {with_measure('params', cost.params)}")
+        parts.append(f"needs {with_measure('macs', cost.macs)} for one image")
+    if record.evaluation is not None:
+        parts.append(_rightly(record.evaluation))
+    if not parts:
+        return "There is no network yet."
+    subject = "The network found" if record.plan else "The network"
+    return f"{subject} {listed(parts)}."
+
+
+def _rightly(evaluation: Evaluation) -> str:
+    interval = f" ({_interval(evaluation)})" if evaluation.interval else ""
+    seen = "unseen test" if evaluation.split == "test" else evaluation.split
+    of = f"{whole(evaluation.images)} {seen} images" if evaluation.images else f"the {seen} images"
+    return f"classifies {percent(evaluation.accuracy)}{interval} of {of} rightly"
+
+
+def asked_section(record: RunRecord) -> Section:
+    """The command, the data and the machine."""
+    content = [element("pre", element("code", command_line(record)))] if record.command else []
+    content.append(facts(_facts(record)))
+    if record.data and record.data.rejected:
+        content.append(_rejected(record.data))
+    elif record.data and record.data.left_out:
+        content.append(note(f"{plural(record.data.left_out, 'file')} of the data could not be used."))
+    return Section("asked", "What was asked", content)
+
+
+def command_line(record: RunRecord) -> str:
+    """The command that made the run, as one would type it.
+
+    Example:
+        >>> from pathlib import Path
+        >>> arguments = {"data": "icons", "budget": "macs <= 10.0M", "resume": True, "law": None}
+        >>> command_line(RunRecord(folder=Path("x"), name="x", command="run", arguments=arguments))
+        "allometry run --data icons --budget 'macs <= 10.0M' --resume"
+    """
+    words = ["allometry", *record.command.split()]
+    for name, value in _typed(record).items():
+        words += [str(value)] if name in _POSITIONAL and value is not None else _option(name, value)
+    return shlex.join(words)
+
+
+def _typed(record: RunRecord) -> Mapping[str, Any]:
+    """The arguments as they are given; what is 0 and means the default is left out, as is what the supernet decides."""
+    given = {name: value for name, value in record.arguments.items() if (name, value) != ("epochs", 0)}
+    if record.extracted is None:
+        return given
+    own = {name: value for name, value in given.items() if name not in _OF_SUPERNET}
+    return own | {"subnet": str(record.folder / "network.json")}
+
+
+def _option(name: str, value: object) -> list[str]:
+    option = f"--{_OPTIONS.get(name, name).replace('_', '-')}"
+    if value is False and name in _SWITCHED_OFF:
+        return [f"--no-{name}"]
+    if value is None or value is False:
+        return []
+    if name in _JOINED and isinstance(value, list | tuple):
+        return [option, ",".join(f"{each:g}" for each in value)]
+    if value is True:
+        return [option]
+    if isinstance(value, Mapping):
+        return [word for key, each in value.items() for word in (option, f"{key}={each}")]
+    if isinstance(value, list | tuple):
+        return [word for each in value for word in (option, str(each))]
+    return [option, str(value)]
+
+
+def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
+    if record.data is not None:
+        yield from _data_facts(record.data)
+    if record.seed is not None:
+        yield "seed", str(record.seed)
+    if record.device:
+        yield "device", record.device
+    if record.versions:
+        versions = (f"{library}{NO_BREAK}{version}" for library, version in record.versions.items())
+        yield "versions", ", ".join(versions)
+    if record.started:
+        until = f" to {moment(record.finished)}" if record.finished else ", not finished"
+        yield "time", moment(record.started) + until
+
+
+def _data_facts(data: Data) -> Iterator[tuple[str, str]]:
+    if data.name:
+        yield "data", data.name
+    if data.splits:
+        total = sum(data.splits.values())
+        parts = ", ".join(f"{whole(images)} {split}" for split, images in data.splits.items())
+        yield "images", f"{whole(total)}: {parts}"
+    if data.classes:
+        smallest, largest = data.smallest_class, data.largest_class
+        known = smallest is not None and largest is not None
+        sizes = f", of {whole(smallest)} to {whole(largest)} training images each" if known else ""
+        yield "classes", f"{whole(len(data.classes))}{sizes}"
+    if data.image_size is not None:
+        colors = {1: ", gray", 3: ", color"}.get(data.channels or 0, "")
+        yield "picture", f"{data.image_size} {TIMES} {data.image_size} pixels{colors}"
+
+
+def _rejected(data: Data) -> Html:
+    shown = data.rejected[:200]
+    rows = [Row([each.path, each.reason]) for each in shown]
+    left = len(data.rejected) - len(shown)
+    more = element("p", f"and {whole(left)} more") if left else Html()
+    what = f"{plural(len(data.rejected), 'file')} left out"
+    return details(what, joined([table([Column("file"), Column("reason")], rows), more]))

@@ -1,0 +1,209 @@
+"""The sections about quality: the evaluation, what is confused with what, single classes, single mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from allometry.base.units import plural
+from allometry.reports.confusion import Pair, confused_pairs, confusion_figure, has_matrix
+from allometry.reports.figures import BLUE, ORANGE, scale_legend
+from allometry.reports.markup import (
+    Column,
+    Html,
+    Row,
+    Section,
+    bar,
+    details,
+    element,
+    joined,
+    note,
+    number,
+    table,
+)
+from allometry.reports.pictures import picture
+from allometry.reports.record import ClassFigures, Evaluation, Mistake, RunRecord
+from allometry.reports.words import ARROW, NO_BREAK, decimal, percent, percent_range, whole
+
+_MOST_IN_MATRIX = 200
+_SHOWN_CLASSES = 10
+_SHOWN_MISTAKES = 48
+
+
+def evaluation_section(record: RunRecord, *, prefix: str) -> Section | None:
+    """Accuracy with its interval, and the confusion matrix."""
+    evaluation = record.evaluation
+    if evaluation is None:
+        return None
+    content = [element("p", _sentence(evaluation))]
+    if has_matrix(evaluation):
+        content += _confusion(evaluation, prefix)
+    return Section("evaluation", "How good it is", content)
+
+
+def _sentence(evaluation: Evaluation) -> str:
+    images = f" of {whole(evaluation.images)} {evaluation.split} images" if evaluation.images else ""
+    sentences = [f"{percent(evaluation.accuracy)}{images} are classified rightly."]
+    if evaluation.interval:
+        sentences.append(
+            f"With {percent(0.95, digits=0)} confidence the true rate is "
+            f"{percent_range(evaluation.interval)}{NO_BREAK}%."
+        )
+    if evaluation.top5 is not None and len(evaluation.classes) > 5:
+        sentences.append(
+            f"For {percent(evaluation.top5)}{_within(evaluation.top5_interval)} the truth is among the five likeliest "
+            "classes."
+        )
+    if evaluation.balanced_accuracy is not None:
+        sentences.append(
+            f"Counting each class alike, whatever its size, the accuracy is {percent(evaluation.balanced_accuracy)}"
+            f"{_within(evaluation.balanced_interval)}."
+        )
+    if evaluation.loss is not None:
+        bounds = evaluation.loss_interval
+        within = f" ({decimal(bounds[0])} to {decimal(bounds[1])})" if bounds else ""
+        sentences.append(f"The loss is {decimal(evaluation.loss)}{within}.")
+    return " ".join(sentences)
+
+
+def _within(interval: tuple[float, float] | None) -> str:
+    return f" ({percent_range(interval)})" if interval else ""
+
+
+def _confusion(evaluation: Evaluation, prefix: str) -> list[Html]:
+    classes = len(evaluation.classes)
+    content = [element("h3", "What is taken for what")]
+    if classes > _MOST_IN_MATRIX:
+        content.append(
+            element(
+                "p",
+                f"A matrix of {whole(classes)} classes would not be readable; these are its largest errors.",
+            )
+        )
+    else:
+        content += [
+            scale_legend([(BLUE, "classified rightly"), (ORANGE, "taken for another class")]),
+            confusion_figure(f"{prefix}-confusion", evaluation),
+            note(
+                "A row is the truth, a column the prediction. A fuller color means more images, on a "
+                "logarithmic scale for mistakes; point at a cell for names and counts."
+            ),
+        ]
+    pairs = confused_pairs(evaluation, most=10)
+    if pairs:
+        content += [element("h3", "Most confused"), _pair_table(pairs)]
+    else:
+        content.append(element("p", "No image was taken for another class."))
+    return content
+
+
+def _pair_table(pairs: Sequence[Pair]) -> Html:
+    rows = [
+        Row(
+            [
+                pair.truth,
+                pair.predicted,
+                whole(pair.images),
+                bar(pair.share, percent(pair.share), color="third"),
+            ]
+        )
+        for pair in pairs
+    ]
+    return table([Column("truth"), Column("taken for"), number("images"), number("share of the truth")], rows)
+
+
+def classes_section(record: RunRecord) -> Section | None:
+    """The figures of every class; of many, those with the lowest and with the highest accuracy first."""
+    ordered = _ordered(record.evaluation.per_class if record.evaluation else ())
+    if not ordered:
+        return None
+    full = [_class_table(ordered, all_figures=True)]
+    if any(each.figures.precision is not None for each in ordered):
+        full.append(
+            note(
+                "Accuracy (recall): share of the images of the class that are recognized. Precision: share of the "
+                "answers with its name that are right. F1: their harmonic mean. Click on a head to sort."
+            )
+        )
+    if len(ordered) <= 2 * _SHOWN_CLASSES:
+        return Section("classes", "Class by class", full)
+    # Among equally good classes the larger ones tell more.
+    best = sorted(ordered, key=lambda each: (-each.accuracy, -each.images, each.name))
+    halves = [
+        element("div", element("h3", title), _class_table(shown[:_SHOWN_CLASSES], all_figures=False))
+        for title, shown in (("The ten lowest", ordered), ("The ten highest", best))
+    ]
+    content = [element("div", *halves, class_="pair")]
+    perfect = sum(each.accuracy == 1 for each in ordered)
+    if perfect > _SHOWN_CLASSES:
+        content.append(
+            note(f"{plural(perfect, 'class', 'classes')} of {whole(len(ordered))} have no mistake at all.")
+        )
+    content.append(details(f"All {whole(len(ordered))} classes", *full))
+    return Section("classes", "Class by class", content)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A class that has images, so that its accuracy is known."""
+
+    name: str
+    images: int
+    accuracy: float
+    figures: ClassFigures
+
+
+def _ordered(classes: Sequence[ClassFigures]) -> list[_Judged]:
+    judged = [
+        _Judged(each.name, each.images, each.accuracy, each)
+        for each in classes
+        if each.images > 0 and each.accuracy is not None
+    ]
+    return sorted(judged, key=lambda each: (each.accuracy, -each.images, each.name))
+
+
+def _class_table(classes: Sequence[_Judged], *, all_figures: bool) -> Html:
+    columns = [Column("class"), number("images"), number("accuracy")]
+    rows = [[each.name, whole(each.images), bar(each.accuracy, percent(each.accuracy))] for each in classes]
+    if all_figures and any(each.figures.interval for each in classes):
+        columns += [number("95 % interval"), number("precision"), number("F1")]
+        for row, each in zip(rows, classes, strict=True):
+            row.extend(_more(each.figures))
+    return table(columns, [Row(row) for row in rows], sortable=all_figures)
+
+
+def _more(figures: ClassFigures) -> list[str]:
+    precision, f1 = figures.precision, figures.f1
+    return [
+        percent_range(figures.interval) if figures.interval else "",
+        "" if precision is None else bar(precision, percent(precision), color="second"),
+        "" if f1 is None else percent(f1),
+    ]
+
+
+def mistakes_section(record: RunRecord) -> Section | None:
+    """Images that were classified wrongly."""
+    mistakes = record.evaluation.mistakes if record.evaluation else ()
+    if not mistakes:
+        return None
+    shown = mistakes[:_SHOWN_MISTAKES]
+    content = [
+        note(f"Under each picture: the truth {ARROW} what the network said, and how sure it was."),
+        element("div", *(_mistake(mistake) for mistake in shown), class_="mistakes"),
+    ]
+    return Section("mistakes", "Examples of mistakes", content)
+
+
+def _mistake(mistake: Mistake) -> Html:
+    sure = (
+        element("small", percent(mistake.confidence, digits=0)) if mistake.confidence is not None else Html()
+    )
+    caption = [element("span", mistake.truth), f" {ARROW} ", element("b", mistake.predicted), " ", sure]
+    text = f"{mistake.truth}, taken for {mistake.predicted}"
+    return element(
+        "div",
+        picture(mistake.thumbnail, text=text),
+        element("p", joined(caption)),
+        class_="mistake",
+        title=mistake.image or None,
+    )

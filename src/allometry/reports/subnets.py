@@ -1,0 +1,330 @@
+"""The sections about a supernet's subnets: the predictor of their accuracy, those measured, and those found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+from allometry.base.units import plural
+from allometry.reports.figures import BLUE, GREEN, IN_PERCENT, ORANGE, Trace, axis, figure, legend
+from allometry.reports.markup import Column, Html, Row, Section, details, element, joined, note, number, table
+from allometry.reports.record import RunRecord
+from allometry.reports.scatter import Point, PointGroup, accuracy_against
+from allometry.reports.supernet_record import (
+    CalibrationBin,
+    FoundFront,
+    FoundSubnet,
+    FrontSubnet,
+    MeasuredSubnet,
+    PredictorJudgment,
+    SupernetRecord,
+)
+from allometry.reports.words import MEASURE_NAMES, NO_BREAK, listed, percent, percent_range, quantity, whole
+from allometry.supernets import MIN_TAU
+
+_MARGIN = 0.08  # of an axis, on either side of what it shows
+_DEVIATIONS = 1.96  # of a share, to either side of it: 95 %
+
+
+def predictor_section(record: RunRecord, *, prefix: str) -> Section | None:
+    """What the predictor of accuracy is worth: in words, and predicted against measured."""
+    judged = record.supernet.judgment if record.supernet else None
+    if judged is None:
+        return None
+    content = [element("p", _worth(judged))]
+    if judged.bins:
+        content += [
+            legend(
+                [
+                    ("circle", BLUE, f"about {_per_bin(judged)} each, with their standard deviation"),
+                    ("dashes", ORANGE, "as it should be"),
+                ]
+            ),
+            _calibration(f"{prefix}-predicted", judged.bins),
+            note(
+                "Subnets next to each other in predicted accuracy are put together. The bars are how much the subnets "
+                "of a group differ, not how sure their mean is."
+            ),
+            details("The groups as a table", _bins(judged.bins)),
+        ]
+    return Section("predictor", "The predictor of accuracy", content)
+
+
+def _worth(judged: PredictorJudgment) -> str:
+    fitted = f"Fitted to {plural(judged.fitted, 'measured subnet')}, it" if judged.fitted else "It"
+    sentences = [
+        f"{fitted} was judged by {whole(judged.number)} others: Kendall's tau is {judged.tau:.2f}, so it puts about "
+        f"{percent((1 + judged.tau) / 2, digits=0)} of the pairs in the right order."
+    ]
+    if judged.mean_absolute_error is not None:
+        bias = judged.bias or 0.0
+        much = (
+            f", {100 * abs(bias):.2f} too {'high' if bias > 0 else 'low'} taken all together" if bias else ""
+        )
+        sentences.append(
+            f"Its predictions are off by {100 * judged.mean_absolute_error:.2f} points on average{much}."
+        )
+    if judged.attainable is not None:
+        sentences.append(
+            f"One that knew how good the subnets are would have about {judged.attainable:.2f}, since part of what "
+            "differs between accuracies on so few images is chance."
+        )
+    if judged.tau < MIN_TAU:
+        sentences.append(
+            f"A search asks for a tau of {MIN_TAU:.1f} unless it is told to take less, or little more can be attained: "
+            "do not trust its choice between subnets that are close."
+        )
+    return " ".join(sentences)
+
+
+def _per_bin(judged: PredictorJudgment) -> str:
+    return plural(round(sum(each.number for each in judged.bins) / len(judged.bins)), "subnet")
+
+
+def _calibration(name: str, bins: Sequence[CalibrationBin]) -> Html:
+    values = [each.predicted for each in bins]
+    values += [each.measured + sign * each.spread for each in bins for sign in (-1, 1)]
+    margin = _MARGIN * (max(values) - min(values)) or 0.01
+    ends = [round(100 * (min(values) - margin), 4), round(100 * (max(values) + margin), 4)]
+    points: Trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [round(100 * each.predicted, 4) for each in bins],
+        "y": [round(100 * each.measured, 4) for each in bins],
+        "marker": {"size": 10, "color": BLUE},
+        "error_y": {
+            "type": "data",
+            "array": [round(100 * each.spread, 4) for each in bins],
+            "thickness": 1.5,
+            "width": 0,
+            "color": BLUE,
+        },
+        "hovertext": [
+            f"predicted {percent(each.predicted)}<br>measured {percent(each.measured)}<br>"
+            f"{plural(each.number, 'subnet')}"
+            for each in bins
+        ],
+        "hovertemplate": "%{hovertext}<extra></extra>",
+    }
+    diagonal: Trace = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": ends,
+        "y": ends,
+        "line": {"color": ORANGE, "width": 2, "dash": "dash"},
+        "hoverinfo": "skip",
+    }
+    return figure(
+        name,
+        [diagonal, points],
+        height=360,
+        label="Measured against predicted accuracy",
+        xaxis=axis("predicted accuracy", range=ends, nticks=7, **IN_PERCENT),
+        yaxis=axis("measured on validation images", range=ends, nticks=7, **IN_PERCENT),
+    )
+
+
+def _bins(bins: Sequence[CalibrationBin]) -> Html:
+    rows = [
+        Row(
+            [
+                whole(each.number),
+                percent(each.predicted, digits=2),
+                percent(each.measured, digits=2),
+                percent(each.spread, digits=2),
+            ]
+        )
+        for each in bins
+    ]
+    return table([number(text) for text in ("subnets", "predicted", "measured", "deviation")], rows)
+
+
+def subnets_section(record: RunRecord, *, prefix: str) -> Section | None:
+    """Measured subnets by accuracy and MACs, with those that were found, and these in a table."""
+    supernet = record.supernet
+    if supernet is None:
+        return None
+    content: list[Html] = []
+    groups = [group for group in _groups(supernet) if group.points]
+    if groups:
+        content = [
+            element("p", _measured(supernet.measured, record)),
+            legend((group.glyph, group.color, group.meaning) for group in groups),
+            accuracy_against(f"{prefix}-subnets", groups, cost="MACs", accuracy="validation accuracy"),
+        ]
+    if supernet.found:
+        content += [element("h3", "Found for budgets"), _found(supernet.found), note(_chosen(supernet.found))]
+    for front in supernet.fronts:
+        content.append(details(_front_title(front), _front(front)))
+    return Section("subnets", "Its subnets", content) if content else None
+
+
+def _measured(measured: Sequence[MeasuredSubnet], record: RunRecord) -> str:
+    images = record.data.splits.get("val") if record.data else None
+    if not measured:
+        return "Subnets that were found, with their accuracies as measured."
+    sentence = (
+        f"{plural(len(measured), 'subnet')} were measured" if len(measured) > 1 else "1 subnet was measured"
+    )
+    sentence += (
+        f" on {plural(images, 'validation image')}, none of them trained by itself." if images else "."
+    )
+    middle = sorted(each.accuracy for each in measured)[len(measured) // 2]
+    if images:
+        chance = _DEVIATIONS * math.sqrt(middle * (1 - middle) / images)
+        sentence += (
+            f" With so many images an accuracy is known to within about {100 * chance:.1f} points to either side; the "
+            "difference of two subnets better, since all see the same images."
+        )
+    return sentence
+
+
+def _groups(supernet: SupernetRecord) -> list[PointGroup]:
+    tried = [
+        Point(cost=each.macs, accuracy=each.accuracy, hover=_hover("measured", each.accuracy, each))
+        for each in supernet.measured
+        if each.macs
+    ]
+    fronts = [
+        Point(
+            cost=each.macs,
+            accuracy=each.validation_accuracy,
+            hover=_hover(f"{front.name}, {place}.json", each.validation_accuracy, each),
+        )
+        for front in supernet.fronts
+        for place, each in enumerate(front.subnets, start=1)
+        if each.validation_accuracy is not None
+    ]
+    found = [
+        Point(
+            cost=each.macs,
+            accuracy=each.validation_accuracy,
+            hover=_hover(each.name, each.validation_accuracy, each),
+        )
+        for each in supernet.found
+        if each.validation_accuracy is not None
+    ]
+    return [
+        PointGroup(meaning="measured", glyph="circle-open", color=BLUE, size=8, points=tried),
+        PointGroup(
+            meaning="of a front: none predicted to be cheaper and better",
+            glyph="square",
+            color=GREEN,
+            size=10,
+            points=fronts,
+        ),
+        PointGroup(meaning="found for a budget", glyph="diamond", color=ORANGE, size=14, points=found),
+    ]
+
+
+def _hover(name: str, accuracy: float, subnet: MeasuredSubnet | FrontSubnet | FoundSubnet) -> str:
+    lines = [f"<b>{escape(name)}</b>", percent(accuracy)]
+    for measure in ("macs", "params"):
+        value = getattr(subnet, measure)
+        lines += [f"{quantity(measure, value)} {MEASURE_NAMES[measure]}"] if value is not None else []
+    return "<br>".join(lines)
+
+
+def _found(found: Sequence[FoundSubnet]) -> Html:
+    timed = any(each.latency is not None for each in found)
+    latency = [number("latency"), number(_below("latency,", "predicted"))] if timed else []
+    columns = [
+        Column("subnet"),
+        Column("budget"),
+        number("px"),
+        number("params"),
+        number("MACs"),
+        *latency,
+        number(_below("accuracy,", "predicted")),
+        number("validation"),
+        number("test"),
+        number(_below("95 %", "interval")),
+    ]
+    rows = []
+    for each in sorted(found, key=lambda each: each.macs):
+        times = [_latency(each.latency), _latency(each.predicted_latency)] if timed else []
+        rows.append(
+            Row(
+                [
+                    element("span", each.name, class_="whole"),
+                    each.budget.replace(" ", NO_BREAK),
+                    whole(each.resolution),
+                    quantity("params", each.params),
+                    quantity("macs", each.macs),
+                    *times,
+                    _accuracy(each.predicted_accuracy),
+                    _accuracy(each.validation_accuracy),
+                    _accuracy(each.test_accuracy),
+                    percent_range(each.test_interval) if each.test_interval else "",
+                ]
+            )
+        )
+    return table(columns, rows)
+
+
+def _chosen(found: Sequence[FoundSubnet]) -> str:
+    sentences = [
+        "Validation accuracy was among the reasons to choose a subnet, and is a little flattered by that; nothing was "
+        "chosen by test images."
+    ]
+    settings = {_setting(each) for each in found if each.latency is not None and each.measured}
+    if settings:
+        sentences.append(f"Latencies are those in {listed(sorted(settings))}.")
+    return " ".join(sentences)
+
+
+def _setting(subnet: FoundSubnet) -> str:
+    asked = subnet.measured
+    threads = asked.get("threads")
+    parts = [str(asked.get("runtime", ""))]
+    parts += [plural(threads, "thread")] if isinstance(threads, int) else []
+    parts += [f"batches of {asked['batch']}"] if asked.get("batch", 1) != 1 else []
+    return ", ".join(part for part in parts if part)
+
+
+def _front_title(front: FoundFront) -> str:
+    measure = MEASURE_NAMES.get(front.measure, front.measure)
+    within = f" within {front.budget}" if front.budget else ""
+    return f"The front of accuracy against {measure}{within}: {plural(len(front.subnets), 'subnet')}"
+
+
+def _front(front: FoundFront) -> Html:
+    own = front.measure not in ("macs", "params")
+    columns = [
+        Column("file"),
+        *([number(MEASURE_NAMES.get(front.measure, front.measure))] if own else []),
+        number("input, px"),
+        number("parameters"),
+        number("MACs"),
+        number("predicted"),
+        number("validation"),
+    ]
+    rows = [
+        Row(
+            [
+                f"{front.name}/{place}.json",
+                *([quantity(front.measure, each.cost)] if own else []),
+                whole(each.resolution),
+                quantity("params", each.params),
+                quantity("macs", each.macs),
+                _accuracy(each.predicted_accuracy),
+                _accuracy(each.validation_accuracy),
+            ]
+        )
+        for place, each in enumerate(front.subnets, start=1)
+    ]
+    return table(columns, rows)
+
+
+def _below(first: str, second: str) -> Html:
+    """The head of a narrow column, in two lines."""
+    return joined([first, element("br"), second])
+
+
+def _latency(value: float | None) -> str:
+    return "" if value is None else quantity("latency", value)
+
+
+def _accuracy(value: float | None) -> str:
+    return "" if value is None else percent(value)

@@ -1,0 +1,139 @@
+"""Once for all: one network trained with all the choices of a space, from which each device takes its subnet.
+
+What needs torch is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from allometry.supernets.attainable import attainable_tau
+from allometry.supernets.coupling import couple_rows, coupled_size
+from allometry.supernets.encoding import encode_rows, space_digest
+from allometry.supernets.evolution import Transform
+from allometry.supernets.extremes import Extreme, least, least_counted, least_latency
+from allometry.supernets.fitting import RegressionConfig, fit_predictor
+from allometry.supernets.pareto import Front, ParetoConfig, pareto
+from allometry.supernets.phases import (
+    ALL,
+    DIMENSIONS,
+    Dimension,
+    Phase,
+    dimension_of,
+    load_phases,
+    phases_from_json,
+    phases_to_json,
+)
+from allometry.supernets.plans import PLANS, at_once, coupled_shrinking, epochs_together, sandwich, shrinking
+from allometry.supernets.predictor import Predictor
+from allometry.supernets.predictor_quality import (
+    MIN_TAU,
+    PredictedBin,
+    PredictorQuality,
+    Predicts,
+    Split,
+    evaluate_predictor,
+    kendall_tau,
+    refuse_unreliable,
+    split_rows,
+)
+from allometry.supernets.specialize import THOROUGH, SpecializeConfig, Specialized, specialize
+
+if TYPE_CHECKING:
+    from allometry.supernets.axes import Axis, Spot, axes_of
+    from allometry.supernets.elastic import Part, Subnet, Supernet, build_supernet, supernet_of
+    from allometry.supernets.extract import ESTIMATED, extract_subnet, preprocessing_of
+    from allometry.supernets.job import SupernetJob
+    from allometry.supernets.loop import SUPERNET, TrainedSupernet, load_supernet, train_supernet
+    from allometry.supernets.sorting import sort_channels
+
+
+_LATER = {
+    "Axis": "axes",
+    "ESTIMATED": "extract",
+    "Part": "elastic",
+    "SUPERNET": "loop",
+    "Spot": "axes",
+    "Subnet": "elastic",
+    "Supernet": "elastic",
+    "SupernetJob": "job",
+    "TrainedSupernet": "loop",
+    "axes_of": "axes",
+    "build_supernet": "elastic",
+    "load_supernet": "loop",
+    "preprocessing_of": "extract",
+    "sort_channels": "sorting",
+    "supernet_of": "elastic",
+    "extract_subnet": "extract",
+    "train_supernet": "loop",
+}
+
+__all__ = [
+    "ALL",
+    "DIMENSIONS",
+    "ESTIMATED",
+    "MIN_TAU",
+    "PLANS",
+    "SUPERNET",
+    "THOROUGH",
+    "Axis",
+    "Dimension",
+    "Extreme",
+    "Front",
+    "ParetoConfig",
+    "Part",
+    "Phase",
+    "PredictedBin",
+    "Predictor",
+    "PredictorQuality",
+    "Predicts",
+    "RegressionConfig",
+    "SpecializeConfig",
+    "Specialized",
+    "Split",
+    "Spot",
+    "Subnet",
+    "Supernet",
+    "SupernetJob",
+    "TrainedSupernet",
+    "Transform",
+    "at_once",
+    "attainable_tau",
+    "axes_of",
+    "build_supernet",
+    "couple_rows",
+    "coupled_shrinking",
+    "coupled_size",
+    "dimension_of",
+    "encode_rows",
+    "epochs_together",
+    "evaluate_predictor",
+    "extract_subnet",
+    "fit_predictor",
+    "kendall_tau",
+    "least",
+    "least_counted",
+    "least_latency",
+    "load_phases",
+    "load_supernet",
+    "pareto",
+    "phases_from_json",
+    "phases_to_json",
+    "preprocessing_of",
+    "refuse_unreliable",
+    "sandwich",
+    "shrinking",
+    "sort_channels",
+    "space_digest",
+    "specialize",
+    "split_rows",
+    "supernet_of",
+    "train_supernet",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever that module exports
+    if name in _LATER:
+        return getattr(import_module(f"allometry.supernets.{_LATER[name]}"), name)
+    raise AttributeError(f"module 'allometry.supernets' has no attribute {name!r}")

@@ -1,0 +1,126 @@
+"""How a supernet is trained, and what that will cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from allometry.arch import Space
+from allometry.base import InputError, UnknownNameError
+from allometry.cost import count
+from allometry.nas import Costs, encodings_of, narrow, sample_encodings
+from allometry.supernets.coupling import couple_rows
+from allometry.supernets.phases import Phase, dimension_of, load_phases
+from allometry.supernets.plans import PLANS, coupled_shrinking, epochs_together, shrinking
+from allometry.training import Recipe, at_full_size, small
+from allometry.training.forecast import seconds_per_image
+from allometry.training.images import Images
+
+_DRAWN = 2_000
+_OVERHEAD = 1.15  # input, validation and optimizer come on top of the passes
+_TEACHER = 1 / 3  # of a pass forwards and backwards
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupernetConfig:
+    """How a supernet is trained.
+
+    Attributes:
+        plan: of phases: `sandwich`, `shrinking`, `at-once`, or a JSON file with the list `phases`.
+        epochs: of the plan's one phase; or, with `shrinking`, of its first, which the others follow. 0 for as many as
+            the plan takes by itself, from those of a network alone.
+        coupled: width follows depth in every subnet, as in CompOFA: fewer subnets, for which plans of one phase take
+            half of the epochs by default.
+
+    Raises:
+        UnknownNameError: the plan is neither a name nor a file.
+        InputError: epochs are negative, or given along with a file, which says them itself.
+    """
+
+    plan: str = "sandwich"
+    epochs: int = 0
+    coupled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise InputError(f"epochs must be at least 0, not {self.epochs}.")
+        if self.plan in PLANS:
+            return
+        if not Path(self.plan).is_file():
+            raise UnknownNameError("plan of phases", self.plan, PLANS, "A JSON file works too.")
+        if self.epochs:
+            raise InputError(
+                f"{self.plan} says the epochs of each phase itself; leave --epochs out, or the file."
+            )
+
+    def phases(self, space: Space, recipe: Recipe) -> tuple[Phase, ...]:
+        """The phases for a space.
+
+        Raises:
+            RecipeError: the file does not describe phases.
+        """
+        if self.plan not in PLANS:
+            return load_phases(Path(self.plan))
+        if self.plan == "shrinking":
+            plan = coupled_shrinking if self.coupled else shrinking
+            return plan(space, epochs=self.epochs or recipe.epochs)
+        epochs = self.epochs or epochs_together(recipe.epochs, coupled=self.coupled)
+        return PLANS[self.plan](space, epochs=epochs)
+
+
+def supernet_recipe(images: Images, space: Space, settings: tuple[str, ...]) -> Recipe:
+    """The recipe of the largest network, with the user's changes.
+
+    Stochastic depth is left out: layers come and go anyway.
+    """
+    return at_full_size(images.recipe(small, space.largest(), settings))
+
+
+def forecast_seconds(
+    space: Space,
+    phases: tuple[Phase, ...],
+    images: Images,
+    recipe: Recipe,
+    *,
+    coupled: bool,
+    device: torch.device,
+) -> tuple[float, ...]:
+    """About how many seconds each phase takes on a device, from a few timed steps of the largest network.
+
+    The others are taken to need time in proportion to their activations, as networks of one kind do.
+
+    Source: Dollar et al. 2021, section 3.
+    """
+    largest, number = space.largest(), len(images.dataset.splits["train"])
+    one = seconds_per_image(
+        largest,
+        recipe,
+        resolution=largest.resolution,
+        images=min(recipe.batch_size, number),
+        device=device,
+    )
+    whole = count(largest).activations
+    shares = [
+        step_activations(narrow(space, phase.part_of(space)), phase, coupled=coupled) / whole
+        + (_TEACHER if phase.teacher in ("largest", "average") else 0.0)
+        for phase in phases
+    ]
+    return tuple(
+        _OVERHEAD * phase.epochs * number * one * share for phase, share in zip(phases, shares, strict=True)
+    )
+
+
+def step_activations(part: Space, phase: Phase, *, coupled: bool) -> float:
+    """Activations of the subnets of a step for one image, in the mean over steps."""
+    rows, costs = sample_encodings(part, np.random.default_rng(0), _DRAWN, by="knob"), Costs(part)
+    mean = float(costs(couple_rows(part, rows) if coupled else rows)["activations"].mean())
+    if phase.sampling == "random":
+        return phase.subnets * mean
+    # The largest and the smallest see images of the size of the others in their step.
+    sides = [place for place, knob in enumerate(part.knobs) if dimension_of(knob) == "resolution"]
+    ends = np.repeat(encodings_of(part, [part.largest(), part.smallest()]), len(rows), axis=0)
+    ends[:, sides] = np.tile(rows[:, sides], (2, 1))
+    return 2 * float(costs(ends)["activations"].mean()) + (phase.subnets - 2) * mean

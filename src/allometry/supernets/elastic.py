@@ -1,0 +1,352 @@
+"""The supernet: the weights of the greatest network, of which every member of the space uses a part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import NamedTuple, NoReturn, cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from allometry.arch import Decisions, Network, Shape, Space
+from allometry.base import InputError
+from allometry.nn import ConvNet, initialize
+from allometry.supernets.places import Exit, LayerCandidate, LayerPlace, candidates_of, shapes_of, skeleton
+
+
+class Part(NamedTuple):
+    """One layer of a subnet: what computes, and whose weights it uses."""
+
+    host: str
+    candidate: LayerCandidate
+
+
+class Subnet(NamedTuple):
+    """A member of a supernet's space, ready to compute.
+
+    Attributes:
+        network: that it is.
+        parts: its layers, in order, from the stem to the head.
+    """
+
+    network: Network
+    parts: tuple[Part, ...]
+
+
+class Supernet(nn.Module):
+    """All networks of a space in one set of weights.
+
+    Each layer of the greatest network is there once, as large as any member has it; where a space lets a layer be of
+    different kinds, once for each kind. A member uses the first channels of each, the first layers of each group, and
+    the middle of each kernel, multiplied by a learned matrix for each step from a side to the next smaller one.
+
+    Whatever it is asked for is computed by the module that the member has by itself, with those parts of the weights:
+    so what `extract` gives is what was trained.
+
+    In training mode batch norms use the batch's own statistics and gather none: those of one member would be wrong
+    for another. In evaluation mode they use the greatest network's, in the same parts. `extract`, then
+    `train.re_estimate` gives a member its own.
+
+    Args:
+        space: whose cells, if it has any, do not read the input of the cell before.
+        dropout: before the classifier in training; None for the networks' own. Stochastic depth is left out: layers
+            come and go anyway.
+
+    Raises:
+        InputError: the space is not of that kind, or a place has options of one kind none of which has all the
+            weights of the others.
+
+    Shape:
+        [N, in_channels, resolution, resolution] -> [N, classes]
+
+    Source: Once-for-All (Cai et al. 2020), section 3.3, figure 3, and released code for the order of the kernels'
+    matrices.
+
+    Example:
+        >>> from allometry.catalog import get, mbconv_space
+        >>> b0 = get("efficientnet-b0")
+        >>> space = mbconv_space(b0, kernels=(3, 5, 7), expand_ratios=(3, 6), depths=(1, 2))
+        >>> supernet = build_supernet(space, seed=0)
+        >>> supernet(torch.zeros(2, 3, 64, 64), space.smallest()).shape
+        torch.Size([2, 1000])
+    """
+
+    def __init__(self, space: Space, *, dropout: float | None = None) -> None:
+        super().__init__()
+        self.space, self.dropout = space, dropout
+        self._sources: dict[LayerCandidate, Shape] = {}
+        self._skeletons: dict[tuple[LayerCandidate, bool], nn.Module] = {}
+        self._shapes: dict[LayerCandidate, dict[str, torch.Size]] = {}
+        self.hosts = nn.ModuleDict()
+        self.matrices = nn.ParameterDict()
+        self.sides: dict[str, tuple[int, ...]] = {}
+        places = candidates_of(space)
+        for place, candidates in places.items():
+            kinds = dict.fromkeys(candidate.kind for candidate in candidates)
+            for kind in kinds:
+                alike = {each: source for each, source in candidates.items() if each.kind == kind}
+                self._host(place, alike)
+        self._check_order(places)
+
+    def forward(self, x: Tensor, subnet: Subnet | Network) -> Tensor:
+        """Class scores (logits), [N, classes], of a member."""
+        if isinstance(subnet, Network):
+            subnet = self.subnet(subnet)
+        for part in subnet.parts:
+            module = self._skeleton(part.candidate)
+            tensors = self.weights(part, statistics=not self.training)
+            x = cast(Tensor, functional_call(module, tensors, (x,), tie_weights=False))
+        return x
+
+    def subnet(self, member: Network | Decisions) -> Subnet:
+        """A member of the space, by itself or by its decisions.
+
+        Raises:
+            NetworkError: it is no member; the message says what differs.
+        """
+        space, layout = self.space, self.space.layout
+        chosen = space.decisions_of(member) if isinstance(member, Network) else member
+        network = space.network(chosen)
+        depths = layout.depths(chosen)
+        stem = LayerCandidate(network.stem, network.in_channels, network.padding)
+        parts = [Part(host_name(LayerPlace(-1, 0), stem), stem)]
+        source = network.shapes()[0]
+        for stage in range(len(space.template.stages)):
+            layers = layout.layers(stage, depths)
+            block = layout.block(stage, chosen) if layers else space.template.stages[stage].block
+            for layer in range(layers):
+                candidate = LayerCandidate(block, source.channels, network.padding)
+                parts.append(Part(host_name(LayerPlace(stage, layer), candidate), candidate))
+                source = block.after(source, source, network.padding)
+                block = block.following()
+        head = LayerCandidate(network.head, source.channels, network.padding)
+        parts.append(Part(host_name(LayerPlace(len(space.template.stages), 0), head), head))
+        return Subnet(network, tuple(parts))
+
+    def weights(self, part: Part, *, statistics: bool) -> dict[str, Tensor]:
+        """The tensors that a layer of a subnet uses, by their names in it; gradients flow back through them.
+
+        Args:
+            part: the layer.
+            statistics: whether batch norms' means and variances are among them.
+        """
+        host = self.hosts[part.host]
+        held: dict[str, Tensor] = dict(host.named_parameters())
+        if statistics:
+            held |= dict(host.named_buffers())
+        shapes = self._shapes[part.candidate]
+        return {
+            name: self._part_of(f"{part.host}/{name}", value, shapes[name])
+            for name, value in held.items()
+            if name in shapes
+        }
+
+    def extract(self, member: Subnet | Network) -> ConvNet:
+        """The ordinary module of a member, with a copy of its weights; nothing of the supernet is in it.
+
+        Its batch norms have the greatest network's statistics, in parts. Give it its own by `train.re_estimate`.
+
+        Raises:
+            NetworkError: it is no member.
+        """
+        subnet = self.subnet(member) if isinstance(member, Network) else member
+        network = member if isinstance(member, Network) else subnet.network
+        with torch.device("meta"):
+            plain = ConvNet(network)
+        tensors = {
+            f"{prefix}{name}": value.detach().clone(memory_format=torch.contiguous_format)
+            for prefix, part in zip(_prefixes(network), subnet.parts, strict=True)
+            for name, value in self.weights(part, statistics=True).items()
+        }
+        device = next(self.parameters()).device
+        counters = (name for name, value in plain.named_buffers() if not value.is_floating_point())
+        tensors |= {name: torch.zeros((), dtype=torch.long, device=device) for name in counters}
+        plain.load_state_dict(tensors, assign=True)
+        return plain
+
+    def load_largest(self, module: nn.Module) -> None:
+        """Take over the weights of a trained module of the greatest network, where there is one network of that size.
+
+        Args:
+            module: built from `space.largest()`.
+
+        Raises:
+            InputError: it is another network's.
+        """
+        subnet = self.subnet(self.space.largest())
+        held = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
+        taken: list[tuple[Tensor, Tensor]] = []
+        for prefix, part in zip(_prefixes(subnet.network), subnet.parts, strict=True):
+            for name, value in self.weights(part, statistics=True).items():
+                given = held.pop(f"{prefix}{name}", None)
+                if given is None or given.shape != value.shape:
+                    what = "missing" if given is None else f"{tuple(given.shape)}, not {tuple(value.shape)}"
+                    self._refuse_weights(f"{prefix}{name} is {what}")
+                taken.append((value, given))
+        if held:
+            self._refuse_weights(f"that network has no {next(iter(held))}")
+        with torch.no_grad():
+            for value, given in taken:
+                value.copy_(given)
+
+    def _refuse_weights(self, why: str) -> NoReturn:
+        raise InputError(
+            f"The weights are not those of the greatest network of {self.space.name or 'the space'}: {why}."
+        )
+
+    def _check_order(self, places: Mapping[LayerPlace, Mapping[LayerCandidate, Shape]]) -> None:
+        """Refuse a space whose last options are not the largest ones."""
+        largest = self.subnet(self.space.largest())
+        layers = {part.host: part.candidate for part in largest.parts}
+        wrong = [host for host, each in layers.items() if self._shapes[each] != shapes_of(self.hosts[host])]
+        for place, candidates in places.items():
+            hosts = [host_name(place, candidate) for candidate in candidates]
+            wrong += [] if layers.keys() & set(hosts) else hosts[:1]
+        if wrong:
+            raise InputError(
+                f"The last option of every knob of {self.space.name or 'the space'} must be its largest: the network "
+                f"of the last options does not use all weights of {wrong[0].replace('_', ' ')}."
+            )
+
+    def _host(self, place: LayerPlace, alike: Mapping[LayerCandidate, Shape]) -> None:
+        """Make what holds the weights of all candidates of one kind, and the matrices between their kernels."""
+        modules = {each: skeleton(each, source, self.space.template) for each, source in alike.items()}
+        shapes = {each: shapes_of(module) for each, module in modules.items()}
+        self._sources |= alike
+        self._shapes |= shapes
+        names = {name for known in shapes.values() for name in known}
+        most = {name: _most([known[name] for known in shapes.values() if name in known]) for name in names}
+        greatest = next((each for each, known in shapes.items() if known == most), None)
+        if greatest is None:
+            raise InputError(
+                f"Of the options of stage {place.stage}, layer {place.layer}, none has all the weights that the "
+                f"others have: {', '.join(repr(each.part) for each in list(alike)[:3])} ... Leave out those that share "
+                "no weights, or let one option be the greatest in every respect."
+            )
+        host = host_name(place, greatest)
+        self.hosts[host] = modules[greatest]
+        for name in sorted(names):
+            # Not every kernel is square: those of one row or column have no matrix, only their middle.
+            sides = {known[name][2] for known in shapes.values() if name in known and _is_square(known[name])}
+            if len(sides) > 1:
+                self._kernels(f"{host}/{name}", sorted(sides, reverse=True))
+
+    def _kernels(self, name: str, sides: list[int]) -> None:
+        self.sides[name] = tuple(sides)
+        for larger, smaller in pairwise(sides):
+            matrix = torch.empty(smaller**2, smaller**2, device="meta")
+            self.matrices[_matrix(name, larger, smaller)] = nn.Parameter(matrix)
+
+    def _part_of(self, name: str, value: Tensor, shape: torch.Size) -> Tensor:
+        """The first channels, and of a kernel the middle as it is seen at a smaller side."""
+        if value.shape == shape:
+            return value
+        for dimension in range(min(2, value.ndim)):
+            value = value.narrow(dimension, 0, shape[dimension])
+        if value.ndim < 4 or value.shape == shape:
+            return value
+        for larger, smaller in pairwise(self.sides.get(name, ())):
+            if larger <= shape[2]:
+                break
+            matrix = self.matrices[_matrix(name, larger, smaller)]
+            middle = _middle(value, (smaller, smaller)).flatten(2)
+            value = (middle @ matrix.T).unflatten(2, (smaller, smaller))
+        return _middle(value, (shape[2], shape[3]))
+
+    def _skeleton(self, candidate: LayerCandidate) -> nn.Module:
+        found = self._skeletons.get((candidate, self.training))
+        if found is not None:
+            return found
+        module = skeleton(candidate, self._sources[candidate], self.space.template).train(self.training)
+        if isinstance(module, Exit) and self.dropout is not None:
+            module.dropout.p = self.dropout
+        for norm in module.modules():
+            if isinstance(norm, _BatchNorm) and self.training:
+                norm.track_running_stats = False
+        self._skeletons[candidate, self.training] = module
+        return module
+
+
+def build_supernet(space: Space, *, dropout: float | None = None, seed: int) -> Supernet:
+    """A supernet with initial weights as `nn.build` draws them; the matrices of kernels change nothing yet.
+
+    Raises:
+        InputError: a supernet cannot hold the space.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> supernet = build_supernet(find_space("ofa-mobilenetv3-1.0"), seed=0)
+        >>> sum(parameter.numel() for parameter in supernet.parameters())
+        7678880
+    """
+    supernet = Supernet(space, dropout=dropout).to_empty(device="cpu")
+    initialize(supernet, seed=seed)
+    with torch.no_grad():
+        for matrix in supernet.matrices.values():
+            matrix.copy_(torch.eye(len(matrix)))
+    return supernet
+
+
+def supernet_of(space: Space, weights: Mapping[str, Tensor]) -> Supernet:
+    """A supernet with these weights, in evaluation mode; none are drawn.
+
+    Args:
+        space: that they are for.
+        weights: by their names, as `Supernet.state_dict` gives them.
+
+    Raises:
+        InputError: a supernet cannot hold the space, or the weights are not for it.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> space = find_space("proxylessnas")
+        >>> weights = build_supernet(space, seed=0).state_dict()
+        >>> supernet_of(space, weights).training
+        False
+    """
+    supernet = Supernet(space).to_empty(device="cpu")
+    try:
+        supernet.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"The weights are not those of a supernet of {space!r}.") from error
+    return supernet.eval()
+
+
+def host_name(place: LayerPlace, candidate: LayerCandidate) -> str:
+    """What the supernet calls the holder of the weights of a candidate."""
+    if candidate.kind in ("stem", "head"):
+        return candidate.kind
+    return f"stage_{place.stage}_layer_{place.layer}_{candidate.kind}"
+
+
+def _matrix(name: str, larger: int, smaller: int) -> str:
+    return f"{name.replace('.', '/')}/{larger}-{smaller}"
+
+
+def _most(shapes: list[torch.Size]) -> torch.Size:
+    return torch.Size(max(sizes) for sizes in zip(*shapes, strict=True))
+
+
+def _is_square(shape: torch.Size) -> bool:
+    return len(shape) == 4 and shape[2] == shape[3]
+
+
+def _middle(kernel: Tensor, sides: tuple[int, int]) -> Tensor:
+    """The middle of a kernel [out, in, height, width]."""
+    for dimension, side in zip((2, 3), sides, strict=True):
+        kernel = kernel.narrow(dimension, (kernel.shape[dimension] - side) // 2, side)
+    return kernel
+
+
+def _prefixes(network: Network) -> list[str]:
+    """How the names of each layer's parameters begin in the ordinary module, from the stem to the head."""
+    within: dict[int, int] = {}
+    prefixes = [""]
+    for placed in network.blocks():
+        number = within.get(placed.stage, 0)
+        within[placed.stage] = number + 1
+        prefixes.append(f"stages.{placed.stage}.{number}.")
+    return [*prefixes, ""]

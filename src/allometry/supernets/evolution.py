@@ -1,0 +1,125 @@
+"""What evolution in a space shares: limits, what was seen before, where it starts, and how children are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from allometry.arch import Space
+from allometry.base import BudgetError
+from allometry.nas.encodings import Encodings, cleared, cross_encodings, mutate_encodings, sample_encodings
+from allometry.nas.proposals import Allowed
+from allometry.supernets.dedup import SeenEncodings
+from allometry.supernets.encoding import check_rows
+
+Transform = Callable[[Encodings], Encodings]
+"""A projection of rows onto those that are sought, such as `couple_rows` with its space: [N, knobs] to the same."""
+_DRAWS = 20  # times that members to start from are drawn
+_REDRAWS, _MORE = 5, 4  # times that children are drawn, and how many times as many at most
+_LEAST_DRAWN = 10_000  # random members, before a space counts as one where hardly any is allowed
+_ONE_KNOB = 0.5  # of the children by mutation, the share that differs in one knob only
+
+
+class SubnetEvolution:
+    """Makes members that are allowed and were not looked at before.
+
+    Args:
+        space: of the members.
+        allows: which rows keep all limits.
+        transform: a projection of rows onto those that are sought, such as `couple_rows`; None for all.
+        rate: of mutation, for each knob.
+        network_rate: of the knobs of the whole network, such as the resolution.
+        seed: of all chance.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        allows: Allowed,
+        transform: Transform | None,
+        *,
+        rate: float,
+        network_rate: float,
+        seed: int,
+    ) -> None:
+        self.space, self._allows, self._transform = space, allows, transform
+        self.random = np.random.default_rng(seed)
+        whole = {knob.name for knob, _ in space.layout.of_network}
+        self._rate, self._rates = rate, dict.fromkeys(whole, network_rate)
+        self._seen = SeenEncodings(len(space.knobs))
+        self._share = 1.0
+
+    def first(self, number: int, start: Encodings | None) -> Encodings:
+        """Members to start from, about so many: those given, the smallest, random ones, and such near these.
+
+        Raises:
+            BudgetError: nothing is allowed of all that was looked at.
+            InputError: the start has rows of another space.
+        """
+        smallest = np.zeros((1, len(self.space.knobs)), np.int8)
+        given = smallest[:0] if start is None else start
+        check_rows(self.space, given)
+        found = self._new(np.concatenate([given, cleared(self.space, smallest)]))
+        at_once = max(number, _LEAST_DRAWN // _DRAWS)
+        for _ in range(_DRAWS):
+            if len(found) >= number:
+                break
+            drawn = sample_encodings(self.space, self.random, at_once, by="knob")
+            found = np.concatenate([found, self._new(drawn)])
+        if not len(found):
+            raise BudgetError(
+                f"Of {_DRAWS * at_once + 1 + len(given):,} networks of {self.space.name or 'the space'}, its smallest "
+                "among them, none is within the limits. Raise the limits, give a space of smaller networks, or start "
+                "from a network that keeps them, such as the one that `least` finds."
+            )
+        for _ in range(_DRAWS):  # where hardly any member is allowed, walk from one that is to others nearby
+            if len(found) >= number:
+                break
+            near = found[self.random.integers(len(found), size=number)]
+            found = np.concatenate([found, self._new(mutate_encodings(self.space, near, self.random))])
+        return found
+
+    def children(self, parents: Encodings, others: Encodings, number: int, *, mutated: float) -> Encodings:
+        """About so many new members that are allowed, by mutation and by crossing.
+
+        What is not allowed, or was seen before, is drawn anew a few times, and so many more are made at once as were
+        of no use the time before. Fewer come, or none, where little that is new is allowed.
+
+        Args:
+            parents: to mutate, and to cross.
+            others: as many, whom these are crossed with.
+            number: of children.
+            mutated: the share by mutation.
+        """
+        found = parents[:0]
+        for _ in range(_REDRAWS):
+            lacking = number - len(found)
+            if lacking <= number // 10:
+                break
+            made = self._made(parents, others, min(int(lacking / self._share) + 1, _MORE * number), mutated)
+            new = self._new(made)
+            self._share = max(len(new) / len(made), 1 / _MORE)
+            found = np.concatenate([found, new])
+        return found
+
+    def _made(self, parents: Encodings, others: Encodings, number: int, mutated: float) -> Encodings:
+        taken = self.random.integers(len(parents), size=number)
+        by_one = round(number * mutated * _ONE_KNOB)
+        by_rate = round(number * mutated) - by_one
+        one, rate, crossed = np.split(taken, (by_one, by_one + by_rate))
+        return np.concatenate(
+            [
+                mutate_encodings(self.space, parents[one], self.random),
+                mutate_encodings(self.space, parents[rate], self.random, rate=self._rate, rates=self._rates),
+                cross_encodings(self.space, parents[crossed], others[crossed], self.random),
+            ]
+        )
+
+    def _new(self, rows: Encodings) -> Encodings:
+        """Those that are allowed and were not seen before, each once."""
+        if self._transform is not None:
+            rows = self._transform(rows)
+        rows = rows[self._seen.first(rows)]
+        kept: Encodings = rows[np.asarray(self._allows(rows), bool)] if len(rows) else rows
+        return kept

@@ -1,0 +1,69 @@
+"""A subnet by itself: taken out of the supernet, with statistics of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from allometry.arch import Network
+from allometry.data import Split, part_of, view_batches
+from allometry.nn import ConvNet
+from allometry.supernets.elastic import Subnet, Supernet
+from allometry.training import Preprocessing, recalibrate_batch_norm, to_input
+
+ESTIMATED = 1024  # images, as after an epoch of a training
+_BATCH = 64
+
+
+def extract_subnet(
+    supernet: Supernet,
+    member: Subnet | Network,
+    split: Split,
+    *,
+    preprocessing: Preprocessing,
+    seed: int = 0,
+    images: int = ESTIMATED,
+) -> ConvNet:
+    """The module of a member with its weights and batch-norm statistics of its own, in evaluation mode.
+
+    Args:
+        supernet: to take it from; stays as it is.
+        member: of its space.
+        split: training images, from which the statistics come, as they are seen in evaluation.
+        preprocessing: of the largest network; the member's own resolution replaces its.
+        seed: of which images.
+        images: how many.
+
+    Raises:
+        NetworkError: it is no member.
+
+    Source: Once-for-All (Cai et al. 2020), released code: 2,000 training images.
+    """
+    network = member if isinstance(member, Network) else member.network
+    module = supernet.extract(member)
+    device = next(module.parameters()).device
+    asked = preprocessing_of(network, preprocessing)
+    recalibrate_batch_norm(module, _inputs(split, asked, device, seed=seed, images=images))
+    return module
+
+
+def preprocessing_of(network: Network, preprocessing: Preprocessing) -> Preprocessing:
+    """How images become the input of a member, from how they become that of the largest network."""
+    return replace(preprocessing, resolution=network.resolution)
+
+
+def _inputs(
+    split: Split, preprocessing: Preprocessing, device: torch.device, *, seed: int, images: int
+) -> Iterator[Tensor]:
+    chosen = np.sort(np.random.default_rng([seed, 4]).permutation(len(split))[:images])
+    for batch in view_batches(
+        part_of(split, chosen),
+        resolution=preprocessing.resolution,
+        batch_size=_BATCH,
+        crop=preprocessing.crop,
+    ):
+        yield to_input(batch.images, preprocessing, device)

@@ -1,0 +1,101 @@
+"""A trained supernet opened for use: its space, weights, images, and the accuracies that were measured so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from allometry.arch import Space, load_space
+from allometry.base import InputError, Progress, RunFolderError
+from allometry.nas import narrow
+from allometry.runs.folder import read_run, work_in
+from allometry.supernets.config import supernet_recipe
+from allometry.supernets.coupling import couple_rows
+from allometry.supernets.elastic import Supernet, supernet_of
+from allometry.supernets.evolution import Transform
+from allometry.supernets.loop import SUPERNET
+from allometry.supernets.phases import load_phases
+from allometry.training import Preprocessing, Recipe, load_weights
+from allometry.training.devices import resolve_device
+from allometry.training.images import Images
+from allometry.training.session import Session, read_data
+
+COMMAND = "supernet train"
+PHASES, SPACE = "phases.json", "space.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSupernet:
+    """A trained supernet with what it needs to be used.
+
+    Attributes:
+        session: of the call, in the supernet's folder.
+        space: of its subnets: what the last phase trains.
+        supernet: with its weights, in evaluation mode, on the session's device.
+        images: that it was trained on.
+        preprocessing: how they become the input of the largest network.
+        recipe: by which it was trained.
+        coupled: whether width follows depth in its subnets.
+    """
+
+    session: Session
+    space: Space
+    supernet: Supernet
+    images: Images
+    preprocessing: Preprocessing
+    recipe: Recipe
+    coupled: bool
+
+    @property
+    def transform(self) -> Transform | None:
+        """What makes subnets of rows whose width does not follow their depth, if it has to."""
+        return (lambda rows: couple_rows(self.space, rows)) if self.coupled else None
+
+
+@contextmanager
+def open_supernet(
+    path: Path, *, device: str | None, progress: Progress, should_stop: Callable[[], bool]
+) -> Iterator[OpenSupernet]:
+    """Open the run folder of a supernet; nobody else may use it meanwhile.
+
+    Raises:
+        RunFolderError: there is none, its training is not finished, a file is damaged, or the folder is in use.
+        InputError: no such device.
+        DataError: the images have gone.
+    """
+    command = read_run(path).info.get("command")
+    if command != COMMAND:
+        raise RunFolderError(
+            f"{path} was made by `allometry {command}`; give the folder of `allometry {COMMAND}`."
+        )
+    place = resolve_device(device)
+    with work_in(path) as run:
+        asked = run.info["arguments"]
+        session = Session(
+            run=run, seed=int(asked["seed"]), device=place, progress=progress, should_stop=should_stop
+        )
+        whole = load_space(path / SPACE)
+        space = narrow(whole, load_phases(path / PHASES)[-1].part_of(whole))
+        images = read_data(session, str(asked["data"]))
+        yield OpenSupernet(
+            session=session,
+            space=space,
+            supernet=_weights(path, whole, place),
+            images=images,
+            preprocessing=Preprocessing.load(path / "preprocessing.json"),
+            recipe=supernet_recipe(images, whole, tuple(asked["settings"])),
+            coupled=bool(asked["coupled"]),
+        )
+
+
+def _weights(path: Path, space: Space, device: torch.device) -> Supernet:
+    weights = load_weights(path / SUPERNET)
+    try:
+        supernet = supernet_of(space, weights)
+    except InputError as error:
+        raise RunFolderError(f"The weights {path / SUPERNET} are not those of {path / SPACE}.") from error
+    return supernet.to(device)

@@ -1,0 +1,172 @@
+"""A predictor of the accuracy of subnets: a value that is called, written and read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from allometry.arch import Space
+from allometry.base import InputError, WeightsError
+from allometry.base.files import replacing
+from allometry.nas.encodings import Encodings
+from allometry.nas.lookup import Costs
+from allometry.supernets.cost_features import TERMS, cost_terms, groups_of, logarithms
+from allometry.supernets.encoding import check_rows, encode_rows, space_digest
+from allometry.supernets.predictor_quality import Accuracies
+from allometry.supernets.regression import Floats, Inputs, Weights, apply
+
+FORMAT = "allometry.predictor/1"
+_CHUNK = 16_384  # rows at once: their features stay in the processor's caches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Predictor:
+    """Says which accuracy a subnet has, without running it; `fit_predictor` makes it.
+
+    Attributes:
+        space: of the rows that it reads.
+        constant: the accuracy to which all else is added.
+        weights: of options, pairs of options, and costs.
+        scales: mean, standard deviation, least and most of the logarithm of each cost, [4, 3]; [4, 0] without costs.
+        fitted: networks that it was fitted to.
+        error: root mean squared error on each of them, as told by the others.
+
+    Raises:
+        InputError: it reads costs, and the space is too large for their tables.
+    """
+
+    space: Space
+    constant: float
+    weights: Weights
+    scales: Floats
+    fitted: int
+    error: float
+    _costs: Costs | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_costs", Costs(self.space) if self.scales.size else None)
+
+    def __call__(self, rows: Encodings) -> Accuracies:
+        """The predicted accuracy of rows [N, knobs]: float64 [N].
+
+        Raises:
+            InputError: the rows are not of its space.
+        """
+        check_rows(self.space, rows)
+        groups, found = groups_of(self.space), np.empty(len(rows))
+        for first in range(0, len(rows), _CHUNK):
+            some = rows[first : first + _CHUNK]
+            inputs = Inputs(
+                encode_rows(self.space, some), cost_terms(logarithms(self._costs, some), self.scales)
+            )
+            found[first : first + _CHUNK] = apply(self.weights, inputs, groups)
+        return self.constant + found
+
+    def save(self, path: str | Path) -> None:
+        """Write it as one safetensors file, in one step.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        from safetensors.numpy import save
+
+        arrays = {"options": self.weights.options, "costs": self.weights.costs, "scales": self.scales}
+        arrays |= {f"pairs.{number}": pairs for number, pairs in enumerate(self.weights.pairs)}
+        facts = {"constant": self.constant, "fitted": self.fitted, "error": self.error}
+        about = {"format": FORMAT, "space": space_digest(self.space), "facts": json.dumps(facts)}
+        with replacing(Path(path)) as beside:
+            beside.write_bytes(
+                save({name: np.ascontiguousarray(each) for name, each in arrays.items()}, metadata=about)
+            )
+
+    @classmethod
+    def load(cls, path: str | Path, space: Space) -> Predictor:
+        """Read it; nothing in the file is executed.
+
+        Args:
+            path: of a file that `save` wrote.
+            space: that it was fitted in, whatever its name.
+
+        Raises:
+            WeightsError: the file is missing, damaged, or no predictor.
+            InputError: it is a predictor of another space.
+
+        Example:
+            >>> import tempfile
+            >>> from allometry.nas import sample_encodings
+            >>> from allometry.supernets.fitting import fit_predictor
+            >>> from allometry.catalog import find_space
+            >>> space = find_space("fbnet")
+            >>> rows = sample_encodings(space, np.random.default_rng(0), 50)
+            >>> predictor = fit_predictor(space, rows, rows.mean(1) / 100)
+            >>> path = Path(tempfile.mkdtemp()) / "predictor.safetensors"
+            >>> predictor.save(path)
+            >>> bool((Predictor.load(path, space)(rows) == predictor(rows)).all())
+            True
+        """
+        about, arrays = _read(Path(path))
+        if about.get("space") != space_digest(space):
+            raise InputError(
+                f"{path} is a predictor of another space than {space.name or 'this one'}; give the space that its "
+                "subnets were measured in, or fit a predictor anew."
+            )
+        pairs = tuple(arrays.get(f"pairs.{number}", np.empty(0)) for number in range(len(groups_of(space))))
+        try:
+            facts = json.loads(about["facts"])
+            weights = Weights(arrays["options"], pairs, arrays["costs"])
+            constant, fitted, error = float(facts["constant"]), int(facts["fitted"]), float(facts["error"])
+            _check(space, weights, arrays["scales"])
+        except (KeyError, TypeError, ValueError) as problem:
+            raise WeightsError(
+                f"{path} is damaged: it lacks a part of a predictor ({problem}); fit it anew."
+            ) from problem
+        return cls(
+            space=space,
+            constant=constant,
+            weights=weights,
+            scales=arrays["scales"],
+            fitted=fitted,
+            error=error,
+        )
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Floats]]:
+    """What a file says about itself, and its arrays.
+
+    Raises:
+        WeightsError: there is none, or it is no predictor's.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise WeightsError(f"There is no file {path}.")
+    try:
+        with safe_open(path, framework="np") as file:
+            names = list(file.keys())
+            about, arrays = dict(file.metadata() or {}), {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise WeightsError(f"{path} is damaged or no safetensors file: {error}.") from error
+    if about.get("format") != FORMAT:
+        raise WeightsError(
+            f"{path} is no predictor that this version reads: its format is {about.get('format')!r}, not {FORMAT!r}."
+        )
+    return about, arrays
+
+
+def _check(space: Space, weights: Weights, scales: Floats) -> None:
+    """Refuse arrays of a shape or kind that no predictor of this space has, or with values that are not finite."""
+    groups, features = groups_of(space), sum(len(knob.options) for knob in space.knobs)
+    terms = TERMS if scales.size else 0
+    expected = [(features,), (terms,), *((len(group.columns),) * 2 for group in groups)]
+    arrays = [weights.options, weights.costs, *weights.pairs]
+    for array, shape in zip(arrays, expected, strict=True):
+        if array.shape != shape:
+            raise ValueError(f"an array is {list(array.shape)} instead of {list(shape)}")
+    if scales.shape[:1] != (4,) or scales.size not in (0, 4 * 3):
+        raise ValueError(f"the scales are {list(scales.shape)}")
+    for array in (*arrays, scales):
+        if array.dtype != np.float64 or not np.isfinite(array).all():
+            raise ValueError("an array holds something other than finite numbers of 64 bits")

@@ -1,0 +1,262 @@
+"""Whether a predictor of accuracy can be trusted: what it says of networks that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from allometry.base import InputError
+from allometry.nas.encodings import Encodings
+
+Accuracies = npt.NDArray[np.float64]
+"""[N]: of each row, as a share from 0 to 1."""
+Predicts = Callable[[Encodings], Accuracies]
+"""Says the accuracy of rows: a `Predictor`, or anything else that can be called so."""
+MIN_TAU = 0.6
+_NEARLY, _LEAST_SHARE = 0.9, 0.5
+_BINS = 10
+_FEWEST = 3
+
+
+class PredictedBin(NamedTuple):
+    """Networks next to each other in predicted accuracy: a point of a calibration plot.
+
+    Attributes:
+        number: of networks.
+        predicted: mean of what was predicted.
+        measured: mean of what was measured.
+        spread: standard deviation of what was measured.
+    """
+
+    number: int
+    predicted: float
+    measured: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictorQuality:
+    """How well a predictor does. All errors are in the unit of the accuracies.
+
+    Attributes:
+        number: of networks that it was judged by.
+        tau: Kendall's tau-b: the share of pairs in the right order less that in the wrong one, from -1 to 1. 0 where
+            one side is constant, since no order can be told then.
+        spearman: correlation of the ranks; 0 where one side is constant.
+        mean_absolute_error: of predicted against measured.
+        rmse: root of the mean squared error.
+        bias: mean of predicted less measured.
+        bins: equally many networks each, by rising predicted accuracy.
+        attainable: about the tau of a predictor that knew how good the networks are (`attainable_tau`); None if it is
+            not known.
+    """
+
+    number: int
+    tau: float
+    spearman: float
+    mean_absolute_error: float
+    rmse: float
+    bias: float
+    bins: tuple[PredictedBin, ...]
+    attainable: float | None = None
+
+
+class Split(NamedTuple):
+    """Measured networks in two parts.
+
+    Attributes:
+        rows: to fit a predictor to, [N, knobs].
+        accuracies: of these, [N].
+        held_rows: to judge it by, [M, knobs].
+        held_accuracies: of these, [M].
+    """
+
+    rows: Encodings
+    accuracies: Accuracies
+    held_rows: Encodings
+    held_accuracies: Accuracies
+
+
+def split_rows(rows: Encodings, accuracies: Accuracies, *, held_out: float = 0.2, seed: int = 0) -> Split:
+    """Hold a part of the measured networks out; a network that was measured twice is in one part only.
+
+    Args:
+        rows: [N, knobs].
+        accuracies: [N].
+        held_out: the share that is held out, more than 0 and less than 1; at least one network is, and one is not.
+        seed: of the draw.
+
+    Raises:
+        InputError: there are fewer than two different networks, or the share or the lengths cannot be.
+
+    Source: released Once-for-All code holds 20 % out.
+
+    Example:
+        >>> rows = np.arange(10, dtype=np.int8)[:, None]
+        >>> parts = split_rows(rows, rows[:, 0] / 10, held_out=0.3)
+        >>> len(parts.rows), len(parts.held_rows)
+        (7, 3)
+    """
+    if not 0 < held_out < 1:
+        raise InputError(
+            f"held_out must be a share between 0 and 1, not {held_out!r}; 0.2 holds one in five out."
+        )
+    accuracies = checked_accuracies(rows, accuracies)
+    distinct, which = np.unique(rows, axis=0, return_inverse=True)
+    if len(distinct) < 2:
+        raise InputError(
+            f"{len(distinct)} different networks cannot be split in two parts; measure more subnets."
+        )
+    number = min(max(1, round(held_out * len(distinct))), len(distinct) - 1)
+    held = np.zeros(len(distinct), bool)
+    held[np.random.default_rng(seed).permutation(len(distinct))[:number]] = True
+    out = held[which.reshape(-1)]
+    return Split(rows[~out], accuracies[~out], rows[out], accuracies[out])
+
+
+def evaluate_predictor(
+    predictor: Predicts, rows: Encodings, accuracies: Accuracies, *, bins: int = _BINS
+) -> PredictorQuality:
+    """Judge a predictor by networks that it has not seen.
+
+    What was measured has noise of its own, so even a perfect predictor has no tau of 1.
+
+    Args:
+        predictor: called once with the rows.
+        rows: that it was not fitted to, [N, knobs]; `split_rows` holds some out.
+        accuracies: measured, [N].
+        bins: of the calibration plot, with equally many networks each, or nearly.
+
+    Raises:
+        InputError: there are fewer than three networks, or fewer than one bin.
+
+    Source: Kendall 1945, *The treatment of ties in ranking problems*, for tau-b.
+
+    Example:
+        >>> rows = np.arange(4, dtype=np.int8)[:, None]
+        >>> found = evaluate_predictor(lambda rows: rows[:, 0] / 10, rows, np.array([0.0, 0.2, 0.1, 0.3]), bins=2)
+        >>> round(found.tau, 3), round(found.spearman, 3), round(found.rmse, 3), found.bins[0].number
+        (0.667, 0.8, 0.071, 2)
+    """
+    measured = checked_accuracies(rows, accuracies)
+    if len(rows) < _FEWEST or bins < 1:
+        raise InputError(
+            f"A predictor is judged by {_FEWEST} networks or more in at least one bin, not by {len(rows)} in {bins}; "
+            "hold more networks out."
+        )
+    predicted = np.asarray(predictor(rows), np.float64)
+    errors = predicted - measured
+    return PredictorQuality(
+        number=len(rows),
+        tau=kendall_tau(predicted, measured),
+        spearman=correlation(_ranks(predicted), _ranks(measured)),
+        mean_absolute_error=float(np.abs(errors).mean()),
+        rmse=float(np.sqrt((errors**2).mean())),
+        bias=float(errors.mean()),
+        bins=_binned(predicted, measured, bins),
+    )
+
+
+def kendall_tau(one: Accuracies, other: Accuracies) -> float:
+    """Kendall's tau-b of two lists of numbers [N]; 0 where one of them is constant.
+
+    Source: Kendall 1945, *The treatment of ties in ranking problems*.
+
+    Example:
+        >>> round(kendall_tau(np.array([1.0, 2.0, 3.0, 3.0]), np.array([1.0, 3.0, 2.0, 2.0])), 3)
+        0.2
+    """
+    agreeing = ones = others = 0
+    for place in range(len(one) - 1):
+        mine, theirs = np.sign(one[place + 1 :] - one[place]), np.sign(other[place + 1 :] - other[place])
+        agreeing += int(mine @ theirs)
+        ones += int(np.count_nonzero(mine))
+        others += int(np.count_nonzero(theirs))
+    return float(agreeing / np.sqrt(float(ones) * float(others))) if ones and others else 0.0
+
+
+def refuse_unreliable(judgment: PredictorQuality, *, least_tau: float = MIN_TAU) -> None:
+    """Refuse a predictor that does not know which networks are better.
+
+    Where the images do not allow much more, half of `least_tau` is enough: nine tenths of what is attainable.
+
+    Args:
+        judgment: of networks that it has not seen.
+        least_tau: below which it is refused. 0.6 is four pairs of five in the right order.
+
+    Raises:
+        InputError: its tau is lower; the message says what to do.
+
+    Example:
+        >>> rows = np.arange(4, dtype=np.int8)[:, None]
+        >>> refuse_unreliable(evaluate_predictor(lambda rows: -rows[:, 0] / 10, rows, rows[:, 0] / 10))
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: The predictor of accuracy puts too few networks in the right order: ...
+    """
+    attainable = judgment.attainable
+    nearly = attainable is not None and judgment.tau >= _NEARLY * attainable
+    if judgment.tau >= least_tau or (nearly and judgment.tau >= _LEAST_SHARE * least_tau):
+        return
+    most = "" if attainable is None else f", where accuracies on these images allow about {attainable:.2f}"
+    raise InputError(
+        f"The predictor of accuracy puts too few networks in the right order: Kendall's tau is {judgment.tau:.2f} on "
+        f"{judgment.number} networks that it has not seen{most}, and {least_tau:.2f} is needed. Measure more subnets, "
+        "or each on more images; train the supernet longer; or widen the space, if its networks are all equally good."
+    )
+
+
+def checked_accuracies(rows: Encodings, accuracies: Accuracies) -> Accuracies:
+    """The accuracies as float64 [N].
+
+    Raises:
+        InputError: they are not one finite number for each row.
+
+    Example:
+        >>> checked_accuracies(np.zeros((2, 1), np.int8), np.array([0.5, np.nan]))
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: 1 of 2 accuracies is not finite; leave networks out that failed.
+    """
+    found = np.asarray(accuracies, np.float64)
+    if found.shape != (len(rows),):
+        raise InputError(
+            f"There must be one accuracy for each of the {len(rows)} rows, not {list(found.shape)} of them."
+        )
+    bad = len(found) - int(np.isfinite(found).sum())
+    if bad:
+        verb = "is" if bad == 1 else "are"
+        raise InputError(
+            f"{bad} of {len(found)} accuracies {verb} not finite; leave networks out that failed."
+        )
+    return found
+
+
+def _ranks(values: Accuracies) -> Accuracies:
+    """From 0, equal ones sharing their mean rank."""
+    _, which, times = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(times) - (times + 1) / 2)[which]
+
+
+def correlation(one: Accuracies, other: Accuracies) -> float:
+    """Pearson's, of two lists of numbers [N]; 0 where one of them is constant."""
+    one, other = one - one.mean(), other - other.mean()
+    both = float(np.sqrt((one @ one) * (other @ other)))
+    return float(one @ other) / both if both > 0 else 0.0
+
+
+def _binned(predicted: Accuracies, measured: Accuracies, bins: int) -> tuple[PredictedBin, ...]:
+    order = np.argsort(predicted, kind="stable")
+    return tuple(
+        PredictedBin(
+            len(some),
+            float(predicted[some].mean()),
+            float(measured[some].mean()),
+            float(measured[some].std()),
+        )
+        for some in np.array_split(order, min(bins, len(order)))
+    )

@@ -1,0 +1,126 @@
+"""Training: recipes, one readable loop, checkpoints, evaluation."""
+
+from allometry.training.batch_norm import recalibrate_batch_norm
+from allometry.training.checkpoint import (
+    Checkpoint,
+    CheckpointTimer,
+    latest_checkpoint,
+    load_weights,
+    remove_checkpoints,
+    weights_metadata,
+)
+from allometry.training.devices import autocast, uses_bfloat16
+from allometry.training.distributed import ALONE, DistContext, join
+from allometry.training.ema import ModelEma
+from allometry.training.job import Job, refuse_other_images
+from allometry.training.loop import FINAL, Trained, train
+from allometry.training.losses import Teacher, cross_entropy, distillation_loss
+from allometry.training.memory import largest_micro_batch, step_memory
+from allometry.training.metrics.calibration import Bin, calibration_error, chance_error, reliability
+from allometry.training.metrics.classes import (
+    ClassFigures,
+    balanced_accuracy,
+    brier_score,
+    class_figures,
+    confusion_matrix,
+    ranks,
+)
+from allometry.training.metrics.evaluate import Predictions, Score, evaluate, predict
+from allometry.training.metrics.intervals import bootstrap_interval, resamples, wilson_interval
+from allometry.training.metrics.summary import Evaluation, Mistake, summarize
+from allometry.training.optimizer import RMSPropTF, make_optimizer
+from allometry.training.preprocessing import Preprocessing, normalize, to_input, to_pixels
+from allometry.training.recipes import (
+    RECIPES,
+    Distillation,
+    Epoch,
+    Execution,
+    Progressive,
+    Recipe,
+    RecipeMaker,
+    at_full_size,
+    change,
+    efficientnet,
+    efficientnetv2,
+    epoch_of,
+    full_epochs,
+    images_until,
+    learning_rate,
+    plan_epochs,
+    small,
+    transfer,
+)
+from allometry.training.recompute import recompute_blocks
+from allometry.training.seeds import seed_step
+
+__all__ = [
+    "ALONE",
+    "FINAL",
+    "RECIPES",
+    "Bin",
+    "Checkpoint",
+    "CheckpointTimer",
+    "ClassFigures",
+    "DistContext",
+    "Distillation",
+    "Epoch",
+    "Evaluation",
+    "Execution",
+    "Job",
+    "Mistake",
+    "ModelEma",
+    "Predictions",
+    "Preprocessing",
+    "Progressive",
+    "RMSPropTF",
+    "Recipe",
+    "RecipeMaker",
+    "Score",
+    "Teacher",
+    "Trained",
+    "at_full_size",
+    "autocast",
+    "balanced_accuracy",
+    "bootstrap_interval",
+    "brier_score",
+    "calibration_error",
+    "chance_error",
+    "change",
+    "class_figures",
+    "confusion_matrix",
+    "cross_entropy",
+    "distillation_loss",
+    "efficientnet",
+    "efficientnetv2",
+    "epoch_of",
+    "evaluate",
+    "full_epochs",
+    "images_until",
+    "join",
+    "largest_micro_batch",
+    "latest_checkpoint",
+    "learning_rate",
+    "load_weights",
+    "make_optimizer",
+    "normalize",
+    "plan_epochs",
+    "predict",
+    "ranks",
+    "recalibrate_batch_norm",
+    "recompute_blocks",
+    "refuse_other_images",
+    "reliability",
+    "remove_checkpoints",
+    "resamples",
+    "seed_step",
+    "small",
+    "step_memory",
+    "summarize",
+    "to_input",
+    "to_pixels",
+    "train",
+    "transfer",
+    "uses_bfloat16",
+    "weights_metadata",
+    "wilson_interval",
+]

@@ -1,0 +1,68 @@
+"""Where the work runs, and in which precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from allometry.base import InputError
+from allometry.base.machine import processor
+from allometry.base.units import plural
+from allometry.training.recipes import Recipe
+
+
+def resolve_device(name: str | None = None, *, local: int = 0) -> torch.device:
+    """The device of that name; without one the GPU number `local`, else the CPU.
+
+    Raises:
+        InputError: no such device here.
+
+    Example:
+        >>> resolve_device("cpu")
+        device(type='cpu')
+    """
+    if name is None:
+        return torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"No device is called {name!r}; possible: cpu, cuda, cuda:0, ...") from error
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"Training runs on cpu or cuda, not on {device.type!r}.")
+    if device == torch.device("cuda"):
+        device = torch.device("cuda", local)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"This machine has {torch.cuda.device_count()} CUDA devices; {name!r} is not among them."
+        )
+    return device
+
+
+def describe_device(device: torch.device) -> str:
+    """The device in words, for ledgers and reports.
+
+    Example:
+        >>> "thread" in describe_device(torch.device("cpu"))
+        True
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{processor()}, {plural(torch.get_num_threads(), 'thread')}"
+
+
+def uses_bfloat16(recipe: Recipe, device: torch.device) -> bool:
+    """Whether convolutions compute in bfloat16: where it is asked for, and by itself where a GPU is fast at it.
+
+    Example:
+        >>> uses_bfloat16(Recipe(epochs=1), torch.device("cpu"))
+        False
+    """
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return recipe.precision == "bfloat16" or (recipe.precision == "auto" and fast)
+
+
+def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:
+    """The recipe's precision as a context."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=uses_bfloat16(recipe, device))

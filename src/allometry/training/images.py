@@ -1,0 +1,51 @@
+"""A data set with what was found out about its pixels, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from allometry.arch import Network
+from allometry.base import Progress, SilentProgress
+from allometry.data import Dataset, Normalization, is_line_art, normalization, open_data
+from allometry.training.preprocessing import Preprocessing
+from allometry.training.recipes import RecipeMaker
+from allometry.training.recipes.recipe import Recipe
+from allometry.training.recipes.settings import change
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """A data set with what was found out about its pixels, once.
+
+    Attributes:
+        dataset: the images.
+        normal: mean and deviation of their channels.
+        drawn: whether they are one-color drawings.
+    """
+
+    dataset: Dataset
+    normal: Normalization
+    drawn: bool
+
+    def preprocessing(self, network: Network, recipe: Recipe) -> Preprocessing:
+        """How these images become the network's input."""
+        return Preprocessing(
+            channels=self.dataset.channels,
+            resolution=network.resolution,
+            crop=recipe.crop,
+            mean=self.normal.mean,
+            std=self.normal.std,
+            classes=self.dataset.classes,
+        )
+
+    def recipe(self, make: RecipeMaker, network: Network, settings: Sequence[str]) -> Recipe:
+        """A recipe made for a network and these images, with the user's changes."""
+        plain = make(network, images=len(self.dataset.splits["train"]), drawings=self.drawn)
+        return change(plain, *settings)
+
+
+def open_images(data: str, *, seed: int, progress: Progress = SilentProgress()) -> Images:
+    """The images, with what is found out about their pixels."""
+    dataset = open_data(data, seed=seed, progress=progress)
+    return Images(dataset, normalization(dataset), is_line_art(dataset))

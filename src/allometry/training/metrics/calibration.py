@@ -1,0 +1,145 @@
+"""Whether a network is as sure as it should be."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from allometry.training.metrics.intervals import Interval, wilson_interval
+
+BINS = 15
+_CHANCES = 200
+Floats = npt.NDArray[np.floating]
+Bools = npt.NDArray[np.bool_]
+
+
+class Bin(NamedTuple):
+    """The answers whose probability lies above `low` and is at most `high`.
+
+    Attributes:
+        low: end of the bin, left out (the first bin takes 0 too).
+        high: end of the bin.
+        images: how many answers are in it.
+        confidence: their mean probability; None without images.
+        accuracy: share of them that is right; None without images.
+        interval: 95 % interval of that share (Wilson); None without images.
+    """
+
+    low: float
+    high: float
+    images: int
+    confidence: float | None
+    accuracy: float | None
+    interval: Interval | None
+
+
+def reliability(confidence: Floats, right: Bools, *, bins: int = BINS) -> tuple[Bin, ...]:
+    """Answers by their probability, in bins of equal width: the table of a reliability diagram.
+
+    Args:
+        confidence: probability of each answer, [N].
+        right: whether each answer is right, [N].
+        bins: how many.
+
+    Source: Guo et al. 2017, section 2.
+
+    Example:
+        >>> table = reliability(np.array([0.6, 0.9, 0.8]), np.array([True, True, False]), bins=2)
+        >>> [(each.low, each.images) for each in table]
+        [(0.0, 0), (0.5, 3)]
+        >>> round(table[1].accuracy, 3), round(table[1].confidence, 3)
+        (0.667, 0.767)
+    """
+    places = bins_of(confidence, bins=bins)
+    images = np.bincount(places, minlength=bins).tolist()
+    sure = np.bincount(places, weights=confidence, minlength=bins).tolist()
+    hits = np.bincount(places, weights=right, minlength=bins).tolist()
+    return tuple(
+        Bin(
+            low=place / bins,
+            high=(place + 1) / bins,
+            images=number,
+            confidence=sure[place] / number if number else None,
+            accuracy=hits[place] / number if number else None,
+            interval=wilson_interval(round(hits[place]), number) if number else None,
+        )
+        for place, number in enumerate(images)
+    )
+
+
+def bins_of(confidence: Floats, *, bins: int = BINS) -> npt.NDArray[np.int64]:
+    """The bin of each probability, from 0; a probability on an edge belongs to the lower bin.
+
+    Shape:
+        [N] -> int64 [N]
+
+    Example:
+        >>> bins_of(np.array([0.0, 0.2, 0.21, 1.0]), bins=5).tolist()
+        [0, 0, 1, 4]
+    """
+    edges = np.arange(1, bins) / bins
+    return np.searchsorted(edges, np.asarray(confidence, np.float64), side="left").astype(np.int64)
+
+
+def calibration_error(confidence: Floats, right: Bools, *, bins: int = BINS) -> float:
+    """The expected calibration error: by how much answers are more or less probable than they are right.
+
+    The mean over the bins of |accuracy - confidence|, weighted by their images: 0 for a network that is right in 80 %
+    of the cases where it says 80 %, and so on.
+
+    Args:
+        confidence: probability of each answer, [N].
+        right: whether each answer is right, [N].
+        bins: of equal width.
+
+    Source: Guo et al. 2017, equation 3.
+
+    Example:
+        >>> round(calibration_error(np.array([0.9, 0.9]), np.array([True, False])), 3)
+        0.4
+    """
+    gaps = np.asarray(confidence, np.float64) - right
+    return binned_error(bins_of(confidence, bins=bins), gaps, bins=bins)
+
+
+def binned_error(places: npt.NDArray[np.int64], gaps: Floats, *, bins: int = BINS) -> float:
+    """The calibration error of answers whose bins and whose differences between confidence and truth are known.
+
+    Args:
+        places: bin of each answer, int64 [N].
+        gaps: confidence - 1 of a right answer, confidence of a wrong one, [N].
+        bins: how many.
+
+    Example:
+        >>> round(binned_error(np.array([1, 1]), np.array([-0.1, 0.9]), bins=2), 3)
+        0.4
+    """
+    return float(np.abs(np.bincount(places, weights=gaps, minlength=bins)).sum() / len(gaps))
+
+
+def chance_error(confidence: Floats, *, seed: int, bins: int = BINS) -> float:
+    """The calibration error that chance alone gives: that of a perfectly calibrated network, equally sure.
+
+    On few images even such a network has an error, because some bins are luckier than others. A measured error is
+    only worth a thought where it is well above this one.
+
+    Args:
+        confidence: probability of each answer, [N].
+        seed: of the draws; the mean of 200 is given.
+        bins: of equal width.
+
+    Source: consistency resampling, Broecker & Smith 2007.
+
+    Example:
+        >>> confidence = np.full(10_000, 0.8)
+        >>> chance_error(confidence[:10], seed=0) > 10 * chance_error(confidence, seed=0)
+        True
+    """
+    random = np.random.default_rng(seed)
+    places, sure = bins_of(confidence, bins=bins), np.asarray(confidence, np.float64)
+    errors = [
+        binned_error(places, sure - (random.random(len(sure)) < sure), bins=bins) for _ in range(_CHANCES)
+    ]
+    return float(np.mean(errors))

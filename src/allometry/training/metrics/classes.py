@@ -1,0 +1,136 @@
+"""How good a network is class by class, and figures of the probabilities that it gives to the classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from allometry.training.metrics.intervals import Interval, wilson_interval
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassFigures:
+    """Figures of one class. A share of no images is None.
+
+    Attributes:
+        name: of the class.
+        images: how many images are of this class.
+        answers: how often the network gave it as its answer.
+        accuracy: share of its images that are recognized (recall).
+        interval: 95 % interval of the accuracy (Wilson).
+        precision: share of the answers that are right.
+        precision_interval: 95 % interval of the precision (Wilson).
+        f1: harmonic mean of accuracy and precision; None where the class has neither images nor answers.
+    """
+
+    name: str
+    images: int
+    answers: int
+    accuracy: float | None
+    interval: Interval | None
+    precision: float | None
+    precision_interval: Interval | None
+    f1: float | None
+
+
+def confusion_matrix(labels: Counts, answers: Counts, *, classes: int) -> Counts:
+    """Counts of images, a row per true class and a column per answer.
+
+    Shape:
+        int64 [N], int64 [N] -> int64 [classes, classes]
+
+    Example:
+        >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), classes=2).tolist()
+        [[1, 1], [0, 1]]
+    """
+    cells = np.bincount(labels * classes + answers, minlength=classes * classes)
+    return cells.reshape(classes, classes).astype(np.int64)
+
+
+def class_figures(confusion: Counts, names: tuple[str, ...]) -> tuple[ClassFigures, ...]:
+    """Accuracy, precision and F1 of each class, from the confusion matrix.
+
+    Example:
+        >>> cat, dog = class_figures(np.array([[3, 1], [0, 4]]), ("cat", "dog"))
+        >>> cat.accuracy, cat.precision, dog.precision
+        (0.75, 1.0, 0.8)
+    """
+    right = np.diagonal(confusion).tolist()
+    images, answers = confusion.sum(1).tolist(), confusion.sum(0).tolist()
+    return tuple(
+        ClassFigures(
+            name=name,
+            images=of,
+            answers=said,
+            accuracy=hits / of if of else None,
+            interval=wilson_interval(hits, of) if of else None,
+            precision=hits / said if said else None,
+            precision_interval=wilson_interval(hits, said) if said else None,
+            f1=2 * hits / (of + said) if of + said else None,
+        )
+        for name, hits, of, said in zip(names, right, images, answers, strict=True)
+    )
+
+
+def balanced_accuracy(labels: Counts, right: npt.NDArray[np.bool_], *, counts: Counts | None = None) -> float:
+    """The mean of the classes' accuracies: each class counts alike, however many images it has.
+
+    Args:
+        labels: the truth, [N].
+        right: whether each answer is right, [N].
+        counts: how often each image counts, [N]; by default once. A class without images does not count.
+
+    Example:
+        >>> balanced_accuracy(np.array([0, 0, 0, 1]), np.array([True, True, True, False]))
+        0.5
+    """
+    weights = np.ones(len(labels)) if counts is None else counts
+    images = np.bincount(labels, weights=weights)
+    hits = np.bincount(labels, weights=weights * right)
+    seen = images > 0
+    return float((hits[seen] / images[seen]).mean())
+
+
+_ROWS = 4096  # of probabilities looked at in one piece: 50,000 x 1000 of them would need temporary gigabytes
+
+
+def ranks(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many classes come before the true one: those more probable, and equally probable ones with a lower index.
+
+    Shape:
+        [N, classes], int64 [N] -> int64 [N]
+
+    Example:
+        >>> ranks(np.array([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2]]), np.array([2, 1])).tolist()
+        [1, 1]
+    """
+    found = np.empty(len(labels), np.int64)
+    columns = np.arange(probabilities.shape[1])
+    for start in range(0, len(labels), _ROWS):
+        piece, truth = probabilities[start : start + _ROWS], labels[start : start + _ROWS, None]
+        own = np.take_along_axis(piece, truth, 1)
+        found[start : start + _ROWS] = ((piece > own) | ((piece == own) & (columns < truth))).sum(1)
+    return found
+
+
+def brier_score(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
+    """The mean over the images of the summed squared differences between probabilities and truth.
+
+    0 for a network that is always sure and right, 2 for one that is always sure and wrong.
+
+    Shape:
+        [N, classes], int64 [N] -> a number
+
+    Source: Brier 1950, equation 2.
+
+    Example:
+        >>> round(brier_score(np.array([[0.8, 0.2], [0.4, 0.6]]), np.array([0, 0])), 6)
+        0.4
+    """
+    squares = np.einsum("nc,nc->n", probabilities, probabilities, dtype=np.float64)
+    own = np.take_along_axis(probabilities, labels[:, None], 1)[:, 0].astype(np.float64)
+    return float((squares - 2 * own + 1).mean())

@@ -1,0 +1,210 @@
+"""Networks with weights: published ones, and those of finished runs, ready to predict with or to train on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from allometry.arch import Network, load, weight_signature
+from allometry.base import RunFolderError, WeightsError
+from allometry.catalog import find as find_network
+from allometry.catalog import has_own_resolution, names_module
+from allometry.nn import (
+    Conventions,
+    Pretrained,
+    build,
+    imagenet_classes,
+    load_pretrained,
+    open_module,
+    read_weights,
+    save_pretrained,
+    timm_config,
+    watch_module,
+)
+from allometry.nn.pretrained.files import some
+from allometry.runs.folder import RunFolder, read_run
+from allometry.training.checkpoint import load_weights
+from allometry.training.loop import FINAL
+from allometry.training.preprocessing import Preprocessing
+from allometry.training.session import Session
+
+_KEPT = "pretrained.safetensors"
+_RESOLUTION = 224
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """A network with weights, and how pictures become its input.
+
+    Attributes:
+        module: in evaluation mode, on the CPU.
+        preprocessing: of its input, with the names of its classes.
+    """
+
+    module: nn.Module
+    preprocessing: Preprocessing
+
+
+def open_pretrained(network: str, weights: str) -> Classifier:
+    """Put published weights into a network.
+
+    Args:
+        network: as in `predict_pretrained`.
+        weights: as in `predict_pretrained`.
+
+    Raises:
+        InputError: network or weights are wrong.
+    """
+    if names_module(network):
+        return _open_module(network, weights)
+    loaded = _load(find_network(network), weights)
+    made = loaded.network
+    asked = _preprocessing(
+        loaded.conventions,
+        channels=made.in_channels,
+        resolution=made.resolution,
+        outputs=made.head.classes,
+    )
+    return Classifier(loaded.module, asked)
+
+
+def start_from(session: Session, network: str, weights: str, *, classes: int, in_channels: int) -> Pretrained:
+    """The weights that a training starts from, for its classes and channels.
+
+    They are kept in the run folder: a training that goes on needs neither the file nor the hub again.
+
+    Raises:
+        InputError: network or weights are wrong.
+        StorageError: the folder cannot be written.
+    """
+    asked, kept = find_network(network), session.run.path / _KEPT
+    if not kept.exists():
+        loaded = _load(asked, weights, classes=classes, in_channels=in_channels, seed=session.seed)
+        session.progress.say(f"weights: {weights}, by the names of {loaded.layout}")
+        for change in loaded.changes:
+            session.progress.say(change)
+        made = loaded.network
+        settled = replace(
+            loaded.conventions,
+            padding=made.padding,
+            epsilon=made.batch_norm.epsilon,
+            resolution=made.resolution,
+        )
+        save_pretrained(loaded.module, kept, settled)
+    return load_pretrained(asked, kept)
+
+
+def _load(
+    network: Network,
+    weights: str,
+    *,
+    classes: int | None = None,
+    in_channels: int | None = None,
+    seed: int = 0,
+) -> Pretrained:
+    if not Path(weights).is_dir():
+        return load_pretrained(network, weights, classes=classes, in_channels=in_channels, seed=seed)
+    run = open_finished(Path(weights))
+    if weight_signature(run.network) != weight_signature(network):
+        raise WeightsError(
+            f"{weights} does not hold the weights of {network.name}: it has {run.network.name}."
+        )
+    # Padding, batch norm and size as the run had them, but for a size that somebody asked for.
+    known = run.network
+    if has_own_resolution(network):
+        known = replace(known, resolution=network.resolution)
+    loaded = load_pretrained(
+        known, run.folder.path / "checkpoints" / FINAL, classes=classes, in_channels=in_channels, seed=seed
+    )
+    asked = run.preprocessing
+    same = loaded.network.head.classes == len(asked.classes)
+    return replace(
+        loaded,
+        conventions=replace(
+            loaded.conventions,
+            mean=asked.mean,
+            std=asked.std,
+            crop=asked.crop,
+            classes=asked.classes if same else (),
+        ),
+    )
+
+
+def _open_module(network: str, weights: str) -> Classifier:
+    """A torch module that is not ours takes its own names only."""
+    module, tensors = open_module(network), read_weights(weights).tensors
+    wanted = {name for name in module.state_dict() if not name.endswith("num_batches_tracked")}
+    wrong = sorted(wanted ^ {name for name in tensors if not name.endswith("num_batches_tracked")})
+    if wrong:
+        raise WeightsError(f"{weights} does not hold the weights of {network}: {some(wrong)} not in both.")
+    try:
+        module.load_state_dict({**module.state_dict(), **tensors})
+    except RuntimeError as error:
+        raise WeightsError(f"{weights} holds tensors of other shapes than {network} has.") from error
+    known = Conventions(**timm_config(module))
+    resolution, channels = known.resolution or _RESOLUTION, len(known.mean)
+    outputs = watch_module(module, resolution=resolution, in_channels=channels).outputs
+    if not known.classes and outputs == len(imagenet_classes()):
+        known = replace(known, classes=imagenet_classes())
+    asked = _preprocessing(known, channels=channels, resolution=resolution, outputs=outputs)
+    return Classifier(module.eval(), asked)
+
+
+def _preprocessing(
+    conventions: Conventions, *, channels: int, resolution: int, outputs: int
+) -> Preprocessing:
+    return Preprocessing(
+        channels=channels,
+        resolution=resolution,
+        crop=conventions.crop,
+        mean=conventions.mean,
+        std=conventions.std,
+        classes=conventions.classes or tuple(f"class {number}" for number in range(outputs)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A trained network with what it needs to be used.
+
+    Attributes:
+        folder: of the run.
+        network: the network as data.
+        module: its trained module, in evaluation mode, on the CPU.
+        preprocessing: how images become its input.
+    """
+
+    folder: RunFolder
+    network: Network
+    module: nn.Module
+    preprocessing: Preprocessing
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the run was asked, `data` and `seed` among it."""
+        return dict(self.folder.info.get("arguments", {}))
+
+
+def open_finished(path: Path) -> FinishedRun:
+    """Open a run folder whose training is finished.
+
+    Raises:
+        RunFolderError: there is no run, its training is not finished, or a file is damaged.
+    """
+    folder = read_run(path)
+    weights = path / "checkpoints" / FINAL
+    if not weights.exists():
+        command = folder.info.get("command", "run")
+        raise RunFolderError(
+            f"The training in {path} is not finished; run `allometry {command}` with the same arguments to go on."
+        )
+    network = load(path / "network.json")
+    module = build(network)
+    try:
+        module.load_state_dict(load_weights(weights))
+    except RuntimeError as error:
+        raise RunFolderError(f"The weights {weights} are not those of {path / 'network.json'}.") from error
+    return FinishedRun(folder, network, module.eval(), Preprocessing.load(path / "preprocessing.json"))

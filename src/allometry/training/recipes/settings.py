@@ -1,0 +1,80 @@
+"""Changing a recipe by text."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields, replace
+from typing import Any
+
+from allometry.base import RecipeError, UnknownNameError
+from allometry.base.units import parse_quantity
+from allometry.training.recipes.recipe import Recipe
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def change(recipe: Recipe, *settings: str) -> Recipe:
+    """Change fields by their text, as `--set key=value` does.
+
+    All of them change at once, so that two fields that must fit each other may be given in any order.
+
+    Raises:
+        UnknownNameError: no such field; the message gives the nearest ones.
+        RecipeError: the value does not fit the field.
+
+    Example:
+        >>> change(Recipe(epochs=2), "epochs=5", "augmentation.flip=true").augmentation.flip
+        True
+        >>> change(Recipe(epochs=2), "execution.memory=4GB").execution.memory
+        4000000000
+        >>> change(Recipe(epochs=2), "learning_rat=1")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.UnknownNameError: No recipe field is named 'learning_rat'. Did you mean ...
+    """
+    plain, own = recipe.to_dict(), dict[str, Any]()
+    parts: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        key = key.strip()
+        if not separator:
+            raise RecipeError(f"Cannot read the setting {setting!r}: write it as key=value.")
+        if key not in plain:
+            raise UnknownNameError("recipe field", key, plain)
+        owner, _, inner = key.partition(".")
+        value = _read(recipe, key, text.strip())
+        if inner:
+            parts.setdefault(owner, {})[inner] = value
+        else:
+            own[key] = value
+    return replace(
+        recipe, **own, **{name: replace(getattr(recipe, name), **inner) for name, inner in parts.items()}
+    )
+
+
+def _read(recipe: Recipe, key: str, text: str) -> Any:  # noqa: ANN401 - of the field's own type
+    owner, _, inner = key.partition(".")
+    holder = getattr(recipe, owner) if inner else recipe
+    found = next(each for each in fields(holder) if each.name == (inner or owner))
+    # The default tells a field's type better than its value, which may be None or a whole number.
+    current = getattr(holder, found.name) if found.default is MISSING else found.default
+    try:
+        if current is None:
+            return None if text.lower() == "none" else float(text)
+        if isinstance(current, bool):
+            return _TRUTH[text.lower()]
+        if key == "execution.memory":
+            return parse_quantity(text, unit="B")
+        if isinstance(current, int):
+            return int(text)
+        if isinstance(current, float):
+            return float(text)
+    except (KeyError, ValueError) as error:
+        raise RecipeError(f"{key} must be {_wanted(key, current)}, not {text!r}.") from error
+    return text
+
+
+def _wanted(key: str, current: object) -> str:
+    if key == "execution.memory":
+        return "a size such as 4GB"
+    kinds = {bool: "true or false", int: "an integer", float: "a number"}
+    return kinds.get(type(current), "a number or none")

@@ -1,0 +1,254 @@
+"""One call of a verb in its run folder, by one process or several: what every phase needs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from allometry.arch import Network
+from allometry.base import Progress, RunFolderError, SilentProgress, Stopped
+from allometry.base.files import read_json, write_json
+from allometry.data import Dataset, Summary, is_line_art, normalization, open_data, summarize
+from allometry.data.sources.naming import full_name, short_name
+from allometry.runs.folder import RunFolder, open_run
+from allometry.training.devices import describe_device, resolve_device
+from allometry.training.distributed import ALONE, DistContext, join
+from allometry.training.images import Images
+from allometry.training.job import Job
+from allometry.training.losses import Teacher
+from allometry.training.recipes.recipe import Recipe
+
+_SHOWN_REJECTED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One call of a command in its run folder: what every phase needs.
+
+    Attributes:
+        run: the folder.
+        seed: of everything random.
+        device: where the work runs.
+        progress: is told how it goes.
+        should_stop: says whether the user wants it to stop.
+        ranks: this process among those that train together.
+    """
+
+    run: RunFolder
+    seed: int
+    device: torch.device
+    progress: Progress
+    should_stop: Callable[[], bool]
+    ranks: DistContext = ALONE
+
+    def job(
+        self,
+        network: Network,
+        images: Images,
+        recipe: Recipe,
+        *,
+        folder: Path,
+        label: str = "training",
+        start: Mapping[str, Tensor] | None = None,
+        teacher: Teacher | None = None,
+        recorded: Callable[[Mapping[str, Any]], None] = lambda _record: None,
+    ) -> Job:
+        """The training of `network` in `folder`."""
+        return Job(
+            network=network,
+            dataset=images.dataset,
+            preprocessing=images.preprocessing(network, recipe),
+            recipe=recipe,
+            folder=folder,
+            seed=self.seed,
+            device=self.device,
+            start=start,
+            teacher=teacher,
+            ranks=self.ranks,
+            label=label,
+            progress=self.progress,
+            should_stop=self.should_stop,
+            recorded=recorded,
+        )
+
+    def halt_if_asked(self) -> None:
+        """Between two phases, do what the user asked while neither could.
+
+        Raises:
+            Stopped: the user wants it.
+        """
+        if self.should_stop():
+            raise Stopped("Stopped between two phases; the same command goes on from there.")
+
+
+@contextmanager
+def open_session(
+    folder: Path,
+    *,
+    command: str,
+    arguments: Mapping[str, Any],
+    seed: int,
+    device: str | None,
+    progress: Progress,
+    should_stop: Callable[[], bool],
+    ranks: DistContext = ALONE,
+) -> Iterator[Session]:
+    """Open the run folder of a command that trains, on a device by its name.
+
+    Raises:
+        InputError: no such device.
+        RunFolderError: the folder is in use or was made by another command.
+        StorageError: the folder cannot be written.
+    """
+    place = resolve_device(device)
+    with open_run(
+        folder,
+        command=command,
+        arguments={**arguments, "seed": seed},
+        device=describe_device(place),
+        seed=seed,
+    ) as opened:
+        yield Session(
+            run=opened, seed=seed, device=place, progress=progress, should_stop=should_stop, ranks=ranks
+        )
+
+
+def data_argument(data: str) -> str:
+    """The data set as run folders remember it: a folder, file or pattern by its full path."""
+    return full_name(data)
+
+
+def plain_name(text: str) -> str:
+    """A network's or space's part of a run folder's name.
+
+    Example:
+        >>> plain_name("ofa-mobilenetv3-1.0"), plain_name("networks/mine.json")
+        ('ofa-mobilenetv3-1.0', 'mine')
+    """
+    return Path(text).name.removesuffix(".json")
+
+
+def data_name(data: str) -> str:
+    """The data set's part of a run folder's name."""
+    return short_name(data)
+
+
+def read_data(session: Session, data: str) -> Images:
+    """Open the data set, write its summary into the run folder, and tell what was left out.
+
+    Raises:
+        DataError: the data cannot be opened.
+        RunFolderError: it has changed since something was trained on it in the folder.
+    """
+    dataset = open_data(data, seed=session.seed, progress=session.progress)
+    summary = summarize(dataset)
+    _refuse_changed(session, data, dataset, summary)
+    write_json(session.run.path / "data.json", _describe(dataset, summary))
+    session.progress.say(f"data: {summary}")
+    for rejected in dataset.rejected[:_SHOWN_REJECTED]:
+        session.progress.say(f"left out: {rejected.path}: {rejected.reason}")
+    if len(dataset.rejected) > _SHOWN_REJECTED:
+        session.progress.say(
+            f"left out: {len(dataset.rejected) - _SHOWN_REJECTED} more; data.json lists them all"
+        )
+    return Images(dataset, normalization(dataset), is_line_art(dataset))
+
+
+def _refuse_changed(session: Session, data: str, dataset: Dataset, summary: Summary) -> None:
+    """A training that goes on with other images would end with weights that nothing explains."""
+    file = session.run.path / "data.json"
+    if not session.run.begun or not file.exists():
+        return
+    before = read_json(file)
+    if before.get("fingerprint") in (None, dataset.fingerprint):
+        return
+    counts, now = before.get("images", {}), summary.images
+    differing = [
+        f"{counts.get(name, 0):,} are now {now[name]:,} in {name}"
+        for name in now
+        if counts.get(name) != now[name]
+    ]
+    how = ", ".join(differing) or "as many as before, but not the same"
+    raise RunFolderError(
+        f"The images of {data} have changed since {session.run.path} was begun: {how}. "
+        "Bring the old ones back to go on, or give another folder with --out to train on these."
+    )
+
+
+def _describe(dataset: Dataset, summary: Summary) -> dict[str, Any]:
+    rejected = [{"path": each.path, "reason": each.reason} for each in dataset.rejected]
+    return {
+        **summary.to_dict(),
+        "classes": list(dataset.classes),
+        "fingerprint": dataset.fingerprint,
+        "rejected": rejected,
+    }
+
+
+@contextmanager
+def open_joint_session(
+    folder: Path,
+    *,
+    command: str,
+    arguments: Mapping[str, Any],
+    seed: int,
+    device: str | None,
+    progress: Progress,
+    should_stop: Callable[[], bool],
+) -> Iterator[Session]:
+    """Open the run folder of a command that several processes may carry out; only the first writes and tells.
+
+    Raises:
+        InputError: no such device, or `torchrun`'s variables are not whole.
+        RunFolderError: the folder is in use or was made by another command.
+        StorageError: the folder cannot be written.
+    """
+    place = resolve_device(device, local=int(os.environ.get("LOCAL_RANK", "0")))
+    with (
+        join(place) as ranks,
+        _own_folder(ranks, folder) as own,
+        open_session(
+            own,
+            command=command,
+            arguments=arguments,
+            seed=seed,
+            device=str(place),
+            progress=progress if ranks.leads else SilentProgress(),
+            should_stop=should_stop,
+            ranks=ranks,
+        ) as session,
+    ):
+        yield session
+
+
+def read_in_turn(session: Session, data: str) -> Images:
+    """The images; the leader reads first, so that the others find its index.
+
+    Raises:
+        DataError: the data cannot be opened.
+        RunFolderError: it has changed since something was trained on it in the folder.
+    """
+    if not session.ranks.leads:
+        session.ranks.shared(None)
+    images = read_data(session, data)
+    if session.ranks.leads:
+        session.ranks.shared(None)
+    return images
+
+
+@contextmanager
+def _own_folder(ranks: DistContext, folder: Path) -> Iterator[Path]:
+    """The run folder, or a passing one for a process that does not write."""
+    if ranks.leads:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as passing:
+        yield Path(passing) / folder.name

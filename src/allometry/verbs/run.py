@@ -1,0 +1,310 @@
+"""`allometry run`: the whole path, from images to a delivered network."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from allometry.arch import Network, save
+from allometry.base import Progress, SilentProgress
+from allometry.base.files import write_json
+from allometry.base.units import format_duration, format_milliseconds
+from allometry.catalog import find as find_network
+from allometry.cost import Budget, RuntimeConfig, count, parse_budget, runtime_config_for
+from allometry.nas import LawTrial, Point, try_points
+from allometry.nas.growth_plan import Plan, Prepared, RunForecast, estimate_seconds, prepare
+from allometry.profiling.latency_meter import open_meter
+from allometry.scaling import ScalingLaw, Solution, parse_law, solve
+from allometry.training import train
+from allometry.training.forecast import forecast
+from allometry.training.requests import check_settings
+from allometry.training.session import Session, data_argument, data_name, open_session
+from allometry.verbs.stages import deliver, finish, finished_result, judge, tested
+
+
+def forecast_whole_run(
+    *,
+    data: str = "icons",
+    baseline: str = "efficientnet-b0",
+    budget: str = "10M",
+    law: str | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    settings: Sequence[str] = (),
+    runtime: str | None = None,
+    threads: int = 1,
+    progress: Progress = SilentProgress(),
+) -> RunForecast:
+    """What `run` with these arguments would do and cost here; nothing is written or trained.
+
+    The arguments and errors are those of `run`.
+    """
+    network = find_network(baseline)
+    limits = parse_budget(budget, count(network))
+    setting = runtime_config_for(limits, runtime=runtime, threads=threads)
+    check_settings(settings)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_session(
+            Path(folder) / "forecast",
+            command="run",
+            arguments={},
+            seed=seed,
+            device=device,
+            progress=progress,
+            should_stop=lambda: False,
+        ) as session,
+    ):
+        prepared = prepare(
+            session, network, limits, data, settings, law=parse_law(law) if law else None, setting=setting
+        )
+        plan, expected = prepared.plan, prepared.plan.expected
+        training = forecast(
+            session.job(expected.network, prepared.images, prepared.recipe, folder=session.run.path)
+        )
+        trials = estimate_seconds(
+            plan,
+            images=len(prepared.images.dataset.splits["train"]),
+            recipe=prepared.recipe,
+            trial_recipe=prepared.trial_recipe,
+            device=session.device,
+        ).trials
+    return RunForecast(
+        baseline=plan.baseline.network.name,
+        baseline_macs=plan.baseline.cost.macs,
+        laws=len(plan.points),
+        trial_epochs=prepared.trial_recipe.epochs,
+        trial_macs=max((point.cost.macs for point in plan.points), default=0),
+        trial_seconds=trials,
+        network=expected.network.name,
+        resolution=expected.network.resolution,
+        macs=expected.cost.macs,
+        params=expected.cost.params,
+        training=training,
+        seconds=trials + training.seconds,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What `run` came to.
+
+    Attributes:
+        folder: the run folder.
+        summary: the figures, JSON-ready.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+
+
+def run(
+    *,
+    data: str = "icons",
+    baseline: str = "efficientnet-b0",
+    budget: str = "10M",
+    law: str | None = None,
+    out: Path | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    settings: Sequence[str] = (),
+    runtime: str | None = None,
+    threads: int = 1,
+    progress: Progress = SilentProgress(),
+    should_stop: Callable[[], bool] = lambda: False,
+) -> RunResult:
+    """From images to a network that fits a budget: grown, trained, tested, exported, reported.
+
+    Read the images; shrink the baseline to a quarter of the budget; try laws at twice its cost, unless one is given;
+    grow it to the budget by the best; train; evaluate on the test split; export to ONNX and verify; write the
+    report. Called again with the same folder it goes on where it stopped, and shows the result where it is finished.
+
+    Args:
+        data: `icons`, a folder of class folders, or whatever else `open_data` takes.
+        baseline: a name of the zoo or a network's JSON file.
+        budget: what the final network may cost; `4x` is of the baseline as it is named.
+        law: by which it grows: a name, three numbers or a file, such as a fit's; by default, laws are tried.
+        out: the run folder; by default `runs/DATA-BUDGET`.
+        seed: of everything random.
+        device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
+        settings: changes to the recipe, `key=value`.
+        runtime: where latency is measured if the budget limits it, and memory: `onnxruntime` by default.
+        threads: of that runtime.
+        progress: is told how it goes.
+        should_stop: asked after each training step; True stops the run at a checkpoint.
+
+    Raises:
+        InputError: data, network, budget, recipe or folder are wrong.
+        Stopped: `should_stop` asked for it.
+        StorageError: the disk is full, read-only or forbidden.
+        NonFiniteLossError: the training diverged.
+
+    Source: EfficientNet (Tan & Le 2019), section 3.3, on the user's data.
+    """
+    network = find_network(baseline)
+    limits = parse_budget(budget, count(network))
+    setting = runtime_config_for(limits, runtime=runtime, threads=threads)
+    check_settings(settings)
+    folder = out or Path("runs") / f"{data_name(data)}-{_slug(budget)}"
+    arguments = {
+        "data": data_argument(data),
+        "baseline": baseline,
+        "budget": limits.exact(),
+        "settings": list(settings),
+        **({"law": law} if law else {}),
+        **({"runtime": setting.runtime, "threads": setting.threads} if setting else {}),
+    }
+    with open_session(
+        folder,
+        command="run",
+        arguments=arguments,
+        seed=seed,
+        device=device,
+        progress=progress,
+        should_stop=should_stop,
+    ) as session:
+        given = parse_law(law) if law else None
+        result = finished_result(session) or _run(session, network, limits, data, settings, given, setting)
+        return RunResult(folder, result)
+
+
+def _run(
+    session: Session,
+    network: Network,
+    budget: Budget,
+    data: str,
+    settings: Sequence[str],
+    law: ScalingLaw | None,
+    setting: RuntimeConfig | None,
+) -> dict[str, Any]:
+    began = time.monotonic()
+    prepared = prepare(session, network, budget, data, settings, law=law, setting=setting)
+    images, plan = prepared.images, prepared.plan
+    _announce(session, prepared)
+    session.run.charge("prepare", "data and plan", seconds=time.monotonic() - began)
+
+    if plan.law is None:
+        best = _try_laws(session, prepared)
+        law, how = best.point.law, f"best law: {_law_text(best)}"
+    else:
+        law, how = plan.law, f"law: {plan.law}"
+    solution = _grow(session, plan, law, setting, how=how)
+    job = session.job(solution.network, images, prepared.recipe, folder=session.run.path)
+    job.preprocessing.save(session.run.path / "preprocessing.json")
+    trained = train(job)
+    session.run.charge("train", solution.network.name, seconds=trained.seconds, images=trained.images)
+
+    session.halt_if_asked()
+    evaluation = judge(session, trained, job)
+    session.halt_if_asked()
+    verification = deliver(session, trained, job)
+    # The same run comes to the same result, whenever and however often it was interrupted: no seconds in it.
+    delivered = {name: value for name, value in verification.items() if name != "load_seconds"}
+    result = {
+        "data": images.dataset.name,
+        "network": solution.network.name,
+        "budget": str(budget),
+        "resolution": solution.network.resolution,
+        **solution.cost.to_dict(),
+        **({"measured": asdict(setting)} if setting else {}),
+        "law": law.to_dict(),
+        "trials": len(plan.points),
+        **tested(trained, evaluation),
+        "onnx": delivered,
+    }
+    return finish(session, result)
+
+
+def _announce(session: Session, prepared: Prepared) -> None:
+    """Write down what the run will do, and tell it with its price."""
+    plan, recipe, trial_recipe = prepared.plan, prepared.recipe, prepared.trial_recipe
+    number = len(prepared.images.dataset.splits["train"])
+    save(plan.baseline.network, session.run.path / "baseline.json")
+    write_json(session.run.path / "recipe.json", recipe.to_dict())
+    seconds = sum(
+        estimate_seconds(plan, images=number, recipe=recipe, trial_recipe=trial_recipe, device=session.device)
+    )
+    trials = f"{len(plan.points)} laws to try for {trial_recipe.epochs} epochs each, then "
+    session.progress.say(
+        f"baseline: {plan.baseline.network.name}, {plan.baseline.cost.macs:,} MACs; {trials if plan.points else ''}"
+        f"{recipe.epochs} epochs of training; "
+        f"all of it about {format_duration(seconds)} here, less what is already done"
+    )
+
+
+def _try_laws(session: Session, prepared: Prepared) -> LawTrial:
+    images, plan, recipe = prepared.images, prepared.plan, prepared.trial_recipe
+    baseline = Point(plan.baseline.law, plan.baseline.network, plan.baseline.cost, kind="baseline")
+    points = (baseline, *plan.points)
+    labels = {point: f"law {number} of {len(plan.points)}" for number, point in enumerate(points)}
+    labels[baseline] = "baseline"
+
+    def one(point: Point, folder: Path) -> LawTrial:
+        trained = train(session.job(point.network, images, recipe, folder=folder, label=labels[point]))
+        session.run.charge("fit", folder.name, seconds=trained.seconds, images=trained.images)
+        return LawTrial(point, trained.accuracy, trained.loss, recipe.epochs, trained.seconds, trained.images)
+
+    _, best = try_points(points, one, folder=session.run.path)
+    return best
+
+
+def _grow(
+    session: Session, plan: Plan, law: ScalingLaw, setting: RuntimeConfig | None, *, how: str
+) -> Solution:
+    began = time.monotonic()
+    with open_meter(session, setting) as measure:
+        solution = solve(
+            plan.origin,
+            plan.budget,
+            law=law,
+            start=plan.baseline.multipliers,
+            largest_resolution=plan.largest_resolution,
+            measure=measure,
+        )
+    if setting is not None:
+        session.run.charge("measure", str(setting), seconds=time.monotonic() - began)
+    _write_plan(session.run.path, plan, solution, setting)
+    latency = solution.cost.latency
+    took = "" if latency is None else f", {format_milliseconds(latency)} a run"
+    session.progress.say(
+        f"{how}; grown to {solution.cost.macs:,} MACs, {solution.cost.params:,} params, "
+        f"{solution.network.resolution} px{took}"
+    )
+    return solution
+
+
+def _write_plan(folder: Path, plan: Plan, solution: Solution, setting: RuntimeConfig | None) -> None:
+    save(solution.network, folder / "network.json")
+    solution.law.save(folder / "law.json")
+    start = plan.baseline.multipliers
+    relative = {
+        name: value / before
+        for (name, value), before in zip(solution.multipliers._asdict().items(), start, strict=True)
+    }
+    write_json(
+        folder / "plan.json",
+        {
+            "budget": [asdict(limit) for limit in plan.budget.limits],
+            "cost": solution.cost.to_dict(),
+            "law": solution.law.to_dict(),
+            "phi": solution.phi,
+            "multipliers": relative,
+            **({"measured": str(setting)} if setting else {}),
+        },
+    )
+
+
+def _law_text(trial: LawTrial) -> str:
+    return (
+        f"{trial.point.law} ({trial.accuracy:.1%} of the validation images right after {trial.epochs} epochs)"
+    )
+
+
+def _slug(text: str) -> str:
+    """A budget as part of a folder's name."""
+    kept = "".join(letter if letter.isalnum() or letter in ".x" else "-" for letter in text)
+    return "-".join(part for part in kept.split("-") if part)

@@ -1,0 +1,251 @@
+"""`allometry supernet search`: the best subnet for a budget, predicted, then confirmed; nothing is trained."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from allometry.arch import Network, save
+from allometry.base import BudgetError, Progress, SilentProgress
+from allometry.base.files import read_json, write_json
+from allometry.base.units import format_milliseconds
+from allometry.cost import Budget, RuntimeConfig, count, parse_budget
+from allometry.cost.budget import format_measure
+from allometry.nas import Encoding, Encodings, network_of
+from allometry.nas.search_config import latency_setting
+from allometry.nas.space_costs import SpaceCosts, table_for
+from allometry.profiling.latency_meter import open_meter
+from allometry.reports import write_report
+from allometry.supernets import ESTIMATED, Specialized, least_counted, least_latency, specialize
+from allometry.supernets.accuracy_predictor import PredictorConfig, predictor_for
+from allometry.supernets.extremes import Summed
+from allometry.supernets.opened import OpenSupernet, open_supernet
+from allometry.supernets.subnet_accuracy import evaluate_subnet, measure_subnets, record_looks
+from allometry.training import wilson_interval
+
+SUBNETS = "subnets"
+_CONFIRMED = 5  # of the best predicted subnets are measured, and the best of those is given
+_SUMS: tuple[Summed, ...] = ("params", "macs", "activations")
+
+
+def supernet_search(
+    run: Path,
+    *,
+    budget: str,
+    how: PredictorConfig = PredictorConfig(),
+    table: Path | None = None,
+    runtime: str | None = None,
+    threads: int = 1,
+    device: str | None = None,
+    progress: Progress = SilentProgress(),
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Find the subnet of a trained supernet that is predicted to be best within a budget, and confirm it.
+
+    The first call measures subnets and fits a predictor, and builds a latency table where a latency is asked for. All
+    of it stays in the supernet's folder, so that later budgets are answered at once.
+
+    Args:
+        run: folder of `supernet_train`.
+        budget: what the subnet keeps: `latency<=5ms`, `macs<=2M`, several joined by commas.
+        how: how many subnets are measured, and what the predictor must be worth.
+        table: a latency table of the space; without one, it is built where a latency is asked for.
+        runtime: where latency counts; ONNX Runtime by default.
+        threads: of that runtime.
+        device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
+        progress: is told how it goes.
+        should_stop: True stops between two measurements, which stay.
+
+    Returns:
+        The subnet's figures: predicted and measured accuracy and latency; its `network.json` is below `subnets` in the
+        supernet's folder, for `supernet_extract`.
+
+    Raises:
+        RunFolderError: there is no trained supernet.
+        BudgetError: no subnet keeps the budget; the message names the nearest value that one has.
+        InputError: the predictor cannot be trusted, or something does not go together.
+        Stopped: `should_stop` asked for it.
+
+    Source: Once-for-All (Cai et al. 2020), section 3.4.
+    """
+    limits = parse_budget(budget)
+    setting = latency_setting((), limits, runtime=runtime, threads=threads)
+    with open_supernet(run, device=device, progress=progress, should_stop=should_stop) as opened:
+        priced = price_subnets(opened, limits, setting, table)
+        predictor, judgment = predictor_for(opened, how)
+        began = time.monotonic()
+        found = specialize(
+            opened.space,
+            predictor,
+            allows=priced.prices.within(limits),
+            seed=opened.session.seed,
+            transform=opened.transform,
+            start=priced.cheapest,
+        )
+        seconds = time.monotonic() - began
+        progress.say(f"searched: {found.looked:,} subnets in {seconds:.1f} s")
+        result = _confirmed(opened, limits, setting, priced.prices, found)
+        result |= {"looked": found.looked, "search_seconds": round(seconds, 2), "tau": judgment.tau}
+        return _kept(opened, limits, result)
+
+
+def name_of(budget: Budget) -> str:
+    """What a subnet for a budget is called.
+
+    Example:
+        >>> name_of(parse_budget("latency<=5ms, params<=1M"))
+        'latency-5ms-params-1.00M'
+    """
+    words = [f"{limit.measure}-{format_measure(limit.measure, limit.most)}" for limit in budget.limits]
+    return "-".join(words).replace(" ", "")
+
+
+class Priced(NamedTuple):
+    """What subnets cost, and the cheapest of them, from which an evolution can start under any limit."""
+
+    prices: SpaceCosts
+    cheapest: Encodings
+
+
+def price_subnets(
+    opened: OpenSupernet, limits: Budget | None, setting: RuntimeConfig | None, table: Path | None
+) -> Priced:
+    """Find what subnets cost; an impossible limit is refused before anything is measured.
+
+    Args:
+        opened: the supernet.
+        limits: if there are any.
+        setting: in which latency counts, if it does.
+        table: a latency table; without one, it is built where a latency is asked for.
+
+    Raises:
+        BudgetError: no subnet keeps a limit; the message names the nearest value that one has.
+        InputError: the table is of another setting, or of no use.
+    """
+    session, space = opened.session, opened.space
+    least = {measure: least_counted(space, measure) for measure in _SUMS}
+    _refuse_impossible(limits, {measure: found.value for measure, found in least.items()})
+    file = "" if setting is None else re.sub(r"[^\w.-]+", "-", f"latency-table-{setting}.json")
+    began = time.monotonic()
+    found = table_for(session, space, setting, table, file=file)
+    if found is not None and table is None:
+        session.run.charge("measure", f"blocks in {setting}", seconds=time.monotonic() - began)
+    rows = [each.row for each in least.values()]
+    if found is not None:
+        quickest = least_latency(space, found)
+        _refuse_impossible(limits, {"latency": quickest.value})
+        rows.append(quickest.row)
+    return Priced(SpaceCosts(space, found), np.array(rows))
+
+
+def _refuse_impossible(limits: Budget | None, least: Mapping[str, float]) -> None:
+    for limit in limits.limits if limits else ():
+        if limit.measure in least and least[limit.measure] > limit.most:
+            nearest = format_measure(limit.measure, least[limit.measure])
+            raise BudgetError(
+                f"No subnet keeps {limit}: the least {limit.measure} of any is {nearest}. Raise the limit to that or "
+                "more, or train a supernet of smaller networks."
+            )
+
+
+def _confirmed(
+    opened: OpenSupernet,
+    limits: Budget,
+    setting: RuntimeConfig | None,
+    prices: SpaceCosts,
+    found: Specialized,
+) -> dict[str, Any]:
+    """The best of the best predicted subnets, as measured: by validation accuracy, within the measured limits."""
+    rows = found.rows[:_CONFIRMED]
+    accuracies = measure_subnets(opened, rows)
+    record_looks(opened)
+    began = time.monotonic()
+    order = np.argsort(-accuracies, kind="stable")
+    place, latency = _quick_enough(opened, limits, setting, [(int(each), rows[each]) for each in order])
+    row = rows[place]
+    network = network_of(opened.space, row)
+    split = opened.images.dataset.splits["test"]
+    test = evaluate_subnet(opened, row, split, images=ESTIMATED)
+    opened.session.run.charge(
+        "confirm", name_of(limits), seconds=time.monotonic() - began, images=ESTIMATED + len(split)
+    )
+    figures: dict[str, Any] = {
+        "data": opened.images.dataset.name,
+        "network": network,
+        "resolution": network.resolution,
+        **count(network).to_dict(),
+        "predicted_accuracy": float(found.accuracies[place]),
+        "validation_accuracy": float(accuracies[place]),
+        "test_accuracy": test.accuracy,
+        "test_interval": list(wilson_interval(round(test.accuracy * len(split)), len(split))),
+        "test_images": len(split),
+        "candidates": [
+            {"predicted": float(each), "measured": float(own)}
+            for each, own in zip(found.accuracies[:_CONFIRMED], accuracies, strict=True)
+        ],
+        "history": [float(each) for each in found.history],
+    }
+    if setting is not None and latency is not None:
+        predicted = prices.of(row)["latency"]
+        figures |= {"latency": latency, "predicted_latency": predicted, "measured": asdict(setting)}
+    return figures
+
+
+def _quick_enough(
+    opened: OpenSupernet,
+    limits: Budget,
+    setting: RuntimeConfig | None,
+    ranked: Sequence[tuple[int, Encoding]],
+) -> tuple[int, float | None]:
+    """The first of these subnets whose measured latency keeps the budget, else the quickest."""
+    most = next((limit.most for limit in limits.limits if limit.measure == "latency"), None)
+    if setting is None or most is None:
+        return ranked[0][0], None
+    readings: list[tuple[float, int]] = []
+    with open_meter(opened.session, setting) as watch:
+        assert watch is not None  # noqa: S101
+        for place, row in ranked:
+            latency = watch(network_of(opened.space, row)).latency
+            assert latency is not None  # noqa: S101
+            if latency <= most:
+                return place, latency
+            readings.append((latency, place))
+            opened.session.progress.say(
+                f"a subnet takes {format_milliseconds(latency)}, more than predicted and than allowed"
+            )
+    latency, place = min(readings)
+    opened.session.progress.say(
+        f"none of {len(readings)} subnets was measured within the limit; the quickest of them is given"
+    )
+    return place, latency
+
+
+def _kept(opened: OpenSupernet, limits: Budget, result: dict[str, Any]) -> dict[str, Any]:
+    """Write the subnet down, and bring the report up to date."""
+    run, name = opened.session.run.path, name_of(limits)
+    folder = run / SUBNETS / name
+    network: Network = result["network"]
+    save(network, folder / "network.json")
+    whole = {
+        "folder": str(folder),
+        "name": name,
+        "budget": str(limits),
+        **result,
+        "network": f"subnet of {run.name} within {limits}",
+        "report": str(run / "report.html"),
+    }
+    write_json(folder / "found.json", whole)
+    opened.session.run.charge("search", name, seconds=whole["search_seconds"])
+    write_report([run], out=run / "report.html")
+    return whole
+
+
+def found_subnets(run: Path) -> dict[str, dict[str, Any]]:
+    """The subnets that were found in a supernet's folder, by name."""
+    return {file.parent.name: read_json(file) for file in sorted((run / SUBNETS).glob("*/found.json"))}

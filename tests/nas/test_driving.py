@@ -1,0 +1,250 @@
+"""The search itself: with one worker and with many, after a kill, with several drivers, over databases."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from allometry.base import InputError, RunFolderError, SilentProgress
+from allometry.base.errors import Stopped
+from allometry.catalog import find_space
+from allometry.nas import (
+    Halving,
+    Proposals,
+    Question,
+    TrialCandidate,
+    TrialOutcome,
+    TrialStore,
+    drive,
+    make_searcher,
+    parse_objectives,
+)
+
+SPACE = find_space("fbnet")
+
+
+def accuracy(network) -> float:
+    """Some value that a network always has."""
+    return float(np.random.default_rng(len(network.stages)).random()) + network.depth / 100
+
+
+class Evaluator:
+    """Answers in another order than it was asked."""
+
+    def __init__(self, slots=1, fails=()):
+        self.slots, self.fails, self.seen = slots, set(fails), []
+        self._pool = ThreadPoolExecutor(slots)
+
+    def start(self, candidate: TrialCandidate) -> Future:
+        self.seen.append(candidate.number)
+        return self._pool.submit(self._try, candidate)
+
+    def _try(self, candidate):
+        time.sleep(0.001 * (candidate.number % 3))
+        if candidate.number in self.fails:
+            return TrialOutcome(failed="it diverged")
+        figures = {**candidate.figures, "accuracy": accuracy(candidate.network)}
+        return TrialOutcome(figures=figures, epochs=1, seconds=1.0, images=10)
+
+
+QUESTION = Question(space=SPACE, objectives=parse_objectives("accuracy"), figures=lambda _row: {"macs": 1.0})
+
+
+def proposals(by="evolution", allowed=lambda rows: np.ones(len(rows), bool)):
+    return Proposals(SPACE, make_searcher(by, SPACE, seed=0), allowed, outstanding=4)
+
+
+def store(url, **more):
+    return TrialStore(url, SPACE, **{"objectives": ["accuracy"], "identity": "a", "driver": "me", **more})
+
+
+def search(url, evaluator, *, trials=20, **more):
+    with store(url) as opened:
+        return drive(QUESTION, opened, proposals(), evaluator, trials=trials, **more)
+
+
+def told(tried):
+    return [(each.number, each.row.tobytes(), each.values) for each in tried]
+
+
+def test_the_search_is_the_same_with_any_number_of_workers_and_goes_on(tmp_path):
+    alone = search(f"sqlite:///{tmp_path}/a.db", Evaluator())
+    first = search(f"sqlite:///{tmp_path}/b.db", Evaluator(3), trials=7)
+    evaluator = Evaluator(4)
+    both = search(f"sqlite:///{tmp_path}/b.db", evaluator)
+    assert told(alone) == told(both)
+    assert told(first) == told(both)[:7]
+    assert sorted(evaluator.seen) == list(range(7, 20))
+
+
+def test_what_fails_is_tried_once_and_worth_nothing(tmp_path):
+    url = f"sqlite:///{tmp_path}/a.db"
+    found = search(url, Evaluator(fails=(3, 5)))
+    assert [each.number for each in found if each.values == (float("-inf"),)] == [3, 5]
+    assert found[3].outcome.failed == "it diverged"
+    again = Evaluator()
+    assert told(search(url, again)) == told(found)
+    assert again.seen == []
+
+
+def test_a_search_that_is_stopped_gives_its_trials_to_the_next_call(tmp_path):
+    url = f"sqlite:///{tmp_path}/a.db"
+    evaluator = Evaluator(2)
+    with pytest.raises(Stopped):
+        search(url, evaluator, should_stop=lambda: len(evaluator.seen) >= 6)
+    assert told(search(url, Evaluator())) == told(search(f"sqlite:///{tmp_path}/b.db", Evaluator()))
+
+
+def test_a_database_of_another_search_is_refused(tmp_path):
+    url = f"sqlite:///{tmp_path}/a.db"
+    search(url, Evaluator(), trials=1)
+    with pytest.raises(RunFolderError, match="holds a search 'allometry' with another space, data set"):
+        store(url, identity="b")
+    with store(url, identity="b", study="second") as opened:
+        assert opened.finished() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nonsense", "'nonsense' cannot be used"),
+        ("postgresql://nobody:secret@127.0.0.1:9/x", r"nobody:\*\*\*@127.0.0.1:9/x cannot be used"),
+        ("sqlite:////nowhere/at/all.db", "unable to open database file"),
+    ],
+)
+def test_a_database_that_cannot_be_used(url, said):
+    with pytest.raises(InputError, match=said):
+        store(url, alone=False)
+
+
+def test_two_drivers_share_a_search(tmp_path):
+    url = f"sqlite:///{tmp_path}/a.db"
+    evaluators = [Evaluator(), Evaluator()]
+
+    def one(place):
+        with store(url, alone=False, driver=str(place)) as opened:
+            return told(drive(QUESTION, opened, proposals(), evaluators[place], trials=20))
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(one, (0, 1)))
+    assert found[0] == found[1] == told(search(f"sqlite:///{tmp_path}/b.db", Evaluator()))
+    assert sorted(evaluators[0].seen + evaluators[1].seen) == list(range(20))
+
+
+DRIVER = """
+import sys, time
+from tests.nas import test_driving as t
+class Slow(t.Evaluator):
+    def _try(self, candidate):
+        print(candidate.number, flush=True)
+        if candidate.number == 5:
+            time.sleep(600)
+        return super()._try(candidate)
+with t.store(sys.argv[1], driver="dead", alone=sys.argv[2] == "alone", study=sys.argv[3]) as opened:
+    t.drive(t.QUESTION, opened, t.proposals(), Slow(2), trials=20)
+"""
+
+
+def killed(url, alone, study="allometry"):
+    """A driver that dies while it works on number 5."""
+    path = os.pathsep.join(part for part in sys.path if part)
+    command = [sys.executable, "-c", DRIVER, url, "alone" if alone else "together", study]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    with process:
+        for line in process.stdout:
+            if line.strip() == "5":
+                break
+        process.send_signal(signal.SIGKILL)
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_killed_driver_loses_no_trial_and_none_counts_twice(tmp_path, monkeypatch, comes_back):
+    url = f"sqlite:///{tmp_path}/a.db"
+    killed(url, alone=comes_back)
+    evaluator = Evaluator()
+    if comes_back:
+        found = search(url, evaluator)
+    else:  # another one sees after a while that it gives no sign of life
+        monkeypatch.setattr("allometry.nas.database.GRACE", 2)
+        monkeypatch.setattr("allometry.nas.database.BEAT", 1)
+        with store(url, alone=False, driver="other") as opened:
+            found = drive(QUESTION, opened, proposals(), evaluator, trials=20)
+    assert told(found) == told(search(f"sqlite:///{tmp_path}/b.db", Evaluator()))
+    assert 5 in evaluator.seen
+    assert not {0, 1, 2, 3} & set(evaluator.seen)
+
+
+def test_a_driver_that_slept_too_long_finds_its_trial_with_another_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("allometry.nas.database.GRACE", 1)
+    monkeypatch.setattr("allometry.nas.database.BEAT", 600)
+    url, row = f"sqlite:///{tmp_path}/a.db", np.zeros(len(SPACE.knobs), np.int8)
+    with store(url, alone=False, driver="sleeper") as sleeper:
+        ticket = sleeper.claim(most=1)
+        sleeper.decide(ticket, row)
+        time.sleep(2.5)
+        with store(url, alone=False, driver="other") as other:
+            again = other.claim(most=1)
+            assert again.number == ticket.number
+            sleeper.finish(ticket, TrialOutcome(epochs=1), (0.1,))
+            sleeper.put_off(ticket)
+            other.finish(again, TrialOutcome(epochs=1), (0.2,))
+            assert [(each.number, each.values) for each in other.finished()] == [(0, (0.2,))]
+            assert other.claim(most=1) is None
+
+
+def test_a_trial_that_ends_its_drivers_again_and_again_counts_as_failed(tmp_path):
+    url = f"sqlite:///{tmp_path}/a.db"
+    for _ in range(5):
+        with store(url) as opened:
+            ticket = opened.claim(most=1)
+            if ticket is None:
+                break
+            opened.decide(ticket, np.zeros(len(SPACE.knobs), np.int8))
+    with store(url) as opened:
+        (only,) = opened.finished()
+    assert only.outcome.failed == "its training ended 4 drivers"
+
+
+def test_a_candidate_knows_the_bars_of_its_number(tmp_path):
+    class Watching(Evaluator):
+        def _try(self, candidate):
+            bars[candidate.number] = candidate.bars
+            outcome = super()._try(candidate)
+            return TrialOutcome(figures=outcome.figures, rungs=((candidate.number / 10,),))
+
+    bars = {}
+    question = Question(
+        space=SPACE, objectives=QUESTION.objectives, figures=QUESTION.figures, halving=Halving(rungs=(1,))
+    )
+    with store(f"sqlite:///{tmp_path}/a.db") as opened:
+        drive(question, opened, proposals(), Watching(3), trials=8)
+    assert bars[0] == ((),)
+    assert bars[7] == (((0.0,), (0.1,), (0.2,), (0.3,)),)
+
+
+def test_nothing_new_left_ends_the_search(tmp_path):
+    only = proposals(allowed=lambda rows: (rows == 0).all(1))
+    with store(f"sqlite:///{tmp_path}/a.db") as opened:
+        assert drive(QUESTION, opened, only, Evaluator(2), trials=9) == ()
+        assert not opened.under_way
+
+
+def test_progress_tells_the_best(tmp_path):
+    class Display(SilentProgress):
+        def __init__(self):
+            self.words = []
+
+        def advance(self, images, info=""):  # noqa: ARG002 - only the words matter
+            self.words.append(info)
+
+    display = Display()
+    found = search(f"sqlite:///{tmp_path}/a.db", Evaluator(), trials=5, progress=display)
+    best = max(found, key=lambda each: each.values)
+    assert display.words[-1] == f"best {best.values[0]:.4g} (trial {best.number})"

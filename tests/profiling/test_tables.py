@@ -1,0 +1,155 @@
+import json
+import random
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from allometry.arch import (
+    Head,
+    MBConv,
+    Network,
+    Stage,
+    Stem,
+    distinct_blocks,
+    pieces,
+    sample,
+    to_json,
+    wrap_alone,
+)
+from allometry.base import InputError, NetworkError
+from allometry.catalog import get, mbconv_space
+from allometry.cost import LatencyTable, RuntimeConfig
+from allometry.cost.latency import key_of
+from allometry.profiling import TableConfig, build_table, check_table, fit_correction
+from allometry.profiling import tables as module
+from allometry.profiling.parts import export_parts, part_module
+
+NETWORK = Network(
+    name="tiny",
+    stem=Stem(channels=8),
+    stages=(
+        Stage(block=MBConv(channels=8, expand_ratio=3), repeats=2),
+        Stage(block=MBConv(channels=16, stride=2)),
+    ),
+    head=Head(channels=16, classes=3),
+    resolution=16,
+)
+QUICK = TableConfig(rounds=1, seconds=0.001, networks=3)
+
+
+@pytest.fixture(scope="module")
+def space():
+    return mbconv_space(
+        NETWORK, kernels=(3, 5), expand_ratios=(2, 3), depths=(1, 2), resolutions=(16, 24), name="mine"
+    )
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
+def test_every_member_can_be_predicted_and_the_table_is_checked(space, tmp_path, runtime):
+    path = tmp_path / "table.json"
+    table = build_table(space, setting=RuntimeConfig(runtime=runtime), effort=QUICK, path=path)
+    assert set(table.seconds) == {key_of(piece) for piece in distinct_blocks(space)}
+    assert all(seconds > 0 for seconds in table.seconds.values())
+    assert LatencyTable.load(path).seconds == dict(table.seconds)
+    found = check_table(LatencyTable.load(path), space, networks=3, effort=QUICK)
+    assert found.networks == len(found.measured) == len(found.predicted) == 3
+    assert found.median_error <= found.high_error
+    assert json.loads(json.dumps(found.to_dict()))["drift"] > 0
+
+
+def test_what_was_measured_before_a_fault_is_not_measured_again(space, tmp_path, monkeypatch):
+    path, measured = tmp_path / "table.json", []
+    whole = module._Bench.pieces
+
+    def dying(bench, chunk, effort):
+        if measured:
+            raise KeyboardInterrupt
+        measured.extend(chunk)
+        return whole(bench, chunk, effort)
+
+    monkeypatch.setattr(module, "_CHUNK", 5)
+    monkeypatch.setattr(module._Bench, "pieces", dying)
+    with pytest.raises(KeyboardInterrupt):
+        build_table(space, setting=RuntimeConfig(runtime="torch"), effort=QUICK, path=path)
+    before = LatencyTable.load(path).seconds
+    assert len(before) == 5
+
+    monkeypatch.setattr(module._Bench, "pieces", whole)
+    after = build_table(space, setting=RuntimeConfig(runtime="torch"), effort=QUICK, path=path)
+    assert all(after.seconds[key] == seconds for key, seconds in before.items())
+    assert len(after.seconds) == len(distinct_blocks(space))
+
+    # All is there: nothing is measured again, whole networks no more than blocks.
+    monkeypatch.setattr(module, "_Bench", None)
+    assert (
+        build_table(space, setting=RuntimeConfig(runtime="torch"), effort=QUICK, path=path).correction
+        == after.correction
+    )
+    with pytest.raises(InputError, match="is not finished"):
+        check_table(replace(after, fitted=0), space, effort=QUICK)
+    with pytest.raises(InputError, match=r"holds a table of mine in torch.*not of other"):
+        build_table(
+            replace(space, name="other"), setting=RuntimeConfig(runtime="torch"), effort=QUICK, path=path
+        )
+    with pytest.raises(InputError, match="holds a table of mine in torch"):
+        build_table(space, setting=RuntimeConfig(runtime="torch", threads=2), effort=QUICK, path=path)
+    with pytest.raises(InputError, match="Build a table here"):
+        check_table(replace(after, fingerprint={"processor": "abacus"}), space, effort=QUICK)
+
+
+def test_too_many_blocks_are_refused(space, monkeypatch):
+    monkeypatch.setattr(module, "_MOST_LINES", 3)
+    with pytest.raises(InputError, match="too many for a table"):
+        build_table(space)
+
+
+def test_the_correction_is_found_again(space):
+    draw = random.Random(0)
+    networks = [sample(space, draw, by="knob") for _ in range(40)]
+    found = distinct_blocks(space)
+    table = LatencyTable(
+        space="mine",
+        setting=RuntimeConfig(),
+        fingerprint={},
+        seconds={key_of(piece): 1e-4 * draw.uniform(1, 5) for piece in found},
+        labels={},
+    )
+    features = [table.features(network) for network in networks]
+    truth = [1e-4 + 0.9 * total + 2e-5 * number + 1e-9 * elements for total, number, elements in features]
+    correction = fit_correction(table, networks, truth)
+    assert correction.scale == pytest.approx(0.9)
+    assert [replace(table, correction=correction).predict(network) for network in networks] == pytest.approx(
+        truth
+    )
+
+
+def test_parts_one_after_the_other_are_the_network():
+    network = replace(NETWORK, stochastic_depth=0.0)
+    image = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for piece in pieces(network):
+            assert tuple(image.shape[1:]) == (piece.source.channels, piece.source.size, piece.source.size)
+            image = part_module(to_json(wrap_alone(piece)), piece.kind)(image)
+    assert image.shape == (2, 3)
+
+
+def test_exported_parts_give_what_their_modules_give(tmp_path):
+    found = [*pieces(NETWORK), *list(pieces(get("resnet-50")))[:3]]
+    for piece, path in zip(found, export_parts(found, tmp_path, batch=1), strict=True):
+        shape = (1, piece.source.channels, piece.source.size, piece.source.size)
+        image = np.random.default_rng(0).standard_normal(shape, np.float32)
+        session = onnxruntime.InferenceSession(path)
+        (taken,) = session.get_inputs()
+        with torch.no_grad():
+            ours = part_module(to_json(wrap_alone(piece)), piece.kind)(torch.from_numpy(image)).numpy()
+        assert session.run(None, {taken.name: image})[0] == pytest.approx(
+            ours, abs=1e-4 * float(np.abs(ours).max())
+        )
+
+
+def test_cells_that_read_two_inputs_cannot_stand_alone():
+    with pytest.raises(NetworkError, match="reads the input of the block before"):
+        wrap_alone(list(pieces(get("nasnet-a-mobile")))[2])

@@ -1,0 +1,585 @@
+"""The training of a supernet: it learns, goes on exactly wherever it ended, and refuses what is not its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from allometry.base import InputError, NonFiniteLossError, RunFolderError, Stopped
+from allometry.base.files import read_lines
+from allometry.data import ArraySplit
+from allometry.supernets import (
+    PLANS,
+    Phase,
+    at_once,
+    build_supernet,
+    extract_subnet,
+    load_supernet,
+    loop,
+    preprocessing_of,
+    sandwich,
+    shrinking,
+    train_supernet,
+)
+from allometry.supernets.state import SupernetState
+from allometry.supernets.steps import drawn, taught, train_step
+from allometry.training import evaluate, latest_checkpoint, load_weights
+
+from .training import NAMES, PHASES, RECIPE, SIDE, SPACE, STEPS, asks_until, job_in, without_time
+
+FINAL = "supernet.safetensors"
+
+
+class StopAfter:
+    """Says yes once, when it is asked for that time."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left == 0
+
+
+def same(one, other) -> bool:
+    """Whether both folders hold the same supernet, bit for bit."""
+    first, second = (load_weights(each / FINAL) for each in (one, other))
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A training that nothing interrupts: its folder and its result."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, train_supernet(job_in(folder))
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory):
+    """A training that is long enough to learn something."""
+    job = job_in(
+        tmp_path_factory.mktemp("learnt"), phases=shrinking(SPACE, epochs=6), recipe=replace(RECIPE, ema=0.8)
+    )
+    return job, train_supernet(job)
+
+
+# What it does
+
+
+def test_the_largest_and_the_smallest_learn(learnt):
+    _, trained = learnt
+    last = trained.history[-1]
+    assert last["largest"] > 0.7  # of three classes
+    assert last["smallest"] > 0.6
+    assert last["train_loss"] < trained.history[0]["train_loss"]
+    assert not trained.supernet.training
+
+
+def test_every_epoch_of_every_phase_is_recorded(whole):
+    folder, trained = whole
+    records = read_lines(folder / "metrics.jsonl")
+    assert records == list(trained.history)
+    expected = [
+        (number, phase.name, epoch, phase.epochs)
+        for number, phase in enumerate(PHASES, start=1)
+        for epoch in range(1, phase.epochs + 1)
+    ]
+    assert [
+        tuple(each[name] for name in ("phase", "name", "epoch", "epochs")) for each in records
+    ] == expected
+    assert NAMES == ["largest", "kernel", "depth", "width", "channels"]
+    subnets = {phase.name: phase.subnets for phase in PHASES}
+    for record in records:
+        assert record["images"] == STEPS * 16
+        assert record["passes"] == record["images"] * subnets[record["name"]]
+        assert 0 <= record["smallest"] <= 1
+        assert record["learning_rate"] <= RECIPE.learning_rate
+    assert trained.images == len(records) * STEPS * 16
+    # The first phase has the largest network only, in two sizes.
+    assert records[-1]["step"] == STEPS * PHASES[-1].epochs
+
+
+def test_the_same_seed_gives_the_same_supernet_and_another_seed_another(whole, tmp_path):
+    folder, _ = whole
+    train_supernet(job_in(tmp_path / "again", workers=2))
+    train_supernet(job_in(tmp_path / "other", seed=1))
+    assert same(folder, tmp_path / "again")
+    assert not same(folder, tmp_path / "other")
+
+
+def test_training_leaves_the_callers_random_state_alone_and_tells_its_records(tmp_path):
+    torch.manual_seed(5)
+    before, records = torch.get_rng_state(), []
+    trained = train_supernet(job_in(tmp_path, phases=PHASES[:1], recorded=records.append))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert records == list(trained.history)
+
+
+def test_the_average_teaches_with_all_it_knows(tmp_path):
+    """Its largest network answers, in whatever size the images have, and nothing of it is dropped."""
+    phase = Phase(name="all", epochs=1, elastic={"resolution": 0, "depth": 0}, teacher="average")
+    job = job_in(tmp_path, phases=(phase,), recipe=replace(RECIPE, dropout=0.5))
+    state = SupernetState(job)
+    images = torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    scores = taught(job, state, images)
+    assert torch.equal(scores, taught(job, state, images))
+    expected = state.average.extract(SPACE.largest()).train()
+    for module in expected.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    torch.testing.assert_close(scores, expected(images))
+    assert not scores.requires_grad
+    other = replace(phase, teacher="none")
+    assert taught(job_in(tmp_path, phases=(other,)), state, images) is None
+
+
+def test_images_are_made_at_the_size_that_the_steps_subnets_are_for(tmp_path, monkeypatch):
+    seen: list[tuple[int, int]] = []
+
+    def watched(job, state, epoch, batch):
+        subnets = [SPACE.network(each) for each in drawn(job, state.phase, state.step)]
+        seen.extend((batch.images.shape[1], subnet.resolution) for subnet in subnets)
+        train_step(job, state, epoch, batch)
+
+    monkeypatch.setattr(loop, "train_step", watched)
+    train_supernet(job_in(tmp_path))
+    assert {made for made, _ in seen} == {8, SIDE}
+    assert all(made == asked for made, asked in seen)
+
+
+def test_in_the_first_phase_only_the_largest_networks_weights_change(tmp_path):
+    trained = train_supernet(job_in(tmp_path, phases=PHASES[:1])).supernet
+    for matrix in trained.matrices.values():
+        assert torch.equal(matrix, torch.eye(len(matrix)))
+    later = train_supernet(job_in(tmp_path / "kernel", phases=PHASES[:2])).supernet
+    assert any(not torch.equal(matrix, torch.eye(len(matrix))) for matrix in later.matrices.values())
+
+
+def test_the_supernets_statistics_are_those_of_the_largest_network(whole):
+    folder, trained = whole
+    job = job_in(folder)
+    taken = extract_subnet(
+        trained.supernet, SPACE.largest(), job.dataset.splits["train"], preprocessing=job.preprocessing
+    ).state_dict()
+    for name, value in trained.supernet.extract(SPACE.largest()).state_dict().items():
+        if value.is_floating_point():
+            assert torch.allclose(value, taken[name], atol=1e-5), name
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_every_plan_trains_also_when_width_follows_depth(plan, tmp_path):
+    phases = PLANS[plan](SPACE, epochs=1)
+    trained = train_supernet(job_in(tmp_path, phases=phases, coupled=True))
+    assert len(trained.history) == sum(phase.epochs for phase in phases)
+    assert all(np.isfinite(record["train_loss"]) for record in trained.history)
+
+
+@pytest.mark.slow
+def test_together_they_learn_too(tmp_path):
+    for plan in (sandwich, at_once):
+        job = job_in(tmp_path / plan.__name__, phases=plan(SPACE, epochs=8), recipe=replace(RECIPE, ema=0.8))
+        last = train_supernet(job).history[-1]
+        assert last["largest"] > 0.6
+        assert last["smallest"] > 0.6
+
+
+def test_progress_counts_images(tmp_path):
+    class Recorder:
+        total = done = 0
+
+        def say(self, text):
+            raise AssertionError(text)
+
+        def start(self, label, total, done=0):
+            if label == "supernet":
+                self.total, self.done = total, done
+
+        def advance(self, images, info=""):  # noqa: ARG002
+            self.done += images
+
+        def stop(self):
+            pass
+
+    first, second = Recorder(), Recorder()
+    with pytest.raises(Stopped):
+        train_supernet(job_in(tmp_path, progress=first, should_stop=StopAfter(asks_until(2) + 2)))
+    train_supernet(job_in(tmp_path, progress=second))
+    total = 16 * STEPS * sum(phase.epochs for phase in PHASES)
+    assert first.total == second.total == second.done == total
+    assert first.done == 16 * (asks_until(2) + 2)
+
+
+# Going on
+
+
+def test_stopped_after_every_single_step_it_ends_with_the_same_supernet(whole, tmp_path):
+    folder, expected = whole
+    sessions = 0
+    while not (tmp_path / FINAL).exists():
+        try:
+            trained = train_supernet(job_in(tmp_path, should_stop=lambda: True))
+        except Stopped as stopped:
+            sessions += 1
+            assert "the same command goes on from there" in str(stopped)  # noqa: PT017 - each time
+    assert sessions == asks_until(len(PHASES)) - 1  # after the last step there is nothing left to stop
+    assert same(folder, tmp_path)
+    assert without_time(trained.history) == without_time(expected.history)
+
+
+@pytest.mark.parametrize(
+    ("asks", "where"),
+    [
+        (2, "after 0 of 2 epochs of the phase 'largest', number 1 of 5"),
+        (asks_until(1), "after 2 of 2 epochs of the phase 'largest'"),
+        (asks_until(3) + 1, "after 0 of 1 epochs of the phase 'width', number 4 of 5"),
+    ],
+    ids=["in an epoch", "between phases", "in a later phase"],
+)
+def test_a_stop_says_where_and_loses_nothing(whole, tmp_path, asks, where):
+    with pytest.raises(Stopped, match=where):
+        train_supernet(job_in(tmp_path, should_stop=StopAfter(asks)))
+    assert latest_checkpoint(tmp_path / "checkpoints").step == asks
+    train_supernet(job_in(tmp_path))
+    assert same(whole[0], tmp_path)
+
+
+@pytest.mark.slow
+def test_with_an_optimizer_that_remembers_and_a_sandwich_too(tmp_path):
+    options = {
+        "phases": (
+            *sandwich(SPACE, epochs=2),
+            Phase(name="more", epochs=1, elastic={"depth": 0}, subnets=3, teacher="average"),
+        ),
+        "recipe": replace(RECIPE, optimizer="rmsprop", learning_rate=0.005, ema=0.0),
+    }
+    train_supernet(job_in(tmp_path / "whole", **options))
+    for asks in (2, 2 * STEPS + 1):
+        with pytest.raises(Stopped):
+            train_supernet(job_in(tmp_path / str(asks), **options, should_stop=StopAfter(asks)))
+        train_supernet(job_in(tmp_path / str(asks), **options))
+        assert same(tmp_path / "whole", tmp_path / str(asks))
+
+
+KILLED = """
+    import os, signal, sys
+    sys.path[:0] = {paths!r}
+    import torch
+    torch.set_num_threads(1)
+    from pathlib import Path
+    from allometry.supernets import train_supernet
+    from tests.supernets.training import job_in
+    folder, phase, ask = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+
+    def kill_after_step():
+        asked[0] += 1
+        if asked[0] == ask:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+    def kill_after_record(record):
+        if record["phase"] == phase:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    asked = [0]
+    train_supernet(job_in(folder, save_every=0.0, stopping=kill_after_step, recorded=kill_after_record))
+"""
+
+
+def killed(folder, script, *arguments: object) -> None:
+    paths = [path for path in sys.path if path]
+    script.write_text(textwrap.dedent(KILLED.format(paths=paths)))
+    command = [sys.executable, str(script), str(folder), *map(str, arguments)]
+    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=200)
+    assert result.returncode == -signal.SIGKILL, result.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("phase", "when"),
+    [
+        pytest.param(phase, when, marks=[] if (phase, when) == (3, "step") else pytest.mark.slow)
+        for phase in range(1, len(PHASES) + 1)
+        for when in ("step", "record")
+    ],
+)
+def test_killed_in_any_phase_it_ends_with_the_same_supernet(whole, tmp_path, phase, when):
+    folder = tmp_path / "killed"
+    # After the second step of the phase, or with its first line written and no checkpoint of it.
+    arguments = (0, asks_until(phase - 1) + 2) if when == "step" else (phase, 0)
+    killed(folder, tmp_path / "script.py", *arguments)
+    assert not (folder / FINAL).exists()
+    records = read_lines(folder / "metrics.jsonl")
+    assert (records[-1]["phase"] if records else 1) == (phase if when == "record" else max(1, phase - 1))
+    trained = train_supernet(job_in(folder))
+    assert same(whole[0], folder)
+    assert without_time(trained.history) == without_time(whole[1].history)
+
+
+@pytest.mark.slow
+def test_killed_at_many_moments_it_ends_with_the_same_supernet(whole, tmp_path):
+    """From outside, as soon as a phase is seen."""
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(KILLED.format(paths=[path for path in sys.path if path])))
+    folder = tmp_path / "killed"
+    for phase in range(1, len(PHASES)):
+        command = [sys.executable, str(script), str(folder), "0", "0"]
+        process = subprocess.Popen(command)
+        while process.poll() is None:
+            seen = read_lines(folder / "metrics.jsonl")
+            if seen and seen[-1]["phase"] >= phase:
+                process.kill()
+                break
+        process.wait()
+    train_supernet(job_in(folder))
+    assert same(whole[0], folder)
+
+
+# What is finished, and what is not its own
+
+
+def test_a_finished_training_is_not_repeated(whole):
+    folder, trained = whole
+    before = (folder / FINAL).stat().st_mtime_ns
+    again = train_supernet(job_in(folder, should_stop=lambda: pytest.fail("trained again")))
+    assert again.history == trained.history
+    assert (folder / FINAL).stat().st_mtime_ns == before
+    assert again.images == trained.images
+    for supernet in (again.supernet, load_supernet(job_in(folder))):
+        for name, value in trained.supernet.state_dict().items():
+            assert torch.equal(value, supernet.state_dict()[name])
+    assert not list((folder / "checkpoints").glob("step-*"))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 3},
+        {"recipe": replace(RECIPE, learning_rate=0.01)},
+        {"phases": PHASES[:2]},
+        {"phases": (*PHASES[:-1], replace(PHASES[-1], teacher="none"))},
+        {"coupled": True},
+        {"space": replace(SPACE, knobs=SPACE.knobs[:-1])},
+    ],
+    ids=["seed", "recipe", "fewer phases", "phases", "coupled", "space"],
+)
+def test_another_training_in_the_folder_is_refused(whole, tmp_path, other):
+    with pytest.raises(RunFolderError, match="holds the training of another supernet"):
+        train_supernet(job_in(whole[0], **other))
+    with pytest.raises(Stopped):
+        train_supernet(job_in(tmp_path, should_stop=StopAfter(1)))
+    with pytest.raises(RunFolderError, match="holds the training of another supernet"):
+        train_supernet(job_in(tmp_path, **other))
+
+
+def test_a_damaged_checkpoint_is_told_in_one_sentence(tmp_path):
+    with pytest.raises(Stopped):
+        train_supernet(job_in(tmp_path, should_stop=StopAfter(asks_until(1) + 1)))
+    checkpoints = tmp_path / "checkpoints"
+    step = next(checkpoints.glob("step-*"))
+    for path in (step / "state.pt", step / "weights.safetensors", checkpoints / "largest.safetensors"):
+        kept = path.read_bytes()
+        for damaged in (kept[:100], b"", None):
+            if damaged is None:
+                path.unlink()
+            else:
+                path.write_bytes(damaged)
+            with pytest.raises(RunFolderError, match=r"damaged|missing") as refused:
+                train_supernet(job_in(tmp_path))
+            assert "\n" not in str(refused.value)
+        path.write_bytes(kept)
+    train_supernet(job_in(tmp_path))
+
+
+def test_a_damaged_result_is_told_in_one_sentence(tmp_path):
+    job = job_in(tmp_path, phases=PHASES[:1])
+    train_supernet(job)
+    metrics = (tmp_path / "metrics.jsonl").read_text()
+    (tmp_path / "metrics.jsonl").unlink()
+    with pytest.raises(RunFolderError, match=r"metrics\.jsonl is missing or damaged"):
+        train_supernet(job)
+    (tmp_path / "metrics.jsonl").write_text(metrics)
+    (tmp_path / FINAL).write_bytes((tmp_path / FINAL).read_bytes()[:200])
+    with pytest.raises(RunFolderError, match="damaged"):
+        train_supernet(job)
+    with pytest.raises(RunFolderError, match="damaged"):
+        load_supernet(job)
+    (tmp_path / FINAL).unlink()
+    with pytest.raises(RunFolderError, match="the training is not finished"):
+        load_supernet(job)
+
+
+def test_lines_that_a_kill_left_behind_the_checkpoint_are_dropped(whole, tmp_path):
+    with pytest.raises(Stopped):
+        train_supernet(job_in(tmp_path, should_stop=StopAfter(asks_until(2) + 1)))
+    file = tmp_path / "metrics.jsonl"
+    record = {**read_lines(file)[-1], "phase": 3, "epoch": 1}
+    file.write_text(file.read_text() + json.dumps(record) + '\n{"phase": 3, "ep')
+    assert without_time(train_supernet(job_in(tmp_path)).history) == without_time(whole[1].history)
+    assert same(whole[0], tmp_path)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(tmp_path):
+    # The decay multiplies the weights by a million in each step of the second phase.
+    recipe = replace(RECIPE, learning_rate=1000.0, clip=0.0, weight_decay=1000.0, warmup=0.0)
+    phases = (replace(PHASES[0], rate=1e-9), replace(PHASES[1], epochs=9, rate=1.0))
+    with pytest.raises(NonFiniteLossError, match=r"of the phase 'kernel'; the last checkpoint is kept\. Try"):
+        train_supernet(job_in(tmp_path, recipe=recipe, phases=phases, save_every=0.0))
+    kept = latest_checkpoint(tmp_path / "checkpoints")
+    assert kept.step >= asks_until(1)
+    assert all(value.isfinite().all() for value in kept.weights.values())
+    assert not (tmp_path / FINAL).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"phases": ()}, "A supernet is trained in one phase or more"),
+        ({"phases": PHASES[1:]}, "The first phase, 'kernel', cannot learn from the largest network"),
+        ({"recipe": replace(RECIPE, keep="best")}, "the recipe's keep must be 'last', not 'best'"),
+        ({"recipe": replace(RECIPE, epochs=2, head_epochs=1)}, "the recipe's head_epochs must be 0, not 1"),
+        ({"recipe": replace(RECIPE, stochastic_depth=0.2)}, "stochastic_depth must be 0, not 0.2"),
+        ({"recipe": replace(RECIPE, batch_norm="frozen")}, "the recipe's batch_norm must be 'train'"),
+        (
+            {"space": replace(SPACE, template=replace(SPACE.template, in_channels=3))},
+            "The largest network's in_channels is 3, but that of the images 1; set it in the space",
+        ),
+        (
+            {
+                "space": replace(
+                    SPACE, template=replace(SPACE.template, head=replace(SPACE.template.head, classes=9))
+                )
+            },
+            "The largest network's head.classes is 9, but that of the images 3",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        job_in(tmp_path, **options)
+
+
+# Members with statistics of their own
+
+
+def test_a_taken_subnet_has_its_own_statistics_and_is_better_for_them(learnt):
+    job, trained = learnt
+    network = SPACE.network({**SPACE.decisions_of(SPACE.smallest()), "resolution": SIDE})
+    preprocessing = preprocessing_of(network, job.preprocessing)
+    assert preprocessing.resolution == network.resolution
+    dark = {}
+    for name in ("train", "test"):  # other pictures: dark and pale
+        split = job.dataset.splits[name]
+        dark[name] = ArraySplit(images=split.images // 4 + 150, labels=split.labels, names=split.names)
+    before = {name: value.clone() for name, value in trained.supernet.state_dict().items()}
+    parts = trained.supernet.extract(network).eval()
+    own = extract_subnet(trained.supernet, network, dark["train"], preprocessing=job.preprocessing)
+    assert not own.training
+    differs = {
+        name for name, value in own.state_dict().items() if not torch.equal(value, parts.state_dict()[name])
+    }
+    assert differs
+    assert all("running" in name or "num_batches" in name for name in differs)
+    scores = [
+        evaluate(each, dark["test"], preprocessing=preprocessing, device=job.device).accuracy
+        for each in (parts, own)
+    ]
+    assert scores[1] > scores[0]
+    after = trained.supernet.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_statistics_follow_from_seed_and_number_of_images():
+    job = job_in(None)
+    supernet = build_supernet(SPACE, seed=0)
+    split = job.dataset.splits["train"]
+
+    def mean(**options):
+        module = extract_subnet(supernet, SPACE.largest(), split, preprocessing=job.preprocessing, **options)
+        return module.stem[1].running_mean
+
+    assert torch.equal(mean(images=16), mean(images=16))
+    assert not torch.equal(mean(images=16), mean(images=16, seed=1))
+    assert torch.allclose(mean(), mean(seed=1), atol=1e-6)  # all of them
+
+
+# Several processes
+
+
+TOGETHER = """
+    import sys
+    sys.path[:0] = {paths!r}
+    import torch
+    torch.set_num_threads(1)
+    from dataclasses import replace
+    from pathlib import Path
+    import numpy as np
+    from allometry.data import ArraySplit
+    from allometry.supernets import train_supernet
+    from allometry.training import join
+    from tests.supernets.training import PHASES, RECIPE, job_in, images
+    folder, alike = Path(sys.argv[1]), sys.argv[2] == "alike"
+    dataset = images()
+    if alike:
+        # One picture, many times: then each process's batch has the whole batch's statistics.
+        train = dataset.splits["train"]
+        same = ArraySplit(images=train.images[np.zeros(len(train), int)], labels=train.labels * 0, names=train.names)
+        dataset = replace(dataset, splits=dict(dataset.splits) | {{"train": same}})
+    space = job_in(folder).space
+    template = replace(space.template, head=replace(space.template.head, dropout=0.0))
+    with join(torch.device("cpu")) as ranks:
+        place = folder if ranks.leads else folder / "nowhere" / str(ranks.rank)
+        # AdamW makes whole steps of what is rounding only; RMSProp does not.
+        recipe = replace(RECIPE, optimizer="rmsprop", learning_rate=0.002, label_smoothing=0.1)
+        job = job_in(folder if ranks.leads else place, ranks=ranks, dataset=dataset, recipe=recipe,
+                     space=replace(space, template=template))
+        trained = train_supernet(job)
+        again = train_supernet(job)  # finished: also for those who have no folder
+        assert not trained.supernet.training
+        for each in (trained, again):
+            assert all("largest" in record for record in each.history)
+        if not ranks.leads:
+            assert not place.exists()
+"""
+
+
+def together(folder, tmp_path, *, count: int, kind: str) -> None:
+    script = tmp_path / "together.py"
+    script.write_text(textwrap.dedent(TOGETHER.format(paths=[path for path in sys.path if path])))
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={count}", "--standalone"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    result = subprocess.run(
+        [*command, str(script), str(folder), kind],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=240,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["alike", "different"])
+def test_two_processes_train_as_one(tmp_path, kind):
+    for count in (1, 2):
+        together(tmp_path / str(count), tmp_path, count=count, kind=kind)
+    one, two = (read_lines(tmp_path / str(count) / "metrics.jsonl") for count in (1, 2))
+    for name in ("phase", "epoch", "step", "images", "passes", "learning_rate"):
+        assert [each[name] for each in one] == [each[name] for each in two]
+    tolerance = 1e-3 if kind == "alike" else 0.2  # batch norms see half of a batch
+    assert [each["train_loss"] for each in one] == pytest.approx(
+        [each["train_loss"] for each in two], rel=tolerance
+    )
+    if kind == "alike":
+        first, second = (load_weights(tmp_path / str(count) / FINAL) for count in (1, 2))
+        for name, value in first.items():
+            if "running" not in name:
+                assert torch.allclose(value, second[name], atol=1e-3), name

@@ -1,0 +1,411 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+
+import pytest
+import torch
+
+from allometry.base import NonFiniteLossError, RunFolderError, Stopped, StorageError
+from allometry.base.files import read_lines
+from allometry.nn import save_weights
+from allometry.training import Progressive, latest_checkpoint, load_weights, loop, train
+from allometry.training.checkpoint import Checkpoint
+from allometry.training.loop import FINAL
+from allometry.training.validation import validate
+
+from .conftest import RECIPE
+
+
+def final(job):
+    return load_weights(job.folder / "checkpoints" / FINAL)
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class StopAfter:
+    """Asks to stop once, after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left == 0
+
+
+def test_a_tiny_network_learns_shapes(make_job):
+    job = make_job(recipe=replace(RECIPE, epochs=12))
+    trained = train(job)
+    assert trained.accuracy > 0.9
+    assert [record["epoch"] for record in trained.history] == list(range(1, 13))
+    assert trained.images == 12 * 64
+    assert not trained.module.training
+    assert read_lines(job.folder / "metrics.jsonl") == trained.history
+    assert {
+        "train_loss",
+        "val_loss",
+        "val_accuracy",
+        "images_per_second",
+        "learning_rate",
+    } <= trained.history[0].keys()
+    assert sorted(path.name for path in (job.folder / "checkpoints").iterdir()) == [FINAL]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(make_job):
+    jobs = [make_job("a"), make_job("b"), make_job("c", seed=1)]
+    for job in jobs:
+        train(job)
+    one, again, other = (final(job) for job in jobs)
+    assert same(one, again)
+    assert not same(one, other)
+
+
+def test_training_leaves_the_callers_random_state_alone(make_job):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    train(make_job(recipe=replace(RECIPE, epochs=1)))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
+@pytest.mark.parametrize("steps", [1, 3, 4, 6, 11])
+def test_stopped_and_resumed_equals_uninterrupted(make_job, steps, optimizer):
+    recipe = replace(
+        RECIPE, optimizer=optimizer, progressive=Progressive(stages=2, resolution=0.7, early=0.5)
+    )
+    whole = make_job("whole", recipe=recipe)
+    history = train(whole).history
+    job = make_job("parts", recipe=recipe, should_stop=StopAfter(steps))
+    with pytest.raises(Stopped, match="the same command goes on"):
+        train(job)
+    trained = train(replace(job, should_stop=lambda: False))
+    assert same(final(job), final(whole))
+    untimed = [
+        [{k: v for k, v in record.items() if k not in ("seconds", "images_per_second")} for record in records]
+        for records in (trained.history, history)
+    ]
+    assert untimed[0] == untimed[1]
+
+
+class CrashError(Exception):
+    """A fault that nobody foresees."""
+
+
+def crash_after(steps: int):
+    left = [steps]
+
+    def crash() -> bool:
+        left[0] -= 1
+        if not left[0]:
+            raise CrashError
+        return False
+
+    return crash
+
+
+@pytest.mark.parametrize(("save_every", "kept"), [(120.0, 4), (0.0, 6)])
+def test_a_fault_in_a_long_epoch_costs_no_more_than_is_allowed(make_job, save_every, kept):
+    whole = make_job("whole")
+    train(whole)
+    job = make_job(save_every=save_every, clock=lambda: 0.0)
+    with pytest.raises(CrashError):
+        train(replace(job, should_stop=crash_after(7)))
+    # Asked after each step but the last of an epoch, and between epochs: the seventh time after step 7.
+    assert latest_checkpoint(job.folder / "checkpoints").step == kept
+    train(job)
+    assert same(final(job), final(whole))
+
+
+def test_checkpoints_become_rare_where_writing_takes_long(make_job, monkeypatch):
+    now, written = [0.0], []
+
+    def slow(self, folder):
+        now[0] += 5
+        written.append(self.step)
+
+    def second() -> bool:
+        now[0] += 1  # a step
+        return False
+
+    monkeypatch.setattr(Checkpoint, "write", slow)
+    recipe = replace(RECIPE, epochs=1, batch_size=1)
+    train(make_job(recipe=recipe, clock=lambda: now[0], save_every=10.0, should_stop=second))
+    # After ten steps; then a hundred seconds later, and none more in 72 steps; and at the end of the epoch.
+    assert written == [10, 72]
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_a_fault_in_validation_does_not_cost_the_epoch(make_job, monkeypatch, keep):
+    recipe = replace(RECIPE, keep=keep)
+    whole = make_job("whole", recipe=recipe)
+    history = train(whole).history
+    job = make_job(recipe=recipe, save_every=0.0, clock=lambda: 0.0)
+    for epoch in (1, 4):  # the first one and the last
+
+        def fail(job, state, planned, epoch=epoch):
+            if planned.number + 1 == epoch:
+                raise CrashError
+            return validate(job, state, planned)
+
+        monkeypatch.setattr(loop, "validate", fail)
+        with pytest.raises(CrashError):
+            train(job)
+        assert latest_checkpoint(job.folder / "checkpoints").step == 4 * epoch
+    monkeypatch.undo()
+    monkeypatch.setattr(loop, "train_step", lambda *_: pytest.fail("trained again"))
+    again = train(job).history
+    assert same(final(job), final(whole))
+    for name in ("epoch", "train_loss", "train_accuracy", "val_loss", "images"):
+        assert [record[name] for record in again] == [record[name] for record in history]
+
+
+KILLED = """
+    import os, sys, signal
+    sys.path[:0] = {paths!r}
+    import torch
+    torch.set_num_threads(1)
+    from pathlib import Path
+    from dataclasses import replace
+    from tests.training.conftest import NETWORK, RECIPE
+    from tests.images import CLASSES, shapes_dataset
+    from allometry.training import Preprocessing, train
+    from allometry.training.job import Job
+    from allometry.base import files
+    replacing, left = files.os.replace, [int(sys.argv[2])]
+    writes = Path.replace
+    def counted(self, target):
+        # Die in the middle of writing, before or after the file takes its place.
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = writes(self, target)
+        if left[0] == 1 and int(sys.argv[2]) % 2:
+            left[0] = 0
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    Path.replace = counted
+    preprocessing = Preprocessing(
+        channels=1, resolution=24, crop=1.0, mean=(0.2,), std=(0.3,), classes=CLASSES
+    )
+    folder = Path(sys.argv[1])
+    train(Job(network=NETWORK, dataset=shapes_dataset(), preprocessing=preprocessing, recipe=RECIPE, folder=folder))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("write", [1, 2, 3, 4, 5, 6, 7, 9, 12, 17, 20, 21])
+def test_killed_while_writing_and_resumed_equals_uninterrupted(make_job, tmp_path, write):
+    torch.set_num_threads(1)
+    whole = make_job("whole")
+    train(whole)
+    script = tmp_path / "killed.py"
+    script.write_text(textwrap.dedent(KILLED.format(paths=[path for path in sys.path if path])))
+    job = make_job("killed")
+    result = subprocess.run([sys.executable, str(script), str(job.folder), str(write)], check=False)
+    assert result.returncode == -signal.SIGKILL
+    train(job)
+    assert same(final(job), final(whole))
+    # What the kill left half-written is gone.
+    assert [path.name for path in (job.folder / "checkpoints").iterdir() if path.name != FINAL] == []
+
+
+KILLED_SOMETIME = """
+    import os, random, signal, sys, threading, time
+    sys.path[:0] = {paths!r}
+    import torch
+    torch.set_num_threads(1)
+    from dataclasses import replace
+    from pathlib import Path
+    from tests.training.conftest import NETWORK, RECIPE
+    from tests.images import CLASSES, shapes_dataset
+    from allometry.training import Job, Preprocessing, train
+    preprocessing = Preprocessing(
+        channels=1, resolution=24, crop=1.0, mean=(0.2,), std=(0.3,), classes=CLASSES
+    )
+    recipe = replace(RECIPE, epochs=40, keep="best")
+    job = Job(network=NETWORK, dataset=shapes_dataset(), preprocessing=preprocessing, recipe=recipe,
+              folder=Path(sys.argv[1]))
+    def kill():
+        time.sleep(random.Random(int(sys.argv[2])).uniform(0, 1.5))
+        os.kill(os.getpid(), signal.SIGKILL)
+    threading.Thread(target=kill, daemon=True).start()
+    train(job)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_random_moments_it_ends_with_the_same_weights(make_job, tmp_path):
+    torch.set_num_threads(1)
+    recipe = replace(RECIPE, epochs=40, keep="best")
+    whole = make_job("whole", recipe=recipe)
+    train(whole)
+    script = tmp_path / "killed.py"
+    script.write_text(textwrap.dedent(KILLED_SOMETIME.format(paths=[path for path in sys.path if path])))
+    job = make_job("killed", recipe=recipe)
+    killed, reached = 0, list[int]()
+    for moment in range(20):
+        result = subprocess.run([sys.executable, str(script), str(job.folder), str(moment)], check=False)
+        killed += result.returncode == -signal.SIGKILL
+        kept = latest_checkpoint(job.folder / "checkpoints")
+        done = (job.folder / "checkpoints" / FINAL).exists()
+        reached.append(160 if done else kept.step if kept else 0)
+    assert killed
+    assert reached == sorted(reached)
+    train(job)
+    assert same(final(job), final(whole))
+
+
+def test_a_finished_training_is_not_repeated(make_job):
+    job = make_job()
+    first = train(job)
+    before = (job.folder / "checkpoints" / FINAL).stat().st_mtime_ns
+    again = train(replace(job, should_stop=lambda: pytest.fail("trained again")))
+    assert again.history == first.history
+    assert (job.folder / "checkpoints" / FINAL).stat().st_mtime_ns == before
+    assert same(dict(again.module.state_dict()), dict(first.module.state_dict()))
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_training_in_the_folder_is_refused(make_job, finished):
+    job = make_job()
+    if finished:
+        train(job)
+    else:
+        with pytest.raises(Stopped):
+            train(replace(job, should_stop=StopAfter(2)))
+    for other in (
+        replace(job, seed=3),
+        replace(job, recipe=replace(RECIPE, epochs=5)),
+        replace(job, network=replace(job.network, stochastic_depth=0.1)),
+    ):
+        with pytest.raises(RunFolderError, match="another network, recipe, seed or data"):
+            train(other)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(make_job):
+    job = make_job(recipe=replace(RECIPE, epochs=6))
+    with pytest.raises(Stopped):
+        train(replace(job, should_stop=StopAfter(9)))
+    good = latest_checkpoint(job.folder / "checkpoints")
+    poisoned = {name: tensor.clone() for name, tensor in good.weights.items()}
+    poisoned["classifier.weight"][0, 0] = float("nan")
+    place = job.folder / "checkpoints" / f"step-{good.step:08d}" / "weights.safetensors"
+    save_weights(place, poisoned)
+    with pytest.raises(NonFiniteLossError, match=rf"The checkpoint of step {good.step} is kept. Try a lower"):
+        train(job)
+    kept = latest_checkpoint(job.folder / "checkpoints")
+    assert kept.step == good.step
+    assert not (job.folder / "checkpoints" / FINAL).exists()
+
+
+def test_metrics_after_the_checkpoint_are_dropped_and_torn_lines_too(make_job):
+    job = make_job()
+    with pytest.raises(Stopped):
+        train(replace(job, should_stop=StopAfter(6)))
+    file = job.folder / "metrics.jsonl"
+    record = read_lines(file)[-1]
+    file.write_text(file.read_text() + json.dumps({**record, "epoch": 2, "step": 8}) + '\n{"epoch": 3, "st')
+    trained = train(job)
+    assert [each["epoch"] for each in trained.history] == [1, 2, 3, 4]
+    assert read_lines(file) == trained.history
+
+
+def test_a_damaged_checkpoint_is_named(make_job):
+    job = make_job()
+    with pytest.raises(Stopped):
+        train(replace(job, should_stop=StopAfter(6)))
+    folder = next((job.folder / "checkpoints").glob("step-*"))
+    (folder / "state.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(RunFolderError, match=r"step-.* is damaged"):
+        train(job)
+    (folder / "state.pt").unlink()
+    (folder / "weights.safetensors").write_bytes((folder / "weights.safetensors").read_bytes()[:100])
+    with pytest.raises(RunFolderError, match="damaged"):
+        train(job)
+
+
+def test_a_pickle_with_code_is_not_executed(make_job, tmp_path):
+    import pickle
+
+    class Attack:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "attacked"),)
+
+    job = make_job()
+    with pytest.raises(Stopped):
+        train(replace(job, should_stop=StopAfter(6)))
+    folder = next((job.folder / "checkpoints").glob("step-*"))
+    (folder / "state.pt").write_bytes(pickle.dumps(Attack()))
+    with pytest.raises(RunFolderError, match="damaged"):
+        train(job)
+    assert not (tmp_path / "attacked").exists()
+
+
+@pytest.mark.parametrize("number", ["ENOSPC", "EROFS", "EDQUOT"])
+def test_a_disk_that_refuses_keeps_the_old_checkpoint(make_job, monkeypatch, number):
+    import errno
+
+    job = make_job()
+    with pytest.raises(Stopped):
+        train(replace(job, should_stop=StopAfter(6)))
+    before = latest_checkpoint(job.folder / "checkpoints").step
+
+    def refuse(_handle):
+        raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    says = {"ENOSPC": "the disk is full", "EROFS": "read-only", "EDQUOT": "quota"}[number]
+    with pytest.raises(StorageError, match=says):
+        train(job)
+    monkeypatch.undo()
+    assert latest_checkpoint(job.folder / "checkpoints").step == before
+    assert not list((job.folder / "checkpoints").glob(".*"))
+    whole = make_job("whole")
+    train(whole)
+    train(job)
+    assert same(final(job), final(whole))
+
+
+def test_bfloat16_trains_too(make_job):
+    job = make_job(recipe=replace(RECIPE, precision="bfloat16", epochs=3))
+    trained = train(job)
+    assert trained.accuracy > 0.3
+    assert {tensor.dtype for tensor in final(job).values()} == {torch.float32, torch.int64}
+
+
+def test_without_average_the_weights_themselves_are_kept(make_job):
+    trained = train(make_job(recipe=replace(RECIPE, ema=0.0, epochs=10)))
+    assert trained.accuracy > 0.7
+
+
+def test_fewer_images_than_a_batch_still_train(make_job):
+    job = make_job(recipe=replace(RECIPE, batch_size=500, epochs=2))
+    assert train(job).images == 2 * 72
+
+
+def test_progress_counts_images(make_job):
+    class Recorder:
+        total = done = 0
+
+        def say(self, text):
+            raise AssertionError(text)
+
+        def start(self, label, total, done=0):
+            if label == "training":
+                self.total, self.done = total, done
+
+        def advance(self, images, info=""):  # noqa: ARG002
+            self.done += images
+
+        def stop(self):
+            pass
+
+    recorder = Recorder()
+    train(make_job(progress=recorder))
+    assert recorder.done == recorder.total == 4 * 64

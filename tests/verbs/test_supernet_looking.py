@@ -1,0 +1,47 @@
+"""Which subnets of a supernet are measured, and what the ledger says about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from allometry.arch import Space
+from allometry.base.files import append_line, read_lines
+from allometry.catalog import get, mbconv_space
+from allometry.runs.folder import RunFolder
+from allometry.supernets import couple_rows
+from allometry.supernets.subnet_accuracy import FILE, record_looks, sample_subnets
+
+
+@pytest.fixture(scope="module")
+def space() -> Space:
+    return mbconv_space(get("efficientnet-b0"), kernels=(3, 5), expand_ratios=(3, 6), depths=(1, 2))
+
+
+@pytest.mark.parametrize("coupled", [False, True])
+def test_more_subnets_are_the_same_ones_and_others(space, coupled):
+    opened = SimpleNamespace(session=SimpleNamespace(seed=3), space=space, coupled=coupled)
+    few, many = sample_subnets(opened, 60), sample_subnets(opened, 333)
+    assert len(many) == len(np.unique(many, axis=0)) == 333
+    assert (many[:60] == few).all()
+    assert (not coupled) or (couple_rows(space, many) == many).all()
+
+
+def test_a_small_space_gives_all_it_has():
+    few = mbconv_space(get("efficientnet-b0"), resolutions=(128, 160, 192))
+    opened = SimpleNamespace(session=SimpleNamespace(seed=0), space=few, coupled=False)
+    assert sorted(sample_subnets(opened, 100)[:, 0].tolist()) == [0, 1, 2]
+
+
+def test_each_look_is_charged_once(tmp_path: Path):
+    run = RunFolder(tmp_path, {"device": "some processor"})
+    opened = SimpleNamespace(session=SimpleNamespace(run=run))
+    for number in (3, 0, 2):
+        for _ in range(number):
+            append_line(tmp_path / FILE, {"row": [0], "accuracy": 0.5, "seconds": 1.5, "images": 100})
+        record_looks(opened)
+    lines = read_lines(tmp_path / "ledger.jsonl")
+    assert [(line["seconds"], line["images"]) for line in lines] == [(4.5, 300), (3.0, 200)]
