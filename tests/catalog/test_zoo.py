@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from allometry.arch import MBConv, Network, apply_multipliers, from_json, save, to_json
-from allometry.base import UnknownNameError
-from allometry.catalog import entries, entry_of, families, find, get, names
+from allometry.base import NetworkError, UnknownNameError
+from allometry.catalog import as_network, entries, entry_of, families, get, names
 from allometry.catalog.entry import Entry
 from allometry.cost import count
 
@@ -81,10 +81,14 @@ def test_names_are_forgiving_and_mistakes_get_the_nearest():
         get("zzz")
 
 
-def test_find_takes_names_and_files(tmp_path):
+def test_a_network_is_itself_a_name_or_a_file(tmp_path):
     path = tmp_path / "mine.json"
-    save(get("efficientnet-b1"), path)
-    assert find(str(path)) == find("efficientnet-b1")
+    network = get("efficientnet-b1")
+    save(network, path)
+    assert as_network(network) is network
+    assert as_network("efficientnet-b1") == as_network(str(path)) == as_network(path) == network
+    with pytest.raises(NetworkError, match="expected, not a int"):
+        as_network(3)
 
 
 def test_names_are_unique_and_families_together():

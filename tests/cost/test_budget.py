@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from allometry.base import BudgetError
 from allometry.base.units import format_duration, format_quantity, parse_quantity
 from allometry.catalog import get
-from allometry.cost import Budget, Limit, RuntimeConfig, count, parse_budget, runtime_config_for
+from allometry.cost import Budget, Limit, RuntimeConfig, as_budget, count, parse_budget, runtime_config_for
 
 B0 = count(get("efficientnet-b0"))
 
@@ -55,6 +55,14 @@ def test_other_texts_get_a_sentence(text, says):
 def test_a_multiple_needs_a_reference():
     with pytest.raises(BudgetError, match="a multiple, but of what"):
         parse_budget("4x")
+
+
+def test_a_budget_is_itself_or_its_text():
+    budget = parse_budget("4x", B0)
+    assert as_budget(budget) is budget
+    assert as_budget("4x", B0) == budget
+    with pytest.raises(BudgetError, match="expected, not a int"):
+        as_budget(400)
 
 
 def test_a_budget_is_exact_at_its_limit():

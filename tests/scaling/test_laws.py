@@ -18,8 +18,8 @@ from allometry.scaling import (
     V2,
     WIDTH,
     ScalingLaw,
+    as_law,
     fit_strides,
-    parse_law,
     scale,
 )
 from allometry.scaling.fitting import feature_size
@@ -115,8 +115,8 @@ def test_fast_law_grows_mostly_wider_and_so_costs_fewer_activations():
         lambda: ScalingLaw.from_exponents(depth=0.5, width=0.6, resolution=0.1),
         lambda: scale(B0, float("nan")),
         lambda: scale(B0, 1e6),
-        lambda: parse_law("1.2,abc,1"),
-        lambda: parse_law("missing.json"),
+        lambda: as_law("1.2,abc,1"),
+        lambda: as_law("missing.json"),
     ],
 )
 def test_what_is_no_law_is_refused(make):
@@ -126,17 +126,20 @@ def test_what_is_no_law_is_refused(make):
 
 def test_laws_by_name_number_and_file(tmp_path):
     for name, law in LAWS.items():
-        assert parse_law(name) == law
+        assert as_law(name) == law
     path = tmp_path / "mine.json"
     V2.save(path)
-    assert parse_law(str(path)) == V2
+    assert as_law(str(path)) == V2
     ScalingLaw(1.3, 1.05, 1.1).save(path)
-    assert parse_law(str(path)) == parse_law("1.3,1.05,1.1")
+    assert as_law(str(path)) == as_law("1.3,1.05,1.1")
     path.write_text('{"format": "allometry.law/1", "alpha": 1}')
+    assert as_law(V2) is V2
+    with pytest.raises(LawError, match="expected, not a float"):
+        as_law(1.2)
     with pytest.raises(LawError, match="alpha, beta and gamma"):
-        parse_law(str(path))
+        as_law(str(path))
     with pytest.raises(UnknownNameError, match="'compound'"):
-        parse_law("compund")
+        as_law("compund")
 
 
 @given(networks(), st.integers(1, 8))

@@ -3,11 +3,11 @@
 from allometry.catalog.elastic import mbconv_space
 from allometry.catalog.entry import Entry, Growth, Published
 from allometry.catalog.registry import (
+    as_network,
     choose,
     entries,
     entry_of,
     families,
-    find,
     get,
     has_own_resolution,
     names,
@@ -21,11 +21,11 @@ __all__ = [
     "Growth",
     "Published",
     "SpaceEntry",
+    "as_network",
     "choose",
     "entries",
     "entry_of",
     "families",
-    "find",
     "find_space",
     "get",
     "has_own_resolution",

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from allometry.arch import Network, load, weight_signature
-from allometry.base import UnknownNameError
+from allometry.base import NetworkError, UnknownNameError
 from allometry.catalog import (
     amoebanet,
     densenet,
@@ -192,16 +192,28 @@ def names_module(text: str) -> bool:
     return identifiers and bool(name) and not Path(text).exists()
 
 
-def find(text: str) -> Network:
-    """The network that a user means: a name of the zoo, or a network's JSON file.
+def as_network(value: Network | str | Path) -> Network:
+    """The network that a user means: a network, a name of the catalog, or a network's JSON file.
+
+    Args:
+        value: the network itself, its name or its file.
+
+    Returns:
+        The network; the same object where it was given as a value.
 
     Raises:
-        UnknownNameError: neither; the message gives the nearest names.
-        NetworkError: the file is missing or does not describe a network.
+        UnknownNameError: neither a name nor a file; the message gives the nearest names.
+        NetworkError: the file is missing or does not describe a network, or the value is of another type.
 
     Example:
-        >>> find("efficientnet-b0").resolution
+        >>> as_network("efficientnet-b0").resolution
         224
+        >>> as_network(get("resnet-18")) == as_network("resnet-18")
+        True
     """
-    path = Path(text)
-    return load(path) if path.suffix == ".json" or path.is_file() else get(text)
+    if isinstance(value, Network):
+        return value
+    if not isinstance(value, str | Path):
+        raise NetworkError(f"A network, its name or its JSON file is expected, not a {type(value).__name__}.")
+    path = Path(value)
+    return load(path) if path.suffix == ".json" or path.is_file() else get(str(value))

@@ -34,13 +34,12 @@ def info(
 
     Example: `allometry info efficientnet-b0`
     """
-    from allometry.catalog import find as find_network
-    from allometry.catalog import names_module
+    from allometry.catalog import as_network, names_module
 
     if names_module(network):
         _module_info(network, resolution, as_json=as_json)
         return
-    found = find_network(network)
+    found = as_network(network)
     if resolution is not None:
         found = replace(found, resolution=resolution)
     if as_json:

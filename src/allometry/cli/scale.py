@@ -84,12 +84,12 @@ def scale(
     from allometry.arch import apply_multipliers
     from allometry.arch import lite as lite_form
     from allometry.arch import save as save_network
-    from allometry.catalog import find as find_network
+    from allometry.catalog import as_network
     from allometry.cost import count, parse_budget, runtime_config_for
     from allometry.scaling import Multipliers
     from allometry.scaling import scale as scale_network
 
-    origin, chosen = find_network(network), _law(law, channel_multiple)
+    origin, chosen = as_network(network), _law(law, channel_multiple)
     if lite:
         origin = lite_form(origin)
     by_hand = any(value is not None for value in (depth, width, resolution))
@@ -140,9 +140,9 @@ def scale(
 
 
 def _law(text: str | None, channel_multiple: int | None) -> ScalingLaw:
-    from allometry.scaling import parse_law
+    from allometry.scaling import as_law
 
-    law = parse_law(text or "compound")
+    law = as_law(text or "compound")
     return law if channel_multiple is None else replace(law, channel_multiple=channel_multiple)
 
 

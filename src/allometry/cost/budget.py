@@ -142,6 +142,27 @@ def parse_budget(text: str, reference: Cost | None = None) -> Budget:
     return Budget(tuple(_parse_limit(part, reference) for part in text.split(",")))
 
 
+def as_budget(value: Budget | str, reference: Cost | None = None) -> Budget:
+    """The budget that a user means: a budget, or its text.
+
+    Args:
+        value: the budget itself, or text as `parse_budget` takes it.
+        reference: what multiples in a text are of.
+
+    Raises:
+        BudgetError: the text is not a budget, it is a multiple without a reference, or the value is of another type.
+
+    Example:
+        >>> as_budget("10M") == as_budget(Budget((Limit("macs", 10_000_000),)))
+        True
+    """
+    if isinstance(value, Budget):
+        return value
+    if not isinstance(value, str):
+        raise BudgetError(f"A budget or its text is expected, not a {type(value).__name__}. {_EXAMPLES}")
+    return parse_budget(value, reference)
+
+
 def format_measure(measure: Measure, value: float) -> str:
     """A value of that measure, readable.
 

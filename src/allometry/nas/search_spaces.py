@@ -8,7 +8,7 @@ from pathlib import Path
 from allometry.arch import Block, Cell, Choice, Network, Option, Space
 from allometry.arch.space_serial import FORMAT
 from allometry.base import BudgetError, InputError, NetworkError, UnknownNameError
-from allometry.catalog import find, find_space, mbconv_space, spaces
+from allometry.catalog import as_network, find_space, mbconv_space, spaces
 from allometry.cost import Budget, Cost, MeasureFn, count, parse_budget
 from allometry.cost.budget import format_measure
 from allometry.data import Dataset
@@ -57,7 +57,7 @@ def open_space(
 def reference_of(text: str) -> Cost | None:
     """What a multiple in a budget is of: the network, where the space is one around a network."""
     try:
-        return count(find(text))
+        return count(as_network(text))
     except InputError:
         return None
 
@@ -211,7 +211,7 @@ def _space(text: str) -> Space:
 
 def _network(text: str, error: UnknownNameError) -> Network:
     try:
-        return find(text)
+        return as_network(text)
     except UnknownNameError as second:
         names = ", ".join(entry.name for entry in spaces())
         raise InputError(

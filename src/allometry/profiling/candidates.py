@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from allometry.arch import load, to_json
 from allometry.base import InputError, MissingExtraError, UnknownNameError
 from allometry.base.extras import load_extra
-from allometry.catalog import find, names_module
+from allometry.catalog import as_network, names_module
 
 Runtime = Literal["torch", "torch.compile", "onnxruntime", "openvino"]
 Precision = Literal["float32", "bfloat16"]
@@ -144,7 +144,7 @@ def _find(text: str, runtime: Runtime) -> MeasuredNetwork:
         return _of_file(path, runtime)
     if names_module(text):
         return MeasuredNetwork(name=text, runtime=runtime, module=text)
-    found = load(path / "network.json") if path.is_dir() else find(text)
+    found = load(path / "network.json") if path.is_dir() else as_network(text)
     return MeasuredNetwork(
         name=text,
         runtime=runtime,

@@ -12,7 +12,7 @@ from allometry.scaling.laws import (
     WIDTH,
     Multipliers,
     ScalingLaw,
-    parse_law,
+    as_law,
     scale,
 )
 from allometry.scaling.solution import Solution
@@ -30,8 +30,8 @@ __all__ = [
     "Multipliers",
     "ScalingLaw",
     "Solution",
+    "as_law",
     "fit_strides",
-    "parse_law",
     "scale",
     "smallest",
     "solve",

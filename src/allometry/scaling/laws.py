@@ -269,17 +269,25 @@ def scale(network: Network, phi: float, *, law: ScalingLaw = COMPOUND) -> Networ
     )
 
 
-def parse_law(text: str) -> ScalingLaw:
-    """Read a law: a name, three numbers `alpha,beta,gamma`, or a JSON file.
+def as_law(value: ScalingLaw | str | Path) -> ScalingLaw:
+    """The law that a user means: a law, its name, three numbers `alpha,beta,gamma`, or a JSON file.
+
+    Args:
+        value: the law itself, or what stands for it.
 
     Raises:
         UnknownNameError: no such name or file.
-        LawError: the numbers or the file are not a law.
+        LawError: the numbers or the file are not a law, or the value is of another type.
 
     Example:
-        >>> parse_law("1.2, 1.1, 1.15") == parse_law("compound") == COMPOUND
+        >>> as_law("1.2, 1.1, 1.15") == as_law("compound") == as_law(COMPOUND)
         True
     """
+    if isinstance(value, ScalingLaw):
+        return value
+    if not isinstance(value, str | Path):
+        raise LawError(f"A law, its name or its JSON file is expected, not a {type(value).__name__}.")
+    text = str(value)
     if text.strip().lower() in LAWS:
         return LAWS[text.strip().lower()]
     parts = text.split(",")

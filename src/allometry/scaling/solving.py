@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from allometry.arch import Network, Stage, depth_exponents
 from allometry.base import BudgetError
-from allometry.cost import MEASURED, Budget, MeasureFn, Pricing, count, parse_budget
+from allometry.cost import MEASURED, Budget, MeasureFn, Pricing, as_budget, count
 from allometry.cost.budget import format_measure
 from allometry.scaling.laws import COMPOUND, UNSCALED, Multipliers, ScalingLaw
 from allometry.scaling.measured import solve_by_measuring
@@ -64,8 +64,7 @@ def solve(
             ...
         allometry.base.errors.BudgetError: No network of this law meets macs <= 1.00k: the smallest has ...
     """
-    if isinstance(budget, str):
-        budget = parse_budget(budget, count(network))
+    budget = as_budget(budget, count(network))
     problem = _Problem(network, law, start, largest_resolution)
     if measure is None or not budget.measures & MEASURED:
         return _named(_solve(problem, budget, count), network)

@@ -10,8 +10,7 @@ from torch import nn
 
 from allometry.arch import Network, load, weight_signature
 from allometry.base import RunFolderError, WeightsError
-from allometry.catalog import find as find_network
-from allometry.catalog import has_own_resolution, names_module
+from allometry.catalog import as_network, has_own_resolution, names_module
 from allometry.nn import (
     Conventions,
     Pretrained,
@@ -60,7 +59,7 @@ def open_pretrained(network: str, weights: str) -> Classifier:
     """
     if names_module(network):
         return _open_module(network, weights)
-    loaded = _load(find_network(network), weights)
+    loaded = _load(as_network(network), weights)
     made = loaded.network
     asked = _preprocessing(
         loaded.conventions,
@@ -80,7 +79,7 @@ def start_from(session: Session, network: str, weights: str, *, classes: int, in
         InputError: network or weights are wrong.
         StorageError: the folder cannot be written.
     """
-    asked, kept = find_network(network), session.run.path / _KEPT
+    asked, kept = as_network(network), session.run.path / _KEPT
     if not kept.exists():
         loaded = _load(asked, weights, classes=classes, in_channels=in_channels, seed=session.seed)
         session.progress.say(f"weights: {weights}, by the names of {loaded.layout}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from allometry.base import UnknownNameError
-from allometry.catalog import find as find_network
+from allometry.catalog import as_network
 from allometry.training.recipes import RECIPES
 from allometry.training.recipes.recipe import Recipe
 from allometry.training.recipes.settings import change
@@ -67,7 +67,7 @@ def make_request(
         >>> make_request("efficientnet-b0", recipe=None, pretrained="b0.pth", **nothing).recipe
         'transfer'
     """
-    find_network(network)
+    as_network(network)
     chosen = recipe or ("transfer" if pretrained is not None else "small")
     if chosen not in RECIPES:
         raise UnknownNameError("recipe", chosen, RECIPES)

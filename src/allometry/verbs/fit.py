@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from allometry.base import InputError, Progress, SilentProgress
-from allometry.catalog import find
+from allometry.catalog import as_network
 from allometry.cost import count, parse_budget
 from allometry.nas.evaluators import make_evaluator
 from allometry.nas.fit_config import FitConfig
@@ -62,7 +62,7 @@ def fit(
 
     Source: EfficientNet (Tan & Le 2019), section 3.3, step 1.
     """
-    origin = find(network)
+    origin = as_network(network)
     limits = None if budget is None else parse_budget(budget, count(origin))
     if limits is not None and "latency" in limits.measures:
         raise InputError("The baseline of a fit is found by counting: limit its MACs, params or memory.")

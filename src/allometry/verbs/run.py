@@ -13,12 +13,12 @@ from allometry.arch import Network, save
 from allometry.base import Progress, SilentProgress
 from allometry.base.files import write_json
 from allometry.base.units import format_duration, format_milliseconds
-from allometry.catalog import find as find_network
+from allometry.catalog import as_network
 from allometry.cost import Budget, RuntimeConfig, count, parse_budget, runtime_config_for
 from allometry.nas import LawTrial, Point, try_points
 from allometry.nas.growth_plan import Plan, Prepared, RunForecast, estimate_seconds, prepare
 from allometry.profiling.latency_meter import open_meter
-from allometry.scaling import ScalingLaw, Solution, parse_law, solve
+from allometry.scaling import ScalingLaw, Solution, as_law, solve
 from allometry.training import train
 from allometry.training.forecast import forecast
 from allometry.training.requests import check_settings
@@ -43,7 +43,7 @@ def forecast_whole_run(
 
     The arguments and errors are those of `run`.
     """
-    network = find_network(baseline)
+    network = as_network(baseline)
     limits = parse_budget(budget, count(network))
     setting = runtime_config_for(limits, runtime=runtime, threads=threads)
     check_settings(settings)
@@ -60,7 +60,7 @@ def forecast_whole_run(
         ) as session,
     ):
         prepared = prepare(
-            session, network, limits, data, settings, law=parse_law(law) if law else None, setting=setting
+            session, network, limits, data, settings, law=as_law(law) if law else None, setting=setting
         )
         plan, expected = prepared.plan, prepared.plan.expected
         training = forecast(
@@ -145,7 +145,7 @@ def run(
 
     Source: EfficientNet (Tan & Le 2019), section 3.3, on the user's data.
     """
-    network = find_network(baseline)
+    network = as_network(baseline)
     limits = parse_budget(budget, count(network))
     setting = runtime_config_for(limits, runtime=runtime, threads=threads)
     check_settings(settings)
@@ -167,7 +167,7 @@ def run(
         progress=progress,
         should_stop=should_stop,
     ) as session:
-        given = parse_law(law) if law else None
+        given = as_law(law) if law else None
         result = finished_result(session) or _run(session, network, limits, data, settings, given, setting)
         return RunResult(folder, result)
 

@@ -11,7 +11,7 @@ from typing import Any
 from allometry.arch import save
 from allometry.base import InputError, Progress, SilentProgress
 from allometry.base.files import write_json
-from allometry.catalog import find as find_network
+from allometry.catalog import as_network
 from allometry.cost import count
 from allometry.data import Normalization
 from allometry.training import ALONE, RECIPES, Job, Teacher, train
@@ -156,7 +156,7 @@ def _train(session: Session, asked: TrainRequest, *, board: bool) -> dict[str, A
 def _job(session: Session, asked: TrainRequest) -> tuple[Job, Images]:
     """The training that was asked for, and its images."""
     images = read_in_turn(session, asked.data)
-    network, start = find_network(asked.network), None
+    network, start = as_network(asked.network), None
     classes, channels = len(images.dataset.classes), images.dataset.channels
     if asked.pretrained is None:
         network = replace(network, head=replace(network.head, classes=classes), in_channels=channels)
