@@ -196,7 +196,7 @@ def predict(folder: Path) -> dict[str, Any]:
 
 def _evenly(opened: OpenSupernet) -> Encodings:
     """About as many random subnets as are held out, but evenly from the fewest MACs to the most."""
-    rows = sample_encodings(opened.space, np.random.default_rng(7), 20_000, by="knob")
+    rows = sample_encodings(opened.space, np.random.default_rng(7), 20_000, by="choice")
     macs = np.log(Costs(opened.space)(rows)["macs"].astype(float))
     places = {int(np.abs(macs - each).argmin()) for each in np.linspace(macs.min(), macs.max(), HELD)}
     return rows[sorted(places)]
@@ -210,7 +210,7 @@ def budgets(folder: Path) -> dict[str, Any]:
         found, seconds, _ = call(["supernet", "search", str(run), "--budget", budget, *LOOKS])
         with open_supernet(run, device=None, progress=SilentProgress(), should_stop=lambda: False) as opened:
             random = np.random.default_rng(int(found["macs"]))
-            picks = sample_encodings(opened.space, random, 20_000, by="knob")
+            picks = sample_encodings(opened.space, random, 20_000, by="choice")
             macs = Costs(opened.space)(picks)["macs"]
             near = picks[(macs <= found["macs"] * 1.02) & (macs >= found["macs"] * 0.8)][:RANDOM]
             others = measure_subnets(opened, near)

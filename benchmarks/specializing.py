@@ -45,20 +45,22 @@ PAPERS = SpecializeConfig(population=100, generations=500)
 def made(space: Space, costs: Costs, seed: int) -> Callable[[Encodings], Floats]:
     """Accuracies of any rows, as shares: mean 0.78 and standard deviation 0.025 over random networks."""
     random = np.random.default_rng(seed)
-    features = encode_rows(space, sample_encodings(space, random, 1, by="knob")).shape[1]
+    features = encode_rows(space, sample_encodings(space, random, 1, by="choice")).shape[1]
     alone, one, other = random.normal(size=(3, features))
-    depths = [place for place, knob in enumerate(space.knobs) if knob.targets[0].what == "depth"]
+    depths = [place for place, choice in enumerate(space.choices) if choice.targets[0].what == "depth"]
     weights = random.uniform(0.3, 1, len(depths))
 
     def parts(rows: Encodings) -> tuple[Floats, ...]:
         macs = np.log(costs(rows)["macs"].astype(float)) - np.log(2e8)
         encoded = encode_rows(space, rows).astype(float)
-        rank = np.where(rows == ABSENT, 0, rows) / np.array([max(1, len(k.options) - 1) for k in space.knobs])
+        rank = np.where(rows == ABSENT, 0, rows) / np.array(
+            [max(1, len(k.options) - 1) for k in space.choices]
+        )
         filled = (rows != ABSENT).mean(1) * rank.mean(1)
         deep = -np.exp(-1.5 * (rank[:, depths] + filled[:, None])) @ weights
         return -np.exp(-1.2 * macs), deep, encoded @ alone, (encoded @ one) * (encoded @ other)
 
-    usual = parts(sample_encodings(space, np.random.default_rng(0), 4000, by="knob"))
+    usual = parts(sample_encodings(space, np.random.default_rng(0), 4000, by="choice"))
     centers = [(each.mean(), each.std()) for each in usual]
     shares = (1.0, 0.6, 0.4, 0.3)
 
@@ -109,7 +111,7 @@ def predictors(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
         taus: dict[str, list[float]] = {"ours": [], "paper's": []}
         for seed in range(seeds):
             truth, random = made(space, costs, seed), np.random.default_rng([seed, 1])
-            rows = sample_encodings(space, random, number + JUDGED, by="knob")
+            rows = sample_encodings(space, random, number + JUDGED, by="choice")
             fitted, judged = rows[:number], rows[number:]
             noisy = truth(fitted) + random.normal(0, NOISE, number)
             found = {
@@ -128,9 +130,9 @@ def searches(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
     rows: dict[str, dict[str, list[float]]] = {}
     for seed in range(seeds):
         truth, random = made(space, costs, seed), np.random.default_rng([seed, 1])
-        fitted = sample_encodings(space, random, 500, by="knob")
+        fitted = sample_encodings(space, random, 500, by="choice")
         predictor = fit_predictor(space, fitted, truth(fitted) + random.normal(0, NOISE, 500), seed=seed)
-        some = sample_encodings(space, random, 50_000, by="knob")
+        some = sample_encodings(space, random, 50_000, by="choice")
         macs = costs(some)["macs"]
         began = time.perf_counter()
         front = pareto(space, predictor, cost=lambda rows: costs(rows)["macs"], seed=seed)
@@ -178,7 +180,7 @@ def main() -> None:
     torch.set_num_threads(1)
     space = find_space("ofa-mobilenetv3-1.0")
     costs = Costs(space)
-    million = sample_encodings(space, np.random.default_rng(0), 1_000_000, by="knob")
+    million = sample_encodings(space, np.random.default_rng(0), 1_000_000, by="choice")
     truth = made(space, costs, 0)
     predictor = fit_predictor(space, million[:500], truth(million[:500]))
     began = time.perf_counter()

@@ -47,9 +47,9 @@ seeds = st.integers(0, 2**32)
 def groups(
     draw: st.DrawFn, number: int, first: int, least: int
 ) -> tuple[list[Stage], list[Choice], list[str]]:
-    """The stages of a group, its knobs, and the paths of kernels that one knob shall tie."""
+    """The stages of a group, its choices, and the paths of kernels that one choice shall tie."""
     stages: list[Stage] = []
-    knobs: list[Choice] = []
+    choices: list[Choice] = []
     tied: list[str] = []
     channels, repeats = 8 * draw(st.integers(1, 2)), draw(st.sampled_from([1, 1, 2]))
     for layer in range(draw(st.integers(1, 3))):
@@ -60,45 +60,45 @@ def groups(
         what = draw(st.sampled_from(["nothing", "kernel", "tied", "block", "both"]))
         if what in ("block", "both"):
             options = (block, replace(block, expand_ratio=1), other)
-            knobs.append(Choice(name=path, paths=(path,), options=options))
+            choices.append(Choice(name=path, paths=(path,), options=options))
         if what in ("kernel", "both"):
-            knobs.append(Choice(name=f"{path} kernel", paths=(f"{path}.kernel",), options=draw(kernels)))
+            choices.append(Choice(name=f"{path} kernel", paths=(f"{path}.kernel",), options=draw(kernels)))
         if what == "tied":
             tied.append(f"{path}.kernel")
     if draw(st.booleans()):
         paths = tuple(f"stages.{first + layer}.block.channels" for layer in range(len(stages)))
-        knobs.append(Choice(name=f"channels {number}", paths=paths, options=(8, 16)))
+        choices.append(Choice(name=f"channels {number}", paths=paths, options=(8, 16)))
     if least == 0 or draw(st.booleans()):
         depth = st.integers(least, len(stages) * repeats)
         options = tuple(draw(st.lists(depth, min_size=1, max_size=3, unique=True)))
-        knobs.append(Choice(name=f"depth {number}", paths=(f"groups.{number}.depth",), options=options))
-    return stages, knobs, tied
+        choices.append(Choice(name=f"depth {number}", paths=(f"groups.{number}.depth",), options=options))
+    return stages, choices, tied
 
 
 @st.composite
 def spaces(draw: st.DrawFn) -> Space:
-    """Small spaces with depths, fields, whole blocks, knobs that tie layers and whole groups, and sizes."""
+    """Small spaces with depths, fields, whole blocks, choices that tie layers and whole groups, and sizes."""
     stages: list[Stage] = []
-    knobs: list[Choice] = []
+    choices: list[Choice] = []
     tied: list[str] = []
     number = draw(st.integers(1, 3))
     droppable = draw(st.integers(0, number)) if number > 1 else None
     for group in range(number):
         made = draw(groups(group, len(stages), 0 if group == droppable else 1))
-        stages, knobs, tied = stages + made[0], knobs + made[1], tied + made[2]
+        stages, choices, tied = stages + made[0], choices + made[1], tied + made[2]
     if tied:
-        knobs.append(Choice(name="tied", paths=tuple(tied), options=draw(kernels)))
+        choices.append(Choice(name="tied", paths=tuple(tied), options=draw(kernels)))
     for path, options in {
         "resolution": (16, 24),
         "stem.channels": (4, 8),
         "head.channels": (None, 16),
     }.items():
         if draw(st.integers(0, 2)) == 0:
-            knobs.append(Choice(name=path, paths=(path,), options=options))
+            choices.append(Choice(name=path, paths=(path,), options=options))
     template = Network(
         stages=tuple(stages), stem=Stem(channels=8), head=Head(channels=16, classes=3), resolution=16
     )
-    space = Space(template=template, knobs=tuple(draw(st.permutations(knobs))), name="random")
+    space = Space(template=template, choices=tuple(draw(st.permutations(choices))), name="random")
     assume(space.size <= MOST)
     return space
 
@@ -120,7 +120,7 @@ def tiny() -> Space:
             head=Head(channels=32, classes=4),
             resolution=32,
         ),
-        knobs=(
+        choices=(
             Choice(name="depth", paths=("groups.0.depth",), options=(1, 2)),
             Choice(name="first", paths=("stages.0.block.kernel",), options=(3, 5)),
             Choice(name="second", paths=("stages.1.block.kernel",), options=(3, 5, 7)),
@@ -134,10 +134,10 @@ def tiny() -> Space:
 def test_members_are_exactly_the_networks_that_decisions_make_and_size_counts_them(space):
     listed = list(members(space))
     assert len(listed) == len(set(listed)) == space.size
-    names = [knob.name for knob in space.knobs]
+    names = [choice.name for choice in space.choices]
     made = {
         space.network(dict(zip(names, options, strict=True)))
-        for options in itertools.product(*(knob.options for knob in space.knobs))
+        for options in itertools.product(*(choice.options for choice in space.choices))
     }
     assert made == set(listed)
     assert {space.smallest(), space.largest()} <= made
@@ -147,7 +147,7 @@ def test_members_are_exactly_the_networks_that_decisions_make_and_size_counts_th
 @given(spaces(), seeds)
 def test_members_survive_every_operation(space, seed):
     random = Random(seed)
-    for by in ("network", "knob"):
+    for by in ("network", "choice"):
         one, other = sample(space, random, by=by), sample(space, random, by=by)
         for network in (
             one,
@@ -160,7 +160,7 @@ def test_members_survive_every_operation(space, seed):
             decisions = space.decisions_of(network)
             assert space.network(decisions) == network
             assert space.decisions_of(space.network(decisions)) == decisions
-            assert set(decisions) == {knob.name for knob in space.there(decisions)}
+            assert set(decisions) == {choice.name for choice in space.there(decisions)}
         assert mutate(space, one, 0, random) == one
         assert cross(space, one, one, random) == one
         assert (encode(space, one) == encode(space, other)) == (one == other)
@@ -171,7 +171,7 @@ def test_members_survive_every_operation(space, seed):
 @given(spaces())
 def test_encodings_are_of_one_length_and_tell_members_apart(space):
     codes = [encode(space, network) for network in members(space)]
-    assert {len(code) for code in codes} == {sum(len(knob.options) for knob in space.knobs)}
+    assert {len(code) for code in codes} == {sum(len(choice.options) for choice in space.choices)}
     assert len(set(codes)) == space.size
     assert {number for code in codes for number in code} <= {0.0, 1.0}
 
@@ -201,9 +201,9 @@ def test_every_network_is_drawn_equally_often_or_every_option_is():
     assert len(networks) == space.size == 8
     # Chi-square with 7 degrees of freedom is above 24.3 in one of a thousand cases.
     assert sum((count - draws / 8) ** 2 / (draws / 8) for count in networks.values()) < 24.3
-    depths = Counter(sample(space, random, by="knob").depth for _ in range(draws))
+    depths = Counter(sample(space, random, by="choice").depth for _ in range(draws))
     assert sum((count - draws / 2) ** 2 / (draws / 2) for count in depths.values()) < 10.8
-    with pytest.raises(InputError, match="'network' or 'knob'"):
+    with pytest.raises(InputError, match="'network' or 'choice'"):
         sample(space, random, by="depth")
 
 
@@ -212,23 +212,23 @@ def test_the_number_of_members_is_exact_where_floats_are_not():
     paths = [f"stages.{number}.block.kernel" for number in range(60)]
     space = Space(
         template=Network(stages=tuple(Stage(block=layer, continues=number > 0) for number in range(60))),
-        knobs=(
+        choices=(
             Choice(name="depth", paths=("groups.0.depth",), options=(59, 60)),
             *(Choice(name=path, paths=(path,), options=(3, 5, 7)) for path in paths),
         ),
     )
     assert space.size == 3**59 + 3**60
-    assert repr(space) == "Space(61 knobs, about 10^28 networks)"
+    assert repr(space) == "Space(61 choices, about 10^28 networks)"
     assert space.contains(sample(space, Random(0)))
     assert len(distinct_blocks(space)) == 1 + 2 * 3 + 1
 
 
-def test_a_knob_may_tie_depths_and_layers_of_several_groups():
+def test_a_choice_may_tie_depths_and_layers_of_several_groups():
     layer = MBConv(channels=16, stride=2)
     later = Stage(block=replace(layer, stride=1), continues=True)
     space = Space(
         template=Network(stages=(Stage(block=layer), later, Stage(block=layer), later), resolution=32),
-        knobs=(
+        choices=(
             Choice(name="depth", paths=("groups.0.depth", "groups.1.depth"), options=(1, 2)),
             Choice(name="kernel", paths=("stages.1.block.kernel", "stages.3.block.kernel"), options=(3, 5)),
         ),
@@ -281,7 +281,7 @@ def test_cells_can_have_choices_too():
         template=Network(
             stages=tuple(Stage(block=cell(3)) for _ in range(2)), stem=Stem(channels=8), resolution=8
         ),
-        knobs=(
+        choices=(
             Choice(name="first", paths=("stages.0.block",), options=(cell(1), cell(3))),
             Choice(name="second", paths=("stages.1.block.nodes.0.layers.0.channels",), options=(8, 16)),
         ),
@@ -295,12 +295,12 @@ def test_cells_can_have_choices_too():
 
 
 @pytest.mark.parametrize(
-    ("knob", "says"),
+    ("choice", "says"),
     [
         ({"name": " "}, "Choice.name must be a word"),
         (
             {"paths": "resolution"},
-            "The paths of the knob 'k' must be a tuple of one or more, not 'resolution'",
+            "The paths of the choice 'k' must be a tuple of one or more, not 'resolution'",
         ),
         ({"paths": ()}, "one or more"),
         ({"paths": ("resolution", "resolution")}, "'resolution' is there twice"),
@@ -308,7 +308,7 @@ def test_cells_can_have_choices_too():
         ({"paths": ("name",)}, "cannot set 'name'"),
         ({"paths": ("stem",)}, "cannot set 'stem'"),
         ({"paths": ("groups.0.depth", "resolution")}, "either depths or other things"),
-        ({"options": ()}, "The options of the knob 'k' must be a tuple"),
+        ({"options": ()}, "The options of the choice 'k' must be a tuple"),
         ({"options": (3, 3.0)}, "3.0 is there twice"),
         ({"options": ([3],)}, "must be a number, a word"),
         ({"paths": ("stages.7.block.kernel",)}, r"stages.7, but the template's stages go from 0 to 1"),
@@ -327,12 +327,14 @@ def test_cells_can_have_choices_too():
         ({"paths": ("head.color",)}, "Head has no field 'color'"),
     ],
 )
-def test_knobs_that_cannot_be_are_refused_with_a_sentence(knob, says):
+def test_choices_that_cannot_be_are_refused_with_a_sentence(choice, says):
     with pytest.raises(NetworkError, match=says):
-        replace(tiny(), knobs=(Choice(**{"name": "k", "paths": ("resolution",), "options": (3, 5), **knob}),))
+        replace(
+            tiny(), choices=(Choice(**{"name": "k", "paths": ("resolution",), "options": (3, 5), **choice}),)
+        )
 
 
-def test_knobs_that_do_not_go_together_are_refused():
+def test_choices_that_do_not_go_together_are_refused():
     kernel = Choice(name="kernel", paths=("stages.0.block.kernel",), options=(3, 5))
     blocks = Choice(
         name="blocks",
@@ -344,13 +346,13 @@ def test_knobs_that_do_not_go_together_are_refused():
     )
     groups = Choice(name="groups", paths=("stages.0.block.groups",), options=(1, 2))
     two = Network(stages=(Stage(block=MBConv(channels=16)),) * 3)
-    for template, knobs, says in (
-        (tiny().template, (kernel, kernel), "Two knobs are named 'kernel'"),
+    for template, choices, says in (
+        (tiny().template, (kernel, kernel), "Two choices are named 'kernel'"),
         (tiny().template, (kernel, replace(kernel, name="k")), "'kernel' and 'k' both set"),
-        (tiny().template, (kernel, blocks), "differ only where other knobs set"),
+        (tiny().template, (kernel, blocks), "differ only where other choices set"),
         (tiny().template, (fused, groups), "in which another sets groups: FusedMBConv has no field"),
-        (tiny().template, ("kernel",), "Network as its template and of Knobs"),
-        (3, (kernel,), "Network as its template and of Knobs"),
+        (tiny().template, ("kernel",), "Network as its template and of Choices"),
+        (3, (kernel,), "Network as its template and of Choices"),
         (
             two,
             [Choice(name=f"{n}", paths=(f"groups.{n}.depth",), options=(0, 1)) for n in (0, 2)],
@@ -358,16 +360,16 @@ def test_knobs_that_do_not_go_together_are_refused():
         ),
     ):
         with pytest.raises(NetworkError, match=says):
-            Space(template=template, knobs=knobs)
+            Space(template=template, choices=choices)
 
 
 def test_decisions_that_cannot_be_are_refused():
     space = tiny()
     assert space.network({"depth": 1, "first": 3, "second": 9}).depth == 1
     for decisions, says in (
-        ({"depth": 2, "first": 3}, "Nothing is decided for the knob 'second'. Possible: 3, 5, 7."),
-        ({"first": 3}, "Nothing is decided for the knob 'depth'"),
-        ({"depth": 1, "first": 9}, "The knob 'first' cannot be 9. Possible: 3, 5."),
+        ({"depth": 2, "first": 3}, "Nothing is decided for the choice 'second'. Possible: 3, 5, 7."),
+        ({"first": 3}, "Nothing is decided for the choice 'depth'"),
+        ({"depth": 1, "first": 9}, "The choice 'first' cannot be 9. Possible: 3, 5."),
     ):
         with pytest.raises(NetworkError, match=says):
             space.network(decisions)
@@ -387,23 +389,26 @@ def test_decisions_that_cannot_be_are_refused():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda d: d.pop("knobs"), "field 'knobs' is missing"),
-        (lambda d: d.update(knob=[]), "field 'knob' is not known. Possible: knobs, name, template"),
+        (lambda d: d.pop("choices"), "field 'choices' is missing"),
+        (lambda d: d.update(choice=[]), "field 'choice' is not known. Possible: choices, name, template"),
         (lambda d: d.update(name=3), "field 'name' must be a text, not 3"),
-        (lambda d: d.update(knobs={}), "field 'knobs' must be a list"),
+        (lambda d: d.update(choices={}), "field 'choices' must be a list"),
         (lambda d: d.update(format="allometry.space/99"), "'allometry.space/99', this version reads"),
         (lambda d: d["template"]["stages"][0].pop("block"), "field 'stages.0.block': Field required"),
-        (lambda d: d["knobs"].append(3), "field 'knobs.3' must be a JSON object, not 3"),
-        (lambda d: d["knobs"][1].pop("options"), "field 'knobs.1.options' is missing"),
-        (lambda d: d["knobs"][1].update(paths="resolution"), "field 'knobs.1.paths' must be a list"),
-        (lambda d: d["knobs"][1].update(paths=[3]), "field 'knobs.1.paths' must be texts, not 3"),
-        (lambda d: d["knobs"][1].update(options=[[3]]), "must be a number, a word"),
+        (lambda d: d["choices"].append(3), "field 'choices.3' must be a JSON object, not 3"),
+        (lambda d: d["choices"][1].pop("options"), "field 'choices.1.options' is missing"),
+        (lambda d: d["choices"][1].update(paths="resolution"), "field 'choices.1.paths' must be a list"),
+        (lambda d: d["choices"][1].update(paths=[3]), "field 'choices.1.paths' must be texts, not 3"),
+        (lambda d: d["choices"][1].update(options=[[3]]), "must be a number, a word"),
         (
-            lambda d: d["knobs"][1].update(options=[{"kind": "gru"}]),
-            "'knobs.1.options.0.kind' must be one of",
+            lambda d: d["choices"][1].update(options=[{"kind": "gru"}]),
+            "'choices.1.options.0.kind' must be one of",
         ),
-        (lambda d: d["knobs"][1].update(options=[{"kind": "mbconv"}]), "'knobs.1.options.0.channels': Field"),
-        (lambda d: d["knobs"][1].update(options=[4]), "The knob 'first' cannot be 4"),
+        (
+            lambda d: d["choices"][1].update(options=[{"kind": "mbconv"}]),
+            "'choices.1.options.0.channels': Field",
+        ),
+        (lambda d: d["choices"][1].update(options=[4]), "The choice 'first' cannot be 4"),
     ],
 )
 def test_wrong_json_is_refused_and_the_field_is_named(change, says):

@@ -47,7 +47,7 @@ def test_spaces_hold_together(name):
     assert space.name == name
     assert space_from_json(space_to_json(space)) == space
     pieces = set(distinct_blocks(space))
-    parents = [sample(space, random, by=by) for by in ("network", "knob")]
+    parents = [sample(space, random, by=by) for by in ("network", "choice")]
     for network in (
         *parents,
         mutate(space, parents[0], 0.1, random),
@@ -113,7 +113,7 @@ def test_efficientnetv2_is_searched_around_its_backbone():
 
 def test_mnasnet_has_regular_and_separable_convolutions():
     space = find_space("mnasnet")
-    kinds = {type(option).__name__ for option in space.knobs[1].options}
+    kinds = {type(option).__name__ for option in space.choices[1].options}
     assert kinds == {"MBConv", "FusedMBConv"}
     # Its 112 channels are no multiple of MobileNetV2's 96 that the paper names.
     assert not space.contains(get("mnasnet-a1"))
@@ -176,10 +176,10 @@ def test_spaces_where_nothing_can_be_open_are_refused():
 
 def test_channels_are_open_for_a_whole_stage():
     space = mbconv_space(get("efficientnet-b0"), depths=(1, 2), widths=(0.75, 1.0, 1.25))
-    knobs = {knob.name: knob for knob in space.knobs if knob.name.endswith("channels")}
-    assert knobs["stage 2 channels"].options == (32, 40, 48)
-    assert len(knobs) == 6  # the first stage does not expand and stays as it is
-    network = space.network({knob.name: knob.options[-1] for knob in space.knobs})
+    choices = {choice.name: choice for choice in space.choices if choice.name.endswith("channels")}
+    assert choices["stage 2 channels"].options == (32, 40, 48)
+    assert len(choices) == 6  # the first stage does not expand and stays as it is
+    network = space.network({choice.name: choice.options[-1] for choice in space.choices})
     assert [stage.block.channels for stage in network.stages] == [16, 32, 48, 104, 144, 240, 400]
     assert space.contains(network)
 
@@ -187,8 +187,8 @@ def test_channels_are_open_for_a_whole_stage():
 def test_a_space_is_data_and_can_be_changed():
     space = find_space("ofa-mobilenetv3-1.0")
     sizes = Choice(name="resolution", paths=("resolution",), options=(128, 160))
-    smaller = replace(space, knobs=(sizes, *space.knobs[1:]))
+    smaller = replace(space, choices=(sizes, *space.choices[1:]))
     assert smaller.size == 2 * UNIT**5
     first = space.template.stages[0].block
     assert isinstance(first, MBConv)
-    assert {knob.name for knob in space.knobs if knob.name.startswith("stage 0")} == set()
+    assert {choice.name for choice in space.choices if choice.name.startswith("stage 0")} == set()

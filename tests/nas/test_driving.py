@@ -184,7 +184,7 @@ def test_a_killed_driver_loses_no_trial_and_none_counts_twice(tmp_path, monkeypa
 def test_a_driver_that_slept_too_long_finds_its_trial_with_another_one(tmp_path, monkeypatch):
     monkeypatch.setattr("allometry.nas.database.GRACE", 1)
     monkeypatch.setattr("allometry.nas.database.BEAT", 600)
-    url, row = f"sqlite:///{tmp_path}/a.db", np.zeros(len(SPACE.knobs), np.int8)
+    url, row = f"sqlite:///{tmp_path}/a.db", np.zeros(len(SPACE.choices), np.int8)
     with store(url, alone=False, driver="sleeper") as sleeper:
         ticket = sleeper.claim(most=1)
         sleeper.decide(ticket, row)
@@ -206,7 +206,7 @@ def test_a_trial_that_ends_its_drivers_again_and_again_counts_as_failed(tmp_path
             ticket = opened.claim(most=1)
             if ticket is None:
                 break
-            opened.decide(ticket, np.zeros(len(SPACE.knobs), np.int8))
+            opened.decide(ticket, np.zeros(len(SPACE.choices), np.int8))
     with store(url) as opened:
         (only,) = opened.finished()
     assert only.outcome.failed == "its training ended 4 drivers"

@@ -76,7 +76,7 @@ def tiny_space(*, kernels=(1, 3), depths=(1, 2)) -> Space:
         in_channels=1,
         resolution=8,
     )
-    return Space(template=template, knobs=(depth, *kernel, ratio, shared), name="tiny")
+    return Space(template=template, choices=(depth, *kernel, ratio, shared), name="tiny")
 
 
 SPACE = tiny_space()
@@ -147,14 +147,14 @@ def certain(choices, options) -> list[torch.Tensor]:
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 def test_members_are_the_same_as_decisions_and_as_rows(space):
     choices = choices_of(space)
-    rows = sample_encodings(space, np.random.default_rng(0), 30, by="knob")
+    rows = sample_encodings(space, np.random.default_rng(0), 30, by="choice")
     options = np.array([choices.options(row) for row in rows])
     assert (choices.rows(options) == rows).all()
 
 
-def test_knobs_of_one_layer_are_one_decision_and_a_shared_knob_is_one_for_its_layers():
+def test_choices_of_one_layer_are_one_decision_and_a_shared_choice_is_one_for_its_layers():
     choices = choices_of(SPACE)
-    named = [tuple(SPACE.knobs[place].name for place in each.knobs) for each in choices.decisions]
+    named = [tuple(SPACE.choices[place].name for place in each.choices) for each in choices.decisions]
     assert named == [("depth",), ("kernel 0", "ratio 0"), ("kernel 1",), ("shared ratio",)]
     layers = [layer for group in choices.groups for layer in group.layers]
     assert [len(layer.candidates) for layer in layers] == [6, 4, 2]
@@ -169,7 +169,7 @@ def test_knobs_of_one_layer_are_one_decision_and_a_shared_knob_is_one_for_its_la
 def test_the_cost_of_one_member_is_its_count(space, measure):
     choices = choices_of(space)
     expected = ExpectedCost(choices, counted(measure))
-    for row in sample_encodings(space, np.random.default_rng(1), 5, by="knob"):
+    for row in sample_encodings(space, np.random.default_rng(1), 5, by="choice"):
         weights = certain(choices, choices.options(row))
         assert expected(weights).item() == getattr(count(network_of(space, row)), measure)
 
@@ -456,12 +456,12 @@ def test_the_score_does_not_prefer_short_networks():
 def test_fixed_shapes_leave_members_of_the_whole_space():
     whole = find_space("mnasnet")
     narrowed = SPACES["mnasnet"]
-    assert {len(knob.options) for knob in narrowed.knobs if "channels" in knob.name} == {1}
+    assert {len(choice.options) for choice in narrowed.choices if "channels" in choice.name} == {1}
     for row in sample_encodings(narrowed, np.random.default_rng(0), 10):
         assert whole.contains(network_of(narrowed, row))
     ofa = with_fixed_shapes(find_space("ofa-mobilenetv3-1.0"))
-    assert ofa.knobs[0].options == (find_space("ofa-mobilenetv3-1.0").template.resolution,)
-    depth = next(knob for knob in SPACES["efficientnetv2"].knobs if knob.name == "stage 6 depth")
+    assert ofa.choices[0].options == (find_space("ofa-mobilenetv3-1.0").template.resolution,)
+    depth = next(choice for choice in SPACES["efficientnetv2"].choices if choice.name == "stage 6 depth")
     assert depth.options == (1, 2, 3, 4)
     assert with_fixed_shapes(SPACE) == SPACE
 
@@ -475,15 +475,15 @@ def test_spaces_that_cannot_be_searched_are_refused():
     with pytest.raises(InputError, match="'stage 1 channels' changes the shape"):
         choices_of(find_space("mnasnet"))
     v2 = find_space("efficientnetv2")
-    with pytest.raises(InputError, match="With 0 layers the knob 'stage 6 depth' changes the shape"):
+    with pytest.raises(InputError, match="With 0 layers the choice 'stage 6 depth' changes the shape"):
         choices_of(v2)
     many = tuple(range(1, 41, 2))
     with pytest.raises(InputError, match="have 400 combinations"):
         choices_of(mbconv_space(get("efficientnet-b0"), kernels=many, expand_ratios=many))
     resolution = Choice(name="resolution", paths=("resolution",), options=(32, 64))
     with pytest.raises(InputError, match="nothing is left"):
-        with_fixed_shapes(Space(template=SPACE.template, knobs=(resolution,)))
-    with pytest.raises(UnknownNameError, match="No knob is named 'kernal 0'"):
+        with_fixed_shapes(Space(template=SPACE.template, choices=(resolution,)))
+    with pytest.raises(UnknownNameError, match="No choice is named 'kernal 0'"):
         narrow(SPACE, {"kernal 0": (3,)})
     with pytest.raises(InputError, match="give some of 1, 3"):
         narrow(SPACE, {"kernel 0": (5,)})

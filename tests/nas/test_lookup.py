@@ -28,10 +28,10 @@ def test_costs_of_random_members_are_exact(name):
 @pytest.mark.parametrize("space", [OFA, SMALL, find_space("fbnet"), find_space("mnasnet")])
 def test_rows_and_networks_are_the_same_thing(space):
     draw = Random(0)
-    networks = [sample(space, draw, by="knob") for _ in range(20)]
+    networks = [sample(space, draw, by="choice") for _ in range(20)]
     rows = encodings_of(space, networks)
     assert [network_of(space, row) for row in rows] == networks
-    drawn = sample_encodings(space, np.random.default_rng(0), 50, by="knob")
+    drawn = sample_encodings(space, np.random.default_rng(0), 50, by="choice")
     assert (encodings_of(space, [network_of(space, row) for row in drawn]) == drawn).all()
 
 
@@ -47,9 +47,9 @@ def test_every_member_is_drawn_equally_often():
     assert times.max() < 280
 
 
-def test_drawn_by_knob_all_depths_are_equally_likely():
-    rows = sample_encodings(OFA, np.random.default_rng(0), 3000, by="knob")
-    depths = rows[:, [knob.name for knob in OFA.knobs].index("stage 1 depth")]
+def test_drawn_by_choice_all_depths_are_equally_likely():
+    rows = sample_encodings(OFA, np.random.default_rng(0), 3000, by="choice")
+    depths = rows[:, [choice.name for choice in OFA.choices].index("stage 1 depth")]
     assert np.bincount(depths).min() > 900
     assert (sample_encodings(OFA, np.random.default_rng(0), 3000)[:, 1] == 2).mean() > 0.8  # most are deep
     assert (rows == ABSENT).any()
@@ -75,11 +75,11 @@ def test_no_rows_have_no_costs():
 
 
 def test_a_wrong_way_to_draw_and_too_many_options_are_refused():
-    with pytest.raises(InputError, match="by must be 'network' or 'knob', not 'layer'"):
+    with pytest.raises(InputError, match="by must be 'network' or 'choice', not 'layer'"):
         sample_encodings(OFA, np.random.default_rng(0), 1, by="layer")
     sizes = Space(
         template=Network(stages=(Stage(block=get("efficientnet-b0").stages[0].block),)),
-        knobs=(Choice(name="resolution", paths=("resolution",), options=tuple(range(32, 232))),),
+        choices=(Choice(name="resolution", paths=("resolution",), options=tuple(range(32, 232))),),
     )
     with pytest.raises(InputError, match="'resolution' has 200 options"):
         sample_encodings(sizes, np.random.default_rng(0), 1)
@@ -88,7 +88,7 @@ def test_a_wrong_way_to_draw_and_too_many_options_are_refused():
 def test_cells_that_read_the_input_of_the_one_before_are_refused():
     network = get("nasnet-a-mobile")
     space = Space(
-        template=network, knobs=(Choice(name="resolution", paths=("resolution",), options=(192, 224)),)
+        template=network, choices=(Choice(name="resolution", paths=("resolution",), options=(192, 224)),)
     )
     with pytest.raises(InputError, match="no cost of its own"):
         Costs(space)
@@ -99,7 +99,7 @@ def test_a_layer_that_no_member_has_costs_nothing():
     template = Network(stages=(*stages, Stage(block=stages[0].block, continues=True)), resolution=32)
     space = Space(
         template=template,
-        knobs=(
+        choices=(
             Choice(name="depth", paths=("groups.0.depth",), options=(1,)),
             Choice(name="resolution", paths=("resolution",), options=(32, 64)),
         ),

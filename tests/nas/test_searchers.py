@@ -34,9 +34,9 @@ def everything(rows):
 
 
 def worth_of(space, seed=0):
-    """A value for each option of each knob; a network's worth is their sum."""
+    """A value for each option of each choice; a network's worth is their sum."""
     random = np.random.default_rng(seed)
-    weights = [random.normal(size=len(knob.options)) for knob in space.knobs]
+    weights = [random.normal(size=len(choice.options)) for choice in space.choices]
     return lambda row: (float(sum(w[n] for w, n in zip(weights, row, strict=True) if n != ABSENT)),)
 
 
@@ -44,7 +44,7 @@ def worth_of(space, seed=0):
 @pytest.mark.parametrize("rate", [None, 0.3])
 def test_children_are_members(space, rate):
     random = np.random.default_rng(0)
-    parents = sample_encodings(space, random, 60, by="knob")
+    parents = sample_encodings(space, random, 60, by="choice")
     children = mutate_encodings(space, parents, random, rate=rate)
     crossed = cross_encodings(space, parents[:30], parents[30:], random)
     for row in (*children[:20], *crossed[:20]):
@@ -56,7 +56,7 @@ def test_children_are_members(space, rate):
 
 
 def test_other_options_are_taken_evenly():
-    parents = np.repeat(sample_encodings(OFA, np.random.default_rng(0), 1, by="knob"), 30_000, axis=0)
+    parents = np.repeat(sample_encodings(OFA, np.random.default_rng(0), 1, by="choice"), 30_000, axis=0)
     children = mutate_encodings(OFA, parents, np.random.default_rng(1))
     side = children[children[:, 0] != parents[:, 0], 0]
     counts = np.bincount(side, minlength=25)
@@ -66,7 +66,7 @@ def test_other_options_are_taken_evenly():
     assert np.abs(np.delete(counts, parents[0, 0]) - expected).max() < 5 * expected**0.5
 
 
-def test_rates_by_knob():
+def test_rates_by_choice():
     random = np.random.default_rng(0)
     parents = sample_encodings(OFA, random, 400)
     children = mutate_encodings(OFA, parents, random, rate=0.0, rates={"resolution": 1.0})

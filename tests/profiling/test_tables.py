@@ -108,7 +108,7 @@ def test_too_many_blocks_are_refused(space, monkeypatch):
 
 def test_the_correction_is_found_again(space):
     draw = random.Random(0)
-    networks = [sample(space, draw, by="knob") for _ in range(40)]
+    networks = [sample(space, draw, by="choice") for _ in range(40)]
     found = distinct_blocks(space)
     table = LatencyTable(
         space="mine",

@@ -30,13 +30,13 @@ from allometry.supernets import Supernet, build_supernet
 HEAD = Head(channels=12, classes=3, activation="silu", dropout=0.0)
 
 
-def knob(name: str, path: str | Sequence[str], *options: Option) -> Choice:
+def choice(name: str, path: str | Sequence[str], *options: Option) -> Choice:
     return Choice(name=name, paths=(path,) if isinstance(path, str) else tuple(path), options=options)
 
 
 def space_of(
     blocks: Sequence[Sequence[Block]],
-    knobs: Sequence[Choice],
+    choices: Sequence[Choice],
     *,
     stem: int = 8,
     head: Head = HEAD,
@@ -55,7 +55,7 @@ def space_of(
         resolution=resolution,
         stochastic_depth=0.0,
     )
-    return Space(template=template, knobs=tuple(knobs), name=name)
+    return Space(template=template, choices=tuple(choices), name=name)
 
 
 def inverted_space(*, ratios: tuple[float, ...] = (2, 3, 4), channels: bool = True) -> Space:
@@ -63,35 +63,35 @@ def inverted_space(*, ratios: tuple[float, ...] = (2, 3, 4), channels: bool = Tr
     first = MBConv(channels=10, stride=2, expand_ratio=2, se_ratio=0.25)
     second = replace(first, channels=14)
     blocks = [[first, replace(first, stride=1)], [second, replace(second, stride=1)]]
-    knobs = [
-        knob("resolution", "resolution", 12, 16),
-        *[knob(f"depth {group}", f"groups.{group}.depth", 1, 2) for group in range(2)],
-        *[knob(f"kernel {place}", f"stages.{place}.block.kernel", 3, 5, 7) for place in (1, 2)],
-        *[knob(f"ratio {place}", f"stages.{place}.block.expand_ratio", *ratios) for place in range(4)],
+    choices = [
+        choice("resolution", "resolution", 12, 16),
+        *[choice(f"depth {group}", f"groups.{group}.depth", 1, 2) for group in range(2)],
+        *[choice(f"kernel {place}", f"stages.{place}.block.kernel", 3, 5, 7) for place in (1, 2)],
+        *[choice(f"ratio {place}", f"stages.{place}.block.expand_ratio", *ratios) for place in range(4)],
     ]
     if channels:
-        knobs += [
-            knob(
+        choices += [
+            choice(
                 f"channels {group}",
                 [f"stages.{2 * group + place}.block.channels" for place in range(2)],
                 *options,
             )
             for group, options in enumerate(((6, 10), (9, 14)))
         ]
-    return space_of(blocks, knobs, name="inverted")
+    return space_of(blocks, choices, name="inverted")
 
 
 def fused_space(*, ratios: tuple[float, ...] = (2, 3)) -> Space:
     """Fused inverted bottlenecks; everything open."""
     first = FusedMBConv(channels=10, stride=2, expand_ratio=3, se_ratio=0.25)
     blocks = [[first, replace(first, stride=1)], [replace(first, channels=12)]]
-    knobs = [
-        knob("depth", "groups.0.depth", 1, 2),
-        *[knob(f"kernel {place}", f"stages.{place}.block.kernel", 3, 5) for place in range(3)],
-        *[knob(f"ratio {place}", f"stages.{place}.block.expand_ratio", *ratios) for place in range(3)],
-        knob("channels", [f"stages.{place}.block.channels" for place in range(2)], 6, 10),
+    choices = [
+        choice("depth", "groups.0.depth", 1, 2),
+        *[choice(f"kernel {place}", f"stages.{place}.block.kernel", 3, 5) for place in range(3)],
+        *[choice(f"ratio {place}", f"stages.{place}.block.expand_ratio", *ratios) for place in range(3)],
+        choice("channels", [f"stages.{place}.block.channels" for place in range(2)], 6, 10),
     ]
-    return space_of(blocks, knobs, name="fused")
+    return space_of(blocks, choices, name="fused")
 
 
 def residual_space() -> Space:
@@ -102,15 +102,15 @@ def residual_space() -> Space:
         [first, replace(first, stride=1), replace(first, stride=1)],
         [second, replace(second, stride=1)],
     ]
-    knobs = [
-        knob("depth 0", "groups.0.depth", 1, 2, 3),
-        knob("depth 1", "groups.1.depth", 1, 2),
-        *[knob(f"ratio {place}", f"stages.{place}.block.ratio", 0.25, 0.35, 0.5) for place in range(5)],
-        *[knob(f"kernel {place}", f"stages.{place}.block.kernel", 3, 5) for place in range(5)],
-        knob("channels 0", [f"stages.{place}.block.channels" for place in range(3)], 8, 12, 16),
-        knob("channels 1", [f"stages.{place}.block.channels" for place in (3, 4)], 16, 24),
+    choices = [
+        choice("depth 0", "groups.0.depth", 1, 2, 3),
+        choice("depth 1", "groups.1.depth", 1, 2),
+        *[choice(f"ratio {place}", f"stages.{place}.block.ratio", 0.25, 0.35, 0.5) for place in range(5)],
+        *[choice(f"kernel {place}", f"stages.{place}.block.kernel", 3, 5) for place in range(5)],
+        choice("channels 0", [f"stages.{place}.block.channels" for place in range(3)], 8, 12, 16),
+        choice("channels 1", [f"stages.{place}.block.channels" for place in (3, 4)], 16, 24),
     ]
-    return space_of(blocks, knobs, name="residual")
+    return space_of(blocks, choices, name="residual")
 
 
 def mixed_space() -> Space:
@@ -120,16 +120,16 @@ def mixed_space() -> Space:
     )
     layer = replace(inverted, stride=1)
     blocks = [[layer], [inverted, layer]]
-    knobs = [
-        knob("depth 0", "groups.0.depth", 0, 1),
-        knob("depth 1", "groups.1.depth", 1, 2),
-        knob("operator 0", "stages.0.block", replace(layer, expand_ratio=2), replace(layer, kernel=5)),
-        knob("operator 1", "stages.1.block", fused, inverted),
-        knob("kernel 1", "stages.1.block.kernel", 1, 3, 5),
-        knob("operator 2", "stages.2.block", replace(fused, stride=1), layer),
-        knob("excite 2", "stages.2.block.se_ratio", 0, 0.25),
+    choices = [
+        choice("depth 0", "groups.0.depth", 0, 1),
+        choice("depth 1", "groups.1.depth", 1, 2),
+        choice("operator 0", "stages.0.block", replace(layer, expand_ratio=2), replace(layer, kernel=5)),
+        choice("operator 1", "stages.1.block", fused, inverted),
+        choice("kernel 1", "stages.1.block.kernel", 1, 3, 5),
+        choice("operator 2", "stages.2.block", replace(fused, stride=1), layer),
+        choice("excite 2", "stages.2.block.se_ratio", 0, 0.25),
     ]
-    return space_of(blocks, knobs, name="mixed")
+    return space_of(blocks, choices, name="mixed")
 
 
 SMALL = {
@@ -147,7 +147,7 @@ def spaces(draw: st.DrawFn) -> Space:
     """Random small spaces in which the last options are the largest."""
     kinds = st.sampled_from([MBConv, FusedMBConv, Bottleneck])
     blocks: list[list[Block]] = []
-    knobs: list[Choice] = []
+    choices: list[Choice] = []
     place = 0
     for group in range(draw(st.integers(1, 3))):
         kind, layers = draw(kinds), draw(st.integers(1, 3))
@@ -165,18 +165,18 @@ def spaces(draw: st.DrawFn) -> Space:
         blocks.append([block, *[replace(block, stride=1)] * (layers - 1)])
         if layers > 1:
             least = draw(st.integers(1, layers - 1))
-            knobs.append(knob(f"depth {group}", f"groups.{group}.depth", *range(least, layers + 1)))
+            choices.append(choice(f"depth {group}", f"groups.{group}.depth", *range(least, layers + 1)))
         paths = [f"stages.{place + layer}.block" for layer in range(layers)]
         if len(widths) > 1:
-            knobs.append(knob(f"channels {group}", [f"{path}.channels" for path in paths], *widths))
+            choices.append(choice(f"channels {group}", [f"{path}.channels" for path in paths], *widths))
         for path in paths:
             for name, options in (
                 ("kernel", draw(st.sampled_from([(3, 5), (3, 5, 7), (1, 3), (3, 7), (5,)]))),
                 (field, draw(st.sampled_from(shares))),
             ):
-                knobs.append(knob(f"{path} {name}", f"{path}.{name}", *options))
+                choices.append(choice(f"{path} {name}", f"{path}.{name}", *options))
         place += layers
-    return space_of(blocks, knobs, stem=draw(st.sampled_from([4, 8])), name="random")
+    return space_of(blocks, choices, stem=draw(st.sampled_from([4, 8])), name="random")
 
 
 def grown(space: Space, *, seed: int = 0) -> Supernet:
@@ -222,7 +222,7 @@ def members(space: Space, number: int, *, seed: int = 0) -> Iterator[Network]:
     yield space.largest()
     random = Random(seed)
     for _ in range(number):
-        yield sample(space, random, by="knob")
+        yield sample(space, random, by="choice")
 
 
 def pictures(number: int = 4, side: int = 16, *, channels: int = 1, seed: int = 0) -> Tensor:

@@ -47,13 +47,13 @@ def test_a_coupled_space_is_never_larger(space):
 
 
 @settings(max_examples=25)
-@given(seed=st.integers(0, 2**32), by=st.sampled_from(["network", "knob"]))
+@given(seed=st.integers(0, 2**32), by=st.sampled_from(["network", "choice"]))
 def test_coupling_is_a_projection_onto_members_that_leaves_the_rest_open(seed, by):
     rows = sample_encodings(OFA, np.random.default_rng(seed), 20, by=by)
     before, coupled = rows.copy(), couple_rows(OFA, rows)
     assert (rows == before).all()
     assert (couple_rows(OFA, coupled) == coupled).all()
-    ratios = np.array([knob.paths[0].endswith(".expand_ratio") for knob in OFA.knobs])
+    ratios = np.array([choice.paths[0].endswith(".expand_ratio") for choice in OFA.choices])
     assert (coupled[:, ~ratios] == rows[:, ~ratios]).all()
     assert ((coupled == ABSENT) == (rows == ABSENT)).all()
     decisions = OFA.decisions_of(network_of(OFA, coupled[0]))
@@ -67,7 +67,7 @@ def test_options_follow_by_rank_however_they_are_written():
     space = small((2, 1), (6, 4, 3))  # the other way round
     decisions = [
         space.decisions_of(network_of(space, row))
-        for row in couple_rows(space, sample_encodings(space, np.random.default_rng(0), 50, by="knob"))
+        for row in couple_rows(space, sample_encodings(space, np.random.default_rng(0), 50, by="choice"))
     ]
     assert {(each["stage 1 depth"], each["stage 1 layer 0 expand ratio"]) for each in decisions} == {
         (1, 3),
@@ -86,7 +86,7 @@ def test_a_ratio_that_groups_of_two_depths_share_stays_open():
     shared = Choice(
         name="ratio", paths=("stages.1.block.expand_ratio", "stages.3.block.expand_ratio"), options=(3, 6)
     )
-    space = Space(template=space.template, knobs=(*space.knobs, shared))
+    space = Space(template=space.template, choices=(*space.choices, shared))
     rows = encodings_of(space, list(members(space)))
     assert (couple_rows(space, rows) == rows).all()
     assert coupled_size(space) == space.size

@@ -26,9 +26,9 @@ from allometry.supernets import Supernet, build_supernet
 
 from .spaces import (
     SMALL,
+    choice,
     grown,
     inverted_space,
-    knob,
     members,
     pictures,
     residual_space,
@@ -90,7 +90,7 @@ def test_a_released_subnet_is_in_it(name, released, params):
 def test_a_supernet_of_bottlenecks_has_the_weights_of_its_largest_network_and_no_matrices():
     space = residual_space()
     plain = Whole(
-        template=space.template, knobs=tuple(each for each in space.knobs if "kernel" not in each.name)
+        template=space.template, choices=tuple(each for each in space.choices if "kernel" not in each.name)
     )
     supernet = build_supernet(plain, seed=0)
     assert not supernet.matrices
@@ -280,7 +280,7 @@ def test_kernels_that_are_not_depthwise_are_made_smaller_likewise():
 
 
 def test_a_side_that_is_left_out_is_stepped_over():
-    space = space_of([[replace(INVERTED, kernel=7)]], [knob("kernel", "stages.0.block.kernel", 3, 7)])
+    space = space_of([[replace(INVERTED, kernel=7)]], [choice("kernel", "stages.0.block.kernel", 3, 7)])
     supernet = grown(space)
     assert size(supernet.matrices) == 81
     kernel = supernet.hosts["stage_0_layer_0_mbconv"].depthwise[0].weight.detach().double().numpy()
@@ -393,34 +393,34 @@ def test_what_is_not_used_may_be_anything(name):
 
 def test_cells_that_read_the_input_before_are_refused():
     template = get("nasnet-a-mobile")
-    space = Whole(template=template, knobs=(knob("resolution", "resolution", 192, 224),), name="cells")
+    space = Whole(template=template, choices=(choice("resolution", "resolution", 192, 224),), name="cells")
     with pytest.raises(InputError, match="cells has cells that read the input of the cell before, too"):
         build_supernet(space, seed=0)
 
 
 def test_options_of_which_none_has_all_weights_are_refused():
     wide, deep = replace(INVERTED, expand_ratio=4), replace(INVERTED, kernel=5)
-    space = space_of([[INVERTED]], [knob("block", "stages.0.block", wide, deep)])
+    space = space_of([[INVERTED]], [choice("block", "stages.0.block", wide, deep)])
     with pytest.raises(InputError, match="Of the options of stage 0, layer 0, none has all the weights"):
         build_supernet(space, seed=0)
 
 
 @pytest.mark.parametrize(
-    ("knobs", "where"),
+    ("choices", "where"),
     [
-        ([knob("ratio", "stages.0.block.expand_ratio", 4, 2)], "stage 0 layer 0 mbconv"),
-        ([knob("kernel", "stages.0.block.kernel", 5, 3)], "stage 0 layer 0 mbconv"),
-        ([knob("depth", "groups.0.depth", 2, 1)], "stage 1 layer 0 mbconv"),
-        ([knob("head", "head.channels", 16, 8)], "head"),
-        ([knob("excite", "stages.0.block.se_ratio", 0.25, 0)], "stage 0 layer 0 mbconv"),
+        ([choice("ratio", "stages.0.block.expand_ratio", 4, 2)], "stage 0 layer 0 mbconv"),
+        ([choice("kernel", "stages.0.block.kernel", 5, 3)], "stage 0 layer 0 mbconv"),
+        ([choice("depth", "groups.0.depth", 2, 1)], "stage 1 layer 0 mbconv"),
+        ([choice("head", "head.channels", 16, 8)], "head"),
+        ([choice("excite", "stages.0.block.se_ratio", 0.25, 0)], "stage 0 layer 0 mbconv"),
     ],
     ids=["ratio", "kernel", "depth", "head", "excite"],
 )
-def test_options_that_do_not_go_from_small_to_large_are_refused(knobs, where):
-    space = space_of([[INVERTED, replace(INVERTED, stride=1)]], knobs)
+def test_options_that_do_not_go_from_small_to_large_are_refused(choices, where):
+    space = space_of([[INVERTED, replace(INVERTED, stride=1)]], choices)
     with pytest.raises(InputError) as refused:
         build_supernet(space, seed=0)
-    assert "The last option of every knob of small must be its largest" in str(refused.value)
+    assert "The last option of every choice of small must be its largest" in str(refused.value)
     assert where in str(refused.value)
 
 

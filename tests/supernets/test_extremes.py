@@ -23,7 +23,7 @@ WIDE = mbconv_space(
 )
 SHARED = Space(
     template=SMALL.template,
-    knobs=(
+    choices=(
         Choice(name="depths", paths=("groups.1.depth", "groups.2.depth"), options=(2, 1)),
         Choice(name="kernels", paths=("stages.0.block.kernel", "stages.4.block.kernel"), options=(5, 3)),
         Choice(name="head", paths=("head.channels",), options=(64, 32)),
@@ -72,7 +72,7 @@ def test_the_least_latency_is_that_of_all_members(name, seed):
 )
 def test_nothing_drawn_is_below_the_least(name):
     space = find_space(name)
-    rows = sample_encodings(space, np.random.default_rng(0), 2000, by="knob")
+    rows = sample_encodings(space, np.random.default_rng(0), 2000, by="choice")
     found = Costs(space)(rows)
     for measure in MEASURES:
         lowest = least_counted(space, measure)

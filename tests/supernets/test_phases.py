@@ -33,7 +33,7 @@ from allometry.supernets import (
 from allometry.supernets.config import SupernetConfig
 from allometry.training import Recipe
 
-from .spaces import SMALL, knob, residual_space, space_of
+from .spaces import SMALL, choice, residual_space, space_of
 from .test_sorting import INVERTED
 
 SPACES = {entry.name: entry.make() for entry in published()} | SMALL
@@ -41,11 +41,11 @@ every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 
 
 def opened(space, phase: Phase) -> dict[str, int]:
-    """How many options the knobs of each dimension have."""
+    """How many options the choices of each dimension have."""
     part = phase.part_of(space)
     return {
-        dimension: max(len(part[each.name]) for each in space.knobs if dimension_of(each) == dimension)
-        for dimension in dict.fromkeys(map(dimension_of, space.knobs))
+        dimension: max(len(part[each.name]) for each in space.choices if dimension_of(each) == dimension)
+        for dimension in dict.fromkeys(map(dimension_of, space.choices))
     }
 
 
@@ -99,7 +99,7 @@ def test_only_what_a_space_leaves_open_has_phases(space, names):
 def test_the_phases_of_every_plan_lead_to_the_whole_space_and_contain_those_before(space, plan):
     phases = PLANS[plan](space, epochs=7)
     parts = [each.part_of(space) for each in phases]
-    assert parts[-1] == {each.name: each.options for each in space.knobs}
+    assert parts[-1] == {each.name: each.options for each in space.choices}
     for before, after in pairwise(parts):
         assert before != after
         assert all(after[name][-len(options) :] == options for name, options in before.items())
@@ -212,19 +212,19 @@ def test_the_other_plans_open_everything_in_one_phase():
     assert {"shrinking": shrinking, "sandwich": sandwich, "at-once": at_once} == PLANS
 
 
-def test_every_knob_has_a_dimension():
+def test_every_choice_has_a_dimension():
     space = space_of(
         [[INVERTED]],
         [
-            knob("size", "resolution", 8, 16),
-            knob("stem", "stem.channels", 4, 8),
-            knob("stem kernel", "stem.kernel", 1, 3),
-            knob("head", "head.channels", 8, 12),
-            knob("excite", "stages.0.block.se_ratio", 0, 0.25),
-            knob("ratio", "stages.0.block.expand_ratio", 2, 3),
+            choice("size", "resolution", 8, 16),
+            choice("stem", "stem.channels", 4, 8),
+            choice("stem kernel", "stem.kernel", 1, 3),
+            choice("head", "head.channels", 8, 12),
+            choice("excite", "stages.0.block.se_ratio", 0, 0.25),
+            choice("ratio", "stages.0.block.expand_ratio", 2, 3),
         ],
     )
-    found = {each.name: dimension_of(each) for each in space.knobs}
+    found = {each.name: dimension_of(each) for each in space.choices}
     assert found == {
         "size": "resolution",
         "stem": "channels",
@@ -233,7 +233,7 @@ def test_every_knob_has_a_dimension():
         "excite": "block",
         "ratio": "width",
     }
-    assert {dimension_of(each) for other in SPACES.values() for each in other.knobs} <= set(DIMENSIONS)
+    assert {dimension_of(each) for other in SPACES.values() for each in other.choices} <= set(DIMENSIONS)
 
 
 # Written and read
@@ -264,7 +264,7 @@ def test_phases_are_read_as_they_were_written(phases):
 def test_what_is_open_is_the_largest_options(phase):
     space = SMALL["residual"]
     for name, options in phase.part_of(space).items():
-        every = next(each for each in space.knobs if each.name == name)
+        every = next(each for each in space.choices if each.name == name)
         number = phase.elastic.get(dimension_of(every), 1) or len(every.options)
         assert options == every.options[max(0, len(every.options) - number) :]
 

@@ -37,9 +37,9 @@ SMALL = mbconv_space(
 def truth(space, *, seed=0, pairs=0.004):
     """Accuracies that saturate in MACs, with something for each option and for pairs in succession."""
     random = np.random.default_rng(seed)
-    costs, most = Costs(space), max(len(knob.options) for knob in space.knobs)
-    single = random.normal(0, 0.004, (len(space.knobs), most))
-    double = random.normal(0, pairs, (len(space.knobs), most, most))
+    costs, most = Costs(space), max(len(choice.options) for choice in space.choices)
+    single = random.normal(0, 0.004, (len(space.choices), most))
+    double = random.normal(0, pairs, (len(space.choices), most, most))
 
     def accuracy(rows):
         macs = np.log(costs(rows)["macs"].astype(float))
@@ -57,7 +57,7 @@ def truth(space, *, seed=0, pairs=0.004):
 
 def measured(space, number, *, seed=0, noise=0.005):
     random = np.random.default_rng(seed)
-    rows = sample_encodings(space, random, number, by="knob")
+    rows = sample_encodings(space, random, number, by="choice")
     return rows, truth(space)(rows) + random.normal(0, noise, number)
 
 
@@ -68,7 +68,7 @@ def fitted():
 
 
 def test_features_are_those_of_a_network():
-    networks = [sample(OFA, Random(seed), by="knob") for seed in range(5)]
+    networks = [sample(OFA, Random(seed), by="choice") for seed in range(5)]
     features = encode_rows(OFA, encodings_of(OFA, networks))
     assert features.dtype == np.float32
     assert [tuple(row) for row in features.tolist()] == [encode(OFA, network) for network in networks]
@@ -125,7 +125,7 @@ def test_equal_accuracies_are_predicted_everywhere():
 def test_a_space_whose_costs_are_not_tabulated_and_one_without_stages():
     cells = Space(
         template=get("nasnet-a-mobile"),
-        knobs=(Choice(name="resolution", paths=("resolution",), options=(128, 160, 192, 224)),),
+        choices=(Choice(name="resolution", paths=("resolution",), options=(128, 160, 192, 224)),),
     )
     rows = sample_encodings(cells, np.random.default_rng(0), 40)
     predictor = fit_predictor(cells, rows, 0.6 + 0.05 * rows[:, 0])
@@ -213,7 +213,7 @@ def test_tau_is_what_the_definition_says(pairs):
 
 @given(seed=st.integers(0, 99), share=st.floats(0.01, 0.99))
 def test_a_split_is_a_partition_that_keeps_equal_networks_together(seed, share):
-    rows = sample_encodings(SMALL, np.random.default_rng(seed), 15, by="knob")
+    rows = sample_encodings(SMALL, np.random.default_rng(seed), 15, by="choice")
     rows = np.concatenate([rows, rows[:5]])
     parts = split_rows(rows, np.arange(20) / 20, held_out=share, seed=seed)
     assert sorted([*parts.accuracies, *parts.held_accuracies]) == list(np.arange(20) / 20)

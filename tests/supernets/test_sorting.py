@@ -13,7 +13,7 @@ from allometry.catalog import find_space, get, mbconv_space
 from allometry.nas import narrow
 from allometry.supernets import Axis, Spot, Supernet, axes_of, sort_channels
 
-from .spaces import SMALL, grown, inverted_space, knob, members, pictures, space_of
+from .spaces import SMALL, choice, grown, inverted_space, members, pictures, space_of
 
 INVERTED = MBConv(channels=8, expand_ratio=2, se_ratio=0.25)
 FUSED = FusedMBConv(channels=8, expand_ratio=2)
@@ -22,7 +22,7 @@ BASIC = BasicBlock(channels=8, stride=2)
 
 
 def channels(*options: int, stages=(0,)):
-    return knob(f"channels {stages}", [f"stages.{stage}.block.channels" for stage in stages], *options)
+    return choice(f"channels {stages}", [f"stages.{stage}.block.channels" for stage in stages], *options)
 
 
 SPACES = {
@@ -41,7 +41,7 @@ SPACES = {
     "basic": space_of([[BASIC], [replace(RESIDUAL, stride=2)]], [channels(4, 8)]),
     "basic and head": space_of([[BASIC]], [channels(4, 8)]),
     "stem": space_of(
-        [[replace(INVERTED, channels=10)]], [knob("stem", "stem.channels", 4, 8), channels(8, 10)]
+        [[replace(INVERTED, channels=10)]], [choice("stem", "stem.channels", 4, 8), channels(8, 10)]
     ),
     "no head": space_of(
         [[replace(INVERTED, channels=10)]],
@@ -53,7 +53,7 @@ every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 
 
 def only_largest(space):
-    return narrow(space, {each.name: each.options[-1:] for each in space.knobs})
+    return narrow(space, {each.name: each.options[-1:] for each in space.choices})
 
 
 def differs(one: Supernet, other: Supernet) -> bool:
@@ -185,7 +185,7 @@ def test_grouped_convolutions_are_left_alone():
     for space in (
         space_of([[grouped]], [channels(4, 8)]),
         space_of(
-            [[replace(RESIDUAL, stride=2, group_width=2)]], [knob("kernel", "stages.0.block.kernel", 3, 5)]
+            [[replace(RESIDUAL, stride=2, group_width=2)]], [choice("kernel", "stages.0.block.kernel", 3, 5)]
         ),
     ):
         supernet = grown(space).double().eval()

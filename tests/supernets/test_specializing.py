@@ -32,7 +32,9 @@ def everything(rows):
 
 def worth(space, seed=0):
     random = np.random.default_rng(seed)
-    table = random.normal(0, 0.01, (len(space.knobs), 1 + max(len(knob.options) for knob in space.knobs)))
+    table = random.normal(
+        0, 0.01, (len(space.choices), 1 + max(len(choice.options) for choice in space.choices))
+    )
     return lambda rows: 0.7 + table[np.arange(rows.shape[1]), rows].sum(1)  # -1 is the last column
 
 
@@ -53,7 +55,7 @@ def test_it_is_within_the_limit_and_better_than_chance(limit):
     assert (found.accuracies == worth(OFA)(found.rows)).all()
     assert found.history[-1] == found.accuracies[0]
     assert (np.diff(found.history) >= 0).all()
-    rows = sample_encodings(OFA, np.random.default_rng(1), 20_000, by="knob")
+    rows = sample_encodings(OFA, np.random.default_rng(1), 20_000, by="choice")
     assert found.accuracies[0] > worth(OFA)(rows)[within(limit)(rows)].max(initial=0)
     assert OFA.contains(network_of(OFA, found.rows[0]))
 
@@ -78,7 +80,7 @@ def test_the_same_seed_gives_the_same_result():
 def test_a_tight_budget_is_walked_to_from_the_smallest():
     smallest = macs(encodings_of(OFA, [OFA.smallest()]))[0]
     limit = smallest * 1.1
-    drawn = sample_encodings(OFA, np.random.default_rng(0), 20_000, by="knob")
+    drawn = sample_encodings(OFA, np.random.default_rng(0), 20_000, by="choice")
     assert not (macs(drawn) <= limit).any()
     found = specialize(OFA, worth(OFA), allows=within(limit), settings=QUICK)
     assert found.looked > 500

@@ -366,7 +366,7 @@ def test_a_finished_training_is_not_repeated(whole):
         {"phases": PHASES[:2]},
         {"phases": (*PHASES[:-1], replace(PHASES[-1], teacher="none"))},
         {"coupled": True},
-        {"space": replace(SPACE, knobs=SPACE.knobs[:-1])},
+        {"space": replace(SPACE, choices=SPACE.choices[:-1])},
     ],
     ids=["seed", "recipe", "fewer phases", "phases", "coupled", "space"],
 )

@@ -13,7 +13,7 @@ from allometry.supernets import SupernetJob, shrinking
 from allometry.training import Preprocessing, Recipe
 from tests.images import CLASSES, shapes_dataset
 
-from .spaces import HEAD, knob, space_of
+from .spaces import HEAD, choice, space_of
 
 SIDE = 12
 RECIPE = Recipe(epochs=1, batch_size=16, learning_rate=0.02, ema=0.9, weight_decay=0.01, precision="float32")
@@ -25,11 +25,11 @@ def tiny() -> Space:
     return space_of(
         [[layer, replace(layer, stride=1)], [replace(layer, channels=12)]],
         [
-            knob("resolution", "resolution", 8, SIDE),
-            knob("depth", "groups.0.depth", 1, 2),
-            knob("kernel", "stages.0.block.kernel", 3, 5),
-            *[knob(f"ratio {place}", f"stages.{place}.block.expand_ratio", 2, 3) for place in (0, 2)],
-            knob("channels", ["stages.0.block.channels", "stages.1.block.channels"], 6, 8),
+            choice("resolution", "resolution", 8, SIDE),
+            choice("depth", "groups.0.depth", 1, 2),
+            choice("kernel", "stages.0.block.kernel", 3, 5),
+            *[choice(f"ratio {place}", f"stages.{place}.block.expand_ratio", 2, 3) for place in (0, 2)],
+            choice("channels", ["stages.0.block.channels", "stages.1.block.channels"], 6, 8),
         ],
         head=replace(HEAD, dropout=0.1),
         resolution=SIDE,

@@ -11,9 +11,9 @@ from typing import Any, Literal, NamedTuple
 from allometry.arch.parts import Block
 from allometry.base import NetworkError
 
-# What a knob can be set to: the value of a field, or a whole block where the kind of layer is open.
+# What a choice can be set to: the value of a field, or a whole block where the kind of layer is open.
 Option = int | float | str | Block | None
-# Names of knobs, each with the option that is taken.
+# Names of choices, each with the option that is taken.
 Decisions = Mapping[str, Option]
 
 _DEPTH = re.compile(r"groups\.(\d+)\.depth")
@@ -41,7 +41,7 @@ def target(path: str) -> ChoiceTarget:
     """What a path leads to.
 
     Raises:
-        NetworkError: knobs set no such thing.
+        NetworkError: choices set no such thing.
 
     Example:
         >>> target("stages.3.block.kernel")
@@ -57,7 +57,7 @@ def target(path: str) -> ChoiceTarget:
     if (first in _PARTS and rest) or (first in _PLAIN and not rest):
         return ChoiceTarget("network", 0, (first, *rest))
     raise NetworkError(
-        f"A knob cannot set {path!r}. Possible: groups.N.depth, stages.N.block, stages.N.block.FIELD, "
+        f"A choice cannot set {path!r}. Possible: groups.N.depth, stages.N.block, stages.N.block.FIELD, "
         f"{', '.join(f'{part}.FIELD' for part in _PARTS)}, {', '.join(_PLAIN)}."
     )
 
@@ -85,7 +85,7 @@ class Choice:
         >>> Choice(name="depth", paths=("groups.0.deepness",), options=(1, 2))
         Traceback (most recent call last):
             ...
-        allometry.base.errors.NetworkError: A knob cannot set 'groups.0.deepness'. Possible: groups.N.depth, ...
+        allometry.base.errors.NetworkError: A choice cannot set 'groups.0.deepness'. Possible: groups.N.depth, ...
     """
 
     name: str
@@ -100,23 +100,23 @@ class Choice:
             values = getattr(self, field)
             if not isinstance(values, tuple | list) or not values:
                 raise NetworkError(
-                    f"The {field} of the knob {self.name!r} must be a tuple of one or more, not {values!r}."
+                    f"The {field} of the choice {self.name!r} must be a tuple of one or more, not {values!r}."
                 )
             twice = [each for place, each in enumerate(values) if each in values[:place]]
             if twice:
                 raise NetworkError(
-                    f"Among the {field} of the knob {self.name!r}, {twice[0]!r} is there twice."
+                    f"Among the {field} of the choice {self.name!r}, {twice[0]!r} is there twice."
                 )
             object.__setattr__(self, field, tuple(values))
         for option in self.options:
             if not isinstance(option, Option):
                 raise NetworkError(
-                    f"An option of the knob {self.name!r} must be a number, a word, true, false, None or a block, "
+                    f"An option of the choice {self.name!r} must be a number, a word, true, false, None or a block, "
                     f"not {option!r}."
                 )
         whats = {target(path).what for path in self.paths}
         if "depth" in whats and len(whats) > 1:
-            raise NetworkError(f"The knob {self.name!r} must set either depths or other things, not both.")
+            raise NetworkError(f"The choice {self.name!r} must set either depths or other things, not both.")
 
     @property
     def targets(self) -> tuple[ChoiceTarget, ...]:

@@ -1,4 +1,4 @@
-"""Where the knobs of a space stand in its template, and how many networks there are because of that."""
+"""Where the choices of a space stand in its template, and how many networks there are because of that."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class ChoicePlace(NamedTuple):
 
 
 class ChoiceCluster(NamedTuple):
-    """Depths that have to be chosen together, because there are knobs whose being there depends on all of them.
+    """Depths that have to be chosen together, because there are choices whose being there depends on all of them.
 
     Attributes:
-        depths: the knobs of the depths.
-        dependent: the knobs that are there with some of those depths only.
+        depths: the choices of the depths.
+        dependent: the choices that are there with some of those depths only.
         counts: every choice of depths, with how many ways there are to set what then is there of `dependent`.
     """
 
@@ -38,17 +38,17 @@ class ChoiceCluster(NamedTuple):
 
 @dataclass(frozen=True)  # without slots, for the cached properties
 class Layout:
-    """What follows from a template and knobs; `layout_of` makes it.
+    """What follows from a template and choices; `layout_of` makes it.
 
     Attributes:
         template: the network with every layer that a member can have.
         places: of the template's stages.
         full: layers of each group.
-        deepening: the knobs of depths.
-        others: all other knobs.
-        of_group: the knob of each group's depth, if it has one.
-        of_stage: the knobs of each stage's block, with their targets; whole blocks before their fields.
-        of_network: the knobs of what the whole network has, with their targets.
+        deepening: the choices of depths.
+        others: all other choices.
+        of_group: the choice of each group's depth, if it has one.
+        of_stage: the choices of each stage's block, with their targets; whole blocks before their fields.
+        of_network: the choices of what the whole network has, with their targets.
     """
 
     template: Network
@@ -63,8 +63,8 @@ class Layout:
     def depths(self, decisions: Decisions) -> tuple[int, ...]:
         """Layers of each group; all that there are where nothing is decided."""
         found = []
-        for knob, full in zip(self.of_group, self.full, strict=True):
-            depth = full if knob is None else decisions.get(knob.name, full)
+        for choice, full in zip(self.of_group, self.full, strict=True):
+            depth = full if choice is None else decisions.get(choice.name, full)
             assert isinstance(depth, int)  # noqa: S101 - `layout_of` has refused other options
             found.append(depth)
         return tuple(found)
@@ -74,58 +74,58 @@ class Layout:
         place = self.places[stage]
         return max(0, min(self.template.stages[stage].repeats, depths[place.group] - place.offset))
 
-    def is_there(self, knob: Choice, depths: tuple[int, ...]) -> bool:
-        """Whether a knob sets anything with these depths."""
+    def is_there(self, choice: Choice, depths: tuple[int, ...]) -> bool:
+        """Whether a choice sets anything with these depths."""
         return any(
             target.what != "block"
             or depths[self.places[target.number].group] > self.places[target.number].offset
-            for target in knob.targets
+            for target in choice.targets
         )
 
     def block(self, stage: int, decisions: Decisions) -> Block:
         """The block of a stage, as decided."""
-        knobs = self.of_stage[stage]
-        changes = tuple((target.fields, decisions[knob.name]) for knob, target in knobs)
+        choices = self.of_stage[stage]
+        changes = tuple((target.fields, decisions[choice.name]) for choice, target in choices)
         return rewritten(self.template.stages[stage].block, changes)
 
     @cached_property
     def always(self) -> tuple[Choice, ...]:
-        """The knobs, without those of depths, that every member has."""
+        """The choices, without those of depths, that every member has."""
         least = tuple(
-            full if knob is None else min(option for option in knob.options if isinstance(option, int))
-            for knob, full in zip(self.of_group, self.full, strict=True)
+            full if choice is None else min(option for option in choice.options if isinstance(option, int))
+            for choice, full in zip(self.of_group, self.full, strict=True)
         )
-        return tuple(knob for knob in self.others if self.is_there(knob, least))
+        return tuple(choice for choice in self.others if self.is_there(choice, least))
 
     @cached_property
     def clusters(self) -> tuple[ChoiceCluster, ...]:
         """The depths in independent clusters, with the numbers of networks."""
-        joined = [([knob], list[Choice]()) for knob in self.deepening]
-        for knob in self.others:
-            if knob in self.always:
+        joined = [([choice], list[Choice]()) for choice in self.deepening]
+        for choice in self.others:
+            if choice in self.always:
                 continue
-            reached = [self.of_group[self.places[target.number].group] for target in knob.targets]
+            reached = [self.of_group[self.places[target.number].group] for target in choice.targets]
             touched = [each for each in joined if any(depth in reached for depth in each[0])]
             joined = [each for each in joined if each not in touched]
             depths = [depth for each in touched for depth in each[0]]
-            joined.append((depths, [*(other for each in touched for other in each[1]), knob]))
-        return tuple(self._counted(tuple(depths), tuple(knobs)) for depths, knobs in joined)
+            joined.append((depths, [*(other for each in touched for other in each[1]), choice]))
+        return tuple(self._counted(tuple(depths), tuple(choices)) for depths, choices in joined)
 
     def _counted(self, depths: tuple[Choice, ...], dependent: tuple[Choice, ...]) -> ChoiceCluster:
         counts = []
-        for options in product(*(knob.options for knob in depths)):
-            chosen = dict(zip((knob.name for knob in depths), options, strict=True))
+        for options in product(*(choice.options for choice in depths)):
+            chosen = dict(zip((choice.name for choice in depths), options, strict=True))
             layers = self.depths(chosen)
-            there = (knob for knob in dependent if self.is_there(knob, layers))
-            counts.append((chosen, prod(len(knob.options) for knob in there)))
+            there = (choice for choice in dependent if self.is_there(choice, layers))
+            counts.append((chosen, prod(len(choice.options) for choice in there)))
         return ChoiceCluster(depths, dependent, tuple(counts))
 
 
-def layout_of(template: Network, knobs: tuple[Choice, ...]) -> Layout:
-    """Find the knobs' places.
+def layout_of(template: Network, choices: tuple[Choice, ...]) -> Layout:
+    """Find the choices' places.
 
     Raises:
-        NetworkError: a knob sets what the template does not have, or what another sets too.
+        NetworkError: a choice sets what the template does not have, or what another sets too.
     """
     places, full = [], []
     for group, stages in enumerate(template.groups):
@@ -134,13 +134,13 @@ def layout_of(template: Network, knobs: tuple[Choice, ...]) -> Layout:
             places.append(ChoicePlace(group, layers))
             layers += stage.repeats
         full.append(layers)
-    setting = _by_target(knobs)
-    for target, knob in setting.items():
-        _check_reach(target, knob, len(full) if target.what == "depth" else len(places))
-    deepening = tuple(knob for knob in knobs if knob.targets[0].what == "depth")
-    for knob in deepening:
-        _check_depths(knob, min(full[target.number] for target in knob.targets))
-    droppable = [target.number for knob in deepening if 0 in knob.options for target in knob.targets]
+    setting = _by_target(choices)
+    for target, choice in setting.items():
+        _check_reach(target, choice, len(full) if target.what == "depth" else len(places))
+    deepening = tuple(choice for choice in choices if choice.targets[0].what == "depth")
+    for choice in deepening:
+        _check_depths(choice, min(full[target.number] for target in choice.targets))
+    droppable = [target.number for choice in deepening if 0 in choice.options for target in choice.targets]
     if len(droppable) > 1:
         raise NetworkError(
             f"Only one group of layers may have a depth of 0, not {len(droppable)}: else a network would not say "
@@ -151,68 +151,72 @@ def layout_of(template: Network, knobs: tuple[Choice, ...]) -> Layout:
         places=tuple(places),
         full=tuple(full),
         deepening=deepening,
-        others=tuple(knob for knob in knobs if knob not in deepening),
+        others=tuple(choice for choice in choices if choice not in deepening),
         of_group=tuple(setting.get(ChoiceTarget("depth", group, ())) for group in range(len(full))),
         of_stage=tuple(_of_stage(stage, setting) for stage in range(len(places))),
-        of_network=tuple((knob, target) for target, knob in setting.items() if target.what == "network"),
+        of_network=tuple((choice, target) for target, choice in setting.items() if target.what == "network"),
     )
 
 
-def _by_target(knobs: Iterable[Choice]) -> dict[ChoiceTarget, Choice]:
+def _by_target(choices: Iterable[Choice]) -> dict[ChoiceTarget, Choice]:
     setting: dict[ChoiceTarget, Choice] = {}
-    for knob in knobs:
-        for path, target in zip(knob.paths, knob.targets, strict=True):
+    for choice in choices:
+        for path, target in zip(choice.paths, choice.targets, strict=True):
             if target in setting:
-                raise NetworkError(f"The knobs {setting[target].name!r} and {knob.name!r} both set {path!r}.")
-            setting[target] = knob
+                raise NetworkError(
+                    f"The choices {setting[target].name!r} and {choice.name!r} both set {path!r}."
+                )
+            setting[target] = choice
     return setting
 
 
-def _check_reach(target: ChoiceTarget, knob: Choice, number: int) -> None:
+def _check_reach(target: ChoiceTarget, choice: Choice, number: int) -> None:
     if target.what != "network" and target.number >= number:
         what = "groups" if target.what == "depth" else "stages"
         raise NetworkError(
-            f"The knob {knob.name!r} sets something of {what}.{target.number}, but the template's {what} go from 0 "
+            f"The choice {choice.name!r} sets something of {what}.{target.number}, but the template's {what} go from 0 "
             f"to {number - 1}."
         )
 
 
-def _check_depths(knob: Choice, most: int) -> None:
-    for option in knob.options:
+def _check_depths(choice: Choice, most: int) -> None:
+    for option in choice.options:
         if isinstance(option, bool) or not isinstance(option, int) or not 0 <= option <= most:
             raise NetworkError(
-                f"An option of the knob {knob.name!r} must be a number of layers from 0 to the template's {most}, "
+                f"An option of the choice {choice.name!r} must be a number of layers from 0 to the template's {most}, "
                 f"not {option!r}; lay out the greatest depth in the template."
             )
 
 
 def _of_stage(stage: int, setting: dict[ChoiceTarget, Choice]) -> tuple[tuple[Choice, ChoiceTarget], ...]:
-    """The knobs of a stage's block; whole blocks first, since fields are set in the block that was chosen."""
-    found = [(knob, target) for target, knob in setting.items() if target[:2] == ("block", stage)]
+    """The choices of a stage's block; whole blocks first, since fields are set in the block that was chosen."""
+    found = [(choice, target) for target, choice in setting.items() if target[:2] == ("block", stage)]
     found.sort(key=lambda pair: len(pair[1].fields))
-    wholes = [knob for knob, target in found if not target.fields]
-    inner = tuple((target.fields, knob.options[0]) for knob, target in found if target.fields)
-    for knob in wholes:
+    wholes = [choice for choice, target in found if not target.fields]
+    inner = tuple((target.fields, choice.options[0]) for choice, target in found if target.fields)
+    for choice in wholes:
         alike: dict[Block, Option] = {}
-        for option in knob.options:
+        for option in choice.options:
             if not isinstance(option, Block):
-                raise NetworkError(f"An option of the knob {knob.name!r} must be a block, not {option!r}.")
-            _check_fields(knob, option, (fields for fields, _ in inner))
+                raise NetworkError(
+                    f"An option of the choice {choice.name!r} must be a block, not {option!r}."
+                )
+            _check_fields(choice, option, (fields for fields, _ in inner))
             known = alike.setdefault(rewritten(option, inner), option)
             if known is not option:
                 raise NetworkError(
-                    f"Two options of the knob {knob.name!r} differ only where other knobs set the fields: "
+                    f"Two options of the choice {choice.name!r} differ only where other choices set the fields: "
                     f"{known!r} and {option!r}."
                 )
     return tuple(found)
 
 
-def _check_fields(knob: Choice, option: Block, inner: Iterable[tuple[str, ...]]) -> None:
-    """Refuse a block without the fields that other knobs set in it."""
+def _check_fields(choice: Choice, option: Block, inner: Iterable[tuple[str, ...]]) -> None:
+    """Refuse a block without the fields that other choices set in it."""
     for fields in inner:
         try:
             read(option, fields)
         except NetworkError as error:
             raise NetworkError(
-                f"The knob {knob.name!r} cannot be {option!r}, in which another sets {'.'.join(fields)}: {error}"
+                f"The choice {choice.name!r} cannot be {option!r}, in which another sets {'.'.join(fields)}: {error}"
             ) from error

@@ -20,7 +20,7 @@ def aligned(layout: Layout, network: Network) -> list[list[Block]]:
         NetworkError: there are too many groups, or too few.
     """
     groups = [_layers(group) for group in network.groups]
-    lacking = [place.number for knob in layout.deepening if 0 in knob.options for place in knob.targets]
+    lacking = [place.number for choice in layout.deepening if 0 in choice.options for place in choice.targets]
     if lacking and len(groups) == len(layout.full) - 1:
         groups.insert(lacking[0], [])
     if len(groups) != len(layout.full):
@@ -28,14 +28,14 @@ def aligned(layout: Layout, network: Network) -> list[list[Block]]:
     return groups
 
 
-def found_option(layout: Layout, knob: Choice, network: Network, groups: list[list[Block]]) -> Option:
-    """What the knob is set to in the network, whose layers stand in `groups` as `aligned` gives them.
+def found_option(layout: Layout, choice: Choice, network: Network, groups: list[list[Block]]) -> Option:
+    """What the choice is set to in the network, whose layers stand in `groups` as `aligned` gives them.
 
     Raises:
         NetworkError: it is none of the options, or not the same everywhere.
     """
     found: list[Any] = []
-    for place in knob.targets:
+    for place in choice.targets:
         if place.what == "network":
             found.append(read(network, place.fields))
             continue
@@ -45,36 +45,36 @@ def found_option(layout: Layout, knob: Choice, network: Network, groups: list[li
         group, offset = layout.places[place.number]
         if offset < len(groups[group]):
             block = groups[group][offset]
-            found.append(read(block, place.fields) if place.fields else _whole(layout, knob, place, block))
-    return agreed(knob, found)
+            found.append(read(block, place.fields) if place.fields else _whole(layout, choice, place, block))
+    return agreed(choice, found)
 
 
-def _whole(layout: Layout, knob: Choice, place: ChoiceTarget, block: Block) -> Option:
-    """The option that the block was made of, of which other knobs may have set fields."""
+def _whole(layout: Layout, choice: Choice, place: ChoiceTarget, block: Block) -> Option:
+    """The option that the block was made of, of which other choices may have set fields."""
     inner = [other.fields for _, other in layout.of_stage[place.number] if other.fields]
-    for option in knob.options:
+    for option in choice.options:
         alike = isinstance(option, Block) and type(option) is type(block)
         if alike and rewritten(option, tuple((each, read(block, each)) for each in inner)) == block:
             return option
     return block
 
 
-def agreed(knob: Choice, values: list[Any]) -> Option:
+def agreed(choice: Choice, values: list[Any]) -> Option:
     """The option that all values are.
 
     Raises:
         NetworkError: there is none.
     """
-    for option in knob.options:
+    for option in choice.options:
         if all(value == option for value in values):
             return option
     given = " and ".join(dict.fromkeys(f"{value!r}" for value in values))
-    raise NetworkError(f"The knob {knob.name!r} cannot be {given}. {possible(knob)}")
+    raise NetworkError(f"The choice {choice.name!r} cannot be {given}. {possible(choice)}")
 
 
-def possible(knob: Choice) -> str:
-    """A sentence about what the knob can be."""
-    return f"Possible: {', '.join(f'{option!r}' for option in knob.options)}."
+def possible(choice: Choice) -> str:
+    """A sentence about what the choice can be."""
+    return f"Possible: {', '.join(f'{option!r}' for option in choice.options)}."
 
 
 def _layers(group: Iterable[Stage]) -> list[Block]:

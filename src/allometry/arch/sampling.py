@@ -13,19 +13,19 @@ from allometry.arch.space import Space
 from allometry.base import InputError, UnknownNameError
 
 
-def sample(space: Space, random: Random, *, by: Literal["network", "knob"] = "network") -> Network:
+def sample(space: Space, random: Random, *, by: Literal["network", "choice"] = "network") -> Network:
     """A member at random.
 
     Args:
         space: to draw from.
         random: where chance comes from; the same state gives the same network.
-        by: `network` draws every member with the same probability, so mostly deep ones; `knob` draws every
-            option of a knob with the same probability, so all depths equally often.
+        by: `network` draws every member with the same probability, so mostly deep ones; `choice` draws every
+            option of a choice with the same probability, so all depths equally often.
 
     Raises:
         InputError: `by` is neither.
 
-    Source: `knob`: released Once-for-All code, `sample_active_subnet`.
+    Source: `choice`: released Once-for-All code, `sample_active_subnet`.
 
     Example:
         >>> from random import Random
@@ -34,11 +34,11 @@ def sample(space: Space, random: Random, *, by: Literal["network", "knob"] = "ne
         >>> space.contains(sample(space, Random(0)))
         True
     """
-    if by not in ("network", "knob"):
-        raise InputError(f"by must be 'network' or 'knob', not {by!r}.")
+    if by not in ("network", "choice"):
+        raise InputError(f"by must be 'network' or 'choice', not {by!r}.")
     chosen: dict[str, Option] = {}
-    if by == "knob":
-        chosen |= {knob.name: random.choice(knob.options) for knob in space.layout.deepening}
+    if by == "choice":
+        chosen |= {choice.name: random.choice(choice.options) for choice in space.layout.deepening}
     else:
         for cluster in space.layout.clusters:
             left = random.randrange(sum(count for _, count in cluster.counts))
@@ -47,8 +47,8 @@ def sample(space: Space, random: Random, *, by: Literal["network", "knob"] = "ne
                     chosen |= depths
                     break
                 left -= count
-    for knob in space.there(chosen)[len(chosen) :]:
-        chosen[knob.name] = random.choice(knob.options)
+    for choice in space.there(chosen)[len(chosen) :]:
+        chosen[choice.name] = random.choice(choice.options)
     return space.network(chosen)
 
 
@@ -60,7 +60,7 @@ def mutate(
     *,
     rates: Mapping[str, float] | None = None,
 ) -> Network:
-    """A member near another: each knob takes one of its other options with probability `rate`.
+    """A member near another: each choice takes one of its other options with probability `rate`.
 
     Layers that appear take options at random.
 
@@ -69,15 +69,15 @@ def mutate(
         network: a member.
         rate: from 0 to 1.
         random: where chance comes from.
-        rates: other rates, by the name of the knob.
+        rates: other rates, by the name of the choice.
 
     Raises:
         NetworkError: the network is no member.
-        UnknownNameError: there is a rate of a knob that does not exist.
+        UnknownNameError: there is a rate of a choice that does not exist.
         InputError: a rate is out of its range.
 
-    Source: released Once-for-All code, `evolution.py`: 0.1 for each knob and 0.5 for the resolution; there the
-    option that a knob has may be drawn again.
+    Source: released Once-for-All code, `evolution.py`: 0.1 for each choice and 0.5 for the resolution; there the
+    option that a choice has may be drawn again.
 
     Example:
         >>> from random import Random
@@ -98,24 +98,24 @@ def mutate(
             others = [option for option in options if name not in parent or option != parent[name]]
             chosen[name] = random.choice(others or list(options))
 
-    for knob in space.layout.deepening:
-        decide(knob.name, knob.options)
-    for knob in space.there(chosen)[len(chosen) :]:
-        decide(knob.name, knob.options)
+    for choice in space.layout.deepening:
+        decide(choice.name, choice.options)
+    for choice in space.there(chosen)[len(chosen) :]:
+        decide(choice.name, choice.options)
     return space.network(chosen)
 
 
 def rate_of_each(space: Space, rate: float, rates: Mapping[str, float]) -> dict[str, float]:
-    """With which probability each knob changes: `rate`, where `rates` does not name it.
+    """With which probability each choice changes: `rate`, where `rates` does not name it.
 
     Raises:
-        UnknownNameError: there is a rate of a knob that does not exist.
+        UnknownNameError: there is a rate of a choice that does not exist.
         InputError: a rate is out of its range.
     """
-    names = [knob.name for knob in space.knobs]
+    names = [choice.name for choice in space.choices]
     for name in rates:
         if name not in names:
-            raise UnknownNameError("knob", name, names)
+            raise UnknownNameError("choice", name, names)
     for each in (rate, *rates.values()):
         if not 0 <= each <= 1:
             raise InputError(f"A rate of mutation must be a number from 0 to 1, not {each!r}.")
@@ -123,7 +123,7 @@ def rate_of_each(space: Space, rate: float, rates: Mapping[str, float]) -> dict[
 
 
 def cross(space: Space, one: Network, other: Network, random: Random) -> Network:
-    """A member between two: each knob is set as in one of them, at random; what only one has comes from it.
+    """A member between two: each choice is set as in one of them, at random; what only one has comes from it.
 
     Args:
         space: of all three.
@@ -145,10 +145,12 @@ def cross(space: Space, one: Network, other: Network, random: Random) -> Network
         True
     """
     parents = [space.decisions_of(one), space.decisions_of(other)]
-    chosen = {knob.name: random.choice(parents)[knob.name] for knob in space.layout.deepening}
-    for knob in space.there(chosen)[len(chosen) :]:
+    chosen = {choice.name: random.choice(parents)[choice.name] for choice in space.layout.deepening}
+    for choice in space.there(chosen)[len(chosen) :]:
         # A layer that is there has its depth from a parent that has the layer too.
-        chosen[knob.name] = random.choice([parent for parent in parents if knob.name in parent])[knob.name]
+        chosen[choice.name] = random.choice([parent for parent in parents if choice.name in parent])[
+            choice.name
+        ]
     return space.network(chosen)
 
 
@@ -162,17 +164,17 @@ def members(space: Space) -> Iterator[Network]:
         [192, 224]
     """
     deepening = space.layout.deepening
-    for depths in product(*(knob.options for knob in deepening)):
-        chosen = dict(zip((knob.name for knob in deepening), depths, strict=True))
+    for depths in product(*(choice.options for choice in deepening)):
+        chosen = dict(zip((choice.name for choice in deepening), depths, strict=True))
         others = space.there(chosen)[len(deepening) :]
-        for options in product(*(knob.options for knob in others)):
-            yield space.network(chosen | dict(zip((knob.name for knob in others), options, strict=True)))
+        for options in product(*(choice.options for choice in others)):
+            yield space.network(chosen | dict(zip((choice.name for choice in others), options, strict=True)))
 
 
 def encode(space: Space, network: Network) -> tuple[float, ...]:
-    """The network as numbers of a fixed length, all 0 or 1: for each knob in order, which option it has.
+    """The network as numbers of a fixed length, all 0 or 1: for each choice in order, which option it has.
 
-    Where a knob sets nothing, because its layer is absent, all its numbers are 0. Different members have
+    Where a choice sets nothing, because its layer is absent, all its numbers are 0. Different members have
     different numbers.
 
     Raises:
@@ -188,7 +190,7 @@ def encode(space: Space, network: Network) -> tuple[float, ...]:
     """
     chosen = space.decisions_of(network)
     return tuple(
-        float(knob.name in chosen and option == chosen[knob.name])
-        for knob in space.knobs
-        for option in knob.options
+        float(choice.name in chosen and option == chosen[choice.name])
+        for choice in space.choices
+        for option in choice.options
     )

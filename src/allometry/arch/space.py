@@ -19,20 +19,20 @@ _SPELT = 10**6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """All the networks that a template becomes when its knobs are set.
+    """All the networks that a template becomes when its choices are set.
 
-    A knob counts only where it sets something: with a depth of 2, what layers 3 and 4 would be is not decided.
+    A choice counts only where it sets something: with a depth of 2, what layers 3 and 4 would be is not decided.
     So different decisions are different networks, and `size` is exact.
 
     Attributes:
         template: the network with every layer that a member can have; one stage for each layer where layers
             differ, of which the later `continue` the first.
-        knobs: what is open. No two set the same; one may set a whole block, and others fields of it.
+        choices: what is open. No two set the same; one may set a whole block, and others fields of it.
         name: a label, also of the members; two spaces that differ in name only are equal.
         layout: what follows from these, for the library's own functions.
 
     Raises:
-        NetworkError: a knob does not fit the template, or an option makes a network that cannot exist.
+        NetworkError: a choice does not fit the template, or an option makes a network that cannot exist.
 
     Source: Once-for-All (Cai et al. 2020), section 3.2.
 
@@ -41,54 +41,54 @@ class Space:
         >>> layer = MBConv(channels=16)
         >>> tiny = Space(
         ...     template=Network(stages=(Stage(block=layer), Stage(block=layer, continues=True)), resolution=32),
-        ...     knobs=(
+        ...     choices=(
         ...         Choice(name="depth", paths=("groups.0.depth",), options=(1, 2)),
         ...         Choice(name="kernel 0", paths=("stages.0.block.kernel",), options=(3, 5)),
         ...         Choice(name="kernel 1", paths=("stages.1.block.kernel",), options=(3, 5, 7)),
         ...     ),
         ... )
         >>> tiny
-        Space(3 knobs, 8 networks)
+        Space(3 choices, 8 networks)
         >>> tiny.network({"depth": 1, "kernel 0": 5}).stages
         (1 x MBConv(16, k5, s1, e6, se0.25, silu),)
     """
 
     template: Network
-    knobs: tuple[Choice, ...]
+    choices: tuple[Choice, ...]
     name: str = field(default="", compare=False)
     layout: Layout = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        given: tuple[Any, ...] = (self.template, *self.knobs)
-        object.__setattr__(self, "knobs", given[1:])
-        if not isinstance(given[0], Network) or not all(isinstance(knob, Choice) for knob in given[1:]):
-            raise NetworkError("A Space is made of a Network as its template and of Knobs.")
-        names = [knob.name for knob in self.knobs]
+        given: tuple[Any, ...] = (self.template, *self.choices)
+        object.__setattr__(self, "choices", given[1:])
+        if not isinstance(given[0], Network) or not all(isinstance(choice, Choice) for choice in given[1:]):
+            raise NetworkError("A Space is made of a Network as its template and of Choices.")
+        names = [choice.name for choice in self.choices]
         twice = [name for place, name in enumerate(names) if name in names[:place]]
         if twice:
-            raise NetworkError(f"Two knobs are named {twice[0]!r}; give each its own name.")
-        object.__setattr__(self, "layout", layout_of(self.template, self.knobs))
+            raise NetworkError(f"Two choices are named {twice[0]!r}; give each its own name.")
+        object.__setattr__(self, "layout", layout_of(self.template, self.choices))
         self._check_options()
 
     def _check_options(self) -> None:
         """Try every option once by itself, and once in a network with all layers."""
-        for knob in self.knobs:
-            for option in knob.options:
-                self._check_alone(knob, option)
-        base = {knob.name: knob.options[0] for knob in self.knobs}
-        base |= {knob.name: max(knob.options, key=_number) for knob in self.layout.deepening}
-        for knob in self.knobs:
-            for option in knob.options:
+        for choice in self.choices:
+            for option in choice.options:
+                self._check_alone(choice, option)
+        base = {choice.name: choice.options[0] for choice in self.choices}
+        base |= {choice.name: max(choice.options, key=_number) for choice in self.layout.deepening}
+        for choice in self.choices:
+            for option in choice.options:
                 try:
-                    self.network({**base, knob.name: option})
+                    self.network({**base, choice.name: option})
                 except NetworkError as error:
-                    raise NetworkError(f"The knob {knob.name!r} cannot be {option!r}: {error}") from error
+                    raise NetworkError(f"The choice {choice.name!r} cannot be {option!r}: {error}") from error
         self.smallest()
         self.largest()
 
-    def _check_alone(self, knob: Choice, option: Option) -> None:
-        """Refuse what a field of the template cannot be, so that the right knob is blamed."""
-        for place in knob.targets:
+    def _check_alone(self, choice: Choice, option: Option) -> None:
+        """Refuse what a field of the template cannot be, so that the right choice is blamed."""
+        for place in choice.targets:
             whole: Network | Block = self.template
             if place.what == "block":
                 whole = self.template.stages[place.number].block
@@ -98,7 +98,7 @@ class Space:
             try:
                 write(whole, place.fields, option)
             except NetworkError as error:
-                raise NetworkError(f"The knob {knob.name!r} cannot be {option!r}: {error}") from error
+                raise NetworkError(f"The choice {choice.name!r} cannot be {option!r}: {error}") from error
 
     @property
     def size(self) -> int:
@@ -110,10 +110,10 @@ class Space:
             True
         """
         depths = prod(sum(count for _, count in cluster.counts) for cluster in self.layout.clusters)
-        return depths * prod(len(knob.options) for knob in self.layout.always)
+        return depths * prod(len(choice.options) for choice in self.layout.always)
 
     def there(self, decisions: Decisions) -> tuple[Choice, ...]:
-        """The knobs that set something once the depths are decided; knobs of depths come first.
+        """The choices that set something once the depths are decided; choices of depths come first.
 
         Args:
             decisions: the depths, whatever else. A group whose depth is missing has all its layers.
@@ -121,67 +121,69 @@ class Space:
         Example:
             >>> from allometry.catalog import find_space
             >>> space = find_space("ofa-mobilenetv3-1.0")
-            >>> len(space.knobs), len(space.there({"stage 1 depth": 2}))
+            >>> len(space.choices), len(space.there({"stage 1 depth": 2}))
             (46, 42)
         """
         depths = self.layout.depths(decisions)
-        others = (knob for knob in self.layout.others if self.layout.is_there(knob, depths))
+        others = (choice for choice in self.layout.others if self.layout.is_there(choice, depths))
         return (*self.layout.deepening, *others)
 
     def network(self, decisions: Decisions) -> Network:
         """The network with these decisions; equal layers in succession make one stage.
 
         Args:
-            decisions: an option for each knob that sets something. Those of absent layers may be left out.
+            decisions: an option for each choice that sets something. Those of absent layers may be left out.
 
         Raises:
-            UnknownNameError: there is no knob of that name.
+            UnknownNameError: there is no choice of that name.
             NetworkError: a decision is missing or not possible.
 
         Example:
             >>> from allometry.catalog import find_space
             >>> space = find_space("proxylessnas")
-            >>> space.network({knob.name: knob.options[0] for knob in space.knobs}).depth
+            >>> space.network({choice.name: choice.options[0] for choice in space.choices}).depth
             7
         """
-        known = {knob.name for knob in self.knobs}
+        known = {choice.name for choice in self.choices}
         for name in decisions:
             if name not in known:
-                raise UnknownNameError("knob", name, known)
-        chosen: dict[str, Option] = {knob.name: _taken(knob, decisions) for knob in self.layout.deepening}
+                raise UnknownNameError("choice", name, known)
+        chosen: dict[str, Option] = {
+            choice.name: _taken(choice, decisions) for choice in self.layout.deepening
+        }
         depths = self.layout.depths(chosen)
-        chosen |= {knob.name: _taken(knob, decisions) for knob in self.there(chosen)}
+        chosen |= {choice.name: _taken(choice, decisions) for choice in self.there(chosen)}
         stages = (
             replace(stage, block=self.layout.block(index, chosen), repeats=layers)
             for index, stage in enumerate(self.template.stages)
             if (layers := self.layout.layers(index, depths))
         )
         parts: dict[str, Any] = {}
-        for knob, place in self.layout.of_network:
+        for choice, place in self.layout.of_network:
             first, *rest = place.fields
             part = parts.get(first, getattr(self.template, first))
-            parts[first] = write(part, tuple(rest), chosen[knob.name])
+            parts[first] = write(part, tuple(rest), chosen[choice.name])
         return replace(self.template, stages=folded(stages), name=self.name, **parts)
 
     def smallest(self) -> Network:
-        """The network with the first option of every knob.
+        """The network with the first option of every choice.
 
         Example:
             >>> from allometry.catalog import find_space
             >>> find_space("ofa-mobilenetv3-1.0").smallest().depth
             11
         """
-        return self.network({knob.name: knob.options[0] for knob in self.knobs})
+        return self.network({choice.name: choice.options[0] for choice in self.choices})
 
     def largest(self) -> Network:
-        """The network with the last option of every knob.
+        """The network with the last option of every choice.
 
         Example:
             >>> from allometry.catalog import find_space
             >>> find_space("ofa-mobilenetv3-1.0").largest().depth
             21
         """
-        return self.network({knob.name: knob.options[-1] for knob in self.knobs})
+        return self.network({choice.name: choice.options[-1] for choice in self.choices})
 
     def contains(self, network: Network, *, ignore: Collection[str] = ()) -> bool:
         """Whether the network is a member, whatever its name and however its layers are written as stages.
@@ -213,7 +215,7 @@ class Space:
 
         Args:
             network: a member.
-            ignore: paths of the whole network that do not count; their knobs take the first option.
+            ignore: paths of the whole network that do not count; their choices take the first option.
 
         Raises:
             NetworkError: the network is no member; the message says what differs.
@@ -227,7 +229,7 @@ class Space:
             >>> space.decisions_of(get("ofa-595m"))
             Traceback (most recent call last):
                 ...
-            allometry.base.errors.NetworkError: Not of the space ofa-mobilenetv3-1.0: The knob 'resolution' cannot
+            allometry.base.errors.NetworkError: Not of the space ofa-mobilenetv3-1.0: The choice 'resolution' cannot
             be 236. Possible: 128, 132, 136, ...
         """
         ignored = self._ignored(ignore)
@@ -236,10 +238,10 @@ class Space:
                 network = write(network, way, own)
             groups = aligned(self.layout, network)
             chosen: dict[str, Option] = {}
-            for knob in self.layout.deepening:
-                chosen[knob.name] = found_option(self.layout, knob, network, groups)
-            for knob in self.there(chosen)[len(chosen) :]:
-                chosen[knob.name] = found_option(self.layout, knob, network, groups)
+            for choice in self.layout.deepening:
+                chosen[choice.name] = found_option(self.layout, choice, network, groups)
+            for choice in self.there(chosen)[len(chosen) :]:
+                chosen[choice.name] = found_option(self.layout, choice, network, groups)
             made = self.network(chosen)
         except NetworkError as error:
             raise NetworkError(f"Not of the space {self.name or 'without a name'}: {error}") from error
@@ -256,22 +258,22 @@ class Space:
             place = target(path)
             if place.what != "network":
                 raise NetworkError(f"Only what the whole network has can be ignored, not {path!r}.")
-            own = [knob.options[0] for knob, other in self.layout.of_network if other == place]
+            own = [choice.options[0] for choice, other in self.layout.of_network if other == place]
             found.append((place.fields, own[0] if own else read(self.template, place.fields)))
         return found
 
     def __repr__(self) -> str:
         size = self.size
         networks = f"{size} networks" if size < _SPELT else f"about 10^{len(str(size)) - 1} networks"
-        return f"Space({f'{self.name}, ' if self.name else ''}{len(self.knobs)} knobs, {networks})"
+        return f"Space({f'{self.name}, ' if self.name else ''}{len(self.choices)} choices, {networks})"
 
 
 def _number(option: Option) -> int:
     return option if isinstance(option, int) else 0
 
 
-def _taken(knob: Choice, decisions: Decisions) -> Option:
-    """The knob's option among the decisions."""
-    if knob.name not in decisions:
-        raise NetworkError(f"Nothing is decided for the knob {knob.name!r}. {possible(knob)}")
-    return agreed(knob, [decisions[knob.name]])
+def _taken(choice: Choice, decisions: Decisions) -> Option:
+    """The choice's option among the decisions."""
+    if choice.name not in decisions:
+        raise NetworkError(f"Nothing is decided for the choice {choice.name!r}. {possible(choice)}")
+    return agreed(choice, [decisions[choice.name]])

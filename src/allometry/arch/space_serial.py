@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 FORMAT = "allometry.space/1"
-_FIELDS = {"template", "knobs", "name"}
-_KNOB_FIELDS = {"name", "paths", "options"}
+_FIELDS = {"template", "choices", "name"}
+_CHOICE_FIELDS = {"name", "paths", "options"}
 
 
 def space_to_json(space: Space, *, indent: int | None = None) -> str:
@@ -33,11 +33,11 @@ def space_to_json(space: Space, *, indent: int | None = None) -> str:
     """
     template = json.loads(to_json(space.template))
     del template["format"]
-    knobs = [
-        {"name": knob.name, "paths": knob.paths, "options": [_plain(option) for option in knob.options]}
-        for knob in space.knobs
+    choices = [
+        {"name": choice.name, "paths": choice.paths, "options": [_plain(option) for option in choice.options]}
+        for choice in space.choices
     ]
-    whole = {"format": FORMAT, "name": space.name, "template": template, "knobs": knobs}
+    whole = {"format": FORMAT, "name": space.name, "template": template, "choices": choices}
     separators = (",", ":") if indent is None else None
     return json.dumps(whole, sort_keys=indent is None, indent=indent, separators=separators, allow_nan=False)
 
@@ -52,7 +52,7 @@ def space_from_json(text: str) -> Space:
         >>> space_from_json("{}")
         Traceback (most recent call last):
             ...
-        allometry.base.errors.NetworkError: Not a space: field 'knobs' is missing.
+        allometry.base.errors.NetworkError: Not a space: field 'choices' is missing.
     """
     try:
         fields: Any = json.loads(text)
@@ -101,10 +101,10 @@ def load_space(path: str | Path) -> Space:
 
 def _space(fields: Any) -> Space:  # noqa: ANN401 - whatever stands in the file
     _check_fields(fields, _FIELDS, {"name"}, "")
-    _check_list(fields["knobs"], "knobs")
+    _check_list(fields["choices"], "choices")
     return Space(
         template=from_json(json.dumps(fields["template"])),
-        knobs=tuple(_knob(each, f"knobs.{number}") for number, each in enumerate(fields["knobs"])),
+        choices=tuple(_choice(each, f"choices.{number}") for number, each in enumerate(fields["choices"])),
         name=fields.get("name", ""),
     )
 
@@ -130,8 +130,8 @@ def _check_fields(given: object, known: set[str], optional: set[str], place: str
         raise NetworkError(f"field {where + 'name'!r} must be a text, not {given['name']!r}.")
 
 
-def _knob(fields: Any, place: str) -> Choice:  # noqa: ANN401 - whatever stands in the file
-    _check_fields(fields, _KNOB_FIELDS, set(), place)
+def _choice(fields: Any, place: str) -> Choice:  # noqa: ANN401 - whatever stands in the file
+    _check_fields(fields, _CHOICE_FIELDS, set(), place)
     for field in ("paths", "options"):
         _check_list(fields[field], f"{place}.{field}")
     for path in fields["paths"]:

@@ -43,11 +43,11 @@ class StageOptions(NamedTuple):
     """The stem, a stage of the template, or the head.
 
     Attributes:
-        knobs: those that are decided there.
+        choices: those that are decided there.
         steps: every way through it.
     """
 
-    knobs: tuple[Choice, ...]
+    choices: tuple[Choice, ...]
     steps: tuple[WalkStep, ...]
 
 
@@ -57,19 +57,19 @@ def walk(space: Space) -> Iterator[StageOptions]:
     Example:
         >>> from allometry.catalog import find_space
         >>> found = list(walk(find_space("ofa-mobilenetv3-1.0")))
-        >>> len(found), [knob.name for knob in found[2].knobs], len(found[2].steps)
+        >>> len(found), [choice.name for choice in found[2].choices], len(found[2].steps)
         (23, ['stage 1 depth', 'stage 1 layer 0 kernel', 'stage 1 layer 0 expand ratio'], 675)
     """
     last = _last_sites(space)
     steps = tuple(_entered(space, last))
-    yield StageOptions(_knobs_of(space, ("resolution", "in_channels", "padding", "stem")), steps)
+    yield StageOptions(_choices_of(space, ("resolution", "in_channels", "padding", "stem")), steps)
     for stage in range(len(space.template.stages)):
         steps = tuple(_through(space, stage, _ends(steps), last))
         depth = space.layout.of_group[space.layout.places[stage].group]
         yield StageOptions(
-            (*([depth] if depth else []), *(knob for knob, _ in space.layout.of_stage[stage])), steps
+            (*([depth] if depth else []), *(choice for choice, _ in space.layout.of_stage[stage])), steps
         )
-    yield StageOptions(_knobs_of(space, ("head",)), tuple(_left(space, _ends(steps))))
+    yield StageOptions(_choices_of(space, ("head",)), tuple(_left(space, _ends(steps))))
 
 
 def distinct_blocks(space: Space) -> tuple[Piece, ...]:
@@ -98,32 +98,32 @@ def _ends(steps: Iterable[WalkStep]) -> dict[WalkState, None]:
     return dict.fromkeys(step.after for step in steps)
 
 
-def _knobs_of(space: Space, parts: tuple[str, ...]) -> tuple[Choice, ...]:
-    knobs = (knob for knob, target in space.layout.of_network if target.fields[0] in parts)
-    return tuple(dict.fromkeys(knobs))
+def _choices_of(space: Space, parts: tuple[str, ...]) -> tuple[Choice, ...]:
+    choices = (choice for choice, target in space.layout.of_network if target.fields[0] in parts)
+    return tuple(dict.fromkeys(choices))
 
 
 def _last_sites(space: Space) -> dict[str, int]:
-    """Where each knob is needed for the last time: -1 for the stem, then the number of the stage, then the head."""
+    """Where each choice is needed for the last time: -1 for the stem, then the number of the stage, then the head."""
     stages = range(len(space.template.stages))
     last: dict[str, int] = {}
-    for knob in space.knobs:
-        for target in knob.targets:
+    for choice in space.choices:
+        for target in choice.targets:
             if target.what == "depth":
                 site = max(stage for stage in stages if space.layout.places[stage].group == target.number)
             elif target.what == "block":
                 site = target.number
             else:
                 site = len(stages) if target.fields[0] == "head" else -1
-            last[knob.name] = max(site, last.get(knob.name, -1))
+            last[choice.name] = max(site, last.get(choice.name, -1))
     return last
 
 
-def _choices(knobs: Iterable[Choice], carried: Decisions) -> Iterator[dict[str, Option]]:
-    """All decisions of the knobs, with those that are made already."""
-    knobs = list(dict.fromkeys(knob for knob in knobs if knob.name not in carried))
-    for options in product(*(knob.options for knob in knobs)):
-        yield {**carried, **dict(zip((knob.name for knob in knobs), options, strict=True))}
+def _choices(choices: Iterable[Choice], carried: Decisions) -> Iterator[dict[str, Option]]:
+    """All decisions of the choices, with those that are made already."""
+    choices = list(dict.fromkeys(choice for choice in choices if choice.name not in carried))
+    for options in product(*(choice.options for choice in choices)):
+        yield {**carried, **dict(zip((choice.name for choice in choices), options, strict=True))}
 
 
 def _kept(chosen: Decisions, last: dict[str, int], site: int) -> tuple[tuple[str, Option], ...]:
@@ -137,15 +137,15 @@ def _name(pair: tuple[str, Option]) -> str:
 def _placed(space: Space, chosen: Decisions, parts: tuple[str, ...]) -> Network:
     """The template with these of its parts as decided."""
     network = space.template
-    for knob, target in space.layout.of_network:
+    for choice, target in space.layout.of_network:
         if target.fields[0] in parts:
-            network = write(network, target.fields, chosen[knob.name])
+            network = write(network, target.fields, chosen[choice.name])
     return network
 
 
 def _entered(space: Space, last: dict[str, int]) -> Iterator[WalkStep]:
     parts = ("resolution", "in_channels", "padding", "stem")
-    for chosen in _choices(_knobs_of(space, parts), {}):
+    for chosen in _choices(_choices_of(space, parts), {}):
         network = _placed(space, chosen, parts)
         piece = Piece(network.stem, Shape(network.in_channels, network.resolution))
         size = network.stem.out_size(network.resolution, network.padding)
@@ -162,8 +162,8 @@ def _through(
     for state in states:
         for depths in _choices([depth] if depth else [], dict(state.carried)):
             layers = layout.layers(stage, layout.depths(depths))
-            knobs = [knob for knob, _ in layout.of_stage[stage]] if layers else []
-            for chosen in _choices(knobs, depths):
+            choices = [choice for choice, _ in layout.of_stage[stage]] if layers else []
+            for chosen in _choices(choices, depths):
                 yield _step(space, stage, layers, state, chosen, last)
 
 
@@ -184,6 +184,6 @@ def _step(
 
 def _left(space: Space, states: Iterable[WalkState]) -> Iterator[WalkStep]:
     for state in states:
-        for chosen in _choices(_knobs_of(space, ("head",)), dict(state.carried)):
+        for chosen in _choices(_choices_of(space, ("head",)), dict(state.carried)):
             head = _placed(space, chosen, ("head",)).head
             yield WalkStep(state, chosen, (Piece(head, state.source),), state)

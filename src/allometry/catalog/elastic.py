@@ -22,7 +22,7 @@ def mbconv_space(
     """The space around a network of inverted bottlenecks: kernels, expand ratios, depths, channels and resolution open.
 
     What is not given stays as it is. Stages whose blocks do not expand, and those of other blocks, stay as they
-    are; single layers and `fixed` stages keep their depth. Stages and layers are counted from 0 in the knobs'
+    are; single layers and `fixed` stages keep their depth. Stages and layers are counted from 0 in the choices'
     names; a stage and those that continue it are one.
 
     Args:
@@ -43,16 +43,16 @@ def mbconv_space(
         >>> from allometry.catalog import get
         >>> mine = mbconv_space(get("efficientnet-b0"), kernels=(3, 5), depths=(1, 2, 3))
         >>> mine
-        Space(efficientnet-b0, 21 knobs, about 10^6 networks)
+        Space(efficientnet-b0, 21 choices, about 10^6 networks)
         >>> mine.size == (2 + 4 + 8) ** 5 * 2
         True
-        >>> [knob.name for knob in mine.knobs][:3]
+        >>> [choice.name for choice in mine.choices][:3]
         ['stage 1 depth', 'stage 1 layer 0 kernel', 'stage 1 layer 1 kernel']
     """
     stages: list[Stage] = []
-    knobs: list[Choice] = []
+    choices: list[Choice] = []
     if resolutions:
-        knobs.append(Choice(name="resolution", paths=("resolution",), options=tuple(resolutions)))
+        choices.append(Choice(name="resolution", paths=("resolution",), options=tuple(resolutions)))
     for number, group in enumerate(network.groups):
         if not _is_open(group):
             stages += group
@@ -63,14 +63,14 @@ def mbconv_space(
             _check_depths(depths)
             layers = laid_out(layers, max(depths))
             path = f"groups.{number}.depth"
-            knobs.append(Choice(name=f"stage {number} depth", paths=(path,), options=tuple(depths)))
+            choices.append(Choice(name=f"stage {number} depth", paths=(path,), options=tuple(depths)))
         if widths:
-            knobs += _channel_knob(number, layers, len(stages), widths)
+            choices += _channel_choice(number, layers, len(stages), widths)
         for field, word, options in (
             ("kernel", "kernel", kernels),
             ("expand_ratio", "expand ratio", expand_ratios),
         ):
-            knobs += [
+            choices += [
                 Choice(
                     name=f"stage {number} layer {place} {word}",
                     paths=(f"stages.{len(stages) + place}.block.{field}",),
@@ -80,27 +80,29 @@ def mbconv_space(
                 if options
             ]
         stages += layers
-    if not knobs:
+    if not choices:
         raise NetworkError(
             f"Nothing is open in a space around {network.name or 'this network'}: it needs inverted bottlenecks "
             f"that expand, and kernels, expand_ratios, depths, widths or resolutions to choose from."
         )
     return Space(
         template=replace(network, stages=tuple(stages)),
-        knobs=tuple(knobs),
+        choices=tuple(choices),
         name=network.name if name is None else name,
     )
 
 
-def _channel_knob(number: int, layers: Sequence[Stage], first: int, widths: Sequence[float]) -> list[Choice]:
+def _channel_choice(
+    number: int, layers: Sequence[Stage], first: int, widths: Sequence[float]
+) -> list[Choice]:
     """The channels of all layers of a stage, where rounding leaves more than one."""
     block = layers[0].block
     if isinstance(block, Cell):
         return []
     options = tuple(sorted({round_channels(block.channels * width) for width in widths}))
     paths = tuple(f"stages.{first + place}.block.channels" for place in range(len(layers)))
-    knob = Choice(name=f"stage {number} channels", paths=paths, options=options)
-    return [knob] if len(options) > 1 else []
+    choice = Choice(name=f"stage {number} channels", paths=paths, options=options)
+    return [choice] if len(options) > 1 else []
 
 
 def _is_open(group: tuple[Stage, ...]) -> bool:

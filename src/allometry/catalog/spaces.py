@@ -107,7 +107,7 @@ def find_space(text: str) -> Space:
 
     Example:
         >>> find_space("OFA_MobileNetV3-1.0")
-        Space(ofa-mobilenetv3-1.0, 46 knobs, about 10^20 networks)
+        Space(ofa-mobilenetv3-1.0, 46 choices, about 10^20 networks)
     """
     path = Path(text)
     if path.suffix == ".json" or path.is_file():
@@ -149,23 +149,23 @@ def _fbnet() -> Space:
         for expand, groups in ((1, 1), (1, 2), (3, 1), (6, 1))
     ]
     stages: list[Stage] = []
-    knobs: list[Choice] = []
+    choices: list[Choice] = []
     depths: tuple[tuple[int, ...], ...] = ((0, 1), *[(1, 2, 3, 4)] * 5, (1,))
     for number, (group, options) in enumerate(zip(template.groups, depths, strict=True)):
         if len(options) > 1:
-            knobs.append(_depth_knob(number, options))
+            choices.append(_depth_choice(number, options))
         for place, layer in enumerate(laid_out(list(apart(group[0])), options[-1])):
             blocks = tuple(replace(layer.block, **kind) for kind in kinds)  # type: ignore[arg-type]
-            knobs.append(_block_knob(f"stage {number} layer {place} block", len(stages), "", blocks))
+            choices.append(_block_choice(f"stage {number} layer {place} block", len(stages), "", blocks))
             stages.append(layer)
-    return Space(template=replace(template, stages=tuple(stages)), knobs=tuple(knobs), name="fbnet")
+    return Space(template=replace(template, stages=tuple(stages)), choices=tuple(choices), name="fbnet")
 
 
 def _mnasnet() -> Space:
     """Source: MnasNet (Tan et al. 2019), section 4.1; channels, strides and layers are MobileNetV2's."""
     template = get("mnasnet-a1")
     first, *_, last = template.stages
-    stages, knobs = [first], []
+    stages, choices = [first], []
     rows = ((24, 2, 2), (32, 2, 3), (64, 2, 4), (96, 1, 3), (160, 2, 3))
     for number, (channels, stride, layers) in enumerate(rows, start=1):
         inverted = MBConv(channels=channels, stride=stride, expand_ratio=3, se_ratio=0, activation="relu")
@@ -178,16 +178,16 @@ def _mnasnet() -> Space:
         )
         stages.append(Stage(block=inverted, repeats=layers + 1))
         widths = (channels * 3 // 4, channels, channels * 5 // 4)
-        knobs += [
-            _depth_knob(number, (layers - 1, layers, layers + 1)),
-            _block_knob(f"stage {number} operator", number, "", operators),
-            _block_knob(f"stage {number} kernel", number, ".kernel", (3, 5)),
-            _block_knob(f"stage {number} squeeze-excite", number, ".se_ratio", (0.0, 0.25)),
-            _block_knob(f"stage {number} channels", number, ".channels", widths),
+        choices += [
+            _depth_choice(number, (layers - 1, layers, layers + 1)),
+            _block_choice(f"stage {number} operator", number, "", operators),
+            _block_choice(f"stage {number} kernel", number, ".kernel", (3, 5)),
+            _block_choice(f"stage {number} squeeze-excite", number, ".se_ratio", (0.0, 0.25)),
+            _block_choice(f"stage {number} channels", number, ".channels", widths),
         ]
     return Space(
         template=replace(template, stages=(*stages, last)),
-        knobs=tuple(knobs),
+        choices=tuple(choices),
         name="mnasnet",
     )
 
@@ -196,7 +196,7 @@ def _efficientnetv2() -> Space:
     """Source: EfficientNetV2 (Tan & Le 2021), section 3.3; channels and strides are the backbone's."""
     template = get("efficientnet-b4")
     stages: list[Stage] = []
-    knobs: list[Choice] = []
+    choices: list[Choice] = []
     last = len(template.stages) - 1
     for number, stage in enumerate(template.stages):
         block = stage.block
@@ -208,18 +208,20 @@ def _efficientnetv2() -> Space:
         )
         most = 2 * stage.repeats
         stages.append(replace(stage, repeats=most))
-        knobs += [
-            _depth_knob(number, range(0 if number == last else 1, most + 1)),
-            _block_knob(f"stage {number} operator", number, "", operators),
-            _block_knob(f"stage {number} kernel", number, ".kernel", (3, 5)),
-            _block_knob(f"stage {number} expand ratio", number, ".expand_ratio", (1.0, 4.0, 6.0)),
+        choices += [
+            _depth_choice(number, range(0 if number == last else 1, most + 1)),
+            _block_choice(f"stage {number} operator", number, "", operators),
+            _block_choice(f"stage {number} kernel", number, ".kernel", (3, 5)),
+            _block_choice(f"stage {number} expand ratio", number, ".expand_ratio", (1.0, 4.0, 6.0)),
         ]
-    return Space(template=replace(template, stages=tuple(stages)), knobs=tuple(knobs), name="efficientnetv2")
+    return Space(
+        template=replace(template, stages=tuple(stages)), choices=tuple(choices), name="efficientnetv2"
+    )
 
 
-def _depth_knob(group: int, options: Iterable[int]) -> Choice:
+def _depth_choice(group: int, options: Iterable[int]) -> Choice:
     return Choice(name=f"stage {group} depth", paths=(f"groups.{group}.depth",), options=tuple(options))
 
 
-def _block_knob(name: str, stage: int, field: str, options: tuple[Option, ...]) -> Choice:
+def _block_choice(name: str, stage: int, field: str, options: tuple[Option, ...]) -> Choice:
     return Choice(name=name, paths=(f"stages.{stage}.block{field}",), options=options)

@@ -13,9 +13,9 @@ from allometry.arch.sampling import rate_of_each
 from allometry.base import InputError
 
 Encodings = npt.NDArray[np.int8]
-"""[N, knobs]: for each network and knob of its space, the number of the option, or -1 where the knob sets nothing."""
+"""[N, choices]: for each network and choice of its space, the number of the option, or -1 where it sets nothing."""
 Encoding = npt.NDArray[np.int8]
-"""[knobs]: one network of `Encodings`."""
+"""[choices]: one network of `Encodings`."""
 Values = tuple[float, ...]
 """What a network is worth: a number for each objective, the larger the better."""
 ABSENT = -1
@@ -23,7 +23,7 @@ _MOST_OPTIONS = 127
 
 
 def sample_encodings(
-    space: Space, random: np.random.Generator, number: int, *, by: Literal["network", "knob"] = "network"
+    space: Space, random: np.random.Generator, number: int, *, by: Literal["network", "choice"] = "network"
 ) -> Encodings:
     """Members at random, as `arch.sample` draws them, many at once.
 
@@ -31,10 +31,10 @@ def sample_encodings(
         space: to draw from.
         random: where chance comes from.
         number: of members; one may come twice.
-        by: `network` draws every member with the same probability, `knob` every option of a knob.
+        by: `network` draws every member with the same probability, `choice` every option of a choice.
 
     Raises:
-        InputError: `by` is neither, or a knob has more than 127 options.
+        InputError: `by` is neither, or a choice has more than 127 options.
 
     Example:
         >>> from allometry.catalog import find_space
@@ -43,19 +43,21 @@ def sample_encodings(
         >>> rows.shape, space.contains(network_of(space, rows[0]))
         ((1000, 46), True)
     """
-    if by not in ("network", "knob"):
-        raise InputError(f"by must be 'network' or 'knob', not {by!r}.")
+    if by not in ("network", "choice"):
+        raise InputError(f"by must be 'network' or 'choice', not {by!r}.")
     places = _places(space)
-    rows = np.empty((number, len(space.knobs)), np.int8)
-    for knob in space.knobs:
-        rows[:, places[knob.name]] = random.integers(len(knob.options), size=number)
+    rows = np.empty((number, len(space.choices)), np.int8)
+    for choice in space.choices:
+        rows[:, places[choice.name]] = random.integers(len(choice.options), size=number)
     if by == "network":
         for cluster in space.layout.clusters:
             weights = np.array([float(count) for _, count in cluster.counts])
             taken = random.choice(len(weights), size=number, p=weights / weights.sum())
-            for knob in cluster.depths:
-                numbers = np.array([knob.options.index(chosen[knob.name]) for chosen, _ in cluster.counts])
-                rows[:, places[knob.name]] = numbers[taken]
+            for choice in cluster.depths:
+                numbers = np.array(
+                    [choice.options.index(chosen[choice.name]) for chosen, _ in cluster.counts]
+                )
+                rows[:, places[choice.name]] = numbers[taken]
     return cleared(space, rows)
 
 
@@ -63,19 +65,19 @@ def cleared(space: Space, rows: Encodings) -> Encodings:
     """The rows without the options of layers that their depths leave out."""
     places, layout = _places(space), space.layout
     depths = np.tile(np.array(layout.full, np.int64), (len(rows), 1))
-    for group, knob in enumerate(layout.of_group):
-        if knob is not None:
-            depths[:, group] = np.array(knob.options, np.int64)[rows[:, places[knob.name]]]
+    for group, choice in enumerate(layout.of_group):
+        if choice is not None:
+            depths[:, group] = np.array(choice.options, np.int64)[rows[:, places[choice.name]]]
     result = rows.copy()
-    for knob in layout.others:
+    for choice in layout.others:
         there = np.zeros(len(rows), bool)
-        for target in knob.targets:
+        for target in choice.targets:
             if target.what != "block":
                 there[:] = True
                 continue
             place = layout.places[target.number]
             there |= depths[:, place.group] > place.offset
-        result[~there, places[knob.name]] = ABSENT
+        result[~there, places[choice.name]] = ABSENT
     return result
 
 
@@ -86,8 +88,8 @@ def network_of(space: Space, row: npt.NDArray[np.int8]) -> Network:
         NetworkError: an option is missing that the network needs.
     """
     chosen: dict[str, Option] = {
-        knob.name: knob.options[number]
-        for knob, number in zip(space.knobs, row.tolist(), strict=True)
+        choice.name: choice.options[number]
+        for choice, number in zip(space.choices, row.tolist(), strict=True)
         if number != ABSENT
     }
     return space.network(chosen)
@@ -107,25 +109,26 @@ def encodings_of(space: Space, networks: Sequence[Network]) -> Encodings:
         True
     """
     _places(space)
-    rows = np.full((len(networks), len(space.knobs)), ABSENT, np.int8)
+    rows = np.full((len(networks), len(space.choices)), ABSENT, np.int8)
     for row, network in zip(rows, networks, strict=True):
         chosen = space.decisions_of(network)
-        for place, knob in enumerate(space.knobs):
-            if knob.name in chosen:
-                row[place] = knob.options.index(chosen[knob.name])
+        for place, choice in enumerate(space.choices):
+            if choice.name in chosen:
+                row[place] = choice.options.index(chosen[choice.name])
     return rows
 
 
 def _places(space: Space) -> dict[str, int]:
-    for knob in space.knobs:
-        _check(knob)
-    return {knob.name: place for place, knob in enumerate(space.knobs)}
+    for choice in space.choices:
+        _check(choice)
+    return {choice.name: place for place, choice in enumerate(space.choices)}
 
 
-def _check(knob: Choice) -> None:
-    if len(knob.options) > _MOST_OPTIONS:
+def _check(choice: Choice) -> None:
+    if len(choice.options) > _MOST_OPTIONS:
         raise InputError(
-            f"The knob {knob.name!r} has {len(knob.options)} options; rows hold at most {_MOST_OPTIONS} of a knob."
+            f"The choice {choice.name!r} has {len(choice.options)} options; encodings hold at most "
+            f"{_MOST_OPTIONS}."
         )
 
 
@@ -143,15 +146,15 @@ def mutate_encodings(
 
     Args:
         space: of all.
-        rows: members, [N, knobs].
+        rows: members, [N, choices].
         random: where chance comes from.
-        rate: with which each knob takes one of its other options; None for exactly one knob that sets something and
+        rate: with which each choice takes one of its other options; None for exactly one choice that sets something and
             has others.
-        rates: other rates, by the name of the knob.
+        rates: other rates, by the name of the choice.
 
     Raises:
         InputError: a rate is out of its range, or rates are given without a rate.
-        UnknownNameError: there is a rate of a knob that does not exist.
+        UnknownNameError: there is a rate of a choice that does not exist.
 
     Source: None: Real et al. 2019, section 3, one change for each child. A rate: released Once-for-All code.
 
@@ -164,19 +167,19 @@ def mutate_encodings(
         >>> bool((mutate_encodings(space, parents, random, rate=0.0) == parents).all())
         True
     """
-    sizes = np.array([len(knob.options) for knob in space.knobs], np.float32)
+    sizes = np.array([len(choice.options) for choice in space.choices], np.float32)
     there = rows != ABSENT
     if rate is None:
         if rates:
-            raise InputError("Rates by knob go with a rate for the others; give rate too.")
+            raise InputError("Rates by choice go with a rate for the others; give rate too.")
         changes = _one_each(there & (sizes > 1), random)
     else:
         each = np.array(list(rate_of_each(space, rate, rates or {}).values()))
         changes = (random.random(rows.shape, np.float32) < each) & there & (sizes > 1)
     children = np.where(there, rows, _below(sizes, rows.shape, random))
-    _, knobs = places = np.nonzero(changes)
-    steps = 1 + _below(sizes[knobs] - 1, knobs.shape, random).astype(np.int16)
-    children[places] = (children[places] + steps) % sizes[knobs].astype(np.int16)
+    _, choices = places = np.nonzero(changes)
+    steps = 1 + _below(sizes[choices] - 1, choices.shape, random).astype(np.int16)
+    children[places] = (children[places] + steps) % sizes[choices].astype(np.int16)
     return cleared(space, children)
 
 
@@ -204,7 +207,7 @@ def cross_encodings(
 
     Args:
         space: of all.
-        ones: members, [N, knobs].
+        ones: members, [N, choices].
         others: as many.
         random: where chance comes from.
 

@@ -23,7 +23,7 @@ _CHUNK = 65_536  # rows at once: what they need stays in the processor's caches
 class _Table(NamedTuple):
     """One site: for each state before it and each choice, what it costs and the state after it, as flat arrays."""
 
-    knobs: tuple[int, ...]
+    choices: tuple[int, ...]
     sizes: tuple[int, ...]
     sums: Figures
     peaks: Figures
@@ -55,8 +55,8 @@ class Lookup:
         peaks = np.zeros((len(rows), self.tables[0].peaks.shape[1]))
         for table in self.tables:
             index = state
-            for knob, size in zip(table.knobs, table.sizes, strict=True):
-                index = index * size + columns[knob]
+            for choice, size in zip(table.choices, table.sizes, strict=True):
+                index = index * size + columns[choice]
             sums += table.sums.take(index, axis=0)
             np.maximum(peaks, table.peaks.take(index, axis=0), out=peaks)
             state = table.after.take(index)
@@ -86,7 +86,7 @@ def tabulate(space: Space, price: Price) -> Lookup:
         >>> sums.item() - 2 == get("ofa-lg-24").depth
         True
     """
-    places = {knob.name: place for place, knob in enumerate(space.knobs)}
+    places = {choice.name: place for place, choice in enumerate(space.choices)}
     known: dict[tuple[Piece, Padding], tuple[tuple[float, ...], tuple[float, ...]]] = {}
 
     def priced(piece: Piece, padding: Padding) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -116,11 +116,11 @@ def _table(
     price: Price,
     shape: tuple[int, int],
 ) -> tuple[_Table, dict[WalkState | None, int]]:
-    sizes = tuple(len(knob.options) for knob in site.knobs)
+    sizes = tuple(len(choice.options) for choice in site.choices)
     entries = len(states) * int(np.prod(sizes, dtype=np.int64))
     if entries > _MOST_ENTRIES:
         raise InputError(f"The space is too large for tables: one layer has {entries:,} cases.")
-    options = [{option: number for number, option in enumerate(knob.options)} for knob in site.knobs]
+    options = [{option: number for number, option in enumerate(choice.options)} for choice in site.choices]
     ends: dict[WalkState | None, int] = {}
     sums = np.zeros((len(states), *sizes, shape[0]))
     peaks = np.zeros((len(states), *sizes, shape[1]))
@@ -131,8 +131,8 @@ def _table(
         where = (
             states[step.before],
             *(
-                known[step.chosen[knob.name]] if knob.name in step.chosen else slice(None)
-                for knob, known in zip(site.knobs, options, strict=True)
+                known[step.chosen[choice.name]] if choice.name in step.chosen else slice(None)
+                for choice, known in zip(site.choices, options, strict=True)
             ),
         )
         for more, most in prices:
@@ -140,7 +140,7 @@ def _table(
             peaks[where] = np.maximum(peaks[where], most)
         after[where] = ends.setdefault(step.after, len(ends))
     flat = (sums.reshape(entries, -1), peaks.reshape(entries, -1), after.reshape(entries))
-    return _Table(tuple(places[knob.name] for knob in site.knobs), sizes, *flat), ends
+    return _Table(tuple(places[choice.name] for choice in site.choices), sizes, *flat), ends
 
 
 class Costs:

@@ -13,7 +13,7 @@ from allometry.nas.searchers import Searcher
 from allometry.nas.trials import Trial, TrialOutcome
 
 Allowed = Callable[[Encodings], npt.NDArray[np.bool_]]
-"""Which of these rows, [N, knobs], keep all limits."""
+"""Which of these rows, [N, choices], keep all limits."""
 _AT_ONCE, _DRAWS = 10_000, 20
 
 

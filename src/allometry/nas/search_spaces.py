@@ -89,7 +89,7 @@ def around(
         resolutions=sides,
         name=f"around {network.name}".strip(),
     )
-    if all(knob.paths == ("resolution",) for knob in space.knobs):
+    if all(choice.paths == ("resolution",) for choice in space.choices):
         raise NetworkError(
             f"Around {network.name or 'this network'} only the size of the input is open, since it has no inverted "
             "bottlenecks that expand; give a space by name or as a JSON file."
@@ -179,17 +179,17 @@ def fitted(space: Space, dataset: Dataset) -> Space:
     largest = max(side, template.total_stride)
     if template.resolution > largest:
         template = replace(template, resolution=largest)
-    knobs = tuple(_fitted_knob(knob, template, largest) for knob in space.knobs)
-    kept = tuple(knob for knob in knobs if knob.options)
-    return Space(template=template, knobs=kept, name=space.name)
+    choices = tuple(_fitted_choice(choice, template, largest) for choice in space.choices)
+    kept = tuple(choice for choice in choices if choice.options)
+    return Space(template=template, choices=kept, name=space.name)
 
 
-def _fitted_knob(knob: Choice, template: Network, largest: int) -> Choice:
-    options: tuple[Option, ...] = knob.options
-    if knob.paths == ("resolution",):
+def _fitted_choice(choice: Choice, template: Network, largest: int) -> Choice:
+    options: tuple[Option, ...] = choice.options
+    if choice.paths == ("resolution",):
         small = tuple(side for side in options if isinstance(side, int) and side <= largest)
-        return replace(knob, options=small or (largest,))
-    stages = [place.number for place in knob.targets if place.what == "block" and not place.fields]
+        return replace(choice, options=small or (largest,))
+    stages = [place.number for place in choice.targets if place.what == "block" and not place.fields]
     if stages:
         stride = template.stages[stages[0]].block.stride
         options = tuple(
@@ -198,8 +198,8 @@ def _fitted_knob(knob: Choice, template: Network, largest: int) -> Choice:
             else option
             for option in options
         )
-        return replace(knob, options=options)
-    return knob
+        return replace(choice, options=options)
+    return choice
 
 
 def _space(text: str) -> Space:

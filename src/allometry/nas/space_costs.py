@@ -83,7 +83,7 @@ class BudgetFilter:
             BudgetError: none of very many networks does; the message names the smallest values there are.
         """
         space = self._prices.space
-        rows = sample_encodings(space, np.random.default_rng(seed), _LOOKED, by="knob")
+        rows = sample_encodings(space, np.random.default_rng(seed), _LOOKED, by="choice")
         rows = np.concatenate([encodings_of(space, [space.smallest()]), rows])
         kept = float(self(rows).mean())
         if kept == 0:

@@ -261,8 +261,8 @@ class TrialStore:
 
 def _in_words(space: Space, row: Encoding) -> dict[str, str]:
     """The options that a row takes, for people who look into the database."""
-    pairs = zip(space.knobs, row, strict=True)
-    return {knob.name: str(knob.options[number]) for knob, number in pairs if number != ABSENT}
+    pairs = zip(space.choices, row, strict=True)
+    return {choice.name: str(choice.options[number]) for choice, number in pairs if number != ABSENT}
 
 
 def _age(trial: optuna.trial.FrozenTrial) -> float:

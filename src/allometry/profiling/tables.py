@@ -232,9 +232,9 @@ def _begun(space: Space, setting: RuntimeConfig, path: Path | None) -> LatencyTa
 
 
 def _networks(space: Space, number: int, seed: int) -> list[Network]:
-    """Random networks; by knobs, which spreads their depths and sizes more evenly than by networks."""
+    """Random networks; by choices, which spreads their depths and sizes more evenly than by networks."""
     draw = random.Random(seed)
-    return [sample(space, draw, by="knob") for _ in range(number)]
+    return [sample(space, draw, by="choice") for _ in range(number)]
 
 
 def _heaviest(found: Sequence[Piece]) -> Piece:

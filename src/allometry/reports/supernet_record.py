@@ -208,7 +208,9 @@ def _size(space: Space, phases: Sequence[Phase], *, coupled: bool) -> int:
     """Of the part of the space that the last phase opens: what lies outside is not trained."""
     if phases:
         part = phases[-1].part_of(space)
-        space = replace(space, knobs=tuple(replace(knob, options=part[knob.name]) for knob in space.knobs))
+        space = replace(
+            space, choices=tuple(replace(choice, options=part[choice.name]) for choice in space.choices)
+        )
     return coupled_size(space) if coupled else space.size
 
 

@@ -129,10 +129,10 @@ def _convolution(conv: nn.Module) -> nn.Conv2d:
 def _between(supernet: Supernet) -> Iterator[Axis]:
     """What goes from layer to layer, for each group of layers and for the stem."""
     space = supernet.space
-    if not any(_changes_channels(target.fields) for knob in space.knobs for target in knob.targets):
+    if not any(_changes_channels(target.fields) for choice in space.choices for target in choice.targets):
         return
     layout = space.layout
-    if any(0 in knob.options for knob in layout.deepening):
+    if any(0 in choice.options for choice in layout.deepening):
         return  # the group that may be missing reads and writes the same channels as its neighbors
     places: dict[LayerPlace, list[str]] = {}
     for place, candidates in candidates_of(space).items():

@@ -18,27 +18,27 @@ TERMS = 6
 def groups_of(space: Space) -> tuple[Group, ...]:
     """The features of each group of layers: of its depth, and of what is open in its layers.
 
-    A knob of several groups counts to the first. Groups with fewer than two knobs have no pairs.
+    A choice of several groups counts to the first. Groups with fewer than two choices have no pairs.
 
     Example:
         >>> from allometry.catalog import find_space
-        >>> [(len(group.columns), group.knobs) for group in groups_of(find_space("ofa-mobilenetv3-1.0"))]
+        >>> [(len(group.columns), group.choices) for group in groups_of(find_space("ofa-mobilenetv3-1.0"))]
         [(27, 9), (27, 9), (27, 9), (27, 9), (27, 9)]
     """
     columns: dict[int, list[int]] = {}
-    knobs: dict[int, int] = {}
+    choices: dict[int, int] = {}
     start = 0
-    for knob in space.knobs:
-        group = _group_of(space, knob)
+    for choice in space.choices:
+        group = _group_of(space, choice)
         if group is not None:
-            columns.setdefault(group, []).extend(range(start, start + len(knob.options)))
-            knobs[group] = knobs.get(group, 0) + 1
-        start += len(knob.options)
-    return tuple(Group(np.array(columns[group]), knobs[group]) for group in columns if knobs[group] > 1)
+            columns.setdefault(group, []).extend(range(start, start + len(choice.options)))
+            choices[group] = choices.get(group, 0) + 1
+        start += len(choice.options)
+    return tuple(Group(np.array(columns[group]), choices[group]) for group in columns if choices[group] > 1)
 
 
-def _group_of(space: Space, knob: Choice) -> int | None:
-    first = knob.targets[0]
+def _group_of(space: Space, choice: Choice) -> int | None:
+    first = choice.targets[0]
     if first.what == "network":
         return None
     return first.number if first.what == "depth" else space.layout.places[first.number].group

@@ -23,10 +23,10 @@ def couple_rows(space: Space, rows: Encodings) -> Encodings:
 
     Args:
         space: of the rows.
-        rows: members, [N, knobs].
+        rows: members, [N, choices].
 
     Returns:
-        Members, [N, knobs]; coupled rows come back unchanged.
+        Members, [N, choices]; coupled rows come back unchanged.
 
     Raises:
         InputError: the rows are not of this space.
@@ -43,11 +43,11 @@ def couple_rows(space: Space, rows: Encodings) -> Encodings:
         (4, 6)
     """
     check_rows(space, rows)
-    places = {knob.name: place for place, knob in enumerate(space.knobs)}
+    places = {choice.name: place for place, choice in enumerate(space.choices)}
     coupled = rows.copy()
     for ratio, depth in _followed(space).items():
         column = coupled[:, places[ratio]]
-        followed = _by_depth(ratio=space.knobs[places[ratio]], depth=depth)[rows[:, places[depth.name]]]
+        followed = _by_depth(ratio=space.choices[places[ratio]], depth=depth)[rows[:, places[depth.name]]]
         column[:] = np.where(column == ABSENT, ABSENT, followed)
     return coupled
 
@@ -64,28 +64,32 @@ def coupled_size(space: Space) -> int:
     """
     layout, followed = space.layout, _followed(space)
 
-    def ways(knobs: tuple[Choice, ...]) -> int:
-        return prod(len(knob.options) for knob in knobs if knob.name not in followed)
+    def ways(choices: tuple[Choice, ...]) -> int:
+        return prod(len(choice.options) for choice in choices if choice.name not in followed)
 
     size = ways(layout.always)
     for cluster in layout.clusters:
         size *= sum(
-            ways(tuple(knob for knob in cluster.dependent if layout.is_there(knob, layout.depths(depths))))
+            ways(
+                tuple(
+                    choice for choice in cluster.dependent if layout.is_there(choice, layout.depths(depths))
+                )
+            )
             for depths, _ in cluster.counts
         )
     return size
 
 
 def _followed(space: Space) -> dict[str, Choice]:
-    """The names of the expand ratios that follow a depth, with the knob of that depth."""
+    """The names of the expand ratios that follow a depth, with the choice of that depth."""
     layout, found = space.layout, {}
-    for knob in layout.others:
-        if not all(target.what == "block" and target.fields[-1:] in _ENDS for target in knob.targets):
+    for choice in layout.others:
+        if not all(target.what == "block" and target.fields[-1:] in _ENDS for target in choice.targets):
             continue
-        depths = {layout.of_group[layout.places[target.number].group] for target in knob.targets}
+        depths = {layout.of_group[layout.places[target.number].group] for target in choice.targets}
         depth = depths.pop()
         if not depths and depth is not None and len(depth.options) > 1:
-            found[knob.name] = depth
+            found[choice.name] = depth
     return found
 
 
@@ -99,8 +103,8 @@ def _by_depth(*, ratio: Choice, depth: Choice) -> Encodings:
     return found
 
 
-def _order(knob: Choice) -> list[int]:
+def _order(choice: Choice) -> list[int]:
     """The numbers of the options, the least option first; in the order given where they are no numbers."""
-    values = [option for option in knob.options if isinstance(option, int | float)]
-    numbers = list(range(len(knob.options)))
+    values = [option for option in choice.options if isinstance(option, int | float)]
+    numbers = list(range(len(choice.options)))
     return sorted(numbers, key=values.__getitem__) if len(values) == len(numbers) else numbers

@@ -14,7 +14,7 @@ _SEED = 0x5EE4
 class SeenEncodings:
     """Tells rows that come for the first time from those that were met before.
 
-    A row is kept as a number of 64 bits, the sum of its options times random numbers, one for each knob. So two of
+    A row is kept as a number of 64 bits, the sum of its options times random numbers, one for each choice. So two of
     ten million different rows have the same one with a probability of some millionths; the later of them is taken for
     met. The numbers stand in a few sorted arrays, each more than twice as long as the next, which are merged as they
     grow.

@@ -207,7 +207,7 @@ class Supernet(nn.Module):
             wrong += [] if layers.keys() & set(hosts) else hosts[:1]
         if wrong:
             raise InputError(
-                f"The last option of every knob of {self.space.name or 'the space'} must be its largest: the network "
+                f"The last option of every choice of {self.space.name or 'the space'} must be its largest: the network "
                 f"of the last options does not use all weights of {wrong[0].replace('_', ' ')}."
             )
 

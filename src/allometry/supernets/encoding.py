@@ -13,18 +13,18 @@ from allometry.base import InputError
 from allometry.nas.encodings import ABSENT, Encodings
 
 Features = npt.NDArray[np.float32]
-"""[N, features]: for each knob in order and each of its options, 1 where it is taken and 0 where it is not."""
+"""[N, features]: for each choice in order and each of its options, 1 where it is taken and 0 where it is not."""
 
 
 def encode_rows(space: Space, rows: Encodings) -> Features:
-    """The rows as one-hot features, as `arch.encode` gives them, many at once: all zeros for an absent knob.
+    """The rows as one-hot features, as `arch.encode` gives them, many at once: all zeros for an absent choice.
 
     Args:
         space: of the rows.
-        rows: members, int8 [N, knobs].
+        rows: members, int8 [N, choices].
 
     Returns:
-        float32 [N, features], with a feature for each option of each knob.
+        float32 [N, features], with a feature for each option of each choice.
 
     Raises:
         InputError: the rows are not of this space.
@@ -40,7 +40,7 @@ def encode_rows(space: Space, rows: Encodings) -> Features:
         ((1, 160), True)
     """
     check_rows(space, rows)
-    sizes = np.array([len(knob.options) for knob in space.knobs])
+    sizes = np.array([len(choice.options) for choice in space.choices])
     starts = np.cumsum(sizes) - sizes
     features = np.zeros((len(rows), int(sizes.sum())), np.float32)
     for start, column in zip(starts.tolist(), rows.T, strict=True):
@@ -63,18 +63,18 @@ def check_rows(space: Space, rows: Encodings) -> None:
         allometry.base.errors.InputError: Encodings of the space fbnet are [N, 28], not [2, 3]; take them from ...
     """
     name = space.name or "without a name"
-    if rows.ndim != 2 or rows.shape[1] != len(space.knobs):
+    if rows.ndim != 2 or rows.shape[1] != len(space.choices):
         raise InputError(
-            f"Encodings of the space {name} are [N, {len(space.knobs)}], not {list(rows.shape)}; take them from "
+            f"Encodings of the space {name} are [N, {len(space.choices)}], not {list(rows.shape)}; take them from "
             "sample_encodings or encodings_of with this space."
         )
-    sizes = np.array([len(knob.options) for knob in space.knobs])
+    sizes = np.array([len(choice.options) for choice in space.choices])
     wrong = ((rows < ABSENT) | (rows >= sizes)).any(0)
     if wrong.any():
-        knob = space.knobs[int(wrong.argmax())]
+        choice = space.choices[int(wrong.argmax())]
         raise InputError(
-            f"Some rows have an option of the knob {knob.name!r} that the space {name} does not have: it has "
-            f"{len(knob.options)}, counted from 0; take rows from draw_rows or encodings_of with this space."
+            f"Some rows have an option of the choice {choice.name!r} that the space {name} does not have: it has "
+            f"{len(choice.options)}, counted from 0; take rows from draw_rows or encodings_of with this space."
         )
 
 

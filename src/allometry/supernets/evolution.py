@@ -14,11 +14,11 @@ from allometry.supernets.dedup import SeenEncodings
 from allometry.supernets.encoding import check_rows
 
 Transform = Callable[[Encodings], Encodings]
-"""A projection of rows onto those that are sought, such as `couple_rows` with its space: [N, knobs] to the same."""
+"""A projection of rows onto those that are sought, such as `couple_rows` with its space: [N, choices] to the same."""
 _DRAWS = 20  # times that members to start from are drawn
 _REDRAWS, _MORE = 5, 4  # times that children are drawn, and how many times as many at most
 _LEAST_DRAWN = 10_000  # random members, before a space counts as one where hardly any is allowed
-_ONE_KNOB = 0.5  # of the children by mutation, the share that differs in one knob only
+_ONE_CHOICE = 0.5  # of the children by mutation, the share that differs in one choice only
 
 
 class SubnetEvolution:
@@ -28,8 +28,8 @@ class SubnetEvolution:
         space: of the members.
         allows: which rows keep all limits.
         transform: a projection of rows onto those that are sought, such as `couple_rows`; None for all.
-        rate: of mutation, for each knob.
-        network_rate: of the knobs of the whole network, such as the resolution.
+        rate: of mutation, for each choice.
+        network_rate: of the choices of the whole network, such as the resolution.
         seed: of all chance.
     """
 
@@ -45,9 +45,9 @@ class SubnetEvolution:
     ) -> None:
         self.space, self._allows, self._transform = space, allows, transform
         self.random = np.random.default_rng(seed)
-        whole = {knob.name for knob, _ in space.layout.of_network}
+        whole = {choice.name for choice, _ in space.layout.of_network}
         self._rate, self._rates = rate, dict.fromkeys(whole, network_rate)
-        self._seen = SeenEncodings(len(space.knobs))
+        self._seen = SeenEncodings(len(space.choices))
         self._share = 1.0
 
     def first(self, number: int, start: Encodings | None) -> Encodings:
@@ -57,7 +57,7 @@ class SubnetEvolution:
             BudgetError: nothing is allowed of all that was looked at.
             InputError: the start has rows of another space.
         """
-        smallest = np.zeros((1, len(self.space.knobs)), np.int8)
+        smallest = np.zeros((1, len(self.space.choices)), np.int8)
         given = smallest[:0] if start is None else start
         check_rows(self.space, given)
         found = self._new(np.concatenate([given, cleared(self.space, smallest)]))
@@ -65,7 +65,7 @@ class SubnetEvolution:
         for _ in range(_DRAWS):
             if len(found) >= number:
                 break
-            drawn = sample_encodings(self.space, self.random, at_once, by="knob")
+            drawn = sample_encodings(self.space, self.random, at_once, by="choice")
             found = np.concatenate([found, self._new(drawn)])
         if not len(found):
             raise BudgetError(
@@ -105,7 +105,7 @@ class SubnetEvolution:
 
     def _made(self, parents: Encodings, others: Encodings, number: int, mutated: float) -> Encodings:
         taken = self.random.integers(len(parents), size=number)
-        by_one = round(number * mutated * _ONE_KNOB)
+        by_one = round(number * mutated * _ONE_CHOICE)
         by_rate = round(number * mutated) - by_one
         one, rate, crossed = np.split(taken, (by_one, by_one + by_rate))
         return np.concatenate(

@@ -23,7 +23,7 @@ class Extreme(NamedTuple):
 
     Attributes:
         value: of the sum over its layers.
-        row: of the network, [knobs].
+        row: of the network, [choices].
     """
 
     value: float
@@ -136,12 +136,12 @@ def least_latency(space: Space, table: LatencyTable) -> Extreme:
 
 
 def _row(space: Space, way: _Way) -> Encoding:
-    """The row of the decisions on a way; knobs that no layer depends on take their first option."""
+    """The row of the decisions on a way; choices that no layer depends on take their first option."""
     chosen: dict[str, Option] = {}
     last: _Way | None = way
     while last is not None:
         chosen |= last.chosen
         last = last.before
-    options = [knob.options.index(chosen.get(knob.name, knob.options[0])) for knob in space.knobs]
+    options = [choice.options.index(chosen.get(choice.name, choice.options[0])) for choice in space.choices]
     row: Encoding = cleared(space, np.array([options], np.int8))[0]
     return row

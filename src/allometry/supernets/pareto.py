@@ -17,7 +17,7 @@ from allometry.supernets.evolution import SubnetEvolution, Transform
 from allometry.supernets.predictor_quality import Accuracies, Predicts
 
 Cost = Callable[[Encodings], npt.NDArray[np.floating]]
-"""What rows cost, [N, knobs] to [N], all above 0."""
+"""What rows cost, [N, choices] to [N], all above 0."""
 _NEAR = 0.05  # of all that live, how far away by cost a mate may be
 
 
@@ -29,9 +29,9 @@ class ParetoConfig:
         living: networks that live on and have children, or a few more: the front, the front of the rest, and so on.
         population: children of a generation.
         generations: at most; it ends before where nothing new is found.
-        mutated: the share of the children by mutation, half of them in one knob only; the others are crossed.
-        rate: with which a knob mutates in the other half.
-        network_rate: the same of the knobs of the whole network, such as the resolution.
+        mutated: the share of the children by mutation, half of them in one choice only; the others are crossed.
+        rate: with which a choice mutates in the other half.
+        network_rate: the same of the choices of the whole network, such as the resolution.
 
     Raises:
         InputError: a number is out of its range.
@@ -57,7 +57,7 @@ class Front(NamedTuple):
     """The networks than which none that was found is both cheaper and better.
 
     Attributes:
-        rows: by rising cost, [N, knobs].
+        rows: by rising cost, [N, choices].
         costs: strictly rising, [N].
         accuracies: predicted, strictly rising, [N].
         looked: how many different networks were predicted.
@@ -93,13 +93,13 @@ def pareto(
 
     Args:
         space: to search.
-        predictor: says the accuracy of rows, [N, knobs] to [N].
+        predictor: says the accuracy of rows, [N, choices] to [N].
         cost: of rows, [N], above 0: such as the MACs of `search.Costs`, or `search.Latencies`.
         allows: says which rows keep all limits.
         settings: of the evolution.
         seed: of all chance.
         transform: a projection of rows onto those that are sought, such as `couple_rows`.
-        start: other members to start from, [N, knobs].
+        start: other members to start from, [N, choices].
 
     Raises:
         BudgetError: nothing is allowed of all that was looked at to start from.

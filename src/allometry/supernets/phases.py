@@ -20,15 +20,15 @@ ALL = 0
 _WIDTHS = ("expand_ratio", "ratio")
 
 
-def dimension_of(knob: Choice) -> Dimension:
-    """What a knob makes elastic: `width` inside blocks, `channels` between them, `block` whatever else blocks have.
+def dimension_of(choice: Choice) -> Dimension:
+    """What a choice makes elastic: `width` inside blocks, `channels` between them, `block` whatever else blocks have.
 
     Example:
         >>> from allometry.catalog import find_space
-        >>> [dimension_of(knob) for knob in find_space("ofa-mobilenetv3-1.0").knobs[:4]]
+        >>> [dimension_of(choice) for choice in find_space("ofa-mobilenetv3-1.0").choices[:4]]
         ['resolution', 'depth', 'kernel', 'kernel']
     """
-    target = knob.targets[0]
+    target = choice.targets[0]
     if target.what == "depth":
         return "depth"
     last = target.fields[-1] if target.fields else ""
@@ -44,7 +44,7 @@ class Phase:
     Attributes:
         name: for people.
         epochs: passes over the training images.
-        elastic: for each dimension how many of its knobs' options are open, from the last one, the largest; `ALL` for
+        elastic: for each dimension how many of its choices' options are open, from the last one, the largest; `ALL` for
             all. A dimension that is not named has its largest option only.
         subnets: drawn in each step; their gradients are averaged.
         rate: the highest learning rate, as a share of the recipe's.
@@ -95,7 +95,7 @@ class Phase:
             check_integer(f"open options of {dimension}", number, least=ALL)
 
     def part_of(self, space: Space) -> dict[str, tuple[Option, ...]]:
-        """What each knob of a space can be in this phase.
+        """What each choice of a space can be in this phase.
 
         Example:
             >>> from allometry.catalog import find_space
@@ -103,11 +103,11 @@ class Phase:
             >>> phase.part_of(find_space("ofa-mobilenetv3-1.0"))["stage 1 depth"]
             (3, 4)
         """
-        return {knob.name: self._open(knob) for knob in space.knobs}
+        return {choice.name: self._open(choice) for choice in space.choices}
 
-    def _open(self, knob: Choice) -> tuple[Option, ...]:
-        number = self.elastic.get(dimension_of(knob), 1)
-        return knob.options if number == ALL else knob.options[-number:]
+    def _open(self, choice: Choice) -> tuple[Option, ...]:
+        number = self.elastic.get(dimension_of(choice), 1)
+        return choice.options if number == ALL else choice.options[-number:]
 
 
 def phases_to_json(phases: Iterable[Phase]) -> list[dict[str, Any]]:

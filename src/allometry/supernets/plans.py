@@ -32,7 +32,7 @@ def shrinking(space: Space, *, epochs: int) -> tuple[Phase, ...]:
     where the first phase was short. The rates are such that AdamW's steps suit them.
 
     Args:
-        space: whose knobs say what there is to open.
+        space: whose choices say what there is to open.
         epochs: of the largest network.
 
     Source: Once-for-All (Cai et al. 2020), section 3.3 and appendix: 180, 125, 25 + 125, 25 + 125 epochs, with 1, 1, 2,
@@ -57,7 +57,7 @@ def coupled_shrinking(space: Space, *, epochs: int) -> tuple[Phase, ...]:
     left to be trained, so the last phase has only half of the epochs that it has there at least.
 
     Args:
-        space: whose knobs say what there is to open.
+        space: whose choices say what there is to open.
         epochs: of the largest network.
 
     Source: CompOFA (Sahni et al., ICLR 2021), its released code: 25 + 120 epochs with 4 subnets in a step.
@@ -88,7 +88,7 @@ def sandwich(space: Space, *, epochs: int) -> tuple[Phase, ...]:
     """All at once: in each step the largest network, the smallest and two others, which learn from the largest one.
 
     Args:
-        space: whose knobs are all open.
+        space: whose choices are all open.
         epochs: the largest network sees each image so often.
 
     Source: Yu & Huang 2019, *Universally slimmable networks*, sections 3.2 and 3.3; Yu et al. 2020, *BigNAS*, section
@@ -191,7 +191,9 @@ def _with_long_last(phases: Sequence[Phase], epochs: int, *, share: float) -> tu
 
 
 def _options(space: Space, dimension: Dimension) -> int:
-    return max((len(knob.options) for knob in space.knobs if dimension_of(knob) == dimension), default=0)
+    return max(
+        (len(choice.options) for choice in space.choices if dimension_of(choice) == dimension), default=0
+    )
 
 
 def _everything(space: Space) -> dict[str, int]:

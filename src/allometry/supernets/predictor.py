@@ -50,7 +50,7 @@ class Predictor:
         object.__setattr__(self, "_costs", Costs(self.space) if self.scales.size else None)
 
     def __call__(self, rows: Encodings) -> Accuracies:
-        """The predicted accuracy of rows [N, knobs]: float64 [N].
+        """The predicted accuracy of rows [N, choices]: float64 [N].
 
         Raises:
             InputError: the rows are not of its space.
@@ -158,7 +158,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Floats]]:
 
 def _check(space: Space, weights: Weights, scales: Floats) -> None:
     """Refuse arrays of a shape or kind that no predictor of this space has, or with values that are not finite."""
-    groups, features = groups_of(space), sum(len(knob.options) for knob in space.knobs)
+    groups, features = groups_of(space), sum(len(choice.options) for choice in space.choices)
     terms = TERMS if scales.size else 0
     expected = [(features,), (terms,), *((len(group.columns),) * 2 for group in groups)]
     arrays = [weights.options, weights.costs, *weights.pairs]

@@ -69,9 +69,9 @@ class Split(NamedTuple):
     """Measured networks in two parts.
 
     Attributes:
-        rows: to fit a predictor to, [N, knobs].
+        rows: to fit a predictor to, [N, choices].
         accuracies: of these, [N].
-        held_rows: to judge it by, [M, knobs].
+        held_rows: to judge it by, [M, choices].
         held_accuracies: of these, [M].
     """
 
@@ -85,7 +85,7 @@ def split_rows(rows: Encodings, accuracies: Accuracies, *, held_out: float = 0.2
     """Hold a part of the measured networks out; a network that was measured twice is in one part only.
 
     Args:
-        rows: [N, knobs].
+        rows: [N, choices].
         accuracies: [N].
         held_out: the share that is held out, more than 0 and less than 1; at least one network is, and one is not.
         seed: of the draw.
@@ -127,7 +127,7 @@ def evaluate_predictor(
 
     Args:
         predictor: called once with the rows.
-        rows: that it was not fitted to, [N, knobs]; `split_rows` holds some out.
+        rows: that it was not fitted to, [N, choices]; `split_rows` holds some out.
         accuracies: measured, [N].
         bins: of the calibration plot, with equally many networks each, or nearly.
 

@@ -17,11 +17,11 @@ class Group(NamedTuple):
 
     Attributes:
         columns: of them among all features.
-        knobs: how many of them are 1 in a network with all layers.
+        choices: how many of them are 1 in a network with all layers.
     """
 
     columns: npt.NDArray[np.int64]
-    knobs: int
+    choices: int
 
 
 class Inputs(NamedTuple):
@@ -120,7 +120,7 @@ def _kernel(inputs: Inputs, groups: Sequence[Group], strength: float) -> Floats:
     alike = options @ options.T / options.shape[1] + inputs.costs @ inputs.costs.T
     for group in groups if strength else ():
         some = options[:, group.columns]
-        alike += strength / len(groups) * (some @ some.T / group.knobs) ** 2
+        alike += strength / len(groups) * (some @ some.T / group.choices) ** 2
     return np.asarray(alike, np.float64)
 
 
@@ -131,7 +131,7 @@ def _weights(inputs: Inputs, dual: Floats, groups: Sequence[Group], strength: fl
     for group in groups:
         some = options[:, group.columns]
         outer = np.asarray(some.T @ (dual[:, None] * some), np.float64)
-        pairs.append(strength / len(groups) / group.knobs**2 * outer)
+        pairs.append(strength / len(groups) / group.choices**2 * outer)
     return Weights(options.T @ dual / options.shape[1], tuple(pairs), inputs.costs.T @ dual)
 
 

@@ -26,16 +26,16 @@ class SpecializeConfig:
         population: children of a generation.
         generations: at most; it ends before where nothing new is found.
         parents: the share of the population that lives on and has children.
-        mutated: the share of the children by mutation, half of them in one knob only; the others are crossed.
-        rate: with which a knob mutates in the other half.
-        network_rate: the same of the knobs of the whole network, such as the resolution.
+        mutated: the share of the children by mutation, half of them in one choice only; the others are crossed.
+        rate: with which a choice mutates in the other half.
+        network_rate: the same of the choices of the whole network, such as the resolution.
         best: networks that are given back.
 
     Raises:
         InputError: a number is out of its range.
 
     Source: released Once-for-All code, `evolution.py`: 100, 500, 0.25, 0.5, 0.1 and 0.5, without children that differ
-    in one knob only.
+    in one choice only.
     """
 
     population: int = 1000
@@ -64,7 +64,7 @@ class Specialized(NamedTuple):
     """What evolution found.
 
     Attributes:
-        rows: the best networks, all different, the best first, [best, knobs].
+        rows: the best networks, all different, the best first, [best, choices].
         accuracies: predicted, of these, [best].
         looked: how many different networks were predicted.
         history: the best predicted accuracy at the start and after each generation.
@@ -96,12 +96,12 @@ def specialize(
 
     Args:
         space: to search.
-        predictor: says the accuracy of rows, [N, knobs] to [N].
-        allows: says which rows keep all limits, [N, knobs] to bool [N]; what it refuses is never predicted.
+        predictor: says the accuracy of rows, [N, choices] to [N].
+        allows: says which rows keep all limits, [N, choices] to bool [N]; what it refuses is never predicted.
         settings: of the evolution.
         seed: of all chance.
         transform: a projection of rows onto those that are sought, such as `couple_rows`.
-        start: other members to start from, [N, knobs], such as what is best for a limit nearby.
+        start: other members to start from, [N, choices], such as what is best for a limit nearby.
 
     Raises:
         BudgetError: nothing is allowed of all that was looked at to start from.

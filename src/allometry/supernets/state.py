@@ -60,8 +60,8 @@ class SupernetState:
         self.supernet.load_state_dict(self.average.state_dict())
         before, now = job.spaces[self.phase], job.spaces[self.phase + 1]
         if any(
-            dimension_of(knob) in ("width", "channels") and knob.options != old.options
-            for old, knob in zip(before.knobs, now.knobs, strict=True)
+            dimension_of(choice) in ("width", "channels") and choice.options != old.options
+            for old, choice in zip(before.choices, now.choices, strict=True)
         ):
             sort_channels(self.supernet, narrower=before, also=[self.average])
         self.phase, self.step, self.recorded = self.phase + 1, 0, 0

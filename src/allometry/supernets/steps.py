@@ -69,13 +69,13 @@ def drawn(job: SupernetJob, phase: int, step: int) -> list[dict[str, Option]]:
     """What the subnets of a step decide, the same in every process; all are for images of one size."""
     asked, space = job.phases[phase], job.spaces[phase]
     random = np.random.default_rng([job.seed, _DRAWN, phase, step])
-    rows = sample_encodings(space, random, asked.subnets, by="knob")
+    rows = sample_encodings(space, random, asked.subnets, by="choice")
     if job.coupled:
         rows = couple_rows(space, rows)
     found = [decisions_of(space, row) for row in rows]
     if asked.sampling == "sandwich":
-        found[:2] = [{knob.name: knob.options[place] for knob in space.knobs} for place in (-1, 0)]
-    names = [knob.name for knob in space.knobs if dimension_of(knob) == "resolution"]
+        found[:2] = [{choice.name: choice.options[place] for choice in space.choices} for place in (-1, 0)]
+    names = [choice.name for choice in space.choices if dimension_of(choice) == "resolution"]
     side = {name: decisions_of(space, rows[0])[name] for name in names}
     return [{**chosen, **side} for chosen in found]
 
@@ -92,8 +92,8 @@ def side_of(job: SupernetJob, phase: int, step: int) -> int:
 def decisions_of(space: Space, row: Encoding) -> dict[str, Option]:
     """What a row of a space decides."""
     return {
-        knob.name: knob.options[number]
-        for knob, number in zip(space.knobs, row.tolist(), strict=True)
+        choice.name: choice.options[number]
+        for choice, number in zip(space.choices, row.tolist(), strict=True)
         if number != ABSENT
     }
 

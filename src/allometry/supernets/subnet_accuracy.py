@@ -32,7 +32,7 @@ def measure_subnets(opened: OpenSupernet, rows: Encodings) -> npt.NDArray[np.flo
 
     Args:
         opened: the supernet.
-        rows: of its space, [N, knobs].
+        rows: of its space, [N, choices].
 
     Raises:
         Stopped: the user asked for it; what was measured stays.
@@ -101,7 +101,7 @@ def sample_subnets(opened: OpenSupernet, number: int) -> Encodings:
     random = np.random.default_rng([opened.session.seed, 6])
     found: dict[tuple[int, ...], Encoding] = {}
     for _ in range(_DRAWS * number // _AT_ONCE + 1):
-        rows = sample_encodings(opened.space, random, _AT_ONCE, by="knob")
+        rows = sample_encodings(opened.space, random, _AT_ONCE, by="choice")
         rows = couple_rows(opened.space, rows) if opened.coupled else rows
         for row in rows:
             found.setdefault(tuple(row.tolist()), row)

@@ -17,12 +17,13 @@ _ADVICE = "Hold it with `narrow`, or take `with_fixed_shapes(space)`."
 def choices_of(space: Space) -> Choices:
     """What there is to decide in a space, if a search by gradient can decide it.
 
-    Candidates of one layer are added up, so all must give the same shape: knobs of channels, resolution, stem and head
-    are refused unless they have one option. A knob that sets several layers is one decision for all of them, and
-    knobs that set the same layers are one decision, over all combinations. A depth is a decision of its own.
+    Candidates of one layer are added up, so all must give the same shape: choices of channels, resolution, stem and
+    head are refused unless they have one option. A choice that sets several layers is one decision for all of them, and
+    choices that set the same layers are one decision, over all combinations. A depth is a decision of its own.
 
     Raises:
-        InputError: a knob changes shapes, a layer has very many candidates, or cells read the input of the one before.
+        InputError: a choice changes shapes, a layer has very many candidates, or cells read the input of the one
+            before.
 
     Source: FBNet (Wu et al. 2019), section 3.1; ProxylessNAS (Cai et al. 2019), section 3.1.
 
@@ -34,12 +35,12 @@ def choices_of(space: Space) -> Choices:
         >>> choices_of(find_space("mnasnet"))
         Traceback (most recent call last):
             ...
-        allometry.base.errors.InputError: The knob 'stage 1 channels' changes the shape of what later layers read, ...
+        allometry.base.errors.InputError: The choice 'stage 1 channels' changes the shape of what later layers read, ...
     """
-    for knob, _ in space.layout.of_network:
-        if len(knob.options) > 1:
+    for choice, _ in space.layout.of_network:
+        if len(choice.options) > 1:
             raise InputError(
-                f"The knob {knob.name!r} sets something of the whole network, which a search by gradient does not "
+                f"The choice {choice.name!r} sets something of the whole network, which a search by gradient does not "
                 f"decide. {_ADVICE}"
             )
     decisions = _decisions(space)
@@ -48,30 +49,32 @@ def choices_of(space: Space) -> Choices:
 
 
 def _frame(space: Space) -> Network:
-    """The network with the last option of every knob, and every layer."""
-    last = {knob.name: knob.options[-1] for knob in space.knobs}
-    for knob in space.layout.deepening:
-        last[knob.name] = max(option for option in knob.options if isinstance(option, int))
+    """The network with the last option of every choice, and every layer."""
+    last = {choice.name: choice.options[-1] for choice in space.choices}
+    for choice in space.layout.deepening:
+        last[choice.name] = max(option for option in choice.options if isinstance(option, int))
     return space.network(last)
 
 
 def _decisions(space: Space) -> tuple[Decision, ...]:
-    """The knobs, joined where they set the same layers."""
+    """The choices, joined where they set the same layers."""
     joined: dict[object, list[int]] = {}
-    for place, knob in enumerate(space.knobs):
-        blocks = frozenset(target.number for target in knob.targets if target.what == "block")
+    for place, choice in enumerate(space.choices):
+        blocks = frozenset(target.number for target in choice.targets if target.what == "block")
         # Depths and what the whole network has stand alone.
-        joined.setdefault(blocks or knob.name, []).append(place)
+        joined.setdefault(blocks or choice.name, []).append(place)
     for places in joined.values():
-        number = prod(len(space.knobs[place].options) for place in places)
+        number = prod(len(space.choices[place].options) for place in places)
         if number > _MOST_CANDIDATES:
-            names = ", ".join(repr(space.knobs[place].name) for place in places)
+            names = ", ".join(repr(space.choices[place].name) for place in places)
             raise InputError(
-                f"The knobs {names} are decided together and have {number} combinations, more than the "
+                f"The choices {names} are decided together and have {number} combinations, more than the "
                 f"{_MOST_CANDIDATES} that a search by gradient holds. Narrow them with `narrow`."
             )
     return tuple(
-        Decision(tuple(places), tuple(product(*(range(len(space.knobs[place].options)) for place in places))))
+        Decision(
+            tuple(places), tuple(product(*(range(len(space.choices[place].options)) for place in places)))
+        )
         for places in joined.values()
     )
 
@@ -80,11 +83,11 @@ def _groups(space: Space, decisions: tuple[Decision, ...], frame: Network) -> It
     layout, source = space.layout, frame.shapes()[0]
     stage = 0
     for number, full in enumerate(layout.full):
-        knob = layout.of_group[number]
-        depth = None if knob is None else _number_of(space, decisions, knob)
+        choice = layout.of_group[number]
+        depth = None if choice is None else _number_of(space, decisions, choice)
         depths: tuple[int, ...] = (full,)
-        if knob is not None:
-            depths = tuple(layout.depths({knob.name: option})[number] for option in knob.options)
+        if choice is not None:
+            depths = tuple(layout.depths({choice.name: option})[number] for option in choice.options)
         layers: list[Layer] = []
         outs = [source]
         while stage < len(layout.places) and layout.places[stage].group == number:
@@ -94,9 +97,9 @@ def _groups(space: Space, decisions: tuple[Decision, ...], frame: Network) -> It
             stage += 1
         layers = layers[: max(depths)]
         for each in depths:
-            if knob is not None and outs[each] != outs[max(depths)]:
+            if choice is not None and outs[each] != outs[max(depths)]:
                 raise InputError(
-                    f"With {each} layers the knob {knob.name!r} changes the shape of what later layers read, "
+                    f"With {each} layers the choice {choice.name!r} changes the shape of what later layers read, "
                     f"{outs[max(depths)]} to {outs[each]}, and a search by gradient adds up what different options "
                     f"give. {_ADVICE}"
                 )
@@ -108,15 +111,16 @@ def _layers(
     space: Space, decisions: tuple[Decision, ...], stage: int, source: Shape, padding: Padding
 ) -> Iterator[Layer]:
     """The layers of one stage of the template."""
-    knobs = tuple(knob for knob, _ in space.layout.of_stage[stage])
-    deciding = tuple(dict.fromkeys(_number_of(space, decisions, knob) for knob in knobs))
+    choices = tuple(choice for choice, _ in space.layout.of_stage[stage])
+    deciding = tuple(dict.fromkeys(_number_of(space, decisions, choice) for choice in choices))
     combinations = [
         _chosen(space, [decisions[number] for number in deciding], options)
         for options in product(*(decisions[number].options for number in deciding))
     ]
     if len(combinations) > _MOST_CANDIDATES:
+        names = ", ".join(repr(choice.name) for choice in choices)
         raise InputError(
-            f"A layer has {len(combinations)} candidates by the knobs {', '.join(repr(knob.name) for knob in knobs)}, "
+            f"A layer has {len(combinations)} candidates by the choices {names}, "
             f"more than the {_MOST_CANDIDATES} that a search by gradient holds. Narrow them with `narrow`."
         )
     blocks = [space.layout.block(stage, chosen) for chosen in combinations]
@@ -125,7 +129,7 @@ def _layers(
             raise InputError("Cells that read the input of the one before cannot be searched by gradient.")
         outs = [block.after(source, source, padding) for block in blocks]
         if len(set(outs)) > 1:
-            raise _changing(knobs, combinations, outs)
+            raise _changing(choices, combinations, outs)
         candidates = tuple(dict.fromkeys(blocks))
         chosen = tuple(candidates.index(block) for block in blocks)
         yield Layer(stage, source, outs[0], candidates, deciding, chosen)
@@ -133,29 +137,29 @@ def _layers(
         blocks = [block.following() for block in blocks]
 
 
-def _number_of(space: Space, decisions: tuple[Decision, ...], knob: Choice) -> int:
-    place = space.knobs.index(knob)
-    return next(number for number, decision in enumerate(decisions) if place in decision.knobs)
+def _number_of(space: Space, decisions: tuple[Decision, ...], choice: Choice) -> int:
+    place = space.choices.index(choice)
+    return next(number for number, decision in enumerate(decisions) if place in decision.choices)
 
 
 def _chosen(
     space: Space, decisions: Sequence[Decision], options: Sequence[tuple[int, ...]]
 ) -> dict[str, Option]:
-    """What these options of these decisions are, by the knobs' names."""
+    """What these options of these decisions are, by the choices' names."""
     return {
-        space.knobs[place].name: space.knobs[place].options[number]
+        space.choices[place].name: space.choices[place].options[number]
         for decision, numbers in zip(decisions, options, strict=True)
-        for place, number in zip(decision.knobs, numbers, strict=True)
+        for place, number in zip(decision.choices, numbers, strict=True)
     }
 
 
 def _changing(
-    knobs: Sequence[Choice], combinations: Sequence[Decisions], outs: Sequence[Shape]
+    choices: Sequence[Choice], combinations: Sequence[Decisions], outs: Sequence[Shape]
 ) -> InputError:
-    """What is wrong with a knob that, the others being as they were first, changes the shape."""
+    """What is wrong with a choice that, the others being as they were first, changes the shape."""
     first = combinations[0]
-    for knob in knobs:
-        others = [each.name for each in knobs if each is not knob]
+    for choice in choices:
+        others = [each.name for each in choices if each is not choice]
         seen = {
             out
             for chosen, out in zip(combinations, outs, strict=True)
@@ -164,6 +168,6 @@ def _changing(
         if len(seen) > 1:
             break
     return InputError(
-        f"The knob {knob.name!r} changes the shape of what later layers read, and a search by gradient adds up what "
-        f"different options give. {_ADVICE}"
+        f"The choice {choice.name!r} changes the shape of what later layers read, and a search by gradient adds up "
+        f"what different options give. {_ADVICE}"
     )

@@ -17,14 +17,14 @@ Options = npt.NDArray[np.int64]
 
 
 class Decision(NamedTuple):
-    """Knobs that are decided together, since they set the same layers: one softmax, as in both papers.
+    """Choices that are decided together, since they set the same layers: one softmax, as in both papers.
 
     Attributes:
-        knobs: their places among the space's knobs.
+        choices: their places among the space's choices.
         options: every combination of their options, each as the numbers of the options.
     """
 
-    knobs: tuple[int, ...]
+    choices: tuple[int, ...]
     options: tuple[tuple[int, ...], ...]
 
 
@@ -82,9 +82,9 @@ class Choices:
 
     def rows(self, options: Options) -> Encodings:
         """The members as rows, from the numbers of the decisions' options, [N, decisions]."""
-        rows = np.zeros((len(options), len(self.space.knobs)), np.int8)
+        rows = np.zeros((len(options), len(self.space.choices)), np.int8)
         for place, decision in enumerate(self.decisions):
-            rows[:, decision.knobs] = np.array(decision.options, np.int8)[options[:, place]]
+            rows[:, decision.choices] = np.array(decision.options, np.int8)[options[:, place]]
         return cleared(self.space, rows)
 
     def options(self, row: npt.NDArray[np.int8]) -> tuple[int, ...]:
@@ -101,7 +101,7 @@ class Choices:
         """
         found = []
         for decision in self.decisions:
-            numbers = tuple(int(row[knob]) for knob in decision.knobs)
+            numbers = tuple(int(row[choice]) for choice in decision.choices)
             found.append(0 if ABSENT in numbers else decision.options.index(numbers))
         return tuple(found)
 

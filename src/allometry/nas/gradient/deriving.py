@@ -23,7 +23,7 @@ class Derived(NamedTuple):
     """The network that a distribution stands for.
 
     Attributes:
-        row: of the space, [knobs].
+        row: of the space, [choices].
         budgeted: whether the most probable options exceeded the budget, so that it is another network.
         score: the logarithm of the probability of its decisions.
     """

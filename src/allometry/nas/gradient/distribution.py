@@ -105,18 +105,18 @@ class Distribution:
         for place, (decision, logs) in enumerate(
             zip(self.choices.decisions, self.log_probabilities(), strict=True)
         ):
-            total += np.where(absent[:, decision.knobs[0]], logs.max(), logs[options[:, place]])
+            total += np.where(absent[:, decision.choices[0]], logs.max(), logs[options[:, place]])
         return total
 
-    def by_knob(self) -> dict[str, tuple[float, ...]]:
-        """The probability of each knob's options, whatever is decided together with it."""
+    def by_choice(self) -> dict[str, tuple[float, ...]]:
+        """The probability of each choice's options, whatever is decided together with it."""
         found: dict[str, tuple[float, ...]] = {}
         for decision, logs in zip(self.choices.decisions, self.log_probabilities(), strict=True):
             numbers = np.array(decision.options)
-            for place, number in enumerate(decision.knobs):
-                knob = self.choices.space.knobs[number]
-                found[knob.name] = tuple(
+            for place, number in enumerate(decision.choices):
+                choice = self.choices.space.choices[number]
+                found[choice.name] = tuple(
                     float(np.exp(logs)[numbers[:, place] == option].sum())
-                    for option in range(len(knob.options))
+                    for option in range(len(choice.options))
                 )
         return found

@@ -27,7 +27,7 @@ from allometry.nas.gradient.settings import GradientConfig
 from allometry.training import Epoch, Preprocessing, Recipe, plan_epochs, refuse_other_images
 
 Allows = Callable[[Encodings], npt.NDArray[np.bool_]]
-"""Which of the networks [N, knobs] a hard budget allows, [N]."""
+"""Which of the networks [N, choices] a hard budget allows, [N]."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,13 +31,13 @@ class GradientResult:
     """What a search by gradient has found.
 
     Attributes:
-        row: of the job's space, [knobs].
+        row: of the job's space, [choices].
         network: that it stands for.
         budgeted: whether the most probable options exceeded the hard budget, so that the most probable network found
             within it was taken.
         score: the logarithm of the probability of its decisions.
         expected_cost: of the distribution at the end; None where no cost counted.
-        probabilities: of each knob's options at the end.
+        probabilities: of each choice's options at the end.
         distribution: that was learned, to draw other networks from.
         history: one record per epoch: `loss` and `accuracy` on the weights' images, `held_loss` and `held_accuracy` on
             the architecture's, `expected_cost`, `entropy` in nats, `images`, `seconds` and others; JSON-ready.
@@ -194,7 +194,7 @@ def _found(job: GradientJob, state: GradientState) -> GradientResult:
         budgeted=derived.budgeted,
         score=derived.score,
         expected_cost=_expected(job, state),
-        probabilities=state.distribution.by_knob(),
+        probabilities=state.distribution.by_choice(),
         distribution=state.distribution,
         history=tuple(state.history),
         seconds=sum(record["seconds"] for record in state.history),

@@ -11,15 +11,15 @@ from allometry.base import InputError, NetworkError, UnknownNameError
 
 
 def narrow(space: Space, kept: Mapping[str, Sequence[Option]]) -> Space:
-    """The space with only these options of these knobs. Every member is one of the whole space, too.
+    """The space with only these options of these choices. Every member is one of the whole space, too.
 
     Args:
         space: to narrow.
-        kept: of each knob that is named, what it can still be set to; one option holds it.
+        kept: of each choice that is named, what it can still be set to; one option holds it.
 
     Raises:
-        UnknownNameError: there is no knob of that name.
-        InputError: a knob has no such option, or none is left.
+        UnknownNameError: there is no choice of that name.
+        InputError: a choice has no such option, or none is left.
 
     Example:
         >>> from allometry.catalog import find_space
@@ -27,17 +27,19 @@ def narrow(space: Space, kept: Mapping[str, Sequence[Option]]) -> Space:
         >>> space.largest().stages[1].block.kernel
         5
     """
-    by_name = {knob.name: knob for knob in space.knobs}
+    by_name = {choice.name: choice for choice in space.choices}
     for name, options in kept.items():
         if name not in by_name:
-            raise UnknownNameError("knob", name, by_name)
+            raise UnknownNameError("choice", name, by_name)
         if not options or any(option not in by_name[name].options for option in options):
             possible = ", ".join(repr(option) for option in by_name[name].options)
             raise InputError(
-                f"The knob {name!r} cannot be narrowed to {tuple(options)!r}: give some of {possible}."
+                f"The choice {name!r} cannot be narrowed to {tuple(options)!r}: give some of {possible}."
             )
-    knobs = (replace(knob, options=tuple(kept.get(knob.name, knob.options))) for knob in space.knobs)
-    return replace(space, knobs=tuple(knobs))
+    choices = (
+        replace(choice, options=tuple(kept.get(choice.name, choice.options))) for choice in space.choices
+    )
+    return replace(space, choices=tuple(choices))
 
 
 def with_fixed_shapes(space: Space) -> Space:
@@ -53,48 +55,50 @@ def with_fixed_shapes(space: Space) -> Space:
         >>> from allometry.catalog import find_space
         >>> whole = find_space("mnasnet")
         >>> space = with_fixed_shapes(whole)
-        >>> {knob.name: knob.options for knob in space.knobs}["stage 1 channels"], space.size < whole.size
+        >>> {choice.name: choice.options for choice in space.choices}["stage 1 channels"], space.size < whole.size
         ((24,), True)
     """
-    own = {knob.name: _own(space, knob) for knob in space.knobs if knob not in space.layout.deepening}
+    own = {
+        choice.name: _own(space, choice) for choice in space.choices if choice not in space.layout.deepening
+    }
     kept: dict[str, Sequence[Option]] = {}
     sources = _sources(space, own)
-    for knob in space.knobs:
-        if any(target.what == "network" for target in knob.targets):
-            kept[knob.name] = (own[knob.name],)
+    for choice in space.choices:
+        if any(target.what == "network" for target in choice.targets):
+            kept[choice.name] = (own[choice.name],)
         else:
-            kept[knob.name] = [
+            kept[choice.name] = [
                 option
-                for option in knob.options
-                if all(_keeps(space, own, sources, knob, option, target) for target in knob.targets)
+                for option in choice.options
+                if all(_keeps(space, own, sources, choice, option, target) for target in choice.targets)
             ]
     narrowed = narrow(space, kept)
     if narrowed.size == 1:
-        raise InputError(f"Every knob of {space!r} changes shapes: nothing is left to search by gradient.")
+        raise InputError(f"Every choice of {space!r} changes shapes: nothing is left to search by gradient.")
     return narrowed
 
 
-def _own(space: Space, knob: Choice) -> Option:
+def _own(space: Space, choice: Choice) -> Option:
     """The option that the template has itself, or the nearest one."""
-    target = knob.targets[0]
+    target = choice.targets[0]
     whole = space.template if target.what == "network" else space.template.stages[target.number].block
     try:
         value = read(whole, target.fields)
     except NetworkError:  # a field of other blocks than the template's
-        return knob.options[0]
-    if value in knob.options:
-        return next(option for option in knob.options if option == value)
-    numbers = [option for option in knob.options if isinstance(option, int | float)]
+        return choice.options[0]
+    if value in choice.options:
+        return next(option for option in choice.options if option == value)
+    numbers = [option for option in choice.options if isinstance(option, int | float)]
     if isinstance(value, int | float) and numbers:
         return min(numbers, key=lambda option: abs(option - value))
-    return knob.options[0]
+    return choice.options[0]
 
 
 def _sources(space: Space, own: Mapping[str, Option]) -> list[Shape]:
     """What each stage of the template reads, and the head, where every layer is there and as it is by itself."""
     depths: dict[str, Option] = {
-        knob.name: max(option for option in knob.options if isinstance(option, int))
-        for knob in space.layout.deepening
+        choice.name: max(option for option in choice.options if isinstance(option, int))
+        for choice in space.layout.deepening
     }
     network = space.network({**own, **depths})
     found = [network.shapes()[0]]
@@ -111,7 +115,7 @@ def _keeps(
     space: Space,
     own: Mapping[str, Option],
     sources: Sequence[Shape],
-    knob: Choice,
+    choice: Choice,
     option: Option,
     target: ChoiceTarget,
 ) -> bool:
@@ -120,6 +124,6 @@ def _keeps(
         stages = [place for place, each in enumerate(space.layout.places) if each.group == target.number]
         return option != 0 or sources[stages[0]] == sources[stages[-1] + 1]
     source, padding = sources[target.number], space.template.padding
-    block = space.layout.block(target.number, {**own, knob.name: option})
+    block = space.layout.block(target.number, {**own, choice.name: option})
     reference = space.layout.block(target.number, own)
     return block.after(source, source, padding) == reference.after(source, source, padding)

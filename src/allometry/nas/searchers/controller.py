@@ -70,9 +70,11 @@ class Controller:
         self, space: Space, *, seed: int = 0, settings: ControllerConfig = ControllerConfig()
     ) -> None:
         self.space, self.settings = space, settings
-        self._order = [space.knobs.index(knob) for knob in (*space.layout.deepening, *space.layout.others)]
+        self._order = [
+            space.choices.index(choice) for choice in (*space.layout.deepening, *space.layout.others)
+        ]
         self._random = torch.Generator().manual_seed(seed)
-        sizes = [len(space.knobs[place].options) for place in self._order]
+        sizes = [len(space.choices[place].options) for place in self._order]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._policy = _Policy(sizes, settings.hidden)
@@ -100,7 +102,7 @@ class Controller:
         """Make the better of these likelier than the worse.
 
         Args:
-            rows: that were drawn, [N, knobs].
+            rows: that were drawn, [N, choices].
             rewards: of each; minus infinity for what is worth nothing at all counts as the worst of the rest.
 
         Raises:
@@ -134,7 +136,7 @@ class Controller:
 
 
 class _Policy(nn.Module):
-    """A recurrent cell; for each knob the logits of its options, and what it is told of the option that was taken."""
+    """A recurrent cell; for each choice the logits of its options, and what it is told of the option that was taken."""
 
     def __init__(self, sizes: list[int], hidden: int) -> None:
         super().__init__()
@@ -156,7 +158,7 @@ class _Policy(nn.Module):
     def step(
         self, step: int, state: tuple[Tensor, tuple[Tensor, Tensor]]
     ) -> tuple[Tensor, tuple[Tensor, tuple[Tensor, Tensor]]]:
-        """The logits of a knob."""
+        """The logits of a choice."""
         word, memory = state
         memory = self.cell(word, memory)
         return self.heads[step](memory[0]), (word, memory)

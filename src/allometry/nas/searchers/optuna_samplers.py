@@ -21,14 +21,14 @@ _FIRST = 10  # networks at random before the estimator has something to estimate
 
 
 class OptunaSearcher:
-    """A sampler of Optuna, asked knob by knob: the depths first, then what is there with them.
+    """A sampler of Optuna, asked choice by choice: the depths first, then what is there with them.
 
     Args:
         space: to draw from.
         sampler: of Optuna.
         objectives: how many values it is told.
         forgets: whether refused proposals are put out of its memory from time to time: an estimator that reads all
-            of it for each knob would get ever slower. An evolution has to keep its generations.
+            of it for each choice would get ever slower. An evolution has to keep its generations.
 
     Example:
         >>> from allometry.catalog import find_space
@@ -58,13 +58,13 @@ class OptunaSearcher:
         """A row by the sampler."""
         trial = self._study.ask()
         chosen: dict[str, Option] = {}
-        row = np.full(len(self._space.knobs), ABSENT, np.int8)
+        row = np.full(len(self._space.choices), ABSENT, np.int8)
 
-        def decide(knobs: tuple[Choice, ...]) -> None:
-            for knob in knobs:
-                number = trial.suggest_categorical(knob.name, range(len(knob.options)))
-                chosen[knob.name] = knob.options[number]
-                row[self._space.knobs.index(knob)] = number
+        def decide(choices: tuple[Choice, ...]) -> None:
+            for choice in choices:
+                number = trial.suggest_categorical(choice.name, range(len(choice.options)))
+                chosen[choice.name] = choice.options[number]
+                row[self._space.choices.index(choice)] = number
 
         decide(self._space.layout.deepening)
         decide(self._space.there(chosen)[len(chosen) :])
@@ -105,17 +105,17 @@ class OptunaSearcher:
         import optuna
 
         there = [
-            (knob, int(number))
-            for knob, number in zip(self._space.knobs, row, strict=True)
+            (choice, int(number))
+            for choice, number in zip(self._space.choices, row, strict=True)
             if number != ABSENT
         ]
         nothing = min(values) == float("-inf")
         return optuna.create_trial(
             state=optuna.trial.TrialState.FAIL if nothing else optuna.trial.TrialState.COMPLETE,
-            params={knob.name: number for knob, number in there},
+            params={choice.name: number for choice, number in there},
             distributions={
-                knob.name: optuna.distributions.CategoricalDistribution(range(len(knob.options)))
-                for knob, _ in there
+                choice.name: optuna.distributions.CategoricalDistribution(range(len(choice.options)))
+                for choice, _ in there
             },
             values=None if nothing else list(values),
         )
@@ -136,7 +136,7 @@ def nsga2(*, seed: int = 0, population: int = _POPULATION) -> Callable[[], optun
 
 
 def tpe(*, seed: int = 0, first: int = _FIRST) -> Callable[[], optuna.samplers.BaseSampler]:
-    """The tree-structured Parzen estimator: knob by knob, what is more frequent among the good than among the rest.
+    """The tree-structured Parzen estimator: choice by choice, what is more frequent among the good than among the rest.
 
     Source: Bergstra et al. 2011, *Algorithms for hyper-parameter optimization*; Optuna's implementation.
     """
