@@ -1,4 +1,4 @@
-"""What every room stands on: errors, safe files, units, names, progress, the ledger and the run folder."""
+"""What every room stands on: errors, safe files, units, optional libraries, progress."""
 
 from allometry.base.errors import (
     AllometryError,
@@ -21,7 +21,7 @@ from allometry.base.errors import (
     VerificationError,
     WeightsError,
 )
-from allometry.base.progress import Progress, SilentProgress
+from allometry.base.progress import Progress, SilentProgress, as_progress
 
 __all__ = [
     "AllometryError",
@@ -45,4 +45,5 @@ __all__ = [
     "UnknownNameError",
     "VerificationError",
     "WeightsError",
+    "as_progress",
 ]

@@ -16,6 +16,7 @@ import numpy as np
 from allometry.arch import Network, Piece, Space, distinct_blocks, sample, to_json, wrap_alone
 from allometry.base import InputError, Progress, SilentProgress
 from allometry.base.processes import Resource
+from allometry.base.progress import tracked
 from allometry.cost import Correction, LatencyTable, RuntimeConfig, count
 from allometry.cost.latency import key_of, label_of
 from allometry.profiling.candidates import MeasuredNetwork
@@ -118,8 +119,11 @@ def build_table(
     left = [piece for piece in found if key_of(piece) not in table.seconds]
     if not left and table.fitted == effort.networks:
         return table
-    progress.start(f"measuring blocks in {setting.runtime}", len(left), unit="blocks")
-    with _Bench(setting, _heaviest(found), usual=table.reference) as bench:
+    label = f"measuring blocks in {setting.runtime}"
+    with (
+        _Bench(setting, _heaviest(found), usual=table.reference) as bench,
+        tracked(progress, label, len(left), unit="blocks") as advance,
+    ):
         for first in range(0, len(left), _CHUNK):
             chunk = left[first : first + _CHUNK]
             seconds = bench.pieces(chunk, effort)
@@ -134,8 +138,7 @@ def build_table(
             )
             if path is not None:
                 table.save(path)
-            progress.advance(len(chunk))
-        progress.stop()
+            advance(len(chunk))
     chosen = _networks(space, effort.networks, seed)
     # In a fresh process, as networks run later: in one that has held a hundred blocks they take some percent more.
     with _Bench(setting, _heaviest(found), usual=table.reference) as bench:
@@ -270,15 +273,17 @@ class _Bench(Resource):
         longer = replace(effort, seconds=_LONGER * effort.seconds)
         passes: list[list[float]] = []
         total = _PASSES * len(chosen)
-        progress.start(f"measuring networks in {self._setting.runtime}", total, unit="networks")
-        with tempfile.TemporaryDirectory() as name:
+        label = f"measuring networks in {self._setting.runtime}"
+        with (
+            tempfile.TemporaryDirectory() as name,
+            tracked(progress, label, total, unit="networks") as advance,
+        ):
             ready = [self._exported(network, Path(name) / str(place)) for place, network in enumerate(chosen)]
             for _ in range(_PASSES):
                 passes.append([])
                 for candidate in ready:
                     passes[-1] += self._by_turns([candidate], Path(name), longer)
-                    progress.advance(1)
-        progress.stop()
+                    advance(1)
         return [statistics.median(each) for each in zip(*passes, strict=True)]
 
     def _exported(self, network: Network, folder: Path) -> MeasuredNetwork:

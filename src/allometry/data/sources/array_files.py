@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.base import DataError
+from allometry.base.progress import tracked
 from allometry.data.dataset import Dataset, picture_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import UnreadableImageError
@@ -149,12 +150,11 @@ def _digests(images: NpyPictures, options: Options, clock: Callable[[], int] = t
     if known:
         return known["digest"]
     number, progress = images.shape[0], options.progress
-    progress.start("checking images", number)
     digests = []
-    for row in range(number):
-        digests.append(picture_digest(images[row]))
-        progress.advance(1)
-    progress.stop()
+    with tracked(progress, "checking images", number) as advance:
+        for row in range(number):
+            digests.append(picture_digest(images[row]))
+            advance(1)
     if settled(status.st_mtime_ns, began):
         save_index(index, about=about, columns={"digest": digests}, progress=progress)
     return digests

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.base import DataError, Progress, SilentProgress
+from allometry.base.progress import tracked
 from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Pictures, picture_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.sources.assembling import deal_out
@@ -52,12 +53,11 @@ def open_arrays(
     """
     pictures = with_channels(images, "images")
     number = len(pictures)
-    progress.start("checking images", number)
     digests = []
-    for picture in pictures:
-        digests.append(picture_digest(picture))
-        progress.advance(1)
-    progress.stop()
+    with tracked(progress, "checking images", number) as advance:
+        for picture in pictures:
+            digests.append(picture_digest(picture))
+            advance(1)
     return assemble_arrays(
         pictures,
         labels,

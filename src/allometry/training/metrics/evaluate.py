@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from allometry.base import Progress, SilentProgress
+from allometry.base.progress import tracked
 from allometry.data import Split, view_batches
 from allometry.training.preprocessing import Preprocessing, to_input
 
@@ -75,12 +76,10 @@ def predict(
     batches = view_batches(
         split, resolution=preprocessing.resolution, batch_size=_BATCH, crop=preprocessing.crop
     )
-    progress.start("evaluating", len(labels))
-    with torch.inference_mode():
+    with torch.inference_mode(), tracked(progress, "evaluating", len(labels)) as advance:
         for batch in batches:
             scores = module(to_input(batch.images, preprocessing, device)).float().cpu()
             losses.append(F.cross_entropy(scores, torch.from_numpy(batch.labels), reduction="none").numpy())
             probabilities.append(scores.softmax(1).numpy())
-            progress.advance(len(scores))
-    progress.stop()
+            advance(len(scores))
     return Predictions(labels, np.concatenate(probabilities), np.concatenate(losses))

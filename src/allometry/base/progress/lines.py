@@ -1,0 +1,52 @@
+"""Progress as plain lines on the error stream: for files, pipes and continuous integration."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from allometry.base.progress.stretch import Stretch
+
+EVERY_SECONDS = 10.0
+
+
+class LineProgress:
+    """A line at the start of each stretch, one every ten seconds, and one at its end.
+
+    Args:
+        clock: seconds that only go forward.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._stretches: list[Stretch] = []
+        self._last = 0.0
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+    def start(self, label: str, total: int, done: int = 0, unit: str = "images") -> None:
+        """Print what begins."""
+        self._last = self._clock()
+        self._stretches.append(Stretch(label, total, done, unit, now=self._last))
+        self.say(f"{label}: {total:,} {unit}" + (f", {done:,} already done" if done else ""))
+
+    def advance(self, count: int, info: str = "") -> None:
+        """Print a line if the last one is ten seconds old."""
+        if not self._stretches:
+            return
+        now, stretch = self._clock(), self._stretches[-1]
+        stretch.advance(count, info, now=now)
+        if now - self._last < EVERY_SECONDS:
+            return
+        self._last = now
+        words = [f"{stretch.share:.0%}", stretch.speed, stretch.left and f"{stretch.left} left", stretch.info]
+        self.say(f"{stretch.label}: {', '.join(word for word in words if word)}")
+
+    def stop(self) -> None:
+        """Print what the stretch took."""
+        if self._stretches:
+            stretch = self._stretches.pop()
+            self.say(f"{stretch.label}: {stretch.took(self._clock())}")
