@@ -6,9 +6,18 @@ from allometry.data.augment.variation import augment
 from allometry.data.batches import batches_per_epoch, train_batches, view_batches
 from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split
 from allometry.data.images.reading import read_image
+from allometry.data.images.values import image_pixels
 from allometry.data.loader import Batch
 from allometry.data.sources.arrays import open_arrays
 from allometry.data.sources.opening import open_data
+from allometry.data.sources.values import (
+    Data,
+    as_dataset,
+    data_argument,
+    data_name,
+    is_value,
+    settle_data,
+)
 from allometry.data.subset import part_of
 from allometry.data.summary import Normalization, Summary, fingerprint, is_line_art, normalization, summarize
 
@@ -16,22 +25,29 @@ __all__ = [
     "ArraySplit",
     "Augmentation",
     "Batch",
+    "Data",
     "Dataset",
     "Normalization",
     "Policy",
     "Rejected",
     "Split",
     "Summary",
+    "as_dataset",
     "augment",
     "batches_per_epoch",
     "center_view",
+    "data_argument",
+    "data_name",
     "fingerprint",
+    "image_pixels",
     "is_line_art",
+    "is_value",
     "normalization",
     "open_arrays",
     "open_data",
     "part_of",
     "read_image",
+    "settle_data",
     "summarize",
     "train_batches",
     "view_batches",

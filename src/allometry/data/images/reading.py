@@ -169,12 +169,12 @@ def decode(
             image.draft(image.mode, (at_least, at_least))
         image.load()
         orientation = _orientation(image)
-        flat = _eight_bit(image, name)
+        flat = eight_bit(image, name)
     except (UnreadableImageError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on a broken file
         raise UnreadableImageError(name, _reason(error)) from error
-    return _decoded(_with_channels(flat), height, width, orientation)
+    return _decoded(with_channel_axis(flat), height, width, orientation)
 
 
 def to_pixels(pixels: Pixels, *, channels: int) -> Pixels:
@@ -183,7 +183,7 @@ def to_pixels(pixels: Pixels, *, channels: int) -> Pixels:
         return pixels
     if channels == 3:
         return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
-    return _with_channels(Image.fromarray(pixels).convert("L"))
+    return with_channel_axis(Image.fromarray(pixels).convert("L"))
 
 
 def is_gray(pixels: Pixels) -> bool:
@@ -199,7 +199,8 @@ def _decoded(pixels: Pixels, height: int, width: int, orientation: int) -> Decod
     return Decoded(upright(pixels, orientation), *sides)
 
 
-def _with_channels(image: Image.Image) -> Pixels:
+def with_channel_axis(image: Image.Image) -> Pixels:
+    """A gray or RGB picture as an array with its channel axis."""
     pixels: Pixels = np.array(image)
     return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
 
@@ -224,7 +225,12 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
         raise UnreadableImageError(name, f"its {width} x {height} pixels are more than the limit of {limit}")
 
 
-def _eight_bit(image: ImageFile, name: str) -> Image.Image:
+def eight_bit(image: Image.Image, name: str) -> Image.Image:
+    """A picture as gray or RGB with 8 bits: the upper 8 of 16, and white where it is transparent.
+
+    Raises:
+        UnreadableImageError: its pixels are of a kind of which none is known to be white.
+    """
     wide = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
     if wide:
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

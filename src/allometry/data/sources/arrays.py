@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from allometry.base import DataError, Progress, SilentProgress
 from allometry.base.progress import tracked
-from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Pictures, picture_digest
+from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Pictures, Rejected, picture_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.sources.assembling import deal_out
 from allometry.data.sources.checking import Check
@@ -103,7 +103,72 @@ def assemble_arrays(
     place: str,
 ) -> Dataset:
     """A data set of pictures whose digests are known; see `open_arrays`."""
-    number, height, width, channels = images.shape
+    _, height, width, channels = images.shape
+    checks = [Check(digest, height, width, channels == 1, "") for digest in digests]
+    dealt = deal_rows(labels, checks, classes=classes, names=names, splits=splits, seed=seed, place=place)
+
+    def split(rows: npt.NDArray[np.int64]) -> ArraySplit:
+        return ArraySplit(
+            images=images,
+            labels=dealt.labels[rows],
+            names=tuple(dealt.names[row] for row in rows.tolist()),
+            rows=rows,
+            digests=digest_rows([digests[row] for row in rows.tolist()]),
+        )
+
+    return Dataset(
+        name=name,
+        classes=dealt.classes,
+        channels=channels,
+        image_size=min(height, width),
+        splits={each: split(rows) for each, rows in dealt.rows.items()},
+        rejected=dealt.rejected,
+    )
+
+
+class DealtRows(NamedTuple):
+    """Images that are known by their places, in their splits.
+
+    Attributes:
+        classes: names.
+        labels: int64 [N], of all images.
+        names: of all images.
+        rows: for each split the places of its images, int64, in order.
+        rejected: what is left out.
+    """
+
+    classes: tuple[str, ...]
+    labels: npt.NDArray[np.int64]
+    names: tuple[str, ...]
+    rows: dict[str, npt.NDArray[np.int64]]
+    rejected: tuple[Rejected, ...]
+
+
+def deal_rows(
+    labels: npt.ArrayLike,
+    checks: Sequence[Check],
+    *,
+    classes: Sequence[str] | None,
+    names: Sequence[str] | None,
+    splits: Sequence[str] | None,
+    seed: int,
+    place: str,
+) -> DealtRows:
+    """Give each of N images its class and its split; see `open_arrays`.
+
+    Args:
+        labels: [N], indices into `classes`, or names of classes.
+        checks: what is known of each image.
+        classes: names; by default the numbers from 0, or the names among the labels, sorted.
+        names: of the images; by default their places.
+        splits: of each image; by default they are cut.
+        seed: of the splits that are cut.
+        place: of the source, for messages.
+
+    Raises:
+        DataError: there are not N of everything, or a class has too few images.
+    """
+    number = len(checks)
     for what, given in (("labels", np.atleast_1d(labels)), ("names", names), ("splits", splits)):
         if given is not None and len(given) != number:
             raise DataError(
@@ -117,34 +182,29 @@ def assemble_arrays(
         Found(f"{row:0{digits}}", split, all_classes[index], 0, 0)
         for row, (split, index) in enumerate(zip(given_splits, indices.tolist(), strict=True))
     ]
-    checks = {
-        file.path: Check(digest, height, width, channels == 1, "")
-        for file, digest in zip(files, digests, strict=True)
-    }
     told = tuple(split for split in SPLITS if split in set(given_splits))
     known = names if names is not None else [file.path for file in files]
-    layout = Layout(place, all_classes, told, tuple(files), ())
-    dealt = deal_out(layout, checks, seed=seed, shown=lambda path: str(known[int(path)]))
-
-    def split(chosen: Sequence[Found]) -> ArraySplit:
-        rows = np.array([int(file.path) for file in chosen], np.int64)
-        joined = bytes.fromhex("".join(checks[file.path].digest for file in chosen))
-        return ArraySplit(
-            images=images,
-            labels=indices[rows],
-            names=tuple(str(known[row]) for row in rows.tolist()),
-            rows=rows,
-            digests=np.frombuffer(joined, np.uint8).reshape(-1, 16),
-        )
-
-    return Dataset(
-        name=name,
+    dealt = deal_out(
+        Layout(place, all_classes, told, tuple(files), ()),
+        {file.path: check for file, check in zip(files, checks, strict=True)},
+        seed=seed,
+        shown=lambda path: str(known[int(path)]),
+    )
+    return DealtRows(
         classes=all_classes,
-        channels=channels,
-        image_size=min(height, width),
-        splits={each: split(chosen) for each, chosen in dealt.splits.items()},
+        labels=indices,
+        names=tuple(map(str, known)),
+        rows={
+            name: np.array([int(file.path) for file in chosen], np.int64)
+            for name, chosen in dealt.splits.items()
+        },
         rejected=dealt.rejected,
     )
+
+
+def digest_rows(digests: Sequence[str]) -> Pixels:
+    """Digests as uint8 [N, 16]."""
+    return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 16)
 
 
 def _classes(

@@ -1,0 +1,116 @@
+"""Images that are in memory already, of whatever kind PyTorch's and Hugging Face's users have, as 8-bit pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from allometry.base import DataError
+from allometry.data.images.pixels import Pixels
+from allometry.data.images.reading import UnreadableImageError, eight_bit, with_channel_axis
+
+_SLACK = 1e-3  # interpolation leaves floats a little outside 0 to 1
+_CHANNELS = (1, 3, 4)
+_KINDS = (
+    "Possible: a PIL image, a uint8 array [height, width] or [height, width, channels], or a tensor [channels, height, "
+    "width], uint8 or float from 0 to 1; 1 channel is gray, 3 are color"
+)
+
+
+def image_pixels(image: object, *, name: str = "the image") -> Pixels:
+    """One image as uint8 [height, width, channels], 1 channel for gray and 3 for color.
+
+    What a file would look like: a PIL image is turned upright by its EXIF, and transparency is laid over white.
+
+    Args:
+        image: a PIL image; a uint8 array [height, width] or [height, width, channels]; a tensor [height, width],
+            [channels, height, width] or [height, width, channels], uint8, or float from 0 to 1.
+        name: what it is called in messages.
+
+    Raises:
+        DataError: it is none of these.
+
+    Example:
+        >>> image_pixels(Image.new("RGB", (6, 4))).shape, image_pixels(np.zeros((4, 6), np.uint8)).shape
+        ((4, 6, 3), (4, 6, 1))
+        >>> image_pixels(np.zeros((4, 6, 3)))
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.DataError: the image is a float64 array [4, 6, 3]. Possible: a PIL image, a uint8 ...
+    """
+    if isinstance(image, Image.Image):
+        return _of_pil(image, name)
+    if is_tensor(image):
+        return _of_array(channels_last(tensor_pixels(image, name)), image, name)
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8:
+        return _of_array(image, image, name)
+    raise _refused(image, name)
+
+
+def is_tensor(value: object) -> bool:
+    """Whether this is a tensor of PyTorch, which is not loaded to find out."""
+    return any(kind.__module__ == "torch" and kind.__name__ == "Tensor" for kind in type(value).__mro__)
+
+
+def tensor_pixels(tensor: Any, name: str) -> npt.NDArray[np.uint8]:  # noqa: ANN401 - torch is not loaded here
+    """A tensor, uint8 or float from 0 to 1, as a uint8 array of the same shape.
+
+    Raises:
+        DataError: it is of another kind, or its values lie elsewhere.
+    """
+    array: npt.NDArray[Any] = tensor.detach().cpu().numpy()
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind != "f" or not array.size:
+        raise _refused(tensor, name)
+    least, most = float(array.min()), float(array.max())
+    if not (least >= -_SLACK and most <= 1 + _SLACK):
+        raise DataError(
+            f"{name} is a float tensor with values from {least:.3g} to {most:.3g}, and pixels lie between 0 and 1. "
+            "Give the images without normalization; the training normalizes them itself."
+        )
+    pixels: npt.NDArray[np.uint8] = np.clip(np.rint(array * 255), 0, 255).astype(np.uint8)
+    return pixels
+
+
+def channels_last(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Images of [..., channels, height, width] as [..., height, width, channels]; those that have that order stay.
+
+    Example:
+        >>> channels_last(np.zeros((3, 4, 6), np.uint8)).shape, channels_last(np.zeros((4, 6, 3), np.uint8)).shape
+        ((4, 6, 3), (4, 6, 3))
+    """
+    if pixels.ndim >= 3 and pixels.shape[-3] in _CHANNELS and pixels.shape[-1] not in _CHANNELS:
+        return np.ascontiguousarray(np.moveaxis(pixels, -3, -1))
+    return pixels
+
+
+def _of_array(pixels: npt.NDArray[np.uint8], given: object, name: str) -> Pixels:
+    if pixels.ndim == 2 and pixels.size:
+        return pixels[:, :, np.newaxis]
+    if pixels.ndim == 3 and pixels.size and pixels.shape[2] in (1, 3):
+        return pixels
+    if pixels.ndim == 3 and pixels.size and pixels.shape[2] == 4:
+        return _of_pil(Image.fromarray(pixels), name)
+    raise _refused(given, name)
+
+
+def _of_pil(image: Image.Image, name: str) -> Pixels:
+    try:
+        flat = eight_bit(ImageOps.exif_transpose(image), name)
+    except OSError as error:  # a file that Pillow has opened, and reads only now
+        raise UnreadableImageError(name, str(error).rstrip(".")) from error
+    if not (flat.width and flat.height):
+        raise UnreadableImageError(name, f"it has no pixels ({flat.width} x {flat.height})")
+    return with_channel_axis(flat)
+
+
+def _refused(image: object, name: str) -> DataError:
+    shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
+    if shape is None or dtype is None:
+        return DataError(f"{name} is of the type {type(image).__name__}. {_KINDS}.")
+    kind = "tensor" if is_tensor(image) else "array"
+    return DataError(f"{name} is a {str(dtype).removeprefix('torch.')} {kind} {list(shape)}. {_KINDS}.")

@@ -1,0 +1,323 @@
+"""Data sets that give an item for an index, as PyTorch's and Hugging Face's do: read when they are needed."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from allometry.base import DataError, Progress, SilentProgress
+from allometry.base.progress import tracked
+from allometry.data.dataset import Dataset, Labels, read_only
+from allometry.data.images.cache import PixelCache
+from allometry.data.images.pixels import Pixels, shrink
+from allometry.data.images.reading import is_gray, to_pixels
+from allometry.data.images.values import image_pixels
+from allometry.data.sources.arrays import deal_rows, digest_rows
+from allometry.data.sources.checking import Check
+
+_READ_TWICE = 8  # items: a flip at random shows in one of them, but for one time in 256
+_IMAGE_COLUMNS = ("image", "img", "picture", "pixel_values")
+_LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class")
+
+
+class MapDataset(Protocol):
+    """Whatever gives a labeled image for an index, such as a map-style `torch.utils.data.Dataset`."""
+
+    def __len__(self) -> int:
+        """Number of items."""
+
+    def __getitem__(self, index: int, /) -> Any:  # noqa: ANN401 - of whatever kind it is
+        """The image and its label."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Items:
+    """Labeled images, read one at a time: the data sets of others need not bear several threads.
+
+    Attributes:
+        name: of the data set.
+        number: of items.
+        read: the image and the label of an index.
+        classes: names; None where it has none.
+    """
+
+    name: str
+    number: int
+    read: Callable[[int], tuple[object, object]]
+    classes: tuple[str, ...] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def item(self, index: int) -> tuple[Pixels, int | str]:
+        """One image, uint8 [height, width, channels], and its label.
+
+        Raises:
+            DataError: the item cannot be read, or holds something else.
+        """
+        place = f"item {index} of {self.name}"
+        with self._lock:
+            try:
+                image, label = self.read(index)
+            except DataError:
+                raise
+            except Exception as error:  # whatever the code of others raises
+                raise DataError(f"Cannot read {place}: {type(error).__name__}: {error}.") from error
+            return image_pixels(image, name=f"The image of {place}"), _label(label, place)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ItemSplit:
+    """A split whose images are items; shrunk images are kept in a cache that all splits share.
+
+    Attributes:
+        items: of each image.
+        places: of each image among its items.
+        names: N of them.
+        labels: int64 [N].
+        digests: uint8 [N, 16], of the images' contents.
+        sizes: int32 [N, 2], height and width, in pixels.
+        channels: 1 or 3; images are converted to it.
+        cache: where shrunk images are kept.
+    """
+
+    items: tuple[Items, ...]
+    places: npt.NDArray[np.int64]
+    names: tuple[str, ...]
+    labels: Labels
+    digests: Pixels
+    sizes: npt.NDArray[np.int32]
+    channels: int
+    cache: PixelCache
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", read_only(self.labels))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def image(self, index: int, *, at_least: int | None = None) -> Pixels:
+        """One image, uint8 [height, width, channels], shrunk to a shorter side of `at_least` if larger.
+
+        Raises:
+            DataError: the item cannot be read any more, or has another size than at first.
+        """
+        if at_least is None:
+            return self._read(index)
+        kept = self.cache.get(self.names[index], at_least)
+        if kept is None:
+            kept = shrink(self._read(index), at_least)
+            self.cache.put(self.names[index], at_least, kept)
+        return kept
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width of one image, in pixels, as they were when the data set was opened."""
+        height, width = self.sizes[index].tolist()
+        return height, width
+
+    def digest(self, index: int) -> str:
+        """A digest of one image's pixels, taken when the data set was opened."""
+        return bytes(self.digests[index]).hex()
+
+    def _read(self, index: int) -> Pixels:
+        pixels, _ = self.items[index].item(int(self.places[index]))
+        if pixels.shape[:2] != self.size(index):
+            raise _random(self.items[index], int(self.places[index]))
+        return to_pixels(pixels, channels=self.channels)
+
+
+def open_items(
+    parts: Mapping[str, Items],
+    *,
+    cache_bytes: int,
+    seed: int = 0,
+    progress: Progress = SilentProgress(),
+) -> Dataset:
+    """A data set of items, in splits that are given, or that are cut as `open_data` does it.
+
+    Each item is read once, to know its label, size and content; later images are read when they are needed.
+
+    Args:
+        parts: the items of each split; those under the empty name are to be cut.
+        cache_bytes: memory for images that are kept between epochs.
+        seed: of the splits that are cut.
+        progress: told of each item that is read.
+
+    Raises:
+        DataError: an item cannot be read, is different each time, or a class has too few images.
+    """
+    classes, name = _classes(parts), next(iter(parts.values())).name
+    listed = [(split, items, place) for split, items in parts.items() for place in range(items.number)]
+    labels, checks = _read_all([(items, place) for _, items, place in listed], progress)
+    names = [f"{split}/{place}" for split, _, place in listed] if "" not in parts else None
+    dealt = deal_rows(
+        np.asarray(labels),
+        checks,
+        classes=classes,
+        names=names,
+        splits=None if names is None else [split for split, _, _ in listed],
+        seed=seed,
+        place=name,
+    )
+    usable = np.concatenate(list(dealt.rows.values())).tolist()
+    channels = 1 if all(checks[row].gray for row in usable) else 3
+    cache = PixelCache(cache_bytes)
+
+    def split_of(rows: Sequence[int]) -> ItemSplit:
+        return ItemSplit(
+            items=tuple(listed[row][1] for row in rows),
+            places=np.array([listed[row][2] for row in rows], np.int64),
+            names=tuple(dealt.names[row] for row in rows),
+            labels=dealt.labels[list(rows)],
+            digests=digest_rows([checks[row].digest for row in rows]),
+            sizes=np.array([(checks[row].height, checks[row].width) for row in rows], np.int32).reshape(
+                -1, 2
+            ),
+            channels=channels,
+            cache=cache,
+        )
+
+    return Dataset(
+        name=name,
+        classes=dealt.classes,
+        channels=channels,
+        image_size=int(median(min(checks[row].height, checks[row].width) for row in usable)),
+        splits={split: split_of(rows.tolist()) for split, rows in dealt.rows.items()},
+        rejected=dealt.rejected,
+    )
+
+
+def items_of(data: object, *, name: str | None = None) -> Items:
+    """A map-style data set of PyTorch, a `datasets.Dataset`, or a sequence of pairs, as items.
+
+    Raises:
+        DataError: it can only be iterated, gives batches, or is no data set.
+    """
+    kind = type(data).__name__
+    called = name or kind.lower()
+    if "DataLoader" in _kinds(data):
+        raise DataError("A DataLoader gives batches; give its data set: data=loader.dataset.")
+    length, getter = getattr(type(data), "__len__", None), getattr(type(data), "__getitem__", None)
+    if length is None or getter is None or "IterableDataset" in _kinds(data) or isinstance(data, str | bytes):
+        iterable = isinstance(data, Iterator) or hasattr(type(data), "__iter__")
+        problem = (
+            "can only be iterated" if iterable and not isinstance(data, str | bytes) else "is no data set"
+        )
+        raise DataError(
+            f"{kind} {problem}. Give arrays (images, labels), or a data set that gives an (image, label) for an "
+            "index and has a length; several of them in a dict with the names of their splits."
+        )
+    source: Any = data
+    if len(source) == 0:
+        raise DataError(f"{called} is empty.")
+    if hasattr(source, "features") and hasattr(source, "column_names"):
+        return _table(source, called)
+    return Items(called, len(source), lambda index: _pair(source[index], index, called), _names_of(source))
+
+
+def _table(table: Any, name: str) -> Items:  # noqa: ANN401 - a `datasets.Dataset`, which is not needed here
+    """The items of a `datasets.Dataset`: its image column, and its label column with the names of the classes."""
+    features: Mapping[str, object] = table.features
+    kinds = {column: type(feature).__name__ for column, feature in features.items()}
+    image = _column(kinds, "Image", _IMAGE_COLUMNS, name)
+    label = _column(kinds, "ClassLabel", _LABEL_COLUMNS, name)
+    rows = table.with_format(None) if hasattr(table, "with_format") else table
+    names = getattr(features[label], "names", None)
+    known = getattr(getattr(table, "info", None), "dataset_name", None)
+
+    def read(index: int) -> tuple[object, object]:
+        row = rows[index]
+        return row[image], row[label]
+
+    return Items(str(known or name), len(table), read, tuple(map(str, names)) if names else None)
+
+
+def _column(kinds: Mapping[str, str], kind: str, usual: Sequence[str], name: str) -> str:
+    """The column of that kind, or the first with a usual name."""
+    of_kind = [column for column, its in kinds.items() if its == kind]
+    return of_kind[0] if of_kind else _usual_column(kinds, usual, name)
+
+
+def _usual_column(columns: Iterable[str], usual: Sequence[str], name: str) -> str:
+    known = list(columns)
+    chosen = [column for column in usual if column in known]
+    if not chosen:
+        raise DataError(
+            f"{name} has no column called {usual[0]}; its columns are {', '.join(known)}. Rename one of them: "
+            f"data.rename_column('...', '{usual[0]}')."
+        )
+    return chosen[0]
+
+
+def _pair(item: object, index: int, name: str) -> tuple[object, object]:
+    if isinstance(item, Mapping):
+        image, label = (_usual_column(item, usual, name) for usual in (_IMAGE_COLUMNS, _LABEL_COLUMNS))
+        return item[image], item[label]
+    if isinstance(item, Sequence) and not isinstance(item, str) and len(item) >= 2:
+        return item[0], item[1]
+    raise DataError(f"Item {index} of {name} must be an image and its label, not {type(item).__name__}.")
+
+
+def _label(label: object, place: str) -> int | str:
+    plain = label.item() if hasattr(label, "item") and getattr(label, "ndim", 0) == 0 else label
+    if isinstance(plain, bool) or not isinstance(plain, int | str):
+        raise DataError(f"The label of {place} must be an integer or text, not {label!r}.")
+    return plain
+
+
+def _names_of(data: object) -> tuple[str, ...] | None:
+    """The names of the classes, which torchvision keeps in `classes`, and a `Subset` in its data set."""
+    names = getattr(data, "classes", None)
+    if isinstance(names, Sequence) and not isinstance(names, str):
+        return tuple(str(name) for name in names)
+    inner = getattr(data, "dataset", None)
+    return None if inner is None or inner is data else _names_of(inner)
+
+
+def _classes(parts: Mapping[str, Items]) -> tuple[str, ...] | None:
+    known = {items.classes for items in parts.values() if items.classes is not None}
+    if len(known) > 1:
+        raise DataError("The splits name different classes; give data sets of the same classes.")
+    return known.pop() if known else None
+
+
+def _read_all(listed: Sequence[tuple[Items, int]], progress: Progress) -> tuple[list[int | str], list[Check]]:
+    """The label of each item, and what is known of its image."""
+    labels: list[int | str] = []
+    checks: list[Check] = []
+    again = set(np.linspace(0, len(listed) - 1, _READ_TWICE).astype(int).tolist())
+    with tracked(progress, "checking images", len(listed)):
+        for number, (items, place) in enumerate(listed):
+            pixels, label = items.item(place)
+            check = _check(pixels)
+            if number in again and _check(items.item(place)[0]) != check:
+                raise _random(items, place)
+            labels.append(label)
+            checks.append(check)
+            progress.advance(1)
+    kinds = {type(label) for label in labels}
+    if len(kinds) > 1:
+        raise DataError(f"{listed[0][0].name} has integers and text as labels; give one kind.")
+    return labels, checks
+
+
+def _check(pixels: Pixels) -> Check:
+    height, width = pixels.shape[:2]
+    digest = hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).hexdigest()
+    return Check(digest, height, width, is_gray(pixels), "")
+
+
+def _random(items: Items, place: int) -> DataError:
+    return DataError(
+        f"Item {place} of {items.name} is another image each time it is read. Give the data set without random "
+        "transforms; the recipe's augmentation varies the images."
+    )
+
+
+def _kinds(value: object) -> set[str]:
+    return {kind.__name__ for kind in type(value).__mro__}

@@ -1,0 +1,166 @@
+"""Data as people have it in Python: a name or a value in, a data set out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
+from allometry.base.machine import memory
+from allometry.data.dataset import Dataset
+from allometry.data.images.cache import picture_memory
+from allometry.data.images.values import channels_last, is_tensor
+from allometry.data.sources.arrays import open_arrays
+from allometry.data.sources.items import Items, MapDataset, items_of, open_items
+from allometry.data.sources.naming import full_name, short_name
+from allometry.data.sources.opening import open_data
+from allometry.data.sources.records import SPLIT_OF_NAME
+
+Arrays: TypeAlias = tuple[npt.ArrayLike | Sequence[object], npt.ArrayLike]
+"""Images and their labels."""
+
+Data: TypeAlias = Dataset | Arrays | MapDataset | Mapping[str, Arrays | MapDataset] | str | Path
+"""What a verb takes as data; `as_dataset` says what each is."""
+
+_VALUE = re.compile(r"[^/@]+@[0-9a-f]{32}")
+
+
+def as_dataset(data: Data, *, seed: int = 0, progress: Progress = SilentProgress()) -> Dataset:
+    """The data set that somebody means, by its name or by its value.
+
+    - A `Dataset` stays as it is, and a name or path is opened by `open_data`.
+    - `(images, labels)`: a uint8 array [N, height, width] or [N, height, width, channels], or a uint8 tensor
+      [N, channels, height, width], and [N] integers or text. They are not copied. `open_arrays` takes names for the
+      classes, too. The images may be a list of PIL images or arrays of different sizes.
+    - A map-style `torch.utils.data.Dataset`, or whatever else gives `(image, label)` for an index and has a length.
+      An image is a PIL image, a uint8 array or a tensor (see `image_pixels`); `classes` are their names where there
+      are any, as in torchvision. Images keep their own sizes: each training view is cut out of the whole image, as
+      with files. Every item is read once here and again when it is needed, one at a time; small versions are kept
+      in memory. So transforms must give the same each time: leave random ones to the recipe.
+    - A `datasets.Dataset` of Hugging Face with a column of images and one of labels.
+    - Several of these by the names of their splits (train, val or validation, test): a dict, or a `DatasetDict`.
+
+    Splits that are not given are cut as `open_data` does it: 15 % of each class, decided by seed and content.
+
+    Args:
+        data: a name or a value.
+        seed: of the splits that are cut.
+        progress: told of each image that is read.
+
+    Raises:
+        DataError: it is none of these, or its images or labels are not.
+
+    Example:
+        >>> images = np.arange(20, dtype=np.uint8).repeat(64).reshape(20, 8, 8)
+        >>> as_dataset((images, np.arange(20) % 2))
+        Dataset(arrays: 2 classes, train 12, val 4, test 4)
+        >>> pairs = [(image, "even" if number % 2 == 0 else "odd") for number, image in enumerate(images)]
+        >>> as_dataset(pairs).classes
+        ('even', 'odd')
+    """
+    if isinstance(data, Dataset):
+        return data
+    if isinstance(data, str | Path):
+        return open_data(data, seed=seed, progress=progress)
+    if isinstance(data, Mapping):
+        parts = _parts(data)
+    elif isinstance(data, tuple):
+        images, labels = _two(data)
+        if isinstance(images, np.ndarray):
+            return open_arrays(images, _labels(labels), seed=seed, progress=progress)
+        parts = {"": _items(data)}
+    else:
+        parts = {"": items_of(data)}
+    return open_items(parts, cache_bytes=picture_memory(memory()), seed=seed, progress=progress)
+
+
+def settle_data(data: Data, *, seed: int, progress: Progress = SilentProgress()) -> Dataset | str:
+    """A value as the data set that it is; a name stays one and is opened where it is needed.
+
+    Raises:
+        DataError: the value is no data.
+
+    Example:
+        >>> settle_data("icons", seed=0)
+        'icons'
+    """
+    return str(data) if isinstance(data, str | Path) else as_dataset(data, seed=seed, progress=progress)
+
+
+def data_argument(data: Dataset | str) -> str:
+    """How a run folder remembers its data: a name in full, and a value by its name and fingerprint.
+
+    Example:
+        >>> data_argument("/data/a/../pets.csv")
+        '/data/pets.csv'
+        >>> images = np.arange(20, dtype=np.uint8).repeat(64).reshape(20, 8, 8)
+        >>> data_argument(as_dataset((images, np.arange(20) % 2)))
+        'arrays@6371191e3ae7b975e4f101aee4241b44'
+    """
+    return full_name(data) if isinstance(data, str) else f"{_plain(data.name)}@{data.fingerprint}"
+
+
+def is_value(argument: str) -> bool:
+    """Whether a run folder's argument stands for data that was given as a value, and so cannot be opened again.
+
+    Example:
+        >>> is_value("arrays@" + 32 * "0"), is_value("/data/pets")
+        (True, False)
+    """
+    return _VALUE.fullmatch(argument) is not None
+
+
+def data_name(data: Dataset | str) -> str:
+    """The data set's part of a run folder's name."""
+    return short_name(data) if isinstance(data, str) else _plain(data.name)
+
+
+def _parts(data: Mapping[str, Any]) -> dict[str, Items]:
+    """The items of each split, by its own name."""
+    if not data:
+        raise DataError("The data is an empty dict; give one data set for each split: train, val, test.")
+    parts = {}
+    for name, part in data.items():
+        if name not in SPLIT_OF_NAME:
+            raise UnknownNameError("split", str(name), SPLIT_OF_NAME, "Give the others no data.")
+        parts[SPLIT_OF_NAME[name]] = _items(part) if isinstance(part, tuple) else items_of(part)
+    return parts
+
+
+def _two(data: tuple[object, ...]) -> tuple[object, object]:
+    if len(data) != 2:
+        raise DataError(f"Give data as (images, labels), not as a tuple of {len(data)}.")
+    images, labels = data
+    return (channels_last(_array(images)) if is_tensor(images) else images), labels
+
+
+def _items(data: tuple[object, ...]) -> Items:
+    """Images and labels as items."""
+    images, labels = _two(data)
+    if not isinstance(images, Sequence | np.ndarray) or isinstance(images, str | bytes):
+        raise DataError(f"images must be an array or a list of images, not {type(images).__name__}.")
+    if isinstance(images, np.ndarray) and images.dtype != np.uint8:
+        raise DataError(f"images must be uint8, not {images.dtype}; multiply floats from 0 to 1 by 255.")
+    listed = np.atleast_1d(np.asarray(_labels(labels))).tolist()
+    if len(listed) != len(images):
+        raise DataError(f"There are {len(images):,} images but {len(listed):,} labels. Give one for each.")
+    return Items("arrays", len(images), lambda index: (images[index], listed[index]))
+
+
+def _labels(labels: Any) -> npt.ArrayLike:  # noqa: ANN401 - a tensor, an array or a list
+    return _array(labels) if is_tensor(labels) else labels
+
+
+def _array(tensor: Any) -> npt.NDArray[Any]:  # noqa: ANN401 - torch is not loaded here
+    array: npt.NDArray[Any] = tensor.detach().cpu().numpy()
+    return array
+
+
+def _plain(name: str) -> str:
+    """A name as part of a file's name."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "data"
