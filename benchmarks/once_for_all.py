@@ -45,8 +45,8 @@ from allometry.supernets import (
     evaluate_predictor,
     specialize,
 )
+from allometry.supernets.accuracy_predictor import evaluate_subnet, measure_subnets, sample_subnets
 from allometry.supernets.opened import OpenSupernet, open_supernet
-from allometry.supernets.subnet_accuracy import evaluate_subnet, measure_subnets, sample_subnets
 from allometry.training import small
 from allometry.training.images import Images, open_images
 from allometry.verbs.supernet_search import found_subnets, name_of

@@ -33,7 +33,7 @@ from allometry.base.files import append_line, read_json, read_lines
 from allometry.catalog import mbconv_space
 from allometry.nas import SEARCHERS, Encoding, Halving, Proposals, encodings_of, follow, make_searcher
 from allometry.nas.law_trials import GridTraining, run_grid_training
-from allometry.nas.trial_setup import TrialConfig, trial_recipe
+from allometry.nas.trial_training import TrialConfig, trial_recipe
 from allometry.training.images import open_images
 
 SIDE, TRIALS, ICON_TRIALS = 24, 100, 24

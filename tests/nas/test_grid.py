@@ -8,8 +8,7 @@ from allometry.base import BudgetError, LawError
 from allometry.base.files import read_lines
 from allometry.catalog import get
 from allometry.cost import Budget, Limit, count
-from allometry.nas import LawTrial, Point, grid_points, try_points
-from allometry.nas import law_grid as grid
+from allometry.nas import LawTrial, Point, grid, grid_points, try_points
 from allometry.scaling import COMPOUND, Multipliers, ScalingLaw
 
 B0 = get("efficientnet-b0")

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allometry.base import InputError, LawError
-from allometry.nas import extrapolate, rank_laws
-from allometry.nas import law_grid as grid
+from allometry.nas import extrapolate, grid, rank_laws
 
 
 def drawn(accuracy, *, seeds=3, images=500, seed=0):

@@ -13,9 +13,8 @@ from allometry.arch import Choice, Space, encode, sample
 from allometry.base import InputError, WeightsError
 from allometry.catalog import find_space, get, mbconv_space
 from allometry.nas import ABSENT, Costs, encodings_of, sample_encodings
-from allometry.supernets.encoding import encode_rows
-from allometry.supernets.fitting import RegressionConfig, fit_predictor
-from allometry.supernets.predictor import Predictor
+from allometry.supernets.features import encode_rows
+from allometry.supernets.predictor import Predictor, RegressionConfig, fit_predictor
 from allometry.supernets.predictor_quality import (
     evaluate_predictor,
     kendall_tau,
@@ -174,7 +173,7 @@ def test_wrong_input_is_refused(fitted):
         fit_predictor(SMALL, rows, accuracies[:5])
     with pytest.raises(InputError, match="1 of 20 accuracies is not finite"):
         fit_predictor(SMALL, rows, np.where(np.arange(20) == 3, np.nan, accuracies))
-    with pytest.raises(InputError, match=r"Rows of the space small are"):
+    with pytest.raises(InputError, match=r"Encodings of the space small are"):
         fitted(rows[:, :-1])
     for wrong in ({"strengths": ()}, {"strengths": (-1.0,)}, {"noises": (0.0,)}, {"most": 3}):
         with pytest.raises(InputError, match="must be"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from allometry.supernets.dedup import SeenEncodings
+from allometry.supernets.evolution import SeenEncodings
 
 
 @pytest.mark.parametrize("width", [1, 3, 46])

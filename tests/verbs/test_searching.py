@@ -9,7 +9,7 @@ from allometry.base import BudgetError, InputError, RunFolderError, SilentProgre
 from allometry.base.errors import Stopped
 from allometry.base.files import read_lines
 from allometry.cost import count
-from allometry.nas.fit_config import FitConfig
+from allometry.nas.fit_setup import FitConfig
 from allometry.nas.search_config import SearchConfig
 from allometry.reports import write_report
 from allometry.scaling import ScalingLaw

@@ -13,7 +13,7 @@ from allometry.base.files import append_line, read_lines
 from allometry.catalog import get, mbconv_space
 from allometry.runs.folder import RunFolder
 from allometry.supernets import couple_rows
-from allometry.supernets.subnet_accuracy import FILE, record_looks, sample_subnets
+from allometry.supernets.accuracy_predictor import FILE, record_looks, sample_subnets
 
 
 @pytest.fixture(scope="module")

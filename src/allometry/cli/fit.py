@@ -63,7 +63,7 @@ def fit(
     Example: `allometry fit efficientnet-b0 --data photos/ --budget 2M`
     """
     from allometry.cli.progress_display import make_progress, stopping_on_signals
-    from allometry.nas.fit_config import FitConfig
+    from allometry.nas.fit_setup import FitConfig
     from allometry.verbs.fit import fit as fit_law
 
     plain = FitConfig()

@@ -19,11 +19,17 @@ from allometry.nas.encodings import (
     network_of,
     sample_encodings,
 )
-from allometry.nas.expressions import MEASURED
 from allometry.nas.law_grid import DEFAULT_GRID, LawTrial, Point, grid, grid_points, try_points
 from allometry.nas.law_ranking import CorrectMatrix, Extrapolation, LawRanking, extrapolate, rank_laws
 from allometry.nas.lookup import Costs, Latencies, Lookup, tabulate
-from allometry.nas.objective import TRAINING_AWARE, Objective, efficientnet, mnasnet, parse_objectives
+from allometry.nas.objectives import (
+    MEASURED,
+    TRAINING_AWARE,
+    Objective,
+    efficientnet,
+    mnasnet,
+    parse_objectives,
+)
 from allometry.nas.proposals import Allowed, Proposals, follow
 from allometry.nas.searchers import (
     SEARCHERS,
@@ -38,7 +44,7 @@ from allometry.nas.searchers import (
 from allometry.nas.trials import NOTHING, Halving, Trial, TrialCandidate, TrialOutcome
 
 if TYPE_CHECKING:
-    from allometry.nas.driving import Evaluator, Question, drive
+    from allometry.nas.driver import Evaluator, Question, drive
     from allometry.nas.gradient import (
         CostLoss,
         GradientConfig,
@@ -61,9 +67,9 @@ if TYPE_CHECKING:
 _LATER = {
     "Controller": "searchers.controller",
     "ControllerConfig": "searchers.controller",
-    "Evaluator": "driving",
-    "Question": "driving",
-    "drive": "driving",
+    "Evaluator": "driver",
+    "Question": "driver",
+    "drive": "driver",
     "TrialStore": "store",
     "TrialClaim": "store",
     "CostLoss": "gradient",

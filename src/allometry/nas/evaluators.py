@@ -12,9 +12,8 @@ from typing import Any, Self, TypeVar
 from allometry.arch import to_json
 from allometry.base import AllometryError, Progress
 from allometry.base.errors import Stopped
-from allometry.nas.candidate_training import candidate_to_dict, try_candidate
 from allometry.nas.law_trials import GridTraining, GridTrainingResult, run_grid_training
-from allometry.nas.trial_setup import TrialConfig
+from allometry.nas.trial_training import TrialConfig, candidate_to_dict, try_candidate
 from allometry.nas.trials import TrialCandidate, TrialOutcome
 from allometry.nas.workers import ProcessWorker, Worker, WorkerDiedError, check_workers
 from allometry.training.images import Images

@@ -9,17 +9,16 @@ from typing import Literal
 from allometry.arch import Space, from_json, to_json
 from allometry.base import InputError
 from allometry.base.files import read_json, write_json
-from allometry.nas.candidate_training import try_candidate
 from allometry.nas.encodings import encodings_of
 from allometry.nas.gradient import choices_of
+from allometry.nas.gradient.config import CostLoss, GradientConfig, fbnet, proxylessnas
 from allometry.nas.gradient.costs import LayerCost, counted, predicted
 from allometry.nas.gradient.job import GradientJob
 from allometry.nas.gradient.loop import GradientResult, search_by_gradient
 from allometry.nas.gradient.narrowing import with_fixed_shapes
-from allometry.nas.gradient.settings import CostLoss, GradientConfig, fbnet, proxylessnas
 from allometry.nas.search_config import SearchSetup
 from allometry.nas.space_costs import SpaceCosts
-from allometry.nas.trial_setup import threads
+from allometry.nas.trial_training import threads, try_candidate
 from allometry.nas.trials import NOTHING, Halving, Trial, TrialCandidate
 from allometry.training import Recipe, at_full_size, small
 from allometry.training.session import Session

@@ -14,7 +14,7 @@ from allometry.base import BudgetError
 from allometry.cost import Budget, Limit, MeasureFn, RuntimeConfig
 from allometry.data import Dataset
 from allometry.nas.law_grid import Point, grid_points
-from allometry.nas.trial_setup import trial_recipe
+from allometry.nas.trial_training import trial_recipe
 from allometry.profiling.latency_meter import open_meter
 from allometry.scaling import COMPOUND, ScalingLaw, Solution, solve
 from allometry.scaling.fitting import adapt

@@ -16,7 +16,7 @@ from allometry.base.errors import Stopped
 from allometry.base.files import append_line, read_lines
 from allometry.cost import count
 from allometry.nas.law_ranking import CorrectMatrix
-from allometry.nas.trial_setup import TrialConfig, threads, trial_job
+from allometry.nas.trial_training import TrialConfig, threads, trial_job
 from allometry.training import predict, train
 from allometry.training.images import Images
 

@@ -17,7 +17,7 @@ from typing import Any
 from allometry.base import AllometryError, InputError
 from allometry.base.errors import Stopped
 from allometry.base.extras import load_extra
-from allometry.nas.trial_setup import TrialConfig
+from allometry.nas.trial_training import TrialConfig
 from allometry.nas.trial_worker import handle_request
 from allometry.nas.workers import WorkerDiedError
 from allometry.training.images import Images, open_images

@@ -10,12 +10,12 @@ from hashlib import sha256
 from allometry.arch import Network, Space, space_to_json
 from allometry.base import InputError, UnknownNameError
 from allometry.cost import Budget, RuntimeConfig, runtime_config_for
-from allometry.nas.driving import Question
+from allometry.nas.driver import Question
 from allometry.nas.encodings import network_of
-from allometry.nas.objective import Objective
+from allometry.nas.objectives import Objective
 from allometry.nas.searchers import SEARCHERS
 from allometry.nas.space_costs import BudgetFilter, SpaceCosts
-from allometry.nas.trial_setup import TrialConfig
+from allometry.nas.trial_training import TrialConfig
 from allometry.nas.trials import Trial
 from allometry.nas.workers import check_workers
 from allometry.training.images import Images

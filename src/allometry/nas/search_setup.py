@@ -14,12 +14,12 @@ from allometry.base.units import format_duration
 from allometry.cost import Budget, RuntimeConfig
 from allometry.nas.encodings import network_of, sample_encodings
 from allometry.nas.gradient_trial import gradient_recipe, passes_of
-from allometry.nas.objective import Objective
+from allometry.nas.objectives import Objective
 from allometry.nas.search_config import SearchConfig, SearchSetup
 from allometry.nas.search_spaces import open_space
 from allometry.nas.searchers import make_searcher
 from allometry.nas.space_costs import BudgetFilter, SpaceCosts, table_for
-from allometry.nas.trial_setup import TrialConfig, trial_recipe
+from allometry.nas.trial_training import TrialConfig, trial_recipe
 from allometry.nas.trials import Halving
 from allometry.nas.workers import threads_of
 from allometry.profiling.latency_meter import open_meter

@@ -19,9 +19,8 @@ from typing import Any
 from allometry.arch import from_json
 from allometry.base import AllometryError, InputError, Progress, SilentProgress
 from allometry.base.errors import Stopped
-from allometry.nas.candidate_training import candidate_from_dict, try_candidate
 from allometry.nas.law_trials import GridTraining, run_grid_training
-from allometry.nas.trial_setup import TrialConfig
+from allometry.nas.trial_training import TrialConfig, candidate_from_dict, try_candidate
 from allometry.training.images import Images, open_images
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from allometry.base import AllometryError, InputError
 from allometry.base.machine import cores
 from allometry.base.processes import JsonProcess
-from allometry.nas.trial_setup import TrialConfig
+from allometry.nas.trial_training import TrialConfig
 
 
 class WorkerDiedError(AllometryError):

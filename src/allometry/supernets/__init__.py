@@ -8,12 +8,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from allometry.supernets.attainable import attainable_tau
 from allometry.supernets.coupling import couple_rows, coupled_size
-from allometry.supernets.encoding import encode_rows, space_digest
 from allometry.supernets.evolution import Transform
 from allometry.supernets.extremes import Extreme, least, least_counted, least_latency
-from allometry.supernets.fitting import RegressionConfig, fit_predictor
+from allometry.supernets.features import encode_rows, space_digest
 from allometry.supernets.pareto import Front, ParetoConfig, pareto
 from allometry.supernets.phases import (
     ALL,
@@ -26,13 +24,14 @@ from allometry.supernets.phases import (
     phases_to_json,
 )
 from allometry.supernets.plans import PLANS, at_once, coupled_shrinking, epochs_together, sandwich, shrinking
-from allometry.supernets.predictor import Predictor
+from allometry.supernets.predictor import Predictor, RegressionConfig, fit_predictor
 from allometry.supernets.predictor_quality import (
     MIN_TAU,
     PredictedBin,
     PredictorQuality,
     Predicts,
     Split,
+    attainable_tau,
     evaluate_predictor,
     kendall_tau,
     refuse_unreliable,
@@ -41,25 +40,24 @@ from allometry.supernets.predictor_quality import (
 from allometry.supernets.specialize import THOROUGH, SpecializeConfig, Specialized, specialize
 
 if TYPE_CHECKING:
-    from allometry.supernets.axes import Axis, Spot, axes_of
     from allometry.supernets.elastic import Part, Subnet, Supernet, build_supernet, supernet_of
     from allometry.supernets.extract import ESTIMATED, extract_subnet, preprocessing_of
     from allometry.supernets.job import SupernetJob
     from allometry.supernets.loop import SUPERNET, TrainedSupernet, load_supernet, train_supernet
-    from allometry.supernets.sorting import sort_channels
+    from allometry.supernets.sorting import Axis, Spot, axes_of, sort_channels
 
 
 _LATER = {
-    "Axis": "axes",
+    "Axis": "sorting",
     "ESTIMATED": "extract",
     "Part": "elastic",
     "SUPERNET": "loop",
-    "Spot": "axes",
+    "Spot": "sorting",
     "Subnet": "elastic",
     "Supernet": "elastic",
     "SupernetJob": "job",
     "TrainedSupernet": "loop",
-    "axes_of": "axes",
+    "axes_of": "sorting",
     "build_supernet": "elastic",
     "load_supernet": "loop",
     "preprocessing_of": "extract",

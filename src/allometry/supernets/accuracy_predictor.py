@@ -1,4 +1,4 @@
-"""The predictor of a supernet's accuracies: fitted to what was measured, judged by what was held out."""
+"""The accuracies of subnets: measured and kept, and a predictor fitted to them, judged by what was held out."""
 
 from __future__ import annotations
 
@@ -7,26 +7,150 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from allometry.base import InputError
-from allometry.base.files import write_json
-from allometry.nas import Encodings
-from allometry.supernets.attainable import attainable_tau
-from allometry.supernets.fitting import fit_predictor
+from allometry.base.files import append_line, read_lines, write_json
+from allometry.base.units import format_duration
+from allometry.cost import count
+from allometry.data import Split
+from allometry.nas import Encoding, Encodings, network_of, sample_encodings
+from allometry.supernets.coupling import couple_rows
+from allometry.supernets.extract import extract_subnet, preprocessing_of
 from allometry.supernets.opened import OpenSupernet
-from allometry.supernets.predictor import Predictor
+from allometry.supernets.predictor import Predictor, fit_predictor
 from allometry.supernets.predictor_quality import (
     MIN_TAU,
     PredictorQuality,
+    attainable_tau,
     evaluate_predictor,
     refuse_unreliable,
 )
-from allometry.supernets.subnet_accuracy import (
-    announce,
-    correct_counts,
-    measure_subnets,
-    record_looks,
-    sample_subnets,
+from allometry.training import Predictions, predict
+
+FILE = "accuracies.jsonl"
+PARTS = 8  # of the validation images, in which right answers are counted
+_ESTIMATED = (
+    512  # images for a look's statistics: half of what a subnet gets that is taken out, in half of the time
 )
+_TIMED = 3
+_AT_ONCE, _DRAWS = 50, 20  # subnets drawn at once; draws for each that is asked for, at most
+
+
+def measure_subnets(opened: OpenSupernet, rows: Encodings) -> npt.NDArray[np.float64]:
+    """The validation accuracies [N] of subnets; those that were measured before are read.
+
+    Args:
+        opened: the supernet.
+        rows: of its space, [N, choices].
+
+    Raises:
+        Stopped: the user asked for it; what was measured stays.
+    """
+    session, file = opened.session, opened.session.run.path / FILE
+    known = {tuple(line["row"]): float(line["accuracy"]) for line in read_lines(file)}
+    wanted = [row for row in rows if tuple(row.tolist()) not in known]
+    split = opened.images.dataset.splits["val"]
+    per_subnet = _ESTIMATED + len(split)
+    if wanted:
+        session.progress.start("measuring subnets", len(rows), len(rows) - len(wanted), unit="subnets")
+    try:
+        for row in wanted:
+            session.halt_if_asked()
+            began = time.monotonic()
+            said = evaluate_subnet(opened, row, split)
+            key, cost = tuple(row.tolist()), count(network_of(opened.space, row))
+            record: dict[str, Any] = {
+                "row": list(key),
+                "macs": cost.macs,
+                "params": cost.params,
+                "accuracy": said.accuracy,
+                "loss": said.loss,
+                "rights": [int(said.right[part::PARTS].sum()) for part in range(PARTS)],
+            }
+            seconds = time.monotonic() - began
+            append_line(file, {**record, "seconds": round(seconds, 3), "images": per_subnet})
+            known[key] = said.accuracy
+            session.progress.advance(1, f"{said.accuracy:.1%}")
+    finally:
+        if wanted:
+            session.progress.stop()
+    return np.array([known[tuple(row.tolist())] for row in rows])
+
+
+def evaluate_subnet(
+    opened: OpenSupernet, row: Encoding, split: Split, *, images: int = _ESTIMATED
+) -> Predictions:
+    """What a subnet says of a split, as it would be taken out of the supernet."""
+    network = network_of(opened.space, row)
+    module = extract_subnet(
+        opened.supernet,
+        network,
+        opened.images.dataset.splits["train"],
+        preprocessing=opened.preprocessing,
+        seed=opened.session.seed,
+        images=images,
+    )
+    asked = preprocessing_of(network, opened.preprocessing)
+    return predict(module, split, preprocessing=asked, device=opened.session.device)
+
+
+def correct_counts(opened: OpenSupernet, rows: Encodings) -> npt.NDArray[np.int64]:
+    """Right answers in each part of the validation images, [N, PARTS], of those of these subnets that were measured."""
+    wanted = set(map(tuple, rows.tolist()))
+    lines = read_lines(opened.session.run.path / FILE)
+    found = [line["rights"] for line in lines if "rights" in line and tuple(line["row"]) in wanted]
+    return np.array(found, np.int64).reshape(-1, PARTS)
+
+
+def sample_subnets(opened: OpenSupernet, number: int) -> Encodings:
+    """So many different subnets at random; fewer where the space has no more.
+
+    A larger number gives the same ones and others after them, so that none is measured in vain.
+    """
+    random = np.random.default_rng([opened.session.seed, 6])
+    found: dict[tuple[int, ...], Encoding] = {}
+    for _ in range(_DRAWS * number // _AT_ONCE + 1):
+        rows = sample_encodings(opened.space, random, _AT_ONCE, by="choice")
+        rows = couple_rows(opened.space, rows) if opened.coupled else rows
+        for row in rows:
+            found.setdefault(tuple(row.tolist()), row)
+        if len(found) >= number:
+            break
+    return np.array(list(found.values())[:number])
+
+
+def announce(opened: OpenSupernet, rows: Encodings) -> None:
+    """Tell what measuring will cost, from what it has cost so far or from a few looks."""
+    session = opened.session
+    lines = read_lines(session.run.path / FILE)
+    known = {tuple(line["row"]) for line in lines}
+    left = [row for row in rows if tuple(row.tolist()) not in known]
+    if not left:
+        return
+    if len(lines) < _TIMED:
+        measure_subnets(opened, np.array(left[:_TIMED]))
+        lines, left = read_lines(session.run.path / FILE), left[_TIMED:]
+    each = float(np.median([line["seconds"] for line in lines]))
+    session.progress.say(
+        f"{len(left)} subnets are to be measured on {len(opened.images.dataset.splits['val']):,} validation images: "
+        f"about {format_duration(each * len(left))}; each is kept for all later searches"
+    )
+
+
+def record_looks(opened: OpenSupernet) -> None:
+    """Charge the ledger for all subnets that were measured and are not charged yet."""
+    run = opened.session.run
+    lines = read_lines(run.path / FILE)
+    charged = [line for line in read_lines(run.path / "ledger.jsonl") if line["phase"] == "look"]
+    seconds, images = (
+        sum(line[what] for line in lines) - sum(line[what] for line in charged)
+        for what in ("seconds", "images")
+    )
+    if images > 0:
+        run.charge("look", f"up to subnet {len(lines)}", seconds=seconds, images=images)
+
 
 PREDICTOR, JUDGMENT = "predictor.safetensors", "predictor.json"
 _FEWEST = 20  # measured subnets from which it is told what their images allow

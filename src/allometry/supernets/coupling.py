@@ -8,7 +8,7 @@ import numpy as np
 
 from allometry.arch import Choice, Space
 from allometry.nas.encodings import ABSENT, Encodings
-from allometry.supernets.encoding import check_rows
+from allometry.supernets.features import check_rows
 
 _ENDS = (("expand_ratio",), ("ratio",))
 

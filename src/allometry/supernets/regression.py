@@ -8,20 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from allometry.supernets.features import Floats, Group
+
 _STEPS, _TOLERANCE = 300, 1e-4
-
-
-class Group(NamedTuple):
-    """The features of a group of layers.
-
-    Attributes:
-        columns: of them among all features.
-        choices: how many of them are 1 in a network with all layers.
-    """
-
-    columns: npt.NDArray[np.int64]
-    choices: int
 
 
 class Inputs(NamedTuple):

@@ -1,17 +1,234 @@
-"""Which channels go first: those that matter most, so that narrow subnets inherit them."""
+"""Which channels of a supernet's tensors are the same ones, and which go first: those that matter most."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from allometry.arch import Space
-from allometry.supernets.axes import Axis, axes_of, tensors_of
+from allometry.nn import FusedMBConvBlock, MBConvBlock, SqueezeExcite
+from allometry.nn.blocks import CellBlock
+from allometry.nn.layers import ConvNorm
 from allometry.supernets.elastic import Supernet, host_name
-from allometry.supernets.places import candidates_of, shapes_of, skeleton
+from allometry.supernets.places import LayerPlace, candidates_of, shapes_of, skeleton
+
+
+class Spot(NamedTuple):
+    """A dimension of one of a supernet's tensors.
+
+    Attributes:
+        host: of the tensor.
+        name: in the host.
+        dimension: that counts channels.
+    """
+
+    host: str
+    name: str
+    dimension: int
+
+
+class Axis(NamedTuple):
+    """The same channels, wherever they are counted: if they change places, then everywhere.
+
+    Attributes:
+        spots: all of them.
+        readers: those among them whose weights read the channels, and so say how much each of them matters.
+    """
+
+    spots: tuple[Spot, ...]
+    readers: tuple[Spot, ...]
+
+
+def axes_of(supernet: Supernet) -> tuple[Axis, ...]:
+    """The channels that may change places without changing what the greatest network computes.
+
+    Inside inverted bottlenecks those of the depthwise convolution and of the squeeze, inside bottlenecks those of the
+    middle, each unless convolutions are grouped; and, where a space leaves channels of stages open, what goes from
+    layer to layer. Channels that other kinds of blocks have inside stay where they are.
+
+    Example:
+        >>> from allometry.supernets import build_supernet
+        >>> from allometry.catalog import get, mbconv_space
+        >>> supernet = build_supernet(mbconv_space(get("efficientnet-lite0"), expand_ratios=(3, 6)), seed=0)
+        >>> len(axes_of(supernet))  # one in each block but the first, which does not expand
+        15
+    """
+    inner = [axis for host in supernet.hosts for axis in _inner(host, supernet.hosts[host])]
+    return (*inner, *_between(supernet))
+
+
+def tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers, by their names."""
+    yield from module.named_parameters()
+    yield from module.named_buffers()
+
+
+def _inner(host: str, module: nn.Module) -> Iterator[Axis]:
+    """The channels inside a block."""
+    if isinstance(module, MBConvBlock):
+        if isinstance(module.expand, ConvNorm) and _convolution(module.expand).groups == 1:
+            inside = [*_written(module.expand, "expand"), *_written(module.depthwise, "depthwise")]
+            yield from _with_squeeze(host, module.squeeze_excite, inside, "project.0.weight")
+    elif isinstance(module, FusedMBConvBlock):
+        if isinstance(module.project, ConvNorm):
+            yield from _with_squeeze(
+                host, module.squeeze_excite, _written(module.expand, "expand"), "project.0.weight"
+            )
+    elif isinstance(module, CellBlock) and _is_bottleneck(host):
+        reduce, spatial = (module.nodes[name] for name in ("reduce", "spatial"))
+        assert isinstance(reduce, nn.Sequential)  # noqa: S101
+        assert isinstance(spatial, nn.Sequential)  # noqa: S101
+        if _convolution(spatial[0]).groups == 1:
+            reader = Spot(host, "nodes.spatial.0.0.weight", 1)
+            yield _axis(host, _written(reduce[0], "nodes.reduce.0"), reader)
+            excite = spatial[1] if len(spatial) > 1 else nn.Identity()
+            written = _written(spatial[0], "nodes.spatial.0")
+            yield from _with_squeeze(
+                host, excite, written, "nodes.restore.0.0.weight", prefix="nodes.spatial.1"
+            )
+
+
+def _with_squeeze(
+    host: str,
+    excite: nn.Module,
+    inside: list[tuple[str, int]],
+    reader: str,
+    *,
+    prefix: str = "squeeze_excite",
+) -> Iterator[Axis]:
+    if isinstance(excite, SqueezeExcite):
+        inside = [*inside, *_squeezed(prefix)]
+        squeeze = [(f"{prefix}.reduce.weight", 0), (f"{prefix}.reduce.bias", 0)]
+        yield _axis(host, squeeze, Spot(host, f"{prefix}.expand.weight", 1))
+    yield _axis(host, inside, Spot(host, reader, 1))
+
+
+def _axis(host: str, written: Iterable[tuple[str, int]], reader: Spot) -> Axis:
+    return Axis((*(Spot(host, name, dimension) for name, dimension in written), reader), (reader,))
+
+
+def _squeezed(prefix: str) -> list[tuple[str, int]]:
+    """Where a squeeze-excite counts the channels that it scales."""
+    return [(f"{prefix}.reduce.weight", 1), (f"{prefix}.expand.weight", 0), (f"{prefix}.expand.bias", 0)]
+
+
+def _written(conv: nn.Module, prefix: str) -> list[tuple[str, int]]:
+    """Where a convolution and what follows it count the channels that they write."""
+    assert isinstance(conv, nn.Sequential)  # noqa: S101
+    return [(f"{prefix}.{name}", 0) for name, value in tensors_of(conv) if value.ndim]
+
+
+def _convolution(conv: nn.Module) -> nn.Conv2d:
+    assert isinstance(conv, nn.Sequential)  # noqa: S101
+    first = conv[0]
+    assert isinstance(first, nn.Conv2d)  # noqa: S101
+    return first
+
+
+def _between(supernet: Supernet) -> Iterator[Axis]:
+    """What goes from layer to layer, for each group of layers and for the stem."""
+    space = supernet.space
+    if not any(_changes_channels(target.fields) for choice in space.choices for target in choice.targets):
+        return
+    layout = space.layout
+    if any(0 in choice.options for choice in layout.deepening):
+        return  # the group that may be missing reads and writes the same channels as its neighbors
+    places: dict[LayerPlace, list[str]] = {}
+    for place, candidates in candidates_of(space).items():
+        places[place] = list(dict.fromkeys(host_name(place, each) for each in candidates))
+    groups: list[list[str]] = [["stem"]]
+    for group in range(len(layout.full)):
+        here = [place for place in places if 0 <= place.stage < len(layout.places)]
+        here = sorted(place for place in here if layout.places[place.stage].group == group)
+        groups.append([host for place in here for host in places[place]])
+    firsts = [
+        list(places[LayerPlace(layout.places.index((group, 0)), 0)]) for group in range(len(layout.full))
+    ]
+    added = [any(_adds_input(host, supernet.hosts[host]) for host in hosts) for hosts in firsts]
+    for together in _runs(added):
+        written: list[list[Spot]] = []
+        read: list[tuple[list[Spot], list[Spot]]] = []
+        for number in together:
+            following = firsts[number] if number < len(firsts) else ["head"]
+            inside = [host for host in groups[number] if number and host not in firsts[number - 1]]
+            written += [_leaving(host, supernet.hosts[host]) for host in groups[number]]
+            read += [_entering(host, supernet.hosts[host]) for host in (*inside, *following)]
+        if all(written) and all(readers for _, readers in read):
+            spots = [spot for each in (*written, *(spots for spots, _ in read)) for spot in each]
+            yield Axis(tuple(dict.fromkeys(spots)), tuple(spot for _, readers in read for spot in readers))
+
+
+def _runs(added: list[bool]) -> Iterator[list[int]]:
+    """What the stem and each group give on, those together of which one is added to the next."""
+    together = [0]
+    for number, adds in enumerate(added, start=1):
+        if not adds:
+            yield together
+            together = []
+        together.append(number)
+    yield together
+
+
+def _adds_input(host: str, module: nn.Module) -> bool:
+    """Whether what a layer gives on is a sum with what it is given, channel by channel."""
+    if isinstance(module, MBConvBlock | FusedMBConvBlock):
+        return module.residual
+    return isinstance(module, CellBlock) and _is_bottleneck(host) and "shortcut" not in module.nodes
+
+
+def _is_bottleneck(host: str) -> bool:
+    """Whether it is that block; other cells may have nodes of the same names."""
+    return host.endswith("_bottleneck")
+
+
+def _changes_channels(fields: tuple[str, ...]) -> bool:
+    return bool(fields) and fields[-1] == "channels" and fields[0] != "head"
+
+
+def _leaving(host: str, module: nn.Module) -> list[Spot]:
+    """Where a layer counts the channels that it gives on; nowhere if they cannot change places."""
+    written: list[tuple[str, int]] = []
+    if host == "stem":
+        written = _written(module.get_submodule("stem"), "stem")
+    elif isinstance(module, MBConvBlock | FusedMBConvBlock):
+        last = "project" if isinstance(module.project, ConvNorm) else "expand"
+        written = _written(module.get_submodule(last), last)
+        if last == "expand" and isinstance(module.squeeze_excite, SqueezeExcite):
+            written += _squeezed("squeeze_excite")
+    elif isinstance(module, CellBlock) and _is_bottleneck(host):
+        written = [
+            spot
+            for name in ("restore", "shortcut")
+            if name in module.nodes
+            for spot in _written(module.get_submodule(f"nodes.{name}.0"), f"nodes.{name}.0")
+        ]
+    return [Spot(host, name, dimension) for name, dimension in written]
+
+
+def _entering(host: str, module: nn.Module) -> tuple[list[Spot], list[Spot]]:
+    """Where a layer counts the channels that it is given, and which of that reads them; nothing if it groups them."""
+    spots: list[tuple[str, int]] = []
+    readers: list[tuple[str, int]] = []
+    if host == "head":
+        first = next(name for name, value in module.named_parameters() if value.ndim > 1)
+        spots = readers = [(first, 1)]
+    elif isinstance(module, MBConvBlock) and isinstance(module.expand, nn.Identity):
+        # What comes in goes through the depthwise convolution as it is.
+        spots = [*_written(module.depthwise, "depthwise"), ("project.0.weight", 1)]
+        if isinstance(module.squeeze_excite, SqueezeExcite):
+            spots += _squeezed("squeeze_excite")
+        readers = [("project.0.weight", 1)]
+    elif isinstance(module, MBConvBlock | FusedMBConvBlock):
+        spots = [("expand.0.weight", 1)]
+        readers = spots if _convolution(module.expand).groups == 1 else []
+    elif isinstance(module, CellBlock) and _is_bottleneck(host):
+        names = [name for name in ("reduce", "shortcut") if name in module.nodes]
+        spots = readers = [(f"nodes.{name}.0.0.weight", 1) for name in names]
+    return [Spot(host, *spot) for spot in spots], [Spot(host, *spot) for spot in readers]
 
 
 def sort_channels(

@@ -10,9 +10,8 @@ from allometry.base import InputError, Progress, SilentProgress
 from allometry.catalog import as_network
 from allometry.cost import count, parse_budget
 from allometry.nas.evaluators import make_evaluator
-from allometry.nas.fit_config import FitConfig
 from allometry.nas.fit_result import fitted_result
-from allometry.nas.fit_setup import FitSetup, prepare_fit
+from allometry.nas.fit_setup import FitConfig, FitSetup, prepare_fit
 from allometry.nas.law_trials import GridTrainingResult, Trainings, grid_trainings
 from allometry.training.requests import check_settings
 from allometry.training.session import Session, data_argument, data_name, open_session, read_data

@@ -20,7 +20,7 @@ from allometry.nas.search_config import SearchConfig, SearchSetup, check_questio
 from allometry.nas.search_result import found_result, trial_record, write_question
 from allometry.nas.search_setup import prepare_search
 from allometry.nas.search_spaces import reference_of
-from allometry.nas.trial_setup import trial_folder
+from allometry.nas.trial_training import trial_folder
 from allometry.training.requests import check_settings
 from allometry.training.session import Session, data_argument, data_name, open_session, plain_name
 from allometry.verbs.stages import finish, finished_result

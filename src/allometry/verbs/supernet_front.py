@@ -18,9 +18,13 @@ from allometry.nas import network_of
 from allometry.nas.search_config import latency_setting
 from allometry.reports import write_report
 from allometry.supernets import pareto
-from allometry.supernets.accuracy_predictor import PredictorConfig, predictor_for
+from allometry.supernets.accuracy_predictor import (
+    PredictorConfig,
+    measure_subnets,
+    predictor_for,
+    record_looks,
+)
 from allometry.supernets.opened import open_supernet
-from allometry.supernets.subnet_accuracy import measure_subnets, record_looks
 from allometry.verbs.supernet_search import SUBNETS, price_subnets
 
 _POINTS = 12

@@ -23,10 +23,15 @@ from allometry.nas.space_costs import SpaceCosts, table_for
 from allometry.profiling.latency_meter import open_meter
 from allometry.reports import write_report
 from allometry.supernets import ESTIMATED, Specialized, least_counted, least_latency, specialize
-from allometry.supernets.accuracy_predictor import PredictorConfig, predictor_for
+from allometry.supernets.accuracy_predictor import (
+    PredictorConfig,
+    evaluate_subnet,
+    measure_subnets,
+    predictor_for,
+    record_looks,
+)
 from allometry.supernets.extremes import Summed
 from allometry.supernets.opened import OpenSupernet, open_supernet
-from allometry.supernets.subnet_accuracy import evaluate_subnet, measure_subnets, record_looks
 from allometry.training import wilson_interval
 
 SUBNETS = "subnets"

@@ -1,24 +1,24 @@
 """Search by gradient: one network with every candidate in it, whose weights and architecture are learned in turns."""
 
-from allometry.nas.gradient.candidates import choices_of
-from allometry.nas.gradient.choices import Choices, Decision, Group, Layer
+from allometry.nas.gradient.choices import Choices, Decision, Group, Layer, choices_of
+from allometry.nas.gradient.config import CostLoss, GradientConfig, fbnet, proxylessnas
 from allometry.nas.gradient.costs import ExpectedCost, LayerCost, counted, predicted
 from allometry.nas.gradient.deriving import Derived, derive, rows_within
 from allometry.nas.gradient.distribution import Distribution
 from allometry.nas.gradient.job import GradientJob
 from allometry.nas.gradient.loop import GradientResult, search_by_gradient
-from allometry.nas.gradient.mixtures import (
+from allometry.nas.gradient.mixed_network import (
+    MixedNetwork,
     Mixture,
     OnePath,
     Relaxed,
     TwoPaths,
+    build_mixed_network,
     draw_path,
     draw_relaxed,
     draw_two_paths,
 )
 from allometry.nas.gradient.narrowing import narrow, with_fixed_shapes
-from allometry.nas.gradient.settings import CostLoss, GradientConfig, fbnet, proxylessnas
-from allometry.nas.gradient.supernet import MixedNetwork, build_mixed_network
 
 __all__ = [
     "Choices",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from allometry.arch import Block, Network, Shape, Space
+from allometry.arch import Block, Cell, Choice, Decisions, Network, Option, Padding, Shape, Space
+from allometry.base import InputError
 from allometry.nas.encodings import ABSENT, Encodings, cleared
 
 Options = npt.NDArray[np.int64]
@@ -111,3 +114,166 @@ class Choices:
         for number in layer.decisions:
             place = place * len(self.decisions[number].options) + options[number]
         return layer.chosen[place]
+
+
+_MOST_CANDIDATES = 256
+_ADVICE = "Hold it with `narrow`, or take `with_fixed_shapes(space)`."
+
+
+def choices_of(space: Space) -> Choices:
+    """What there is to decide in a space, if a search by gradient can decide it.
+
+    Candidates of one layer are added up, so all must give the same shape: choices of channels, resolution, stem and
+    head are refused unless they have one option. A choice that sets several layers is one decision for all of them, and
+    choices that set the same layers are one decision, over all combinations. A depth is a decision of its own.
+
+    Raises:
+        InputError: a choice changes shapes, a layer has very many candidates, or cells read the input of the one
+            before.
+
+    Source: FBNet (Wu et al. 2019), section 3.1; ProxylessNAS (Cai et al. 2019), section 3.1.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> choices = choices_of(find_space("fbnet"))
+        >>> len(choices.decisions), [len(layer.candidates) for layer in choices.groups[1].layers]
+        (28, [8, 8, 8, 8])
+        >>> choices_of(find_space("mnasnet"))
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: The choice 'stage 1 channels' changes the shape of what later layers read, ...
+    """
+    for choice, _ in space.layout.of_network:
+        if len(choice.options) > 1:
+            raise InputError(
+                f"The choice {choice.name!r} sets something of the whole network, which a search by gradient does not "
+                f"decide. {_ADVICE}"
+            )
+    decisions = _decisions(space)
+    frame = _frame(space)
+    return Choices(space, decisions, tuple(_groups(space, decisions, frame)), frame)
+
+
+def _frame(space: Space) -> Network:
+    """The network with the last option of every choice, and every layer."""
+    last = {choice.name: choice.options[-1] for choice in space.choices}
+    for choice in space.layout.deepening:
+        last[choice.name] = max(option for option in choice.options if isinstance(option, int))
+    return space.network(last)
+
+
+def _decisions(space: Space) -> tuple[Decision, ...]:
+    """The choices, joined where they set the same layers."""
+    joined: dict[object, list[int]] = {}
+    for place, choice in enumerate(space.choices):
+        blocks = frozenset(target.number for target in choice.targets if target.what == "block")
+        # Depths and what the whole network has stand alone.
+        joined.setdefault(blocks or choice.name, []).append(place)
+    for places in joined.values():
+        number = prod(len(space.choices[place].options) for place in places)
+        if number > _MOST_CANDIDATES:
+            names = ", ".join(repr(space.choices[place].name) for place in places)
+            raise InputError(
+                f"The choices {names} are decided together and have {number} combinations, more than the "
+                f"{_MOST_CANDIDATES} that a search by gradient holds. Narrow them with `narrow`."
+            )
+    return tuple(
+        Decision(
+            tuple(places), tuple(product(*(range(len(space.choices[place].options)) for place in places)))
+        )
+        for places in joined.values()
+    )
+
+
+def _groups(space: Space, decisions: tuple[Decision, ...], frame: Network) -> Iterator[Group]:
+    layout, source = space.layout, frame.shapes()[0]
+    stage = 0
+    for number, full in enumerate(layout.full):
+        choice = layout.of_group[number]
+        depth = None if choice is None else _number_of(space, decisions, choice)
+        depths: tuple[int, ...] = (full,)
+        if choice is not None:
+            depths = tuple(layout.depths({choice.name: option})[number] for option in choice.options)
+        layers: list[Layer] = []
+        outs = [source]
+        while stage < len(layout.places) and layout.places[stage].group == number:
+            for layer in _layers(space, decisions, stage, outs[-1], frame.padding):
+                layers.append(layer)
+                outs.append(layer.out)
+            stage += 1
+        layers = layers[: max(depths)]
+        for each in depths:
+            if choice is not None and outs[each] != outs[max(depths)]:
+                raise InputError(
+                    f"With {each} layers the choice {choice.name!r} changes the shape of what later layers read, "
+                    f"{outs[max(depths)]} to {outs[each]}, and a search by gradient adds up what different options "
+                    f"give. {_ADVICE}"
+                )
+        yield Group(tuple(layers), depth, depths)
+        source = outs[max(depths)]
+
+
+def _layers(
+    space: Space, decisions: tuple[Decision, ...], stage: int, source: Shape, padding: Padding
+) -> Iterator[Layer]:
+    """The layers of one stage of the template."""
+    choices = tuple(choice for choice, _ in space.layout.of_stage[stage])
+    deciding = tuple(dict.fromkeys(_number_of(space, decisions, choice) for choice in choices))
+    combinations = [
+        _chosen(space, [decisions[number] for number in deciding], options)
+        for options in product(*(decisions[number].options for number in deciding))
+    ]
+    if len(combinations) > _MOST_CANDIDATES:
+        names = ", ".join(repr(choice.name) for choice in choices)
+        raise InputError(
+            f"A layer has {len(combinations)} candidates by the choices {names}, "
+            f"more than the {_MOST_CANDIDATES} that a search by gradient holds. Narrow them with `narrow`."
+        )
+    blocks = [space.layout.block(stage, chosen) for chosen in combinations]
+    for _ in range(space.template.stages[stage].repeats):
+        if any(isinstance(block, Cell) and block.reads_skip for block in blocks):
+            raise InputError("Cells that read the input of the one before cannot be searched by gradient.")
+        outs = [block.after(source, source, padding) for block in blocks]
+        if len(set(outs)) > 1:
+            raise _changing(choices, combinations, outs)
+        candidates = tuple(dict.fromkeys(blocks))
+        chosen = tuple(candidates.index(block) for block in blocks)
+        yield Layer(stage, source, outs[0], candidates, deciding, chosen)
+        source = outs[0]
+        blocks = [block.following() for block in blocks]
+
+
+def _number_of(space: Space, decisions: tuple[Decision, ...], choice: Choice) -> int:
+    place = space.choices.index(choice)
+    return next(number for number, decision in enumerate(decisions) if place in decision.choices)
+
+
+def _chosen(
+    space: Space, decisions: Sequence[Decision], options: Sequence[tuple[int, ...]]
+) -> dict[str, Option]:
+    """What these options of these decisions are, by the choices' names."""
+    return {
+        space.choices[place].name: space.choices[place].options[number]
+        for decision, numbers in zip(decisions, options, strict=True)
+        for place, number in zip(decision.choices, numbers, strict=True)
+    }
+
+
+def _changing(
+    choices: Sequence[Choice], combinations: Sequence[Decisions], outs: Sequence[Shape]
+) -> InputError:
+    """What is wrong with a choice that, the others being as they were first, changes the shape."""
+    first = combinations[0]
+    for choice in choices:
+        others = [each.name for each in choices if each is not choice]
+        seen = {
+            out
+            for chosen, out in zip(combinations, outs, strict=True)
+            if all(chosen[name] == first[name] for name in others)
+        }
+        if len(seen) > 1:
+            break
+    return InputError(
+        f"The choice {choice.name!r} changes the shape of what later layers read, and a search by gradient adds up "
+        f"what different options give. {_ADVICE}"
+    )

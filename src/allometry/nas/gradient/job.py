@@ -20,10 +20,9 @@ from allometry.base import InputError, Progress, SilentProgress
 from allometry.base.machine import half_the_cores
 from allometry.data import Dataset, Split, fingerprint, part_of
 from allometry.nas.encodings import Encodings
-from allometry.nas.gradient.candidates import choices_of
-from allometry.nas.gradient.choices import Choices
+from allometry.nas.gradient.choices import Choices, choices_of
+from allometry.nas.gradient.config import GradientConfig
 from allometry.nas.gradient.costs import ExpectedCost, LayerCost
-from allometry.nas.gradient.settings import GradientConfig
 from allometry.training import Epoch, Preprocessing, Recipe, plan_epochs, refuse_other_images
 
 Allows = Callable[[Encodings], npt.NDArray[np.bool_]]

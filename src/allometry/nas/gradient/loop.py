@@ -18,9 +18,9 @@ from allometry.nas.encodings import network_of
 from allometry.nas.gradient.deriving import derive
 from allometry.nas.gradient.distribution import Distribution
 from allometry.nas.gradient.job import GradientJob
+from allometry.nas.gradient.mixed_network import MixedNetwork
 from allometry.nas.gradient.state import GradientState
 from allometry.nas.gradient.steps import step_architecture, step_weights
-from allometry.nas.gradient.supernet import MixedNetwork
 from allometry.training import Epoch, images_until, learning_rate
 
 _CHECK_EVERY = 10  # steps between looks at the loss, each of which makes a GPU wait

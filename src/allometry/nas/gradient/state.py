@@ -12,7 +12,7 @@ from allometry.base import RunFolderError
 from allometry.base.files import replacing
 from allometry.nas.gradient.distribution import Distribution
 from allometry.nas.gradient.job import GradientJob
-from allometry.nas.gradient.supernet import build_mixed_network
+from allometry.nas.gradient.mixed_network import build_mixed_network
 from allometry.nn import scale_residuals
 from allometry.training import CheckpointTimer, make_optimizer
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from allometry.data import Batch
 from allometry.nas.gradient.distribution import Distribution
 from allometry.nas.gradient.job import GradientJob
-from allometry.nas.gradient.mixtures import (
+from allometry.nas.gradient.mixed_network import (
     Mixture,
     Relaxed,
     TwoPaths,

@@ -12,7 +12,7 @@ from allometry.arch import Space
 from allometry.base import Progress, SilentProgress
 from allometry.base.errors import Stopped
 from allometry.nas.encodings import Encoding, Values, network_of
-from allometry.nas.objective import Objective
+from allometry.nas.objectives import Objective
 from allometry.nas.proposals import Proposals
 from allometry.nas.store import TrialClaim, TrialStore
 from allometry.nas.trials import NOTHING, Halving, Trial, TrialCandidate, TrialOutcome

@@ -1,4 +1,4 @@
-"""How a search by gradient goes: the two published ways, and how a cost enters the loss."""
+"""How a search by gradient goes: its schedules, and how it weighs the cost."""
 
 from __future__ import annotations
 
