@@ -12,7 +12,7 @@ from .test_work import wait_for
 PHASES = {
     "phases": [
         {"name": "largest", "epochs": 2},
-        {"name": "kernel", "epochs": 1, "elastic": {"kernel": 0}, "teacher": "largest", "rate": 0.4},
+        {"name": "kernel", "epochs": 1, "elastic": {"kernel": 0}, "teacher": "largest", "lr_scale": 0.4},
         {
             "name": "all",
             "epochs": 2,

@@ -86,19 +86,22 @@ def test_batches_say_what_was_mixed(split: ArraySplit) -> None:
     for before, after in zip(plain, mixed, strict=True):
         assert (before.labels == after.labels).all()
         assert (before.indices == after.indices).all()
-        assert (before.others == before.labels).all()
-        assert (before.shares == 1).all()
-        assert after.shares.dtype == np.float32
-        assert after.others.dtype == np.int64
+        assert (before.mixed_labels == before.labels).all()
+        assert (before.mix_weights == 1).all()
+        assert after.mix_weights.dtype == np.float32
+        assert after.mixed_labels.dtype == np.int64
         for place in range(0, len(after.labels) - 1, 2):
-            one, other, share = before.images[place], before.images[place + 1], after.shares[place]
-            assert share == after.shares[place + 1]
-            assert after.others[place : place + 2].tolist() == after.labels[place : place + 2][::-1].tolist()
+            one, other, share = before.images[place], before.images[place + 1], after.mix_weights[place]
+            assert share == after.mix_weights[place + 1]
+            assert (
+                after.mixed_labels[place : place + 2].tolist()
+                == after.labels[place : place + 2][::-1].tolist()
+            )
             assert np.abs(after.images[place] - (one * share + other * (1 - share))).max() <= 0.51
             assert np.abs(after.images[place + 1] - (other * share + one * (1 - share))).max() <= 0.51
     assert len(mixed[-1].labels) == 5
-    assert mixed[-1].shares[-1] == 1
-    assert mixed[-1].others[-1] == mixed[-1].labels[-1]
+    assert mixed[-1].mix_weights[-1] == 1
+    assert mixed[-1].mixed_labels[-1] == mixed[-1].labels[-1]
     assert (mixed[-1].images[-1] == plain[-1].images[-1]).all()
 
 
@@ -106,21 +109,21 @@ def test_mixing_is_the_same_for_any_workers_and_after_a_stop(split: ArraySplit) 
     assert same(made(split, workers=4), made(split, workers=1))
     assert same(made(split, start=2), made(split)[2:])
     assert not same(made(split, epoch=3), made(split))
-    shares = np.concatenate([batch.shares[::2] for batch in made(split)])
+    shares = np.concatenate([batch.mix_weights[::2] for batch in made(split)])
     assert len(set(shares.tolist())) == len(shares)
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("world_size", [1, 2, 3])
 @pytest.mark.parametrize("batch_size", [6, 7, 23, 40])
 @pytest.mark.parametrize("drop_last", [True, False])
 def test_the_ranks_together_make_the_batches_of_one(
-    split: ArraySplit, ranks: int, batch_size: int, drop_last: bool
+    split: ArraySplit, world_size: int, batch_size: int, drop_last: bool
 ) -> None:
-    if batch_size == 7 and not drop_last and ranks > 1:
+    if batch_size == 7 and not drop_last and world_size > 1:
         batch_size = 9  # its last batch has pairs enough
     options: dict[str, Any] = {"batch_size": batch_size, "drop_last": drop_last}
     whole = made(split, **options)
-    parts = [made(split, rank=rank, ranks=ranks, **options) for rank in range(ranks)]
+    parts = [made(split, rank=rank, world_size=world_size, **options) for rank in range(world_size)]
     for number, batch in enumerate(whole):
         together = [part[number] for part in parts]
         assert all(len(part.labels) > 0 for part in together)
@@ -131,12 +134,12 @@ def test_the_ranks_together_make_the_batches_of_one(
 
 def test_too_many_ranks_are_refused_before_the_first_batch(split: ArraySplit) -> None:
     options: dict[str, Any] = {"resolution": 8, "augmentation": BOTH, "seed": 0, "epoch": 0}
-    with pytest.raises(InputError, match="A batch of 6 images has 3 pairs, too few for 4 ranks"):
-        train_batches(split, batch_size=6, ranks=4, **options)
-    with pytest.raises(InputError, match="A batch of 1 images has 1 pairs, too few for 2 ranks"):
-        train_batches(split, batch_size=11, ranks=2, drop_last=False, **options)
-    with pytest.raises(InputError, match=r"rank must be below ranks \(2\), not 2"):
-        train_batches(split, batch_size=6, rank=2, ranks=2, **options)
-    for changes in ({"rank": -1}, {"ranks": 0}):
+    with pytest.raises(InputError, match="A batch of 6 images has 3 pairs, too few for 4 processes"):
+        train_batches(split, batch_size=6, world_size=4, **options)
+    with pytest.raises(InputError, match="A batch of 1 images has 1 pairs, too few for 2 processes"):
+        train_batches(split, batch_size=11, world_size=2, drop_last=False, **options)
+    with pytest.raises(InputError, match=r"rank must be below world_size \(2\), not 2"):
+        train_batches(split, batch_size=6, rank=2, world_size=2, **options)
+    for changes in ({"rank": -1}, {"world_size": 0}):
         with pytest.raises(InputError, match="must be an integer of at least"):
             train_batches(split, batch_size=6, **changes, **options)

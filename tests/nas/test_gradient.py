@@ -389,7 +389,7 @@ def test_a_kill_loses_what_came_after_the_last_checkpoint_only(make_job, monkeyp
             raise Killed
 
     with pytest.raises(Killed):
-        search_by_gradient(make_job("killed", clock=lambda: 0.0, recorded=kill))
+        search_by_gradient(make_job("killed", clock=lambda: 0.0, on_epoch_end=kill))
     resumed = search_by_gradient(make_job("killed", clock=lambda: 0.0))
     assert resumed.history == whole.history
     assert resumed.probabilities == whole.probabilities
@@ -397,7 +397,7 @@ def test_a_kill_loses_what_came_after_the_last_checkpoint_only(make_job, monkeyp
 
 def test_a_search_says_what_it_has_done(make_job):
     records = []
-    job = make_job(cost=counted("macs"), recorded=records.append)
+    job = make_job(cost=counted("macs"), on_epoch_end=records.append)
     before = torch.get_rng_state()
     found = search_by_gradient(job)
     assert torch.equal(torch.get_rng_state(), before)

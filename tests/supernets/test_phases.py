@@ -68,8 +68,8 @@ def test_the_default_plan_is_once_for_alls():
         for depth, kernel, width in ((1, 1, 1), (1, 3, 1), (2, 3, 1), (3, 3, 1), (3, 3, 2), (3, 3, 3))
     ]
     assert [each.teacher for each in phases] == ["none", *["largest"] * 4, "average"]
-    assert phases[0].rate == 1
-    assert all(0 < each.rate < 1 for each in phases[1:])
+    assert phases[0].lr_scale == 1
+    assert all(0 < each.lr_scale < 1 for each in phases[1:])
     first, last = (each.part_of(space) for each in (phases[2], phases[4]))
     assert first["stage 1 depth"] == (3, 4)
     assert last["stage 1 layer 0 expand ratio"] == (4, 6)
@@ -146,7 +146,7 @@ def test_few_epochs_leave_at_least_one_for_each_phase_and_more_for_the_last(epoc
 
 def test_where_nothing_but_the_resolution_is_open_there_is_one_phase():
     (only,) = shrinking(mbconv_space(get("efficientnet-b0"), resolutions=(192, 224)), epochs=10)
-    assert (only.name, only.epochs, only.rate) == ("largest", 10, 1.0)
+    assert (only.name, only.epochs, only.lr_scale) == ("largest", 10, 1.0)
 
 
 def test_with_coupling_depth_and_width_are_opened_together_and_the_last_phase_is_half_as_long():
@@ -162,7 +162,7 @@ def test_with_coupling_depth_and_width_are_opened_together_and_the_last_phase_is
         {"resolution": 25, "depth": 3, "kernel": 3, "width": 3}
     ] * 2
     assert [each.teacher for each in phases] == ["none", "largest", "largest", "average"]
-    assert phases[2].rate < phases[3].rate
+    assert phases[2].lr_scale < phases[3].lr_scale
     assert [each.epochs for each in coupled_shrinking(space, epochs=10)] == [10, 7, 1, 18]
     assert [each.epochs for each in coupled_shrinking(space, epochs=1)] == [1, 1, 1, 2]
 
@@ -248,7 +248,7 @@ def any_phase(draw: st.DrawFn) -> Phase:
         epochs=draw(st.integers(1, 500)),
         elastic=draw(st.dictionaries(st.sampled_from(DIMENSIONS), st.integers(0, 9))),
         subnets=draw(st.integers(2 if sampling == "sandwich" else 1, 8)),
-        rate=draw(st.floats(0.001, 10)),
+        lr_scale=draw(st.floats(0.001, 10)),
         sampling=sampling,
         teacher=draw(st.sampled_from(teachers)),
     )
@@ -295,9 +295,9 @@ def test_a_file_of_phases(tmp_path):
         ({"epochs": 1.5}, "epochs of a phase must be an integer"),
         ({"subnets": 0}, "subnets of a phase must be an integer of at least 1"),
         ({"subnets": 1, "sampling": "sandwich"}, "subnets of a phase must be an integer of at least 2"),
-        ({"rate": -1}, "the phase's rate"),
-        ({"rate": float("nan")}, "the phase's rate"),
-        ({"rate": "fast"}, "the phase's rate"),
+        ({"lr_scale": -1}, "the phase's lr_scale"),
+        ({"lr_scale": float("nan")}, "the phase's lr_scale"),
+        ({"lr_scale": "fast"}, "the phase's lr_scale"),
         ({"sampling": "all"}, "sampling of a phase must be one of random, sandwich, not 'all'"),
         ({"teacher": "b7"}, "teacher of a phase must be one of none, largest, average, itself"),
         ({"teacher": "itself"}, "The phase 'p' cannot learn from the largest network of the same step"),

@@ -119,7 +119,7 @@ def test_the_same_seed_gives_the_same_supernet_and_another_seed_another(whole, t
 def test_training_leaves_the_callers_random_state_alone_and_tells_its_records(tmp_path):
     torch.manual_seed(5)
     before, records = torch.get_rng_state(), []
-    trained = train_supernet(job_in(tmp_path, phases=PHASES[:1], recorded=records.append))
+    trained = train_supernet(job_in(tmp_path, phases=PHASES[:1], on_epoch_end=records.append))
     assert torch.equal(torch.get_rng_state(), before)
     assert records == list(trained.history)
 
@@ -290,7 +290,7 @@ KILLED = """
             os.kill(os.getpid(), signal.SIGKILL)
 
     asked = [0]
-    train_supernet(job_in(folder, save_every=0.0, stopping=kill_after_step, recorded=kill_after_record))
+    train_supernet(job_in(folder, save_every=0.0, should_stop=kill_after_step, on_epoch_end=kill_after_record))
 """
 
 
@@ -429,7 +429,7 @@ def test_lines_that_a_kill_left_behind_the_checkpoint_are_dropped(whole, tmp_pat
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(tmp_path):
     # The decay multiplies the weights by a million in each step of the second phase.
     recipe = replace(RECIPE, learning_rate=1000.0, clip=0.0, weight_decay=1000.0, warmup=0.0)
-    phases = (replace(PHASES[0], rate=1e-9), replace(PHASES[1], epochs=9, rate=1.0))
+    phases = (replace(PHASES[0], lr_scale=1e-9), replace(PHASES[1], epochs=9, lr_scale=1.0))
     with pytest.raises(NonFiniteLossError, match=r"of the phase 'kernel'; the last checkpoint is kept\. Try"):
         train_supernet(job_in(tmp_path, recipe=recipe, phases=phases, save_every=0.0))
     kept = latest_checkpoint(tmp_path / "checkpoints")
@@ -534,18 +534,18 @@ TOGETHER = """
         dataset = replace(dataset, splits=dict(dataset.splits) | {{"train": same}})
     space = job_in(folder).space
     template = replace(space.template, head=replace(space.template.head, dropout=0.0))
-    with join(torch.device("cpu")) as ranks:
-        place = folder if ranks.leads else folder / "nowhere" / str(ranks.rank)
+    with join(torch.device("cpu")) as dist:
+        place = folder if dist.is_main else folder / "nowhere" / str(dist.rank)
         # AdamW makes whole steps of what is rounding only; RMSProp does not.
         recipe = replace(RECIPE, optimizer="rmsprop", learning_rate=0.002, label_smoothing=0.1)
-        job = job_in(folder if ranks.leads else place, ranks=ranks, dataset=dataset, recipe=recipe,
+        job = job_in(folder if dist.is_main else place, dist=dist, dataset=dataset, recipe=recipe,
                      space=replace(space, template=template))
         trained = train_supernet(job)
         again = train_supernet(job)  # finished: also for those who have no folder
         assert not trained.supernet.training
         for each in (trained, again):
             assert all("largest" in record for record in each.history)
-        if not ranks.leads:
+        if not dist.is_main:
             assert not place.exists()
 """
 

@@ -375,7 +375,7 @@ def test_losses_are_those_of_plain_pytorch(make_job):
 
 def test_records_are_handed_on(make_job):
     seen = []
-    job = make_job(recorded=seen.append)
+    job = make_job(on_epoch_end=seen.append)
     assert seen == []
     assert train(job).history == seen == read_lines(job.folder / "metrics.jsonl")
     assert math.isfinite(seen[-1]["val_loss"])

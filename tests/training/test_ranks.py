@@ -43,20 +43,20 @@ TOGETHER = """
             self.left -= 1
             return self.left < 0
     device = torch.device("cpu")
-    with join(device) as ranks:
+    with join(device) as dist:
         # Followers need no folder of the leader's.
-        place = folder if ranks.leads else folder / "nowhere" / str(ranks.rank)
+        place = folder if dist.is_main else folder / "nowhere" / str(dist.rank)
         preprocessing = Preprocessing(
             channels=1, resolution=24, crop=1.0, mean=(0.2,), std=(0.3,), classes=CLASSES
         )
         job = Job(network=NETWORK, dataset=shapes_dataset(), preprocessing=preprocessing, recipe=recipe,
-                  folder=place, ranks=ranks, stopping=StopAfter())
+                  folder=place, dist=dist, should_stop=StopAfter())
         try:
             trained = train(job)
         except Stopped as stopped:
             print(stopped)
             sys.exit(0)
-        if not ranks.leads:
+        if not dist.is_main:
             assert not place.exists(), list(place.iterdir())
 """
 
@@ -124,16 +124,16 @@ def test_processes_stop_together_and_go_on_exactly(tmp_path):
 
 
 def test_without_torchrun_a_process_is_alone():
-    with join(torch.device("cpu"), {}) as ranks:
-        assert ranks.alone
-        assert ranks.leads
+    with join(torch.device("cpu"), {}) as dist:
+        assert dist.alone
+        assert dist.is_main
     with pytest.raises(InputError, match="'RANK' is not"), join(torch.device("cpu"), {"WORLD_SIZE": "2"}):
         pass
 
 
 def test_one_process_of_torchruns_is_like_none(make_job):
     job = make_job()
-    with join(job.device, {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}) as ranks:
-        train(make_job("one", ranks=ranks))
+    with join(job.device, {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}) as dist:
+        train(make_job("one", dist=dist))
     train(job)
     assert same(final(job), final(make_job("one")))

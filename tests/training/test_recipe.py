@@ -146,11 +146,11 @@ def test_progressive_stages_only_go_forward(stages, epochs, early, images, large
         assert before.augmentation.magnitude <= after.augmentation.magnitude
         assert before.dropout <= after.dropout
         assert before.batch_size >= after.batch_size or before.batch_size == images
-        assert after.rate <= before.rate or not larger_batches
+        assert after.lr_scale <= before.lr_scale or not larger_batches
     if planned[-1].stage == stages - 1:
         last = planned[-1]
         assert (last.resolution, last.augmentation.magnitude, last.dropout) == (224, 15, 0.4)
-        assert (last.batch_size, last.rate) in [(16, 1), (images, (images / 16) ** 0.5)]
+        assert (last.batch_size, last.lr_scale) in [(16, 1), (images, (images / 16) ** 0.5)]
 
 
 def test_version_two_of_the_papers_recipe_follows_its_table():

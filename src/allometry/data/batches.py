@@ -49,13 +49,13 @@ def train_batches(
     workers: int = 2,
     drop_last: bool = True,
     rank: int = 0,
-    ranks: int = 1,
+    world_size: int = 1,
     side_of: Callable[[int], int] | None = None,
 ) -> Generator[Batch]:
     """The batches of one epoch, in random order, each image varied at random.
 
     The order comes from seed and epoch, an image's variant from seed, epoch and its index alone: neither
-    depends on `workers`, `start` or `ranks`. A split smaller than a batch gives one batch of all its images.
+    depends on `workers`, `start` or `world_size`. A split smaller than a batch gives one batch of all its images.
 
     Images of files are read in one of two ways. Where the cache can hold half of the split or more, all are shrunk to
     one size that serves every epoch, and kept. Otherwise of each no more is decoded than its variant shows, less
@@ -69,7 +69,7 @@ def train_batches(
     Args:
         split: what to learn from.
         resolution: side of the images, in pixels; the largest one where batches differ.
-        batch_size: images per batch, of all ranks together.
+        batch_size: images per batch, of all processes together.
         augmentation: how strongly images are varied.
         seed: of the run.
         epoch: from 0.
@@ -77,12 +77,12 @@ def train_batches(
         workers: threads.
         drop_last: leave out the last, smaller batch.
         rank: which part of every batch to make, from 0. Parts are contiguous and keep pairs together.
-        ranks: number of parts, one for each process that trains.
+        world_size: number of parts, one for each process that trains.
         side_of: gives the side of a batch's images by the batch's number, at most `resolution`, always the same for
             the same number; called by several threads. None for `resolution` throughout.
 
     Raises:
-        InputError: a number is too small, or a batch has fewer pairs of images than there are ranks.
+        InputError: a number is too small, or a batch has fewer pairs of images than there are processes.
         DataError: a file has gone or was damaged; it is named. (While iterating.)
 
     Example:
@@ -95,14 +95,14 @@ def train_batches(
         ((64, 32, 32, 1), (64,))
         >>> batches.close()
     """
-    _check_least(1, resolution=resolution, batch_size=batch_size, workers=workers, ranks=ranks)
+    _check_least(1, resolution=resolution, batch_size=batch_size, workers=workers, world_size=world_size)
     _check_least(0, seed=seed, epoch=epoch, start=start, rank=rank)
-    if rank >= ranks:
-        raise InputError(f"rank must be below ranks ({ranks}), not {rank!r}.")
+    if rank >= world_size:
+        raise InputError(f"rank must be below world_size ({world_size}), not {rank!r}.")
     order = random_numbers(seed, epoch, 0).permutation(len(split))
     count = batches_per_epoch(split, batch_size, drop_last=drop_last)
     groups = [
-        _part(number, order[number * batch_size : (number + 1) * batch_size], rank, ranks)
+        _part(number, order[number * batch_size : (number + 1) * batch_size], rank, world_size)
         for number in range(start, count)
     ]
     zoom = min(_LARGEST_ZOOM, (1 + augmentation.scale) / math.sqrt(augmentation.crop))
@@ -125,8 +125,8 @@ def train_batches(
             pair = (group.first + place) // 2
             random = random_numbers(seed, epoch, group.number, pair + 1)
             share = mix_pair(one, other, mixup=augmentation.mixup, cutmix=augmentation.cutmix, random=random)
-            batch.shares[place : place + 2] = share
-            batch.others[place : place + 2] = batch.labels[place : place + 2][::-1]
+            batch.mix_weights[place : place + 2] = share
+            batch.mixed_labels[place : place + 2] = batch.labels[place : place + 2][::-1]
 
     return make_batches(
         split,
@@ -169,15 +169,15 @@ def view_batches(
     return make_batches(split, groups, picture, lambda _number: resolution, workers)
 
 
-def _part(number: int, indices: Indices, rank: int, ranks: int) -> Group:
+def _part(number: int, indices: Indices, rank: int, world_size: int) -> Group:
     """What one rank makes of a batch: whole pairs, shared out evenly and in order."""
     pairs = -(-len(indices) // 2)
-    if pairs < ranks:
+    if pairs < world_size:
         raise InputError(
-            f"A batch of {len(indices)} images has {pairs} pairs, too few for {ranks} ranks: "
+            f"A batch of {len(indices)} images has {pairs} pairs, too few for {world_size} processes: "
             "take larger batches or fewer processes."
         )
-    first, end = 2 * (pairs * rank // ranks), 2 * (pairs * (rank + 1) // ranks)
+    first, end = 2 * (pairs * rank // world_size), 2 * (pairs * (rank + 1) // world_size)
     return Group(number, indices[first:end], first)
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from allometry.data.dataset import Labels, Split
 from allometry.data.images.pixels import Pixels
 
-Shares = npt.NDArray[np.float32]
+MixWeights = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 _AHEAD = 2  # batches that wait ready, beyond those in the making
 
@@ -26,16 +26,16 @@ class Batch(NamedTuple):
         images: uint8 [N, height, width, channels], C-contiguous.
         labels: int64 [N].
         indices: int64 [N], the images' places in the split.
-        others: int64 [N], labels of the images that were mixed in; an image's own where nothing was.
-        shares: float32 [N], 0 to 1, how much of each image is its own, as a weight of `labels`; the rest is of
-            `others`. 1 where nothing was mixed in.
+        mixed_labels: int64 [N], labels of the images that were mixed in; an image's own where nothing was.
+        mix_weights: float32 [N], 0 to 1, how much of each image is its own, as a weight of `labels`; the rest is of
+            `mixed_labels`. 1 where nothing was mixed in.
     """
 
     images: Pixels
     labels: Labels
     indices: Indices
-    others: Labels
-    shares: Shares
+    mixed_labels: Labels
+    mix_weights: MixWeights
 
 
 class Group(NamedTuple):

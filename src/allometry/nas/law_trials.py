@@ -99,7 +99,7 @@ def run_grid_training(
         try:
             with threads(settings.threads):
                 watched = replace(
-                    job, recorded=reached, should_stop=lambda: (far and not whole) or should_stop()
+                    job, on_epoch_end=reached, should_stop=lambda: (far and not whole) or should_stop()
                 )
                 trained = train(watched)
                 said = predict(

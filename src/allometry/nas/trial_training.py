@@ -178,7 +178,7 @@ def try_candidate(
         climb.record(record)
     # Of a trial that came to its end before its weights are gone, but its figures are all here.
     if not climb.over and len(history) < job.recipe.epochs:
-        watched = replace(job, recorded=climb.record, should_stop=lambda: climb.over or should_stop())
+        watched = replace(job, on_epoch_end=climb.record, should_stop=lambda: climb.over or should_stop())
         try:
             with threads(settings.threads):
                 train(watched)

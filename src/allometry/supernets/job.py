@@ -47,11 +47,11 @@ class SupernetJob:
         coupled: width follows depth in every subnet that is trained (`couple_rows`).
         seed: of the initial weights, the order, the augmentation and all draws.
         device: where it runs.
-        ranks: this process among those that train together.
+        dist: this process among those that train together.
         workers: threads that prepare images; the result does not depend on them.
         progress: is told how it goes.
         should_stop: asked after each step; once it says True a checkpoint is written and `Stopped` raised.
-        recorded: given each epoch's record once it is written.
+        on_epoch_end: given each epoch's record once it is written.
         save_every: seconds between checkpoints inside a long epoch; more where writing one takes long.
         clock: seconds, for the ledger's figures and for when to write; the weights do not depend on it.
 
@@ -69,11 +69,11 @@ class SupernetJob:
     coupled: bool = False
     seed: int = 0
     device: torch.device = torch.device("cpu")
-    ranks: DistContext = ALONE
+    dist: DistContext = ALONE
     workers: int = field(default_factory=half_the_cores)
     progress: Progress = SilentProgress()
     should_stop: Callable[[], bool] = lambda: False
-    recorded: Callable[[Mapping[str, Any]], None] = lambda _record: None
+    on_epoch_end: Callable[[Mapping[str, Any]], None] = lambda _record: None
     save_every: float = 120.0
     clock: Callable[[], float] = time.monotonic
 
@@ -126,7 +126,9 @@ class SupernetJob:
     def recipe_of(self, phase: int) -> Recipe:
         """The recipe, with a phase's epochs and learning rate."""
         asked = self.phases[phase]
-        return replace(self.recipe, epochs=asked.epochs, learning_rate=self.recipe.learning_rate * asked.rate)
+        return replace(
+            self.recipe, epochs=asked.epochs, learning_rate=self.recipe.learning_rate * asked.lr_scale
+        )
 
     @cached_property
     def identity(self) -> str:

@@ -69,22 +69,22 @@ def train_supernet(job: SupernetJob) -> TrainedSupernet:
     """
     final, checkpoints = job.folder / SUPERNET, job.folder / "checkpoints"
     metrics = job.folder / "metrics.jsonl"
-    if job.ranks.shared(final.exists()):
-        if job.ranks.leads:
+    if job.dist.broadcast_object(final.exists()):
+        if job.dist.is_main:
             job.refuse_other(weights_metadata(final).get("identity"))
             remove_checkpoints(checkpoints)  # a kill may have come between the result and this
-        return _finished(job, read_lines(metrics) if job.ranks.leads else [])
+        return _finished(job, read_lines(metrics) if job.dist.is_main else [])
     state = SupernetState(job)
     # Only the leader's machine need have the folder.
-    checkpoint = job.ranks.shared(latest_checkpoint(checkpoints) if job.ranks.leads else None)
+    checkpoint = job.dist.broadcast_object(latest_checkpoint(checkpoints) if job.dist.is_main else None)
     if checkpoint is not None:
         state.restore(job, checkpoint)
     history: list[dict[str, Any]] = []
-    if job.ranks.leads:
+    if job.dist.is_main:
         history = [record for record in read_lines(metrics) if _is_behind(record, state)]
         write_lines(metrics, history)
     _train_phases(job, state, history)
-    if job.ranks.leads:
+    if job.dist.is_main:
         _keep(job, state)
         remove_checkpoints(checkpoints)
     return _finished(job, history)
@@ -124,13 +124,13 @@ def _train_phase(job: SupernetJob, state: SupernetState, history: list[dict[str,
             _train_epoch(job, state, epoch)
         record = _record(job, state, epoch)
         history.append(record)
-        if job.ranks.leads:
+        if job.dist.is_main:
             append_line(job.folder / "metrics.jsonl", record)
-            job.recorded(record)
+            job.on_epoch_end(record)
         state.recorded += 1
         _write(job, state)
         over = state.is_over(job) and state.phase == len(job.phases) - 1
-        if not over and job.ranks.any(job.should_stop()):
+        if not over and job.dist.any(job.should_stop()):
             raise _stopped(job, state)
 
 
@@ -145,8 +145,8 @@ def _train_epoch(job: SupernetJob, state: SupernetState, epoch: Epoch) -> None:
         epoch=sum(phase.epochs for phase in job.phases[: state.phase]) + epoch.number,
         start=state.step - epoch.first_step,
         workers=job.workers,
-        rank=job.ranks.rank,
-        ranks=job.ranks.count,
+        rank=job.dist.rank,
+        world_size=job.dist.world_size,
         side_of=lambda batch: side_of(job, phase, epoch.first_step + batch),
     )
     began = job.clock()
@@ -165,12 +165,12 @@ def _after_step(job: SupernetJob, state: SupernetState, epoch: Epoch, images: in
     look = last or state.step % _CHECK_EVERY == 0
     if look:
         _check_finite(job, state)
-    job.progress.advance(images * job.ranks.count, _words(job, state) if look else "")
-    if not (look or job.ranks.alone):
+    job.progress.advance(images * job.dist.world_size, _words(job, state) if look else "")
+    if not (look or job.dist.alone):
         return began  # several processes must agree on the step, which takes time
     # Before its end an epoch is not stopped: its record belongs to it.
-    stop = not last and job.ranks.any(job.should_stop())
-    if stop or (not last and job.ranks.any(job.ranks.leads and state.saving.is_due())):
+    stop = not last and job.dist.any(job.should_stop())
+    if stop or (not last and job.dist.any(job.dist.is_main and state.saving.is_due())):
         _check_finite(job, state)
         state.seconds, began = state.seconds + job.clock() - began, job.clock()
         _write(job, state)
@@ -182,11 +182,11 @@ def _after_step(job: SupernetJob, state: SupernetState, epoch: Epoch, images: in
 def _record(job: SupernetJob, state: SupernetState, epoch: Epoch) -> dict[str, Any]:
     """The epoch's record, with a look at the largest and the smallest network; the sums begin anew."""
     began = job.clock()
-    loss, right, passes, _ = job.ranks.summed(state.sums).tolist()
+    loss, right, passes, _ = job.dist.all_reduce(state.sums).tolist()
     state.sums.zero_()
     phase, space = job.phases[state.phase], job.spaces[state.phase]
     looks: dict[str, float] = {}
-    if job.ranks.leads:
+    if job.dist.is_main:
         for name, network in (("largest", space.largest()), ("smallest", space.smallest())):
             asked = preprocessing_of(network, job.preprocessing)
             module = extract_subnet(
@@ -225,13 +225,13 @@ def _keep(job: SupernetJob, state: SupernetState) -> None:
 
 
 def _finished(job: SupernetJob, history: list[dict[str, Any]]) -> TrainedSupernet:
-    if job.ranks.leads and not history:
+    if job.dist.is_main and not history:
         raise RunFolderError(
             "The supernet's metrics.jsonl is missing or damaged; remove its folder to train anew."
         )
     # Only the leader has the folder, and looked at the networks.
-    held = (load_weights(job.folder / SUPERNET), history) if job.ranks.leads else None
-    weights, history = job.ranks.shared(held)
+    held = (load_weights(job.folder / SUPERNET), history) if job.dist.is_main else None
+    weights, history = job.dist.broadcast_object(held)
     return TrainedSupernet(
         supernet=supernet_of(job.space, weights),
         history=tuple(history),
@@ -246,14 +246,14 @@ def _is_behind(record: Mapping[str, Any], state: SupernetState) -> bool:
 
 def _check_finite(job: SupernetJob, state: SupernetState) -> None:
     """Refuse to go on, and to write, with a loss or a gradient that is no number, in whichever process it is."""
-    if job.ranks.any(not math.isfinite(state.sums.sum().item())):
+    if job.dist.any(not math.isfinite(state.sums.sum().item())):
         raise _diverged(job, state)
 
 
 def _write(job: SupernetJob, state: SupernetState) -> None:
     """Write a checkpoint, unless the last step has made weights of it that are no numbers, with a loss that was one."""
     weights = [*state.supernet.parameters(), *state.average.parameters()]
-    if job.ranks.any(not torch.stack([weight.isfinite().all() for weight in weights]).all().item()):
+    if job.dist.any(not torch.stack([weight.isfinite().all() for weight in weights]).all().item()):
         raise _diverged(job, state)
     state.write(job)
 

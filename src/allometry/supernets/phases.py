@@ -47,7 +47,7 @@ class Phase:
         elastic: for each dimension how many of its choices' options are open, from the last one, the largest; `ALL` for
             all. A dimension that is not named has its largest option only.
         subnets: drawn in each step; their gradients are averaged.
-        rate: the highest learning rate, as a share of the recipe's.
+        lr_scale: the highest learning rate, as a share of the recipe's.
         sampling: `random`, or `sandwich`: the largest, the smallest, and the others at random.
         teacher: whose answers subnets imitate, besides the labels: `none`; the `largest` network as it was at the end
             of the first phase; the largest network of the `average` of the weights so far, which goes on learning; or,
@@ -60,7 +60,7 @@ class Phase:
     section 3.2; average: Tarvainen & Valpola 2017, *Mean teachers are better role models*, section 2.
 
     Example:
-        >>> Phase(name="kernel", epochs=7, elastic={"kernel": ALL}, rate=0.4, teacher="largest").subnets
+        >>> Phase(name="kernel", epochs=7, elastic={"kernel": ALL}, lr_scale=0.4, teacher="largest").subnets
         1
     """
 
@@ -68,7 +68,7 @@ class Phase:
     epochs: int
     elastic: Mapping[str, int] = field(default_factory=dict)
     subnets: int = 1
-    rate: float = 1.0
+    lr_scale: float = 1.0
     sampling: Sampling = "random"
     teacher: TeacherOf = "none"
 
@@ -82,7 +82,7 @@ class Phase:
             )
         check_integer("epochs of a phase", self.epochs, least=1)
         check_integer("subnets of a phase", self.subnets, least=2 if self.sampling == "sandwich" else 1)
-        check_numbers(self, "the phase's ", {"rate": (0, 100)})
+        check_numbers(self, "the phase's ", {"lr_scale": (0, 100)})
         check_choice("sampling of a phase", self.sampling, get_args(Sampling))
         check_choice("teacher of a phase", self.teacher, get_args(TeacherOf))
         if self.teacher == "itself" and self.sampling != "sandwich":

@@ -177,7 +177,7 @@ def _taught(name: str, elastic: Mapping[str, int], *, subnets: int, epochs: int,
         epochs=max(1, round(epochs * (_LONG if whole else _SHORT))),
         elastic=elastic,
         subnets=subnets,
-        rate=_RATE if whole else _RATE * _GENTLE,
+        lr_scale=_RATE if whole else _RATE * _GENTLE,
         teacher="largest",
     )
 
@@ -187,7 +187,7 @@ def _with_long_last(phases: Sequence[Phase], epochs: int, *, share: float) -> tu
         return tuple(phases)
     *others, last = phases
     longest = max(last.epochs, round(share * min(_FEWEST_LAST, round(_MOST_LAST * epochs))))
-    return (*others, replace(last, epochs=longest, rate=_LAST_RATE, teacher="average"))
+    return (*others, replace(last, epochs=longest, lr_scale=_LAST_RATE, teacher="average"))
 
 
 def _options(space: Space, dimension: Dimension) -> int:

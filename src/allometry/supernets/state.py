@@ -51,7 +51,7 @@ class SupernetState:
 
     def next_phase(self, job: SupernetJob) -> None:
         """Go over to the next phase: from the averaged weights, the most important channels first."""
-        if self.phase == 0 and job.ranks.leads:
+        if self.phase == 0 and job.dist.is_main:
             split = job.dataset.splits["train"]
             largest = extract_subnet(
                 self.average, job.space.largest(), split, preprocessing=job.preprocessing, seed=job.seed
@@ -72,7 +72,7 @@ class SupernetState:
         if job.phases[self.phase].teacher != "largest" or self.teacher is not None:
             return
         path = job.folder / "checkpoints" / LARGEST
-        held = job.ranks.shared(load_weights(path) if job.ranks.leads else None)
+        held = job.dist.broadcast_object(load_weights(path) if job.dist.is_main else None)
         teacher = ConvNet(job.space.largest())
         teacher.load_state_dict(held)
         self.teacher = teacher.to(job.device).eval().requires_grad_(False)
@@ -83,8 +83,8 @@ class SupernetState:
 
     def write(self, job: SupernetJob) -> None:
         """Write a checkpoint into the job's folder; all processes must call it, and the leader writes."""
-        sums = job.ranks.summed(self.sums).cpu()
-        if not job.ranks.leads:
+        sums = job.dist.all_reduce(self.sums).cpu()
+        if not job.dist.is_main:
             return
         state: dict[str, Any] = {
             "identity": job.identity,
@@ -105,7 +105,7 @@ class SupernetState:
         self.supernet.load_state_dict(checkpoint.weights)
         self.average.load_state_dict(checkpoint.average)
         self.optimizer.load_state_dict(checkpoint.state["optimizer"])
-        if job.ranks.leads:  # it has the sums of all
+        if job.dist.is_main:  # it has the sums of all
             self.sums = checkpoint.state["sums"].to(job.device)
         self.seconds = checkpoint.state["seconds"]
         self.phase, self.step = checkpoint.state["phase"], checkpoint.state["step"]

@@ -33,14 +33,14 @@ def train_step(job: SupernetJob, state: SupernetState, epoch: Epoch, batch: Batc
     rate = learning_rate(job.recipe_of(state.phase), epoch, state.step)
     for group in state.optimizer.param_groups:
         group["lr"] = rate * group["scale"]
-    seed_step(job.seed, state.steps(job), rank=job.ranks.rank)
+    seed_step(job.seed, state.steps(job), rank=job.dist.rank)
     subnets = [state.supernet.subnet(each) for each in drawn(job, state.phase, state.step)]
     images = to_input(batch.images, job.preprocessing, job.device)
     state.supernet.train()
     state.optimizer.zero_grad(set_to_none=True)  # what no subnet uses does not even decay
     with autocast(recipe, job.device):
         answers = taught(job, state, images)
-    share = job.ranks.count / (epoch.images_per_step * len(subnets))
+    share = job.dist.world_size / (epoch.images_per_step * len(subnets))
     for subnet in subnets:
         with autocast(recipe, job.device):
             scores = state.supernet(images, subnet).float()
@@ -119,10 +119,10 @@ def taught(job: SupernetJob, state: SupernetState, images: Tensor) -> Tensor | N
 
 def _average_gradients(job: SupernetJob, state: SupernetState) -> None:
     """The mean of the processes' gradients; all have drawn the same subnets, and so have the same gradients."""
-    if job.ranks.alone:
+    if job.dist.alone:
         return
     gradients = [weight.grad for weight in state.supernet.parameters() if weight.grad is not None]
-    whole = job.ranks.summed(torch.cat([each.flatten() for each in gradients])) / job.ranks.count
+    whole = job.dist.all_reduce(torch.cat([each.flatten() for each in gradients])) / job.dist.world_size
     place = 0
     for gradient in gradients:
         gradient.copy_(whole[place : place + gradient.numel()].view_as(gradient))

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-import torch.distributed as dist
+import torch.distributed as torch_dist
 from torch import Tensor
 
 from allometry.base import InputError
@@ -24,58 +24,58 @@ class DistContext:
 
     Attributes:
         rank: its number, from 0; the first one leads: it alone writes and tells.
-        count: how many there are.
+        world_size: how many there are.
         local: its number on its machine, which is that of its GPU.
 
     Example:
-        >>> ALONE.leads, ALONE.any(True), ALONE.shared("word")
+        >>> ALONE.is_main, ALONE.any(True), ALONE.broadcast_object("word")
         (True, True, 'word')
     """
 
     rank: int = 0
-    count: int = 1
+    world_size: int = 1
     local: int = 0
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes."""
         return self.rank == 0
 
     @property
     def alone(self) -> bool:
         """Whether there is no other process."""
-        return self.count == 1
+        return self.world_size == 1
 
-    def summed(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         """The sum over all processes."""
         if self.alone:
             return tensor
         total = tensor.clone()
-        dist.all_reduce(total)
+        torch_dist.all_reduce(total)
         return total
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""
         if self.alone:
             return flag
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        found = torch.tensor([int(flag)], device=device)
-        dist.all_reduce(found, op=dist.ReduceOp.MAX)
-        return bool(found.item())
+        device = "cuda" if torch_dist.get_backend() == "nccl" else "cpu"
+        flags = torch.tensor([int(flag)], device=device)
+        torch_dist.all_reduce(flags, op=torch_dist.ReduceOp.MAX)
+        return bool(flags.item())
 
-    def shared(self, value: Any) -> Any:  # noqa: ANN401 - whatever the leader says
+    def broadcast_object(self, value: Any) -> Any:  # noqa: ANN401 - whatever the leader says
         """The leader's value, in every process. All must call it."""
         if self.alone:
             return value
         held = [value]
-        dist.broadcast_object_list(held, src=0)
+        torch_dist.broadcast_object_list(held, src=0)
         return held[0]
 
-    def spread(self, tensors: Iterator[Tensor]) -> None:
+    def broadcast(self, tensors: Iterator[Tensor]) -> None:
         """Overwrite the tensors of every process by the leader's."""
         if not self.alone:
             for tensor in tensors:
-                dist.broadcast(tensor, src=0)
+                torch_dist.broadcast(tensor, src=0)
 
 
 ALONE = DistContext()
@@ -90,27 +90,27 @@ def join(device: torch.device, environment: Mapping[str, str] = os.environ) -> I
         InputError: `torchrun`'s variables are not whole.
 
     Example:
-        >>> with join(torch.device("cpu"), {}) as ranks:
-        ...     print(ranks)
-        DistContext(rank=0, count=1, local=0)
+        >>> with join(torch.device("cpu"), {}) as dist:
+        ...     print(dist)
+        DistContext(rank=0, world_size=1, local=0)
     """
     if int(environment.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
     try:
-        ranks = DistContext(*(int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+        dist = DistContext(*(int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
     except KeyError as error:
         raise InputError(
             f"WORLD_SIZE is set but {error} is not; start several processes with "
             "`torchrun --nproc-per-node=2 -m allometry train ...`."
         ) from error
-    if dist.is_initialized():
-        yield ranks
+    if torch_dist.is_initialized():
+        yield dist
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)  # what is shared between processes passes through the current device
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    torch_dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
-        yield ranks
+        yield dist
     finally:
-        dist.destroy_process_group()
+        torch_dist.destroy_process_group()

@@ -16,7 +16,7 @@ from allometry.training.state import State
 def check_finite(job: Job, state: State) -> None:
     """Refuse to go on with a loss or a gradient that is no number, in whichever process it is."""
     loss, _, _, norm = state.sums.tolist()
-    if job.ranks.any(not (math.isfinite(loss) and math.isfinite(norm))):
+    if job.dist.any(not (math.isfinite(loss) and math.isfinite(norm))):
         raise diverged(job, state)
 
 
@@ -50,7 +50,7 @@ _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 def _what_is_kept(job: Job) -> str:
-    kept = latest_checkpoint(job.folder / "checkpoints") if job.ranks.leads else None
+    kept = latest_checkpoint(job.folder / "checkpoints") if job.dist.is_main else None
     return f"The checkpoint of step {kept.step} is kept." if kept else "There was no checkpoint yet."
 
 

@@ -99,7 +99,7 @@ def forecast(job: Job) -> Forecast:
             device=job.device,
             head_only=first.head_only,
         )
-        size = -(-first.images_per_step // job.ranks.count)
+        size = -(-first.images_per_step // job.dist.world_size)
         seen = len(epochs) * first.steps * first.images_per_step
         phases.append(
             Phase(
@@ -116,7 +116,7 @@ def forecast(job: Job) -> Forecast:
                 memory=step_memory(
                     network, recipe, images=size, resolution=first.resolution, device=job.device
                 ),
-                seconds=_REST * seen * per_image / job.ranks.count,
+                seconds=_REST * seen * per_image / job.dist.world_size,
             )
         )
     return Forecast(

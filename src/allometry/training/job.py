@@ -38,12 +38,12 @@ class Job:
         device: where it runs.
         start: weights to start from instead of fresh ones.
         teacher: a trained network to learn from, too.
-        ranks: this process among those that train together; all have the same job, and the first one writes.
+        dist: this process among those that train together; all have the same job, and the first one writes.
         label: what the progress display calls it.
         workers: threads that prepare images; the result does not depend on them.
         progress: is told how it goes.
         should_stop: asked after each step; once it says True a checkpoint is written and `Stopped` raised.
-        recorded: given each epoch's record once it is written.
+        on_epoch_end: given each epoch's record once it is written.
         save_every: seconds between checkpoints inside a long epoch; more where writing one takes long.
         clock: seconds, for the ledger's figures and for when to write; the weights do not depend on it.
     """
@@ -57,12 +57,12 @@ class Job:
     device: torch.device = torch.device("cpu")
     start: Mapping[str, Tensor] | None = None
     teacher: Teacher | None = None
-    ranks: DistContext = ALONE
+    dist: DistContext = ALONE
     label: str = "training"
     workers: int = field(default_factory=half_the_cores)
     progress: Progress = SilentProgress()
     should_stop: Callable[[], bool] = lambda: False
-    recorded: Callable[[Mapping[str, Any]], None] = lambda _record: None
+    on_epoch_end: Callable[[Mapping[str, Any]], None] = lambda _record: None
     save_every: float = 120.0
     clock: Callable[[], float] = time.monotonic
 

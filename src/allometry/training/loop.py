@@ -78,23 +78,23 @@ def train(job: Job) -> Trained:
     """
     metrics, checkpoints = job.folder / "metrics.jsonl", job.folder / "checkpoints"
     state = State(job)
-    if job.ranks.shared((checkpoints / FINAL).exists()):
-        if job.ranks.leads:
+    if job.dist.broadcast_object((checkpoints / FINAL).exists()):
+        if job.dist.is_main:
             found = weights_metadata(checkpoints / FINAL)
             job.refuse_other(found.get("identity"))
             state.average.load_state_dict(load_weights(checkpoints / FINAL))
             remove_checkpoints(checkpoints)  # a kill may have come between the result and this
-        return _trained(job, state, read_lines(metrics) if job.ranks.leads else [])
+        return _trained(job, state, read_lines(metrics) if job.dist.is_main else [])
     # Only the leader's machine need have the folder.
-    checkpoint = job.ranks.shared(latest_checkpoint(checkpoints) if job.ranks.leads else None)
+    checkpoint = job.dist.broadcast_object(latest_checkpoint(checkpoints) if job.dist.is_main else None)
     if checkpoint is not None:
         state.restore(job, checkpoint)
     history: list[dict[str, Any]] = []
-    if job.ranks.leads:
+    if job.dist.is_main:
         history = [record for record in read_lines(metrics) if record["epoch"] <= state.recorded]
         write_lines(metrics, history)
     _train_epochs(job, state, history)
-    if job.ranks.leads:
+    if job.dist.is_main:
         _keep(job, state)
     return _trained(job, state, history)
 
@@ -111,12 +111,12 @@ def _train_epochs(job: Job, state: State, history: list[dict[str, Any]]) -> None
                     _train_epoch(job, state, epoch)
                 record = _finish_epoch(job, state, epoch)
                 history.append(record)
-                if job.ranks.leads:
+                if job.dist.is_main:
                     append_line(job.folder / "metrics.jsonl", record)
-                    job.recorded(record)
+                    job.on_epoch_end(record)
                 state.recorded += 1
                 state.write(job)
-                if state.recorded < len(job.epochs) and job.ranks.any(job.should_stop()):
+                if state.recorded < len(job.epochs) and job.dist.any(job.should_stop()):
                     raise stopped(job, state)
     finally:
         state.leave(job)
@@ -133,8 +133,8 @@ def _train_epoch(job: Job, state: State, epoch: Epoch) -> None:
         epoch=epoch.number,
         start=state.step - epoch.first_step,
         workers=job.workers,
-        rank=job.ranks.rank,
-        ranks=job.ranks.count,
+        rank=job.dist.rank,
+        world_size=job.dist.world_size,
     )
     try:
         take_steps(job, state, epoch, batches)
@@ -159,12 +159,12 @@ def take_steps(job: Job, state: State, epoch: Epoch, batches: Iterable[Batch]) -
             look = last or state.step % _CHECK_EVERY == 0
             if look:
                 check_finite(job, state)
-            job.progress.advance(len(batch.labels) * job.ranks.count, _words(state) if look else "")
-            if not (look or job.ranks.alone):
+            job.progress.advance(len(batch.labels) * job.dist.world_size, _words(state) if look else "")
+            if not (look or job.dist.alone):
                 continue  # several processes must agree on the step, which takes time
             # Before its end an epoch is not stopped: its record, a validation away, belongs to it.
-            stop = not last and job.ranks.any(job.should_stop())
-            if stop or job.ranks.any(job.ranks.leads and state.saving.is_due()):
+            stop = not last and job.dist.any(job.should_stop())
+            if stop or job.dist.any(job.dist.is_main and state.saving.is_due()):
                 check_finite(job, state)
                 state.seconds, began = state.seconds + job.clock() - began, job.clock()
                 state.write(job)
@@ -173,7 +173,7 @@ def take_steps(job: Job, state: State, epoch: Epoch, batches: Iterable[Batch]) -
     except DataError:
         # What was learned until the image that has gone is not lost. Of several processes only this one knows of
         # it, and none can write without the others: there the last checkpoint stays.
-        if job.ranks.alone:
+        if job.dist.alone:
             check_finite(job, state)
             state.seconds += job.clock() - began
             state.write(job)
@@ -184,7 +184,7 @@ def take_steps(job: Job, state: State, epoch: Epoch, batches: Iterable[Batch]) -
 def _finish_epoch(job: Job, state: State, epoch: Epoch) -> dict[str, Any]:
     """Validate the average and give the epoch's record."""
     began = job.clock()
-    loss, right, seen, _ = job.ranks.summed(state.sums).tolist()
+    loss, right, seen, _ = job.dist.all_reduce(state.sums).tolist()
     state.sums.zero_()
     result = validate(job, state, epoch)
     if not math.isfinite(result.loss):
@@ -192,7 +192,7 @@ def _finish_epoch(job: Job, state: State, epoch: Epoch) -> dict[str, Any]:
     number = epoch.number + 1
     if (result.accuracy, -result.loss) > (state.best.accuracy, -state.best.loss):
         state.best = Best(number, result.accuracy, result.loss)
-        if job.recipe.keep == "best" and job.ranks.leads:
+        if job.recipe.keep == "best" and job.dist.is_main:
             save_weights(job.folder / "checkpoints" / BEST, state.average)
     train_seconds = state.seconds
     state.seconds += job.clock() - began
@@ -224,7 +224,7 @@ def _keep(job: Job, state: State) -> None:
 
 
 def _trained(job: Job, state: State, history: list[dict[str, Any]]) -> Trained:
-    if not history and job.ranks.leads:
+    if not history and job.dist.is_main:
         raise RunFolderError(
             "The training's metrics.jsonl is missing or damaged; remove its folder to train anew."
         )

@@ -30,10 +30,10 @@ def cross_entropy(scores: Tensor, batch: Batch, *, label_smoothing: float) -> tu
 
     labels = torch.from_numpy(batch.labels).to(device, non_blocking=True)
     losses = against(labels)
-    if (batch.shares < 1).any():
-        shares = torch.from_numpy(batch.shares).to(device, non_blocking=True)
-        others = torch.from_numpy(batch.others).to(device, non_blocking=True)
-        losses = shares * losses + (1 - shares) * against(others)
+    if (batch.mix_weights < 1).any():
+        weights = torch.from_numpy(batch.mix_weights).to(device, non_blocking=True)
+        mixed = torch.from_numpy(batch.mixed_labels).to(device, non_blocking=True)
+        losses = weights * losses + (1 - weights) * against(mixed)
     return losses, labels
 
 

@@ -39,7 +39,7 @@ class Session:
         device: where the work runs.
         progress: is told how it goes.
         should_stop: says whether the user wants it to stop.
-        ranks: this process among those that train together.
+        dist: this process among those that train together.
     """
 
     run: RunFolder
@@ -47,7 +47,7 @@ class Session:
     device: torch.device
     progress: Progress
     should_stop: Callable[[], bool]
-    ranks: DistContext = ALONE
+    dist: DistContext = ALONE
 
     def job(
         self,
@@ -59,7 +59,7 @@ class Session:
         label: str = "training",
         start: Mapping[str, Tensor] | None = None,
         teacher: Teacher | None = None,
-        recorded: Callable[[Mapping[str, Any]], None] = lambda _record: None,
+        on_epoch_end: Callable[[Mapping[str, Any]], None] = lambda _record: None,
     ) -> Job:
         """The training of `network` in `folder`."""
         return Job(
@@ -72,11 +72,11 @@ class Session:
             device=self.device,
             start=start,
             teacher=teacher,
-            ranks=self.ranks,
+            dist=self.dist,
             label=label,
             progress=self.progress,
             should_stop=self.should_stop,
-            recorded=recorded,
+            on_epoch_end=on_epoch_end,
         )
 
     def halt_if_asked(self) -> None:
@@ -99,7 +99,7 @@ def open_session(
     device: str | None,
     progress: Progress,
     should_stop: Callable[[], bool],
-    ranks: DistContext = ALONE,
+    dist: DistContext = ALONE,
 ) -> Iterator[Session]:
     """Open the run folder of a command that trains, on a device by its name.
 
@@ -117,7 +117,7 @@ def open_session(
         seed=seed,
     ) as opened:
         yield Session(
-            run=opened, seed=seed, device=place, progress=progress, should_stop=should_stop, ranks=ranks
+            run=opened, seed=seed, device=place, progress=progress, should_stop=should_stop, dist=dist
         )
 
 
@@ -213,17 +213,17 @@ def open_joint_session(
     """
     place = resolve_device(device, local=int(os.environ.get("LOCAL_RANK", "0")))
     with (
-        join(place) as ranks,
-        _own_folder(ranks, folder) as own,
+        join(place) as dist,
+        _own_folder(dist, folder) as own,
         open_session(
             own,
             command=command,
             arguments=arguments,
             seed=seed,
             device=str(place),
-            progress=progress if ranks.leads else SilentProgress(),
+            progress=progress if dist.is_main else SilentProgress(),
             should_stop=should_stop,
-            ranks=ranks,
+            dist=dist,
         ) as session,
     ):
         yield session
@@ -236,18 +236,18 @@ def read_in_turn(session: Session, data: str) -> Images:
         DataError: the data cannot be opened.
         RunFolderError: it has changed since something was trained on it in the folder.
     """
-    if not session.ranks.leads:
-        session.ranks.shared(None)
+    if not session.dist.is_main:
+        session.dist.broadcast_object(None)
     images = read_data(session, data)
-    if session.ranks.leads:
-        session.ranks.shared(None)
+    if session.dist.is_main:
+        session.dist.broadcast_object(None)
     return images
 
 
 @contextmanager
-def _own_folder(ranks: DistContext, folder: Path) -> Iterator[Path]:
+def _own_folder(dist: DistContext, folder: Path) -> Iterator[Path]:
     """The run folder, or a passing one for a process that does not write."""
-    if ranks.leads:
+    if dist.is_main:
         yield folder
         return
     with tempfile.TemporaryDirectory() as passing:

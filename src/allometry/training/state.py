@@ -42,7 +42,7 @@ class State:
         self.average: nn.Module = copy.deepcopy(module)
         if job.recipe.execution.recompute:
             recompute_blocks(module)
-        if job.recipe.execution.synchronize and not job.ranks.alone:
+        if job.recipe.execution.synchronize and not job.dist.alone:
             synchronize(module, device=job.device)
         self.module: nn.Module = module
         self.optimizer = make_optimizer(self.module, job.recipe)
@@ -84,7 +84,7 @@ class State:
         which the group's own thread may be waiting: then the process never ends.
         """
         self._forward = None
-        if not job.ranks.alone:
+        if not job.dist.alone:
             gc.collect()
 
     def adding_up(self) -> AbstractContextManager[None]:
@@ -96,8 +96,8 @@ class State:
 
     def write(self, job: Job) -> None:
         """Write a checkpoint into the job's folder; all processes must call it, and the leader writes."""
-        sums = job.ranks.summed(self.sums).cpu()
-        if not job.ranks.leads:
+        sums = job.dist.all_reduce(self.sums).cpu()
+        if not job.dist.is_main:
             return
         state = {
             "identity": self.identity,
@@ -117,7 +117,7 @@ class State:
         self.module.load_state_dict(checkpoint.weights)
         self.average.load_state_dict(checkpoint.average)
         self.optimizer.load_state_dict(checkpoint.state["optimizer"])
-        if job.ranks.leads:  # it has the sums of all
+        if job.dist.is_main:  # it has the sums of all
             self.sums = checkpoint.state["sums"].to(job.device)
         self.seconds = checkpoint.state["seconds"]
         self.best = Best(*checkpoint.state["best"])
@@ -130,13 +130,13 @@ class State:
 
     def spread_average(self, job: Job) -> None:
         """Give every process the leader's statistics, which each has gathered from its own images."""
-        job.ranks.spread(self.average.buffers())
+        job.dist.broadcast(self.average.buffers())
 
     def _wrapped(self, job: Job) -> nn.Module:
         wrapped: Any = self.module
         if job.recipe.execution.compile:
             wrapped = torch.compile(wrapped)
-        if not job.ranks.alone:
+        if not job.dist.alone:
             places = [job.device.index or 0] if job.device.type == "cuda" else None
             wrapped = DistributedDataParallel(wrapped, device_ids=places, gradient_as_bucket_view=True)
         return cast("nn.Module", wrapped)

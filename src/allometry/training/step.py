@@ -24,11 +24,11 @@ def train_step(job: Job, state: State, epoch: Epoch, batch: Batch) -> None:
     rate = learning_rate(recipe, epoch, state.step)
     for group in state.optimizer.param_groups:
         group["lr"] = rate * group["scale"]
-    seed_step(job.seed, state.step, rank=job.ranks.rank)
+    seed_step(job.seed, state.step, rank=job.dist.rank)
     state.optimizer.zero_grad(set_to_none=True)
     seen, parts = len(batch.labels), list(_parts(batch, recipe))
     # Processes average their gradients; a part of the batch counts by its images.
-    share = job.ranks.count / epoch.images_per_step
+    share = job.dist.world_size / epoch.images_per_step
     loss_sum, right = torch.zeros((), device=job.device), torch.zeros((), device=job.device)
     for number, part in enumerate(parts, start=1):
         with nullcontext() if number == len(parts) else state.adding_up():

@@ -31,16 +31,16 @@ def validate(job: Job, state: State, epoch: Epoch) -> Score:
         recalibrate_batch_norm(state.average, _inputs(job, epoch))
         state.spread_average(job)
     split = job.dataset.splits["val"]
-    mine = np.arange(job.ranks.rank, len(split), job.ranks.count)
+    mine = np.arange(job.dist.rank, len(split), job.dist.world_size)
     if not len(mine):
         score = Score(0.0, 0.0)
     else:
-        part = split if job.ranks.alone else part_of(split, mine)
+        part = split if job.dist.alone else part_of(split, mine)
         score = evaluate(state.average, part, preprocessing=job.preprocessing, device=job.device)
-    if job.ranks.alone:
+    if job.dist.alone:
         return score
     sums = torch.tensor([score.accuracy, score.loss, 1.0], dtype=torch.float64, device=job.device) * len(mine)
-    right, loss, seen = job.ranks.summed(sums).tolist()
+    right, loss, seen = job.dist.all_reduce(sums).tolist()
     return Score(right / seen, loss / seen)
 
 

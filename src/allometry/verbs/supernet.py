@@ -95,10 +95,12 @@ def supernet_train(
         progress=progress,
         should_stop=should_stop,
     ) as session:
-        ranks = session.ranks
-        done: dict[str, Any] | None = ranks.shared(finished_result(session) if ranks.leads else None)
+        dist = session.dist
+        done: dict[str, Any] | None = dist.broadcast_object(
+            finished_result(session) if dist.is_main else None
+        )
         if done is not None:
-            return done if ranks.leads else {}
+            return done if dist.is_main else {}
         images = read_in_turn(session, data)
         job = _job(session, images, elastic_space(space, images.dataset, limits), how, settings)
         return _train(session, job, images)
@@ -187,7 +189,7 @@ def _job(
         coupled=how.coupled,
         seed=session.seed,
         device=session.device,
-        ranks=session.ranks,
+        dist=session.dist,
         progress=session.progress,
         should_stop=session.should_stop,
     )
@@ -200,11 +202,11 @@ def _train(session: Session, job: SupernetJob, images: Images) -> dict[str, Any]
     job.preprocessing.save(folder / "preprocessing.json")
     write_json(folder / "recipe.json", job.recipe.to_dict())
     write_json(folder / PHASES, {"phases": phases_to_json(job.phases)})
-    if session.ranks.leads:
+    if session.dist.is_main:
         _announce(session, _forecast(job, images))
     session.halt_if_asked()
     trained = train_supernet(job)
-    if not session.ranks.leads:
+    if not session.dist.is_main:
         return {}
     for phase in job.phases:
         records = [record for record in trained.history if record["name"] == phase.name]
@@ -235,7 +237,7 @@ def _forecast(job: SupernetJob, images: Images) -> SupernetForecast:
     seconds = forecast_seconds(
         job.space, job.phases, images, job.recipe, coupled=job.coupled, device=job.device
     )
-    each = [one / job.ranks.count for one in seconds]
+    each = [one / job.dist.world_size for one in seconds]
     return SupernetForecast(
         size=_size(ends, coupled=job.coupled),
         smallest_macs=smallest.macs,

@@ -87,10 +87,12 @@ def train_run(
         progress=progress,
         should_stop=should_stop,
     ) as session:
-        ranks = session.ranks
-        done: dict[str, Any] | None = ranks.shared(finished_result(session) if ranks.leads else None)
+        dist = session.dist
+        done: dict[str, Any] | None = dist.broadcast_object(
+            finished_result(session) if dist.is_main else None
+        )
         if done is not None:
-            return done if ranks.leads else {}
+            return done if dist.is_main else {}
         return _train(session, asked, board=board)
 
 
@@ -129,20 +131,20 @@ def forecast_run(
 
 
 def _train(session: Session, asked: TrainRequest, *, board: bool) -> dict[str, Any]:
-    folder, ranks = session.run.path, session.ranks
+    folder, dist = session.run.path, session.dist
     job, images = _job(session, asked)
     save(job.network, folder / "network.json")
     job.preprocessing.save(folder / "preprocessing.json")
     write_json(folder / "recipe.json", job.recipe.to_dict())
     session.halt_if_asked()
-    with open_tensorboard(folder / "tensorboard", wanted=board and ranks.leads) as recorded:
-        trained = train(replace(job, recorded=recorded))
-    if not ranks.leads:
+    with open_tensorboard(folder / "tensorboard", wanted=board and dist.is_main) as on_epoch_end:
+        trained = train(replace(job, on_epoch_end=on_epoch_end))
+    if not dist.is_main:
         return {}
     session.run.charge("train", job.network.name, seconds=trained.seconds, images=trained.images)
     session.halt_if_asked()
     # What follows is the leader's alone.
-    evaluation = judge(session, trained, replace(job, ranks=ALONE))
+    evaluation = judge(session, trained, replace(job, dist=ALONE))
     result = {
         "data": images.dataset.name,
         "network": job.network.name,
@@ -171,11 +173,11 @@ def _job(session: Session, asked: TrainRequest) -> tuple[Job, Images]:
         network,
         images=len(images.dataset.splits["train"]),
         device=session.device,
-        processes=session.ranks.count,
+        processes=session.dist.world_size,
         kept=session.run.path / "recipe.json",
         progress=session.progress,
     )
-    recipe = session.ranks.shared(recipe)  # devices may differ; the leader's decides for all
+    recipe = session.dist.broadcast_object(recipe)  # devices may differ; the leader's decides for all
     teacher = None if asked.teacher is None else _teacher(session, asked.teacher, images)
     job = session.job(network, images, recipe, folder=session.run.path, start=start, teacher=teacher)
     return job, images

@@ -51,7 +51,7 @@ class GradientJob:
         workers: threads that prepare images; the result does not depend on them.
         progress: is told how it goes.
         should_stop: asked after each step; once it says True a checkpoint is written and `Stopped` raised.
-        recorded: given each epoch's record.
+        on_epoch_end: given each epoch's record.
         save_every: seconds between checkpoints inside a long epoch; more where writing one takes long.
         clock: seconds, for the figures and for when to write; the result does not depend on it.
 
@@ -73,7 +73,7 @@ class GradientJob:
     workers: int = field(default_factory=half_the_cores)
     progress: Progress = SilentProgress()
     should_stop: Callable[[], bool] = lambda: False
-    recorded: Callable[[Mapping[str, Any]], None] = lambda _record: None
+    on_epoch_end: Callable[[Mapping[str, Any]], None] = lambda _record: None
     save_every: float = 120.0
     clock: Callable[[], float] = time.monotonic
 

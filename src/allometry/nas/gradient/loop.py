@@ -88,7 +88,7 @@ def search_by_gradient(job: GradientJob) -> GradientResult:
                 record = _record(job, state, epoch)
                 state.history.append(record)
                 state.write(job)
-                job.recorded(record)
+                job.on_epoch_end(record)
                 if epoch is not job.epochs[-1] and job.should_stop():
                     raise _stopped(job, state)
     finally:

@@ -25,7 +25,7 @@ class Epoch:
         resolution: side of the images, in pixels.
         augmentation: what happens to each.
         dropout: before the classifier; None for the network's own.
-        rate: factor of the learning rate that the batch brings.
+        lr_scale: factor of the learning rate that the batch brings.
         head_only: whether only the classifier learns.
     """
 
@@ -38,7 +38,7 @@ class Epoch:
     resolution: int
     augmentation: Augmentation
     dropout: float | None
-    rate: float
+    lr_scale: float
     head_only: bool
 
     @property
@@ -101,7 +101,7 @@ def learning_rate(recipe: Recipe, epoch: Epoch, step: int) -> float:
         >>> [round(learning_rate(recipe, epoch_of(epochs, step), step), 2) for step in (0, 9, 55, 99)]
         [0.1, 1.0, 0.5, 0.0]
     """
-    highest = recipe.learning_rate * epoch.rate
+    highest = recipe.learning_rate * epoch.lr_scale
     if epoch.head_only:
         return highest
     length = recipe.epochs - recipe.head_epochs
@@ -144,11 +144,11 @@ def _epoch(recipe: Recipe, network: Network, images: int, number: int, first_ste
     def at(first: float | None, last: float) -> float:
         return last if first is None else first + (last - first) * progressive.share(stage)
 
-    batch_size, rate = recipe.batch_size, 1.0
+    batch_size, lr_scale = recipe.batch_size, 1.0
     if progressive.larger_batches:
         growth = (recipe.train_resolution / _side(recipe, number)) ** 2
         batch_size = max(1, min(images, round(recipe.batch_size * growth)))
-        rate = (batch_size / recipe.batch_size) ** progressive.rate
+        lr_scale = (batch_size / recipe.batch_size) ** progressive.rate
     dropout = network.head.dropout if recipe.dropout is None else recipe.dropout
     return Epoch(
         number=number,
@@ -165,7 +165,7 @@ def _epoch(recipe: Recipe, network: Network, images: int, number: int, first_ste
             cutmix=at(progressive.cutmix, augmentation.cutmix),
         ),
         dropout=at(progressive.dropout, dropout),
-        rate=rate,
+        lr_scale=lr_scale,
         head_only=number < recipe.head_epochs,
     )
 
