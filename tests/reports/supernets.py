@@ -9,7 +9,8 @@ from typing import Any
 
 from allometry.arch import Space, save, save_space
 from allometry.catalog import mbconv_space
-from allometry.supernets import phases_to_json, sandwich, shrinking
+from allometry.runs.phases import phases_to_json
+from allometry.supernets import sandwich, shrinking
 
 from .conftest import contents, lines, looks, small_network
 

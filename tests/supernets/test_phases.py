@@ -15,18 +15,20 @@ from allometry.base import RecipeError, RunFolderError
 from allometry.catalog import find_space, get, mbconv_space
 from allometry.catalog import spaces as published
 from allometry.nas import narrow
-from allometry.supernets import (
+from allometry.runs.phases import (
     ALL,
     DIMENSIONS,
-    PLANS,
     Phase,
-    at_once,
-    coupled_shrinking,
     dimension_of,
-    epochs_together,
     load_phases,
     phases_from_json,
     phases_to_json,
+)
+from allometry.supernets import (
+    PLANS,
+    at_once,
+    coupled_shrinking,
+    epochs_together,
     sandwich,
     shrinking,
 )

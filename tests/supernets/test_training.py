@@ -17,9 +17,9 @@ import torch
 from allometry.base import InputError, NonFiniteLossError, RunFolderError, Stopped
 from allometry.base.files import read_lines
 from allometry.data import ArraySplit
+from allometry.runs.phases import Phase
 from allometry.supernets import (
     PLANS,
-    Phase,
     at_once,
     build_supernet,
     extract_subnet,

@@ -81,7 +81,7 @@ def test_every_figure_is_that_of_a_plain_count(said):
         of = sum(truth == number for truth in labels)
         given_to = sum(answer == number for answer in answers)
         hits = pairs.count((number, number))
-        assert (each.name, each.images, each.answers) == (names[number], of, given_to)
+        assert (each.name, each.images, each.predictions) == (names[number], of, given_to)
         assert each.accuracy == (pytest.approx(hits / of) if of else None)
         assert each.precision == (pytest.approx(hits / given_to) if given_to else None)
         if of and given_to and hits:

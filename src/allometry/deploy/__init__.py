@@ -5,7 +5,7 @@ from allometry.deploy.formats import write_file
 from allometry.deploy.int8 import Layer, quantize
 from allometry.deploy.onnx import write_onnx
 from allometry.deploy.script import write_script
-from allometry.deploy.verification import Verification, inputs_of, verify
+from allometry.deploy.verification import inputs_of, verify
 
 __all__ = [
     "FORMATS",
@@ -14,7 +14,6 @@ __all__ = [
     "Format",
     "Layer",
     "Precision",
-    "Verification",
     "inputs_of",
     "quantize",
     "verify",

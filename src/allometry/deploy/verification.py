@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +14,11 @@ from allometry.base.files import size_with_weights
 from allometry.data.images.pixels import Pixels
 from allometry.deploy.export_config import ExportConfig
 from allometry.deploy.isolated_runtime import IsolatedRuntime
+from allometry.runs import Verification
 from allometry.training import Preprocessing, to_input
 
 _LARGEST_DIFFERENCE = 1e-3  # of the scores' range, in float32
 _LEAST_AGREEMENT = {"float32": 0.99, "bfloat16": 0.95, "int8": 0.0}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """What came of comparing a delivered file with its network.
-
-    Attributes:
-        file: name of the file.
-        bytes: its size, with that of the file of weights beside it.
-        images: how many were compared.
-        largest_difference: of any score, absolute.
-        agreement: share of images with the same top class.
-        runtime: what ran the file.
-        load_seconds: until the runtime was ready.
-        without: packages that could not be imported where it ran.
-    """
-
-    file: str
-    bytes: int
-    images: int
-    largest_difference: float
-    agreement: float
-    runtime: str
-    load_seconds: float
-    without: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values."""
-        return {**asdict(self), "without": list(self.without)}
 
 
 def inputs_of(

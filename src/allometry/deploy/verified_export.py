@@ -13,7 +13,8 @@ from allometry.data.images.pixels import Pixels
 from allometry.deploy.export_config import ExportConfig
 from allometry.deploy.formats import write_file
 from allometry.deploy.script import write_script
-from allometry.deploy.verification import Verification, verify
+from allometry.deploy.verification import verify
+from allometry.runs import Verification
 from allometry.training import Preprocessing
 
 SCRIPT = "predict.py"

@@ -13,7 +13,7 @@ from allometry.reports.markup import Column, Html, Row, Section, element, note, 
 from allometry.reports.record import RunRecord
 from allometry.reports.supernet_record import SupernetEpoch, SupernetRecord
 from allometry.reports.words import NO_BREAK, networks_in, percent, quantity, whole, with_measure
-from allometry.supernets import ALL, Phase
+from allometry.runs.phases import ALL, Phase
 
 _TEACHERS = {
     "none": "labels",

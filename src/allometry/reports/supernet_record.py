@@ -10,7 +10,8 @@ from typing import Any
 from allometry.arch import Network, Space, load_space
 from allometry.base import InputError
 from allometry.reports.parsing import read_object, read_part, read_parts, reader_of
-from allometry.supernets import Phase, coupled_size, phases_from_json
+from allometry.runs.phases import Phase, phases_from_json
+from allometry.supernets import coupled_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,1 +1,73 @@
-"""A run as data: the folder that a verb works in, and what is in it."""
+"""A run as data: the folder that a verb works in, and its results, declared here and nowhere else."""
+
+from allometry.runs.evaluation import CalibrationBin, ClassMetrics, Evaluation, Explanation, Interval, Mistake
+from allometry.runs.export import Export, NoisyLayer, QuantizationQuality, Verification
+from allometry.runs.phases import Phase
+from allometry.runs.records import (
+    ClassSizes,
+    CostEntry,
+    DataSummary,
+    EpochMetrics,
+    GrowthPlan,
+    LawTrialRecord,
+    MeasuredSubnet,
+    RejectedFile,
+    SearchPlan,
+    SearchTrialRecord,
+    SupernetEpochMetrics,
+)
+from allometry.runs.results import (
+    ExtractResult,
+    Finalist,
+    FitResult,
+    GrowthResult,
+    RunResult,
+    SearchResult,
+    SizeAccuracy,
+    SubnetAccuracy,
+    SupernetResult,
+    TrainResult,
+)
+from allometry.runs.subnets import PredictedBin, PredictorQuality, Subnet, SubnetCandidate, SubnetFront
+from allometry.runs.values import Record
+
+__all__ = [
+    "CalibrationBin",
+    "ClassMetrics",
+    "ClassSizes",
+    "CostEntry",
+    "DataSummary",
+    "EpochMetrics",
+    "Evaluation",
+    "Explanation",
+    "Export",
+    "ExtractResult",
+    "Finalist",
+    "FitResult",
+    "GrowthPlan",
+    "GrowthResult",
+    "Interval",
+    "LawTrialRecord",
+    "MeasuredSubnet",
+    "Mistake",
+    "NoisyLayer",
+    "Phase",
+    "PredictedBin",
+    "PredictorQuality",
+    "QuantizationQuality",
+    "Record",
+    "RejectedFile",
+    "RunResult",
+    "SearchPlan",
+    "SearchResult",
+    "SearchTrialRecord",
+    "SizeAccuracy",
+    "Subnet",
+    "SubnetAccuracy",
+    "SubnetCandidate",
+    "SubnetFront",
+    "SupernetEpochMetrics",
+    "SupernetResult",
+    "TrainResult",
+    "Verification",
+]

@@ -13,22 +13,10 @@ from allometry.supernets.evolution import Transform
 from allometry.supernets.extremes import Extreme, least, least_counted, least_latency
 from allometry.supernets.features import encode_rows, space_digest
 from allometry.supernets.pareto import Front, ParetoConfig, pareto
-from allometry.supernets.phases import (
-    ALL,
-    DIMENSIONS,
-    Dimension,
-    Phase,
-    dimension_of,
-    load_phases,
-    phases_from_json,
-    phases_to_json,
-)
 from allometry.supernets.plans import PLANS, at_once, coupled_shrinking, epochs_together, sandwich, shrinking
 from allometry.supernets.predictor import Predictor, RegressionConfig, fit_predictor
 from allometry.supernets.predictor_quality import (
     MIN_TAU,
-    PredictedBin,
-    PredictorQuality,
     Predicts,
     Split,
     attainable_tau,
@@ -68,23 +56,17 @@ _LATER = {
 }
 
 __all__ = [
-    "ALL",
-    "DIMENSIONS",
     "ESTIMATED",
     "MIN_TAU",
     "PLANS",
     "SUPERNET",
     "THOROUGH",
     "Axis",
-    "Dimension",
     "Extreme",
     "Front",
     "ParetoConfig",
     "Part",
-    "Phase",
-    "PredictedBin",
     "Predictor",
-    "PredictorQuality",
     "Predicts",
     "RegressionConfig",
     "SpecializeConfig",
@@ -103,7 +85,6 @@ __all__ = [
     "couple_rows",
     "coupled_shrinking",
     "coupled_size",
-    "dimension_of",
     "encode_rows",
     "epochs_together",
     "evaluate_predictor",
@@ -113,11 +94,8 @@ __all__ = [
     "least",
     "least_counted",
     "least_latency",
-    "load_phases",
     "load_supernet",
     "pareto",
-    "phases_from_json",
-    "phases_to_json",
     "preprocessing_of",
     "refuse_unreliable",
     "sandwich",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,13 @@ from allometry.base.units import format_duration
 from allometry.cost import count
 from allometry.data import Split
 from allometry.nas import Encoding, Encodings, network_of, sample_encodings
+from allometry.runs import PredictorQuality
 from allometry.supernets.coupling import couple_rows
 from allometry.supernets.extract import extract_subnet, preprocessing_of
 from allometry.supernets.opened import OpenSupernet
 from allometry.supernets.predictor import Predictor, fit_predictor
 from allometry.supernets.predictor_quality import (
     MIN_TAU,
-    PredictorQuality,
     attainable_tau,
     evaluate_predictor,
     refuse_unreliable,
@@ -200,11 +199,13 @@ def predictor_for(opened: OpenSupernet, how: PredictorConfig) -> tuple[Predictor
     held, fitted = slice(None, how.held_out), slice(how.held_out, None)
     predictor = fit_predictor(opened.space, rows[fitted], accuracies[fitted], seed=opened.session.seed)
     found = replace(
-        evaluate_predictor(predictor, rows[held], accuracies[held]), attainable=_attainable(opened, rows)
+        evaluate_predictor(predictor, rows[held], accuracies[held]),
+        attainable=_attainable(opened, rows),
+        fitted=len(rows) - how.held_out,
     )
     folder = opened.session.run.path
     predictor.save(folder / PREDICTOR)
-    write_json(folder / JUDGMENT, _described(found, fitted=len(rows) - how.held_out))
+    write_json(folder / JUDGMENT, found.to_dict())
     opened.session.progress.say(
         f"predictor: Kendall tau {found.tau:.2f} on {found.number} subnets held out, off by "
         f"{100 * found.mean_absolute_error:.2f} points in the mean{_most(found)}"
@@ -225,8 +226,3 @@ def _most(judgment: PredictorQuality) -> str:
     if judgment.attainable is None:
         return ""
     return f"; accuracies on so many images allow a tau of about {judgment.attainable:.2f}"
-
-
-def _described(judgment: PredictorQuality, *, fitted: int) -> Mapping[str, Any]:
-    fields = asdict(judgment)
-    return {**fields, "bins": [bin_._asdict() for bin_ in judgment.bins], "fitted": fitted}

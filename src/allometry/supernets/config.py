@@ -12,8 +12,8 @@ from allometry.arch import Space
 from allometry.base import InputError, UnknownNameError
 from allometry.cost import count
 from allometry.nas import Costs, encodings_of, narrow, sample_encodings
+from allometry.runs.phases import Phase, dimension_of, load_phases
 from allometry.supernets.coupling import couple_rows
-from allometry.supernets.phases import Phase, dimension_of, load_phases
 from allometry.supernets.plans import PLANS, coupled_shrinking, epochs_together, shrinking
 from allometry.training import Recipe, at_full_size, small
 from allometry.training.forecast import seconds_per_image

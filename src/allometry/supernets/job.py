@@ -18,7 +18,7 @@ from allometry.base import InputError, Progress, RunFolderError, SilentProgress
 from allometry.base.machine import half_the_cores
 from allometry.data import Dataset, fingerprint
 from allometry.nas import narrow
-from allometry.supernets.phases import Phase, phases_to_json
+from allometry.runs.phases import Phase, phases_to_json
 from allometry.training import (
     ALONE,
     DistContext,

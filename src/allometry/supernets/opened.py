@@ -13,12 +13,12 @@ from allometry.arch import Space, load_space
 from allometry.base import InputError, Progress, RunFolderError
 from allometry.nas import narrow
 from allometry.runs.folder import read_run, work_in
+from allometry.runs.phases import load_phases
 from allometry.supernets.config import supernet_recipe
 from allometry.supernets.coupling import couple_rows
 from allometry.supernets.elastic import Supernet, supernet_of
 from allometry.supernets.evolution import Transform
 from allometry.supernets.loop import SUPERNET
-from allometry.supernets.phases import load_phases
 from allometry.training import Preprocessing, Recipe, load_weights
 from allometry.training.devices import resolve_device
 from allometry.training.images import Images

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from allometry.arch import Space
-from allometry.supernets.phases import ALL, DIMENSIONS, Dimension, Phase, dimension_of
+from allometry.runs.phases import ALL, DIMENSIONS, Dimension, Phase, dimension_of
 
 _LONG, _SHORT = 125 / 180, 25 / 180
 _FEWEST_LAST, _MOST_LAST = 36, 3.6

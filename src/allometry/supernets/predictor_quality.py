@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from allometry.base import InputError
 from allometry.nas.encodings import Encodings
+from allometry.runs import PredictedBin, PredictorQuality
 
 Accuracies = npt.NDArray[np.float64]
 """[N]: of each row, as a share from 0 to 1."""
@@ -21,49 +21,6 @@ MIN_TAU = 0.6
 _NEARLY, _LEAST_SHARE = 0.9, 0.5
 _BINS = 10
 _FEWEST = 3
-
-
-class PredictedBin(NamedTuple):
-    """Networks next to each other in predicted accuracy: a point of a calibration plot.
-
-    Attributes:
-        number: of networks.
-        predicted: mean of what was predicted.
-        measured: mean of what was measured.
-        spread: standard deviation of what was measured.
-    """
-
-    number: int
-    predicted: float
-    measured: float
-    spread: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictorQuality:
-    """How well a predictor does. All errors are in the unit of the accuracies.
-
-    Attributes:
-        number: of networks that it was judged by.
-        tau: Kendall's tau-b: the share of pairs in the right order less that in the wrong one, from -1 to 1. 0 where
-            one side is constant, since no order can be told then.
-        spearman: correlation of the ranks; 0 where one side is constant.
-        mean_absolute_error: of predicted against measured.
-        rmse: root of the mean squared error.
-        bias: mean of predicted less measured.
-        bins: equally many networks each, by rising predicted accuracy.
-        attainable: about the tau of a predictor that knew how good the networks are (`attainable_tau`); None if it is
-            not known.
-    """
-
-    number: int
-    tau: float
-    spearman: float
-    mean_absolute_error: float
-    rmse: float
-    bias: float
-    bins: tuple[PredictedBin, ...]
-    attainable: float | None = None
 
 
 class Split(NamedTuple):
@@ -254,10 +211,10 @@ def _binned(predicted: Accuracies, measured: Accuracies, bins: int) -> tuple[Pre
     order = np.argsort(predicted, kind="stable")
     return tuple(
         PredictedBin(
-            len(some),
-            float(predicted[some].mean()),
-            float(measured[some].mean()),
-            float(measured[some].std()),
+            number=len(some),
+            predicted=float(predicted[some].mean()),
+            measured=float(measured[some].mean()),
+            spread=float(measured[some].std()),
         )
         for some in np.array_split(order, min(bins, len(order)))
     )

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from allometry.nn import ConvNet, save_weights, scale_residuals
+from allometry.runs.phases import dimension_of
 from allometry.supernets.elastic import build_supernet
 from allometry.supernets.extract import extract_subnet
 from allometry.supernets.job import SupernetJob
-from allometry.supernets.phases import dimension_of
 from allometry.supernets.sorting import sort_channels
 from allometry.training import Checkpoint, CheckpointTimer, ModelEma, load_weights, make_optimizer
 

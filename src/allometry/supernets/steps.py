@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from allometry.arch import Option, Space
 from allometry.data import Batch
 from allometry.nas import ABSENT, Encoding, sample_encodings
+from allometry.runs.phases import dimension_of
 from allometry.supernets.coupling import couple_rows
 from allometry.supernets.job import SupernetJob
-from allometry.supernets.phases import dimension_of
 from allometry.supernets.state import SupernetState
 from allometry.training import (
     Epoch,

@@ -16,9 +16,8 @@ from allometry.training.job import Job, refuse_other_images
 from allometry.training.loop import FINAL, Trained, train
 from allometry.training.losses import Teacher, cross_entropy, distillation_loss
 from allometry.training.memory import largest_micro_batch, step_memory
-from allometry.training.metrics.calibration import Bin, calibration_error, chance_error, reliability
+from allometry.training.metrics.calibration import calibration_error, chance_error, reliability
 from allometry.training.metrics.classes import (
-    ClassFigures,
     balanced_accuracy,
     brier_score,
     class_figures,
@@ -27,7 +26,7 @@ from allometry.training.metrics.classes import (
 )
 from allometry.training.metrics.evaluate import Predictions, Score, evaluate, predict
 from allometry.training.metrics.intervals import bootstrap_interval, resamples, wilson_interval
-from allometry.training.metrics.summary import Evaluation, Mistake, summarize
+from allometry.training.metrics.summary import summarize
 from allometry.training.optimizer import RMSPropTF, make_optimizer
 from allometry.training.preprocessing import Preprocessing, normalize, to_input, to_pixels
 from allometry.training.recipes import (
@@ -57,17 +56,13 @@ __all__ = [
     "ALONE",
     "FINAL",
     "RECIPES",
-    "Bin",
     "Checkpoint",
     "CheckpointTimer",
-    "ClassFigures",
     "DistContext",
     "Distillation",
     "Epoch",
-    "Evaluation",
     "Execution",
     "Job",
-    "Mistake",
     "ModelEma",
     "Predictions",
     "Preprocessing",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
-from allometry.training.metrics.intervals import Interval, wilson_interval
+from allometry.runs import CalibrationBin
+from allometry.training.metrics.intervals import wilson_interval
 
 BINS = 15
 _CHANCES = 200
@@ -15,27 +14,7 @@ Floats = npt.NDArray[np.floating]
 Bools = npt.NDArray[np.bool_]
 
 
-class Bin(NamedTuple):
-    """The answers whose probability lies above `low` and is at most `high`.
-
-    Attributes:
-        low: end of the bin, left out (the first bin takes 0 too).
-        high: end of the bin.
-        images: how many answers are in it.
-        confidence: their mean probability; None without images.
-        accuracy: share of them that is right; None without images.
-        interval: 95 % interval of that share (Wilson); None without images.
-    """
-
-    low: float
-    high: float
-    images: int
-    confidence: float | None
-    accuracy: float | None
-    interval: Interval | None
-
-
-def reliability(confidence: Floats, right: Bools, *, bins: int = BINS) -> tuple[Bin, ...]:
+def reliability(confidence: Floats, right: Bools, *, bins: int = BINS) -> tuple[CalibrationBin, ...]:
     """Answers by their probability, in bins of equal width: the table of a reliability diagram.
 
     Args:
@@ -57,7 +36,7 @@ def reliability(confidence: Floats, right: Bools, *, bins: int = BINS) -> tuple[
     sure = np.bincount(places, weights=confidence, minlength=bins).tolist()
     hits = np.bincount(places, weights=right, minlength=bins).tolist()
     return tuple(
-        Bin(
+        CalibrationBin(
             low=place / bins,
             high=(place + 1) / bins,
             images=number,

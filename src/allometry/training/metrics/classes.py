@@ -2,39 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
-from allometry.training.metrics.intervals import Interval, wilson_interval
+from allometry.runs import ClassMetrics
+from allometry.training.metrics.intervals import wilson_interval
 
 Counts = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassFigures:
-    """Figures of one class. A share of no images is None.
-
-    Attributes:
-        name: of the class.
-        images: how many images are of this class.
-        answers: how often the network gave it as its answer.
-        accuracy: share of its images that are recognized (recall).
-        interval: 95 % interval of the accuracy (Wilson).
-        precision: share of the answers that are right.
-        precision_interval: 95 % interval of the precision (Wilson).
-        f1: harmonic mean of accuracy and precision; None where the class has neither images nor answers.
-    """
-
-    name: str
-    images: int
-    answers: int
-    accuracy: float | None
-    interval: Interval | None
-    precision: float | None
-    precision_interval: Interval | None
-    f1: float | None
 
 
 def confusion_matrix(labels: Counts, answers: Counts, *, classes: int) -> Counts:
@@ -51,7 +25,7 @@ def confusion_matrix(labels: Counts, answers: Counts, *, classes: int) -> Counts
     return cells.reshape(classes, classes).astype(np.int64)
 
 
-def class_figures(confusion: Counts, names: tuple[str, ...]) -> tuple[ClassFigures, ...]:
+def class_figures(confusion: Counts, names: tuple[str, ...]) -> tuple[ClassMetrics, ...]:
     """Accuracy, precision and F1 of each class, from the confusion matrix.
 
     Example:
@@ -62,10 +36,10 @@ def class_figures(confusion: Counts, names: tuple[str, ...]) -> tuple[ClassFigur
     right = np.diagonal(confusion).tolist()
     images, answers = confusion.sum(1).tolist(), confusion.sum(0).tolist()
     return tuple(
-        ClassFigures(
+        ClassMetrics(
             name=name,
             images=of,
-            answers=said,
+            predictions=said,
             accuracy=hits / of if of else None,
             interval=wilson_interval(hits, of) if of else None,
             precision=hits / said if said else None,

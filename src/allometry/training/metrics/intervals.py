@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-Interval = tuple[float, float]
+from allometry.runs import Interval
+
 RESAMPLES = 1000
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from allometry.data import Split
+from allometry.runs import Evaluation, Interval, Mistake
 from allometry.training.metrics.calibration import (
-    Bin,
     binned_error,
     bins_of,
     calibration_error,
@@ -20,7 +19,6 @@ from allometry.training.metrics.calibration import (
     reliability,
 )
 from allometry.training.metrics.classes import (
-    ClassFigures,
     balanced_accuracy,
     brier_score,
     class_figures,
@@ -28,86 +26,10 @@ from allometry.training.metrics.classes import (
     ranks,
 )
 from allometry.training.metrics.evaluate import Predictions
-from allometry.training.metrics.intervals import Interval, bootstrap_interval, resamples, wilson_interval
+from allometry.training.metrics.intervals import bootstrap_interval, resamples, wilson_interval
 
 _THUMBNAIL = 96
 _BEST = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One wrong answer, with the picture.
-
-    Attributes:
-        image: the image's name.
-        truth: the right class.
-        predicted: the network's answer.
-        confidence: the probability it gave to that answer.
-        thumbnail: the picture as base64 PNG.
-    """
-
-    image: str
-    truth: str
-    predicted: str
-    confidence: float
-    thumbnail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """Figures of one split. Intervals are of 95 %: Wilson's for shares of images, else by the bootstrap.
-
-    Attributes:
-        split: its name.
-        images: how many.
-        accuracy: share whose most probable class is right.
-        interval: of the accuracy.
-        top5: share whose class is among the five most probable.
-        top5_interval: of that share.
-        balanced_accuracy: mean of the classes' accuracies.
-        balanced_interval: of that mean.
-        loss: mean cross-entropy, that is the negative log-likelihood of the truth, in nats.
-        loss_interval: of the loss.
-        brier: mean over the images of the sum over the classes of (probability - truth)^2; 0 to 2.
-        calibration_error: expected calibration error of the most probable class, in 15 bins.
-        calibration_interval: of that error.
-        calibration_by_chance: the error of a perfectly calibrated network that is equally sure, on as many images.
-        calibration: the bins.
-        classes: their names.
-        confusion: counts, a row per true class and a column per answer.
-        per_class: the figures of each class.
-        mistakes: the most confident wrong answers.
-    """
-
-    split: str
-    images: int
-    accuracy: float
-    interval: Interval
-    top5: float
-    top5_interval: Interval
-    balanced_accuracy: float
-    balanced_interval: Interval
-    loss: float
-    loss_interval: Interval
-    brier: float
-    calibration_error: float
-    calibration_interval: Interval
-    calibration_by_chance: float
-    calibration: tuple[Bin, ...]
-    classes: tuple[str, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    per_class: tuple[ClassFigures, ...]
-    mistakes: tuple[Mistake, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values."""
-        # asdict() would copy each of a million cells of a large confusion matrix on its own.
-        plain = {name: getattr(self, name) for name in self.__slots__}
-        return plain | {
-            "calibration": [each._asdict() for each in self.calibration],
-            "per_class": [asdict(each) for each in self.per_class],
-            "mistakes": [asdict(each) for each in self.mistakes],
-        }
 
 
 def summarize(

@@ -1,0 +1,159 @@
+"""How good a network is on images, as values: `evaluation.json` and `explain.json` of a run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from allometry.runs.values import Record
+
+Interval = tuple[float, float]
+"""Where a figure lies with 95 % confidence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationBin(Record):
+    """The predictions whose probability lies above `low` and is at most `high`.
+
+    Attributes:
+        low: end of the bin, left out (the first bin takes 0 too).
+        high: end of the bin.
+        images: how many predictions are in it.
+        confidence: their mean probability; None without images.
+        accuracy: fraction of them that is correct; None without images.
+        interval: 95 % interval of that fraction (Wilson); None without images.
+    """
+
+    low: float
+    high: float
+    images: int
+    confidence: float | None
+    accuracy: float | None
+    interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassMetrics(Record):
+    """Metrics of one class. A fraction of no images is None.
+
+    Attributes:
+        name: of the class.
+        images: how many images are of this class.
+        predictions: how often the network predicted it.
+        accuracy: fraction of its images that are recognized (recall).
+        interval: 95 % interval of the accuracy (Wilson).
+        precision: fraction of the predictions of it that are correct.
+        precision_interval: 95 % interval of the precision (Wilson).
+        f1: harmonic mean of accuracy and precision; None where the class has neither images nor predictions.
+    """
+
+    name: str
+    images: int
+    predictions: int
+    accuracy: float | None
+    interval: Interval | None
+    precision: float | None
+    precision_interval: Interval | None
+    f1: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake(Record):
+    """An image that was classified wrongly.
+
+    Attributes:
+        image: the image's name.
+        truth: the correct class.
+        predicted: the network's class.
+        confidence: the probability it gave to that class.
+        thumbnail: the picture as PNG in base64.
+    """
+
+    image: str
+    truth: str
+    predicted: str
+    confidence: float
+    thumbnail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation(Record):
+    """Metrics of one split. Intervals are of 95 %: Wilson's for fractions of images, else by the bootstrap.
+
+    Attributes:
+        split: its name.
+        images: how many.
+        accuracy: fraction whose most probable class is correct.
+        interval: of the accuracy.
+        top5: fraction whose class is among the five most probable.
+        top5_interval: of that fraction.
+        balanced_accuracy: mean of the classes' accuracies.
+        balanced_interval: of that mean.
+        loss: mean cross-entropy, that is the negative log-likelihood of the truth, in nats.
+        loss_interval: of the loss.
+        brier: mean over the images of the sum over the classes of (probability - truth)^2; 0 to 2.
+        calibration_error: expected calibration error of the most probable class, in 15 bins.
+        calibration_interval: of that error.
+        calibration_by_chance: the error of a perfectly calibrated network that is equally sure, on as many images.
+        calibration: the bins.
+        classes: their names.
+        confusion: counts, a row per true class and a column per prediction.
+        per_class: the metrics of each class.
+        mistakes: the most confident wrong predictions.
+    """
+
+    split: str
+    images: int
+    accuracy: float
+    interval: Interval
+    top5: float
+    top5_interval: Interval
+    balanced_accuracy: float
+    balanced_interval: Interval
+    loss: float
+    loss_interval: Interval
+    brier: float
+    calibration_error: float
+    calibration_interval: Interval
+    calibration_by_chance: float
+    calibration: tuple[CalibrationBin, ...]
+    classes: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    per_class: tuple[ClassMetrics, ...]
+    mistakes: tuple[Mistake, ...]
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        return (
+            f"Evaluation({self.split}, {self.images:,} images: accuracy {self.accuracy:.2%} ({low:.2%} to {high:.2%}), "
+            f"loss {self.loss:.4g}, calibration error {self.calibration_error:.2%})"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation(Record):
+    """What the network looks at in one image; the pictures are PNG in base64.
+
+    Attributes:
+        group: why the image was chosen: `drawn` whatever the network says, or by a `wrong` or `correct` prediction.
+        image: the image's name.
+        digest: of the image's content: the same image in another run has the same.
+        truth: the correct class.
+        predicted: the network's class.
+        confidence: the probability it gave to that class.
+        truth_probability: the one it gave to the correct class.
+        picture: the image.
+        map: the see-through class activation map of the predicted class, to be laid over the picture.
+        truth_map: that of the truth, where the prediction is wrong; else empty.
+    """
+
+    group: Literal["drawn", "wrong", "correct"]
+    image: str
+    digest: str
+    truth: str
+    predicted: str
+    confidence: float
+    truth_probability: float
+    picture: str
+    map: str
+    truth_map: str = ""

@@ -1,0 +1,108 @@
+"""An exported file and how it was verified, as values: `export.json` of a run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from allometry.runs.values import FLAT, Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification(Record):
+    """What came of comparing an exported file with its network.
+
+    Attributes:
+        file: name of the file.
+        bytes: its size, with that of the file of weights beside it.
+        images: how many were compared.
+        largest_difference: of any logit, absolute.
+        agreement: fraction of images with the same top class.
+        runtime: what ran the file.
+        load_seconds: until the runtime was ready.
+        without: packages that could not be imported where it ran.
+    """
+
+    file: str
+    bytes: int
+    images: int
+    largest_difference: float
+    agreement: float
+    runtime: str
+    load_seconds: float
+    without: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoisyLayer(Record):
+    """A layer that suffers from 256 levels.
+
+    Attributes:
+        name: of the module and its operation.
+        noise: the root of the rounding error's power over the output's; 0.01 is 40 dB.
+    """
+
+    name: str
+    noise: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizationQuality(Record):
+    """What int8 costs and saves, on validation images.
+
+    Attributes:
+        images: that it was judged by.
+        calibration: training images that it was calibrated with.
+        accuracy_before: of float32.
+        accuracy_after: of int8.
+        agreement: fraction of images with the same top class.
+        latency_before: seconds of a run with one thread, in float32.
+        latency_after: the same of int8.
+        layers: those that suffer most.
+        warning: what speaks against the file and what to do about it; empty where nothing does.
+    """
+
+    images: int
+    calibration: int
+    accuracy_before: float
+    accuracy_after: float
+    agreement: float
+    latency_before: float
+    latency_after: float
+    layers: tuple[NoisyLayer, ...]
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export(Record):
+    """A network as a file for another runtime.
+
+    Attributes:
+        verification: how it was verified; its fields stand beside the others in JSON.
+        format: of the file, such as `onnx`.
+        precision: of its arithmetic.
+        batch: images that it takes at once; 0 for any number.
+        any_size: whether images of other sizes than the network's resolution may come.
+        normalize_inside: whether it takes pixels and normalizes them itself.
+        int8: what quantization cost, where the precision is int8.
+        path: of the file.
+        script: of the program that shows its use.
+    """
+
+    verification: Annotated[Verification, FLAT]
+    format: str = "onnx"
+    precision: str = "float32"
+    batch: int = 0
+    any_size: bool = False
+    normalize_inside: bool = False
+    int8: QuantizationQuality | None = None
+    path: Path | None = None
+    script: Path | None = None
+
+    def __repr__(self) -> str:
+        checked = self.verification
+        return (
+            f"Export({str(self.path or checked.file)!r}, {self.format} in {self.precision}, {checked.bytes:,} bytes, "
+            f"top class agrees on {checked.agreement:.1%} of {checked.images:,} images)"
+        )

@@ -1,0 +1,270 @@
+"""What a run writes down on its way, as values: its data, plan, trials, epochs and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from allometry.cost import Cost, Limit, RuntimeConfig
+from allometry.runs.values import CostField, Record
+from allometry.scaling import Multipliers, ScalingLaw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedFile(Record):
+    """A file of the data that was left out, and why."""
+
+    path: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassSizes(Record):
+    """Images per class of a split."""
+
+    least: int
+    median: float
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSummary(Record):
+    """The images of a run: `data.json`.
+
+    Attributes:
+        name: of the data set.
+        classes: their names.
+        channels: 1 or 3.
+        image_size: median shorter side, in pixels.
+        images: of each split.
+        per_class: images per class, for each split.
+        rejected: the files that were left out.
+        fingerprint: changes with any image or label.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    channels: int
+    image_size: int
+    images: Mapping[str, int]
+    per_class: Mapping[str, ClassSizes]
+    rejected: tuple[RejectedFile, ...] = ()
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthPlan(Record):
+    """How a baseline grows to a budget: `plan.json`.
+
+    Attributes:
+        budget: its limits.
+        cost: of the network.
+        law: by which the baseline grows.
+        phi: steps of the law.
+        multipliers: of depth, width and resolution, from the baseline to the network.
+        measured: where latency and memory were measured, if they were.
+    """
+
+    budget: tuple[Limit, ...]
+    cost: Cost
+    law: ScalingLaw
+    phi: float
+    multipliers: Multipliers
+    measured: RuntimeConfig | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPlan(Record):
+    """What a search looks for: `search.json`.
+
+    Attributes:
+        objectives: as they are written.
+        algorithm: that proposes networks.
+        space: in words.
+        size: how many networks the space has.
+        budget: that they keep; None for none.
+    """
+
+    objectives: tuple[str, ...]
+    algorithm: str
+    space: str
+    size: int
+    budget: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LawTrialRecord(Record):
+    """A short training of a network that a law made: a line of `trials.jsonl`.
+
+    Attributes:
+        name: the law's, or `baseline`.
+        kind: `grid` or `baseline`.
+        law: by which the network grew; None for the baseline.
+        network: its digest.
+        resolution: of the network.
+        macs: of the network.
+        params: of the network.
+        epochs: that were trained.
+        accuracy: on the validation images.
+        loss: on the validation images.
+        seconds: that the training took.
+        images: training images seen.
+        chosen: whether the run went on with this law.
+    """
+
+    name: str
+    kind: str
+    law: ScalingLaw | None
+    network: str
+    resolution: int
+    macs: int
+    params: int
+    epochs: int
+    accuracy: float
+    loss: float
+    seconds: float
+    images: int
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchTrialRecord(Record):
+    """A network that a search tried: a line of `trials.jsonl`.
+
+    Attributes:
+        phase: `search`, or `random` for the search beside it.
+        number: its place in the search, from 0.
+        values: of the objectives; None where the trial failed.
+        metrics: all that an objective may ask for, such as accuracy and macs.
+        resolution: of the network.
+        epochs: that were trained.
+        seconds: that it took.
+        images: training images seen.
+        training_macs: MACs of all passes over images.
+        stopped: whether it was stopped early.
+        failed: why it has no result, else empty.
+    """
+
+    phase: str
+    number: int
+    values: tuple[float | None, ...]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    resolution: int
+    epochs: int
+    seconds: float
+    images: int
+    training_macs: float
+    stopped: bool = False
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochMetrics(Record):
+    """An epoch of a training: a line of `metrics.jsonl`.
+
+    Attributes:
+        epoch: its number, from 1.
+        epochs: of the whole training.
+        step: the steps taken until its end.
+        resolution: of its images.
+        batch_size: of its steps.
+        learning_rate: at its last step.
+        train_loss: mean over its training images.
+        train_accuracy: fraction of its training images that were classified correctly, augmented as they were.
+        val_loss: mean over the validation images.
+        val_accuracy: fraction of the validation images that are classified correctly.
+        images: training images seen.
+        images_per_second: of training.
+        seconds: with validation.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    resolution: int
+    batch_size: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    images: int
+    images_per_second: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupernetEpochMetrics(Record):
+    """An epoch of a phase of a supernet's training: a line of `metrics.jsonl`.
+
+    Attributes:
+        phase: its number, from 1.
+        name: of the phase.
+        epoch: its number in the phase, from 1.
+        epochs: of the phase.
+        step: the steps of the phase until its end.
+        learning_rate: at its last step.
+        train_loss: mean over its passes.
+        train_accuracy: fraction of its passes that were classified correctly.
+        largest: validation accuracy of the phase's largest network.
+        smallest: that of its smallest.
+        images: training images seen.
+        passes: images times subnets.
+        seconds: with validation.
+    """
+
+    phase: int
+    name: str
+    epoch: int
+    epochs: int
+    step: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    largest: float
+    smallest: float
+    images: int
+    passes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostEntry(Record):
+    """What a piece of work cost: a line of the cost log, `costs.jsonl`.
+
+    Attributes:
+        phase: of the run, such as `train`.
+        name: of the piece.
+        seconds: that it took.
+        images: that were seen.
+        device: on which, in words.
+    """
+
+    phase: str
+    name: str
+    seconds: float
+    images: int
+    device: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredSubnet(Record):
+    """A subnet that was run on the validation images: a line of `accuracies.jsonl`.
+
+    Attributes:
+        row: its encoding.
+        cost: of the subnet.
+        accuracy: on the validation images.
+        loss: on the validation images.
+        correct: in each of the parts into which these are divided.
+        seconds: that it took.
+        images: that were seen, those for its batch norm's statistics included.
+    """
+
+    row: tuple[int, ...]
+    cost: CostField
+    accuracy: float
+    loss: float
+    correct: tuple[int, ...]
+    seconds: float
+    images: int

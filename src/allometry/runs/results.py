@@ -1,0 +1,247 @@
+"""What a verb comes to, as values: `result.json` of a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from allometry.cost import RuntimeConfig
+from allometry.runs.evaluation import Interval
+from allometry.runs.values import CostField, Record
+from allometry.scaling import ScalingLaw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainResult(Record):
+    """A trained network.
+
+    Attributes:
+        data: name of the data set.
+        network: name of the network.
+        resolution: of the network.
+        cost: of the network for one image.
+        validation_accuracy: of the weights that were kept.
+        test_accuracy: on images that nothing was chosen by.
+        test_interval: where that lies with 95 % confidence.
+        test_images: how many there were.
+    """
+
+    data: str
+    network: str
+    resolution: int
+    cost: CostField
+    validation_accuracy: float
+    test_accuracy: float
+    test_interval: Interval
+    test_images: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthResult(TrainResult):
+    """A network that was grown to a budget and trained.
+
+    Attributes:
+        budget: as it is written.
+        law: by which it grew.
+        trials: how many laws were tried.
+        measured: where its latency was measured, if it was.
+    """
+
+    budget: str
+    law: ScalingLaw
+    trials: int
+    measured: RuntimeConfig | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractResult(TrainResult):
+    """A subnet that was taken out of a supernet as a network of its own.
+
+    Attributes:
+        supernet: the run folder that it comes from.
+        epochs: that it was trained further.
+        extracted_accuracy: on the validation images, as it came out of the supernet.
+        budget: for which it was searched, if it was.
+        predicted_accuracy: by the search.
+        predicted_latency: by the search.
+        measured: where the search measured its latency, if it did.
+    """
+
+    supernet: str
+    epochs: int
+    extracted_accuracy: float
+    budget: str | None = None
+    predicted_accuracy: float | None = None
+    predicted_latency: float | None = None
+    measured: RuntimeConfig | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finalist(Record):
+    """A law that a fit has trained with several seeds.
+
+    Attributes:
+        law: that it is.
+        macs: of its network.
+        params: of its network.
+        resolution: of its network.
+        seeds: of its trainings.
+        accuracy: mean on the validation images.
+        interval: where that lies with 95 % confidence.
+        best: fraction of the resamples in which it is the best of the finalists.
+        behind: how far it is behind the best one, and the two ends of the 95 % interval of that.
+    """
+
+    law: ScalingLaw
+    macs: int
+    params: int
+    resolution: int
+    seeds: int
+    accuracy: float
+    interval: Interval
+    best: float
+    behind: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeAccuracy(Record):
+    """What a network of so many MACs reaches, or would reach; the interval is of the latter."""
+
+    macs: float
+    accuracy: float
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitResult(Record):
+    """The law that a fit has chosen, and how sure it is.
+
+    Attributes:
+        data: name of the data set.
+        network: name of the baseline.
+        cost: of the baseline for one image.
+        law: that was chosen.
+        likely: for each coefficient, between what it lies among the laws that may be the best.
+        epochs: of the longest trainings.
+        finalists: laws that were trained with several seeds.
+        sizes: the baseline and the network of the law, as trained.
+        forecast: larger ones, trained as briefly.
+        laws: how many were tried.
+        training_seconds: of all trainings.
+        training_images: of all trainings.
+        fraction_of_full: what the trainings cost, of what training each law's network fully would.
+    """
+
+    data: str
+    network: str
+    cost: CostField
+    law: ScalingLaw
+    likely: Mapping[str, Interval]
+    epochs: int
+    finalists: tuple[Finalist, ...]
+    sizes: tuple[SizeAccuracy, ...]
+    forecast: tuple[SizeAccuracy, ...]
+    laws: int
+    training_seconds: float
+    training_images: int
+    fraction_of_full: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult(Record):
+    """The network that a search has chosen.
+
+    Attributes:
+        data: name of the data set.
+        network: name of the network.
+        resolution: of the network.
+        cost: of the network for one image, with its latency where that was measured.
+        objective: as it is written; several are divided by semicolons.
+        values: of the objectives, in their order.
+        validation_accuracy: after its short training.
+        chosen: number of its trial.
+        front: numbers of the trials that none was better than in everything.
+        max_trials: how many were wanted.
+        compare_with: the search beside it, such as `random`; empty for none.
+        trials: how many there were.
+        stopped: how many of them were stopped early.
+        failed: how many of them failed.
+        search_seconds: of all trainings.
+        trial_images: training images of all trials.
+        predicted_latency: where latency counts.
+        measured: where the latency was measured, if it was.
+        best: the best value of the first objective.
+        random: the same of the random search beside it, if there was one.
+        random_trials: how many trials that had, at equal cost.
+    """
+
+    data: str
+    network: str
+    resolution: int
+    cost: CostField
+    objective: str
+    values: tuple[float, ...]
+    validation_accuracy: float
+    chosen: int
+    front: tuple[int, ...]
+    max_trials: int
+    compare_with: str
+    trials: int
+    stopped: int
+    failed: int
+    search_seconds: float
+    trial_images: int
+    predicted_latency: float | None = None
+    measured: RuntimeConfig | None = None
+    best: float | None = None
+    random: float | None = None
+    random_trials: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubnetAccuracy(Record):
+    """The cost and the validation accuracy of a subnet."""
+
+    cost: CostField
+    validation_accuracy: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupernetResult(Record):
+    """A trained supernet.
+
+    Attributes:
+        data: name of the data set.
+        space: in words.
+        size: how many subnets the last phase trained.
+        largest: of these.
+        smallest: of these.
+        phases: how many there were.
+        epochs: of all phases.
+        seconds: of all phases.
+        images: training images seen.
+    """
+
+    data: str
+    space: str
+    size: int
+    largest: SubnetAccuracy
+    smallest: SubnetAccuracy
+    phases: int
+    epochs: int
+    seconds: float
+    images: int
+
+
+RunResult = TrainResult | GrowthResult | ExtractResult | FitResult | SearchResult | SupernetResult
+"""What `result.json` of a run folder holds, by the verb that made the folder."""
+
+RESULTS: Mapping[str, type[RunResult]] = {
+    "train": TrainResult,
+    "run": GrowthResult,
+    "supernet extract": ExtractResult,
+    "fit": FitResult,
+    "search": SearchResult,
+    "supernet train": SupernetResult,
+}
+"""The kind of result of each verb that makes a run folder."""

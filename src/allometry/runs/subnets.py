@@ -1,0 +1,155 @@
+"""The subnets of a supernet, as values: those that were searched, fronts of them, and what predicts their accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from allometry.cost import RuntimeConfig
+from allometry.cost.budget import Measure
+from allometry.runs.evaluation import Interval
+from allometry.runs.values import CostField, NetworkField, Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedBin(Record):
+    """Networks next to each other in predicted accuracy: a point of a calibration plot.
+
+    Attributes:
+        number: of networks.
+        predicted: mean of what was predicted.
+        measured: mean of what was measured.
+        spread: standard deviation of what was measured.
+    """
+
+    number: int
+    predicted: float
+    measured: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictorQuality(Record):
+    """How well a predictor of accuracy does: `predictor.json`. All errors are in the unit of the accuracies.
+
+    Attributes:
+        number: of networks that it was judged by.
+        tau: Kendall's tau-b: the fraction of pairs in the correct order less that in the wrong one, from -1 to 1. 0
+            where one side is constant, since no order can be told then.
+        spearman: correlation of the ranks; 0 where one side is constant.
+        mean_absolute_error: of predicted against measured.
+        rmse: root of the mean squared error.
+        bias: mean of predicted less measured.
+        bins: equally many networks each, by rising predicted accuracy.
+        attainable: about the tau of a predictor that knew how good the networks are (`attainable_tau`); None if it is
+            not known.
+        fitted: of networks that it was fitted to; None if it is not known.
+    """
+
+    number: int
+    tau: float
+    spearman: float
+    mean_absolute_error: float
+    rmse: float
+    bias: float
+    bins: tuple[PredictedBin, ...]
+    attainable: float | None = None
+    fitted: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubnetCandidate(Record):
+    """Accuracies of a subnet that was among the best predicted, on the validation images."""
+
+    predicted: float
+    measured: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet(Record):
+    """A subnet of a trained supernet, which `supernet extract` makes a network of its own.
+
+    Attributes:
+        name: by which it is extracted.
+        network: that it is.
+        cost: for one image; its latency in seconds where that was measured.
+        predicted_accuracy: on the validation images.
+        validation_accuracy: as measured; it was among the reasons to choose the subnet.
+        budget: for which it was searched; None for none.
+        predicted_latency: where latency counts.
+        measured: where the latency was measured, if it was.
+        test_accuracy: on images that nothing was chosen by; None for the subnets of a front.
+        test_interval: where that lies with 95 % confidence.
+        test_images: how many there were.
+        candidates: the best predicted ones, as measured.
+        history: the best predicted accuracy after each generation of the search.
+        examined: how many subnets the search looked at.
+        search_seconds: that it took.
+        tau: Kendall's, of the predictor.
+        folder: where the subnet is kept.
+    """
+
+    name: str
+    network: NetworkField
+    cost: CostField
+    predicted_accuracy: float
+    validation_accuracy: float
+    budget: str | None = None
+    predicted_latency: float | None = None
+    measured: RuntimeConfig | None = None
+    test_accuracy: float | None = None
+    test_interval: Interval | None = None
+    test_images: int | None = None
+    candidates: tuple[SubnetCandidate, ...] = ()
+    history: tuple[float, ...] = ()
+    examined: int = 0
+    search_seconds: float = 0.0
+    tau: float | None = None
+    folder: Path | None = None
+
+    @property
+    def resolution(self) -> int:
+        """Pixels of its input's side."""
+        return self.network.resolution
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {**Record.to_dict(self), "resolution": self.resolution}
+
+    def __repr__(self) -> str:
+        tested = f", {self.test_accuracy:.2%} on test images" if self.test_accuracy is not None else ""
+        return (
+            f"Subnet({self.name!r}, {self.cost.macs:,} MACs, {self.cost.params:,} params, {self.resolution} px, "
+            f"validation accuracy {self.validation_accuracy:.2%}{tested})"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubnetFront(Record):
+    """Subnets of a supernet than which none is predicted to be both cheaper and better: `front.json`.
+
+    Attributes:
+        name: of the front.
+        measure: what the subnets cost.
+        budget: that they keep besides; None for none.
+        subnets: some of them, evenly spaced by the logarithm of their cost, as measured.
+        size: how many subnets the whole front has.
+        examined: how many the search looked at.
+        search_seconds: that it took.
+        tau: Kendall's, of the predictor.
+        folder: where the subnets are kept.
+    """
+
+    name: str
+    measure: Measure
+    budget: str | None = None
+    subnets: tuple[Subnet, ...]
+    size: int
+    examined: int
+    search_seconds: float
+    tau: float
+    folder: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"SubnetFront({self.measure}, {len(self.subnets)} of {self.size} subnets)"
