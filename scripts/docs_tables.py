@@ -192,13 +192,13 @@ def law_table() -> str:
             f"`{name}`",
             *(f"{value:.4g}" for value in (law.alpha, law.beta, law.gamma)),
             f"{law.growth:.4g}x",
-            f"{law.late:g}" if law.late else "",
+            f"{law.late_stage_bias:g}" if law.late_stage_bias else "",
             f"{law.largest_resolution} px" if law.largest_resolution else "",
         ]
         for name, law in LAWS.items()
     ]
     columns = ["law", "alpha (depth)", "beta (width)", "gamma (resolution)", "MACs per step, about"]
-    return table([*columns, "late", "largest resolution"], rows)
+    return table([*columns, "late-stage bias", "largest resolution"], rows)
 
 
 def grid_table() -> str:

@@ -13,10 +13,8 @@ from allometry.arch import (
     Cell,
     Conv,
     Depthwise,
-    Drop,
-    Excite,
+    DropPath,
     FusedMBConv,
-    Gate,
     Head,
     Layer,
     MBConv,
@@ -27,6 +25,8 @@ from allometry.arch import (
     Scale,
     SeparableConv,
     Shift,
+    SqueezeExcite,
+    SqueezeExciteConfig,
     Stage,
     Stem,
 )
@@ -35,7 +35,7 @@ activations = st.sampled_from(["silu", "relu", "relu6", "hard_swish"])
 optional_activations = st.none() | activations
 strides = st.sampled_from([1, 1, 2, 3])
 gates = st.builds(
-    Gate,
+    SqueezeExciteConfig,
     of=st.sampled_from(["input", "expanded"]),
     multiple=st.sampled_from([1, 8]),
     activation=optional_activations,
@@ -95,8 +95,8 @@ kept_size: st.SearchStrategy[Layer] = st.one_of(
     st.builds(Pool, function=st.sampled_from(["max", "average"]), kernel=st.just(3)),
     st.just(Shift()),
     st.builds(Scale, factor=st.floats(0.1, 2)),
-    st.builds(Excite, ratio=st.sampled_from([0.25, 1.0]), activation=activations),
-    st.just(Drop()),
+    st.builds(SqueezeExcite, ratio=st.sampled_from([0.25, 1.0]), activation=activations),
+    st.just(DropPath()),
 )
 
 

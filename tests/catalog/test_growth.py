@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allometry.arch import Cell, Excite, apply_multipliers, from_json, lite, to_json
+from allometry.arch import Cell, SqueezeExcite, apply_multipliers, from_json, lite, to_json
 from allometry.base import NetworkError
 from allometry.catalog import entries, get
 from allometry.catalog.entry import Entry
@@ -61,7 +61,9 @@ def test_budgets_are_met_from_other_baselines(name, law, budget):
     assert 0.93 < solution.use <= 1
     assert count(solution.network) == solution.cost
     # Growing on from the multipliers that were found gives no larger a network than what was found.
-    again = apply_multipliers(network, **solution.multipliers._asdict(), late=LAWS[law].late)
+    again = apply_multipliers(
+        network, **solution.multipliers._asdict(), late_stage_bias=LAWS[law].late_stage_bias
+    )
     layers = [[sum(s.repeats for s in group) for group in each.groups] for each in (again, solution.network)]
     assert all(regrown <= found for regrown, found in zip(*layers, strict=True))
 
@@ -104,7 +106,7 @@ def test_lite_takes_out_squeeze_excite_and_leaves_relu6(entry: Entry):
             assert getattr(stage.block, "se_ratio", 0) == 0
             continue
         layers = [layer for node in stage.block.nodes for layer in node.layers]
-        assert not any(isinstance(layer, Excite) for layer in layers)
+        assert not any(isinstance(layer, SqueezeExcite) for layer in layers)
         assert {getattr(layer, "activation", None) for layer in layers} <= {None, "relu6"}
     if not of_cells(network):
         grown = scale(light, 2, law=COMPOUND)

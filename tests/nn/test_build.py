@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from allometry.arch import BatchNorm, Head, MBConv, Network, Stage, Stem
 from allometry.catalog import get
-from allometry.nn import SamePadConv2d, SamePool2d, StochasticDepth, build, initialize, scale_residuals
+from allometry.nn import DropPath, SamePadConv2d, SamePool2d, build, initialize, scale_residuals
 from tests.strategies import blocks, networks
 
 TINY = Network(
@@ -55,7 +55,7 @@ def test_initial_weights_follow_the_paper():
 
 def test_stochastic_depth_drops_samples_keeps_the_mean_and_rests_in_evaluation():
     torch.manual_seed(0)
-    layer = StochasticDepth(0.25)
+    layer = DropPath(0.25)
     out = layer(torch.ones(20_000, 1, 2, 2))
     assert out.flatten().unique().tolist() == pytest.approx([0, 1 / 0.75])
     assert out.mean().item() == pytest.approx(1, abs=0.02)
@@ -66,7 +66,7 @@ def test_stochastic_depth_drops_samples_keeps_the_mean_and_rests_in_evaluation()
 
 def test_drop_rates_stand_where_the_network_says():
     module = build(get("efficientnet-b0"))
-    built = [block.stochastic_depth.rate for stage in module.stages for block in stage]
+    built = [block.drop_path.rate for stage in module.stages for block in stage]
     assert built == [placed.drop_rate for placed in get("efficientnet-b0").blocks()]
 
 

@@ -92,7 +92,7 @@ def test_v2s_law_stops_the_pictures_and_deepens_the_last_stages_more():
 
 
 def test_late_growth_by_hand():
-    grown = apply_multipliers(get("efficientnetv2-s"), depth=2, late=0.5)
+    grown = apply_multipliers(get("efficientnetv2-s"), depth=2, late_stage_bias=0.5)
     # 2 ** 0.5, 2 ** 0.7, ..., 2 ** 1.5 times 2, 4, 4, 6, 9, 15 layers, rounded up.
     assert [stage.repeats for stage in grown.stages] == [3, 7, 8, 13, 23, 43]
 
@@ -109,7 +109,7 @@ def test_fast_law_grows_mostly_wider_and_so_costs_fewer_activations():
     [
         lambda: ScalingLaw(0.9, 1.1, 1.1),
         lambda: ScalingLaw(1, 1, 1),
-        lambda: ScalingLaw(1.2, 1.1, 1.15, late=1.0),
+        lambda: ScalingLaw(1.2, 1.1, 1.15, late_stage_bias=1.0),
         lambda: ScalingLaw(1.2, 1.1, 1.15, largest_resolution=0),
         lambda: ScalingLaw(1.2, 1.1, float("nan")),
         lambda: ScalingLaw.from_exponents(depth=0.5, width=0.6, resolution=0.1),

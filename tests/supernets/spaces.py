@@ -24,7 +24,7 @@ from allometry.arch import (
     Stem,
     sample,
 )
-from allometry.nn.layers import StochasticDepth
+from allometry.nn.layers import DropPath
 from allometry.supernets import Supernet, build_supernet
 
 HEAD = Head(channels=12, classes=3, activation="silu", dropout=0.0)
@@ -211,7 +211,7 @@ def steady(module: nn.Module) -> nn.Module:
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0
-        elif isinstance(part, StochasticDepth):
+        elif isinstance(part, DropPath):
             part.rate = 0.0
     return module
 

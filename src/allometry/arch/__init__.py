@@ -1,6 +1,6 @@
 """A network as data: layers, blocks, cells, stages, stem and head, rounding, growing, JSON."""
 
-from allometry.arch.blocks import MOBILENET_V3_GATE, FusedMBConv, Gate, MBConv
+from allometry.arch.blocks import MOBILENET_V3_GATE, FusedMBConv, MBConv, SqueezeExciteConfig
 from allometry.arch.cells import INPUT, SKIP, Cell, Node, passes_skip
 from allometry.arch.choices import Choice, Decisions, Option
 from allometry.arch.growth import apply_multipliers, depth_exponents
@@ -10,8 +10,7 @@ from allometry.arch.layers import (
     Activation,
     Conv,
     Depthwise,
-    Drop,
-    Excite,
+    DropPath,
     GateFunction,
     Layer,
     Norm,
@@ -19,6 +18,7 @@ from allometry.arch.layers import (
     RowColumn,
     Scale,
     Shift,
+    SqueezeExcite,
 )
 from allometry.arch.network import Network, PlacedBlock, least_resolution
 from allometry.arch.parts import BatchNorm, Block, Head, Stage, Stem
@@ -50,10 +50,8 @@ __all__ = [
     "Conv",
     "Decisions",
     "Depthwise",
-    "Drop",
-    "Excite",
+    "DropPath",
     "FusedMBConv",
-    "Gate",
     "GateFunction",
     "Head",
     "Layer",
@@ -72,6 +70,8 @@ __all__ = [
     "Shape",
     "Shift",
     "Space",
+    "SqueezeExcite",
+    "SqueezeExciteConfig",
     "Stage",
     "StageOptions",
     "Stem",

@@ -50,7 +50,7 @@ class Regular:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class SqueezeExciteConfig:
     """How the squeeze-excite of an inverted bottleneck is made.
 
     Attributes:
@@ -64,7 +64,7 @@ class Gate:
 
     Example:
         >>> MOBILENET_V3_GATE
-        Gate(of='expanded', multiple=8, activation='relu', function='hard_sigmoid')
+        SqueezeExciteConfig(of='expanded', multiple=8, activation='relu', function='hard_sigmoid')
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -85,7 +85,7 @@ class Gate:
         return squeezed(base, ratio, self.multiple) if ratio else 0
 
 
-MOBILENET_V3_GATE = Gate(of="expanded", multiple=8, activation="relu", function="hard_sigmoid")
+MOBILENET_V3_GATE = SqueezeExciteConfig(of="expanded", multiple=8, activation="relu", function="hard_sigmoid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +125,7 @@ class MBConv(Regular):
     expand_multiple: int = field(default=1, metadata=LATER)
     groups: int = field(default=1, metadata=LATER)
     se_ratio: float = 0.25
-    gate: Gate = field(default=Gate(), metadata=LATER)
+    gate: SqueezeExciteConfig = field(default=SqueezeExciteConfig(), metadata=LATER)
     activation: Activation = "silu"
     kind: Literal["mbconv"] = "mbconv"
 
@@ -200,7 +200,7 @@ class FusedMBConv(Regular):
     expand_ratio: float = 4.0
     expand_multiple: int = 1
     se_ratio: float = 0.0
-    gate: Gate = Gate()
+    gate: SqueezeExciteConfig = SqueezeExciteConfig()
     activation: Activation = "silu"
     kind: Literal["fused_mbconv"] = "fused_mbconv"
 
@@ -247,8 +247,8 @@ def _check(block: MBConv | FusedMBConv) -> None:
     check_integer(block, "expand_multiple")
     check_number(block, "se_ratio", least=0)
     check_one_of(block, "activation", ACTIVATIONS)
-    if not isinstance(block.gate, Gate):
-        raise NetworkError(f"{type(block).__name__}.gate must be a Gate, not {block.gate!r}.")
+    if not isinstance(block.gate, SqueezeExciteConfig):
+        raise NetworkError(f"{type(block).__name__}.gate must be a SqueezeExciteConfig, not {block.gate!r}.")
 
 
 def _expanded(block: MBConv | FusedMBConv, in_channels: int) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from allometry.arch.checks import LATER, STRICT, check_one_of
-from allometry.arch.layers import Drop, Layer
+from allometry.arch.layers import DropPath, Layer
 from allometry.arch.shapes import Padding, Shape
 from allometry.base import NetworkError
 
@@ -159,7 +159,7 @@ class Cell:
     def has_residual(self, in_channels: int) -> bool:
         """Whether stochastic depth can drop something in it."""
         del in_channels
-        return any(isinstance(layer, Drop) for node in self.nodes for layer in node.layers)
+        return any(isinstance(layer, DropPath) for node in self.nodes for layer in node.layers)
 
     def following(self) -> Cell:
         """The block that a repetition has: the same."""

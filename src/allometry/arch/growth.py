@@ -16,7 +16,7 @@ def apply_multipliers(
     depth: float = 1.0,
     width: float = 1.0,
     resolution: float = 1.0,
-    late: float = 0.0,
+    late_stage_bias: float = 0.0,
     channel_multiple: int = CHANNEL_MULTIPLE,
     least_share: float = LEAST_SHARE,
     name: str | None = None,
@@ -33,17 +33,17 @@ def apply_multipliers(
         depth: multiplier of the repeats.
         width: multiplier of the channels.
         resolution: multiplier of the side of the input.
-        late: from 0 to below 1, how unevenly depth grows: the exponent of its multiplier rises from 1 - late in
-            the first stage to 1 + late in the last.
+        late_stage_bias: from 0 to below 1, how unevenly depth grows: the exponent of its multiplier rises from 1 -
+            late_stage_bias in the first stage to 1 + late_stage_bias in the last.
         channel_multiple: what channels are rounded to.
         least_share: of the multiplied channels, which rounding never goes below.
         name: label of the result; by default the network's own.
 
     Raises:
-        NetworkError: a multiplier is not a positive number, `late` is not in its range, or the width of a cell
-            shall change.
+        NetworkError: a multiplier is not a positive number, `late_stage_bias` is not in its range, or the width of a
+            cell shall change.
 
-    Source: EfficientNet (Tan & Le 2019), equation 2, with the rounding of the released code; `late`:
+    Source: EfficientNet (Tan & Le 2019), equation 2, with the rounding of the released code; `late_stage_bias`:
     EfficientNetV2 (Tan & Le 2021), section 3.3, in words.
 
     Example:
@@ -52,8 +52,8 @@ def apply_multipliers(
         >>> b3.depth, b3.stem.channels, b3.head.channels, b3.resolution
         (26, 40, 1536, 300)
     """
-    if not 0 <= late < 1:
-        raise NetworkError(f"late must be a number from 0 to below 1, not {late!r}.")
+    if not 0 <= late_stage_bias < 1:
+        raise NetworkError(f"late_stage_bias must be a number from 0 to below 1, not {late_stage_bias!r}.")
     for label, value in (("depth", depth), ("width", width), ("resolution", resolution)):
         if not 0 < value < float("inf"):
             raise NetworkError(f"The {label} multiplier must be a positive number, not {value!r}.")
@@ -66,7 +66,7 @@ def apply_multipliers(
         stage
         if width == 1
         else replace(stage, block=stage.block.widened(width, channel_multiple, least_share))
-        for group, exponent in zip(network.groups, depth_exponents(network, late), strict=True)
+        for group, exponent in zip(network.groups, depth_exponents(network, late_stage_bias), strict=True)
         for stage in _repeated(group, depth**exponent)
     )
     return replace(
@@ -83,8 +83,8 @@ def apply_multipliers(
     )
 
 
-def depth_exponents(network: Network, late: float) -> tuple[float, ...]:
-    """The exponent of the depth multiplier for each of the network's groups of stages; all 1 if `late` is 0.
+def depth_exponents(network: Network, late_stage_bias: float) -> tuple[float, ...]:
+    """The exponent of the depth multiplier for each of the network's groups of stages; all 1 if `late_stage_bias` is 0.
 
     Example:
         >>> from allometry.catalog import get
@@ -92,7 +92,7 @@ def depth_exponents(network: Network, late: float) -> tuple[float, ...]:
         [0.85, 0.91, 0.97, 1.03, 1.09, 1.15]
     """
     last = len(network.groups) - 1
-    return tuple(1 + late * (2 * place / last - 1) if last else 1.0 for place in range(last + 1))
+    return tuple(1 + late_stage_bias * (2 * place / last - 1) if last else 1.0 for place in range(last + 1))
 
 
 def _repeated(group: tuple[Stage, ...], depth: float) -> list[Stage]:

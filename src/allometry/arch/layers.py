@@ -291,7 +291,7 @@ class Scale(_Kept):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Excite(_Kept):
+class SqueezeExcite(_Kept):
     """Squeeze-excite: scale each channel by what the whole picture says of it.
 
     Attributes:
@@ -301,7 +301,7 @@ class Excite(_Kept):
         function: of the gate.
 
     Example:
-        >>> Excite(ratio=1 / 16).squeezed(256)
+        >>> SqueezeExcite(ratio=1 / 16).squeezed(256)
         16
     """
 
@@ -310,14 +310,14 @@ class Excite(_Kept):
     multiple: int = 1
     activation: Activation = "relu"
     function: GateFunction = "sigmoid"
-    kind: Literal["excite"] = "excite"
+    kind: Literal["squeeze_excite"] = "squeeze_excite"
 
     def __post_init__(self) -> None:
         check_number(self, "ratio", least=0)
         check_integer(self, "multiple")
         check_one_of(self, "activation", ACTIVATIONS)
         check_one_of(self, "function", get_args(GateFunction))
-        check_one_of(self, "kind", ["excite"])
+        check_one_of(self, "kind", ["squeeze_excite"])
 
     def squeezed(self, channels: int) -> int:
         """Channels of the squeeze, at least 1."""
@@ -325,22 +325,22 @@ class Excite(_Kept):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drop(_Kept):
+class DropPath(_Kept):
     """Here stochastic depth drops whole samples in training, at the rate of the block's place.
 
     Example:
-        >>> Drop().after(Shape(8, 7), "same")
+        >>> DropPath().after(Shape(8, 7), "same")
         Shape(channels=8, size=7)
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
-    kind: Literal["drop"] = "drop"
+    kind: Literal["drop_path"] = "drop_path"
 
     def __post_init__(self) -> None:
-        check_one_of(self, "kind", ["drop"])
+        check_one_of(self, "kind", ["drop_path"])
 
 
-Layer = Conv | RowColumn | Depthwise | Norm | Act | Pool | Shift | Scale | Excite | Drop
+Layer = Conv | RowColumn | Depthwise | Norm | Act | Pool | Shift | Scale | SqueezeExcite | DropPath
 
 
 def squeezed(channels: int, ratio: float, multiple: int) -> int:

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from allometry.arch.blocks import Regular
 from allometry.arch.cells import Cell, Node
 from allometry.arch.checks import STRICT, check_integer, check_number, check_odd, check_one_of
-from allometry.arch.layers import ACTIVATIONS, Act, Activation, Conv, Depthwise, Drop, Excite, Layer
+from allometry.arch.layers import (
+    ACTIVATIONS,
+    Act,
+    Activation,
+    Conv,
+    Depthwise,
+    DropPath,
+    Layer,
+    SqueezeExcite,
+)
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, widen
 from allometry.base import NetworkError
 
@@ -121,7 +130,7 @@ class BasicBlock(Regular):
         second = Conv(channels=self.channels, kernel=self.kernel)
         branch = (
             Node(name="first", inputs=("input",), layers=(first,)),
-            Node(name="second", inputs=("first",), layers=(second, Drop())),
+            Node(name="second", inputs=("first",), layers=(second, DropPath())),
         )
         return Cell(label="basic", nodes=_beside_shortcut(self, in_channels, branch))
 
@@ -240,7 +249,7 @@ class Bottleneck(Regular):
         )
         if self.se_ratio:
             share = max(1, round(in_channels * self.se_ratio)) / self.middle
-            spatial += (Excite(ratio=share, activation=self.activation),)
+            spatial += (SqueezeExcite(ratio=share, activation=self.activation),)
         branch = (
             Node(
                 name="reduce",
@@ -248,7 +257,7 @@ class Bottleneck(Regular):
                 layers=(Conv(channels=self.middle, activation=self.activation),),
             ),
             Node(name="spatial", inputs=("reduce",), layers=spatial),
-            Node(name="restore", inputs=("spatial",), layers=(Conv(channels=self.channels), Drop())),
+            Node(name="restore", inputs=("spatial",), layers=(Conv(channels=self.channels), DropPath())),
         )
         return Cell(label="bottleneck", nodes=_beside_shortcut(self, in_channels, branch))
 

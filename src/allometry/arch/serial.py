@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from allometry.arch.blocks import FusedMBConv, MBConv
 from allometry.arch.cells import Cell
-from allometry.arch.layers import Act, Conv, Depthwise, Drop, Excite, Norm, Pool, RowColumn, Scale, Shift
+from allometry.arch.layers import (
+    Act,
+    Conv,
+    Depthwise,
+    DropPath,
+    Norm,
+    Pool,
+    RowColumn,
+    Scale,
+    Shift,
+    SqueezeExcite,
+)
 from allometry.arch.network import Network
 from allometry.arch.parts import Block
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
@@ -33,7 +44,7 @@ def _kind(part: type) -> str:
 
 
 _BLOCKS = (MBConv, FusedMBConv, SeparableConv, BasicBlock, Bottleneck, Cell)
-_LAYERS = (Conv, RowColumn, Depthwise, Norm, Act, Pool, Shift, Scale, Excite, Drop)
+_LAYERS = (Conv, RowColumn, Depthwise, Norm, Act, Pool, Shift, Scale, SqueezeExcite, DropPath)
 _KINDS = {each.__name__: _kind(each) for each in _BLOCKS + _LAYERS}
 
 

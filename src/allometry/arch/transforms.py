@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from allometry.arch.cells import Cell, Node
-from allometry.arch.layers import Activation, Excite
+from allometry.arch.layers import Activation, SqueezeExcite
 from allometry.arch.network import Network
 from allometry.arch.parts import Block
 
@@ -63,7 +63,7 @@ def _light(block: Block) -> Block:
 def _light_node(node: Node) -> Node:
     layers = []
     for layer in node.layers:
-        if isinstance(layer, Excite):
+        if isinstance(layer, SqueezeExcite):
             continue
         kept: Any = layer
         for field in ("activation", "function"):

@@ -19,7 +19,7 @@ from allometry.arch import (
     Cell,
     Conv,
     Depthwise,
-    Drop,
+    DropPath,
     Head,
     Layer,
     Network,
@@ -258,8 +258,8 @@ def _operation(operation: Operation, channels: int, stride: int, *, narrow: bool
         return () if stride == 1 and narrow else _squeeze(channels, stride)
     if operation in _POOLS:
         convolved = () if narrow else (Conv(channels=channels),)
-        return (_POOLS[operation](stride), *convolved, Drop())
-    return (*_CONVOLUTIONS[operation](channels, stride), Drop())
+        return (_POOLS[operation](stride), *convolved, DropPath())
+    return (*_CONVOLUTIONS[operation](channels, stride), DropPath())
 
 
 def _node(name: str, source: str, layers: tuple[Layer, ...]) -> Node:

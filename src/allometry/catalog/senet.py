@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
 
-from allometry.arch import Act, BatchNorm, Cell, Conv, Excite, Head, Network, Node, Pool, Stage, Stem
+from allometry.arch import Act, BatchNorm, Cell, Conv, Head, Network, Node, Pool, SqueezeExcite, Stage, Stem
 from allometry.catalog.entry import Entry, Published
 
 Depth = Literal[50, 101, 152]
@@ -144,7 +144,7 @@ def _excited(label: str, branch: tuple[Node, ...], channels: int, stride: int, *
         nodes=(
             *branch,
             Node(name="conv3", inputs=("conv2",), layers=(Conv(channels=channels),)),
-            Node(name="se_module", inputs=("conv3",), layers=(Excite(ratio=1 / 16),)),
+            Node(name="se_module", inputs=("conv3",), layers=(SqueezeExcite(ratio=1 / 16),)),
             *downsample,
             Node(name="output", inputs=("se_module", beside), layers=(Act(function="relu"),)),
         ),

@@ -10,7 +10,6 @@ from allometry.arch import (
     Cell,
     Conv,
     Depthwise,
-    Excite,
     Layer,
     Node,
     Norm,
@@ -19,6 +18,7 @@ from allometry.arch import (
     RowColumn,
     Shape,
     Shift,
+    SqueezeExcite,
 )
 from allometry.cost.parts import Part
 
@@ -70,7 +70,7 @@ def _layer(layer: Layer, shape: Shape, out: Shape) -> Part:
             return Part(weights + norm, norm, weights * area, out.elements, 0)
         case Norm():
             return Part(2 * shape.channels, 2 * shape.channels, 0, 0, 0)
-        case Excite():
+        case SqueezeExcite():
             vectors = shape.channels + layer.squeezed(shape.channels)
             weights = 2 * shape.channels * layer.squeezed(shape.channels)
             return Part(weights + vectors, 0, weights, vectors, 0)
@@ -112,7 +112,7 @@ def _live_in_node(
     for layer in node.layers:
         out = layer.after(shape, padding)
         extra = 0
-        if isinstance(layer, Excite):
+        if isinstance(layer, SqueezeExcite):
             extra = shape.channels + layer.squeezed(shape.channels)
         elif isinstance(layer, RowColumn):  # its input is gone when the second convolution runs
             half = out.channels * out.size * shape.size

@@ -5,12 +5,12 @@ from allometry.nn.blocks import CellBlock, FusedMBConvBlock, MBConvBlock
 from allometry.nn.build import ConvNet, build, initialize, scale_residuals
 from allometry.nn.layers import (
     ChannelShuffle,
+    DropPath,
     SamePadConv2d,
     SamePool2d,
     Scaled,
     Shifted,
     SqueezeExcite,
-    StochasticDepth,
 )
 from allometry.nn.modules import (
     ModuleCost,
@@ -36,6 +36,7 @@ __all__ = [
     "ChannelShuffle",
     "ConvNet",
     "Conventions",
+    "DropPath",
     "FusedMBConvBlock",
     "MBConvBlock",
     "ModuleCost",
@@ -47,7 +48,6 @@ __all__ = [
     "Scaled",
     "Shifted",
     "SqueezeExcite",
-    "StochasticDepth",
     "build",
     "class_activation_map",
     "count_module",

@@ -17,8 +17,6 @@ from allometry.arch import (
     Cell,
     Conv,
     Depthwise,
-    Drop,
-    Excite,
     FusedMBConv,
     Layer,
     MBConv,
@@ -31,14 +29,15 @@ from allometry.arch import (
     Shape,
     passes_skip,
 )
+from allometry.arch import layers as arch_layers
 from allometry.nn.layers import (
     ACTIVATIONS,
     ChannelShuffle,
     ConvNorm,
+    DropPath,
     Scaled,
     Shifted,
     SqueezeExcite,
-    StochasticDepth,
     make_norm,
     make_pool,
 )
@@ -81,13 +80,13 @@ class MBConvBlock(nn.Module):
         )
         self.squeeze_excite = _gate(block, in_channels)
         self.project = conv(inner, block.channels, groups=block.groups, activation=None)
-        self.stochastic_depth = StochasticDepth(drop_rate)
+        self.drop_path = DropPath(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
         out = self.depthwise(self.shuffle(self.expand(x)))
         out = self.project(self.squeeze_excite(out))
-        return self.stochastic_depth(out) + x if self.residual else cast(Tensor, out)
+        return self.drop_path(out) + x if self.residual else cast(Tensor, out)
 
 
 class FusedMBConvBlock(nn.Module):
@@ -127,12 +126,12 @@ class FusedMBConvBlock(nn.Module):
         self.project = (
             conv(inner, block.channels, activation=None) if block.expand_ratio != 1 else nn.Identity()
         )
-        self.stochastic_depth = StochasticDepth(drop_rate)
+        self.drop_path = DropPath(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
         out = self.project(self.squeeze_excite(self.expand(x)))
-        return self.stochastic_depth(out) + x if self.residual else cast(Tensor, out)
+        return self.drop_path(out) + x if self.residual else cast(Tensor, out)
 
 
 class CellBlock(nn.Module):
@@ -291,13 +290,13 @@ def _layer(  # noqa: C901 - a table of cases
                 padding=layer.padding or padding,
                 counts_padding=layer.counts_padding,
             )
-        case Excite():
+        case arch_layers.SqueezeExcite():
             return SqueezeExcite(
                 channels, layer.squeezed(channels), activation=layer.activation, function=layer.function
             )
         case Scale():
             return Scaled(layer.factor)
-        case Drop():
-            return StochasticDepth(drop_rate)
+        case arch_layers.DropPath():
+            return DropPath(drop_rate)
         case _:
             return Shifted()

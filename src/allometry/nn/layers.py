@@ -172,7 +172,7 @@ class SqueezeExcite(nn.Module):
         return x * cast(Tensor, self.gate(self.expand(self.activation(self.reduce(mean)))))
 
 
-class StochasticDepth(nn.Module):
+class DropPath(nn.Module):
     """Drop whole samples of a residual branch in training, and scale up the others.
 
     Shape:
@@ -181,7 +181,7 @@ class StochasticDepth(nn.Module):
     Source: Huang et al. 2016, as "drop connect" in the released EfficientNet code.
 
     Example:
-        >>> StochasticDepth(0.5).eval()(torch.ones(2, 1))
+        >>> DropPath(0.5).eval()(torch.ones(2, 1))
         tensor([[1.],
                 [1.]])
     """

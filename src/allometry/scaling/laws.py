@@ -40,7 +40,7 @@ class ScalingLaw:
         alpha: depth, at least 1.
         beta: width, at least 1.
         gamma: resolution, at least 1.
-        late: how much faster than the first stages the last ones get deeper, from 0 to below 1; see
+        late_stage_bias: how much faster than the first stages the last ones get deeper, from 0 to below 1; see
             `apply_multipliers`.
         largest_resolution: where growth of the resolution ends, in pixels; None for nowhere. Depth and width go on.
         channel_multiple: what channels are rounded to; 8 in the papers, 16 or 32 where a device prefers that.
@@ -48,8 +48,8 @@ class ScalingLaw:
     Raises:
         LawError: a coefficient is below 1, or none is above 1; the others are out of their range.
 
-    Source: EfficientNet (Tan & Le 2019), equation 3; `late` and `largest_resolution`: EfficientNetV2 (Tan & Le
-    2021), section 3.3.
+    Source: EfficientNet (Tan & Le 2019), equation 3; `late_stage_bias` and `largest_resolution`: EfficientNetV2 (Tan &
+    Le 2021), section 3.3.
 
     Example:
         >>> COMPOUND
@@ -61,7 +61,7 @@ class ScalingLaw:
     alpha: float
     beta: float
     gamma: float
-    late: float = 0.0
+    late_stage_bias: float = 0.0
     largest_resolution: int | None = None
     channel_multiple: int = CHANNEL_MULTIPLE
 
@@ -73,9 +73,11 @@ class ScalingLaw:
             object.__setattr__(self, label, float(value))
         if self.alpha == self.beta == self.gamma == 1:
             raise LawError("A law with alpha = beta = gamma = 1 grows nothing; one of them must be above 1.")
-        if not _is_number(self.late) or not 0 <= self.late < 1:
-            raise LawError(f"late must be a number from 0 to below 1, not {self.late!r}.")
-        object.__setattr__(self, "late", float(self.late))
+        if not _is_number(self.late_stage_bias) or not 0 <= self.late_stage_bias < 1:
+            raise LawError(
+                f"late_stage_bias must be a number from 0 to below 1, not {self.late_stage_bias!r}."
+            )
+        object.__setattr__(self, "late_stage_bias", float(self.late_stage_bias))
         pixels = self.largest_resolution
         if pixels is not None and (type(pixels) is not int or pixels < 1):
             raise LawError(f"largest_resolution must be a positive integer or none, not {pixels!r}.")
@@ -84,7 +86,7 @@ class ScalingLaw:
 
     def __repr__(self) -> str:
         words = [f"alpha={self.alpha!r}", f"beta={self.beta!r}", f"gamma={self.gamma!r}"]
-        words += [f"late={self.late!r}"] if self.late else []
+        words += [f"late_stage_bias={self.late_stage_bias!r}"] if self.late_stage_bias else []
         words += [f"largest_resolution={self.largest_resolution}"] if self.largest_resolution else []
         if self.channel_multiple != CHANNEL_MULTIPLE:
             words.append(f"channel_multiple={self.channel_multiple}")
@@ -168,7 +170,7 @@ class ScalingLaw:
                 fields["alpha"],
                 fields["beta"],
                 fields["gamma"],
-                fields.get("late", 0.0),
+                fields.get("late_stage_bias", 0.0),
                 fields.get("largest_resolution"),
                 fields.get("channel_multiple", CHANNEL_MULTIPLE),
             )
@@ -198,7 +200,7 @@ class ScalingLaw:
             >>> V2.to_dict()["largest_resolution"]
             480
         """
-        rest = {"late": self.late, "largest_resolution": self.largest_resolution}
+        rest = {"late_stage_bias": self.late_stage_bias, "largest_resolution": self.largest_resolution}
         coefficients = {"alpha": self.alpha, "beta": self.beta, "gamma": self.gamma}
         if self.channel_multiple != CHANNEL_MULTIPLE:
             rest["channel_multiple"] = self.channel_multiple
@@ -220,11 +222,11 @@ RESOLUTION = ScalingLaw(1, 1, math.sqrt(2))
 FAST = ScalingLaw.from_exponents(depth=0.1, width=0.8, resolution=0.1)
 """Mostly wider, which costs few activations and so little time (Dollar et al. 2021: dWr, alpha = 0.8)."""
 
-V2 = ScalingLaw(1.2, 1.1, 1.15, late=0.15, largest_resolution=480)
+V2 = ScalingLaw(1.2, 1.1, 1.15, late_stage_bias=0.15, largest_resolution=480)
 """EfficientNetV2's way: as COMPOUND, but pictures stop at 480 pixels and the last stages get more of the layers.
 
-The paper says so in words only (section 3.3) and prints no coefficients. The layers of S, M and L fit `late` = 0.16
-(S to M) and 0.09 (S to L) best, by least squares over the six stages; see the documentation on scaling."""
+The paper says so in words only (section 3.3) and prints no coefficients. The layers of S, M and L fit `late_stage_bias`
+= 0.16 (S to M) and 0.09 (S to L) best, by least squares over the six stages; see the documentation on scaling."""
 
 LAWS = {
     "compound": COMPOUND,
@@ -263,7 +265,7 @@ def scale(network: Network, phi: float, *, law: ScalingLaw = COMPOUND) -> Networ
         depth=depth,
         width=width,
         resolution=resolution,
-        late=law.late,
+        late_stage_bias=law.late_stage_bias,
         channel_multiple=law.channel_multiple,
         name=name,
     )

@@ -66,7 +66,7 @@ class Grower:
             self.network,
             depth=depth,
             width=width,
-            late=self.law.late,
+            late_stage_bias=self.law.late_stage_bias,
             channel_multiple=self.law.channel_multiple,
         )
 
@@ -102,7 +102,9 @@ def _neighbors(
     depths = _distinct(
         center.depth,
         law.alpha,
-        lambda d: tuple(s.repeats for s in apply_multipliers(network, depth=d, late=law.late).stages),
+        lambda d: tuple(
+            s.repeats for s in apply_multipliers(network, depth=d, late_stage_bias=law.late_stage_bias).stages
+        ),
     )
     widths = _distinct(
         center.width,

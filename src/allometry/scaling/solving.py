@@ -183,7 +183,7 @@ def _fullest_depth(network: Network, grown: Network, law: ScalingLaw) -> float:
 
     A fifth of four layers is one layer, as is a quarter: growing on from the quarter, no step is lost.
     """
-    exponents = depth_exponents(network, law.late)
+    exponents = depth_exponents(network, law.late_stage_bias)
     shares = [
         (_layers(large) / _layers(small)) ** (1 / exponent)
         for small, large, exponent in zip(network.groups, grown.groups, exponents, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from allometry.arch import Cell, Conv, Depthwise, Excite, Network, Norm
+from allometry.arch import Cell, Conv, Depthwise, Network, Norm, SqueezeExcite
 from allometry.nn.pretrained.places import Place, pair, places
 
 _INCEPTION_V3 = ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")
@@ -66,7 +66,7 @@ def _parts(place: Place) -> Iterator[Part]:
                     yield Part(f"{ours}.1", node.name, index, count, "norm")
             elif isinstance(layer, Norm):
                 yield Part(f"{ours}.0" if layer.activation else ours, node.name, index, count, "norm")
-            elif isinstance(layer, Excite):
+            elif isinstance(layer, SqueezeExcite):
                 yield Part(f"{ours}.reduce", node.name, index, count, "reduce")
                 yield Part(f"{ours}.expand", node.name, index, count, "expand")
 
