@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from allometry.arch import Network
 from allometry.base import Progress, SilentProgress
-from allometry.data import Dataset, Normalization, is_line_art, normalization, open_data
+from allometry.data import Dataset, Normalization, as_dataset, is_line_art, normalization
 from allometry.training.preprocessing import Preprocessing
 from allometry.training.recipes import RecipeMaker
 from allometry.training.recipes.recipe import Recipe
 from allometry.training.recipes.settings import change
+from allometry.training.recipes.specs import RecipeSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,14 @@ class Images:
         plain = make(network, images=len(self.dataset.splits["train"]), drawings=self.drawn)
         return change(plain, *settings)
 
+    def resolve(self, recipe: Recipe | RecipeSpec, network: Network) -> Recipe:
+        """A recipe in full, for a network and these images."""
+        if isinstance(recipe, Recipe):
+            return recipe
+        return recipe.resolve(network, images=len(self.dataset.splits["train"]), drawings=self.drawn)
 
-def open_images(data: str, *, seed: int, progress: Progress = SilentProgress()) -> Images:
-    """The images, with what is found out about their pixels."""
-    dataset = open_data(data, seed=seed, progress=progress)
+
+def open_images(data: Dataset | str, *, seed: int, progress: Progress = SilentProgress()) -> Images:
+    """The images, by their name or as a value, with what is found out about their pixels."""
+    dataset = as_dataset(data, seed=seed, progress=progress)
     return Images(dataset, normalization(dataset), is_line_art(dataset))

@@ -8,12 +8,9 @@ from typing import Any
 
 from allometry.base import UnknownNameError
 from allometry.catalog import as_network
+from allometry.data import data_argument
 from allometry.training.recipes import RECIPES
-from allometry.training.recipes.recipe import Recipe
-from allometry.training.recipes.settings import change
-from allometry.training.session import data_argument
-
-_LONG = 10**6  # epochs of a recipe that stands in for the one to come: long enough for any setting
+from allometry.training.recipes.specs import check_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,19 +77,3 @@ def make_request(
         pretrained=pretrained,
         teacher=teacher,
     )
-
-
-def check_settings(settings: Sequence[str]) -> None:
-    """Refuse settings that fit no recipe, before the images are read; some fit one recipe and not another.
-
-    Raises:
-        UnknownNameError: no such field.
-        RecipeError: a value does not fit its field.
-
-    Example:
-        >>> check_settings(["epochs=ten"])
-        Traceback (most recent call last):
-            ...
-        allometry.base.errors.RecipeError: epochs must be an integer, not 'ten'.
-    """
-    change(Recipe(epochs=_LONG), *settings)

@@ -16,8 +16,7 @@ from torch import Tensor
 from allometry.arch import Network
 from allometry.base import Progress, RunFolderError, SilentProgress, Stopped
 from allometry.base.files import read_json, write_json
-from allometry.data import Dataset, Summary, is_line_art, normalization, open_data, summarize
-from allometry.data.sources.naming import full_name, short_name
+from allometry.data import Dataset, Summary, as_dataset, data_argument, is_line_art, normalization, summarize
 from allometry.runs.folder import RunFolder, open_run
 from allometry.training.devices import describe_device, resolve_device
 from allometry.training.distributed import ALONE, DistContext, join
@@ -121,11 +120,6 @@ def open_session(
         )
 
 
-def data_argument(data: str) -> str:
-    """The data set as run folders remember it: a folder, file or pattern by its full path."""
-    return full_name(data)
-
-
 def plain_name(text: str) -> str:
     """A network's or space's part of a run folder's name.
 
@@ -136,19 +130,14 @@ def plain_name(text: str) -> str:
     return Path(text).name.removesuffix(".json")
 
 
-def data_name(data: str) -> str:
-    """The data set's part of a run folder's name."""
-    return short_name(data)
-
-
-def read_data(session: Session, data: str) -> Images:
-    """Open the data set, write its summary into the run folder, and tell what was left out.
+def read_data(session: Session, data: Dataset | str) -> Images:
+    """Open the data set that a name stands for, write its summary into the run folder, and tell what was left out.
 
     Raises:
         DataError: the data cannot be opened.
         RunFolderError: it has changed since something was trained on it in the folder.
     """
-    dataset = open_data(data, seed=session.seed, progress=session.progress)
+    dataset = as_dataset(data, seed=session.seed, progress=session.progress)
     summary = summarize(dataset)
     _refuse_changed(session, data, dataset, summary)
     write_json(session.run.path / "data.json", _describe(dataset, summary))
@@ -162,7 +151,7 @@ def read_data(session: Session, data: str) -> Images:
     return Images(dataset, normalization(dataset), is_line_art(dataset))
 
 
-def _refuse_changed(session: Session, data: str, dataset: Dataset, summary: Summary) -> None:
+def _refuse_changed(session: Session, data: Dataset | str, dataset: Dataset, summary: Summary) -> None:
     """A training that goes on with other images would end with weights that nothing explains."""
     file = session.run.path / "data.json"
     if not session.run.begun or not file.exists():
@@ -178,7 +167,7 @@ def _refuse_changed(session: Session, data: str, dataset: Dataset, summary: Summ
     ]
     how = ", ".join(differing) or "as many as before, but not the same"
     raise RunFolderError(
-        f"The images of {data} have changed since {session.run.path} was begun: {how}. "
+        f"The images of {data_argument(data)} have changed since {session.run.path} was begun: {how}. "
         "Bring the old ones back to go on, or give another folder with --out to train on these."
     )
 
@@ -229,7 +218,7 @@ def open_joint_session(
         yield session
 
 
-def read_in_turn(session: Session, data: str) -> Images:
+def read_in_turn(session: Session, data: Dataset | str) -> Images:
     """The images; the leader reads first, so that the others find its index.
 
     Raises:

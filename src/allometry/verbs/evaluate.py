@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
-from allometry.data import Dataset, open_data
+from allometry.data import Dataset, data_argument, open_data
 from allometry.training import predict, summarize
 from allometry.training.devices import resolve_device
 from allometry.training.pretrained import FinishedRun, open_finished
-from allometry.training.session import data_argument
 
 
 def evaluate_run(

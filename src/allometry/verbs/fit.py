@@ -9,12 +9,13 @@ from typing import Any
 from allometry.base import InputError, Progress, SilentProgress
 from allometry.catalog import as_network
 from allometry.cost import count, parse_budget
+from allometry.data import data_argument, data_name
 from allometry.nas.evaluators import make_evaluator
 from allometry.nas.fit_result import fitted_result
 from allometry.nas.fit_setup import FitConfig, FitSetup, prepare_fit
 from allometry.nas.law_trials import GridTrainingResult, Trainings, grid_trainings
-from allometry.training.requests import check_settings
-from allometry.training.session import Session, data_argument, data_name, open_session, read_data
+from allometry.training.recipes.specs import check_settings
+from allometry.training.session import Session, open_session, read_data
 from allometry.verbs.stages import finish, finished_result
 
 

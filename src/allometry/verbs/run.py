@@ -15,14 +15,15 @@ from allometry.base.files import write_json
 from allometry.base.units import format_duration, format_milliseconds
 from allometry.catalog import as_network
 from allometry.cost import Budget, RuntimeConfig, count, parse_budget, runtime_config_for
+from allometry.data import data_argument, data_name
 from allometry.nas import LawTrial, Point, try_points
 from allometry.nas.growth_plan import Plan, Prepared, RunForecast, estimate_seconds, prepare
 from allometry.profiling.latency_meter import open_meter
 from allometry.scaling import ScalingLaw, Solution, as_law, solve
 from allometry.training import train
 from allometry.training.forecast import forecast
-from allometry.training.requests import check_settings
-from allometry.training.session import Session, data_argument, data_name, open_session
+from allometry.training.recipes.specs import check_settings
+from allometry.training.session import Session, open_session
 from allometry.verbs.stages import deliver, finish, finished_result, judge, tested
 
 

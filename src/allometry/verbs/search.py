@@ -13,6 +13,7 @@ from allometry.base import Progress, SilentProgress
 from allometry.base.files import append_line, read_json, write_text
 from allometry.base.units import plural
 from allometry.cost import parse_budget
+from allometry.data import data_argument, data_name
 from allometry.nas import Proposals, Trial, TrialStore, drive, make_searcher, network_of, parse_objectives
 from allometry.nas.evaluators import make_evaluator
 from allometry.nas.gradient_trial import try_by_gradient
@@ -21,8 +22,8 @@ from allometry.nas.search_result import found_result, trial_record, write_questi
 from allometry.nas.search_setup import prepare_search
 from allometry.nas.search_spaces import reference_of
 from allometry.nas.trial_training import trial_folder
-from allometry.training.requests import check_settings
-from allometry.training.session import Session, data_argument, data_name, open_session, plain_name
+from allometry.training.recipes.specs import check_settings
+from allometry.training.session import Session, open_session, plain_name
 from allometry.verbs.stages import finish, finished_result
 
 DATABASE = "trials.db"

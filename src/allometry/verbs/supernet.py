@@ -13,16 +13,15 @@ from allometry.base import BudgetError, Progress, SilentProgress
 from allometry.base.files import write_json
 from allometry.base.units import format_duration, format_quantity, plural
 from allometry.cost import Budget, count, parse_budget
+from allometry.data import data_argument, data_name
 from allometry.nas.search_spaces import elastic_space, reference_of
 from allometry.supernets import SupernetJob, coupled_size, phases_to_json, train_supernet
 from allometry.supernets.config import SupernetConfig, forecast_seconds, supernet_recipe
 from allometry.supernets.opened import PHASES, SPACE
 from allometry.training.images import Images
-from allometry.training.requests import check_settings
+from allometry.training.recipes.specs import check_settings
 from allometry.training.session import (
     Session,
-    data_argument,
-    data_name,
     open_joint_session,
     open_session,
     plain_name,

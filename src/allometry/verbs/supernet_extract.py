@@ -16,7 +16,7 @@ from allometry.runs.folder import read_run
 from allometry.supernets import ESTIMATED, extract_subnet, preprocessing_of
 from allometry.supernets.opened import OpenSupernet, open_supernet
 from allometry.training import FINAL, Job, Recipe, Trained, change, evaluate, train
-from allometry.training.requests import check_settings
+from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session, open_session
 from allometry.verbs.stages import finish, finished_result, judge
 from allometry.verbs.supernet_search import SUBNETS, found_subnets

@@ -13,21 +13,14 @@ from allometry.base import InputError, Progress, SilentProgress
 from allometry.base.files import write_json
 from allometry.catalog import as_network
 from allometry.cost import count
-from allometry.data import Normalization
+from allometry.data import Normalization, data_name
 from allometry.training import ALONE, RECIPES, Job, Teacher, train
 from allometry.training.forecast import Forecast, forecast
 from allometry.training.images import Images
 from allometry.training.memory import settle_execution
 from allometry.training.pretrained import open_finished, start_from
 from allometry.training.requests import TrainRequest, make_request
-from allometry.training.session import (
-    Session,
-    data_name,
-    open_joint_session,
-    open_session,
-    plain_name,
-    read_in_turn,
-)
+from allometry.training.session import Session, open_joint_session, open_session, plain_name, read_in_turn
 from allometry.training.tensorboard import open_tensorboard
 from allometry.verbs.stages import finish, finished_result, judge, tested
 

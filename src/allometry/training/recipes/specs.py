@@ -1,0 +1,206 @@
+"""Recipes as people name them: `allometry.recipes.small(epochs=20)`, made full once network and data are known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+
+from allometry.arch import Network
+from allometry.base import RecipeError, UnknownNameError
+from allometry.training.recipes import RECIPES
+from allometry.training.recipes.recipe import Recipe
+from allometry.training.recipes.settings import change
+
+_LONG = 10**6  # epochs of a recipe that stands in for the one to come: long enough for any setting
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeSpec:
+    """A recipe by its name, with changes; what it says in full depends on the network and the images.
+
+    Attributes:
+        name: of `RECIPES`.
+        settings: changes to it, `key=value`.
+
+    Raises:
+        UnknownNameError: no such recipe or field.
+        RecipeError: a value does not fit its field.
+
+    Example:
+        >>> RecipeSpec("small", ("epochs=20",))
+        recipes.small('epochs=20')
+    """
+
+    name: str
+    settings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name not in RECIPES:
+            raise UnknownNameError("recipe", self.name, RECIPES)
+        check_settings(self.settings)
+
+    def resolve(self, network: Network, *, images: int, drawings: bool = False) -> Recipe:
+        """The full recipe for a network and so many training images, drawings or photographs.
+
+        Example:
+            >>> from allometry.catalog import get
+            >>> small(batch_size=32).resolve(get("efficientnet-b0"), images=7901).epochs
+            10
+        """
+        return change(RECIPES[self.name](network, images=images, drawings=drawings), *self.settings)
+
+    def __repr__(self) -> str:
+        return f"recipes.{self.name}({', '.join(map(repr, self.settings))})"
+
+
+def small(**changes: object) -> RecipeSpec:
+    """Minutes rather than days, from fresh weights: AdamW, one cosine, an average of the weights.
+
+    Args:
+        changes: fields of `Recipe` and their values; a part, such as `augmentation`, as a dict of its fields or as
+            a whole value.
+
+    Raises:
+        UnknownNameError: no such field.
+        RecipeError: a value does not fit its field.
+
+    Example:
+        >>> small(epochs=20, augmentation={"flip": True})
+        recipes.small('epochs=20', 'augmentation.flip=true')
+        >>> small(epoch=20)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.UnknownNameError: No recipe field is named 'epoch'. Did you mean 'epochs'...
+    """
+    return _spec("small", changes)
+
+
+def transfer(**changes: object) -> RecipeSpec:
+    """From weights that are there already, to images of one's own; `changes` and errors as for `small`.
+
+    Example:
+        >>> transfer(head_epochs=1).name
+        'transfer'
+    """
+    return _spec("transfer", changes)
+
+
+def efficientnet(**changes: object) -> RecipeSpec:
+    """The EfficientNet paper's, for ImageNet and its time; `changes` and errors as for `small`.
+
+    Example:
+        >>> efficientnet().name
+        'efficientnet'
+    """
+    return _spec("efficientnet", changes)
+
+
+def efficientnetv2(**changes: object) -> RecipeSpec:
+    """The EfficientNetV2 paper's, with images that grow; `changes` and errors as for `small`.
+
+    Example:
+        >>> efficientnetv2(progressive={"stages": 2}).settings
+        ('progressive.stages=2',)
+    """
+    return _spec("efficientnetv2", changes)
+
+
+def as_recipe(value: Recipe | RecipeSpec | str, *, settings: Sequence[str] = ()) -> Recipe | RecipeSpec:
+    """The recipe that somebody means, by its name or by its value, with changes.
+
+    Args:
+        value: a full recipe, one of `allometry.recipes`, or the name of one.
+        settings: changes, `key=value`.
+
+    Raises:
+        UnknownNameError: no such recipe or field.
+        RecipeError: a value does not fit its field, or it is no recipe.
+
+    Example:
+        >>> as_recipe("small", settings=["epochs=2"]) == small(epochs=2)
+        True
+        >>> as_recipe(Recipe(epochs=9), settings=["epochs=2"]).epochs
+        2
+    """
+    if isinstance(value, str):
+        return RecipeSpec(value, tuple(settings))
+    if isinstance(value, RecipeSpec):
+        return replace(value, settings=(*value.settings, *settings))
+    if isinstance(value, Recipe):
+        return change(value, *settings)
+    raise RecipeError(
+        f"A recipe is one of allometry.recipes, its name, or a full Recipe, not a {type(value).__name__}."
+    )
+
+
+def recipe_arguments(recipe: Recipe | RecipeSpec) -> dict[str, str | list[str]]:
+    """How a run folder remembers a recipe: its name and settings, or a full one's digest.
+
+    Example:
+        >>> recipe_arguments(small(epochs=2))
+        {'recipe': 'small', 'settings': ['epochs=2']}
+        >>> recipe_arguments(Recipe(epochs=2))["recipe"].startswith("recipe@")
+        True
+    """
+    if isinstance(recipe, RecipeSpec):
+        return {"recipe": recipe.name, "settings": list(recipe.settings)}
+    content = json.dumps(recipe.to_dict(), sort_keys=True).encode()
+    return {"recipe": f"recipe@{hashlib.sha256(content).hexdigest()[:32]}", "settings": []}
+
+
+def check_settings(settings: Sequence[str]) -> None:
+    """Refuse settings that fit no recipe, before the images are read; some fit one recipe and not another.
+
+    Raises:
+        UnknownNameError: no such field.
+        RecipeError: a value does not fit its field.
+
+    Example:
+        >>> check_settings(["epochs=ten"])
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.RecipeError: epochs must be an integer, not 'ten'.
+    """
+    change(Recipe(epochs=_LONG), *settings)
+
+
+def _spec(name: str, changes: Mapping[str, object]) -> RecipeSpec:
+    return RecipeSpec(name, tuple(_settings(changes)))
+
+
+def _settings(changes: Mapping[str, object]) -> Iterator[str]:
+    for key, value in changes.items():
+        if is_dataclass(value) and not isinstance(value, type):
+            parts: Mapping[str, object] = {each.name: getattr(value, each.name) for each in fields(value)}
+        elif isinstance(value, Mapping):
+            parts = value
+        else:
+            yield f"{key}={_text(value)}"
+            continue
+        yield from _settings({f"{key}.{inner}": held for inner, held in parts.items()})
+
+
+def _text(value: object) -> str:
+    """A value as `change` reads it back."""
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+__all__ = [
+    "RecipeSpec",
+    "as_recipe",
+    "check_settings",
+    "efficientnet",
+    "efficientnetv2",
+    "recipe_arguments",
+    "small",
+    "transfer",
+]
+
+
+def __dir__() -> list[str]:
+    """What `allometry.recipes` offers."""
+    return ["RecipeSpec", "efficientnet", "efficientnetv2", "small", "transfer"]
