@@ -373,7 +373,8 @@ def _verbs() -> dict[str, Any]:
 
     group: Any = typer.main.get_command(app)
     found: dict[str, Any] = {}
-    for name, command in group.commands.items():
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
         inner = getattr(command, "commands", {})
         found |= {f"{name} {each}": verb for each, verb in inner.items()} or {name: command}
     return found

@@ -9,7 +9,7 @@ A network is data (`Network`). It is scaled, counted, built and trained by funct
     >>> allometry.solve(b0, "macs<=1G").cost.macs <= 10**9
     True
 
-Whatever needs torch is loaded when it is first used.
+Everything is loaded when it is first used, and torch only by what needs it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from allometry._version import __version__
-from allometry.arch import Network
-from allometry.base import AllometryError
-from allometry.catalog import get
-from allometry.cost import Budget, Cost, count, parse_budget
-from allometry.scaling import COMPOUND, ScalingLaw, scale, solve
 
 if TYPE_CHECKING:
+    from allometry.arch import Network
+    from allometry.base import AllometryError
+    from allometry.catalog import get
+    from allometry.cost import Budget, Cost, count, parse_budget
     from allometry.nn import build
+    from allometry.scaling import COMPOUND, ScalingLaw, scale, solve
     from allometry.verbs.run import run
 
-_LATER = {"build": "allometry.nn", "run": "allometry.verbs.run"}
+# Where each public name comes from; the imports above say the same to type checkers and editors.
+_HOME = {
+    "COMPOUND": "allometry.scaling",
+    "AllometryError": "allometry.base",
+    "Budget": "allometry.cost",
+    "Cost": "allometry.cost",
+    "Network": "allometry.arch",
+    "ScalingLaw": "allometry.scaling",
+    "build": "allometry.nn",
+    "count": "allometry.cost",
+    "get": "allometry.catalog",
+    "parse_budget": "allometry.cost",
+    "run": "allometry.verbs.run",
+    "scale": "allometry.scaling",
+    "solve": "allometry.scaling",
+}
 
 __all__ = [
     "COMPOUND",
@@ -49,6 +64,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever that room exports
-    if name in _LATER:
-        return getattr(import_module(_LATER[name]), name)
-    raise AttributeError(f"module 'allometry' has no attribute {name!r}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'allometry' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value  # found without this function from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
