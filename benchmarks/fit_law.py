@@ -117,7 +117,7 @@ def trained(folder: Path, network: Network, name: str, seed: int, *more: str) ->
         save(network, file)
         call(["train", str(file), "--seed", str(seed), "--out", str(run), *more])
     result = read_json(run / "result.json")
-    seconds = next(line["seconds"] for line in read_lines(run / "ledger.jsonl") if line["phase"] == "train")
+    seconds = next(line["seconds"] for line in read_lines(run / "costs.jsonl") if line["phase"] == "train")
     return {**result, "seconds": seconds}
 
 

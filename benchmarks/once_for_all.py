@@ -234,7 +234,7 @@ def budgets(folder: Path) -> dict[str, Any]:
 
 def grown(folder: Path) -> dict[str, Any]:
     """For each budget a network that grew by the paper's law, trained for a fifth of the supernet's cost."""
-    lines = read_lines(folder / "supernet" / "ledger.jsonl")
+    lines = read_lines(folder / "supernet" / "costs.jsonl")
     spent = sum(line["seconds"] for line in lines if line["phase"] == "supernet")
     return {"spent": spent, "rows": [{"budget": each, **_grown(folder, each, spent / 5)} for each in BUDGETS]}
 
@@ -260,7 +260,7 @@ def _grown(folder: Path, budget: str, seconds: float) -> dict[str, Any]:
 
 
 def costs(folder: Path) -> dict[str, Any]:
-    """Seconds from ledgers: what one target costs by each way, its search and its training."""
+    """Seconds from cost logs: what one target costs by each way, its search and its training."""
     run, space = folder / "supernet", str(folder / "supernet" / "space.json")
     rows = {}
     for name, by in WAYS.items():
@@ -271,7 +271,7 @@ def costs(folder: Path) -> dict[str, Any]:
         phases = {"search", "gradient", "prepare"}
         rows[name] = {
             "search": sum(
-                line["seconds"] for line in read_lines(search / "ledger.jsonl") if line["phase"] in phases
+                line["seconds"] for line in read_lines(search / "costs.jsonl") if line["phase"] in phases
             ),
             "train": _seconds(trained, "train"),
             "test": found["test_accuracy"],
@@ -285,7 +285,7 @@ def _supernet_costs(run: Path) -> dict[str, float]:
     What this benchmark measured besides, random subnets, is charged with later answers and left out: an answer's five
     subnets count with what one takes in the middle.
     """
-    lines = read_lines(run / "ledger.jsonl")
+    lines = read_lines(run / "costs.jsonl")
     ends = [place for place, line in enumerate(lines) if line["phase"] == "search"]
     later = [
         sum(line["seconds"] for line in lines[before + 1 : end + 1] if line["phase"] != "look")
@@ -300,7 +300,7 @@ def _supernet_costs(run: Path) -> dict[str, float]:
 
 
 def _seconds(run: Path, phase: str) -> float:
-    return sum(line["seconds"] for line in read_lines(run / "ledger.jsonl") if line["phase"] == phase)
+    return sum(line["seconds"] for line in read_lines(run / "costs.jsonl") if line["phase"] == phase)
 
 
 def main() -> None:

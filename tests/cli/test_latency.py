@@ -76,7 +76,7 @@ def test_a_run_fits_a_latency_and_goes_on_after_a_kill_with_the_same_networks(
     limit = json.loads((folder / "plan.json").read_text())["budget"][0]
     assert limit["measure"] == "latency"
     assert result.json["latency"] <= limit["most"]
-    assert {line["phase"] for line in read_lines(folder / "ledger.jsonl")} >= {"measure", "train"}
+    assert {line["phase"] for line in read_lines(folder / "costs.jsonl")} >= {"measure", "train"}
     assert "ms of at most" in (folder / "report.html").read_text()
     other = call(*arguments[:-1], "onnxruntime")
     assert other.status == 2

@@ -77,7 +77,7 @@ def test_killed_driver_and_killed_worker_lose_no_trial_and_none_counts_twice(
     assert json.loads(out)["trials"] == 5
     assert told(folder) == told(searched)
     assert before <= set(range(5))
-    charged = [line["name"] for line in read_lines(folder / "ledger.jsonl") if line["phase"] == "search"]
+    charged = [line["name"] for line in read_lines(folder / "costs.jsonl") if line["phase"] == "search"]
     assert len(charged) == len(set(charged))
 
 

@@ -59,7 +59,7 @@ def test_train_tells_what_it_made_and_called_again_the_same(call, train_argument
         "all",
         "all",
     ]
-    charged = {line["name"] for line in read_lines(trained / "ledger.jsonl") if line["phase"] == "supernet"}
+    charged = {line["name"] for line in read_lines(trained / "costs.jsonl") if line["phase"] == "supernet"}
     assert charged == {"largest", "kernel", "all"}
     again = call(*train_arguments, "--out", trained)
     assert again.status == 0

@@ -19,7 +19,7 @@ LAYOUT = {
     "network.json",
     "recipe.json",
     "metrics.jsonl",
-    "ledger.jsonl",
+    "costs.jsonl",
     "checkpoints",
     "model.onnx",
     "report.html",
@@ -57,7 +57,7 @@ def test_a_run_on_photographs_leaves_everything(finished):
     assert (
         result["test_images"] == len(json.loads((finished / "evaluation.json").read_text())["confusion"]) * 2
     )
-    phases = {entry["phase"] for entry in read_lines(finished / "ledger.jsonl")}
+    phases = {entry["phase"] for entry in read_lines(finished / "costs.jsonl")}
     assert phases == {"prepare", "fit", "train", "evaluate", "export"}
     kinds = [record["kind"] for record in read_lines(finished / "trials.jsonl")]
     assert kinds.count("baseline") == 1
@@ -266,7 +266,7 @@ def test_export_in_int8_judges_both_files_and_warns_of_a_loss(call, finished, to
     loss = found["accuracy_before"] - found["accuracy_after"]
     slower = found["latency_after"] > found["latency_before"]
     assert (found["warning"] is None) == (loss <= 0.01 and not slower)
-    charged = read_lines(finished / "ledger.jsonl")[-1]
+    charged = read_lines(finished / "costs.jsonl")[-1]
     assert (charged["phase"], charged["name"]) == ("export", f"{to}-int8-pixels")
 
 

@@ -201,7 +201,7 @@ def contents(classes: Sequence[str], name: str, finished: str | None) -> dict[st
     tables = {
         "trials.jsonl": lines(trials(5)),
         "metrics.jsonl": lines(metrics(4)),
-        "ledger.jsonl": lines(ledger),
+        "costs.jsonl": lines(ledger),
     }
     return {file: json.dumps(value) for file, value in values.items()} | tables
 

@@ -128,7 +128,7 @@ def write_supernet(folder: Path, *, plan: str = "shrinking", searched: bool = Tr
         (folder / "subnets" / "front-macs").mkdir()
         (folder / "subnets" / "front-macs" / "front.json").write_text(json.dumps(front))
         ledger.append({"phase": "look", "name": "up to subnet 8", "seconds": 30.0, "images": 8000})
-    (folder / "ledger.jsonl").write_text(lines(ledger))
+    (folder / "costs.jsonl").write_text(lines(ledger))
     return folder
 
 

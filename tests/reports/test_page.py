@@ -25,7 +25,7 @@ SECTIONS = {
     "looks": {"explain.json"},
     "mistakes": {"evaluation.json"},
     "delivery": {"export.json"},
-    "cost": {"ledger.jsonl"},
+    "cost": {"costs.jsonl"},
 }
 ALWAYS = {"asked", "next"}
 

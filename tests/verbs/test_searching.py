@@ -56,7 +56,7 @@ def test_a_search_leaves_a_network_its_trials_and_their_price(photos, tmp_path):
     spent = sum(line["work"] for line in ours)
     random = [line["work"] for line in lines if line["phase"] == "random"]
     assert sum(random) >= spent > sum(random[:-1])
-    charged = [entry for entry in read_lines(folder / "ledger.jsonl") if entry["phase"] == "search"]
+    charged = [entry for entry in read_lines(folder / "costs.jsonl") if entry["phase"] == "search"]
     assert (
         sum(entry["images"] for entry in charged) == result["trial_images"] == sum(x["images"] for x in ours)
     )
@@ -119,7 +119,7 @@ def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path,
     assert load_space(tmp_path / "run" / "space.json").contains(network)
     history = json.loads((tmp_path / "run" / "gradient.json").read_text())
     assert len(history["epochs"]) == 2
-    ledger = read_lines(tmp_path / "run" / "ledger.jsonl")
+    ledger = read_lines(tmp_path / "run" / "costs.jsonl")
     spent = {
         phase: sum(x["seconds"] for x in ledger if x["phase"] == phase) for phase in ("gradient", "random")
     }
@@ -196,7 +196,7 @@ def test_a_fit_leaves_the_law_how_sure_it_is_and_its_price(photos, tmp_path):
     assert len(lines) == result["laws"]
     assert [line["chosen"] for line in lines].count(True) == 1
     trained = read_lines(folder / "trainings.jsonl")
-    charged = [entry for entry in read_lines(folder / "ledger.jsonl") if entry["phase"] == "fit"]
+    charged = [entry for entry in read_lines(folder / "costs.jsonl") if entry["phase"] == "fit"]
     last = {line["training"]: line["images"] for line in trained}
     assert sum(entry["images"] for entry in charged) == sum(last.values()) == result["training_images"]
     html = (folder / "report.html").read_text()

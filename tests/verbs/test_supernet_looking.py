@@ -1,4 +1,4 @@
-"""Which subnets of a supernet are measured, and what the ledger says about it."""
+"""Which subnets of a supernet are measured, and what the cost log says about it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from allometry.arch import Space
 from allometry.base.files import append_line, read_lines
 from allometry.catalog import get, mbconv_space
+from allometry.runs.files import RunInfo
 from allometry.runs.folder import RunFolder
 from allometry.supernets import couple_rows
 from allometry.supernets.accuracy_predictor import FILE, record_looks, sample_subnets
@@ -37,11 +38,14 @@ def test_a_small_space_gives_all_it_has():
 
 
 def test_each_look_is_charged_once(tmp_path: Path):
-    run = RunFolder(tmp_path, {"device": "some processor"})
+    info = RunInfo(
+        format=1, command="", name="", arguments={}, versions={}, device="some processor", seed=0, started=""
+    )
+    run = RunFolder(tmp_path, info)
     opened = SimpleNamespace(session=SimpleNamespace(run=run))
     for number in (3, 0, 2):
         for _ in range(number):
             append_line(tmp_path / FILE, {"row": [0], "accuracy": 0.5, "seconds": 1.5, "images": 100})
         record_looks(opened)
-    lines = read_lines(tmp_path / "ledger.jsonl")
+    lines = read_lines(tmp_path / "costs.jsonl")
     assert [(line["seconds"], line["images"]) for line in lines] == [(4.5, 300), (3.0, 200)]

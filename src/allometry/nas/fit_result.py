@@ -70,7 +70,7 @@ def fitted_result(
     write_lines(folder / "trials.jsonl", _trial_lines(asked, first, chosen))
     for kept in (folder / "trials").glob("*/checkpoints"):
         shutil.rmtree(kept, ignore_errors=True)
-    spent = [line for line in read_lines(folder / "ledger.jsonl") if line["phase"] == "fit"]
+    spent = [line for line in read_lines(folder / "costs.jsonl") if line["phase"] == "fit"]
     full = (
         asked.full_epochs * len(asked.images.dataset.splits["train"]) * sum(each.cost.macs for each in points)
     )

@@ -66,7 +66,7 @@ def try_by_gradient(session: Session, asked: SearchSetup) -> tuple[Trial, float]
         found = _search(session, asked, space, recipe)
         write_json(file, _history(asked, space, found))
     told = read_json(file)
-    session.run.charge("gradient", asked.how.by, seconds=told["seconds"], images=told["images"])
+    session.run.record_cost("gradient", asked.how.by, seconds=told["seconds"], images=told["images"])
     taken = "the most probable one within the budget" if told["budgeted"] else "the most probable one"
     session.progress.say(f"{asked.how.by}: {taken} of {space.size:,} networks is taken")
     network = from_json(told["network"])
@@ -80,7 +80,7 @@ def try_by_gradient(session: Session, asked: SearchSetup) -> tuple[Trial, float]
         progress=session.progress,
         should_stop=session.should_stop,
     )
-    session.run.charge("search", "trial 0", seconds=outcome.seconds, images=outcome.images)
+    session.run.record_cost("search", "trial 0", seconds=outcome.seconds, images=outcome.images)
     values: tuple[float, ...] = (NOTHING,)
     if not outcome.failed:
         values = asked.question.worth(outcome.figures)

@@ -110,7 +110,7 @@ def _confirm(session: Session, asked: SearchSetup, best: Sequence[Trial]) -> tup
 
 def _seconds(session: Session) -> float:
     """What the search itself took, of whatever kind, in this folder."""
-    lines = read_lines(session.run.path / "ledger.jsonl")
+    lines = read_lines(session.run.path / "costs.jsonl")
     return float(sum(line["seconds"] for line in lines if line["phase"] in ("search", "gradient")))
 
 

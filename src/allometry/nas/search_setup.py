@@ -97,7 +97,7 @@ def prepare_search(
     )
     _announce(session, asked, within.share(seed=session.seed))
     write_json(session.run.path / "recipe.json", recipe.to_dict())
-    session.run.charge("prepare", "data and space", seconds=time.monotonic() - began)
+    session.run.record_cost("prepare", "data and space", seconds=time.monotonic() - began)
     return asked
 
 

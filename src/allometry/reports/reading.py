@@ -76,7 +76,7 @@ def read_run(folder: Path) -> RunRecord:
             read_extracted(folder, supernet=str(header.arguments.get("supernet") or "")) if taken else None
         ),
         epochs=() if elastic else _epochs(folder / "metrics.jsonl"),
-        ledger=tuple(read_parts(LedgerLine, folder / "ledger.jsonl")),
+        ledger=tuple(read_parts(LedgerLine, folder / "costs.jsonl")),
         recipe=read_object(folder / "recipe.json") or {},
         evaluation=read_part(Evaluation, folder / "evaluation.json"),
         looks=tuple(_looks(folder / "explain.json")),

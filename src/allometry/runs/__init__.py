@@ -3,6 +3,8 @@
 from allometry.runs.evaluation import CalibrationBin, ClassMetrics, Evaluation, Explanation, Interval, Mistake
 from allometry.runs.export import Export, NoisyLayer, QuantizationQuality, Verification
 from allometry.runs.phases import Phase
+from allometry.runs.reading import read_run
+from allometry.runs.record import RunRecord, SupernetRecord
 from allometry.runs.records import (
     ClassSizes,
     CostEntry,
@@ -57,6 +59,7 @@ __all__ = [
     "QuantizationQuality",
     "Record",
     "RejectedFile",
+    "RunRecord",
     "RunResult",
     "SearchPlan",
     "SearchResult",
@@ -67,7 +70,9 @@ __all__ = [
     "SubnetCandidate",
     "SubnetFront",
     "SupernetEpochMetrics",
+    "SupernetRecord",
     "SupernetResult",
     "TrainResult",
     "Verification",
+    "read_run",
 ]

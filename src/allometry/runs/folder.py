@@ -7,17 +7,21 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from allometry.base.errors import RunFolderError
-from allometry.base.files import append_line, read_json, read_lines, storage_errors, write_json
+from allometry.base.files import read_json, storage_errors
+from allometry.runs.files import COSTS, RUN, RunInfo
+from allometry.runs.records import CostEntry
 
 # Where one of these exists, something has been trained that is worth keeping.
 _WORK = ("trials", "trials.jsonl", "trials.db", "trainings.jsonl", "gradient", "metrics.jsonl", "checkpoints")
+FORMAT = 1
+"""Of run folders, as `run.json` has it; a change that makes old folders unreadable makes it larger."""
 _LIBRARIES = ("torch", "numpy", "onnx", "onnxruntime")
 
 
@@ -36,29 +40,30 @@ class RunFolder:
     """
 
     path: Path
-    info: Mapping[str, Any]
+    info: RunInfo
 
     @property
     def finished(self) -> bool:
         """Whether the command has come to its end here."""
-        return self.info.get("finished") is not None
+        return self.info.finished is not None
 
     @property
     def begun(self) -> bool:
         """Whether anything has been trained here that is worth keeping."""
-        return any((self.path / name).exists() for name in _WORK)
+        return _begun(self.path)
 
     def finish(self, clock: Callable[[], datetime] = now) -> None:
         """Write down that the command has come to its end."""
-        write_json(self.path / "run.json", {**self.info, "finished": clock().isoformat(timespec="seconds")})
+        RUN.write(self.path, replace(self.info, finished=clock().isoformat(timespec="seconds")))
 
-    def charge(self, phase: str, name: str, *, seconds: float, images: int = 0) -> None:
-        """Add to the ledger what something cost; the same thing is not charged twice."""
-        ledger = self.path / "ledger.jsonl"
-        if any(entry["phase"] == phase and entry["name"] == name for entry in read_lines(ledger)):
+    def record_cost(self, phase: str, name: str, *, seconds: float, images: int = 0) -> None:
+        """Add to the cost log what something cost; the same thing is not added twice."""
+        if any(entry.phase == phase and entry.name == name for entry in COSTS.read(self.path)):
             return
-        entry = {"phase": phase, "name": name, "seconds": round(seconds, 3), "images": images}
-        append_line(ledger, {**entry, "device": self.info["device"]})
+        entry = CostEntry(
+            phase=phase, name=name, seconds=round(seconds, 3), images=images, device=self.info.device
+        )
+        COSTS.append(self.path, entry)
 
 
 @contextmanager
@@ -77,7 +82,7 @@ def open_run(
         path: of the folder.
         command: the verb.
         arguments: what decides the result; a folder made with others is refused.
-        device: in words, for the ledger.
+        device: in words, for the cost log.
         seed: of everything random.
         clock: the time of day.
 
@@ -105,17 +110,17 @@ def open_run(
     with _locked(path):
         info = _take_up(path, command, arguments)
         if info is None:
-            info = {
-                "command": command,
-                "name": path.name,
-                "arguments": dict(arguments),
-                "versions": versions(),
-                "device": device,
-                "seed": seed,
-                "started": clock().isoformat(timespec="seconds"),
-                "finished": None,
-            }
-            write_json(path / "run.json", info)
+            info = RunInfo(
+                format=FORMAT,
+                command=command,
+                name=path.name,
+                arguments=dict(arguments),
+                versions=versions(),
+                device=device,
+                seed=seed,
+                started=clock().isoformat(timespec="seconds"),
+            )
+            RUN.write(path, info)
         yield RunFolder(path, info)
 
 
@@ -127,27 +132,50 @@ def work_in(path: Path) -> Iterator[RunFolder]:
         RunFolderError: there is none, its command has not come to its end, or the folder is in use.
         StorageError: the folder cannot be written.
     """
-    found = read_run(path)
-    if not found.finished:
-        command = found.info.get("command", "run")
+    run = find_run(path)
+    if not run.finished:
         raise RunFolderError(
-            f"{path} is not finished; run `allometry {command}` with the same arguments to go on, then this."
+            f"{path} is not finished; run `allometry {run.info.command}` with the same arguments to go on, then this."
         )
     with _locked(path):
-        yield found
+        yield run
 
 
-def read_run(path: Path) -> RunFolder:
+def find_run(path: Path) -> RunFolder:
     """Look into a run folder without working in it.
 
     Raises:
-        RunFolderError: there is none.
+        RunFolderError: there is none, or another version of this package made it.
     """
-    if not (path / "run.json").exists():
-        near = [entry.parent.name for entry in path.parent.glob("*/run.json")] if path.parent.is_dir() else []
-        hint = f" Runs beside it: {', '.join(sorted(near)[:5])}." if near else ""
-        raise RunFolderError(f"{path} is no run folder: it has no run.json.{hint}")
-    return RunFolder(path, read_json(path / "run.json"))
+    if not path.is_dir():
+        raise RunFolderError(f"There is no run folder {path}.{_hint(path)}")
+    if not (path / RUN.name).exists():
+        raise RunFolderError(f"{path} is no run folder: it has no {RUN.name}.{_hint(path)}")
+    return RunFolder(path, _info(path))
+
+
+def _hint(path: Path) -> str:
+    near = [entry.parent.name for entry in path.parent.glob(f"*/{RUN.name}")] if path.parent.is_dir() else []
+    if near:
+        return f" Runs beside it: {', '.join(sorted(near)[:5])}."
+    return " Give a folder that a command such as `allometry run` or `allometry train` made."
+
+
+def _info(path: Path) -> RunInfo:
+    """What `run.json` says.
+
+    Raises:
+        RunFolderError: it is damaged, or of another version of this package.
+    """
+    plain = read_json(path / RUN.name)
+    if plain.get("format") != FORMAT:
+        known = plain.get("versions")
+        maker = f" ({known['allometry']})" if isinstance(known, dict) and "allometry" in known else ""
+        raise RunFolderError(
+            f"{path} was made by another version of allometry{maker}, whose run folders this one does not read; "
+            "run its command again with another --out."
+        )
+    return RunInfo.from_dict(plain)
 
 
 def versions() -> dict[str, str]:
@@ -161,34 +189,34 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _take_up(path: Path, command: str, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+def _take_up(path: Path, command: str, arguments: Mapping[str, Any]) -> RunInfo | None:
     """What the folder's `run.json` says, or None where the command may begin anew."""
-    file = path / "run.json"
-    if not file.exists():
+    if not (path / RUN.name).exists():
         if any(not entry.name.startswith(".") for entry in path.iterdir()):
             raise RunFolderError(f"{path} is not empty and is no run folder; give another one.")
         return None
     for torn in path.glob(".*.part"):  # what a kill has left half-written
         torn.unlink(missing_ok=True)
-    info = read_json(file)
-    if not RunFolder(path, info).begun:
+    if not _begun(path):
         return None  # an earlier call went wrong before any work; the corrected one may take its place
+    info = _info(path)
     _refuse_other(path, info, command, arguments)
     return info
 
 
-def _refuse_other(path: Path, info: Mapping[str, Any], command: str, arguments: Mapping[str, Any]) -> None:
+def _refuse_other(path: Path, info: RunInfo, command: str, arguments: Mapping[str, Any]) -> None:
     advice = "Give another folder with --out, or the same arguments as before."
-    if info.get("command") != command:
-        raise RunFolderError(
-            f"{path} was made by `allometry {info.get('command')}`, not `{command}`. {advice}"
-        )
-    before: Mapping[str, Any] = info.get("arguments", {})
+    if info.command != command:
+        raise RunFolderError(f"{path} was made by `allometry {info.command}`, not `{command}`. {advice}")
     # An argument that was left out then or now counts, too: a teacher, say.
-    for name in {**arguments, **before}:
-        old, new = before.get(name), arguments.get(name)
+    for name in {**arguments, **info.arguments}:
+        old, new = info.arguments.get(name), arguments.get(name)
         if old != new:
             raise RunFolderError(f"{path} was made with {name} {_none(old)}, not {_none(new)}. {advice}")
+
+
+def _begun(path: Path) -> bool:
+    return any((path / name).exists() for name in _WORK)
 
 
 def _none(value: object) -> object:

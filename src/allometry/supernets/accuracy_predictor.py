@@ -139,16 +139,16 @@ def announce(opened: OpenSupernet, rows: Encodings) -> None:
 
 
 def record_looks(opened: OpenSupernet) -> None:
-    """Charge the ledger for all subnets that were measured and are not charged yet."""
+    """Add to the cost log what subnets took that were measured and are not in it yet."""
     run = opened.session.run
     lines = read_lines(run.path / FILE)
-    charged = [line for line in read_lines(run.path / "ledger.jsonl") if line["phase"] == "look"]
+    charged = [line for line in read_lines(run.path / "costs.jsonl") if line["phase"] == "look"]
     seconds, images = (
         sum(line[what] for line in lines) - sum(line[what] for line in charged)
         for what in ("seconds", "images")
     )
     if images > 0:
-        run.charge("look", f"up to subnet {len(lines)}", seconds=seconds, images=images)
+        run.record_cost("look", f"up to subnet {len(lines)}", seconds=seconds, images=images)
 
 
 PREDICTOR, JUDGMENT = "predictor.safetensors", "predictor.json"
@@ -210,7 +210,7 @@ def predictor_for(opened: OpenSupernet, how: PredictorConfig) -> tuple[Predictor
         f"predictor: Kendall tau {found.tau:.2f} on {found.number} subnets held out, off by "
         f"{100 * found.mean_absolute_error:.2f} points in the mean{_most(found)}"
     )
-    opened.session.run.charge(
+    opened.session.run.record_cost(
         "predict", f"{len(rows) - how.held_out} subnets", seconds=time.monotonic() - began
     )
     refuse_unreliable(found, least_tau=how.least_tau)

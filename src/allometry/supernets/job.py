@@ -53,7 +53,7 @@ class SupernetJob:
         should_stop: asked after each step; once it says True a checkpoint is written and `Stopped` raised.
         on_epoch_end: given each epoch's record once it is written.
         save_every: seconds between checkpoints inside a long epoch; more where writing one takes long.
-        clock: seconds, for the ledger's figures and for when to write; the weights do not depend on it.
+        clock: seconds, for the cost log and for when to write; the weights do not depend on it.
 
     Raises:
         InputError: the recipe asks for what the training of a supernet does not do, or the networks are not for these

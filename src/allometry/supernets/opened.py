@@ -12,7 +12,7 @@ import torch
 from allometry.arch import Space, load_space
 from allometry.base import InputError, Progress, RunFolderError
 from allometry.nas import narrow
-from allometry.runs.folder import read_run, work_in
+from allometry.runs.folder import find_run, work_in
 from allometry.runs.phases import load_phases
 from allometry.supernets.config import supernet_recipe
 from allometry.supernets.coupling import couple_rows
@@ -67,14 +67,14 @@ def open_supernet(
         InputError: no such device.
         DataError: the images have gone.
     """
-    command = read_run(path).info.get("command")
+    command = find_run(path).info.command
     if command != COMMAND:
         raise RunFolderError(
             f"{path} was made by `allometry {command}`; give the folder of `allometry {COMMAND}`."
         )
     place = resolve_device(device)
     with work_in(path) as run:
-        asked = run.info["arguments"]
+        asked = run.info.arguments
         session = Session(
             run=run, seed=int(asked["seed"]), device=place, progress=progress, should_stop=should_stop
         )

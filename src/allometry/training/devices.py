@@ -41,7 +41,7 @@ def resolve_device(name: str | None = None, *, local: int = 0) -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """The device in words, for ledgers and reports.
+    """The device in words, for cost logs and reports.
 
     Example:
         >>> "thread" in describe_device(torch.device("cpu"))

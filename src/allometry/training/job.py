@@ -45,7 +45,7 @@ class Job:
         should_stop: asked after each step; once it says True a checkpoint is written and `Stopped` raised.
         on_epoch_end: given each epoch's record once it is written.
         save_every: seconds between checkpoints inside a long epoch; more where writing one takes long.
-        clock: seconds, for the ledger's figures and for when to write; the weights do not depend on it.
+        clock: seconds, for the cost log and for when to write; the weights do not depend on it.
     """
 
     network: Network

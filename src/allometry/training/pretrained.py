@@ -24,7 +24,7 @@ from allometry.nn import (
     watch_module,
 )
 from allometry.nn.pretrained.files import some
-from allometry.runs.folder import RunFolder, read_run
+from allometry.runs.folder import RunFolder, find_run
 from allometry.training.checkpoint import load_weights
 from allometry.training.loop import FINAL
 from allometry.training.preprocessing import Preprocessing
@@ -184,7 +184,7 @@ class FinishedRun:
     @property
     def arguments(self) -> dict[str, Any]:
         """What the run was asked, `data` and `seed` among it."""
-        return dict(self.folder.info.get("arguments", {}))
+        return dict(self.folder.info.arguments)
 
 
 def open_finished(path: Path) -> FinishedRun:
@@ -193,12 +193,12 @@ def open_finished(path: Path) -> FinishedRun:
     Raises:
         RunFolderError: there is no run, its training is not finished, or a file is damaged.
     """
-    folder = read_run(path)
+    folder = find_run(path)
     weights = path / "checkpoints" / FINAL
     if not weights.exists():
-        command = folder.info.get("command", "run")
         raise RunFolderError(
-            f"The training in {path} is not finished; run `allometry {command}` with the same arguments to go on."
+            f"The training in {path} is not finished; run `allometry {folder.info.command}` with the same arguments "
+            "to go on."
         )
     network = load(path / "network.json")
     module = build(network)

@@ -10,7 +10,7 @@ from allometry.base import DataError, InputError
 from allometry.cost import count
 from allometry.nn import watch_module
 from allometry.reports.explanations import Explained, Viewer, explain
-from allometry.runs.folder import read_run
+from allometry.runs.folder import find_run
 from allometry.training.pretrained import open_finished, open_pretrained
 
 
@@ -86,7 +86,7 @@ def _sorted(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     if images and not runs:
         if images[0].is_file():
             raise InputError(f"{images[0]} is a file, not a run folder. {usage}")
-        read_run(images[0])  # says which runs are near
+        find_run(images[0])  # says which runs are near
     late = next((path for path in images if path.is_dir()), None)
     if late is not None:
         raise InputError(f"{late} is a folder but comes after an image. {usage}")

@@ -85,7 +85,7 @@ def export_run(
     result = {**found.to_dict(), **more, "delivery": asdict(delivery)}
     if out is None:
         write_json(path.with_name("export.json"), result)
-        finished.folder.charge("export", label(delivery), seconds=time.monotonic() - began)
+        finished.folder.record_cost("export", label(delivery), seconds=time.monotonic() - began)
     return {**result, "path": str(path), "script": str(path.with_name(SCRIPT))}
 
 

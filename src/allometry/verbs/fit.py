@@ -114,7 +114,9 @@ def _fit(session: Session, asked: FitSetup) -> dict[str, Any]:
         trainings = Trainings(
             trainer,
             session.run.path,
-            lambda name, seconds, images: session.run.charge("fit", name, seconds=seconds, images=images),
+            lambda name, seconds, images: session.run.record_cost(
+                "fit", name, seconds=seconds, images=images
+            ),
             session.progress,
         )
         first = trainings(grid_trainings(networks, seeds[:1], asked.first_epochs), label="all laws")

@@ -186,7 +186,7 @@ def _run(
     prepared = prepare(session, network, budget, data, settings, law=law, setting=setting)
     images, plan = prepared.images, prepared.plan
     _announce(session, prepared)
-    session.run.charge("prepare", "data and plan", seconds=time.monotonic() - began)
+    session.run.record_cost("prepare", "data and plan", seconds=time.monotonic() - began)
 
     if plan.law is None:
         best = _try_laws(session, prepared)
@@ -197,7 +197,7 @@ def _run(
     job = session.job(solution.network, images, prepared.recipe, folder=session.run.path)
     job.preprocessing.save(session.run.path / "preprocessing.json")
     trained = train(job)
-    session.run.charge("train", solution.network.name, seconds=trained.seconds, images=trained.images)
+    session.run.record_cost("train", solution.network.name, seconds=trained.seconds, images=trained.images)
 
     session.halt_if_asked()
     evaluation = judge(session, trained, job)
@@ -246,7 +246,7 @@ def _try_laws(session: Session, prepared: Prepared) -> LawTrial:
 
     def one(point: Point, folder: Path) -> LawTrial:
         trained = train(session.job(point.network, images, recipe, folder=folder, label=labels[point]))
-        session.run.charge("fit", folder.name, seconds=trained.seconds, images=trained.images)
+        session.run.record_cost("fit", folder.name, seconds=trained.seconds, images=trained.images)
         return LawTrial(point, trained.accuracy, trained.loss, recipe.epochs, trained.seconds, trained.images)
 
     _, best = try_points(points, one, folder=session.run.path)
@@ -267,7 +267,7 @@ def _grow(
             measure=measure,
         )
     if setting is not None:
-        session.run.charge("measure", str(setting), seconds=time.monotonic() - began)
+        session.run.record_cost("measure", str(setting), seconds=time.monotonic() - began)
     _write_plan(session.run.path, plan, solution, setting)
     latency = solution.cost.latency
     took = "" if latency is None else f", {format_milliseconds(latency)} a run"

@@ -181,7 +181,9 @@ def _drive(
 
     def charge(tried: Trial) -> None:
         outcome = tried.outcome
-        session.run.charge(phase, f"trial {tried.number}", seconds=outcome.seconds, images=outcome.images)
+        session.run.record_cost(
+            phase, f"trial {tried.number}", seconds=outcome.seconds, images=outcome.images
+        )
 
     def finished(tried: Trial) -> None:
         charge(tried)

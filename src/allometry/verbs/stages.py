@@ -69,7 +69,7 @@ def judge(session: Session, trained: Trained, job: Job) -> dict[str, Any]:
     write_json(session.run.path / "explain.json", seen)
     evaluation = summarize(said, split, name="test", classes=job.dataset.classes).to_dict()
     write_json(file, evaluation)
-    session.run.charge("evaluate", "test", seconds=time.monotonic() - began, images=len(split))
+    session.run.record_cost("evaluate", "test", seconds=time.monotonic() - began, images=len(split))
     low, high = evaluation["interval"]
     session.progress.say(
         f"test: {evaluation['accuracy']:.2%} of {evaluation['images']:,} images right ({low:.1%} to {high:.1%})"
@@ -87,7 +87,7 @@ def deliver(session: Session, trained: Trained, job: Job) -> dict[str, Any]:
     path = session.run.path / ExportConfig().file
     result = write_checked(trained.module, path, job.dataset.splits["test"], job.preprocessing).to_dict()
     write_json(file, result)
-    session.run.charge("export", path.name, seconds=time.monotonic() - began, images=result["images"])
+    session.run.record_cost("export", path.name, seconds=time.monotonic() - began, images=result["images"])
     session.progress.say(
         f"{path.name}: top class agrees on {result['agreement']:.1%} of {result['images']} images, "
         f"largest difference {result['largest_difference']:.1e}"

@@ -209,7 +209,7 @@ def _train(session: Session, job: SupernetJob, images: Images) -> dict[str, Any]
         return {}
     for phase in job.phases:
         records = [record for record in trained.history if record["name"] == phase.name]
-        session.run.charge(
+        session.run.record_cost(
             "supernet",
             phase.name,
             seconds=sum(record["seconds"] for record in records),

@@ -12,7 +12,7 @@ from allometry.base import InputError, Progress, SilentProgress, UnknownNameErro
 from allometry.base.files import write_json
 from allometry.cost import count
 from allometry.nn import save_weights
-from allometry.runs.folder import read_run
+from allometry.runs.folder import find_run
 from allometry.supernets import ESTIMATED, extract_subnet, preprocessing_of
 from allometry.supernets.opened import OpenSupernet, open_supernet
 from allometry.training import FINAL, Job, Recipe, Trained, change, evaluate, train
@@ -72,7 +72,7 @@ def supernet_extract(
         arguments = {
             "supernet": str(run.resolve()),
             "subnet": digest(network),
-            "data": opened.session.run.info["arguments"]["data"],
+            "data": opened.session.run.info.arguments["data"],
             "epochs": epochs,
             "settings": list(settings),
         }
@@ -93,7 +93,7 @@ def supernet_extract(
 
 def _find(run: Path, subnet: str) -> tuple[Network, str]:
     """The network that is meant, and a name for it."""
-    read_run(run)
+    find_run(run)
     path = Path(subnet)
     if path.suffix == ".json":
         return load(path), path.parent.name if path.stem == "network" else path.stem
@@ -141,7 +141,7 @@ def _extract(
     before = evaluate(module, images.dataset.splits["val"], preprocessing=asked, device=session.device)
     if epochs:
         trained = train(replace(job, start=module.state_dict()))
-        session.run.charge("train", network.name, seconds=trained.seconds, images=trained.images)
+        session.run.record_cost("train", network.name, seconds=trained.seconds, images=trained.images)
         accuracy = trained.accuracy
     else:
         save_weights(folder / "checkpoints" / FINAL, module, metadata={"identity": job.identity})

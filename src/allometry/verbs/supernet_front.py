@@ -132,7 +132,7 @@ def supernet_front(
             "tau": judgment.tau,
         }
         write_json(folder / "front.json", result)
-        opened.session.run.charge("search", f"front-{cost}", seconds=seconds)
+        opened.session.run.record_cost("search", f"front-{cost}", seconds=seconds)
         write_report([run], out=run / "report.html")
         return result
 

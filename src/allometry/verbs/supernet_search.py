@@ -140,7 +140,7 @@ def price_subnets(
     began = time.monotonic()
     found = table_for(session, space, setting, table, file=file)
     if found is not None and table is None:
-        session.run.charge("measure", f"blocks in {setting}", seconds=time.monotonic() - began)
+        session.run.record_cost("measure", f"blocks in {setting}", seconds=time.monotonic() - began)
     rows = [each.row for each in least.values()]
     if found is not None:
         quickest = least_latency(space, found)
@@ -177,7 +177,7 @@ def _confirmed(
     network = network_of(opened.space, row)
     split = opened.images.dataset.splits["test"]
     test = evaluate_subnet(opened, row, split, images=ESTIMATED)
-    opened.session.run.charge(
+    opened.session.run.record_cost(
         "confirm", name_of(limits), seconds=time.monotonic() - began, images=ESTIMATED + len(split)
     )
     figures: dict[str, Any] = {
@@ -246,7 +246,7 @@ def _kept(opened: OpenSupernet, limits: Budget, result: dict[str, Any]) -> dict[
         "report": str(run / "report.html"),
     }
     write_json(folder / "found.json", whole)
-    opened.session.run.charge("search", name, seconds=whole["search_seconds"])
+    opened.session.run.record_cost("search", name, seconds=whole["search_seconds"])
     write_report([run], out=run / "report.html")
     return whole
 

@@ -134,7 +134,7 @@ def _train(session: Session, asked: TrainRequest, *, board: bool) -> dict[str, A
         trained = train(replace(job, on_epoch_end=on_epoch_end))
     if not dist.is_main:
         return {}
-    session.run.charge("train", job.network.name, seconds=trained.seconds, images=trained.images)
+    session.run.record_cost("train", job.network.name, seconds=trained.seconds, images=trained.images)
     session.halt_if_asked()
     # What follows is the leader's alone.
     evaluation = judge(session, trained, replace(job, dist=ALONE))

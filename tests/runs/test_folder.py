@@ -5,8 +5,7 @@ import pytest
 
 from allometry.base import RunFolderError, StorageError
 from allometry.base.files import read_lines
-from allometry.base.machine import processor
-from allometry.runs.folder import open_run, read_run, versions
+from allometry.runs.folder import find_run, open_run, versions
 
 HOW = {"command": "run", "arguments": {"data": "icons", "budget": "10M"}, "device": "here", "seed": 0}
 
@@ -26,7 +25,7 @@ def test_a_run_is_written_found_again_and_finished(tmp_path):
         run.finish(clock)
     with open_run(folder, **HOW) as run:
         assert run.finished
-    assert read_run(folder).finished
+    assert find_run(folder).finished
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path):
@@ -63,12 +62,12 @@ def test_other_folders_are_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["photo.jpg"]
 
 
-def test_the_ledger_charges_once(tmp_path):
+def test_a_cost_is_recorded_once(tmp_path):
     with open_run(tmp_path / "run", **HOW) as run:
-        run.charge("fit", "one", seconds=2.00049, images=10)
-        run.charge("fit", "one", seconds=9, images=10)
-        run.charge("train", "one", seconds=3)
-    entries = read_lines(tmp_path / "run" / "ledger.jsonl")
+        run.record_cost("fit", "one", seconds=2.00049, images=10)
+        run.record_cost("fit", "one", seconds=9, images=10)
+        run.record_cost("train", "one", seconds=3)
+    entries = read_lines(tmp_path / "run" / "costs.jsonl")
     assert entries == [
         {"phase": "fit", "name": "one", "seconds": 2.0, "images": 10, "device": "here"},
         {"phase": "train", "name": "one", "seconds": 3, "images": 0, "device": "here"},
@@ -78,8 +77,33 @@ def test_the_ledger_charges_once(tmp_path):
 def test_what_is_no_run_is_told_with_the_runs_beside_it(tmp_path):
     with open_run(tmp_path / "good", **HOW):
         pass
+    with pytest.raises(RunFolderError, match=r"There is no run folder .*bad\. Runs beside it: good"):
+        find_run(tmp_path / "bad")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(RunFolderError, match=r"has no run\.json\. Runs beside it: good"):
-        read_run(tmp_path / "bad")
+        find_run(tmp_path / "empty")
+
+
+def test_a_folder_of_another_version_is_refused_with_that_version(tmp_path):
+    folder = tmp_path / "run"
+    with open_run(folder, **HOW):
+        (folder / "metrics.jsonl").write_text("")
+    info = json.loads((folder / "run.json").read_text())
+    old = {name: value for name, value in info.items() if name != "format"}
+    says = rf"made by another version of allometry \({versions()['allometry']}\), .* another --out\."
+    for other in (old, info | {"format": 99}):
+        (folder / "run.json").write_text(json.dumps(other))
+        with pytest.raises(RunFolderError, match=says):
+            find_run(folder)
+        with pytest.raises(RunFolderError, match=says), open_run(folder, **HOW):
+            pass
+
+
+@pytest.mark.parametrize("text", ["", '{"command": "ru', "[]"])
+def test_a_damaged_run_json_is_refused(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(RunFolderError, match=r"run\.json"):
+        find_run(tmp_path)
 
 
 def test_what_a_kill_left_half_written_is_swept(tmp_path):
@@ -91,16 +115,12 @@ def test_what_a_kill_left_half_written_is_swept(tmp_path):
     assert not list((tmp_path / "run").glob(".*.part"))
 
 
-def test_the_processor_has_a_name_and_cores():
-    assert processor().endswith("cores")
-
-
 def test_a_mistaken_call_does_not_stand_in_the_way_of_the_corrected_one(tmp_path):
     with open_run(tmp_path / "run", **HOW):
         (tmp_path / "run" / "index.json").write_text("{}")
     other = HOW | {"arguments": {"data": "icons", "budget": "20M"}}
     with open_run(tmp_path / "run", **other) as run:
-        assert run.info["arguments"]["budget"] == "20M"
+        assert run.info.arguments["budget"] == "20M"
         (tmp_path / "run" / "trials.jsonl").write_text("")
     # From now on there is work in it, and nobody else's call may take it.
     with pytest.raises(RunFolderError, match="was made with budget 20M"), open_run(tmp_path / "run", **HOW):

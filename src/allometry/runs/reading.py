@@ -1,0 +1,99 @@
+"""From a run folder to a `RunRecord`: strict about the folder, patient with each file in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from allometry.arch import load, load_space
+from allometry.base import InputError, RunFolderError
+from allometry.base.files import read_json
+from allometry.runs import files
+from allometry.runs.folder import find_run
+from allometry.runs.record import RunRecord, SupernetRecord
+from allometry.runs.records import EpochMetrics
+from allometry.scaling import ScalingLaw
+
+Value = TypeVar("Value")
+
+
+def read_run(folder: str | Path) -> RunRecord:
+    """Read what a run folder holds. A file that is missing or damaged is absent from the record.
+
+    Args:
+        folder: what a verb such as `train` made; the run need not be finished.
+
+    Raises:
+        RunFolderError: the folder does not exist, is no run folder, or was made by another version of this package.
+
+    Example:
+        >>> import tempfile
+        >>> from allometry.runs.folder import open_run
+        >>> folder = Path(tempfile.mkdtemp()) / "first"
+        >>> with open_run(folder, command="train", arguments={}, device="cpu", seed=7):
+        ...     pass
+        >>> record = read_run(folder)
+        >>> record.name, record.command, record.seed, record.network
+        ('first', 'train', 7, None)
+    """
+    folder = Path(folder)
+    info = find_run(folder).info
+    elastic = info.command == "supernet train"
+    explained = files.EXPLANATIONS.read(folder)
+    return RunRecord(
+        folder=folder,
+        name=info.name or folder.resolve().name,
+        command=info.command,
+        arguments=info.arguments,
+        versions=info.versions,
+        device=info.device,
+        seed=info.seed,
+        started=info.started,
+        finished=info.finished,
+        data=files.DATA.read(folder),
+        network=_read(load, folder / files.NETWORK),
+        baseline=_read(load, folder / files.BASELINE),
+        law=_read(ScalingLaw.load, folder / files.LAW),
+        plan=files.PLAN.read(folder),
+        law_trials=files.LAW_TRIALS.read(folder),
+        search=files.SEARCH.read(folder),
+        search_trials=files.SEARCH_TRIALS.read(folder),
+        supernet=_supernet(folder, info.arguments) if elastic else None,
+        history=() if elastic else _history(folder),
+        costs=files.COSTS.read(folder),
+        recipe=_read(read_json, folder / files.RECIPE) or {},
+        evaluation=files.EVALUATION.read(folder),
+        explanations=explained.explanations if explained else (),
+        export=files.EXPORT.read(folder),
+        result=files.read_result(folder, info.command),
+    )
+
+
+def _supernet(folder: Path, arguments: Mapping[str, Any]) -> SupernetRecord:
+    plan = files.PHASES.read(folder)
+    # A run that went on after a kill repeats the epoch it was in: the later line counts.
+    latest = {(each.phase, each.epoch): each for each in files.SUPERNET_METRICS.read(folder)}
+    return SupernetRecord(
+        space=_read(load_space, folder / files.SPACE),
+        size=plan.size if plan else None,
+        coupled=bool(arguments.get("coupled")),
+        phases=plan.phases if plan else (),
+        history=tuple(latest[place] for place in sorted(latest)),
+        measured=files.ACCURACIES.read(folder),
+        predictor=files.PREDICTOR.read(folder),
+        subnets=files.read_subnets(folder),
+        fronts=files.read_fronts(folder),
+    )
+
+
+def _history(folder: Path) -> tuple[EpochMetrics, ...]:
+    latest = {each.epoch: each for each in files.METRICS.read(folder)}
+    return tuple(latest[number] for number in sorted(latest))
+
+
+def _read(reader: Callable[[Path], Value], path: Path) -> Value | None:
+    try:
+        return reader(path)
+    except (InputError, RunFolderError):
+        return None

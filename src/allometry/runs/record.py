@@ -1,0 +1,144 @@
+"""A run as a value: everything that its folder holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from allometry.arch import Network, Space
+from allometry.cost import Cost, count
+from allometry.runs.evaluation import Evaluation, Explanation
+from allometry.runs.export import Export
+from allometry.runs.phases import Phase
+from allometry.runs.records import (
+    CostEntry,
+    DataSummary,
+    EpochMetrics,
+    GrowthPlan,
+    LawTrialRecord,
+    MeasuredSubnet,
+    SearchPlan,
+    SearchTrialRecord,
+    SupernetEpochMetrics,
+)
+from allometry.runs.results import RunResult, SearchResult, TrainResult
+from allometry.runs.subnets import PredictorQuality, Subnet, SubnetFront
+from allometry.scaling import ScalingLaw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupernetRecord:
+    """All of a supernet; what is missing is None or empty.
+
+    Attributes:
+        space: of its subnets.
+        size: how many of them the last phase trains.
+        coupled: whether width follows depth in them.
+        phases: as planned.
+        history: the epochs of all phases.
+        measured: subnets that were run on the validation images.
+        predictor: how well it predicts their accuracy.
+        subnets: that were searched.
+        fronts: that were searched.
+    """
+
+    space: Space | None = None
+    size: int | None = None
+    coupled: bool = False
+    phases: tuple[Phase, ...] = ()
+    history: tuple[SupernetEpochMetrics, ...] = ()
+    measured: tuple[MeasuredSubnet, ...] = ()
+    predictor: PredictorQuality | None = None
+    subnets: tuple[Subnet, ...] = ()
+    fronts: tuple[SubnetFront, ...] = ()
+
+    @property
+    def last(self) -> SupernetEpochMetrics | None:
+        """The latest epoch."""
+        return self.history[-1] if self.history else None
+
+    def smallest(self, phase: int) -> Network | None:
+        """The smallest network of a phase, by its number from 1."""
+        if self.space is None or not 0 < phase <= len(self.phases):
+            return None
+        part = self.phases[phase - 1].part_of(self.space)
+        return self.space.network({name: options[0] for name, options in part.items()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """Everything that is known about a run. `read_run` reads it; what is missing is None or empty.
+
+    Attributes:
+        folder: of the run.
+        name: of the run.
+        command: the verb that made it.
+        arguments: of the verb, by name.
+        versions: of this package, Python and the libraries.
+        device: in words.
+        seed: of everything random.
+        started: date and time.
+        finished: date and time; None while it is not.
+        data: its images.
+        network: that it came to.
+        baseline: that this grew from.
+        law: by which it grew, or that was fitted.
+        plan: of its growth.
+        law_trials: short trainings of networks that laws made.
+        search: what was looked for.
+        search_trials: networks that were tried.
+        supernet: of `supernet train`.
+        history: the epochs of the training.
+        costs: of each piece of work.
+        recipe: of the training, by field.
+        evaluation: on the test split.
+        explanations: what the network looks at in some test images.
+        export: the file for another runtime.
+        result: what the verb came to.
+
+    Example:
+        >>> RunRecord(folder=Path("runs/icons-10M"), name="icons-10M").finished is None
+        True
+    """
+
+    folder: Path
+    name: str
+    command: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: str = ""
+    seed: int | None = None
+    started: str | None = None
+    finished: str | None = None
+    data: DataSummary | None = None
+    network: Network | None = None
+    baseline: Network | None = None
+    law: ScalingLaw | None = None
+    plan: GrowthPlan | None = None
+    law_trials: tuple[LawTrialRecord, ...] = ()
+    search: SearchPlan | None = None
+    search_trials: tuple[SearchTrialRecord, ...] = ()
+    supernet: SupernetRecord | None = None
+    history: tuple[EpochMetrics, ...] = ()
+    costs: tuple[CostEntry, ...] = ()
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
+    explanations: tuple[Explanation, ...] = ()
+    export: Export | None = None
+    result: RunResult | None = None
+
+    @property
+    def cost(self) -> Cost | None:
+        """What the network costs for one image, with its latency where that was measured."""
+        if isinstance(self.result, TrainResult | SearchResult):
+            return self.result.cost
+        if self.plan is not None:
+            return self.plan.cost
+        return None if self.network is None else count(self.network)
+
+    @property
+    def seconds(self) -> float:
+        """What all work of the run took together."""
+        return sum(entry.seconds for entry in self.costs)
