@@ -19,7 +19,7 @@ PHASES = {
             "elastic": {"kernel": 0, "depth": 0, "width": 0, "resolution": 0},
             "subnets": 2,
             "teacher": "largest",
-            "rate": 0.3,
+            "lr_scale": 0.3,
         },
     ]
 }
