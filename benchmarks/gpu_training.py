@@ -27,9 +27,9 @@ from torch import nn
 from allometry.catalog import get
 from allometry.data import Batch, open_data
 from allometry.nn import build
-from allometry.training import Execution, Job, Preprocessing, small
+from allometry.training import ClassificationJob, ClassificationTask, Execution, Preprocessing, small
 from allometry.training.loop import take_steps
-from allometry.training.state import State
+from allometry.training.state import TrainingState
 
 NETWORKS = {"efficientnet-b0": (224, 256), "efficientnetv2-s": (300, 128)}
 STEPS = 20
@@ -79,7 +79,7 @@ def ours(
         channels=3, resolution=side, crop=1.0, mean=half, std=half, classes=dataset.classes
     )
     folder = Path(tempfile.mkdtemp())
-    job = Job(
+    job = ClassificationJob(
         network=network,
         dataset=dataset,
         preprocessing=preprocessing,
@@ -87,11 +87,12 @@ def ours(
         folder=folder,
         device=device,
     )
-    state = State(job)
+    task = ClassificationTask(job)
+    state = TrainingState(task)
     epoch = replace(job.epochs[-1], first_step=0, steps=10**9)
 
     def run(batch: Batch, steps: int) -> None:
-        take_steps(job, state, epoch, [batch] * steps)
+        take_steps(task, state, epoch, [batch] * steps)
 
     return run
 

@@ -37,9 +37,9 @@ def peak():
 
 def ours(**execution):
     from allometry.data import Batch, open_data
-    from allometry.training import Execution, Job, Preprocessing, small, step_memory
+    from allometry.training import ClassificationJob, ClassificationTask, Execution, Preprocessing, small, step_memory
     from allometry.training.loop import take_steps
-    from allometry.training.state import State
+    from allometry.training.state import TrainingState
     from allometry.catalog import get
     network = get("efficientnet-b0")
     recipe = replace(small(network, images=7901), batch_size=SIZE, execution=Execution(**execution))
@@ -48,15 +48,18 @@ def ours(**execution):
         channels=3, resolution=SIDE, crop=1.0, mean=(.5,) * 3, std=(.5,) * 3, classes=dataset.classes
     )
     folder = Path(tempfile.mkdtemp())
-    job = Job(network=network, dataset=dataset, preprocessing=preprocessing, recipe=recipe, folder=folder)
-    state = State(job)
+    job = ClassificationJob(
+        network=network, dataset=dataset, preprocessing=preprocessing, recipe=recipe, folder=folder
+    )
+    task = ClassificationTask(job)
+    state = TrainingState(task)
     epoch = replace(job.epochs[-1], first_step=0, steps=10**9)
     labels = np.zeros(SIZE, np.int64)
     batch = Batch(np.zeros((SIZE, SIDE, SIDE, 3), np.uint8), labels, labels, labels, np.ones(SIZE, np.float32))
     before = peak()
-    take_steps(job, state, epoch, [batch, batch])
+    take_steps(task, state, epoch, [batch, batch])
     # The weights and their average were there before; moments and gradients come with the step.
-    there = 8 * sum(weight.numel() for weight in state.module.parameters())
+    there = 8 * sum(weight.numel() for weight in task.module.parameters())
     return peak() - before, step_memory(network, recipe, images=SIZE) - there
 
 def theirs():

@@ -30,9 +30,9 @@ from allometry.catalog import get
 from allometry.data import Batch, open_data, train_batches
 from allometry.nn import build
 from allometry.scaling import fit_strides, solve
-from allometry.training import Job, Preprocessing, small
+from allometry.training import ClassificationJob, ClassificationTask, Preprocessing, small
 from allometry.training.loop import take_steps
-from allometry.training.state import State
+from allometry.training.state import TrainingState
 
 STEPS = 10  # of one turn; after each turn the loop looks at the loss, as it does in a training
 
@@ -93,12 +93,15 @@ def ours(network: Network, size: int, folder: Path, **changes: float) -> Callabl
         std=(0.5,),
         classes=dataset.classes,
     )
-    job = Job(network=network, dataset=dataset, preprocessing=preprocessing, recipe=recipe, folder=folder)
-    state = State(job)
+    job = ClassificationJob(
+        network=network, dataset=dataset, preprocessing=preprocessing, recipe=recipe, folder=folder
+    )
+    task = ClassificationTask(job)
+    state = TrainingState(task)
     epoch = replace(job.epochs[-1], first_step=0, steps=10**9)
 
     def run(batches: list[Batch]) -> None:
-        take_steps(job, state, epoch, batches)
+        take_steps(task, state, epoch, batches)
 
     return run
 

@@ -9,7 +9,7 @@ import pytest
 from allometry.arch import Head, MBConv, Network, Stage, Stem
 from allometry.data import Augmentation
 from allometry.training import Preprocessing, Recipe
-from allometry.training.job import Job
+from allometry.training.classification import ClassificationJob
 from tests.images import CLASSES, shapes_dataset
 
 NETWORK = Network(
@@ -39,14 +39,14 @@ def dataset():
 
 
 @pytest.fixture
-def make_job(dataset, tmp_path) -> Callable[..., Job]:
+def make_job(dataset, tmp_path) -> Callable[..., ClassificationJob]:
     def make(
         folder: str = "run", *, network: Network = NETWORK, recipe: Recipe = RECIPE, **options: object
-    ) -> Job:
+    ) -> ClassificationJob:
         preprocessing = Preprocessing(
             channels=1, resolution=network.resolution, crop=1.0, mean=(0.2,), std=(0.3,), classes=CLASSES
         )
-        job = Job(
+        job = ClassificationJob(
             network=network,
             dataset=dataset,
             preprocessing=preprocessing,

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from allometry.base import DataError, OutOfMemoryError, Stopped
-from allometry.base.files import read_lines
 from allometry.catalog import get
 from allometry.nn import build
 from allometry.training import (
+    ClassificationTask,
     Distillation,
     Execution,
     Progressive,
@@ -25,18 +25,14 @@ from allometry.training import (
     recompute_blocks,
     train,
 )
-from allometry.training.loop import FINAL
-from allometry.training.state import State
-from allometry.training.step import train_step
+from allometry.training.loop import take_step, take_steps
+from allometry.training.state import TrainingState
+from allometry.training.task import FINAL
 
 from .conftest import NETWORK, RECIPE
-from .test_loop import StopAfter, final, same
+from .test_loop import StopAfter, final, same, without_time, written
 
 QUIET = replace(RECIPE, epochs=3, dropout=0.0, stochastic_depth=0.0)
-
-
-def without_time(history):
-    return [{k: v for k, v in r.items() if k not in ("seconds", "images_per_second")} for r in history]
 
 
 @pytest.mark.parametrize(
@@ -158,11 +154,12 @@ def test_in_the_head_epochs_only_the_classifier_learns(make_job):
 
 
 def test_layers_learn_at_their_share_of_the_rate(make_job):
-    state = State(make_job(recipe=replace(RECIPE, layer_decay=0.5)))
+    task = ClassificationTask(make_job(recipe=replace(RECIPE, layer_decay=0.5)))
+    state = TrainingState(task)
     scales = {}
     for group in state.optimizer.param_groups:
         for weight in group["params"]:
-            name = next(n for n, each in state.module.named_parameters() if each is weight)
+            name = next(n for n, each in task.module.named_parameters() if each is weight)
             scales[name.split(".")[0] + (name.split(".")[1] if name.startswith("stages") else "")] = group[
                 "scale"
             ]
@@ -176,8 +173,8 @@ def test_the_best_epoch_is_kept_and_patience_ends_a_training(make_job):
     )
     whole = make_job("whole", recipe=recipe)
     trained = train(whole)
-    accuracies = [record["val_accuracy"] for record in trained.history]
-    keys = [(record["val_accuracy"], -record["val_loss"]) for record in trained.history]
+    accuracies = [record.val_accuracy for record in trained.history]
+    keys = [(record.val_accuracy, -record.val_loss) for record in trained.history]
     best = keys.index(max(keys))
     assert trained.kept == best + 1
     assert trained.accuracy == max(accuracies)
@@ -281,13 +278,13 @@ def test_a_step_that_does_not_fit_is_one_sentence(make_job, monkeypatch, error):
     def refuse(*_):
         raise error
 
-    monkeypatch.setattr(loop, "train_step", refuse)
+    monkeypatch.setattr(loop, "take_step", refuse)
     with pytest.raises(
         OutOfMemoryError, match=r"a step of training with 16 images of 24 px. The checkpoint of step 6"
     ):
         train(job)
     monkeypatch.undo()
-    assert train(job).history[-1]["epoch"] == 4
+    assert train(job).history[-1].epoch == 4
 
 
 def test_dropout_follows_its_schedule(make_job):
@@ -295,15 +292,16 @@ def test_dropout_follows_its_schedule(make_job):
         RECIPE, dropout=0.4, progressive=Progressive(stages=4, early=0.75, resolution=0.5, dropout=0.1)
     )
     job = make_job(recipe=recipe)
-    state = State(job)
+    task = ClassificationTask(job)
+    state = TrainingState(task)
     seen = []
     for epoch in job.epochs:
-        state.enter(job, epoch)
-        seen.append(round(state.module.dropout.p, 6))
+        take_steps(task, state, epoch, [])
+        seen.append(round(task.module.dropout.p, 6))
     assert seen == [0.1, 0.2, 0.3, 0.4]
     assert [epoch.resolution for epoch in job.epochs] == [12, 16, 20, 24]
     records = train(job).history
-    assert [record["resolution"] for record in records] == [12, 16, 20, 24]
+    assert [record.resolution for record in records] == [12, 16, 20, 24]
 
 
 def test_larger_batches_for_smaller_pictures_resume_exactly(make_job):
@@ -329,7 +327,7 @@ def test_a_compiled_training_learns_the_same(make_job):
         make_job("plain", recipe=recipe),
         make_job("compiled", recipe=replace(recipe, execution=Execution(compile=True))),
     )
-    losses = [[r["train_loss"] for r in train(job).history] for job in (plain, compiled)]
+    losses = [[r.train_loss for r in train(job).history] for job in (plain, compiled)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     assert set(final(compiled)) == set(final(plain))
 
@@ -337,9 +335,10 @@ def test_a_compiled_training_learns_the_same(make_job):
 def test_losses_are_those_of_plain_pytorch(make_job):
     """Three steps beside a loop that anybody would write."""
     job = make_job(recipe=replace(QUIET, ema=0.0, clip=0.0))
-    state = State(job)
+    task = ClassificationTask(job)
+    state = TrainingState(task)
     epoch = job.epochs[0]
-    state.enter(job, epoch)
+    take_steps(task, state, epoch, [])
     module = build(job.recipe.applied_to(NETWORK), seed=0)
     decayed = [w for w in module.parameters() if w.ndim > 1]
     others = [w for w in module.parameters() if w.ndim <= 1]
@@ -360,7 +359,7 @@ def test_losses_are_those_of_plain_pytorch(make_job):
     )
     for number, batch in zip(range(3), batches, strict=False):
         before = state.sums.clone()
-        train_step(job, state, epoch, batch)
+        take_step(task, state, epoch, batch)
         images = (torch.from_numpy(batch.images).permute(0, 3, 1, 2).float() / 255 - 0.2) / 0.3
         loss = nn.functional.cross_entropy(
             module(images), torch.from_numpy(batch.labels), label_smoothing=0.1
@@ -377,6 +376,6 @@ def test_records_are_handed_on(make_job):
     seen = []
     job = make_job(on_epoch_end=seen.append)
     assert seen == []
-    assert train(job).history == seen == read_lines(job.folder / "metrics.jsonl")
-    assert math.isfinite(seen[-1]["val_loss"])
+    assert train(job).history == tuple(seen) == written(job)
+    assert math.isfinite(seen[-1].val_loss)
     assert load_weights(job.folder / "checkpoints" / FINAL)

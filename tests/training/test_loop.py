@@ -12,10 +12,10 @@ import torch
 from allometry.base import NonFiniteLossError, RunFolderError, Stopped, StorageError
 from allometry.base.files import read_lines
 from allometry.nn import save_weights
-from allometry.training import Progressive, latest_checkpoint, load_weights, loop, train
+from allometry.runs import EpochMetrics
+from allometry.training import ClassificationTask, Progressive, latest_checkpoint, load_weights, loop, train
 from allometry.training.checkpoint import Checkpoint
-from allometry.training.loop import FINAL
-from allometry.training.validation import validate
+from allometry.training.task import FINAL
 
 from .conftest import RECIPE
 
@@ -26,6 +26,15 @@ def final(job):
 
 def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def without_time(history):
+    return [replace(record, seconds=0.0, images_per_second=0.0) for record in history]
+
+
+def written(job):
+    """The records in the folder."""
+    return tuple(EpochMetrics.from_dict(line) for line in read_lines(job.folder / "metrics.jsonl"))
 
 
 class StopAfter:
@@ -43,17 +52,10 @@ def test_a_tiny_network_learns_shapes(make_job):
     job = make_job(recipe=replace(RECIPE, epochs=12))
     trained = train(job)
     assert trained.accuracy > 0.9
-    assert [record["epoch"] for record in trained.history] == list(range(1, 13))
+    assert [record.epoch for record in trained.history] == list(range(1, 13))
     assert trained.images == 12 * 64
     assert not trained.module.training
-    assert read_lines(job.folder / "metrics.jsonl") == trained.history
-    assert {
-        "train_loss",
-        "val_loss",
-        "val_accuracy",
-        "images_per_second",
-        "learning_rate",
-    } <= trained.history[0].keys()
+    assert written(job) == trained.history
     assert sorted(path.name for path in (job.folder / "checkpoints").iterdir()) == [FINAL]
 
 
@@ -86,11 +88,7 @@ def test_stopped_and_resumed_equals_uninterrupted(make_job, steps, optimizer):
         train(job)
     trained = train(replace(job, should_stop=lambda: False))
     assert same(final(job), final(whole))
-    untimed = [
-        [{k: v for k, v in record.items() if k not in ("seconds", "images_per_second")} for record in records]
-        for records in (trained.history, history)
-    ]
-    assert untimed[0] == untimed[1]
+    assert without_time(trained.history) == without_time(history)
 
 
 class CrashError(Exception):
@@ -142,27 +140,26 @@ def test_checkpoints_become_rare_where_writing_takes_long(make_job, monkeypatch)
 
 @pytest.mark.parametrize("keep", ["last", "best"])
 def test_a_fault_in_validation_does_not_cost_the_epoch(make_job, monkeypatch, keep):
-    recipe = replace(RECIPE, keep=keep)
+    recipe, validate = replace(RECIPE, keep=keep), ClassificationTask.validate
     whole = make_job("whole", recipe=recipe)
     history = train(whole).history
     job = make_job(recipe=recipe, save_every=0.0, clock=lambda: 0.0)
     for epoch in (1, 4):  # the first one and the last
 
-        def fail(job, state, planned, epoch=epoch):
+        def fail(task, planned, epoch=epoch):
             if planned.number + 1 == epoch:
                 raise CrashError
-            return validate(job, state, planned)
+            return validate(task, planned)
 
-        monkeypatch.setattr(loop, "validate", fail)
+        monkeypatch.setattr(ClassificationTask, "validate", fail)
         with pytest.raises(CrashError):
             train(job)
         assert latest_checkpoint(job.folder / "checkpoints").step == 4 * epoch
     monkeypatch.undo()
-    monkeypatch.setattr(loop, "train_step", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(loop, "take_step", lambda *_: pytest.fail("trained again"))
     again = train(job).history
     assert same(final(job), final(whole))
-    for name in ("epoch", "train_loss", "train_accuracy", "val_loss", "images"):
-        assert [record[name] for record in again] == [record[name] for record in history]
+    assert without_time(again) == without_time(history)
 
 
 KILLED = """
@@ -175,7 +172,7 @@ KILLED = """
     from tests.training.conftest import NETWORK, RECIPE
     from tests.images import CLASSES, shapes_dataset
     from allometry.training import Preprocessing, train
-    from allometry.training.job import Job
+    from allometry.training.classification import ClassificationJob
     from allometry.base import files
     replacing, left = files.os.replace, [int(sys.argv[2])]
     writes = Path.replace
@@ -194,7 +191,8 @@ KILLED = """
         channels=1, resolution=24, crop=1.0, mean=(0.2,), std=(0.3,), classes=CLASSES
     )
     folder = Path(sys.argv[1])
-    train(Job(network=NETWORK, dataset=shapes_dataset(), preprocessing=preprocessing, recipe=RECIPE, folder=folder))
+    train(ClassificationJob(network=NETWORK, dataset=shapes_dataset(), preprocessing=preprocessing,
+                            recipe=RECIPE, folder=folder))
 """
 
 
@@ -224,12 +222,12 @@ KILLED_SOMETIME = """
     from pathlib import Path
     from tests.training.conftest import NETWORK, RECIPE
     from tests.images import CLASSES, shapes_dataset
-    from allometry.training import Job, Preprocessing, train
+    from allometry.training import ClassificationJob, Preprocessing, train
     preprocessing = Preprocessing(
         channels=1, resolution=24, crop=1.0, mean=(0.2,), std=(0.3,), classes=CLASSES
     )
     recipe = replace(RECIPE, epochs=40, keep="best")
-    job = Job(network=NETWORK, dataset=shapes_dataset(), preprocessing=preprocessing, recipe=recipe,
+    job = ClassificationJob(network=NETWORK, dataset=shapes_dataset(), preprocessing=preprocessing, recipe=recipe,
               folder=Path(sys.argv[1]))
     def kill():
         time.sleep(random.Random(int(sys.argv[2])).uniform(0, 1.5))
@@ -312,8 +310,8 @@ def test_metrics_after_the_checkpoint_are_dropped_and_torn_lines_too(make_job):
     record = read_lines(file)[-1]
     file.write_text(file.read_text() + json.dumps({**record, "epoch": 2, "step": 8}) + '\n{"epoch": 3, "st')
     trained = train(job)
-    assert [each["epoch"] for each in trained.history] == [1, 2, 3, 4]
-    assert read_lines(file) == trained.history
+    assert [each.epoch for each in trained.history] == [1, 2, 3, 4]
+    assert written(job) == trained.history
 
 
 def test_a_damaged_checkpoint_is_named(make_job):
@@ -396,7 +394,7 @@ def test_progress_counts_images(make_job):
         def say(self, text):
             raise AssertionError(text)
 
-        def start(self, label, total, done=0):
+        def start(self, label, total, done=0, unit="images"):  # noqa: ARG002
             if label == "training":
                 self.total, self.done = total, done
 

@@ -17,6 +17,7 @@ from allometry.base.files import append_line, read_lines
 from allometry.cost import count
 from allometry.nas.law_ranking import CorrectMatrix
 from allometry.nas.trial_training import TrialConfig, threads, trial_job
+from allometry.runs import EpochMetrics
 from allometry.training import predict, train
 from allometry.training.images import Images
 
@@ -90,9 +91,9 @@ def run_grid_training(
     whole = arm.until >= job.recipe.epochs
     far = len(read_lines(metrics)) >= arm.until
 
-    def reached(record: Mapping[str, Any]) -> None:
+    def reached(record: EpochMetrics) -> None:
         nonlocal far
-        far = record["epoch"] >= arm.until
+        far = record.epoch >= arm.until
 
     right = ""
     if whole or not far:

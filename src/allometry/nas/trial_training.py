@@ -16,7 +16,8 @@ from allometry.base.errors import Stopped
 from allometry.base.files import read_lines
 from allometry.nas.objectives import Objective
 from allometry.nas.trials import Halving, TrialCandidate, TrialOutcome
-from allometry.training import Job, Recipe, at_full_size, small, train
+from allometry.runs import EpochMetrics
+from allometry.training import ClassificationJob, Recipe, at_full_size, small, train
 from allometry.training.devices import resolve_device
 from allometry.training.forecast import seconds_per_image
 from allometry.training.images import Images
@@ -84,7 +85,7 @@ def trial_folder(folder: Path, network: Network, seed: int) -> Path:
 
 def trial_job(
     network: Network, images: Images, settings: TrialConfig, *, folder: Path, progress: Progress
-) -> Job:
+) -> ClassificationJob:
     """The training of a network with the settings that all trials share.
 
     Args:
@@ -95,7 +96,7 @@ def trial_job(
         progress: is told how it goes.
     """
     recipe = trial_recipe(images, network, settings.settings, settings.epochs)
-    return Job(
+    return ClassificationJob(
         network=network,
         dataset=images.dataset,
         preprocessing=images.preprocessing(network, recipe),
@@ -168,12 +169,12 @@ def try_candidate(
     if any("step_time" in objective.measures for objective in objectives):
         figures["step_time"] = _step_time(job)
 
-    def worth(record: Mapping[str, Any]) -> tuple[float, ...]:
-        known = {**figures, "accuracy": record["val_accuracy"], "loss": record["val_loss"]}
+    def worth(record: EpochMetrics) -> tuple[float, ...]:
+        known = {**figures, "accuracy": record.val_accuracy, "loss": record.val_loss}
         return tuple(float(objective(known)) for objective in objectives)
 
     climb = _Climb(settings.halving, candidate.bars, worth)
-    history = read_lines(job.folder / "metrics.jsonl")
+    history = [EpochMetrics.from_dict(line) for line in read_lines(job.folder / "metrics.jsonl")]
     for record in history:
         climb.record(record)
     # Of a trial that came to its end before its weights are gone, but its figures are all here.
@@ -197,38 +198,38 @@ class _Climb:
         self,
         halving: Halving,
         bars: Sequence[Sequence[tuple[float, ...]]],
-        worth: Callable[[Mapping[str, Any]], tuple[float, ...]],
+        worth: Callable[[EpochMetrics], tuple[float, ...]],
     ) -> None:
         self._halving, self._bars, self._worth = halving, bars, worth
         self.rungs: list[tuple[float, ...]] = []
         self.over = False
 
-    def record(self, record: Mapping[str, Any]) -> None:
+    def record(self, record: EpochMetrics) -> None:
         """An epoch has ended."""
         place = len(self.rungs)
         rungs = self._halving.rungs
-        if self.over or place == len(rungs) or record["epoch"] != rungs[place]:
+        if self.over or place == len(rungs) or record.epoch != rungs[place]:
             return
         values = self._worth(record)
         self.rungs.append(values)
         before = self._bars[place] if place < len(self._bars) else ()
-        self.over = record["epoch"] < record["epochs"] and self._halving.stops(values, before)
+        self.over = record.epoch < record.epochs and self._halving.stops(values, before)
 
 
-def _outcome(job: Job, figures: Mapping[str, float], climb: _Climb) -> TrialOutcome:
-    history = read_lines(job.folder / "metrics.jsonl")
+def _outcome(job: ClassificationJob, figures: Mapping[str, float], climb: _Climb) -> TrialOutcome:
+    history = [EpochMetrics.from_dict(line) for line in read_lines(job.folder / "metrics.jsonl")]
     last = history[-1]
     return TrialOutcome(
-        figures={**figures, "accuracy": last["val_accuracy"], "loss": last["val_loss"]},
+        figures={**figures, "accuracy": last.val_accuracy, "loss": last.val_loss},
         epochs=len(history),
-        seconds=sum(record["seconds"] for record in history),
-        images=sum(record["images"] for record in history),
+        seconds=sum(record.seconds for record in history),
+        images=sum(record.images for record in history),
         rungs=tuple(climb.rungs),
         stopped=climb.over,
     )
 
 
-def _step_time(job: Job) -> float:
+def _step_time(job: ClassificationJob) -> float:
     """Seconds of a training step here."""
     per_image = seconds_per_image(
         job.recipe.applied_to(job.network),

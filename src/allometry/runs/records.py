@@ -159,73 +159,89 @@ class SearchTrialRecord(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EpochMetrics(Record):
-    """An epoch of a training: a line of `metrics.jsonl`.
+class EpochRecord(Record):
+    """What is known of an epoch of any training: a line of `metrics.jsonl`.
 
     Attributes:
-        epoch: its number, from 1.
-        epochs: of the whole training.
-        step: the steps taken until its end.
-        resolution: of its images.
-        batch_size: of its steps.
+        epoch: its number, from 1; of the phase, where there are several.
+        epochs: of the whole training, or of the phase.
+        step: the steps taken until its end; of the phase, where there are several.
         learning_rate: at its last step.
-        train_loss: mean over its training images.
-        train_accuracy: fraction of its training images that were classified correctly, augmented as they were.
-        val_loss: mean over the validation images.
-        val_accuracy: fraction of the validation images that are classified correctly.
+        train_loss: mean over all that passed.
+        train_accuracy: fraction of what passed that was classified correctly, augmented as it was.
         images: training images seen.
-        images_per_second: of training.
         seconds: with validation.
     """
 
     epoch: int
     epochs: int
     step: int
-    resolution: int
-    batch_size: int
     learning_rate: float
     train_loss: float
     train_accuracy: float
-    val_loss: float
-    val_accuracy: float
     images: int
-    images_per_second: float
     seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SupernetEpochMetrics(Record):
-    """An epoch of a phase of a supernet's training: a line of `metrics.jsonl`.
+class EpochMetrics(EpochRecord):
+    """An epoch of the training of one network.
+
+    Attributes:
+        resolution: of its images.
+        batch_size: of its steps.
+        val_loss: mean over the validation images.
+        val_accuracy: fraction of the validation images that are classified correctly.
+        images_per_second: of training.
+    """
+
+    resolution: int
+    batch_size: int
+    val_loss: float
+    val_accuracy: float
+    images_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupernetEpochMetrics(EpochRecord):
+    """An epoch of a phase of a supernet's training.
 
     Attributes:
         phase: its number, from 1.
         name: of the phase.
-        epoch: its number in the phase, from 1.
-        epochs: of the phase.
-        step: the steps of the phase until its end.
-        learning_rate: at its last step.
-        train_loss: mean over its passes.
-        train_accuracy: fraction of its passes that were classified correctly.
         largest: validation accuracy of the phase's largest network.
         smallest: that of its smallest.
-        images: training images seen.
         passes: images times subnets.
-        seconds: with validation.
     """
 
     phase: int
     name: str
-    epoch: int
-    epochs: int
-    step: int
-    learning_rate: float
-    train_loss: float
-    train_accuracy: float
     largest: float
     smallest: float
-    images: int
     passes: int
-    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientEpochMetrics(EpochRecord):
+    """An epoch of a search by gradient.
+
+    Attributes:
+        updates: of the architecture until its end.
+        held_loss: mean over the architecture's own images; None where it did not learn in the epoch.
+        held_accuracy: fraction of the architecture's own images that were classified correctly, likewise.
+        val_loss: of the most probable network, on the validation images.
+        val_accuracy: of the most probable network, on the validation images.
+        expected_cost: of the distribution; None where no cost counts.
+        entropy: of the distribution, in nats.
+    """
+
+    updates: int
+    held_loss: float | None
+    held_accuracy: float | None
+    val_loss: float
+    val_accuracy: float
+    expected_cost: float | None
+    entropy: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,13 @@ from allometry.training.checkpoint import (
     remove_checkpoints,
     weights_metadata,
 )
+from allometry.training.classification import ClassificationJob, ClassificationTask, Trained, train
 from allometry.training.devices import autocast, uses_bfloat16
 from allometry.training.distributed import ALONE, DistContext, join
 from allometry.training.ema import ModelEma
 from allometry.training.job import Job, refuse_other_images
-from allometry.training.loop import FINAL, Trained, train
-from allometry.training.losses import Teacher, cross_entropy, distillation_loss
+from allometry.training.loop import run_task
+from allometry.training.losses import Teacher, cross_entropy, distillation_loss, student_losses
 from allometry.training.memory import largest_micro_batch, step_memory
 from allometry.training.metrics.calibration import calibration_error, chance_error, reliability
 from allometry.training.metrics.classes import (
@@ -51,6 +52,7 @@ from allometry.training.recipes import (
 )
 from allometry.training.recompute import recompute_blocks
 from allometry.training.seeds import seed_step
+from allometry.training.task import FINAL, EpochSummary, Task, TaskPhase, Validation
 
 __all__ = [
     "ALONE",
@@ -58,9 +60,12 @@ __all__ = [
     "RECIPES",
     "Checkpoint",
     "CheckpointTimer",
+    "ClassificationJob",
+    "ClassificationTask",
     "DistContext",
     "Distillation",
     "Epoch",
+    "EpochSummary",
     "Execution",
     "Job",
     "ModelEma",
@@ -71,8 +76,11 @@ __all__ = [
     "Recipe",
     "RecipeMaker",
     "Score",
+    "Task",
+    "TaskPhase",
     "Teacher",
     "Trained",
+    "Validation",
     "at_full_size",
     "autocast",
     "balanced_accuracy",
@@ -107,9 +115,11 @@ __all__ = [
     "reliability",
     "remove_checkpoints",
     "resamples",
+    "run_task",
     "seed_step",
     "small",
     "step_memory",
+    "student_losses",
     "summarize",
     "to_input",
     "to_pixels",

@@ -20,7 +20,6 @@ from allometry.base import RunFolderError
 from allometry.base.files import read_json, replacing, storage_errors, write_json
 from allometry.nn import save_weights
 
-BEST = "best.safetensors"
 _LATEST = "latest.json"
 
 
@@ -32,7 +31,7 @@ class Checkpoint:
         step: optimizer steps taken.
         weights: the module's state, by name.
         average: the averaged module's state, by name.
-        state: the optimizer's state and the running sums of the epoch.
+        state: the optimizer's state, the place in phases and data, the running sums of the epoch, the task's own.
     """
 
     step: int
@@ -94,9 +93,14 @@ def latest_checkpoint(folder: Path) -> Checkpoint | None:
 
 def remove_checkpoints(folder: Path) -> None:
     """Remove what only a training that goes on needs; finished weights stay."""
-    for name in (_LATEST, BEST):
-        (folder / name).unlink(missing_ok=True)
+    for path in (folder / _LATEST, *folder.glob("best-*.safetensors")):
+        path.unlink(missing_ok=True)
     _remove(folder, but=None)
+
+
+def best_file(folder: Path, phase: int) -> Path:
+    """Where the weights of a phase's best epoch are: each has its own, as a kill may throw a training back."""
+    return folder / f"best-{phase + 1}.safetensors"
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

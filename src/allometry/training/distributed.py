@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -71,7 +71,7 @@ class DistContext:
         torch_dist.broadcast_object_list(held, src=0)
         return held[0]
 
-    def broadcast(self, tensors: Iterator[Tensor]) -> None:
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
         """Overwrite the tensors of every process by the leader's."""
         if not self.alone:
             for tensor in tensors:
@@ -80,6 +80,34 @@ class DistContext:
 
 ALONE = DistContext()
 """The only process."""
+_BUCKET = 2**23  # gradients that travel together, in numbers: few journeys, little memory
+
+
+def average_gradients(dist: DistContext, parameters: Iterable[Tensor]) -> None:
+    """Replace gradients by their mean over all processes, which must have taken the same path through the network.
+
+    `DistributedDataParallel` would do so while the gradients come about, but only where every step uses every weight
+    in one pass: not where a step is several subnets, or one path of many.
+    """
+    if dist.alone:
+        return
+    bucket: list[Tensor] = []
+    for parameter in parameters:
+        if parameter.grad is None:
+            continue
+        bucket.append(parameter.grad)
+        if sum(gradient.numel() for gradient in bucket) >= _BUCKET:
+            _average(dist, bucket)
+            bucket = []
+    if bucket:
+        _average(dist, bucket)
+
+
+def _average(dist: DistContext, gradients: list[Tensor]) -> None:
+    mean = dist.all_reduce(torch.cat([gradient.flatten() for gradient in gradients])) / dist.world_size
+    parts = torch.split(mean, [gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 @contextmanager

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 
 from allometry.arch import Network
 from allometry.nn import build
+from allometry.training.classification import ClassificationJob
 from allometry.training.devices import autocast
-from allometry.training.job import Job
 from allometry.training.memory import step_memory
 from allometry.training.recipes.recipe import Recipe
 from allometry.training.recipes.schedule import Epoch
@@ -84,7 +84,7 @@ class Forecast:
         return {**asdict(self), "phases": [asdict(phase) for phase in self.phases]}
 
 
-def forecast(job: Job) -> Forecast:
+def forecast(job: ClassificationJob) -> Forecast:
     """What `job` will do, with the time of its steps measured on a few images and its memory counted."""
     recipe, network = job.recipe, job.network
     phases = []

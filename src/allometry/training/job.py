@@ -1,45 +1,45 @@
-"""What a training is: fixed from its first step to its last."""
+"""What every training is given, whatever it trains: fixed from its first step to its last."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from allometry.arch import Network, digest
+from allometry.arch import Network
 from allometry.base import InputError, Progress, RunFolderError, SilentProgress
 from allometry.base.machine import half_the_cores
-from allometry.data import Dataset, fingerprint
+from allometry.data import Dataset
+from allometry.runs.records import EpochRecord
 from allometry.training.distributed import ALONE, DistContext
-from allometry.training.losses import Teacher
 from allometry.training.preprocessing import Preprocessing
-from allometry.training.recipes import Epoch, Recipe, plan_epochs
+from allometry.training.recipes import Recipe
+
+RecordT = TypeVar("RecordT", bound=EpochRecord)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """What is trained, on what, and where: fixed from the first step to the last.
+class Job(ABC, Generic[RecordT]):
+    """Images, recipe and place of a training; each task adds what it trains.
 
     Attributes:
-        network: what is trained.
-        dataset: its images.
+        dataset: the images.
         preprocessing: how they become the network's input.
         recipe: how it is trained.
         folder: where `metrics.jsonl` and `checkpoints/` go.
         seed: of the initial weights, the order, the augmentation and the dropping.
         device: where it runs.
-        start: weights to start from instead of fresh ones.
-        teacher: a trained network to learn from, too.
-        dist: this process among those that train together; all have the same job, and the first one writes.
-        label: what the progress display calls it.
+        dist: this process among those that train together; all have the same job, and the main one writes.
+        label: what the progress display and messages call it.
         workers: threads that prepare images; the result does not depend on them.
         progress: is told how it goes.
         should_stop: asked after each step; once it says True a checkpoint is written and `Stopped` raised.
@@ -48,33 +48,27 @@ class Job:
         clock: seconds, for the cost log and for when to write; the weights do not depend on it.
     """
 
-    network: Network
+    CONTENT: ClassVar[str] = "a training of another network, recipe, seed or data set"
+    """What a folder holds that is another job's, in words."""
+
     dataset: Dataset
     preprocessing: Preprocessing
     recipe: Recipe
     folder: Path
     seed: int = 0
     device: torch.device = torch.device("cpu")
-    start: Mapping[str, Tensor] | None = None
-    teacher: Teacher | None = None
     dist: DistContext = ALONE
     label: str = "training"
     workers: int = field(default_factory=half_the_cores)
     progress: Progress = SilentProgress()
     should_stop: Callable[[], bool] = lambda: False
-    on_epoch_end: Callable[[Mapping[str, Any]], None] = lambda _record: None
+    on_epoch_end: Callable[[RecordT], None] = lambda _record: None
     save_every: float = 120.0
     clock: Callable[[], float] = time.monotonic
 
-    @cached_property
-    def epochs(self) -> tuple[Epoch, ...]:
-        """Every epoch, planned."""
-        return plan_epochs(self.recipe, self.network, len(self.dataset.splits["train"]))
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps in all."""
-        return self.epochs[-1].last_step
+    @abstractmethod
+    def identity_parts(self) -> list[object]:
+        """All that decides the weights, as JSON-ready values."""
 
     @cached_property
     def identity(self) -> str:
@@ -83,12 +77,7 @@ class Job:
         The number of processes is not part of it: a training may go on with more or fewer of them, and then ends
         near the weights it would have had, not bit for bit.
         """
-        parts = [digest(self.network), self.recipe.to_dict(), self.seed, fingerprint(self.dataset)]
-        if self.start is not None:
-            parts.append(_digest_of(self.start))
-        if self.teacher is not None:
-            parts.append(_digest_of(self.teacher.module.state_dict()))
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.identity_parts(), sort_keys=True).encode()).hexdigest()
 
     def refuse_other(self, identity: object) -> None:
         """Refuse a checkpoint that another job has written.
@@ -98,8 +87,7 @@ class Job:
         """
         if identity != self.identity:
             raise RunFolderError(
-                f"{self.folder} holds a training of another network, recipe, seed or data set. "
-                "Give another folder, or remove this one to start anew."
+                f"{self.folder} holds {self.CONTENT}. Give another folder, or remove this one to start anew."
             )
 
 
@@ -129,9 +117,15 @@ def refuse_other_images(
             )
 
 
-def _digest_of(tensors: Mapping[str, Tensor]) -> str:
-    found = hashlib.sha256()
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """A digest of tensors and their names, for the identity of a job that starts from weights.
+
+    Example:
+        >>> digest_of({"a": torch.zeros(2)}) == digest_of({"a": torch.zeros(2)})
+        True
+    """
+    hashed = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+        hashed.update(name.encode())
+        hashed.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return hashed.hexdigest()

@@ -1,10 +1,9 @@
-"""The training loop. It reads from top to bottom: `train`, one epoch, one step."""
+"""The training loop, for every task. It reads from top to bottom: all phases, one phase, one epoch, one step."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -12,60 +11,34 @@ from torch import nn
 
 from allometry.base import DataError, RunFolderError
 from allometry.base.files import append_line, read_lines, write_lines
+from allometry.base.progress import tracked
 from allometry.data import Batch, train_batches
 from allometry.nn import save_weights
 from allometry.training.checkpoint import (
-    BEST,
+    best_file,
     latest_checkpoint,
     load_weights,
     remove_checkpoints,
     weights_metadata,
 )
+from allometry.training.distributed import average_gradients
 from allometry.training.errors import check_finite, diverged, memory_errors, stopped
-from allometry.training.job import Job
+from allometry.training.job import RecordT
+from allometry.training.metrics.evaluate import Score
 from allometry.training.recipes import Epoch, images_until, learning_rate
-from allometry.training.state import Best, State
-from allometry.training.step import train_step
-from allometry.training.validation import validate
+from allometry.training.seeds import seed_step
+from allometry.training.state import Best, TrainingState
+from allometry.training.task import SUMS, EpochSummary, ResultT, Task
 
-FINAL = "final.safetensors"
+METRICS = "metrics.jsonl"
 _CHECK_EVERY = 10  # steps between looks at the loss, each of which makes a GPU wait
 
 
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A finished training.
-
-    Attributes:
-        module: the network with its averaged weights, in evaluation mode, on the CPU.
-        history: one record per epoch, as in `metrics.jsonl`.
-        seconds: what the training took, over all its sessions.
-        images: training images seen.
-        kept: the epoch whose weights these are, counted from 1.
-    """
-
-    module: nn.Module
-    history: list[dict[str, Any]]
-    seconds: float
-    images: int
-    kept: int
-
-    @property
-    def accuracy(self) -> float:
-        """Validation accuracy of the weights that are kept, 0 to 1."""
-        return float(self.history[self.kept - 1]["val_accuracy"])
-
-    @property
-    def loss(self) -> float:
-        """Validation loss of the weights that are kept."""
-        return float(self.history[self.kept - 1]["val_loss"])
-
-
-def train(job: Job) -> Trained:
-    """Train, or go on with a training that stopped, or return the one that is finished.
+def run_task(task: Task[RecordT, ResultT]) -> ResultT:
+    """Train, or go on with a training that stopped, or give the result of the one that is finished.
 
     A resumed training ends with the weights that an uninterrupted one gives, bit for bit, on the same device
-    with the same number of threads and processes: order, augmentation and dropping follow from seed and step
+    with the same number of threads and processes: order, draws, augmentation and dropping follow from seed and step
     alone. Where several processes train together, each calls this with the same job and its own rank.
 
     Raises:
@@ -76,73 +49,91 @@ def train(job: Job) -> Trained:
         RunFolderError: the folder holds another training, or a damaged one.
         StorageError: the disk is full, read-only or forbidden.
     """
-    metrics, checkpoints = job.folder / "metrics.jsonl", job.folder / "checkpoints"
-    state = State(job)
-    if job.dist.broadcast_object((checkpoints / FINAL).exists()):
-        if job.dist.is_main:
-            found = weights_metadata(checkpoints / FINAL)
-            job.refuse_other(found.get("identity"))
-            state.average.load_state_dict(load_weights(checkpoints / FINAL))
-            remove_checkpoints(checkpoints)  # a kill may have come between the result and this
-        return _trained(job, state, read_lines(metrics) if job.dist.is_main else [])
-    # Only the leader's machine need have the folder.
+    job = task.job
+    # Only the main process's machine need have the folder.
+    if not job.dist.broadcast_object(task.final.exists()):
+        _train(task)
+    held = None
+    if job.dist.is_main:
+        job.refuse_other(weights_metadata(task.final).get("identity"))
+        remove_checkpoints(job.folder / "checkpoints")  # a kill may have come between the result and this
+        held = load_weights(task.final), _read_history(task)
+    weights, history = job.dist.broadcast_object(held)
+    return task.result(weights, history)
+
+
+def _train(task: Task[RecordT, ResultT]) -> None:
+    job, state = task.job, TrainingState(task)
+    checkpoints = job.folder / "checkpoints"
     checkpoint = job.dist.broadcast_object(latest_checkpoint(checkpoints) if job.dist.is_main else None)
     if checkpoint is not None:
-        state.restore(job, checkpoint)
-    history: list[dict[str, Any]] = []
+        state.restore(checkpoint)
+    if job.dist.is_main:  # lines that a kill has left behind the checkpoint are taken back
+        write_lines(job.folder / METRICS, read_lines(job.folder / METRICS)[: state.lines])
+    total = sum(images_until(phase.epochs, phase.steps) for phase in task.phases)
+    devices = [job.device.index or 0] if job.device.type == "cuda" else []
+    with (
+        tracked(job.progress, job.label, total, done=state.images),
+        torch.random.fork_rng(devices=devices),  # the caller's generators stay as they were
+        memory_errors(task, state),
+    ):
+        _train_phase(task, state)
+        while not state.is_over:
+            state.next_phase()
+            _train_phase(task, state)
+        state.load_best()
+        weights = task.final_weights()
     if job.dist.is_main:
-        history = [record for record in read_lines(metrics) if record["epoch"] <= state.recorded]
-        write_lines(metrics, history)
-    _train_epochs(job, state, history)
-    if job.dist.is_main:
-        _keep(job, state)
-    return _trained(job, state, history)
+        save_weights(task.final, weights, metadata={"identity": job.identity})
 
 
-def _train_epochs(job: Job, state: State, history: list[dict[str, Any]]) -> None:
-    total, done = (images_until(job.epochs, step) for step in (job.steps, state.step))
-    job.progress.start(job.label, total, done)
-    try:
-        # A loop that draws random numbers leaves the caller's generators as they were.
-        with torch.random.fork_rng(devices=_cuda_index(job.device)), memory_errors(job, state):
-            while state.recorded < len(job.epochs) and not _patience_is_over(job, state):
-                epoch = job.epochs[state.recorded]
-                if state.step < epoch.last_step:  # else a fault came between the last step and the record
-                    _train_epoch(job, state, epoch)
-                record = _finish_epoch(job, state, epoch)
-                history.append(record)
-                if job.dist.is_main:
-                    append_line(job.folder / "metrics.jsonl", record)
-                    job.on_epoch_end(record)
-                state.recorded += 1
-                state.write(job)
-                if state.recorded < len(job.epochs) and job.dist.any(job.should_stop()):
-                    raise stopped(job, state)
-    finally:
-        state.leave(job)
-        job.progress.stop()
+def _train_phase(task: Task[RecordT, ResultT], state: TrainingState) -> None:
+    task.enter_phase(state.phase)
+    while not state.phase_is_over:
+        epoch = state.epoch
+        if state.step < epoch.last_step:  # else a fault came between the last step and the record
+            _train_epoch(task, state, epoch)
+        _finish_epoch(task, state, epoch)
+        if not state.is_over and task.job.dist.any(task.job.should_stop()):
+            raise stopped(task, state)
 
 
-def _train_epoch(job: Job, state: State, epoch: Epoch) -> None:
+def _train_epoch(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoch) -> None:
+    job = task.job
     batches = train_batches(
-        job.dataset.splits["train"],
+        task.split,
         resolution=epoch.resolution,
         batch_size=epoch.batch_size,
         augmentation=epoch.augmentation,
         seed=job.seed,
-        epoch=epoch.number,
+        epoch=sum(len(phase.epochs) for phase in task.phases[: state.phase]) + epoch.number,
         start=state.step - epoch.first_step,
         workers=job.workers,
         rank=job.dist.rank,
         world_size=job.dist.world_size,
+        side_of=lambda batch: task.side_of(epoch, epoch.first_step + batch),
     )
     try:
-        take_steps(job, state, epoch, batches)
+        with task.during(epoch):
+            take_steps(task, state, epoch, batches)
     finally:
         batches.close()
 
 
-def take_steps(job: Job, state: State, epoch: Epoch, batches: Iterable[Batch]) -> None:
+def _make_ready(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoch) -> None:
+    """What learns in an epoch, what is dropped, and whose statistics are used."""
+    task.module.train()
+    if epoch.dropout is not None:
+        task.set_dropout(epoch.dropout)
+    classifier = {id(weight) for weight in task.classifier.parameters()}
+    for weight in task.module.parameters():
+        weight.requires_grad_(not epoch.head_only or id(weight) in classifier)
+    task.freeze_statistics(frozen=epoch.head_only or state.plan.recipe.batch_norm == "frozen")
+
+
+def take_steps(
+    task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoch, batches: Iterable[Batch]
+) -> None:
     """Learn from an epoch's batches, with an eye on the loss and on those who wait for a stop.
 
     Raises:
@@ -150,105 +141,128 @@ def take_steps(job: Job, state: State, epoch: Epoch, batches: Iterable[Batch]) -
         DataError: an image has gone or was damaged; a process that is alone writes a checkpoint.
         Stopped: `job.should_stop` asked for it; a checkpoint is written.
     """
-    state.enter(job, epoch)
+    job, dist = task.job, task.job.dist
+    _make_ready(task, state, epoch)
     began = job.clock()
     try:
         for batch in batches:
-            train_step(job, state, epoch, batch)
+            take_step(task, state, epoch, batch)
             last = state.step == epoch.last_step
-            look = last or state.step % _CHECK_EVERY == 0
-            if look:
-                check_finite(job, state)
-            job.progress.advance(len(batch.labels) * job.dist.world_size, _words(state) if look else "")
-            if not (look or job.dist.alone):
+            check = last or state.step % _CHECK_EVERY == 0
+            if check:
+                check_finite(task, state)
+            job.progress.advance(len(batch.labels) * dist.world_size, _words(task, state) if check else "")
+            if not (check or dist.alone):
                 continue  # several processes must agree on the step, which takes time
             # Before its end an epoch is not stopped: its record, a validation away, belongs to it.
-            stop = not last and job.dist.any(job.should_stop())
-            if stop or job.dist.any(job.dist.is_main and state.saving.is_due()):
-                check_finite(job, state)
+            stop = not last and dist.any(job.should_stop())
+            if stop or dist.any(dist.is_main and state.saving.is_due()):
+                check_finite(task, state)
                 state.seconds, began = state.seconds + job.clock() - began, job.clock()
-                state.write(job)
+                state.write()
             if stop:
-                raise stopped(job, state)
+                raise stopped(task, state)
     except DataError:
         # What was learned until the image that has gone is not lost. Of several processes only this one knows of
         # it, and none can write without the others: there the last checkpoint stays.
-        if job.dist.alone:
-            check_finite(job, state)
+        if dist.alone:
+            check_finite(task, state)
             state.seconds += job.clock() - began
-            state.write(job)
+            state.write()
         raise
     state.seconds += job.clock() - began
 
 
-def _finish_epoch(job: Job, state: State, epoch: Epoch) -> dict[str, Any]:
-    """Validate the average and give the epoch's record."""
+def take_step(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoch, batch: Batch) -> None:
+    """Learn from one batch, in as many passes as the recipe's micro batches need."""
+    job, recipe, optimizer = task.job, state.plan.recipe, state.optimizer
+    lr = learning_rate(recipe, epoch, state.step)
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["scale"]
+    seed_step(job.seed, task.seeds_per_step * state.steps, rank=job.dist.rank)
+    optimizer.zero_grad(set_to_none=True)  # what takes no part in a step does not even decay
+    task.start_step(epoch, state.step)
+    # Processes average their gradients; a part of the batch counts by its images.
+    scale = job.dist.world_size / epoch.images_per_step
+    for part in micro_batches(batch, recipe.execution.micro_batch):
+        state.sums[:SUMS] += task.learn(part, scale)
+    average_gradients(job.dist, task.module.parameters())
+    if recipe.clip:
+        state.sums[SUMS] += nn.utils.clip_grad_norm_(task.module.parameters(), recipe.clip).double()
+    optimizer.step()
+    state.step += 1
+    if recipe.ema or state.step == epoch.last_step:
+        state.update_average()
+    task.after_step(epoch, state.step)
+
+
+def micro_batches(batch: Batch, most: int) -> Iterator[Batch]:
+    """A batch in parts of at most so many images; whole where that is 0.
+
+    Parts have nearly equal sizes: batch norm would make little of a rest of one or two images.
+    """
+    size = len(batch.labels)
+    passes = -(-size // most) if most else 1
+    if passes <= 1:
+        yield batch
+        return
+    for number in range(passes):
+        chosen = slice(number * size // passes, (number + 1) * size // passes)
+        yield Batch._make(values[chosen] for values in batch)
+
+
+def _finish_epoch(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoch) -> None:
+    """Validate the average, write the epoch's record and a checkpoint."""
+    job = task.job
     began = job.clock()
-    loss, right, seen, _ = job.dist.all_reduce(state.sums).tolist()
-    state.sums.zero_()
-    result = validate(job, state, epoch)
-    if not math.isfinite(result.loss):
-        raise diverged(job, state)
-    number = epoch.number + 1
-    if (result.accuracy, -result.loss) > (state.best.accuracy, -state.best.loss):
-        state.best = Best(number, result.accuracy, result.loss)
-        if job.recipe.keep == "best" and job.dist.is_main:
-            save_weights(job.folder / "checkpoints" / BEST, state.average)
+    loss, correct, passes, _ = job.dist.all_reduce(state.sums).tolist()
+    validation = task.validate(epoch)
+    if not math.isfinite(validation.score.loss):
+        raise diverged(task, state)
+    if validation.counts:
+        _remember_best(task, state, epoch, validation.score)
     train_seconds = state.seconds
-    state.seconds += job.clock() - began
-    seconds, state.seconds = state.seconds, 0.0
-    return {
-        "epoch": number,
-        "epochs": job.recipe.epochs,
-        "step": state.step,
-        "resolution": epoch.resolution,
-        "batch_size": epoch.batch_size,
-        "learning_rate": learning_rate(job.recipe, epoch, state.step - 1),
-        "train_loss": loss / seen,
-        "train_accuracy": right / seen,
-        "val_loss": result.loss,
-        "val_accuracy": result.accuracy,
-        "images": int(seen),
-        "images_per_second": seen / train_seconds if train_seconds > 0 else 0.0,
-        "seconds": seconds,
-    }
+    record = task.record(
+        EpochSummary(
+            phase=state.phase,
+            epoch=epoch,
+            epochs=len(state.plan.epochs),
+            step=state.step,
+            learning_rate=learning_rate(state.plan.recipe, epoch, state.step - 1),
+            loss=loss / passes,
+            accuracy=correct / passes,
+            passes=round(passes),
+            train_seconds=train_seconds,
+            seconds=train_seconds + job.clock() - began,
+        ),
+        validation,
+    )
+    if job.dist.is_main:
+        append_line(job.folder / METRICS, record.to_dict())
+        job.on_epoch_end(record)
+    state.sums.zero_()
+    state.recorded, state.lines, state.seconds = state.recorded + 1, state.lines + 1, 0.0
+    state.write()
 
 
-def _keep(job: Job, state: State) -> None:
-    """Write the weights that are the result, and remove what only going on needs."""
-    checkpoints = job.folder / "checkpoints"
-    if job.recipe.keep == "best":
-        state.average.load_state_dict(load_weights(checkpoints / BEST))
-    save_weights(checkpoints / FINAL, state.average, metadata={"identity": state.identity})
-    remove_checkpoints(checkpoints)
+def _remember_best(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoch, score: Score) -> None:
+    if (score.accuracy, -score.loss) <= (state.best.accuracy, -state.best.loss):
+        return
+    state.best = Best(epoch.number + 1, score.accuracy, score.loss)
+    if state.plan.recipe.keep == "best" and task.job.dist.is_main:
+        save_weights(best_file(task.job.folder / "checkpoints", state.phase), task.kept_weights())
 
 
-def _trained(job: Job, state: State, history: list[dict[str, Any]]) -> Trained:
-    if not history and job.dist.is_main:
+def _read_history(task: Task[RecordT, ResultT]) -> list[RecordT]:
+    history = [task.record_type.from_dict(line) for line in read_lines(task.job.folder / METRICS)]
+    if not history:
         raise RunFolderError(
-            "The training's metrics.jsonl is missing or damaged; remove its folder to train anew."
+            f"The {METRICS} of {task.job.label} is missing or damaged; remove its folder to train anew."
         )
-    seconds = sum(record["seconds"] for record in history)
-    images = sum(record["images"] for record in history)
-    kept = len(history)
-    if job.recipe.keep == "best" and history:
-        # As the loop does: the first of those that are equally good.
-        kept = 1 + max(
-            range(len(history)), key=lambda n: (history[n]["val_accuracy"], -history[n]["val_loss"], -n)
-        )
-    return Trained(state.average.cpu().eval(), history, seconds, images, kept)
+    return history
 
 
-def _patience_is_over(job: Job, state: State) -> bool:
-    if not job.recipe.patience:
-        return False
-    return state.recorded - state.best.epoch >= job.recipe.patience and state.best.epoch > 0
-
-
-def _words(state: State) -> str:
-    loss, right, seen, _ = state.sums.tolist()
-    return f"loss {loss / seen:.2f}, {right / seen:.1%} right"
-
-
-def _cuda_index(device: torch.device) -> list[int]:
-    return [device.index or 0] if device.type == "cuda" else []
+def _words(task: Task[Any, Any], state: TrainingState) -> str:
+    loss, correct, passes, _ = state.sums.tolist()
+    phase = f"{state.plan.name}: " if len(task.phases) > 1 else ""
+    return f"{phase}loss {loss / passes:.2f}, {correct / passes:.1%} correct{task.note()}"

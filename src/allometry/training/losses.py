@@ -10,23 +10,24 @@ from torch import Tensor, nn
 
 from allometry.data import Batch
 from allometry.training.preprocessing import Preprocessing
+from allometry.training.recipes import Recipe
 
 
-def cross_entropy(scores: Tensor, batch: Batch, *, label_smoothing: float) -> tuple[Tensor, Tensor]:
+def cross_entropy(logits: Tensor, batch: Batch, *, label_smoothing: float) -> tuple[Tensor, Tensor]:
     """The cross-entropy of each image, of images that were mixed by the share of each, and the labels.
 
     Args:
-        scores: [N, classes].
+        logits: [N, classes].
         batch: whose images they are of.
         label_smoothing: share of the target spread over all classes.
 
     Returns:
-        Losses [N] and labels [N], on the scores' device.
+        Losses [N] and labels [N], on the logits' device.
     """
-    device, scores = scores.device, scores.float()
+    device, logits = logits.device, logits.float()
 
     def against(labels: Tensor) -> Tensor:
-        return F.cross_entropy(scores, labels, label_smoothing=label_smoothing, reduction="none")
+        return F.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
 
     labels = torch.from_numpy(batch.labels).to(device, non_blocking=True)
     losses = against(labels)
@@ -39,7 +40,7 @@ def cross_entropy(scores: Tensor, batch: Batch, *, label_smoothing: float) -> tu
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """A trained network whose answers the student imitates.
+    """A trained network whose logits the student imitates.
 
     Attributes:
         module: in evaluation mode; it does not learn.
@@ -49,27 +50,27 @@ class Teacher:
     module: nn.Module
     preprocessing: Preprocessing
 
-    def answers(self, pixels: Tensor) -> Tensor:
-        """The teacher's scores for pixels from 0 to 255, brought to its own size and normalization.
+    def logits(self, pixels: Tensor) -> Tensor:
+        """The teacher's logits for pixels from 0 to 255, brought to its own size and normalization.
 
         Shape:
             [N, channels, H, W] -> [N, classes]
         """
-        asked = self.preprocessing
-        side = asked.resolution
+        preprocessing = self.preprocessing
+        side = preprocessing.resolution
         with torch.no_grad():
             if pixels.shape[-1] != side:
                 # Without the filter a larger view would be sampled, and fine lines lost.
                 pixels = F.interpolate(
                     pixels, size=(side, side), mode="bilinear", align_corners=False, antialias=True
                 )
-            mean = torch.tensor(asked.mean, device=pixels.device).view(1, -1, 1, 1) * 255
-            std = torch.tensor(asked.std, device=pixels.device).view(1, -1, 1, 1) * 255
-            answers: Tensor = self.module((pixels - mean) / std)
-        return answers
+            mean = torch.tensor(preprocessing.mean, device=pixels.device).view(1, -1, 1, 1) * 255
+            std = torch.tensor(preprocessing.std, device=pixels.device).view(1, -1, 1, 1) * 255
+            logits: Tensor = self.module((pixels - mean) / std)
+        return logits
 
 
-def distillation_loss(scores: Tensor, answers: Tensor, *, temperature: float) -> Tensor:
+def distillation_loss(logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
     """How far the student's probabilities are from the teacher's, for each image.
 
     The Kullback-Leibler divergence of the softened probabilities times the temperature's square, which keeps the
@@ -81,10 +82,27 @@ def distillation_loss(scores: Tensor, answers: Tensor, *, temperature: float) ->
     Source: Hinton, Vinyals & Dean 2015, *Distilling the knowledge in a neural network*, section 2.
 
     Example:
-        >>> scores = torch.tensor([[2.0, 0.0]])
-        >>> distillation_loss(scores, scores, temperature=2.0).item()
+        >>> logits = torch.tensor([[2.0, 0.0]])
+        >>> distillation_loss(logits, logits, temperature=2.0).item()
         0.0
     """
-    said = F.log_softmax(scores.float() / temperature, dim=1)
-    taught = F.log_softmax(answers.float() / temperature, dim=1)
-    return F.kl_div(said, taught, reduction="none", log_target=True).sum(1) * temperature**2
+    student = F.log_softmax(logits.float() / temperature, dim=1)
+    teacher = F.log_softmax(teacher_logits.float() / temperature, dim=1)
+    return F.kl_div(student, teacher, reduction="none", log_target=True).sum(1) * temperature**2
+
+
+def student_losses(
+    logits: Tensor, batch: Batch, recipe: Recipe, *, teacher_logits: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The loss of each image by a recipe: against its labels, and with a teacher against that one's logits, too.
+
+    Returns:
+        Losses [N] and labels [N], on the logits' device.
+    """
+    losses, labels = cross_entropy(logits, batch, label_smoothing=recipe.label_smoothing)
+    if teacher_logits is not None:
+        weight, temperature = recipe.distillation.weight, recipe.distillation.temperature
+        losses = (1 - weight) * losses + weight * distillation_loss(
+            logits, teacher_logits, temperature=temperature
+        )
+    return losses, labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, overload
 
 import torch
@@ -84,7 +85,9 @@ class RMSPropTF(torch.optim.Optimizer):
         return memory
 
 
-def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(
+    module: nn.Module, recipe: Recipe, *, layers_above: Callable[[str], int] | None = None
+) -> torch.optim.Optimizer:
     """The recipe's optimizer over the module's parameters.
 
     AdamW decays weight matrices and kernels only; the paper's RMSProp everything but batch norm. Every group has a
@@ -96,10 +99,11 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """
     normed = {id(weight) for norm in batch_norms(module) for weight in norm.parameters(recurse=False)}
     by_shape = recipe.optimizer == "adamw"
+    above = layers_above or partial(layers_above_in, module)
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         decays = parameter.ndim > 1 if by_shape else id(parameter) not in normed
-        scale = recipe.layer_decay ** _layers_above(module, name) if recipe.layer_decay != 1 else 1.0
+        scale = recipe.layer_decay ** above(name) if recipe.layer_decay != 1 else 1.0
         groups.setdefault((scale, decays), []).append(parameter)
     described = [
         {"params": weights, "weight_decay": recipe.weight_decay if decays else 0.0, "scale": scale}
@@ -110,10 +114,19 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(described, lr=recipe.learning_rate, betas=(0.9, 0.99), fused=True)
 
 
-def _layers_above(module: nn.Module, name: str) -> int:
-    """How many layers of the network, stages counted as one each, lie between a parameter and the scores."""
-    first, *rest = name.split(".")
+def layers_above_in(module: nn.Module, name: str) -> int:
+    """How many layers of a network lie between a parameter and the logits."""
     body = getattr(module, "stages", None)
-    stages = len(body) if isinstance(body, nn.Sequential) else 0
+    return layers_above(name, stages=len(body) if isinstance(body, nn.Sequential) else 0)
+
+
+def layers_above(name: str, *, stages: int) -> int:
+    """How many layers, stages counted as one each, lie between a parameter and the logits, by its name.
+
+    Example:
+        >>> [layers_above(name, stages=5) for name in ("classifier.bias", "stages.4.0.weight", "stem.0.weight")]
+        [0, 2, 7]
+    """
+    first, *rest = name.split(".")
     places = {"classifier": 0, "hidden": 1, "head": 1, "stem": 2 + stages}
     return 1 + stages - int(rest[0]) if first == "stages" else places.get(first, 0)

@@ -26,9 +26,9 @@ from allometry.nn import (
 from allometry.nn.pretrained.files import some
 from allometry.runs.folder import RunFolder, find_run
 from allometry.training.checkpoint import load_weights
-from allometry.training.loop import FINAL
 from allometry.training.preprocessing import Preprocessing
 from allometry.training.session import Session
+from allometry.training.task import FINAL
 
 _KEPT = "pretrained.safetensors"
 _RESOLUTION = 224

@@ -17,11 +17,12 @@ from allometry.arch import Network
 from allometry.base import Progress, RunFolderError, SilentProgress, Stopped
 from allometry.base.files import read_json, write_json
 from allometry.data import Dataset, Summary, as_dataset, data_argument, is_line_art, normalization, summarize
+from allometry.runs import EpochMetrics
 from allometry.runs.folder import RunFolder, open_run
+from allometry.training.classification import ClassificationJob
 from allometry.training.devices import describe_device, resolve_device
 from allometry.training.distributed import ALONE, DistContext, join
 from allometry.training.images import Images
-from allometry.training.job import Job
 from allometry.training.losses import Teacher
 from allometry.training.recipes.recipe import Recipe
 
@@ -58,10 +59,10 @@ class Session:
         label: str = "training",
         start: Mapping[str, Tensor] | None = None,
         teacher: Teacher | None = None,
-        on_epoch_end: Callable[[Mapping[str, Any]], None] = lambda _record: None,
-    ) -> Job:
+        on_epoch_end: Callable[[EpochMetrics], None] = lambda _record: None,
+    ) -> ClassificationJob:
         """The training of `network` in `folder`."""
-        return Job(
+        return ClassificationJob(
             network=network,
             dataset=images.dataset,
             preprocessing=images.preprocessing(network, recipe),

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from allometry.base.extras import load_extra
 from allometry.base.files import read_lines
+from allometry.runs import EpochRecord
 
 _LEFT_OUT = ("epoch", "epochs", "step")
 
 
 @contextmanager
-def open_tensorboard(folder: Path, *, wanted: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+def open_tensorboard(folder: Path, *, wanted: bool) -> Iterator[Callable[[EpochRecord], None]]:
     """Write each epoch's record into TensorBoard's files, by its optimizer step; nothing where it is not wanted.
 
     A training that goes on writes after what is there; what lies behind its checkpoint is taken back.
@@ -32,12 +32,12 @@ def open_tensorboard(folder: Path, *, wanted: bool) -> Iterator[Callable[[Mappin
         str(folder), purge_step=records[-1]["step"] + 1 if records else None, flush_secs=30
     )
 
-    def write(record: Mapping[str, Any]) -> None:
-        for name, value in record.items():
+    def write(record: EpochRecord) -> None:
+        for name, value in record.to_dict().items():
             if name not in _LEFT_OUT:
                 kind, _, rest = name.partition("_")
                 tag = f"{rest}/{kind}" if kind in ("train", "val") else f"training/{name}"
-                writer.add_scalar(tag, value, record["step"])
+                writer.add_scalar(tag, value, record.step)
         writer.flush()
 
     try:

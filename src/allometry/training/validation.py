@@ -1,4 +1,4 @@
-"""After each epoch: how good the averaged weights are on the validation images."""
+"""How good a network is on the validation images, looked at by all processes together."""
 
 from __future__ import annotations
 
@@ -6,49 +6,67 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from allometry.data import part_of, view_batches
 from allometry.training.batch_norm import recalibrate_batch_norm
-from allometry.training.job import Job
+from allometry.training.job import Job, RecordT
 from allometry.training.metrics.evaluate import Score, evaluate
-from allometry.training.preprocessing import to_input
+from allometry.training.preprocessing import Preprocessing, to_input
 from allometry.training.recipes import Epoch
-from allometry.training.state import State
 
-_RE_ESTIMATED = 1024  # images; more change the statistics by less than a tenth of a percent
+_RECALIBRATED = 1024  # images; more change the statistics by less than a tenth of a percent
 _BATCH = 64
 
 
-def validate(job: Job, state: State, epoch: Epoch) -> Score:
-    """Accuracy and loss of the average; several processes share the images among them.
+def validate(job: Job[RecordT], module: nn.Module, *, preprocessing: Preprocessing | None = None) -> Score:
+    """Accuracy and loss on the validation images, which processes share among them; the same in each.
 
-    Where the recipe says so, its batch-norm statistics are first estimated anew, from training images as they are
-    seen in evaluation.
+    Args:
+        job: the training.
+        module: the same in every process.
+        preprocessing: how images become its input; by default the job's.
     """
-    state.spread_average(job)
-    if job.recipe.batch_norm == "re-estimated":
-        recalibrate_batch_norm(state.average, _inputs(job, epoch))
-        state.spread_average(job)
     split = job.dataset.splits["val"]
-    mine = np.arange(job.dist.rank, len(split), job.dist.world_size)
-    if not len(mine):
+    own = np.arange(job.dist.rank, len(split), job.dist.world_size)
+    if not len(own):
         score = Score(0.0, 0.0)
     else:
-        part = split if job.dist.alone else part_of(split, mine)
-        score = evaluate(state.average, part, preprocessing=job.preprocessing, device=job.device)
+        part = split if job.dist.alone else part_of(split, own)
+        score = evaluate(module, part, preprocessing=preprocessing or job.preprocessing, device=job.device)
     if job.dist.alone:
         return score
-    sums = torch.tensor([score.accuracy, score.loss, 1.0], dtype=torch.float64, device=job.device) * len(mine)
-    right, loss, seen = job.dist.all_reduce(sums).tolist()
-    return Score(right / seen, loss / seen)
+    sums = torch.tensor([score.accuracy, score.loss, 1.0], dtype=torch.float64, device=job.device) * len(own)
+    correct, loss, seen = job.dist.all_reduce(sums).tolist()
+    return Score(correct / seen, loss / seen)
 
 
-def _inputs(job: Job, epoch: Epoch) -> Iterator[Tensor]:
-    split, asked = job.dataset.splits["train"], job.preprocessing
+def settle_statistics(job: Job[RecordT], module: nn.Module, average: nn.Module, epoch: Epoch) -> None:
+    """Give the average's batch norms the statistics that it is validated with, the same in every process.
+
+    Where the recipe says so they are estimated anew, from training images as they are seen in evaluation. Of several
+    processes the main one's count, as each has gathered them from its own images.
+
+    Args:
+        job: the training.
+        module: what computes with the average's batch norms: itself, or a path through it.
+        average: whose batch norms they are.
+        epoch: that has ended.
+    """
+    job.dist.broadcast(average.buffers())
+    if job.recipe.batch_norm == "re-estimated":
+        recalibrate_batch_norm(module, _views(job, epoch))
+        job.dist.broadcast(average.buffers())
+
+
+def _views(job: Job[RecordT], epoch: Epoch) -> Iterator[Tensor]:
+    split, preprocessing = job.dataset.splits["train"], job.preprocessing
     random = np.random.default_rng([job.seed, epoch.number])
-    chosen = random.permutation(len(split))[:_RE_ESTIMATED]
+    chosen = random.permutation(len(split))[:_RECALIBRATED]
     for batch in view_batches(
-        part_of(split, chosen), resolution=asked.resolution, batch_size=_BATCH, crop=asked.crop
+        part_of(split, chosen),
+        resolution=preprocessing.resolution,
+        batch_size=_BATCH,
+        crop=preprocessing.crop,
     ):
-        yield to_input(batch.images, asked, job.device)
+        yield to_input(batch.images, preprocessing, job.device)

@@ -12,7 +12,7 @@ from allometry.deploy.verified_export import write_checked
 from allometry.reports import write_report
 from allometry.reports.cam_samples import looks
 from allometry.training import (
-    Job,
+    ClassificationJob,
     Trained,
     predict,
     summarize,
@@ -51,7 +51,7 @@ def tested(trained: Trained, evaluation: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def judge(session: Session, trained: Trained, job: Job) -> dict[str, Any]:
+def judge(session: Session, trained: Trained, job: ClassificationJob) -> dict[str, Any]:
     """Evaluate on the test split, write `explain.json` and `evaluation.json`; an evaluation that is there is kept."""
     file = session.run.path / "evaluation.json"
     if file.exists():
@@ -77,7 +77,7 @@ def judge(session: Session, trained: Trained, job: Job) -> dict[str, Any]:
     return evaluation
 
 
-def deliver(session: Session, trained: Trained, job: Job) -> dict[str, Any]:
+def deliver(session: Session, trained: Trained, job: ClassificationJob) -> dict[str, Any]:
     """Export to `model.onnx`, verify it on test images and write `export.json`; what is there is kept."""
     file = session.run.path / "export.json"
     if file.exists():

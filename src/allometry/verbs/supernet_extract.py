@@ -15,7 +15,7 @@ from allometry.nn import save_weights
 from allometry.runs.folder import find_run
 from allometry.supernets import ESTIMATED, extract_subnet, preprocessing_of
 from allometry.supernets.opened import OpenSupernet, open_supernet
-from allometry.training import FINAL, Job, Recipe, Trained, change, evaluate, train
+from allometry.training import FINAL, ClassificationJob, Recipe, Trained, change, evaluate, train
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session, open_session
 from allometry.verbs.stages import finish, finished_result, judge
@@ -114,7 +114,7 @@ def _extract(
     folder, images = session.run.path, opened.images
     asked = preprocessing_of(network, opened.preprocessing)
     recipe = _recipe(opened.recipe, epochs, settings)
-    job = Job(
+    job = ClassificationJob(
         network=network,
         dataset=images.dataset,
         preprocessing=asked,
@@ -145,7 +145,7 @@ def _extract(
         accuracy = trained.accuracy
     else:
         save_weights(folder / "checkpoints" / FINAL, module, metadata={"identity": job.identity})
-        trained = Trained(module.cpu(), [], 0.0, 0, 0)
+        trained = Trained(module.cpu(), (), 0.0, 0, 0)
         accuracy = before.accuracy
     evaluation = judge(session, trained, job)
     result = {

@@ -14,7 +14,7 @@ from allometry.base.files import write_json
 from allometry.catalog import as_network
 from allometry.cost import count
 from allometry.data import Normalization, data_name
-from allometry.training import ALONE, RECIPES, Job, Teacher, train
+from allometry.training import ALONE, RECIPES, ClassificationJob, Teacher, train
 from allometry.training.forecast import Forecast, forecast
 from allometry.training.images import Images
 from allometry.training.memory import settle_execution
@@ -148,7 +148,7 @@ def _train(session: Session, asked: TrainRequest, *, board: bool) -> dict[str, A
     return finish(session, result)
 
 
-def _job(session: Session, asked: TrainRequest) -> tuple[Job, Images]:
+def _job(session: Session, asked: TrainRequest) -> tuple[ClassificationJob, Images]:
     """The training that was asked for, and its images."""
     images = read_in_turn(session, asked.data)
     network, start = as_network(asked.network), None

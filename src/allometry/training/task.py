@@ -1,0 +1,236 @@
+"""What a training computes: all that the loop leaves open, for classification, supernets and gradient search alike."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from torch import Tensor, nn
+
+from allometry.data import Batch, Split
+from allometry.training.batch_norm import batch_norms
+from allometry.training.job import Job, RecordT
+from allometry.training.metrics.evaluate import Score
+from allometry.training.optimizer import layers_above_in
+from allometry.training.recipes import Epoch, Recipe
+
+ResultT = TypeVar("ResultT")
+FINAL = "final.safetensors"
+"""Where a task puts its final weights, in the folder of checkpoints, unless it says otherwise."""
+SUMS = 3
+"""What `Task.learn` adds up: losses, correct answers and images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskPhase:
+    """A stretch of epochs with an optimizer of its own; most trainings have one.
+
+    Attributes:
+        name: for people; empty where there is one phase only.
+        recipe: how it is trained, with its own epochs and learning rate.
+        epochs: all of them, planned.
+    """
+
+    name: str = ""
+    recipe: Recipe
+    epochs: tuple[Epoch, ...]
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps in it."""
+        return self.epochs[-1].last_step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """How good what is kept is after an epoch.
+
+    Attributes:
+        score: by which epochs are compared.
+        counts: whether this epoch may be the best one.
+        measures: what else the task's record has of it.
+    """
+
+    score: Score
+    counts: bool = True
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochSummary:
+    """What the loop knows of an epoch that has ended, from which a task makes its record.
+
+    Attributes:
+        phase: its phase's number, from 0.
+        epoch: as it was planned.
+        epochs: of the phase.
+        step: of the phase, at its end.
+        learning_rate: of its last step.
+        loss: mean over all that passed.
+        accuracy: fraction of what passed that was classified correctly.
+        passes: images that passed, as often as they did.
+        train_seconds: of its steps.
+        seconds: with its validation.
+    """
+
+    phase: int
+    epoch: Epoch
+    epochs: int
+    step: int
+    learning_rate: float
+    loss: float
+    accuracy: float
+    passes: int
+    train_seconds: float
+    seconds: float
+
+
+class Task(ABC, Generic[RecordT, ResultT]):
+    """What one training computes, optimizes, validates and gives; `run_task` does all the rest.
+
+    A task is made from its job at no cost; `build` makes the modules once the loop knows that there is something to
+    train. What it draws follows from seed and step alone, so that a training goes on exactly.
+
+    Args:
+        job: what is trained, on what, and where.
+
+    Attributes:
+        module: whose parameters the optimizer moves.
+        average: the same with averaged weights, which is what is validated and kept.
+    """
+
+    record_type: type[RecordT]
+    seeds_per_step = 1
+    """How many seeds of dropping a step uses."""
+    module: nn.Module
+    average: nn.Module
+
+    def __init__(self, job: Job[RecordT]) -> None:
+        self.job = job
+
+    # What there is to do
+
+    @property
+    @abstractmethod
+    def phases(self) -> Sequence[TaskPhase]:
+        """All phases, in order."""
+
+    @property
+    def split(self) -> Split:
+        """The images that the weights learn from."""
+        return self.job.dataset.splits["train"]
+
+    @property
+    def final(self) -> Path:
+        """Where the result's weights go."""
+        return self.job.folder / "checkpoints" / FINAL
+
+    @abstractmethod
+    def build(self) -> None:
+        """Make module and average, with initial weights, on the job's device."""
+
+    @cached_property
+    def classifier(self) -> nn.Module:
+        """What alone learns in the recipe's head epochs."""
+        return self.module.get_submodule("classifier")
+
+    def layers_above(self, name: str) -> int:
+        """How many layers lie between a parameter and the logits, for the recipe's decay from layer to layer."""
+        return layers_above_in(self.module, name)
+
+    # Phases, epochs, steps
+
+    def enter_phase(self, number: int) -> None:
+        """Make ready for the steps of a phase, at its beginning or where the training goes on."""
+
+    def next_phase(self, number: int) -> None:
+        """Go over to a phase from the end of the one before; the average holds what is kept of that."""
+
+    @contextmanager
+    def during(self, epoch: Epoch) -> Iterator[None]:
+        """Around the steps of an epoch, or the rest of them."""
+        del epoch
+        yield
+
+    def freeze_statistics(self, *, frozen: bool) -> None:
+        """Let batch norms in training use the statistics that they have, or those of each batch again."""
+        for norm in batch_norms(self.module):
+            norm.train(not frozen)
+
+    def set_dropout(self, probability: float) -> None:
+        """Set the dropout before the classifier."""
+        dropout = self.module.get_submodule("dropout")
+        assert isinstance(dropout, nn.Dropout)  # noqa: S101
+        dropout.p = probability
+
+    def side_of(self, epoch: Epoch, step: int) -> int:
+        """The side of a step's images, in pixels; called by the threads that make them."""
+        del step
+        return epoch.resolution
+
+    def start_step(self, epoch: Epoch, step: int) -> None:
+        """Draw what a step computes."""
+
+    @abstractmethod
+    def learn(self, batch: Batch, scale: float) -> Tensor:
+        """Add the gradients of a batch, or of a part of it, to those that the module's parameters have.
+
+        Args:
+            batch: the images of this process.
+            scale: what the sum of the images' losses is multiplied by.
+
+        Returns:
+            The sums of losses, of correct answers, and of images that passed, float64 [3].
+        """
+
+    def after_step(self, epoch: Epoch, step: int) -> None:
+        """Do what follows a step of the weights; `step` counts it."""
+
+    def check_finite(self) -> None:
+        """Refuse numbers of the task's own that are none.
+
+        Raises:
+            NonFiniteLossError: there are some.
+        """
+
+    def note(self) -> str:
+        """A few words for the progress display, beside loss and accuracy."""
+        return ""
+
+    # After an epoch, and at the end
+
+    @abstractmethod
+    def validate(self, epoch: Epoch) -> Validation:
+        """How good what is kept is, the same in all processes."""
+
+    @abstractmethod
+    def record(self, summary: EpochSummary, validation: Validation) -> RecordT:
+        """The epoch's record."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint needs besides module, average and optimizer: tensors and plain values."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+
+    def kept_weights(self) -> dict[str, Tensor]:
+        """What is remembered of the best epoch."""
+        return self.average.state_dict()
+
+    def load_kept_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Take back what `kept_weights` gave."""
+        self.average.load_state_dict(weights)
+
+    def final_weights(self) -> dict[str, Tensor]:
+        """What the result is made from."""
+        return self.kept_weights()
+
+    @abstractmethod
+    def result(self, weights: Mapping[str, Tensor], history: Sequence[RecordT]) -> ResultT:
+        """The result, from the final weights and all records; nothing may have been built."""
