@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from allometry.cli.options import Json
-from allometry.cli.printing import print_json, print_module, print_network, stage_rows, summary
+from allometry.cli.printing import print_costs, print_json, print_network, print_table, print_title
 
 if TYPE_CHECKING:
-    pass
+    from allometry.verbs.info import ModuleInfo
 
 
 def info(
@@ -34,42 +33,21 @@ def info(
 
     Example: `allometry info efficientnet-b0`
     """
-    from allometry.catalog import as_network, names_module
+    from allometry.verbs.info import NetworkInfo
+    from allometry.verbs.info import info as look_at
 
-    if names_module(network):
-        _module_info(network, resolution, as_json=as_json)
-        return
-    found = as_network(network)
-    if resolution is not None:
-        found = replace(found, resolution=resolution)
+    known = look_at(network, resolution=resolution)
     if as_json:
-        print_json({**summary(found), **_growth(network), "stages": stage_rows(found)})
+        print_json(known.to_dict())
+    elif isinstance(known, NetworkInfo):
+        print_network(known.network)
     else:
-        print_network(found)
+        _print_module(known)
 
 
-def _module_info(text: str, resolution: int | None, *, as_json: bool) -> None:
-    from allometry.nn import open_module, timm_config, watch_module
-
-    module = open_module(text)
-    side = resolution or timm_config(module).get("resolution", 224)
-    cost, parts, _ = watch_module(module, resolution=side)
-    rows = [part._asdict() for part in parts]
-    if as_json:
-        print_json({"name": text, "resolution": side, **cost._asdict(), "parts": rows})
-    else:
-        print_module(text, side, cost._asdict(), rows)
-
-
-def _growth(name: str) -> dict[str, float | None]:
-    """Depth, width and phi against the family's baseline, where the zoo knows them."""
-    from allometry.base import UnknownNameError
-    from allometry.catalog import entry_of
-
-    try:
-        growth = entry_of(name).growth
-    except UnknownNameError:
-        return {"depth": None, "width": None, "phi": None}
-    if growth is None:
-        return {"depth": None, "width": None, "phi": None}
-    return {"depth": growth.depth, "width": growth.width, "phi": growth.phi}
+def _print_module(known: ModuleInfo) -> None:
+    """The children of a torch module and its costs."""
+    print_title(known.name, f"{known.resolution} x {known.resolution} px")
+    rows = [[part.name, part.kind, f"{part.params:,}", f"{part.macs:,}"] for part in known.parts]
+    print_table(("name", "layer", "params", "MACs"), rows)
+    print_costs(known.cost._asdict())

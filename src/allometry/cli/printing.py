@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -24,73 +25,47 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
-def print_zoo(rows: list[dict[str, Any]]) -> None:
-    """The table of `allometry zoo`, a family at a time."""
-    table = _table("name", "px", "params", "MACs", "activations", "top-1", "source")
-    for place, row in enumerate(rows):
-        last = place + 1 == len(rows) or rows[place + 1]["family"] != row["family"]
-        table.add_row(
-            row["name"],
-            str(row["resolution"]),
-            f"{row['params']:,}",
-            f"{row['macs']:,}",
-            f"{row['activations']:,}",
-            f"{row['top1']:.1f} %" if row["top1"] is not None else "",
-            row["source"] or "",
-            end_section=last,
-        )
-    _console().print(table)
-
-
 def print_network(
     network: Network, *, before: Network | None = None, cost: Cost | None = None, where: str = ""
 ) -> None:
     """The stage table and the costs, with those of the network it came from, and what was measured where."""
-    console, counted = _console(), count(network)
     channels = {1: "gray", 3: "color"}.get(network.in_channels, f"{network.in_channels} channels")
-    console.print(
-        f"[bold]{network.name or 'network'}[/bold]  {network.resolution} x {network.resolution} px, {channels}"
-    )
-    table = _table("", "layer", "input px", "channels", "repeats", "params", "MACs", "activations")
-    for line in count_stages(network):
-        table.add_row(
-            line.name,
-            line.layer,
-            str(line.in_size),
-            str(line.channels),
-            str(line.repeats),
-            f"{line.params:,}",
-            f"{line.macs:,}",
-            f"{line.activations:,}",
-        )
-    console.print(table)
-    old = count(before) if before is not None else None
-    for measure, value in counted.to_dict().items():
-        unit = "B" if measure == "memory" else ""
-        text = f"  {measure:12} {format_quantity(value, unit=unit):>8}   {value:,}"
-        console.print(text + (f"   {value / getattr(old, measure):.2f}x" if old else ""), highlight=False)
+    print_title(network.name or "network", f"{network.resolution} x {network.resolution} px, {channels}")
+    rows = [
+        [line.name, line.layer, *map(str, line[2:5]), *(f"{value:,}" for value in line[5:])]
+        for line in count_stages(network)
+    ]
+    print_table(("", "layer", "input px", "channels", "repeats", "params", "MACs", "activations"), rows)
+    print_costs(count(network).to_dict(), before=count(before).to_dict() if before is not None else None)
     if cost is not None and cost.latency is not None:
         took = (
             f"{format_milliseconds(cost.latency)} a run, {format_quantity(cost.memory, unit='B')} of memory"
         )
-        console.print(f"  {'measured':12} {took}   {where}", highlight=False)
+        _console().print(f"  {'measured':12} {took}   {where}", highlight=False)
 
 
-def print_module(name: str, resolution: int, cost: dict[str, int], parts: list[dict[str, Any]]) -> None:
-    """The children of a torch module and its costs."""
-    console = _console()
-    console.print(f"[bold]{name}[/bold]  {resolution} x {resolution} px")
-    table = _table("name", "layer", "params", "MACs")
-    for part in parts:
-        table.add_row(part["name"], part["kind"], f"{part['params']:,}", f"{part['macs']:,}")
-    console.print(table)
+def print_title(title: str, more: str) -> None:
+    """What a table is of."""
+    _console().print(f"[bold]{title}[/bold]  {more}")
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, section_ends: Sequence[bool] = ()
+) -> None:
+    """Rows of text; after those that end a section there is a gap."""
+    table = _table(*columns)
+    for row, ends in zip(rows, section_ends or [False] * len(rows), strict=True):
+        table.add_row(*row, end_section=ends)
+    _console().print(table)
+
+
+def print_costs(cost: Mapping[str, int], *, before: Mapping[str, int] | None = None) -> None:
+    """A line for each measure, with how many times as much it is as before."""
     for measure, value in cost.items():
-        console.print(f"  {measure:12} {format_quantity(value):>8}   {value:,}", highlight=False)
-
-
-def stage_rows(network: Network) -> list[dict[str, Any]]:
-    """The stage table as JSON-ready rows."""
-    return [line._asdict() for line in count_stages(network)]
+        unit = "B" if measure == "memory" else ""
+        text = f"  {measure:12} {format_quantity(value, unit=unit):>8}   {value:,}"
+        more = f"   {value / before[measure]:.2f}x" if before else ""
+        _console().print(text + more, highlight=False)
 
 
 def print_figures(title: str, figures: dict[str, str]) -> None:
@@ -203,13 +178,6 @@ def _console() -> Console:
     # Away from a terminal nothing is cut to a width: a pipe gets whole lines.
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=200)
-
-
-def summary(network: Network) -> dict[str, Any]:
-    """What it is called and costs, JSON-ready."""
-    from allometry.cost import count
-
-    return {"name": network.name, "resolution": network.resolution, **count(network).to_dict()}
 
 
 def _figures(summary: dict[str, Any]) -> dict[str, str]:

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from allometry.base import InputError
 from allometry.cli.options import Json, NetworkName, Precision, Runtime, Threads
-from allometry.cli.printing import print_json, print_network, summary
-
-if TYPE_CHECKING:
-    from allometry.arch import Network
-    from allometry.cost import Budget, RuntimeConfig
-    from allometry.scaling import ScalingLaw, Solution
+from allometry.cli.printing import print_json, print_network
 
 
 def scale(
@@ -81,80 +74,27 @@ def scale(
 
     Example: `allometry scale efficientnet-b0 --budget "latency<=20ms"`
     """
-    from allometry.arch import apply_multipliers
-    from allometry.arch import lite as lite_form
     from allometry.arch import save as save_network
-    from allometry.catalog import as_network
-    from allometry.cost import count, parse_budget, runtime_config_for
-    from allometry.scaling import Multipliers
-    from allometry.scaling import scale as scale_network
+    from allometry.verbs.scale import scale_in_full
 
-    origin, chosen = as_network(network), _law(law, channel_multiple)
-    if lite:
-        origin = lite_form(origin)
-    by_hand = any(value is not None for value in (depth, width, resolution))
-    if lite and phi is None and budget is None and not by_hand:
-        phi = 0.0
-    if sum((phi is not None, budget is not None, by_hand)) != 1:
-        raise InputError("Give one of --phi, --budget, or multipliers (--depth, --width, --resolution).")
-    if by_hand and law is not None:
-        raise InputError(
-            "--law says in what proportion to grow, and so do --depth, --width and --resolution."
-        )
-    if budget is None and (runtime is not None or threads != 1 or precision != "float32"):
-        raise InputError(
-            "--runtime, --threads and --precision say where a budget is measured; give a --budget, such as "
-            "latency<=20ms."
-        )
-    steps, cost, setting, told = phi, None, None, dict[str, Any]()
-    if phi is not None:
-        grown, multipliers = scale_network(origin, phi, law=chosen), chosen.multipliers(phi)
-    elif budget is not None:
-        limits = parse_budget(budget, count(origin))
-        setting = runtime_config_for(limits, runtime=runtime, threads=threads, precision=precision)
-        solution = _solve(origin, limits, chosen, setting)
-        grown, multipliers, steps, cost = (
-            solution.network,
-            solution.multipliers,
-            solution.phi,
-            solution.cost,
-        )
-        told = {"setting": asdict(setting)} if setting else {}
-    else:
-        multipliers = Multipliers(*(1.0 if value is None else value for value in (depth, width, resolution)))
-        label = " ".join(f"{name[0]}{value:g}" for name, value in multipliers._asdict().items())
-        multiple = {"channel_multiple": chosen.channel_multiple}
-        grown = apply_multipliers(
-            origin, **multipliers._asdict(), **multiple, name=f"{origin.name} {label}".strip()
-        )
+    scaled = scale_in_full(
+        network,
+        phi,
+        budget=budget,
+        depth=depth,
+        width=width,
+        resolution=resolution,
+        law=law,
+        channel_multiple=channel_multiple,
+        lite=lite,
+        runtime=runtime,
+        threads=threads,
+        precision=precision,
+    )
     if save is not None:
-        save_network(grown, save)
+        save_network(scaled.network, save)
     if as_json:
-        print_json(
-            {**summary(grown), **(cost.to_dict() if cost else {}), **told}
-            | {"depth": multipliers.depth, "width": multipliers.width, "phi": steps}
-            | {"resolution_multiplier": multipliers.resolution}
-        )
+        print_json(scaled.to_dict())
     else:
-        print_network(grown, before=origin, cost=cost, where=str(setting or ""))
-
-
-def _law(text: str | None, channel_multiple: int | None) -> ScalingLaw:
-    from allometry.scaling import as_law
-
-    law = as_law(text or "compound")
-    return law if channel_multiple is None else replace(law, channel_multiple=channel_multiple)
-
-
-def _solve(origin: Network, limits: Budget, law: ScalingLaw, setting: RuntimeConfig | None) -> Solution:
-    from allometry.scaling import solve
-
-    if setting is None:
-        return solve(origin, limits, law=law)
-    from allometry.cli.progress_display import make_progress
-    from allometry.profiling import solve_on_device
-
-    solution, doubts = solve_on_device(origin, limits, law=law, setting=setting, progress=make_progress())
-    for doubt in doubts:
-        typer.echo(f"warning: {doubt}", err=True)
-    return solution
+        where = str(scaled.runtime or "")
+        print_network(scaled.network, before=scaled.origin, cost=scaled.cost, where=where)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from allometry.base import InputError
 from allometry.cli.options import Json
-from allometry.cli.printing import print_json, print_zoo
+from allometry.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
-    from allometry.arch import Network
-    from allometry.catalog import Entry
-    from allometry.cost import Cost
+    from allometry.verbs.zoo import Zoo
 
 
 def zoo(
@@ -36,34 +34,29 @@ def zoo(
 
     Example: `allometry zoo --family mobilenet --within "macs<=300M"`
     """
-    from allometry.catalog import choose
-    from allometry.cost import count, parse_budget
+    from allometry.verbs.zoo import zoo as list_zoo
 
-    budget = None if within is None else parse_budget(within)
-    made = [(entry, entry.make()) for entry in choose(text or "", family=family)]
-    counted = [(entry, network, count(network)) for entry, network in made]
-    rows = [_zoo_row(*line) for line in counted if budget is None or budget.allows(line[2])]
-    if not rows and not as_json:
-        raise InputError(f"No network of that choice is within {budget}; raise the budget.")
+    networks = list_zoo(text or "", family=family, within=within)
     if as_json:
-        print_json({"networks": rows})
+        print_json(networks.to_dict())
+    elif not networks:
+        raise InputError(f"No network of that choice is within {within}; raise the budget.")
     else:
-        print_zoo(rows)
+        _print(networks)
 
 
-def _zoo_row(entry: Entry, network: Network, cost: Cost) -> dict[str, Any]:
-    published = entry.published
-    return {
-        "name": entry.name,
-        "family": entry.family,
-        "about": entry.about,
-        "resolution": network.resolution,
-        "params": cost.params,
-        "macs": cost.macs,
-        "activations": cost.activations,
-        "top1": published.top1 if published else None,
-        "published_params": published.params if published else None,
-        "published_macs": published.macs if published else None,
-        "source": published.source if published else None,
-        "note": (published.note or None) if published else None,
-    }
+def _print(networks: Zoo) -> None:
+    """A family at a time."""
+    rows = [
+        [
+            entry.name,
+            str(entry.network.resolution),
+            *(f"{value:,}" for value in entry.cost[:3]),
+            f"{entry.published.top1:.1f} %" if entry.published and entry.published.top1 is not None else "",
+            entry.published.source if entry.published else "",
+        ]
+        for entry in networks
+    ]
+    families = [entry.family for entry in networks]
+    ends = [family != later for family, later in zip(families, [*families[1:], ""], strict=True)]
+    print_table(("name", "px", "params", "MACs", "activations", "top-1", "source"), rows, section_ends=ends)

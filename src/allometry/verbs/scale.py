@@ -1,0 +1,221 @@
+"""`allometry scale`: networks grown and shrunk, by steps of a law, to a budget, or by hand."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from allometry.arch import Network, apply_multipliers
+from allometry.arch import lite as to_lite
+from allometry.base import InputError, Progress
+from allometry.base.progress import as_progress
+from allometry.catalog import as_network
+from allometry.cost import Budget, Cost, RuntimeConfig, as_budget, count, runtime_config_for
+from allometry.scaling import Multipliers, ScalingLaw, Solution, as_law, solve
+from allometry.scaling import scale as scale_by_law
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaledNetwork:
+    """A network that was grown or shrunk, with all that is known about it.
+
+    Attributes:
+        network: what came of it.
+        origin: what it was before.
+        multipliers: of its depth, width and resolution.
+        cost: of one image; with the latency and memory that were measured, where they were.
+        phi: steps of the law; None where no law was used.
+        runtime: where latency and memory were measured, if they were.
+    """
+
+    network: Network
+    origin: Network
+    multipliers: Multipliers
+    cost: Cost
+    phi: float | None = None
+    runtime: RuntimeConfig | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {
+            "name": self.network.name,
+            "resolution": self.network.resolution,
+            **self.cost.to_dict(),
+            **({"setting": asdict(self.runtime)} if self.runtime else {}),
+            "depth": self.multipliers.depth,
+            "width": self.multipliers.width,
+            "phi": self.phi,
+            "resolution_multiplier": self.multipliers.resolution,
+        }
+
+
+def scale(
+    network: Network | str | Path,
+    phi: float | None = None,
+    *,
+    budget: Budget | str | None = None,
+    depth: float | None = None,
+    width: float | None = None,
+    resolution: float | None = None,
+    law: ScalingLaw | str | Path | None = None,
+    channel_multiple: int | None = None,
+    lite: bool = False,
+    runtime: str | None = None,
+    threads: int = 1,
+    precision: str = "float32",
+    progress: Progress | bool = True,
+) -> Network:
+    """Grow or shrink a network: by steps of a law, to a budget, or by its three dimensions.
+
+    Nothing is trained: the result is a `Network` as any other. `solve` gives all figures of a budget's solution. A
+    latency is measured on this machine, network by network, until one fits: a minute or two.
+
+    Args:
+        network: a network, a name of the zoo, or a network's JSON file.
+        phi: steps of the law; negative shrinks, fractions are fine.
+        budget: what the result may cost, such as `macs<=400M, params<=5M`, `latency<=20ms` or `4x`.
+        depth: multiplier of the layers.
+        width: multiplier of the channels.
+        resolution: multiplier of the input's side.
+        law: in what proportion `phi` and `budget` grow: a law, its name, three numbers or a JSON file; by default
+            `compound`.
+        channel_multiple: channels are rounded to multiples of this; by default the law's.
+        lite: first give it the form for integer hardware: no squeeze-excite, ReLU6, fixed stem and head.
+        runtime: where a latency is measured: `onnxruntime` (the default), `openvino`, `torch` or `torch.compile`.
+        threads: of that runtime.
+        precision: of its arithmetic.
+        progress: True for a bar or lines, False for silence, or whatever is to be told.
+
+    Raises:
+        InputError: there is no such network or law, or not exactly one of phi, budget and multipliers is given.
+        BudgetError: no network of the law is within the budget.
+
+    Source: EfficientNet (Tan & Le 2019), equations 2 and 3.
+
+    Example:
+        >>> from allometry.cost import count
+        >>> scale("efficientnet-b0", 1).name
+        'efficientnet-b0 phi 1'
+        >>> count(scale("efficientnet-b0", budget="20M")).macs <= 20_000_000
+        True
+        >>> scale("efficientnet-b0", depth=2).depth
+        32
+    """
+    return scale_in_full(
+        network,
+        phi,
+        budget=budget,
+        depth=depth,
+        width=width,
+        resolution=resolution,
+        law=law,
+        channel_multiple=channel_multiple,
+        lite=lite,
+        runtime=runtime,
+        threads=threads,
+        precision=precision,
+        progress=progress,
+    ).network
+
+
+def scale_in_full(
+    network: Network | str | Path,
+    phi: float | None = None,
+    *,
+    budget: Budget | str | None = None,
+    depth: float | None = None,
+    width: float | None = None,
+    resolution: float | None = None,
+    law: ScalingLaw | str | Path | None = None,
+    channel_multiple: int | None = None,
+    lite: bool = False,
+    runtime: str | None = None,
+    threads: int = 1,
+    precision: str = "float32",
+    progress: Progress | bool = True,
+) -> ScaledNetwork:
+    """What `scale` does, with multipliers, cost and where that was measured; arguments and errors are the same.
+
+    Example:
+        >>> scale_in_full("efficientnet-b0", 1).multipliers.depth
+        1.2
+    """
+    origin = to_lite(as_network(network)) if lite else as_network(network)
+    by_hand = _multipliers(depth, width, resolution)
+    if lite and phi is None and budget is None and by_hand is None:
+        phi = 0.0
+    _check(phi, budget, by_hand, law=law, measured=(runtime, threads, precision) != (None, 1, "float32"))
+    chosen = as_law(law or "compound")
+    if channel_multiple is not None:
+        chosen = replace(chosen, channel_multiple=channel_multiple)
+    if phi is not None:
+        grown = scale_by_law(origin, phi, law=chosen)
+        return _scaled(origin, grown, chosen.multipliers(phi), phi=phi)
+    if by_hand is not None:
+        label = " ".join(f"{name[0]}{value:g}" for name, value in by_hand._asdict().items())
+        grown = apply_multipliers(
+            origin,
+            **by_hand._asdict(),
+            channel_multiple=chosen.channel_multiple,
+            name=f"{origin.name} {label}".strip(),
+        )
+        return _scaled(origin, grown, by_hand)
+    limits = as_budget(budget or "", count(origin))
+    where = runtime_config_for(limits, runtime=runtime, threads=threads, precision=precision)
+    solution = _solve(origin, limits, chosen, where, as_progress(progress))
+    return ScaledNetwork(
+        network=solution.network,
+        origin=origin,
+        multipliers=solution.multipliers,
+        cost=solution.cost,
+        phi=solution.phi,
+        runtime=where,
+    )
+
+
+def _multipliers(depth: float | None, width: float | None, resolution: float | None) -> Multipliers | None:
+    given = (depth, width, resolution)
+    if all(value is None for value in given):
+        return None
+    return Multipliers(*(1.0 if value is None else value for value in given))
+
+
+def _check(
+    phi: float | None,
+    budget: Budget | str | None,
+    by_hand: Multipliers | None,
+    *,
+    law: ScalingLaw | str | Path | None,
+    measured: bool,
+) -> None:
+    """Refuse what does not go together."""
+    if sum((phi is not None, budget is not None, by_hand is not None)) != 1:
+        raise InputError("Give one of phi, budget, or multipliers (depth, width, resolution).")
+    if by_hand is not None and law is not None:
+        raise InputError(
+            "A law says in what proportion to grow, and so do depth, width and resolution: give one or the other."
+        )
+    if budget is None and measured:
+        raise InputError(
+            "runtime, threads and precision say where a budget is measured; give a budget, such as latency<=20ms."
+        )
+
+
+def _scaled(
+    origin: Network, grown: Network, multipliers: Multipliers, *, phi: float | None = None
+) -> ScaledNetwork:
+    return ScaledNetwork(network=grown, origin=origin, multipliers=multipliers, cost=count(grown), phi=phi)
+
+
+def _solve(
+    origin: Network, limits: Budget, law: ScalingLaw, where: RuntimeConfig | None, progress: Progress
+) -> Solution:
+    if where is None:
+        return solve(origin, limits, law=law)
+    from allometry.profiling import solve_on_device
+
+    solution, warnings = solve_on_device(origin, limits, law=law, setting=where, progress=progress)
+    for warning in warnings:
+        progress.say(f"warning: {warning}")
+    return solution
