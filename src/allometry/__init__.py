@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from allometry.catalog import get
     from allometry.cost import Budget, Cost, count, parse_budget
     from allometry.nn import build
-    from allometry.scaling import COMPOUND, ScalingLaw, scale, solve
+    from allometry.scaling import COMPOUND, ScalingLaw, solve
+    from allometry.training.recipes import specs as recipes
+    from allometry.verbs.info import info
     from allometry.verbs.run import run
+    from allometry.verbs.scale import scale
+    from allometry.verbs.zoo import zoo
 
 # Where each public name comes from; the imports above say the same to type checkers and editors.
 _HOME = {
@@ -41,9 +45,12 @@ _HOME = {
     "get": "allometry.catalog",
     "parse_budget": "allometry.cost",
     "run": "allometry.verbs.run",
-    "scale": "allometry.scaling",
+    "info": "allometry.verbs.info",
+    "scale": "allometry.verbs.scale",
     "solve": "allometry.scaling",
+    "zoo": "allometry.verbs.zoo",
 }
+_NAMESPACES = {"recipes": "allometry.training.recipes.specs"}
 
 __all__ = [
     "COMPOUND",
@@ -56,19 +63,27 @@ __all__ = [
     "build",
     "count",
     "get",
+    "info",
     "parse_budget",
+    "recipes",
     "run",
     "scale",
     "solve",
+    "zoo",
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever that room exports
-    if name not in _HOME:
-        raise AttributeError(f"module 'allometry' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value  # found without this function from now on
-    return value
+if not TYPE_CHECKING:  # else a name that is not there would be no error to type checkers
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever that room exports
+        if name in _NAMESPACES:
+            value = import_module(_NAMESPACES[name])
+        elif name in _HOME:
+            value = getattr(import_module(_HOME[name]), name)
+        else:
+            raise AttributeError(f"module 'allometry' has no attribute {name!r}")
+        globals()[name] = value  # found without this function from now on
+        return value
 
 
 def __dir__() -> list[str]:

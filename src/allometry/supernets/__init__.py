@@ -109,7 +109,9 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever that module exports
-    if name in _LATER:
-        return getattr(import_module(f"allometry.supernets.{_LATER[name]}"), name)
-    raise AttributeError(f"module 'allometry.supernets' has no attribute {name!r}")
+if not TYPE_CHECKING:  # else a name that is not there would be no error to type checkers
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever that module exports
+        if name in _LATER:
+            return getattr(import_module(f"allometry.supernets.{_LATER[name]}"), name)
+        raise AttributeError(f"module 'allometry.supernets' has no attribute {name!r}")

@@ -15,7 +15,8 @@ from allometry.base.units import format_duration, format_quantity, plural
 from allometry.cost import Budget, count, parse_budget
 from allometry.data import data_argument, data_name
 from allometry.nas.search_spaces import elastic_space, reference_of
-from allometry.supernets import SupernetJob, coupled_size, phases_to_json, train_supernet
+from allometry.runs.phases import phases_to_json
+from allometry.supernets import SupernetJob, coupled_size, train_supernet
 from allometry.supernets.config import SupernetConfig, forecast_seconds, supernet_recipe
 from allometry.supernets.opened import PHASES, SPACE
 from allometry.training.images import Images
