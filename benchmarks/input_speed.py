@@ -4,12 +4,12 @@
 
 Files of 500 x 375 pixels, not kept in memory once decoded: random crop, resize, flip, RandAugment with 2 operations of
 magnitude 9, and the bytes in a NumPy array. Both sides run in turn in one process on one core, and again each in a
-process of its own: alone, Pillow gives the memory of each picture back to the system and asks for it anew, which takes
+process of its own: alone, Pillow gives the memory of each image back to the system and asks for it anew, which takes
 time; beside this library's arrays it may keep it. Seconds are the processor's own, so
 that other work on the machine disturbs little; two threads beside one are timed by the clock, and two processes beside
 them, which is the most that two cores have to give.
 
-The pictures are made from the photographs of the package `foolbox` where it is installed, else from noise.
+The images are made from the photographs of the package `foolbox` where it is installed, else from noise.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from common import Spread, machine, print_result, table
-from pillow_pipeline import HEIGHT, MAGNITUDE, WIDTH, by_pillow, photographs, write_pictures
+from pillow_pipeline import HEIGHT, MAGNITUDE, WIDTH, by_pillow, photographs, write_images
 
 from allometry.data import Augmentation, Batch, open_data, train_batches
 from allometry.data.augment.policies import take_steps
@@ -36,7 +36,7 @@ from allometry.data.dataset import FileSplit
 from allometry.data.loader import random_numbers
 
 SIDES = (224, 128)
-LONGER = 4  # times as many pictures for the threads: the last batch of an epoch keeps one of two waiting
+LONGER = 4  # times as many images for the threads: the last batch of an epoch keeps one of two waiting
 QUALITIES = (90, 75)
 VARIED = Augmentation(crop=0.08, flip=True, policy="randaugment", magnitude=MAGNITUDE, operations=2)
 EIGHTH = "decoded at 1/8"
@@ -59,7 +59,7 @@ WAYS: dict[str, Callable[[FileSplit, int, int], None]] = {"pillow": by_pillow, "
 
 
 def open_split(folder: Path, *, cache_bytes: int = 0) -> FileSplit:
-    """The training split of the pictures, without a cache unless it is asked for."""
+    """The training split of the images, without a cache unless it is asked for."""
     split = open_data(folder, cache_bytes=cache_bytes).splits["train"]
     assert isinstance(split, FileSplit)  # noqa: S101
     return split
@@ -146,7 +146,7 @@ def stages(split: FileSplit, side: int, repeats: int) -> dict[str, float]:
             variant = draw_variant(VARIED, random_numbers(0, epoch, index + 1))
             side_needed, upper = need(variant, height=HEIGHT, width=WIDTH, **options)
             marks = [time.perf_counter()]
-            image = split.draft(index, at_least=side_needed, upper=upper)
+            image = split.draft(index, min_side=side_needed, upper=upper)
             marks.append(time.perf_counter())
             view = augment_image(image, variant._replace(steps=()), **options)
             marks.append(time.perf_counter())
@@ -159,7 +159,7 @@ def stages(split: FileSplit, side: int, repeats: int) -> dict[str, float]:
         whole = time.perf_counter() - began
         began = time.perf_counter()
         for index in range(len(split)):
-            split.image(index, at_least=HEIGHT // 8)
+            split.image(index, min_side=HEIGHT // 8)
         eighth = time.perf_counter() - began
         for name, seconds in (*sums.items(), ("rest", whole - sum(sums.values())), (EIGHTH, eighth)):
             taken[name].append(seconds * 1000 / len(split))
@@ -168,7 +168,7 @@ def stages(split: FileSplit, side: int, repeats: int) -> dict[str, float]:
 
 def measure(folder: Path, quality: int, asked: argparse.Namespace) -> list[dict[str, Any]]:
     """All figures of files of one quality, one record for each side."""
-    size = write_pictures(folder, number=asked.number, quality=quality, seed=asked.seed)
+    size = write_images(folder, number=asked.number, quality=quality, seed=asked.seed)
     split, kept = open_split(folder), open_split(folder, cache_bytes=2**30)
     found = []
     for side in SIDES:
@@ -199,9 +199,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--number", type=int, default=240, help="pictures (default: 240)")
+    parser.add_argument("--number", type=int, default=240, help="images (default: 240)")
     parser.add_argument("--repeats", type=int, default=9, help="repeats of each measurement (default: 9)")
-    parser.add_argument("--seed", type=int, default=0, help="of the pictures (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the images (default: 0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--alone", nargs=3, metavar=("WAY", "FOLDER", "SIDE"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -216,7 +216,7 @@ def main() -> None:
             records += measure(Path(folder, str(quality)), quality, asked)
         os.sched_setaffinity(0, cores)
         longer = Path(folder, "longer")
-        write_pictures(longer, number=LONGER * asked.number, quality=QUALITIES[0], seed=asked.seed)
+        write_images(longer, number=LONGER * asked.number, quality=QUALITIES[0], seed=asked.seed)
         threads = [{"side": side, **by_threads(longer, side, asked.repeats)} for side in SIDES]
     result = {
         "benchmark": "input_speed",
@@ -288,10 +288,10 @@ def lines(result: dict[str, Any]) -> list[str]:
     return [
         *table(header, rows),
         "",
-        f"Images per second of one core, {result['number']} pictures of {WIDTH} x {HEIGHT} pixels made from {source}, "
+        f"Images per second of one core, {result['number']} images of {WIDTH} x {HEIGHT} pixels made from {source}, "
         f"JPEG of quality {' and '.join(map(str, QUALITIES))}. Medians of {result['repeats']} repeats, least and most "
         "in brackets; the ratios are of neighboring repeats. Apart: each in a process of its own. Kept in memory: "
-        "allometry from the second epoch on, where the pictures fit into the cache.",
+        "allometry from the second epoch on, where the images fit into the cache.",
         "",
         *table(split, parts),
         "",

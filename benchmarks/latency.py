@@ -67,34 +67,34 @@ SMALL_SIDES, HELD_OUT = (64, 96), 50
 BUDGETS = tuple(float(f"{each:.3g}") for each in np.geomspace(1e-3, 1e-1, 20))
 
 
-def shown(chosen: Sequence[MeasuredNetwork], effort: MeasureConfig) -> dict[str, Any]:
+def shown(chosen: Sequence[MeasuredNetwork], config: MeasureConfig) -> dict[str, Any]:
     """The figures of one comparison."""
-    return measure(chosen, effort=effort).to_dict()
+    return measure(chosen, config=config).to_dict()
 
 
-def claims(effort: MeasureConfig) -> list[dict[str, Any]]:
+def claims(config: MeasureConfig) -> list[dict[str, Any]]:
     """How many times as fast the paper's networks are as those it compares them with."""
     found = []
     for small, large, printed in CLAIMS:
         for runtime in ("torch", "onnxruntime"):
             print(f"{large} beside {small} in {runtime}", file=sys.stderr)
-            figures = shown(networks_to_measure([small, large], runtimes=[runtime]), effort)
+            figures = shown(networks_to_measure([small, large], runtimes=[runtime]), config)
             found.append({"title": f"{large} to {small}, {runtime}", "asked": printed, **figures})
     return found
 
 
-def delivered(effort: MeasureConfig) -> list[dict[str, Any]]:
+def delivered(config: MeasureConfig) -> list[dict[str, Any]]:
     """B0 in everything it can be delivered for, beside its module in eager mode, channels last."""
     chosen = networks_to_measure(
         ["efficientnet-b0"], runtimes=["torch", "torch.compile", "onnxruntime", "openvino"]
     )
     halves = networks_to_measure(["efficientnet-b0"], runtimes=["torch", "openvino"], precision="bfloat16")
     return [
-        {"title": "efficientnet-b0, as many times as long as in PyTorch", **shown((*chosen, *halves), effort)}
+        {"title": "efficientnet-b0, as many times as long as in PyTorch", **shown((*chosen, *halves), config)}
     ]
 
 
-def int8(effort: MeasureConfig) -> list[dict[str, Any]]:
+def int8(config: MeasureConfig) -> list[dict[str, Any]]:
     """Lite0 with published weights in 8-bit integers, beside its module."""
     ready = open_pretrained("efficientnet-lite0", weights())
     asked = replace(ready.preprocessing, crop=1.0)
@@ -114,7 +114,7 @@ def int8(effort: MeasureConfig) -> list[dict[str, Any]]:
             *networks_to_measure([str(source), str(made)], runtimes=["onnxruntime"]),
             *networks_to_measure([str(converted)], runtimes=["openvino"]),
         )
-        figures = shown(chosen, effort)
+        figures = shown(chosen, config)
     return [
         {
             "title": "efficientnet-lite0, as many times as long as in PyTorch",
@@ -127,15 +127,15 @@ def int8(effort: MeasureConfig) -> list[dict[str, Any]]:
     ]
 
 
-def icons(effort: MeasureConfig, run: Path) -> list[dict[str, Any]]:
+def icons(config: MeasureConfig, run: Path) -> list[dict[str, Any]]:
     """A network trained on the icons, in 8-bit integers and in bfloat16, on images it was not trained on."""
-    del effort  # nothing is compared in time but what the export itself compares
+    del config  # nothing is compared in time but what the export itself compares
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "run"
         shutil.copytree(run, copy)
         made = [
-            export_run(copy, delivery=delivery)
-            for delivery in (
+            export_run(copy, export_config=export_config)
+            for export_config in (
                 ExportConfig(precision="int8"),
                 ExportConfig(format="openvino", precision="int8"),
                 ExportConfig(format="openvino", precision="bfloat16"),
@@ -150,7 +150,7 @@ def icons(effort: MeasureConfig, run: Path) -> list[dict[str, Any]]:
     ]
 
 
-def channels(effort: MeasureConfig) -> list[dict[str, Any]]:
+def channels(config: MeasureConfig) -> list[dict[str, Any]]:
     """The same MACs in channels that are multiples of 8, 16 and 32."""
     found = []
     for runtime in ("onnxruntime", "openvino"):
@@ -166,13 +166,13 @@ def channels(effort: MeasureConfig) -> list[dict[str, Any]]:
                 for multiple, network in zip(MULTIPLES, grown, strict=True)
             ]
             title = f"B0 at {macs / 1e6:,.0f}M MACs, {runtime}"
-            found.append({"title": title, **shown(chosen, effort)})
+            found.append({"title": title, **shown(chosen, config)})
     return found
 
 
-def latency_table(effort: MeasureConfig) -> list[dict[str, Any]]:
+def latency_table(config: MeasureConfig) -> list[dict[str, Any]]:
     """How far a table's predictions are from 50 networks that the correction was not fitted to."""
-    del effort  # a table has one of its own
+    del config  # a table has one of its own
     space = mbconv_space(
         replace(get("efficientnet-b0"), resolution=max(SMALL_SIDES)),
         kernels=(3, 5, 7),
@@ -181,12 +181,12 @@ def latency_table(effort: MeasureConfig) -> list[dict[str, Any]]:
         resolutions=SMALL_SIDES,
         name="MBConv at small sizes",
     )
-    table = build_table(space, effort=TableConfig())
+    table = build_table(space, config=TableConfig())
     found = check_table(table, space, networks=HELD_OUT).to_dict()
     return [{"title": "latency table", "space": repr(space), "lines": len(table.seconds), "check": found}]
 
 
-def budgets(effort: MeasureConfig) -> list[dict[str, Any]]:
+def budgets(config: MeasureConfig) -> list[dict[str, Any]]:
     """How near to a budget of latency B0 is grown or shrunk, by a measurement of its own."""
     origin, rows = get("efficientnet-b0"), []
     for budget in BUDGETS:
@@ -197,7 +197,7 @@ def budgets(effort: MeasureConfig) -> list[dict[str, Any]]:
             usual = watch(origin).latency
         seconds = time.monotonic() - began
         chosen = [whole(each, RuntimeConfig()) for each in (origin, solution.network)]
-        first, other = (each.latency for each in measure(chosen, effort=replace(effort, rounds=31)).measured)
+        first, other = (each.latency for each in measure(chosen, config=replace(config, rounds=31)).measured)
         ratio, _ = quiet_ratio(first, other)
         rows.append(
             {
@@ -224,12 +224,12 @@ def _folder(package: str) -> Path:
 def _calibration() -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Random squares of photographs."""
     folder, draw, views = _folder("skimage") / "data", np.random.default_rng(0), []
-    pictures = [read_image(folder / name, channels=3) for name in PHOTOGRAPHS]
+    images = [read_image(folder / name, channels=3) for name in PHOTOGRAPHS]
     for number in range(CALIBRATION):
-        picture = pictures[number % len(pictures)]
-        side = int(min(picture.shape[:2]) * draw.uniform(0.4, 1))
-        top, left = (int(draw.integers(0, length - side + 1)) for length in picture.shape[:2])
-        part = np.ascontiguousarray(picture[top : top + side, left : left + side])
+        image = images[number % len(images)]
+        side = int(min(image.shape[:2]) * draw.uniform(0.4, 1))
+        top, left = (int(draw.integers(0, length - side + 1)) for length in image.shape[:2])
+        part = np.ascontiguousarray(image[top : top + side, left : left + side])
         views.append(center_view(part, resolution=SIDE))
     return np.stack(views)
 
@@ -271,7 +271,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="take the other parts from this result")
     asked = parser.parse_args()
-    effort = MeasureConfig(rounds=asked.rounds, seconds=0.5)
+    config = MeasureConfig(rounds=asked.rounds, seconds=0.5)
     kept = json.loads(asked.keep.read_text())["comparisons"] if asked.keep else []
     if "icons" in asked.parts and asked.run is None:
         parser.error("the part icons needs --run, the folder of a run on the icons")
@@ -279,7 +279,7 @@ def main() -> None:
     new = [
         {"part": part, **each, "machine": machine()}
         for part in asked.parts
-        for each in PARTS[part](effort, **more.get(part, {}))
+        for each in PARTS[part](config, **more.get(part, {}))
     ]
     comparisons = [*(each for each in kept if each["part"] not in asked.parts), *new]
     result = {

@@ -1,4 +1,4 @@
-"""Pictures to measure with, and the pipeline that one would write for them in Pillow."""
+"""Images to measure with, and the pipeline that one would write for them in Pillow."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from allometry.data.dataset import FileSplit
 
 WIDTH, HEIGHT = 500, 375
 MAGNITUDE = 9.0
-_PART = (330, 440)  # rows and columns of a photograph, which are enlarged to a picture
+_PART = (330, 440)  # rows and columns of a photograph, which are enlarged to an image
 
 
 def photographs() -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
-    """Photographs to make pictures from, RGB; none where the package is not installed."""
+    """Photographs to make images from, RGB; none where the package is not installed."""
     found = importlib.util.find_spec("foolbox")
     places = found.submodule_search_locations if found else None
     folder = Path(next(iter(places or [])), "data") if places else Path()
     return [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("imagenet_*.jpg"))]
 
 
-def write_pictures(folder: Path, *, number: int, quality: int, seed: int) -> float:
-    """Write pictures in two classes; the mean of their sizes, in bytes."""
+def write_images(folder: Path, *, number: int, quality: int, seed: int) -> float:
+    """Write images in two classes; the mean of their sizes, in bytes."""
     draw = np.random.default_rng(seed)
     sources = photographs()
     sizes = []

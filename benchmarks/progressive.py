@@ -27,8 +27,8 @@ from allometry.scaling.fitting import adapt
 from allometry.verbs.train import train_run
 
 DATA: dict[str, dict[str, Any]] = {
-    "icons": {"budget": "10M", "classes": 88, "pictures": 96, "side": 96, "epochs": 14},
-    "solar": {"budget": "20M", "classes": 2, "pictures": 300, "side": 160, "epochs": 20},
+    "icons": {"budget": "10M", "classes": 88, "images": 96, "side": 96, "epochs": 14},
+    "solar": {"budget": "20M", "classes": 2, "images": 300, "side": 160, "epochs": 20},
 }
 # Epochs as a share of the data set's, and what the images do.
 WAYS: dict[str, dict[str, Any]] = {
@@ -70,7 +70,7 @@ def compare(name: str, out: Path, seeds: int) -> dict[str, Any]:
     about = DATA[name]
     data = "icons" if name == "icons" else str(solar_cells(out / "solar cells"))
     side = about["side"]
-    origin = adapt(get("efficientnet-b0"), classes=about["classes"], channels=1, image_size=about["pictures"])
+    origin = adapt(get("efficientnet-b0"), classes=about["classes"], channels=1, image_size=about["images"])
     network = solve(origin, about["budget"], largest_resolution=side).network
     file = out / f"{name}.json"
     save(network, file)
@@ -115,7 +115,7 @@ def compare(name: str, out: Path, seeds: int) -> dict[str, Any]:
 
 
 def _after_the_first_stage(records: list[dict[str, Any]]) -> float:
-    """Validation accuracy, on pictures of full size, when the smallest ones had been trained on."""
+    """Validation accuracy, on images of full size, when the smallest ones had been trained on."""
     smallest = records[0]["resolution"]
     accuracy: float = [each["val_accuracy"] for each in records if each["resolution"] == smallest][-1]
     return accuracy
@@ -153,7 +153,7 @@ def lines(result: dict[str, Any]) -> list[str]:
     return [
         *shown,
         f"Medians of {result['seeds']} seeds, least and most in brackets; the time's share seed by seed. After the "
-        "first stage: validation accuracy at full size, of what the smallest pictures have taught.",
+        "first stage: validation accuracy at full size, of what the smallest images have taught.",
     ]
 
 

@@ -70,8 +70,8 @@ def nearest_neighbor() -> float:
 
     def small(name: str) -> np.ndarray:
         split = splits[name]
-        pictures = np.stack([split.image(index)[:, :, 0] for index in range(len(split))])
-        return pictures.reshape(-1, 16, 6, 16, 6).mean((2, 4)).reshape(len(split), -1).astype(np.float32)
+        images = np.stack([split.image(index)[:, :, 0] for index in range(len(split))])
+        return images.reshape(-1, 16, 6, 16, 6).mean((2, 4)).reshape(len(split), -1).astype(np.float32)
 
     known, asked = small("train"), small("test")
     distances = (known**2).sum(1)[None] - 2 * asked @ known.T

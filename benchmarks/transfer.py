@@ -55,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the pictures and the runs")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the images and the runs")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind (default: 3)")
     parser.add_argument(
         "--long-seeds", type=int, default=1, help="of them, with the longest training, too (default: 1)"

@@ -13,7 +13,7 @@ CLASSES = ("bar", "disc", "frame")
 
 
 def shape(kind: int, *, size: int, random: np.random.Generator) -> np.ndarray:
-    """One picture, uint8 [size, size]: a bar, a disc or a frame, somewhere, in some brightness."""
+    """One image, uint8 [size, size]: a bar, a disc or a frame, somewhere, in some brightness."""
     rows, columns = np.mgrid[:size, :size]
     middle = size * random.uniform(0.4, 0.6, 2)
     radius = size * random.uniform(0.2, 0.35)
@@ -27,7 +27,7 @@ def shape(kind: int, *, size: int, random: np.random.Generator) -> np.ndarray:
 
 
 def shapes(per_class: int, *, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures uint8 [N, size, size, 1] and labels int64 [N]."""
+    """Images uint8 [N, size, size, 1] and labels int64 [N]."""
     random = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(CLASSES)), per_class)
     pictures = np.stack([shape(int(label), size=size, random=random) for label in labels])
@@ -55,8 +55,8 @@ def write_photos(folder: Path, *, per_class: int = 12, seed: int = 0) -> Path:
             ground = np.linspace(0, random.uniform(20, 80), width)[None, :, None] + random.normal(
                 0, 6, (height, width, 3)
             )
-            picture = np.clip(figure * 0.7 + ground, 0, 255).astype(np.uint8)
+            image = np.clip(figure * 0.7 + ground, 0, 255).astype(np.uint8)
             path = folder / name / f"{number}.{'jpg' if number % 2 else 'png'}"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(path)
+            Image.fromarray(image).save(path)
     return folder

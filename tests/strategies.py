@@ -102,7 +102,7 @@ kept_size: st.SearchStrategy[Layer] = st.one_of(
 
 @st.composite
 def cells(draw: st.DrawFn) -> Cell:
-    """Small graphs in which every node keeps the size of the picture, and sums are of eight channels."""
+    """Small graphs in which every node keeps the size of the image, and sums are of eight channels."""
     fit = Conv(channels=8, activation=None)
     nodes = [Node(name="first", inputs=("input",), layers=(fit,))]
     for index in range(draw(st.integers(0, 4))):

@@ -105,10 +105,10 @@ def test_names_are_unique_and_families_together():
 def test_growth_is_what_made_the_network(entry: Entry):
     if entry.growth is None:
         return
-    least_share = 0 if entry.family == "efficientnetv2" else 0.9
+    min_fraction = 0 if entry.family == "efficientnetv2" else 0.9
     baseline: Network = get(entry.growth.baseline)
     grown = apply_multipliers(
-        baseline, depth=entry.growth.depth, width=entry.growth.width, least_share=least_share
+        baseline, depth=entry.growth.depth, width=entry.growth.width, min_fraction=min_fraction
     )
     assert grown.stages == entry.make().stages
     if entry.growth.resolution is not None:

@@ -41,7 +41,7 @@ def test_scale_grows_to_a_latency(call, small, tmp_path):
     )
     assert result.status == 0
     assert result.json["latency"] <= float(budget[len("latency<=") : -2]) / 1000
-    assert result.json["setting"]["runtime"] == "torch"
+    assert result.json["runtime_config"]["runtime"] == "torch"
     assert load(tmp_path / "n.json").resolution == result.json["resolution"]
     assert "measured " in result.err
 

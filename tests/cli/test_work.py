@@ -216,11 +216,11 @@ def test_evaluate_other_splits_and_other_data(call, photos, finished, tmp_path):
 
 
 def test_predict_reads_every_kind_of_image(call, finished, tmp_path):
-    picture = Image.effect_noise((50, 70), 80)
+    image = Image.effect_noise((50, 70), 80)
     files = []
     for mode, ending in (("L", "png"), ("RGBA", "png"), ("CMYK", "jpg"), ("P", "gif"), ("1", "bmp")):
         path = tmp_path / f"{mode}.{ending}"
-        picture.convert("RGB").convert(mode).save(path)
+        image.convert("RGB").convert(mode).save(path)
         files.append(path)
     rows = call("predict", finished, *files, "--json").json["predictions"]
     assert [row["image"] for row in rows] == [str(path) for path in files]
@@ -252,7 +252,7 @@ def test_export_and_its_mistakes(call, finished, tmp_path):
 @pytest.mark.parametrize("to", ["onnx", "openvino"])
 def test_export_in_int8_judges_both_files_and_warns_of_a_loss(call, finished, to):
     pytest.importorskip("onnxruntime" if to == "onnx" else to)
-    asked = ("export", finished, "--to", to, "--precision", "int8", "--pixels", "--calibration", 20)
+    asked = ("export", finished, "--to", to, "--precision", "int8", "--normalize-inside", "--calibration", 20)
     result = call(*asked, "--json")
     assert result.status == 0, result.err
     folder, found = finished / "exports" / f"{to}-int8-pixels", result.json["int8"]

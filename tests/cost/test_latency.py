@@ -21,7 +21,7 @@ def table():
     found = list(pieces(NETWORK))
     return LatencyTable(
         space="mine",
-        setting=RuntimeConfig(threads=2),
+        runtime_config=RuntimeConfig(threads=2),
         fingerprint={"processor": "abacus"},
         seconds={key_of(piece): 0.001 * (place + 1) for place, piece in enumerate(found)},
         labels={key_of(piece): label_of(piece) for piece in found},
@@ -62,7 +62,11 @@ def test_round_trip(table, tmp_path):
     table.save(path)
     again = LatencyTable.load(path)
     assert again.predict(NETWORK) == table.predict(NETWORK)
-    assert (again.setting, again.correction, again.labels) == (table.setting, table.correction, table.labels)
+    assert (again.runtime_config, again.correction, again.labels) == (
+        table.runtime_config,
+        table.correction,
+        table.labels,
+    )
 
 
 @pytest.mark.parametrize(

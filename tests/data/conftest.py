@@ -12,11 +12,11 @@ from PIL import Image
 from allometry.data import ArraySplit
 from allometry.data.sources import checking, shards
 
-Picture = Callable[..., Path]
+WriteImage = Callable[..., Path]
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Picture:
+def write_image(tmp_path: Path) -> WriteImage:
     """Writes a small image of one level; equal levels give files of equal content.
 
     Each is dated a second after the one before, some years ago, as if it had been there for long.
@@ -34,11 +34,11 @@ def picture(tmp_path: Path) -> Picture:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, picture: Picture) -> Path:
+def folder(tmp_path: Path, write_image: WriteImage) -> Path:
     """Two classes of ten different gray images each."""
     for number in range(10):
-        picture(f"pets/cat/{number}.png", number)
-        picture(f"pets/dog/{number}.png", 100 + number)
+        write_image(f"pets/cat/{number}.png", number)
+        write_image(f"pets/dog/{number}.png", 100 + number)
     return tmp_path / "pets"
 
 

@@ -24,7 +24,7 @@ def members(dataset: Dataset) -> dict[str, tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("channels", [None, 1, 3])
-def test_pictures_keep_their_places(channels: int | None) -> None:
+def test_images_keep_their_places(channels: int | None) -> None:
     images = pictures(channels=channels)
     dataset = open_arrays(images, LABELS, classes=["even", "odd"])
     assert (dataset.classes, dataset.channels, dataset.image_size) == (("even", "odd"), channels or 1, 6)
@@ -36,7 +36,7 @@ def test_pictures_keep_their_places(channels: int | None) -> None:
             assert (picture == images[int(name)].reshape(picture.shape)).all()
             assert split.size(index) == picture.shape[:2] == (8, 6)
             assert split.labels[index] == int(name) % 2
-            assert split.image(index, at_least=3).shape[:2] == (4, 3)
+            assert split.image(index, min_side=3).shape[:2] == (4, 3)
     assert np.shares_memory(dataset.splits["train"].images, images)
 
 
@@ -48,7 +48,7 @@ def test_the_cut_follows_seed_and_content() -> None:
     assert first.classes == ("0", "1")
 
 
-def test_equal_pictures_share_a_split() -> None:
+def test_equal_images_share_a_split() -> None:
     images = pictures()[np.arange(20) // 4]
     dataset = open_arrays(images, np.arange(20) // 10)
     seen: dict[str, str] = {}

@@ -130,9 +130,9 @@ class CountingSplit(ArraySplit):
 
     asked = 0
 
-    def image(self, index: int, *, at_least: int | None = None) -> Any:
+    def image(self, index: int, *, min_side: int | None = None) -> Any:
         type(self).asked += 1
-        return super().image(index, at_least=at_least)
+        return super().image(index, min_side=min_side)
 
 
 def test_few_batches_are_made_ahead(split: ArraySplit) -> None:

@@ -11,18 +11,18 @@ from PIL import Image
 from allometry.base import DataError
 from allometry.data import Dataset, Rejected, fingerprint, normalization, open_data, summarize
 
-Picture = Callable[..., Path]
+WriteImage = Callable[..., Path]
 
 
 def members(dataset: Dataset) -> dict[str, set[str]]:
     return {name: set(split.names) for name, split in dataset.splits.items()}
 
 
-def test_cuts_every_class_70_15_15(tmp_path: Path, picture: Picture) -> None:
+def test_cuts_every_class_70_15_15(tmp_path: Path, write_image: WriteImage) -> None:
     for number in range(40):
-        picture(f"d/a/{number}.png", number)
+        write_image(f"d/a/{number}.png", number)
     for number in range(20):
-        picture(f"d/b/deep/er/{number}.png", 100 + number)
+        write_image(f"d/b/deep/er/{number}.png", 100 + number)
     dataset = open_data(tmp_path / "d")
     summary = summarize(dataset)
     assert summary.images == {"train": 42, "val": 9, "test": 9}
@@ -44,18 +44,18 @@ def test_cut_depends_on_seed_and_content_alone(folder: Path, tmp_path: Path) -> 
     assert members(open_data(moved)) == members(first)
 
 
-def test_three_images_are_enough(tmp_path: Path, picture: Picture) -> None:
+def test_three_images_are_enough(tmp_path: Path, write_image: WriteImage) -> None:
     for number in range(3):
-        picture(f"d/a/{number}.png", number)
-        picture(f"d/b/{number}.png", 9 + number)
+        write_image(f"d/a/{number}.png", number)
+        write_image(f"d/b/{number}.png", 9 + number)
     assert summarize(open_data(tmp_path / "d")).images == {"train": 2, "val": 2, "test": 2}
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_identical_files_share_a_split(tmp_path: Path, picture: Picture, seed: int) -> None:
+def test_identical_files_share_a_split(tmp_path: Path, write_image: WriteImage, seed: int) -> None:
     for number in range(24):
-        picture(f"d/a/{number}.png", number // 4)
-        picture(f"d/b/{number}.png", 3 + number // 3)  # three of its levels are also in the other class
+        write_image(f"d/a/{number}.png", number // 4)
+        write_image(f"d/b/{number}.png", 3 + number // 3)  # three of its levels are also in the other class
     dataset = open_data(tmp_path / "d", seed=seed)
     seen: dict[str, str] = {}
     for name, split in dataset.splits.items():
@@ -64,13 +64,13 @@ def test_identical_files_share_a_split(tmp_path: Path, picture: Picture, seed: i
             assert seen.setdefault(split.digest(index), name) == name
 
 
-def test_given_splits_are_kept(tmp_path: Path, picture: Picture) -> None:
+def test_given_splits_are_kept(tmp_path: Path, write_image: WriteImage) -> None:
     for place, split in enumerate(("train", "valid", "test")):
         for number in range(3):
-            picture(f"d/{split}/a/{number}.png", 10 * place + number)
-            picture(f"d/{split}/b/{number}.png", 100 + 10 * place + number)
-    picture("d/train/stray.png")
-    picture("d/extra/some.png")
+            write_image(f"d/{split}/a/{number}.png", 10 * place + number)
+            write_image(f"d/{split}/b/{number}.png", 100 + 10 * place + number)
+    write_image("d/train/stray.png")
+    write_image("d/extra/some.png")
     dataset = open_data(tmp_path / "d")
     assert {name.split("/")[0] for name in dataset.splits["val"].names} == {"valid"}
     assert summarize(dataset).images == {"train": 6, "val": 6, "test": 6}
@@ -81,11 +81,13 @@ def test_given_splits_are_kept(tmp_path: Path, picture: Picture) -> None:
 
 
 @pytest.mark.parametrize("present", [["train"], ["train", "test"], ["train", "val"]])
-def test_missing_splits_are_cut_from_train(tmp_path: Path, picture: Picture, present: list[str]) -> None:
+def test_missing_splits_are_cut_from_train(
+    tmp_path: Path, write_image: WriteImage, present: list[str]
+) -> None:
     for place, split in enumerate(present):
         for number in range(20):
-            picture(f"d/{split}/a/{number}.png", 40 * place + number)
-            picture(f"d/{split}/b/{number}.png", 40 * place + 20 + number)
+            write_image(f"d/{split}/a/{number}.png", 40 * place + number)
+            write_image(f"d/{split}/b/{number}.png", 40 * place + 20 + number)
     summary = summarize(open_data(tmp_path / "d"))
     cut = [name for name in ("val", "test") if name not in present]
     assert all(summary.images[name] == 6 for name in cut)
@@ -93,34 +95,34 @@ def test_missing_splits_are_cut_from_train(tmp_path: Path, picture: Picture, pre
     assert summary.images["train"] == 40 - 6 * len(cut)
 
 
-def test_train_images_that_are_also_in_test_are_left_out(tmp_path: Path, picture: Picture) -> None:
+def test_train_images_that_are_also_in_test_are_left_out(tmp_path: Path, write_image: WriteImage) -> None:
     for number in range(4):
         for place, split in enumerate(("train", "test")):
-            picture(f"d/{split}/a/{number}.png", 10 * place + number)
-            picture(f"d/{split}/b/{number}.png", 100 + 10 * place + number)
-    picture("d/train/a/leak.png", 10)
+            write_image(f"d/{split}/a/{number}.png", 10 * place + number)
+            write_image(f"d/{split}/b/{number}.png", 100 + 10 * place + number)
+    write_image("d/train/a/leak.png", 10)
     dataset = open_data(tmp_path / "d")
     (leak,) = dataset.rejected
     assert leak.path == "train/a/leak.png"
     assert "the same image as test/a/0.png" in leak.reason
 
 
-def test_train_may_be_a_class(tmp_path: Path, picture: Picture) -> None:
+def test_train_may_be_a_class(tmp_path: Path, write_image: WriteImage) -> None:
     for number in range(3):
-        picture(f"d/train/{number}.png", number)
-        picture(f"d/bus/{number}.png", 9 + number)
+        write_image(f"d/train/{number}.png", number)
+        write_image(f"d/bus/{number}.png", 9 + number)
     assert open_data(tmp_path / "d").classes == ("bus", "train")
 
 
-def test_unusable_files_are_listed_and_hidden_ones_ignored(folder: Path, picture: Picture) -> None:
+def test_unusable_files_are_listed_and_hidden_ones_ignored(folder: Path, write_image: WriteImage) -> None:
     whole = (folder / "cat/1.png").read_bytes()
     (folder / "cat/broken.png").write_bytes(whole[:40])
     (folder / "cat/empty.JPG").touch()
     (folder / "cat/notes.txt").write_text("no image")
     (folder / "dog/lost.png").symlink_to(folder / "nowhere.png")
     (folder / "cat/.hidden.png").write_text("hidden")
-    picture("pets/.cache/x.png")
-    picture("pets/loose.png")
+    write_image("pets/.cache/x.png")
+    write_image("pets/loose.png")
     os.mkfifo(folder / "dog/pipe.png")
     dataset = open_data(folder)
     assert [each.path for each in dataset.rejected] == [
@@ -153,41 +155,41 @@ def test_links_in_a_circle_end(folder: Path) -> None:
     assert sum(name.startswith("dog/") for name in names) == 10
 
 
-def test_names_of_any_language(tmp_path: Path, picture: Picture) -> None:
+def test_names_of_any_language(tmp_path: Path, write_image: WriteImage) -> None:
     for number in range(3):
-        picture(f"d/größe 1/das bild {number}.png", number)
-        picture(f"d/猫/{number}.png", 9 + number)
+        write_image(f"d/größe 1/das bild {number}.png", number)
+        write_image(f"d/猫/{number}.png", 9 + number)
     assert open_data(tmp_path / "d").classes == ("größe 1", "猫")
     assert len(open_data(tmp_path / "d").splits["train"]) == 2
 
 
-def test_channels_and_size(folder: Path, picture: Picture) -> None:
+def test_channels_and_size(folder: Path, write_image: WriteImage) -> None:
     gray = open_data(folder)
     assert (gray.channels, gray.image_size, gray.name) == (1, 10, "pets")
-    picture("pets/cat/gray as rgb.png", (7, 7, 7))
+    write_image("pets/cat/gray as rgb.png", (7, 7, 7))
     assert open_data(folder).channels == 1
-    picture("pets/cat/red.png", (200, 7, 7))
+    write_image("pets/cat/red.png", (200, 7, 7))
     color = open_data(folder)
     assert color.channels == 3
     assert color.splits["train"].image(0).shape == (10, 12, 3)
     assert len(normalization(color).std) == 3
 
 
-def test_deviation_is_never_zero(tmp_path: Path, picture: Picture) -> None:
+def test_deviation_is_never_zero(tmp_path: Path, write_image: WriteImage) -> None:
     for name in ("a", "b"):
         for number in range(3):
-            picture(f"d/{name}/{number}.png", 51, size=(8 + number + 10 * (name == "b"), 8))
+            write_image(f"d/{name}/{number}.png", 51, size=(8 + number + 10 * (name == "b"), 8))
     mean, std = normalization(open_data(tmp_path / "d"))
     assert mean == pytest.approx([0.2])
     assert std == (1e-3,)
 
 
-def test_fingerprint_follows_content_and_cut(folder: Path, picture: Picture) -> None:
+def test_fingerprint_follows_content_and_cut(folder: Path, write_image: WriteImage) -> None:
     before = fingerprint(open_data(folder))
     os.utime(folder / "cat/1.png", (1, 1))
     assert fingerprint(open_data(folder)) == before
     assert fingerprint(open_data(folder, seed=5)) != before
-    picture("pets/cat/1.png", 77)
+    write_image("pets/cat/1.png", 77)
     assert fingerprint(open_data(folder)) != before
 
 
@@ -200,8 +202,8 @@ def test_a_file_that_has_gone_is_named(folder: Path) -> None:
 
 def test_pictures_are_kept_within_the_limit(folder: Path) -> None:
     train = open_data(folder, cache_bytes=3 * 4 * 5).splits["train"]
-    first = [train.image(index, at_least=4) for index in range(len(train))]
-    again = [train.image(index, at_least=4) for index in range(len(train))]
+    first = [train.image(index, min_side=4) for index in range(len(train))]
+    again = [train.image(index, min_side=4) for index in range(len(train))]
     assert sum(one is two for one, two in zip(first, again, strict=True)) == 3
     assert all((one == two).all() for one, two in zip(first, again, strict=True))
 
@@ -233,7 +235,7 @@ def test_pictures_are_kept_within_the_limit(folder: Path) -> None:
     ],
 )
 def test_says_what_is_wrong_with_the_folder(
-    tmp_path: Path, picture: Picture, paths: list[str], message: str
+    tmp_path: Path, write_image: WriteImage, paths: list[str], message: str
 ) -> None:
     (tmp_path / "d").mkdir()
     for level, path in enumerate(paths):
@@ -241,7 +243,7 @@ def test_says_what_is_wrong_with_the_folder(
             (tmp_path / "d" / path).parent.mkdir(parents=True)
             (tmp_path / "d" / path).write_text("x")
         else:
-            picture(f"d/{path}", level)
+            write_image(f"d/{path}", level)
     with pytest.raises(DataError, match=message):
         open_data(tmp_path / "d")
 
@@ -255,10 +257,10 @@ def test_says_why_no_image_of_a_class_is_usable(folder: Path) -> None:
         open_data(folder)
 
 
-def test_copies_of_one_image_are_not_enough(tmp_path: Path, picture: Picture) -> None:
+def test_copies_of_one_image_are_not_enough(tmp_path: Path, write_image: WriteImage) -> None:
     for number in range(5):
-        picture(f"d/a/{number}.png", number)
-        picture(f"d/b/{number}.png", 100)
+        write_image(f"d/a/{number}.png", number)
+        write_image(f"d/b/{number}.png", 100)
     with pytest.raises(DataError, match="Class 'b' has too few different images"):
         open_data(tmp_path / "d")
 
@@ -280,9 +282,9 @@ def test_sizes_are_those_of_the_upright_pictures(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         for number in range(4):
-            picture = Image.new("RGB", (40, 20), (number, 50, len(name)))
+            image = Image.new("RGB", (40, 20), (number, 50, len(name)))
             options = {"exif": turned} if number == 0 else {}
-            picture.save(tmp_path / name / f"{number}.jpg", **options)
+            image.save(tmp_path / name / f"{number}.jpg", **options)
     dataset = open_data(tmp_path)
     for split in dataset.splits.values():
         for index in range(len(split)):

@@ -48,7 +48,7 @@ def test_images_are_ink_on_paper(icons: Dataset) -> None:
     assert image.dtype == np.uint8
     assert image.max() == 255
     assert image[0, 0] == 0
-    assert train.image(0, at_least=32).shape == (32, 32, 1)
+    assert train.image(0, min_side=32).shape == (32, 32, 1)
     assert train.labels.dtype == np.int64
     assert set(train.labels.tolist()) == set(range(88))
 

@@ -42,8 +42,8 @@ def encoded(array: npt.NDArray[np.generic], kind: str) -> bytes:
 
 
 def over_white(color: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    share = alpha[..., np.newaxis] / 255
-    return color * share + 255 * (1 - share)
+    fraction = alpha[..., np.newaxis] / 255
+    return color * fraction + 255 * (1 - fraction)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
@@ -145,7 +145,7 @@ def test_exif_rotation_of_jpeg(orientation: int) -> None:
     data = file_of(Image.fromarray(smooth), "JPEG", exif=exif, quality=95)
     pixels = read_image(data, channels=1)[..., 0].astype(int)
     assert np.abs(pixels - TURNS[orientation](smooth)).max() < 12
-    small = read_image(data, channels=1, at_least=8)
+    small = read_image(data, channels=1, min_side=8)
     assert min(small.shape[:2]) == 8
     assert (small.shape[0] > small.shape[1]) == (pixels.shape[0] > pixels.shape[1])
 
@@ -161,10 +161,10 @@ def test_animation_gives_its_first_frame(kind: str) -> None:
 def test_shrinks_to_exactly_what_is_needed() -> None:
     picture = np.tile(np.linspace(0, 255, 300).astype(np.uint8), (200, 1))
     for kind in ("JPEG", "PNG"):
-        small = read_image(file_of(Image.fromarray(picture), kind), channels=1, at_least=50)
+        small = read_image(file_of(Image.fromarray(picture), kind), channels=1, min_side=50)
         assert small.shape == (50, 75, 1)
         assert np.abs(small[25, :, 0] - (picture[0, 1::4].astype(float) + picture[0, 2::4]) / 2).max() < 3
-        assert read_image(file_of(Image.fromarray(picture), kind), channels=1, at_least=999).shape[0] == 200
+        assert read_image(file_of(Image.fromarray(picture), kind), channels=1, min_side=999).shape[0] == 200
 
 
 def test_reads_a_path_whatever_its_name(tmp_path: Path) -> None:
@@ -190,13 +190,13 @@ def test_says_why_a_file_cannot_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "PPM", "WEBP"])
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_truncated(kind: str, share: float) -> None:
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
+def test_truncated(kind: str, fraction: float) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     data = file_of(Image.fromarray(noise), kind)
-    for at_least in (None, 8):
+    for min_side in (None, 8):
         with pytest.raises(DataError, match=r"truncated|broken"):
-            read_image(data[: int(len(data) * share)], channels=3, at_least=at_least)
+            read_image(data[: int(len(data) * fraction)], channels=3, min_side=min_side)
 
 
 def test_huge_images_are_refused_before_decoding() -> None:

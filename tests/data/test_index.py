@@ -71,13 +71,13 @@ def test_another_seed_needs_no_image_opened(folder: Path, tmp_path: Path, opened
 
 
 def test_only_changed_images_are_opened_again(
-    folder: Path, tmp_path: Path, picture: Callable[..., Path], opened: Opened
+    folder: Path, tmp_path: Path, write_image: Callable[..., Path], opened: Opened
 ) -> None:
     kept = tmp_path / "kept"
     open_data(folder, cache_folder=kept)
     opened.paths.clear()
     os.utime(folder / "cat/3.png", ns=(1, 1))
-    picture("pets/dog/new.png", 200)
+    write_image("pets/dog/new.png", 200)
     (folder / "dog/4.png").unlink()
     changed = open_data(folder, cache_folder=kept)
     assert sorted(opened.paths) == ["3.png", "new.png"]
@@ -141,12 +141,12 @@ def test_what_was_checked_survives_an_interruption(
 
 
 def test_what_has_changed_is_told(
-    folder: Path, tmp_path: Path, picture: Callable[..., Path], opened: Opened
+    folder: Path, tmp_path: Path, write_image: Callable[..., Path], opened: Opened
 ) -> None:
     kept = tmp_path / "kept"
     open_data(folder, cache_folder=kept, progress=opened)
     os.utime(folder / "cat/3.png", (1, 1))
-    picture("pets/dog/new.png", 200)
+    write_image("pets/dog/new.png", 200)
     (folder / "dog/4.png").unlink()
     (folder / "dog/5.png").unlink()
     opened.told.clear()

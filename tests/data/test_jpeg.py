@@ -37,10 +37,10 @@ def by_pillow(data: bytes, factor: int = 1) -> Pixels:
     return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
 
 
-def decoded(data: bytes, at_least: int | None = None, *, quick: bool = False, upper: float = 1.0) -> Pixels:
+def decoded(data: bytes, min_side: int | None = None, *, quick: bool = False, upper: float = 1.0) -> Pixels:
     header = jpeg_header(data)
     assert header is not None
-    pixels = decode_jpeg(data, header, at_least=at_least, quick=quick, upper=upper)
+    pixels = decode_jpeg(data, header, min_side=min_side, quick=quick, upper=upper)
     assert pixels is not None
     return pixels
 
@@ -60,23 +60,23 @@ def test_equals_pillow(
     data = jpeg(picture(height, width, channels), subsampling=subsampling, progressive=progressive)
     assert (decoded(data) == by_pillow(data)).all()
     if min(height, width) >= 8:
-        small = decoded(data, at_least=-(-min(height, width) // factor))
+        small = decoded(data, min_side=-(-min(height, width) // factor))
         assert small.shape[:2] == (-(-height // factor), -(-width // factor))
         assert (small == by_pillow(data, factor)).all()
 
 
 def test_large_enough_and_no_larger() -> None:
     data = jpeg(picture(375, 500))
-    for at_least, height in ((375, 375), (189, 375), (188, 188), (95, 188), (94, 94), (47, 47), (1, 47)):
-        assert decoded(data, at_least).shape[0] == height
+    for min_side, height in ((375, 375), (189, 375), (188, 188), (95, 188), (94, 94), (47, 47), (1, 47)):
+        assert decoded(data, min_side).shape[0] == height
 
 
 @pytest.mark.parametrize("end", [-1, -2, -3, -30])
 def test_a_file_without_its_end_is_refused(end: int) -> None:
     data = jpeg(picture(64, 64))[:end]
-    for at_least in (None, 32, 8):
+    for min_side in (None, 32, 8):
         with pytest.raises(DataError, match="truncated"):
-            read_image(data, channels=3, at_least=at_least)
+            read_image(data, channels=3, min_side=min_side)
 
 
 def test_what_libjpeg_only_warns_of_is_read_as_pillow_reads_it() -> None:
@@ -159,9 +159,9 @@ def test_the_upper_rows_alone_are_those_of_the_whole(
         "restarts": {"restart_marker_rows": 1},
     }
     data = jpeg(picture(height, width, channels), subsampling=subsampling, **kinds.get(kind, {}))
-    at_least = -(-min(height, width) // factor)
-    whole = decoded(data, at_least, quick=quick)
-    part = decoded(data, at_least, quick=quick, upper=upper)
+    min_side = -(-min(height, width) // factor)
+    whole = decoded(data, min_side, quick=quick)
+    part = decoded(data, min_side, quick=quick, upper=upper)
     assert part.shape == whole.shape
     rows = -(-math.ceil(height * upper) // (height / whole.shape[0]))
     assert (part[: int(rows)] == whole[: int(rows)]).all()
@@ -188,7 +188,7 @@ def test_of_a_file_without_its_end_not_even_the_upper_rows_are_taken(end: int) -
         read_image(jpeg(noise)[:end], channels=3, upper=0.1)
 
 
-def test_a_rotated_picture_is_decoded_whole() -> None:
+def test_a_rotated_image_is_decoded_whole() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = jpeg(np.full((400, 300, 3), 200, np.uint8), exif=exif)

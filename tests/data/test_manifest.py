@@ -16,7 +16,7 @@ from allometry.base import DataError, MissingExtraError
 from allometry.data import Dataset, Rejected, fingerprint, open_data, summarize
 from allometry.data.sources.manifest import read_table
 
-Picture = Callable[..., Path]
+WriteImage = Callable[..., Path]
 
 
 def rows_of(folder: Path) -> list[tuple[str, str]]:
@@ -75,12 +75,14 @@ def test_path_and_label_win_over_other_names(folder: Path) -> None:
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
-def test_kinds_of_csv(folder: Path, picture: Picture, delimiter: str, encoding: str, ending: str) -> None:
-    picture('pets/größe, "1"; 猫\t.png', 250)
+def test_kinds_of_csv(
+    folder: Path, write_image: WriteImage, delimiter: str, encoding: str, ending: str
+) -> None:
+    write_image('pets/größe, "1"; 猫\t.png', 250)
     rows = [*rows_of(folder), ('pets/größe, "1"; 猫\t.png', "größe; 1, 猫")]
     rows += [(f"pets/extra {number}.png", "größe; 1, 猫") for number in range(3)]
     for number in range(3):
-        picture(f"pets/extra {number}.png", 220 + number)
+        write_image(f"pets/extra {number}.png", 220 + number)
     path = folder.parent / "m.csv"
     with path.open("w", encoding=encoding, newline="") as file:
         writer = csv.writer(file, delimiter=delimiter, lineterminator=ending)
@@ -107,7 +109,7 @@ def test_any_text_comes_back(tmp_path_factory, rows: list[tuple[str, str]], deli
     assert [(row.path, row.label) for row in read_table(path)] == [(a.strip(), b.strip()) for a, b in rows]
 
 
-def test_numbers_as_classes_are_sorted_by_value(folder: Path, picture: Picture) -> None:
+def test_numbers_as_classes_are_sorted_by_value(folder: Path, write_image: WriteImage) -> None:
     rows = [(path, {"cat": "10", "dog": "9"}[label]) for path, label in rows_of(folder)]
     assert open_data(write(folder.parent / "m.csv", rows)).classes == ("9", "10")
 

@@ -28,21 +28,21 @@ def same(one: list[Batch], two: list[Batch]) -> bool:
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 99), st.floats(0, 1))
-def test_mix_is_the_weighted_mean(seed: int, share: float) -> None:
+def test_mix_is_the_weighted_mean(seed: int, fraction: float) -> None:
     one, other = np.random.default_rng(seed).integers(0, 256, (2, 9, 9, 3), dtype=np.uint8)
-    expected = one * share + other * (1 - share)
-    assert np.abs(mix(one, other, share) - expected).max() <= 0.501
+    expected = one * fraction + other * (1 - fraction)
+    assert np.abs(mix(one, other, fraction) - expected).max() <= 0.501
 
 
 @settings(deadline=None, max_examples=200)
 @given(st.integers(1, 99), st.floats(0, 1), st.floats(0, 0.9999), st.floats(0, 0.9999))
-def test_the_box_lies_within_the_picture_and_is_no_larger(
-    side: int, share: float, x: float, y: float
+def test_the_box_lies_within_the_image_and_is_no_larger(
+    side: int, fraction: float, x: float, y: float
 ) -> None:
-    rows, columns = box(side, share, x=x, y=y)
+    rows, columns = box(side, fraction, x=x, y=y)
     for span, center in ((rows, y), (columns, x)):
         assert 0 <= span.start <= span.stop <= side
-        assert span.stop - span.start <= side * (1 - share) ** 0.5 + 1
+        assert span.stop - span.start <= side * (1 - fraction) ** 0.5 + 1
         assert span.start - 1 <= center * side <= span.stop + 1
 
 
@@ -51,12 +51,12 @@ def test_the_box_lies_within_the_picture_and_is_no_larger(
 def test_a_pair_keeps_the_share_that_is_told(seed: int, alphas: tuple[float, float]) -> None:
     black, white = np.zeros((40, 40, 1), np.uint8), np.full((40, 40, 1), 255, np.uint8)
     mixup, cutmix = alphas
-    share = mix_pair(black, white, mixup=mixup, cutmix=cutmix, random=np.random.default_rng(seed))
-    assert 0 <= share <= 1
-    assert 1 - black.mean() / 255 == pytest.approx(share, abs=0.002)
-    assert white.mean() / 255 == pytest.approx(share, abs=0.002)
+    fraction = mix_pair(black, white, mixup=mixup, cutmix=cutmix, random=np.random.default_rng(seed))
+    assert 0 <= fraction <= 1
+    assert 1 - black.mean() / 255 == pytest.approx(fraction, abs=0.002)
+    assert white.mean() / 255 == pytest.approx(fraction, abs=0.002)
     if not mixup:
-        assert 1 - black.mean() / 255 == pytest.approx(share, abs=1e-9)
+        assert 1 - black.mean() / 255 == pytest.approx(fraction, abs=1e-9)
 
 
 def test_shares_are_beta_distributed_and_half_of_the_pairs_go_either_way() -> None:
@@ -91,14 +91,14 @@ def test_batches_say_what_was_mixed(split: ArraySplit) -> None:
         assert after.mix_weights.dtype == np.float32
         assert after.mixed_labels.dtype == np.int64
         for place in range(0, len(after.labels) - 1, 2):
-            one, other, share = before.images[place], before.images[place + 1], after.mix_weights[place]
-            assert share == after.mix_weights[place + 1]
+            one, other, fraction = before.images[place], before.images[place + 1], after.mix_weights[place]
+            assert fraction == after.mix_weights[place + 1]
             assert (
                 after.mixed_labels[place : place + 2].tolist()
                 == after.labels[place : place + 2][::-1].tolist()
             )
-            assert np.abs(after.images[place] - (one * share + other * (1 - share))).max() <= 0.51
-            assert np.abs(after.images[place + 1] - (other * share + one * (1 - share))).max() <= 0.51
+            assert np.abs(after.images[place] - (one * fraction + other * (1 - fraction))).max() <= 0.51
+            assert np.abs(after.images[place + 1] - (other * fraction + one * (1 - fraction))).max() <= 0.51
     assert len(mixed[-1].labels) == 5
     assert mixed[-1].mix_weights[-1] == 1
     assert mixed[-1].mixed_labels[-1] == mixed[-1].labels[-1]

@@ -103,7 +103,7 @@ def test_contrast_is_pillows_to_the_rounding_of_the_mean(image: Pixels, factor: 
 def test_color_and_sharpness_are_pillows_to_a_rounding(image: Pixels, factor: float) -> None:
     allowed = (
         math.ceil(abs(1 - factor)) + 1
-    )  # gray and the smoothed picture are whole levels before they are mixed
+    )  # gray and the smoothed image are whole levels before they are mixed
     theirs = array(ImageEnhance.Color(pillow(image)).enhance(factor))
     assert difference(levels.color(image, factor), theirs) <= allowed
     theirs = array(ImageEnhance.Sharpness(pillow(image)).enhance(factor))
@@ -156,21 +156,21 @@ def test_shears_are_pillows(channels: int, slope: float) -> None:
 
 @settings(deadline=None, max_examples=80)
 @given(images, st.floats(-1.2, 1.2))
-def test_translations_equal_pillow(image: Pixels, share: float) -> None:
+def test_translations_equal_pillow(image: Pixels, fraction: float) -> None:
     height, width = image.shape[:2]
     # Pillow cannot look up a pixel half-way between two without the last bit of the sum deciding.
-    if abs(share * width % 1 - 0.5) > 1e-6:
-        assert (moves.translate_x(image, share) == affine(image, 1, 0, share * width, 0, 1, 0)).all()
-    if abs(share * height % 1 - 0.5) > 1e-6:
-        assert (moves.translate_y(image, share) == affine(image, 1, 0, 0, 0, 1, share * height)).all()
+    if abs(fraction * width % 1 - 0.5) > 1e-6:
+        assert (moves.translate_x(image, fraction) == affine(image, 1, 0, fraction * width, 0, 1, 0)).all()
+    if abs(fraction * height % 1 - 0.5) > 1e-6:
+        assert (moves.translate_y(image, fraction) == affine(image, 1, 0, 0, 0, 1, fraction * height)).all()
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(2, 50), st.floats(0, 0.6), st.floats(0, 0.999), st.floats(0, 0.999))
-def test_cutout_is_one_square_within_the_picture(side: int, share: float, x: float, y: float) -> None:
+def test_cutout_is_one_square_within_the_image(side: int, fraction: float, x: float, y: float) -> None:
     image = np.zeros((side, side, 3), np.uint8)
-    rows, columns = np.nonzero(moves.cutout(image, share, x=x, y=y)[..., 0])
-    reach = int(share * side)
+    rows, columns = np.nonzero(moves.cutout(image, fraction, x=x, y=y)[..., 0])
+    reach = int(fraction * side)
     assert len(rows) <= (2 * reach) ** 2
     if reach:
         assert rows.min() == max(0, int(y * side) - reach)

@@ -272,7 +272,7 @@ def test_a_shard_that_goes_or_is_cut_short_later_is_named(shards: Path) -> None:
         train.image(last)
     shard.write_bytes(bytes(50_000))
     with pytest.raises(DataError, match=rf"{train.names[last]} in .*: it is not an image"):
-        train.image(last, at_least=4)
+        train.image(last, min_side=4)
     shard.unlink()
     with pytest.raises(DataError, match=rf"{train.names[last]} in .*: there is no such file"):
         train.image(last)

@@ -27,7 +27,7 @@ SOURCES = ("folder", "manifest", "shard", "npz", "npy")
 
 @pytest.fixture
 def sources(tmp_path: Path) -> dict[str, Path]:
-    """The same gray pictures from everywhere, under names of the same order."""
+    """The same gray images from everywhere, under names of the same order."""
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (24, 10, 12), dtype=np.uint8)
     names = [f"{'cat' if number < 12 else 'dog'}/{number:02}.png" for number in range(24)]

@@ -112,7 +112,7 @@ def test_a_map_style_data_set_keeps_its_sizes_and_class_names():
     place = int(train.names[0])
     assert (train.image(0) == np.array(pictures.items[place][0])).all()
     assert train.labels[0] == pictures.items[place][1]
-    assert min(train.image(0, at_least=10).shape[:2]) == 10
+    assert min(train.image(0, min_side=10).shape[:2]) == 10
     assert as_dataset(Pictures(color=False)).channels == 1
     assert as_dataset(Pictures(color=False)).splits["train"].image(0).shape[2] == 1
 

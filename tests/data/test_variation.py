@@ -134,7 +134,7 @@ def test_a_set_that_fits_is_kept_and_looks_the_same_from_the_cache(photos: Path)
 def test_half_of_a_set_is_worth_keeping(photos: Path) -> None:
     whole = opened(photos, 2**24)
     first = made(whole)
-    half, less = (opened(photos, round(whole.cache.used * share)) for share in (0.6, 0.4))
+    half, less = (opened(photos, round(whole.cache.used * fraction)) for fraction in (0.6, 0.4))
     assert same(made(half), first)
     assert 0 < half.cache.used <= half.cache.limit
     made(less)
@@ -143,7 +143,7 @@ def test_half_of_a_set_is_worth_keeping(photos: Path) -> None:
 
 def test_a_set_that_does_not_fit_is_read_anew_and_drives_nothing_out(photos: Path) -> None:
     split = opened(photos, 60_000)
-    split.image(0, at_least=100)
+    split.image(0, min_side=100)
     used = split.cache.used
     assert used > 0
     first = made(split)

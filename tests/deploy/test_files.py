@@ -10,13 +10,13 @@ from tests.deploy.conftest import NETWORK, PREPROCESSING
 
 DELIVERIES = [
     ExportConfig(),
-    ExportConfig(pixels=True),
+    ExportConfig(normalize_inside=True),
     ExportConfig(batch=3),
     ExportConfig(format="openvino"),
     ExportConfig(format="openvino", precision="bfloat16", batch=2),
-    ExportConfig(format="openvino", pixels=True),
+    ExportConfig(format="openvino", normalize_inside=True),
     ExportConfig(format="torch"),
-    ExportConfig(format="torch", pixels=True, batch=1),
+    ExportConfig(format="torch", normalize_inside=True, batch=1),
     ExportConfig(format="executorch", batch=2),
 ]
 
@@ -28,22 +28,26 @@ def needs(kind):
     )
 
 
-def deliver(module, folder, delivery, *, preprocessing=PREPROCESSING):
-    path = write_file(module, folder / delivery.file, preprocessing=preprocessing, delivery=delivery)
-    script = write_script(folder / "predict.py", model=path, preprocessing=preprocessing, delivery=delivery)
-    return path, {"script": script, "preprocessing": preprocessing, "delivery": delivery}
+def deliver(module, folder, export_config, *, preprocessing=PREPROCESSING):
+    path = write_file(
+        module, folder / export_config.file, preprocessing=preprocessing, export_config=export_config
+    )
+    script = write_script(
+        folder / "predict.py", model=path, preprocessing=preprocessing, export_config=export_config
+    )
+    return path, {"script": script, "preprocessing": preprocessing, "export_config": export_config}
 
 
 @pytest.mark.parametrize(
-    "delivery", [pytest.param(each, marks=needs(each.format), id=repr(each)) for each in DELIVERIES]
+    "export_config", [pytest.param(each, marks=needs(each.format), id=repr(each)) for each in DELIVERIES]
 )
-def test_every_file_gives_the_networks_results_where_neither_is(module, views, tmp_path, delivery):
-    path, how = deliver(module, tmp_path, delivery)
+def test_every_file_gives_the_networks_results_where_neither_is(module, views, tmp_path, export_config):
+    path, how = deliver(module, tmp_path, export_config)
     found = verify(path, module, views, **how)
     assert found.images == len(views)
-    assert found.largest_difference < (1e-4 if delivery.precision == "float32" else 0.1)
+    assert found.largest_difference < (1e-4 if export_config.precision == "float32" else 0.1)
     assert "allometry" in found.without
-    assert delivery.format in found.runtime
+    assert export_config.format in found.runtime
     assert found.bytes == sum(each.stat().st_size for each in tmp_path.iterdir() if each.suffix != ".py")
 
 

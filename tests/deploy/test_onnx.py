@@ -55,8 +55,10 @@ def test_nodes_bear_their_modules_names_and_nothing_of_this_machine_is_in_the_fi
 
 
 def test_any_size_and_pixels(module, tmp_path):
-    delivery = ExportConfig(any_size=True, pixels=True)
-    path = write_file(module, tmp_path / "model.onnx", preprocessing=PREPROCESSING, delivery=delivery)
+    export_config = ExportConfig(any_size=True, normalize_inside=True)
+    path = write_file(
+        module, tmp_path / "model.onnx", preprocessing=PREPROCESSING, export_config=export_config
+    )
     for number, height, width in ((1, 32, 32), (3, 40, 57)):
         views = np.random.default_rng(0).integers(0, 256, (number, height, width, 1), np.uint8)
         plain = inputs_of(views, PREPROCESSING, ExportConfig())

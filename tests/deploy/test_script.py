@@ -16,8 +16,8 @@ CLASSES = ("bär", 'a "disc"', "frame\\")
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    folder, draw = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+def images(tmp_path_factory):
+    folder, draw = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     soft = Image.fromarray(draw.integers(0, 256, (9, 12, 3), np.uint8)).resize((97, 71))
     soft.save(folder / "wide.png")
     soft.resize((13, 30)).save(folder / "tiny.png")
@@ -39,7 +39,7 @@ def opened(script):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_program_sees_what_the_library_sees(pictures, tmp_path, channels):
+def test_the_program_sees_what_the_library_sees(images, tmp_path, channels):
     asked = Preprocessing(
         channels=channels,
         resolution=24,
@@ -49,35 +49,45 @@ def test_the_program_sees_what_the_library_sees(pictures, tmp_path, channels):
         classes=CLASSES,
     )
     script = write_script(
-        tmp_path / "predict.py", model=tmp_path / "model.onnx", preprocessing=asked, delivery=ExportConfig()
+        tmp_path / "predict.py",
+        model=tmp_path / "model.onnx",
+        preprocessing=asked,
+        export_config=ExportConfig(),
     )
     program = opened(script)
     assert program.CLASSES == CLASSES
-    for path in pictures:
+    for path in images:
         ours = center_view(read_image(path, channels=channels), resolution=24, crop=0.9).astype(int)
         assert np.abs(program.view(path) - ours).max() <= (4 if path.suffix == ".jpg" else 1)
 
 
-@pytest.mark.parametrize("delivery", [ExportConfig(), ExportConfig(pixels=True), ExportConfig(batch=3)])
-def test_the_program_says_what_the_network_says(pictures, tmp_path, delivery, module):
+@pytest.mark.parametrize(
+    "export_config", [ExportConfig(), ExportConfig(normalize_inside=True), ExportConfig(batch=3)]
+)
+def test_the_program_says_what_the_network_says(images, tmp_path, export_config, module):
     module = copy.deepcopy(module)
     module.classifier.weight.data.mul_(20)  # answers far apart
     asked = Preprocessing(channels=1, resolution=24, crop=0.9, mean=(0.4,), std=(0.3,), classes=CLASSES)
-    path = write_file(module, tmp_path / "model.onnx", preprocessing=asked, delivery=delivery)
-    script = write_script(tmp_path / "predict.py", model=path, preprocessing=asked, delivery=delivery)
+    path = write_file(module, tmp_path / "model.onnx", preprocessing=asked, export_config=export_config)
+    script = write_script(
+        tmp_path / "predict.py", model=path, preprocessing=asked, export_config=export_config
+    )
     said = subprocess.run(
-        [sys.executable, "-I", script, *pictures], check=True, capture_output=True, text=True, cwd="/"
+        [sys.executable, "-I", script, *images], check=True, capture_output=True, text=True, cwd="/"
     ).stdout.splitlines()
-    expected = classify_images(module, asked, pictures)
+    expected = classify_images(module, asked, images)
     firsts = [f"{answer.image}: {answer.classes[0][0]} " for answer in expected]
-    assert len(said) == len(CLASSES) * len(pictures)
+    assert len(said) == len(CLASSES) * len(images)
     assert all(line.startswith(first) for line, first in zip(said[:: len(CLASSES)], firsts, strict=True))
 
 
 def test_the_program_needs_nothing_else(tmp_path):
     asked = Preprocessing(channels=1, resolution=8, crop=1.0, mean=(0.5,), std=(0.5,), classes=CLASSES)
     script = write_script(
-        tmp_path / "predict.py", model=tmp_path / "model.onnx", preprocessing=asked, delivery=ExportConfig()
+        tmp_path / "predict.py",
+        model=tmp_path / "model.onnx",
+        preprocessing=asked,
+        export_config=ExportConfig(),
     )
     imported = {
         line.split()[1] for line in script.read_text().splitlines() if line.startswith(("import ", "from "))

@@ -186,7 +186,7 @@ def test_the_cost_of_a_distribution_is_the_mean_over_its_members(name):
 def test_a_latency_is_the_tables_with_its_correction():
     table = LatencyTable(
         space="tiny",
-        setting=RuntimeConfig(),
+        runtime_config=RuntimeConfig(),
         fingerprint={},
         seconds={key_of(piece): 1e-5 * (1 + place) for place, piece in enumerate(distinct_blocks(SPACE))},
         labels={},

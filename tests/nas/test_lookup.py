@@ -59,7 +59,7 @@ def test_latencies_are_those_of_the_table():
     blocks = distinct_blocks(SMALL)
     table = LatencyTable(
         space="small",
-        setting=RuntimeConfig(),
+        runtime_config=RuntimeConfig(),
         fingerprint={},
         seconds={key_of(piece): 1e-5 * (1 + number) for number, piece in enumerate(blocks)},
         labels={},

@@ -190,7 +190,7 @@ def test_published_weights_know_photographs(name):
     known, size = loaded.conventions, loaded.network.resolution
     # The photographs are cut to the square that a network shall see already: nothing more is cropped.
     views = [
-        center_view(read_image(path, channels=3, at_least=size), resolution=size) for path in photographs
+        center_view(read_image(path, channels=3, min_side=size), resolution=size) for path in photographs
     ]
     pixels = (np.stack(views).astype(np.float32) / 255 - known.mean) / known.std
     with torch.no_grad():

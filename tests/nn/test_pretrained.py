@@ -205,7 +205,7 @@ def test_other_classes_replace_the_classifier_only(small_file):
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_other_channels_see_what_color_saw_of_a_gray_picture(small_file, channels):
+def test_other_channels_see_what_color_saw_of_a_gray_image(small_file, channels):
     color, other = (
         load_pretrained(SMALL, small_file),
         load_pretrained(SMALL, small_file, in_channels=channels),

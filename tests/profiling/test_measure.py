@@ -144,7 +144,7 @@ def test_figures_of_fakes_whole():
         return [Fake(each.name, 0.01 * (1 + place)) for place, each in enumerate(chosen)]
 
     chosen = networks_to_measure(["efficientnet-b0", "efficientnet-b1"], batch=4)
-    found = measure(chosen, effort=MeasureConfig(rounds=3), opener=opener)
+    found = measure(chosen, config=MeasureConfig(rounds=3), opener=opener)
     assert [each.latency.median for each in found.measured] == [0.01, 0.02]
     assert [each.throughput for each in found.measured] == [400, 200]
     assert [each.resolution for each in found.measured] == [224, 240]
@@ -155,7 +155,7 @@ def test_figures_of_fakes_whole():
 @pytest.mark.parametrize("runtime", [each for each in RUNTIMES if each != "torch.compile"])
 def test_a_network_runs_in_a_process_of_its_own(network, runtime):
     pytest.importorskip("openvino" if runtime == "openvino" else "torch")
-    found = measure(networks_to_measure([str(network)], runtimes=[runtime], batch=2), effort=QUICK)
+    found = measure(networks_to_measure([str(network)], runtimes=[runtime], batch=2), config=QUICK)
     (each,) = found.measured
     assert each.latency.runs >= 2
     assert 0 < each.latency.least <= each.latency.median
@@ -172,7 +172,7 @@ def test_a_runtime_that_reads_files_loads_no_torch():
 
 def test_what_a_library_prints_does_not_disturb():
     assert (
-        measure(networks_to_measure([f"{MODULES}:chatty"], resolution=8), effort=QUICK)
+        measure(networks_to_measure([f"{MODULES}:chatty"], resolution=8), config=QUICK)
         .measured[0]
         .latency.runs
     )
@@ -182,9 +182,9 @@ def test_a_process_that_dies_says_its_last_words():
     with pytest.raises(
         MeasurementError, match=r"modules:dying in torch did not come through: the kernel went away"
     ):
-        measure(networks_to_measure([f"{MODULES}:dying"], resolution=8), effort=QUICK)
+        measure(networks_to_measure([f"{MODULES}:dying"], resolution=8), config=QUICK)
     with pytest.raises(MeasurementError, match=r"modules:picky in torch did not come through: .*shapes"):
-        measure(networks_to_measure([f"{MODULES}:picky"], resolution=8), effort=QUICK)
+        measure(networks_to_measure([f"{MODULES}:picky"], resolution=8), config=QUICK)
 
 
 def test_an_exported_file_is_measured_itself(tmp_path):
@@ -194,7 +194,7 @@ def test_an_exported_file_is_measured_itself(tmp_path):
     from tests.profiling.modules import plain
 
     path = write_onnx(plain(), tmp_path / "plain.onnx", example=torch.zeros(1, 3, 20, 20))
-    (each,) = measure(networks_to_measure([str(path)], runtimes=["onnxruntime"]), effort=QUICK).measured
+    (each,) = measure(networks_to_measure([str(path)], runtimes=["onnxruntime"]), config=QUICK).measured
     assert (each.resolution, each.bytes) == (20, path.stat().st_size)
 
 
@@ -205,11 +205,15 @@ def test_a_delivered_file_says_itself_what_it_takes(tmp_path, runtime):
     from tests.profiling.modules import plain
 
     pytest.importorskip(runtime)
-    delivery = ExportConfig(format="onnx" if runtime == "onnxruntime" else "openvino", pixels=True)
+    export_config = ExportConfig(
+        format="onnx" if runtime == "onnxruntime" else "openvino", normalize_inside=True
+    )
     three = (0.5, 0.5, 0.5)
     asked = Preprocessing(channels=3, resolution=20, crop=1.0, mean=three, std=three, classes=("a", "b"))
-    path = write_file(plain(), tmp_path / delivery.file, preprocessing=asked, delivery=delivery)
-    (each,) = measure(networks_to_measure([str(path)], runtimes=[runtime], batch=3), effort=QUICK).measured
+    path = write_file(
+        plain(), tmp_path / export_config.file, preprocessing=asked, export_config=export_config
+    )
+    (each,) = measure(networks_to_measure([str(path)], runtimes=[runtime], batch=3), config=QUICK).measured
     assert (each.resolution, each.batch) == (20, 3)
     assert each.bytes == sum(file.stat().st_size for file in tmp_path.iterdir())
 
@@ -249,10 +253,10 @@ def test_openvino_does_not_pass_off_float32_as_bfloat16(network):
     openvino = pytest.importorskip("openvino")
     chosen = networks_to_measure([str(network)], runtimes=["openvino"], precision="bfloat16")
     if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        assert measure(chosen, effort=QUICK).measured[0].precision == "bfloat16"
+        assert measure(chosen, config=QUICK).measured[0].precision == "bfloat16"
     else:
         with pytest.raises(InputError, match="no bfloat16 on this processor"):
-            measure(chosen, effort=QUICK)
+            measure(chosen, config=QUICK)
 
 
 def test_without_a_gpu_cuda_is_refused():
@@ -261,7 +265,7 @@ def test_without_a_gpu_cuda_is_refused():
     if torch.cuda.is_available():
         pytest.skip("this machine has one")
     with pytest.raises(InputError, match="no CUDA device here"):
-        measure(networks_to_measure(["efficientnet-b0"], device="cuda"), effort=QUICK)
+        measure(networks_to_measure(["efficientnet-b0"], device="cuda"), config=QUICK)
 
 
 def test_the_command_line_prints_and_saves(network, tmp_path, capfd):
@@ -283,7 +287,7 @@ def test_a_busy_loop_beside_it_makes_it_warn(network):
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
     try:
         found = measure(
-            networks_to_measure([str(network)]), effort=MeasureConfig(rounds=5, seconds=0.2, warm_up=1)
+            networks_to_measure([str(network)]), config=MeasureConfig(rounds=5, seconds=0.2, warm_up=1)
         )
     finally:
         for loop in loops:

@@ -45,7 +45,7 @@ class Machine:
 
 def test_a_machine_that_becomes_slower_does_not_change_how_networks_compare():
     machine = Machine()
-    with LatencyMeter(effort=EFFORT, opener=machine) as watch:
+    with LatencyMeter(config=EFFORT, opener=machine) as watch:
         first = watch(B0).latency
         machine.speed = 0.5
         small = watch(SMALL)
@@ -58,7 +58,7 @@ def test_a_machine_that_becomes_slower_does_not_change_how_networks_compare():
 
 def test_no_network_is_measured_twice_and_the_first_stays_ready():
     machine = Machine()
-    with LatencyMeter(effort=EFFORT, opener=machine) as watch:
+    with LatencyMeter(config=EFFORT, opener=machine) as watch:
         for network in (B0, SMALL, B0, SMALL, replace(SMALL, name="another label")):
             watch(network)
     assert machine.opened == [224, 64]
@@ -66,13 +66,13 @@ def test_no_network_is_measured_twice_and_the_first_stays_ready():
 
 def test_a_later_process_answers_the_same_and_measures_only_what_is_new(tmp_path):
     store, asked, first, later = tmp_path / "readings.jsonl", (B0, SMALL, LARGE), Machine(), Machine()
-    with LatencyMeter(effort=EFFORT, opener=first, store=store) as watch:
+    with LatencyMeter(config=EFFORT, opener=first, store=store) as watch:
         before = []
         for speed, network in zip((1.0, 0.7, 1.2), asked, strict=True):
             first.speed = speed
             before.append(watch(network))
     later.speed = 3.0
-    with LatencyMeter(effort=EFFORT, opener=later, store=store) as watch:
+    with LatencyMeter(config=EFFORT, opener=later, store=store) as watch:
         assert [watch(network) for network in asked] == before
         assert later.opened == []
         watch(replace(B0, resolution=96))
@@ -86,7 +86,7 @@ def test_readings_of_another_setting_do_not_count(tmp_path):
     store, machine = tmp_path / "readings.jsonl", Machine()
     for threads in (1, 2):
         with LatencyMeter(
-            RuntimeConfig(threads=threads), effort=EFFORT, opener=machine, store=store
+            RuntimeConfig(threads=threads), config=EFFORT, opener=machine, store=store
         ) as watch:
             watch(SMALL)
     assert machine.opened == [64, 64]
@@ -106,6 +106,6 @@ def test_a_real_device_is_asked_and_a_budget_met():
 
         advance = stop = start
 
-    solution, _ = solve_on_device(B0, budget, setting=RuntimeConfig(), progress=Listening())
+    solution, _ = solve_on_device(B0, budget, runtime_config=RuntimeConfig(), progress=Listening())
     assert 0.9 * 0.003 < solution.cost.latency <= 0.003 or solution.cost.params > 2.9e6
     assert all(line.startswith("measured ") for line in told)

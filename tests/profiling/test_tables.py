@@ -50,11 +50,11 @@ def space():
 @pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
 def test_every_member_can_be_predicted_and_the_table_is_checked(space, tmp_path, runtime):
     path = tmp_path / "table.json"
-    table = build_table(space, setting=RuntimeConfig(runtime=runtime), effort=QUICK, path=path)
+    table = build_table(space, runtime_config=RuntimeConfig(runtime=runtime), config=QUICK, path=path)
     assert set(table.seconds) == {key_of(piece) for piece in distinct_blocks(space)}
     assert all(seconds > 0 for seconds in table.seconds.values())
     assert LatencyTable.load(path).seconds == dict(table.seconds)
-    found = check_table(LatencyTable.load(path), space, networks=3, effort=QUICK)
+    found = check_table(LatencyTable.load(path), space, networks=3, config=QUICK)
     assert found.networks == len(found.measured) == len(found.predicted) == 3
     assert found.median_error <= found.high_error
     assert json.loads(json.dumps(found.to_dict()))["drift"] > 0
@@ -64,40 +64,43 @@ def test_what_was_measured_before_a_fault_is_not_measured_again(space, tmp_path,
     path, measured = tmp_path / "table.json", []
     whole = module._Bench.pieces
 
-    def dying(bench, chunk, effort):
+    def dying(bench, chunk, config):
         if measured:
             raise KeyboardInterrupt
         measured.extend(chunk)
-        return whole(bench, chunk, effort)
+        return whole(bench, chunk, config)
 
     monkeypatch.setattr(module, "_CHUNK", 5)
     monkeypatch.setattr(module._Bench, "pieces", dying)
     with pytest.raises(KeyboardInterrupt):
-        build_table(space, setting=RuntimeConfig(runtime="torch"), effort=QUICK, path=path)
+        build_table(space, runtime_config=RuntimeConfig(runtime="torch"), config=QUICK, path=path)
     before = LatencyTable.load(path).seconds
     assert len(before) == 5
 
     monkeypatch.setattr(module._Bench, "pieces", whole)
-    after = build_table(space, setting=RuntimeConfig(runtime="torch"), effort=QUICK, path=path)
+    after = build_table(space, runtime_config=RuntimeConfig(runtime="torch"), config=QUICK, path=path)
     assert all(after.seconds[key] == seconds for key, seconds in before.items())
     assert len(after.seconds) == len(distinct_blocks(space))
 
     # All is there: nothing is measured again, whole networks no more than blocks.
     monkeypatch.setattr(module, "_Bench", None)
     assert (
-        build_table(space, setting=RuntimeConfig(runtime="torch"), effort=QUICK, path=path).correction
+        build_table(space, runtime_config=RuntimeConfig(runtime="torch"), config=QUICK, path=path).correction
         == after.correction
     )
     with pytest.raises(InputError, match="is not finished"):
-        check_table(replace(after, fitted=0), space, effort=QUICK)
+        check_table(replace(after, fitted=0), space, config=QUICK)
     with pytest.raises(InputError, match=r"holds a table of mine in torch.*not of other"):
         build_table(
-            replace(space, name="other"), setting=RuntimeConfig(runtime="torch"), effort=QUICK, path=path
+            replace(space, name="other"),
+            runtime_config=RuntimeConfig(runtime="torch"),
+            config=QUICK,
+            path=path,
         )
     with pytest.raises(InputError, match="holds a table of mine in torch"):
-        build_table(space, setting=RuntimeConfig(runtime="torch", threads=2), effort=QUICK, path=path)
+        build_table(space, runtime_config=RuntimeConfig(runtime="torch", threads=2), config=QUICK, path=path)
     with pytest.raises(InputError, match="Build a table here"):
-        check_table(replace(after, fingerprint={"processor": "abacus"}), space, effort=QUICK)
+        check_table(replace(after, fingerprint={"processor": "abacus"}), space, config=QUICK)
 
 
 def test_too_many_blocks_are_refused(space, monkeypatch):
@@ -112,7 +115,7 @@ def test_the_correction_is_found_again(space):
     found = distinct_blocks(space)
     table = LatencyTable(
         space="mine",
-        setting=RuntimeConfig(),
+        runtime_config=RuntimeConfig(),
         fingerprint={},
         seconds={key_of(piece): 1e-4 * draw.uniform(1, 5) for piece in found},
         labels={},

@@ -77,7 +77,7 @@ def test_exponents_share_a_doubling(depth, width):
     assert law.multipliers(math.log2(10)).width == pytest.approx(10 ** (width / 2))
 
 
-def test_v2s_law_stops_the_pictures_and_deepens_the_last_stages_more():
+def test_v2s_law_stops_the_images_and_deepens_the_last_stages_more():
     small = get("efficientnetv2-s")
     grown = scale(small, 4, law=V2)
     assert grown.resolution == 480

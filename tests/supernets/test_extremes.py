@@ -37,7 +37,7 @@ def table_of(space, seed=0):
     random = np.random.default_rng(seed)
     return LatencyTable(
         space="small",
-        setting=RuntimeConfig(),
+        runtime_config=RuntimeConfig(),
         fingerprint={},
         seconds={key_of(piece): float(random.uniform(1e-4, 1e-3)) for piece in distinct_blocks(space)},
         labels={},

@@ -475,7 +475,7 @@ def test_a_taken_subnet_has_its_own_statistics_and_is_better_for_them(learnt):
     preprocessing = preprocessing_of(network, job.preprocessing)
     assert preprocessing.resolution == network.resolution
     dark = {}
-    for name in ("train", "test"):  # other pictures: dark and pale
+    for name in ("train", "test"):  # other images: dark and pale
         split = job.dataset.splits[name]
         dark[name] = ArraySplit(images=split.images // 4 + 150, labels=split.labels, names=split.names)
     before = {name: value.clone() for name, value in trained.supernet.state_dict().items()}
@@ -528,7 +528,7 @@ TOGETHER = """
     folder, alike = Path(sys.argv[1]), sys.argv[2] == "alike"
     dataset = images()
     if alike:
-        # One picture, many times: then each process's batch has the whole batch's statistics.
+        # One image, many times: then each process's batch has the whole batch's statistics.
         train = dataset.splits["train"]
         same = ArraySplit(images=train.images[np.zeros(len(train), int)], labels=train.labels * 0, names=train.names)
         dataset = replace(dataset, splits=dict(dataset.splits) | {{"train": same}})

@@ -236,10 +236,10 @@ def test_an_image_that_goes_during_training_loses_nothing(make_job, dataset):
         def __len__(self):
             return len(self.split)
 
-        def image(self, index, *, at_least=None):
+        def image(self, index, *, min_side=None):
             if self.gone:
                 raise DataError("Cannot read cat/3.jpg: there is no such file.")
-            return self.split.image(index, at_least=at_least)
+            return self.split.image(index, min_side=min_side)
 
     whole = make_job("whole")
     train(whole)
@@ -304,7 +304,7 @@ def test_dropout_follows_its_schedule(make_job):
     assert [record.resolution for record in records] == [12, 16, 20, 24]
 
 
-def test_larger_batches_for_smaller_pictures_resume_exactly(make_job):
+def test_larger_batches_for_smaller_images_resume_exactly(make_job):
     recipe = replace(
         RECIPE, progressive=Progressive(stages=2, early=0.5, resolution=0.5, larger_batches=True)
     )

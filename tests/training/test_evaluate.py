@@ -11,7 +11,7 @@ GRAY = Preprocessing(
 
 
 class Brightest(torch.nn.Module):
-    """Scores that follow from the picture alone, so that the answers are known."""
+    """Scores that follow from the image alone, so that the answers are known."""
 
     def forward(self, x):
         light = x.mean((1, 2, 3))

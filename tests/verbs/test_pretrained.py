@@ -97,23 +97,23 @@ def test_a_run_folder_is_a_source_of_weights(photos, published, tmp_path):
     train_run(
         network, data=str(photos), pretrained=str(tmp_path / "first"), settings=FAST, out=tmp_path / "second"
     )
-    picture = next(photos.rglob("*.png"))
-    by_run = predict_pretrained(network, str(tmp_path / "first"), [picture], top=3)
+    image = next(photos.rglob("*.png"))
+    by_run = predict_pretrained(network, str(tmp_path / "first"), [image], top=3)
     assert {name for name, _ in by_run[0].classes} == set(CLASSES)
 
 
 def test_predict_on_the_command_line(photos, published, capfd):
     network, weights = published
-    picture = str(next(photos.rglob("*.png")))
-    assert main(["predict", picture, "--network", network, "--pretrained", weights]) == 0
+    image = str(next(photos.rglob("*.png")))
+    assert main(["predict", image, "--network", network, "--pretrained", weights]) == 0
     said = capfd.readouterr().out
     assert all(color in said for color in COLORS)
     for arguments, words in (
-        (["predict", picture, "--network", network], "go together"),
-        (["predict", picture], "Give a run folder and image files"),
-        (["predict", picture, "x", "--crop", "0.5"], "--crop goes with --network"),
-        (["predict", picture, "--network", network, "--pretrained", weights, "--crop", "7"], "share above 0"),
-        (["predict", picture, "--network", network, "--pretrained", picture], "no file of weights"),
+        (["predict", image, "--network", network], "go together"),
+        (["predict", image], "Give a run folder and image files"),
+        (["predict", image, "x", "--crop", "0.5"], "--crop goes with --network"),
+        (["predict", image, "--network", network, "--pretrained", weights, "--crop", "7"], "share above 0"),
+        (["predict", image, "--network", network, "--pretrained", image], "no file of weights"),
         (["predict", "none.png", "--network", network, "--pretrained", weights], "none.png"),
     ):
         assert main(arguments) == 2
@@ -131,12 +131,12 @@ def test_any_torch_module_takes_its_own_weights(photos, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mynets", types.SimpleNamespace(make=make_tiny))
     file = tmp_path / "own.pth"
     torch.save(make_tiny().state_dict(), file)
-    picture = next(photos.rglob("*.png"))
-    answers = predict_pretrained("mynets:make", str(file), [picture])
+    image = next(photos.rglob("*.png"))
+    answers = predict_pretrained("mynets:make", str(file), [image])
     assert {name for name, _ in answers[0].classes} == {f"class {number}" for number in range(4)}
     torch.save({"other": torch.zeros(1)}, file)
     with pytest.raises(WeightsError, match="does not hold the weights of mynets:make"):
-        predict_pretrained("mynets:make", str(file), [picture])
+        predict_pretrained("mynets:make", str(file), [image])
 
 
 def test_a_run_folder_gives_its_padding_and_constants_too(photos, published, tmp_path):

@@ -44,9 +44,9 @@ class Regular:
         """The block with another stride."""
         return replace(self, stride=stride)  # type: ignore[type-var]
 
-    def widened(self, width: float, multiple: int, least_share: float) -> Self:
+    def widened(self, width: float, multiple: int, min_fraction: float) -> Self:
         """The block with its channels multiplied, rounded as `round_channels` does."""
-        return self.with_channels(widen(self.channels, width, multiple, least_share))
+        return self.with_channels(widen(self.channels, width, multiple, min_fraction))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +171,7 @@ class FusedMBConv(Regular):
     """The inverted bottleneck whose expansion is itself a k x k convolution: expand k x k, squeeze-excite, project 1x1.
 
     With an expand ratio of 1 it is one k x k convolution, and that one has the activation. Fewer and denser
-    convolutions than in `MBConv`: more MACs, but less time where the picture is large.
+    convolutions than in `MBConv`: more MACs, but less time where the image is large.
 
     Attributes:
         channels: output channels.

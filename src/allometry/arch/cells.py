@@ -165,13 +165,13 @@ class Cell:
         """The block that a repetition has: the same."""
         return self
 
-    def widened(self, width: float, multiple: int, least_share: float) -> Cell:
+    def widened(self, width: float, multiple: int, min_fraction: float) -> Cell:
         """Refuse: which channels may grow is not known.
 
         Raises:
             NetworkError: always.
         """
-        del width, multiple, least_share
+        del width, multiple, min_fraction
         raise NetworkError(
             f"The cell {self.label!r} has fixed channels: a network of cells grows in depth and resolution only."
         )

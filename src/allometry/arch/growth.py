@@ -1,4 +1,4 @@
-"""The one operation that every scaling law ends in: more layers, wider layers, a larger picture."""
+"""The one operation that every scaling law ends in: more layers, wider layers, a larger image."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from allometry.arch.network import Network
 from allometry.arch.parts import Stage
-from allometry.arch.rounding import CHANNEL_MULTIPLE, LEAST_SHARE, round_repeats, widen
+from allometry.arch.rounding import CHANNEL_MULTIPLE, MIN_FRACTION, round_repeats, widen
 from allometry.base import NetworkError
 
 
@@ -18,7 +18,7 @@ def apply_multipliers(
     resolution: float = 1.0,
     late_stage_bias: float = 0.0,
     channel_multiple: int = CHANNEL_MULTIPLE,
-    least_share: float = LEAST_SHARE,
+    min_fraction: float = MIN_FRACTION,
     name: str | None = None,
 ) -> Network:
     """Multiply the repeats of every stage, the channels of every layer, and the side of the input.
@@ -36,7 +36,7 @@ def apply_multipliers(
         late_stage_bias: from 0 to below 1, how unevenly depth grows: the exponent of its multiplier rises from 1 -
             late_stage_bias in the first stage to 1 + late_stage_bias in the last.
         channel_multiple: what channels are rounded to.
-        least_share: of the multiplied channels, which rounding never goes below.
+        min_fraction: of the multiplied channels, which rounding never goes below.
         name: label of the result; by default the network's own.
 
     Raises:
@@ -59,13 +59,13 @@ def apply_multipliers(
             raise NetworkError(f"The {label} multiplier must be a positive number, not {value!r}.")
 
     def wide(channels: int, fixed: bool) -> int:
-        return channels if fixed else widen(channels, width, channel_multiple, least_share)
+        return channels if fixed else widen(channels, width, channel_multiple, min_fraction)
 
     stem, head = network.stem, network.head
     stages = tuple(
         stage
         if width == 1
-        else replace(stage, block=stage.block.widened(width, channel_multiple, least_share))
+        else replace(stage, block=stage.block.widened(width, channel_multiple, min_fraction))
         for group, exponent in zip(network.groups, depth_exponents(network, late_stage_bias), strict=True)
         for stage in _repeated(group, depth**exponent)
     )

@@ -104,7 +104,7 @@ class Conv:
         height, width = (conv_output_size(shape.size, side, self.stride, own) for side in self.sides)
         if height != width:
             raise NetworkError(
-                f"A kernel of {self.kernel} without padding makes the picture {height} x {width}."
+                f"A kernel of {self.kernel} without padding makes the image {height} x {width}."
             )
         return Shape(self.channels, height)
 
@@ -256,9 +256,9 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift(_Kept):
-    """The picture one pixel up and to the left; zeros come in from below and from the right.
+    """The image one pixel up and to the left; zeros come in from below and from the right.
 
-    A factorized reduction looks at every second pixel of the picture and of the shifted picture.
+    A factorized reduction looks at every second pixel of the image and of the shifted image.
 
     Example:
         >>> Shift().after(Shape(8, 7), "same")
@@ -292,7 +292,7 @@ class Scale(_Kept):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqueezeExcite(_Kept):
-    """Squeeze-excite: scale each channel by what the whole picture says of it.
+    """Squeeze-excite: scale each channel by what the whole image says of it.
 
     Attributes:
         ratio: squeezed channels per channel that comes in.

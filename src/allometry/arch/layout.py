@@ -134,8 +134,8 @@ def layout_of(template: Network, choices: tuple[Choice, ...]) -> Layout:
             places.append(ChoicePlace(group, layers))
             layers += stage.repeats
         full.append(layers)
-    setting = _by_target(choices)
-    for target, choice in setting.items():
+    choice_of = _by_target(choices)
+    for target, choice in choice_of.items():
         _check_reach(target, choice, len(full) if target.what == "depth" else len(places))
     deepening = tuple(choice for choice in choices if choice.targets[0].what == "depth")
     for choice in deepening:
@@ -152,22 +152,24 @@ def layout_of(template: Network, choices: tuple[Choice, ...]) -> Layout:
         full=tuple(full),
         deepening=deepening,
         others=tuple(choice for choice in choices if choice not in deepening),
-        of_group=tuple(setting.get(ChoiceTarget("depth", group, ())) for group in range(len(full))),
-        of_stage=tuple(_of_stage(stage, setting) for stage in range(len(places))),
-        of_network=tuple((choice, target) for target, choice in setting.items() if target.what == "network"),
+        of_group=tuple(choice_of.get(ChoiceTarget("depth", group, ())) for group in range(len(full))),
+        of_stage=tuple(_of_stage(stage, choice_of) for stage in range(len(places))),
+        of_network=tuple(
+            (choice, target) for target, choice in choice_of.items() if target.what == "network"
+        ),
     )
 
 
 def _by_target(choices: Iterable[Choice]) -> dict[ChoiceTarget, Choice]:
-    setting: dict[ChoiceTarget, Choice] = {}
+    choice_of: dict[ChoiceTarget, Choice] = {}
     for choice in choices:
         for path, target in zip(choice.paths, choice.targets, strict=True):
-            if target in setting:
+            if target in choice_of:
                 raise NetworkError(
-                    f"The choices {setting[target].name!r} and {choice.name!r} both set {path!r}."
+                    f"The choices {choice_of[target].name!r} and {choice.name!r} both set {path!r}."
                 )
-            setting[target] = choice
-    return setting
+            choice_of[target] = choice
+    return choice_of
 
 
 def _check_reach(target: ChoiceTarget, choice: Choice, number: int) -> None:
@@ -188,9 +190,9 @@ def _check_depths(choice: Choice, most: int) -> None:
             )
 
 
-def _of_stage(stage: int, setting: dict[ChoiceTarget, Choice]) -> tuple[tuple[Choice, ChoiceTarget], ...]:
+def _of_stage(stage: int, choice_of: dict[ChoiceTarget, Choice]) -> tuple[tuple[Choice, ChoiceTarget], ...]:
     """The choices of a stage's block; whole blocks first, since fields are set in the block that was chosen."""
-    found = [(choice, target) for target, choice in setting.items() if target[:2] == ("block", stage)]
+    found = [(choice, target) for target, choice in choice_of.items() if target[:2] == ("block", stage)]
     found.sort(key=lambda pair: len(pair[1].fields))
     wholes = [choice for choice, target in found if not target.fields]
     inner = tuple((target.fields, choice.options[0]) for choice, target in found if target.fields)

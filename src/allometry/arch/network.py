@@ -1,4 +1,4 @@
-"""The network: stem, stages of blocks, head, and the size of the picture it looks at."""
+"""The network: stem, stages of blocks, head, and the size of the image it looks at."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Stem:
         """Side of the convolution's output.
 
         Raises:
-            NetworkError: the picture is too small for a kernel without padding.
+            NetworkError: the image is too small for a kernel without padding.
         """
         return conv_output_size(resolution, self.kernel, self.stride, self.padding or padding)
 
@@ -79,7 +79,7 @@ class Stem:
         """Side of the stem's output.
 
         Raises:
-            NetworkError: the picture is too small for a kernel without padding.
+            NetworkError: the image is too small for a kernel without padding.
 
         Example:
             >>> Stem(channels=64, kernel=7, pool=3).out_size(224, "symmetric")
@@ -133,7 +133,7 @@ class Stage:
     def deepens(self) -> bool:
         """Whether growth in depth changes it: not if it is fixed, and of cells only those that are repeated already.
 
-        What a cell gives need not be what it can read: one that halves the picture, or joins two sizes, stands alone.
+        What a cell gives need not be what it can read: one that halves the image, or joins two sizes, stands alone.
         """
         return not self.fixed and (self.repeats > 1 or not isinstance(self.block, Cell))
 

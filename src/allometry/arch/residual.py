@@ -211,7 +211,7 @@ class Bottleneck(Regular):
         del in_channels
         return True
 
-    def widened(self, width: float, multiple: int, least_share: float) -> Bottleneck:
+    def widened(self, width: float, multiple: int, min_fraction: float) -> Bottleneck:
         """The block with its channels multiplied; groups of eight or more channels grow too.
 
         The middle stays a whole number of groups, so channels are rounded more coarsely where groups are wide.
@@ -219,12 +219,12 @@ class Bottleneck(Regular):
         Source: Dollar et al. 2021, section 4: group widths grow as widths do.
         """
         if self.group_width is None or width == 1:
-            return replace(self, channels=widen(self.channels, width, multiple, least_share))
+            return replace(self, channels=widen(self.channels, width, multiple, min_fraction))
         group = self.group_width
         if group >= CHANNEL_MULTIPLE:
             group = round_channels(group * width)
         step = math.lcm(multiple, round(group / self.ratio))
-        channels = round_channels(self.channels * width, multiple=step, least_share=least_share)
+        channels = round_channels(self.channels * width, multiple=step, min_fraction=min_fraction)
         if width > 1 and channels < self.channels:
             channels += step
         elif width < 1 and channels > self.channels:
@@ -248,8 +248,8 @@ class Bottleneck(Regular):
             ),
         )
         if self.se_ratio:
-            share = max(1, round(in_channels * self.se_ratio)) / self.middle
-            spatial += (SqueezeExcite(ratio=share, activation=self.activation),)
+            fraction = max(1, round(in_channels * self.se_ratio)) / self.middle
+            spatial += (SqueezeExcite(ratio=fraction, activation=self.activation),)
         branch = (
             Node(
                 name="reduce",

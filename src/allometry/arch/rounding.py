@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 
 CHANNEL_MULTIPLE = 8
-LEAST_SHARE = 0.9
+MIN_FRACTION = 0.9
 _HAIR = 1e-9  # 1.1 * 10 is 11.000000000000002 in floating point and still means 11 layers
 
 
 def round_channels(
-    channels: float, *, multiple: int = CHANNEL_MULTIPLE, least_share: float = LEAST_SHARE
+    channels: float, *, multiple: int = CHANNEL_MULTIPLE, min_fraction: float = MIN_FRACTION
 ) -> int:
-    """Round to the nearest `multiple`, at least one, and never below `least_share` of `channels`.
+    """Round to the nearest `multiple`, at least one, and never below `min_fraction` of `channels`.
 
     Source: released EfficientNet code, `round_filters`; EfficientNetV2's has no least share.
 
@@ -21,7 +21,7 @@ def round_channels(
         (24, 48, 24, 8)
     """
     rounded = max(multiple, int(channels + multiple / 2) // multiple * multiple)
-    return rounded + multiple if rounded < least_share * channels else rounded
+    return rounded + multiple if rounded < min_fraction * channels else rounded
 
 
 def round_repeats(repeats: float) -> int:
@@ -36,7 +36,7 @@ def round_repeats(repeats: float) -> int:
     return max(1, math.ceil(repeats - _HAIR))
 
 
-def widen(channels: int, width: float, multiple: int, least_share: float = LEAST_SHARE) -> int:
+def widen(channels: int, width: float, multiple: int, min_fraction: float = MIN_FRACTION) -> int:
     """Channels multiplied by `width` and rounded; exactly 1 changes nothing, and rounding never turns growth around.
 
     Example:
@@ -45,6 +45,6 @@ def widen(channels: int, width: float, multiple: int, least_share: float = LEAST
     """
     if width == 1:
         return channels
-    rounded = round_channels(channels * width, multiple=multiple, least_share=least_share)
+    rounded = round_channels(channels * width, multiple=multiple, min_fraction=min_fraction)
     # Rounding must not shrink what grows: only channels that are no multiple already would.
     return max(channels, rounded) if width > 1 else min(channels, rounded)

@@ -41,8 +41,8 @@ def conv_output_size(size: int, kernel: int, stride: int, padding: Padding) -> i
     """Side of the output of a window that slides over `size` pixels.
 
     Raises:
-        NetworkError: without padding, the window is larger than the picture; or an even kernel is to be
-            padded symmetrically.
+        NetworkError: without padding, the window is larger than the image; or an even kernel is to be padded
+            symmetrically.
 
     Example:
         >>> conv_output_size(299, 3, 2, "valid"), conv_output_size(299, 3, 2, "same")

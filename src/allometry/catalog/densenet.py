@@ -43,7 +43,7 @@ def entries() -> Iterator[Entry]:
 
 
 def densenet(depth: Depth) -> Network:
-    """DenseNet-`depth`: dense blocks, and between them transitions that halve channels and picture.
+    """DenseNet-`depth`: dense blocks, and between them transitions that halve channels and image.
 
     Source: Huang et al. 2017, Tables 1 and 3 (75.0, 76.2, 77.4 and 77.9 % top-1); constants of batch norm as in
     torchvision.

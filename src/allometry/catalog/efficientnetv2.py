@@ -59,7 +59,7 @@ _TABLES: dict[str, tuple[_Row, ...]] = {
     ),
 }
 _STEMS = {"s": 24, "m": 24, "l": 32, "xl": 32, "b0": 32}
-# Sides of the pictures that the figures were measured at, and dropout.
+# Sides of the images that the figures were measured at, and dropout.
 _SETTINGS = {"s": (384, 0.2), "m": (480, 0.3), "l": (480, 0.4), "xl": (512, 0.4), "b0": (224, 0.2)}
 RELEASED = {
     "b0": Coefficients(1.0, 1.0, 224, 0.2),
@@ -102,7 +102,7 @@ def entries() -> Iterator[Entry]:
             name=f"efficientnetv2-{variant}",
             family="efficientnetv2",
             make=partial(grown, variant),
-            about=f"EfficientNetV2-{variant.upper()} as released, trained at smaller pictures",
+            about=f"EfficientNetV2-{variant.upper()} as released, trained at smaller images",
             growth=Growth(
                 baseline="efficientnetv2-b0",
                 depth=coefficients.depth,
@@ -116,7 +116,7 @@ def entries() -> Iterator[Entry]:
             name=f"efficientnetv2-{variant}",
             family="efficientnetv2",
             make=partial(table, variant),
-            about=f"EfficientNetV2-{variant.upper()} as released, trained at smaller pictures",
+            about=f"EfficientNetV2-{variant.upper()} as released, trained at smaller images",
             published=_PUBLISHED[variant],
         )
 
@@ -140,7 +140,7 @@ def grown(variant: str) -> Network:
         table("b0"),
         depth=coefficients.depth,
         width=coefficients.width,
-        least_share=0,
+        min_fraction=0,
         name=f"efficientnetv2-{variant}",
     )
     return replace(

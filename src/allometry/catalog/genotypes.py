@@ -69,7 +69,7 @@ class Genotype:
 
 @dataclass(frozen=True, slots=True)
 class Genotypes:
-    """The two cells of a network: one keeps the size of the picture, one halves it."""
+    """The two cells of a network: one keeps the size of the image, one halves it."""
 
     normal: Genotype
     reduction: Genotype

@@ -25,7 +25,7 @@ def entries() -> Iterator[Entry]:
 
 
 def inception_v3() -> Network:
-    """Inception-v3 for pictures of 299 pixels, without its auxiliary classifier.
+    """Inception-v3 for images of 299 pixels, without its auxiliary classifier.
 
     The average pools do not count padding, as in the authors' TensorFlow code and unlike torchvision.
 

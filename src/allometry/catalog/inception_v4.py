@@ -34,7 +34,7 @@ def entries() -> Iterator[Entry]:
 
 
 def inception_v4() -> Network:
-    """Inception-v4 for pictures of 299 pixels, without its auxiliary classifier.
+    """Inception-v4 for images of 299 pixels, without its auxiliary classifier.
 
     Source: section 3.1, figures 3 to 9; 80.0 % top-1 (Table 2 there).
 
@@ -61,7 +61,7 @@ def inception_v4() -> Network:
 
 
 def inception_resnet_v2() -> Network:
-    """Inception-ResNet-v2 for pictures of 299 pixels, without its auxiliary classifier.
+    """Inception-ResNet-v2 for images of 299 pixels, without its auxiliary classifier.
 
     Source: section 3.2, figures 15 to 19, with the stem, the 1x1 convolution before the head and the numbers of
     blocks of the released code; 80.1 % top-1 (Table 2 there).

@@ -54,7 +54,7 @@ def entries() -> Iterator[Entry]:
 
 
 def large() -> Network:
-    """NASNet-A (6 @ 4032) for pictures of 331 pixels.
+    """NASNet-A (6 @ 4032) for images of 331 pixels.
 
     Source: Zoph et al. 2018, Table 2: 88.9 M parameters, 23.8 B multiply-accumulates, 82.7 % top-1. Stem and
     drop rates from the released code, `large_imagenet_config`. By that configuration
@@ -78,7 +78,7 @@ def large() -> Network:
 
 
 def mobile() -> Network:
-    """NASNet-A (4 @ 1056) for pictures of 224 pixels.
+    """NASNet-A (4 @ 1056) for images of 224 pixels.
 
     Source: Zoph et al. 2018, Table 3: 5.3 M parameters, 564 M multiply-accumulates, 74.0 % top-1. Stem and
     drop rates from the released code, `mobile_imagenet_config`.

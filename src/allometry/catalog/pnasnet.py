@@ -35,7 +35,7 @@ def entries() -> Iterator[Entry]:
 
 
 def large() -> Network:
-    """PNASNet-5 (4, 216) for pictures of 331 pixels.
+    """PNASNet-5 (4, 216) for images of 331 pixels.
 
     Source: Liu et al. 2018, Table 5: 86.1 M parameters, 25.0 B multiply-accumulates, 82.9 % top-1. Stem and
     drop rates from the released code, `large_imagenet_config`.

@@ -38,7 +38,7 @@ def entries() -> Iterator[Entry]:
 
 
 def xception() -> Network:
-    """Xception for pictures of 299 pixels.
+    """Xception for images of 299 pixels.
 
     Source: Chollet 2017, arXiv:1610.02357v3, figure 5 and Table 1 (79.0 % top-1); batch norm's constants and the
     padding of the author's Keras code.
@@ -84,7 +84,7 @@ def _separable(channels: int) -> tuple[Layer, ...]:
 
 
 def _block(layers: tuple[Layer, ...], *, shortcut: int | None = None) -> Cell:
-    """Separable convolutions beside their input; with a shortcut of so many channels, the picture is halved."""
+    """Separable convolutions beside their input; with a shortcut of so many channels, the image is halved."""
     halved = () if shortcut is None else (Pool(function="max", kernel=3, stride=2),)
     rep = Node(name="rep", inputs=("input",), layers=(*layers, *halved))
     if shortcut is None:

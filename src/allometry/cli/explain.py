@@ -32,7 +32,7 @@ def explain(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FOLDER", help="For the pictures; by default explain in the first run folder."
+            "--out", metavar="FOLDER", help="For the images; by default explain in the first run folder."
         ),
     ] = None,
     network: Instead = None,

@@ -41,9 +41,11 @@ def export(
     any_size: Annotated[
         bool, typer.Option("--any-size", help="Let images of other sizes come than the run's.")
     ] = False,
-    pixels: Annotated[
+    normalize_inside: Annotated[
         bool,
-        typer.Option("--pixels", help="Take pixels, uint8 [N, H, W, C]: the file normalizes them itself."),
+        typer.Option(
+            "--normalize-inside", help="Take pixels, uint8 [N, H, W, C]: the file normalizes them itself."
+        ),
     ] = False,
     calibration: Annotated[
         int, typer.Option("--calibration", min=1, help="Training images that int8 is calibrated with.")
@@ -70,16 +72,16 @@ def export(
     from allometry.deploy import ExportConfig, Format, Precision
     from allometry.verbs.export import export_run
 
-    delivery = ExportConfig(
+    export_config = ExportConfig(
         format=cast("Format", to),
         precision=cast("Precision", precision),
         batch=int(to == "executorch") if batch is None else batch,
         any_size=any_size,
-        pixels=pixels,
+        normalize_inside=normalize_inside,
     )
     result = export_run(
         run,
-        delivery=delivery,
+        export_config=export_config,
         out=out,
         calibration=calibration,
         most_loss=most_loss,

@@ -70,8 +70,8 @@ def measure(
         precision=precision,
         device=device,
     )
-    effort = MeasureConfig(rounds=rounds, seconds=seconds)
-    found = measure_all(chosen, effort=effort, progress=make_progress()).to_dict()
+    config = MeasureConfig(rounds=rounds, seconds=seconds)
+    found = measure_all(chosen, config=config, progress=make_progress()).to_dict()
     if save is not None:
         write_json(save, found)
     if as_json:

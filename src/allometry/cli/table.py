@@ -66,11 +66,13 @@ def build(
     from allometry.cost import RuntimeConfig
     from allometry.profiling import TableConfig, build_table
 
-    setting = RuntimeConfig(runtime=runtime, threads=threads, batch=batch, precision=precision, device=device)
+    runtime_config = RuntimeConfig(
+        runtime=runtime, threads=threads, batch=batch, precision=precision, device=device
+    )
     found = build_table(
         find_space(space),
-        setting=setting,
-        effort=TableConfig(networks=networks),
+        runtime_config=runtime_config,
+        config=TableConfig(networks=networks),
         path=file,
         seed=seed,
         progress=make_progress(),
@@ -82,7 +84,7 @@ def build(
         str(file),
         {
             "space": found.space,
-            "setting": str(found.setting),
+            "runtime_config": str(found.runtime_config),
             "blocks": f"{len(found.seconds):,}",
             "correction": f"fitted to {found.fitted} networks",
         },
@@ -118,7 +120,7 @@ def check(
         print_json(found.to_dict())
         return
     print_figures(
-        f"{file}: {found.networks} random networks in {held.setting.runtime}",
+        f"{file}: {found.networks} random networks in {held.runtime_config.runtime}",
         {
             "median error": f"{found.median_error:.1%}",
             "90th percentile": f"{found.high_error:.1%}",

@@ -103,7 +103,7 @@ class LatencyTable:
 
     Attributes:
         space: its name.
-        setting: how the blocks were run.
+        runtime_config: how the blocks were run.
         fingerprint: of the device.
         seconds: of each block, by its key.
         labels: of each block, readable, by its key.
@@ -118,7 +118,7 @@ class LatencyTable:
         >>> b0 = get("efficientnet-b0")
         >>> table = LatencyTable(
         ...     space="b0 alone",
-        ...     setting=RuntimeConfig(),
+        ...     runtime_config=RuntimeConfig(),
         ...     fingerprint={},
         ...     seconds={key_of(piece): 0.001 for piece in pieces(b0)},
         ...     labels={},
@@ -128,7 +128,7 @@ class LatencyTable:
     """
 
     space: str
-    setting: RuntimeConfig
+    runtime_config: RuntimeConfig
     fingerprint: Mapping[str, Any]
     seconds: Mapping[str, float]
     labels: Mapping[str, str]
@@ -188,7 +188,7 @@ class LatencyTable:
             {
                 "format": FORMAT,
                 **fields,
-                "setting": asdict(self.setting),
+                "runtime_config": asdict(self.runtime_config),
                 "fingerprint": dict(self.fingerprint),
                 "correction": asdict(self.correction),
                 "lines": lines,
@@ -210,7 +210,7 @@ class LatencyTable:
                 )
             return cls(
                 space=plain["space"],
-                setting=RuntimeConfig(**plain["setting"]),
+                runtime_config=RuntimeConfig(**plain["runtime_config"]),
                 fingerprint=plain["fingerprint"],
                 seconds={line["key"]: float(line["seconds"]) for line in plain["lines"]},
                 labels={line["key"]: line["block"] for line in plain["lines"]},

@@ -16,11 +16,11 @@ from allometry.data.dataset import FileSplit, Split
 from allometry.data.images.pixels import Pixels
 from allometry.data.loader import Batch, Group, Indices, make_batches, random_numbers
 
-_SMALLEST_KEPT = 128  # smaller pictures save little memory, and strokes are drawn on them before they shrink
+_SMALLEST_KEPT = 128  # smaller images save little memory, and strokes are drawn on them before they shrink
 _WORTH_KEEPING = (
     0.5  # share of a split that has to fit into the cache for keeping to save more than decoding less
 )
-_LARGEST_ZOOM = 2.0  # rare tiny crops may be a little soft; keeping pictures for them would fill the memory
+_LARGEST_ZOOM = 2.0  # rare tiny crops may be a little soft; keeping images for them would fill the memory
 
 
 def batches_per_epoch(split: Split, batch_size: int, *, drop_last: bool = True) -> int:
@@ -106,17 +106,17 @@ def train_batches(
         for number in range(start, count)
     ]
     zoom = min(_LARGEST_ZOOM, (1 + augmentation.scale) / math.sqrt(augmentation.crop))
-    at_least = _side_to_keep(resolution * zoom)
-    files = _files_worth_reading(split, augmentation, at_least)
+    min_side = _side_to_keep(resolution * zoom)
+    files = _files_worth_reading(split, augmentation, min_side)
 
-    def picture(index: int, side: int) -> Pixels:
+    def view(index: int, side: int) -> Pixels:
         variant = draw_variant(augmentation, random_numbers(seed, epoch, index + 1))
         if files is None:
-            image = split.image(index, at_least=at_least)
+            image = split.image(index, min_side=min_side)
         else:
             height, width = files.size(index)
             needed = need(variant, height=height, width=width, resolution=side, augmentation=augmentation)
-            image = files.draft(index, at_least=needed.side, upper=needed.upper)
+            image = files.draft(index, min_side=needed.side, upper=needed.upper)
         return augment_image(image, variant, resolution=side, augmentation=augmentation)
 
     def mix(batch: Batch, group: Group) -> None:
@@ -124,14 +124,16 @@ def train_batches(
             one, other = batch.images[place], batch.images[place + 1]
             pair = (group.first + place) // 2
             random = random_numbers(seed, epoch, group.number, pair + 1)
-            share = mix_pair(one, other, mixup=augmentation.mixup, cutmix=augmentation.cutmix, random=random)
-            batch.mix_weights[place : place + 2] = share
+            fraction = mix_pair(
+                one, other, mixup=augmentation.mixup, cutmix=augmentation.cutmix, random=random
+            )
+            batch.mix_weights[place : place + 2] = fraction
             batch.mixed_labels[place : place + 2] = batch.labels[place : place + 2][::-1]
 
     return make_batches(
         split,
         groups,
-        picture,
+        view,
         side_of or (lambda _number: resolution),
         workers,
         mix if augmentation.mixes else None,
@@ -161,12 +163,12 @@ def view_batches(
         Group(number, order[first : first + batch_size], 0)
         for number, first in enumerate(range(0, len(split), batch_size))
     ]
-    at_least = _side_to_keep(resolution / crop)
+    min_side = _side_to_keep(resolution / crop)
 
-    def picture(index: int, side: int) -> Pixels:
-        return center_view(split.image(index, at_least=at_least), resolution=side, crop=crop)
+    def view(index: int, side: int) -> Pixels:
+        return center_view(split.image(index, min_side=min_side), resolution=side, crop=crop)
 
-    return make_batches(split, groups, picture, lambda _number: resolution, workers)
+    return make_batches(split, groups, view, lambda _number: resolution, workers)
 
 
 def _part(number: int, indices: Indices, rank: int, world_size: int) -> Group:
@@ -181,12 +183,12 @@ def _part(number: int, indices: Indices, rank: int, world_size: int) -> Group:
     return Group(number, indices[first:end], first)
 
 
-def _files_worth_reading(split: Split, augmentation: Augmentation, at_least: int) -> FileSplit | None:
+def _files_worth_reading(split: Split, augmentation: Augmentation, min_side: int) -> FileSplit | None:
     """The split, where keeping its images, shrunk to this side, would save less than it costs."""
     if not isinstance(split, FileSplit) or augmentation.stroke:
         return None
     sizes = np.asarray(split.sizes, np.float64)
-    shares = np.minimum(1, at_least / sizes.min(axis=1))
+    shares = np.minimum(1, min_side / sizes.min(axis=1))
     needed_bytes = float((sizes.prod(axis=1) * shares**2).sum()) * split.channels
     if needed_bytes * _WORTH_KEEPING <= split.cache.limit:
         return None

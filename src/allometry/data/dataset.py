@@ -46,10 +46,10 @@ class Split(Protocol):
     def __len__(self) -> int:
         """Number of images."""
 
-    def image(self, index: int, *, at_least: int | None = None) -> Pixels:
+    def image(self, index: int, *, min_side: int | None = None) -> Pixels:
         """One image, uint8 [height, width, channels]; do not write into it.
 
-        With `at_least`, an image whose shorter side is longer than that many pixels is shrunk to it.
+        With `min_side`, an image whose shorter side is longer than that many pixels is shrunk to it.
         """
 
     def size(self, index: int) -> tuple[int, int]:
@@ -59,37 +59,37 @@ class Split(Protocol):
         """A digest of one image's content."""
 
 
-class Pictures(Protocol):
-    """Pictures of one size: an array of [N, height, width, channels], or a file that holds one."""
+class Images(Protocol):
+    """Images of one size: an array of [N, height, width, channels], or a file that holds one."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """N, height, width, channels."""
 
     def __getitem__(self, index: int, /) -> Pixels:
-        """One picture, uint8 [height, width, channels]."""
+        """One image, uint8 [height, width, channels]."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ArraySplit:
-    """A split whose pictures lie in an array.
+    """A split whose images lie in an array.
 
     Attributes:
         images: uint8 [M, height, width, channels].
         labels: int64 [N].
         names: N of them.
-        rows: int64 [N], where in `images` each picture lies; by default N is M, and they lie in order.
-        digests: uint8 [N, 16], of the pictures' contents, where they are known already.
+        rows: int64 [N], where in `images` each image lies; by default N is M, and they lie in order.
+        digests: uint8 [N, 16], of the images' contents, where they are known already.
 
     Example:
         >>> split = ArraySplit(
         ...     images=np.zeros((2, 8, 8, 1), np.uint8), labels=np.array([0, 1]), names=("set/a", "set/b")
         ... )
-        >>> len(split), split.image(1).shape, split.image(1, at_least=4).shape
+        >>> len(split), split.image(1).shape, split.image(1, min_side=4).shape
         (2, (8, 8, 1), (4, 4, 1))
     """
 
-    images: Pictures
+    images: Images
     labels: Labels
     names: tuple[str, ...]
     rows: npt.NDArray[np.int64] | None = None
@@ -109,13 +109,13 @@ class ArraySplit:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def image(self, index: int, *, at_least: int | None = None) -> Pixels:
-        """One image, uint8 [height, width, channels], shrunk to a shorter side of `at_least` if larger.
+    def image(self, index: int, *, min_side: int | None = None) -> Pixels:
+        """One image, uint8 [height, width, channels], shrunk to a shorter side of `min_side` if larger.
 
         Raises:
             DataError: `images` is a file that has gone or was damaged.
         """
-        return shrink(self._picture(index), at_least)
+        return shrink(self._image(index), min_side)
 
     def size(self, index: int) -> tuple[int, int]:  # noqa: ARG002 - all are of one size
         """Height and width of one image, in pixels."""
@@ -123,11 +123,9 @@ class ArraySplit:
 
     def digest(self, index: int) -> str:
         """A digest of one image's pixels."""
-        return (
-            picture_digest(self._picture(index)) if self.digests is None else bytes(self.digests[index]).hex()
-        )
+        return image_digest(self._image(index)) if self.digests is None else bytes(self.digests[index]).hex()
 
-    def _picture(self, index: int) -> Pixels:
+    def _image(self, index: int) -> Pixels:
         return self.images[index if self.rows is None else int(self.rows[index])]
 
 
@@ -147,15 +145,15 @@ class Store(Protocol):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FileSplit:
-    """A split whose images are files of JPEG, PNG and so on; shrunk pictures are kept in a cache that all splits share.
+    """A split whose images are files of JPEG, PNG and so on; shrunk images are kept in a cache that all splits share.
 
     Attributes:
         names: of the images, no two of them equal.
         labels: int64 [N].
         digests: uint8 [N, 16], of the files' bytes.
-        sizes: int32 [N, 2], height and width of each picture, in pixels.
+        sizes: int32 [N, 2], height and width of each image, in pixels.
         channels: 1 or 3; images are converted to it.
-        cache: where shrunk pictures are kept.
+        cache: where shrunk images are kept.
         store: where the files' bytes are read from.
     """
 
@@ -173,21 +171,21 @@ class FileSplit:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def image(self, index: int, *, at_least: int | None = None) -> Pixels:
-        """One image, uint8 [height, width, channels], shrunk to a shorter side of `at_least` if larger.
+    def image(self, index: int, *, min_side: int | None = None) -> Pixels:
+        """One image, uint8 [height, width, channels], shrunk to a shorter side of `min_side` if larger.
 
         Raises:
             DataError: the file has gone or was damaged since the data was opened; it is named.
         """
-        if at_least is None:
+        if min_side is None:
             return self._read(index, None)
-        kept = self.cache.get(self.names[index], at_least)
+        kept = self.cache.get(self.names[index], min_side)
         if kept is None:
-            kept = self._read(index, at_least)
-            self.cache.put(self.names[index], at_least, kept)
+            kept = self._read(index, min_side)
+            self.cache.put(self.names[index], min_side, kept)
         return kept
 
-    def draft(self, index: int, *, at_least: int, upper: float) -> Pixels:
+    def draft(self, index: int, *, min_side: int, upper: float) -> Pixels:
         """One image for a training view, neither taken from the cache nor put there: what `image` gives, in less time.
 
         A JPEG file's levels may be off by a little, and the rows below the share `upper` may be black.
@@ -195,7 +193,7 @@ class FileSplit:
         Raises:
             DataError: the file has gone or was damaged since the data was opened; it is named.
         """
-        return self._read(index, at_least, quick=True, upper=upper)
+        return self._read(index, min_side, quick=True, upper=upper)
 
     def size(self, index: int) -> tuple[int, int]:
         """Height and width of one image, in pixels, as they were when the file was checked."""
@@ -206,10 +204,10 @@ class FileSplit:
         """A digest of one file's bytes, taken when it was checked."""
         return bytes(self.digests[index]).hex()
 
-    def _read(self, index: int, at_least: int | None, **options: Any) -> Pixels:  # noqa: ANN401 - of read_image
+    def _read(self, index: int, min_side: int | None, **options: Any) -> Pixels:  # noqa: ANN401 - of read_image
         data = self.store.read(index)
         try:
-            return read_image(data, channels=self.channels, at_least=at_least, **options)
+            return read_image(data, channels=self.channels, min_side=min_side, **options)
         except UnreadableImageError as error:
             raise UnreadableImageError(self.store.place(index), error.reason) from error
 
@@ -274,6 +272,6 @@ def read_only(labels: npt.ArrayLike) -> Labels:
     return array
 
 
-def picture_digest(pixels: Pixels) -> str:
-    """A digest of a picture's pixels."""
+def image_digest(pixels: Pixels) -> str:
+    """A digest of an image's pixels."""
     return hashlib.blake2b(pixels.tobytes(), digest_size=16).hexdigest()

@@ -65,7 +65,7 @@ def random_numbers(*key: int) -> np.random.Generator:
 def make_batches(
     split: Split,
     groups: Sequence[Group],
-    picture: Callable[[int, int], Pixels],
+    view: Callable[[int, int], Pixels],
     side_of: Callable[[int], int],
     workers: int,
     mix: Callable[[Batch, Group], None] | None = None,
@@ -75,7 +75,7 @@ def make_batches(
     Args:
         split: gives labels and channels.
         groups: the batches.
-        picture: makes the image of an index at a side in pixels, uint8 [side, side, channels].
+        view: makes the view of an index at a side in pixels, uint8 [side, side, channels].
         side_of: gives the side of a batch's images, in pixels, by the batch's number; called in the threads.
         workers: threads.
         mix: what happens to the images of a batch when all are there; it writes into the batch.
@@ -90,7 +90,7 @@ def make_batches(
         for place, index in enumerate(indices.tolist()):
             if stop.is_set():
                 return batch  # nobody will look at it
-            images[place] = picture(index, side)
+            images[place] = view(index, side)
         if mix is not None:
             mix(batch, group)
         return batch

@@ -33,8 +33,8 @@ class _Part:
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def image(self, index: int, *, at_least: int | None = None) -> Pixels:
-        return self.whole.image(int(self.chosen[index]), at_least=at_least)
+    def image(self, index: int, *, min_side: int | None = None) -> Pixels:
+        return self.whole.image(int(self.chosen[index]), min_side=min_side)
 
     def size(self, index: int) -> tuple[int, int]:
         return self.whole.size(int(self.chosen[index]))

@@ -155,7 +155,7 @@ def _sample(dataset: Dataset, most: int, seed: int) -> tuple[int, Iterator[Pixel
     split = dataset.splits["train"]
     random = np.random.default_rng(seed)
     chosen = random.choice(len(split), size=min(max(1, most), len(split)), replace=False).tolist()
-    return len(chosen), (split.image(index, at_least=_ENOUGH) for index in chosen)
+    return len(chosen), (split.image(index, min_side=_ENOUGH) for index in chosen)
 
 
 def _spread(split: Split, classes: int) -> Spread:

@@ -36,8 +36,8 @@ class ExportConfig:
         precision: of the arithmetic. `bfloat16` is OpenVINO's, `int8` comes from calibration.
         batch: images that the file takes at once; 0 for any number.
         any_size: whether images of other sizes than the network's resolution may come.
-        pixels: whether the file takes pixels, uint8 [N, H, W, C], and normalizes them itself; otherwise it takes
-            `image`, float32 [N, C, H, W], normalized.
+        normalize_inside: whether the file takes pixels, uint8 [N, H, W, C], and normalizes them itself; otherwise it
+            takes `image`, float32 [N, C, H, W], normalized.
 
     Raises:
         InputError: things do not go together.
@@ -55,7 +55,7 @@ class ExportConfig:
     precision: Precision = "float32"
     batch: int = 0
     any_size: bool = False
-    pixels: bool = False
+    normalize_inside: bool = False
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -80,7 +80,7 @@ class ExportConfig:
         return FILES[self.format]
 
     @property
-    def free(self) -> tuple[int, ...]:
-        """The dimensions of the input that stay free."""
-        sides = ((1, 2) if self.pixels else (2, 3)) if self.any_size else ()
+    def dynamic_axes(self) -> tuple[int, ...]:
+        """The dimensions of the input whose size the file leaves open."""
+        sides = ((1, 2) if self.normalize_inside else (2, 3)) if self.any_size else ()
         return (*(() if self.batch else (0,)), *sides)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from allometry.base.extras import load_extra
 from allometry.base.files import placing
 from allometry.deploy.export_config import ExportConfig, Format
-from allometry.deploy.onnx import OF_TENSORS, free_dimensions, quiet_exporter, write_onnx
+from allometry.deploy.onnx import OF_TENSORS, dynamic_shapes, quiet_exporter, write_onnx
 from allometry.training import Preprocessing
 
 METADATA = "allometry"
@@ -49,7 +49,11 @@ class OfPixels(nn.Module):
 
 
 def write_file(
-    module: nn.Module, path: Path, *, preprocessing: Preprocessing, delivery: ExportConfig = ExportConfig()
+    module: nn.Module,
+    path: Path,
+    *,
+    preprocessing: Preprocessing,
+    export_config: ExportConfig = ExportConfig(),
 ) -> Path:
     """Write `module` as a file, batch norm folded where the format knows no better.
 
@@ -60,7 +64,7 @@ def write_file(
         module: on the CPU; it is put into evaluation mode.
         path: of the file; OpenVINO's has a second one beside it, as have ONNX files of more than 1.5 GB.
         preprocessing: size and normalization of the input, and the class names.
-        delivery: what the file is to be like.
+        export_config: what the file is to be like.
 
     Raises:
         MissingExtraError: the format's library is not installed.
@@ -73,39 +77,46 @@ def write_file(
         'model.onnx'
     """
     module = module.eval()
-    example = example_of(preprocessing, delivery)
-    if delivery.pixels:
+    example = example_of(preprocessing, export_config)
+    if export_config.normalize_inside:
         module = OfPixels(module, preprocessing).eval()
     metadata = {METADATA: json.dumps(asdict(preprocessing))}
-    _WRITERS[delivery.format](module, path, example, delivery, metadata)
+    _WRITERS[export_config.format](module, path, example, export_config, metadata)
     return path
 
 
-def example_of(preprocessing: Preprocessing, delivery: ExportConfig) -> Tensor:
+def example_of(preprocessing: Preprocessing, export_config: ExportConfig) -> Tensor:
     """An input of the file: zeros."""
-    number, side = delivery.batch or _USUAL_BATCH, preprocessing.resolution
-    if delivery.pixels:
+    number, side = export_config.batch or _USUAL_BATCH, preprocessing.resolution
+    if export_config.normalize_inside:
         return torch.zeros(number, side, side, preprocessing.channels, dtype=torch.uint8)
     return torch.zeros(number, preprocessing.channels, side, side)
 
 
-def _names(delivery: ExportConfig) -> tuple[str, ...]:
-    return _OF_PIXELS if delivery.pixels else OF_TENSORS
+def _names(export_config: ExportConfig) -> tuple[str, ...]:
+    return _OF_PIXELS if export_config.normalize_inside else OF_TENSORS
 
 
 def _onnx(
-    module: nn.Module, path: Path, example: Tensor, delivery: ExportConfig, metadata: Mapping[str, str]
+    module: nn.Module, path: Path, example: Tensor, export_config: ExportConfig, metadata: Mapping[str, str]
 ) -> None:
-    write_onnx(module, path, example=example, free=delivery.free, names=_names(delivery), metadata=metadata)
+    write_onnx(
+        module,
+        path,
+        example=example,
+        dynamic_axes=export_config.dynamic_axes,
+        names=_names(export_config),
+        metadata=metadata,
+    )
 
 
 def _openvino(
-    module: nn.Module, path: Path, example: Tensor, delivery: ExportConfig, metadata: Mapping[str, str]
+    module: nn.Module, path: Path, example: Tensor, export_config: ExportConfig, metadata: Mapping[str, str]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "model.onnx"
-        _onnx(module, made, example, delivery, {})
-        convert_to_openvino(made, path, metadata=metadata, half=delivery.precision == "bfloat16")
+        _onnx(module, made, example, export_config, {})
+        convert_to_openvino(made, path, metadata=metadata, half=export_config.precision == "bfloat16")
 
 
 def convert_to_openvino(source: Path, path: Path, *, metadata: Mapping[str, str], half: bool = False) -> None:
@@ -128,22 +139,24 @@ def convert_to_openvino(source: Path, path: Path, *, metadata: Mapping[str, str]
         openvino.save_model(model, str(beside / path.name), compress_to_fp16=half)
 
 
-def _exported(module: nn.Module, example: Tensor, delivery: ExportConfig) -> torch.export.ExportedProgram:
-    free = free_dimensions(delivery.free, _names(delivery))
+def _exported(
+    module: nn.Module, example: Tensor, export_config: ExportConfig
+) -> torch.export.ExportedProgram:
+    axes = dynamic_shapes(export_config.dynamic_axes, _names(export_config))
     with quiet_exporter(), torch.no_grad():
-        return torch.export.export(module, (example,), dynamic_shapes=(free,) if free else None)
+        return torch.export.export(module, (example,), dynamic_shapes=(axes,) if axes else None)
 
 
 def _torch(
-    module: nn.Module, path: Path, example: Tensor, delivery: ExportConfig, metadata: Mapping[str, str]
+    module: nn.Module, path: Path, example: Tensor, export_config: ExportConfig, metadata: Mapping[str, str]
 ) -> None:
-    program = _exported(module, example, delivery)
+    program = _exported(module, example, export_config)
     with placing(path.parent) as beside:
         torch.export.save(program, beside / path.name, extra_files=dict(metadata))
 
 
 def _executorch(
-    module: nn.Module, path: Path, example: Tensor, delivery: ExportConfig, _metadata: Mapping[str, str]
+    module: nn.Module, path: Path, example: Tensor, export_config: ExportConfig, _metadata: Mapping[str, str]
 ) -> None:
     with quiet_exporter():
         exir: Any = load_extra("executorch.exir", extra="executorch", asker="--to executorch")
@@ -153,7 +166,7 @@ def _executorch(
             asker="--to executorch",
         )
         edge = exir.to_edge_transform_and_lower(
-            _exported(module, example, delivery), partitioner=[xnnpack.XnnpackPartitioner()]
+            _exported(module, example, export_config), partitioner=[xnnpack.XnnpackPartitioner()]
         )
         made = edge.to_executorch()
     with placing(path.parent) as beside:

@@ -27,7 +27,7 @@ def write_onnx(
     path: Path,
     *,
     example: torch.Tensor,
-    free: Sequence[int] = (),
+    dynamic_axes: Sequence[int] = (),
     names: Sequence[str] = OF_TENSORS,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
@@ -40,7 +40,7 @@ def write_onnx(
         module: on the CPU; it is put into evaluation mode.
         path: of the file.
         example: an input, usually [N, C, H, W]; its size is the file's.
-        free: dimensions of the input that the file leaves free; the first one is the batch's.
+        dynamic_axes: dimensions of the input whose size the file leaves open; the first one is the batch's.
         names: of the input's dimensions.
         metadata: written into the file.
 
@@ -51,7 +51,7 @@ def write_onnx(
         >>> import tempfile
         >>> layer = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
         >>> path = Path(tempfile.mkdtemp()) / "layer.onnx"
-        >>> write_onnx(layer, path, example=torch.zeros(2, 3, 16, 16), free=[0]).name
+        >>> write_onnx(layer, path, example=torch.zeros(2, 3, 16, 16), dynamic_axes=[0]).name
         'layer.onnx'
     """
     import onnx
@@ -64,7 +64,7 @@ def write_onnx(
             verbose=False,
             input_names=["image"],
             output_names=["scores"],
-            dynamic_shapes=(free_dimensions(free, names),) if free else None,
+            dynamic_shapes=(dynamic_shapes(dynamic_axes, names),) if dynamic_axes else None,
         )
     if program is None:
         raise AssertionError("the exporter returned no program")
@@ -84,13 +84,13 @@ def write_onnx(
     return path
 
 
-def free_dimensions(free: Sequence[int], names: Sequence[str]) -> dict[int, Any]:
-    """What `torch.export` wants to know of the dimensions that stay free."""
+def dynamic_shapes(axes: Sequence[int], names: Sequence[str]) -> dict[int, Any]:
+    """What `torch.export` wants to know of the dimensions whose size stays open."""
     return {
         place: torch.export.Dim("batch")
         if place == 0
         else torch.export.Dim(names[place], min=_LEAST_SIDE, max=_LARGEST_SIDE)
-        for place in free
+        for place in axes
     }
 
 

@@ -74,7 +74,9 @@ def open_model(path):
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 
 
-def write_script(path: Path, *, model: Path, preprocessing: Preprocessing, delivery: ExportConfig) -> Path:
+def write_script(
+    path: Path, *, model: Path, preprocessing: Preprocessing, export_config: ExportConfig
+) -> Path:
     """Write the program beside the file that it runs.
 
     It needs the file's runtime, NumPy and Pillow, and looks at images as the network was trained to.
@@ -83,7 +85,7 @@ def write_script(path: Path, *, model: Path, preprocessing: Preprocessing, deliv
         path: of the program.
         model: the file.
         preprocessing: of the network.
-        delivery: what the file is like.
+        export_config: what the file is like.
 
     Raises:
         StorageError: it cannot be written.
@@ -93,27 +95,27 @@ def write_script(path: Path, *, model: Path, preprocessing: Preprocessing, deliv
         >>> folder = Path(tempfile.mkdtemp())
         >>> gray = Preprocessing(channels=1, resolution=8, crop=1.0, mean=(0.5,), std=(0.5,), classes=("a", "b"))
         >>> path = write_script(
-        ...     folder / "predict.py", model=folder / "model.onnx", preprocessing=gray, delivery=ExportConfig()
+        ...     folder / "predict.py", model=folder / "model.onnx", preprocessing=gray, export_config=ExportConfig()
         ... )
         >>> "import onnxruntime" in path.read_text()
         True
     """
-    runtime = _RUNTIMES[delivery.format]
+    runtime = _RUNTIMES[export_config.format]
     text = files("allometry.deploy").joinpath("predict.txt").read_text(encoding="utf-8")
     filled = Template(text).substitute(
         script=path.name,
         needs=runtime.needs,
         version=__version__,
         imports=runtime.imports,
-        opener=Template(runtime.opener).substitute(hint=_HINTS[delivery.precision]),
+        opener=Template(runtime.opener).substitute(hint=_HINTS[export_config.precision]),
         file=repr(model.name),
         resolution=preprocessing.resolution,
         crop=repr(preprocessing.crop),
         channels=preprocessing.channels,
         mean=repr(tuple(preprocessing.mean)),
         std=repr(tuple(preprocessing.std)),
-        batch=delivery.batch,
-        pixels=delivery.pixels,
+        batch=export_config.batch,
+        pixels=export_config.normalize_inside,
         classes=_lines(preprocessing.classes),
     )
     write_text(path, filled)

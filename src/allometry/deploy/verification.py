@@ -22,10 +22,10 @@ _LEAST_AGREEMENT = {"float32": 0.99, "bfloat16": 0.95, "int8": 0.0}
 
 
 def inputs_of(
-    views: Pixels, preprocessing: Preprocessing, delivery: ExportConfig
+    views: Pixels, preprocessing: Preprocessing, export_config: ExportConfig
 ) -> np.ndarray[Any, np.dtype[np.generic]]:
     """Views, uint8 [N, R, R, C], as a delivered file takes them."""
-    if delivery.pixels:
+    if export_config.normalize_inside:
         return views
     image = to_input(views, preprocessing, torch.device("cpu"))
     inputs: np.ndarray[Any, np.dtype[np.generic]] = np.ascontiguousarray(image.contiguous().numpy())
@@ -39,7 +39,7 @@ def verify(
     *,
     script: Path,
     preprocessing: Preprocessing,
-    delivery: ExportConfig = ExportConfig(),
+    export_config: ExportConfig = ExportConfig(),
 ) -> Verification:
     """Run the delivered program and the module on the same views and compare.
 
@@ -49,14 +49,14 @@ def verify(
         views: what the network sees of some images, uint8 [N, R, R, C].
         script: the program that was delivered with the file.
         preprocessing: of the network.
-        delivery: what the file is like.
+        export_config: what the file is like.
 
     Raises:
         VerificationError: it does not load; in float32, scores differ by more than 0.001 of their range or fewer than
             99 % of the top classes agree; in bfloat16, fewer than 95 % do.
     """
-    with IsolatedRuntime(script, delivery.format) as elsewhere:
-        theirs = elsewhere.scores(inputs_of(views, preprocessing, delivery))
+    with IsolatedRuntime(script, export_config.format) as elsewhere:
+        theirs = elsewhere.scores(inputs_of(views, preprocessing, export_config))
     with torch.inference_mode():
         ours = module.eval()(to_input(views, preprocessing, torch.device("cpu"))).numpy()
     if theirs.shape != ours.shape:
@@ -71,13 +71,13 @@ def verify(
         load_seconds=elsewhere.load_seconds,
         without=elsewhere.without,
     )
-    _refuse_others(path, result, delivery, scale=max(1.0, float(np.abs(ours).max())))
+    _refuse_others(path, result, export_config, scale=max(1.0, float(np.abs(ours).max())))
     return result
 
 
-def _refuse_others(path: Path, result: Verification, delivery: ExportConfig, *, scale: float) -> None:
-    allowed = _LARGEST_DIFFERENCE * scale if delivery.precision == "float32" else float("inf")
-    least = _LEAST_AGREEMENT[delivery.precision]
+def _refuse_others(path: Path, result: Verification, export_config: ExportConfig, *, scale: float) -> None:
+    allowed = _LARGEST_DIFFERENCE * scale if export_config.precision == "float32" else float("inf")
+    least = _LEAST_AGREEMENT[export_config.precision]
     if not result.largest_difference <= allowed or result.agreement < least:
         raise VerificationError(
             f"{path} does not give the network's results: scores differ by up to {result.largest_difference:.2g} "

@@ -26,21 +26,25 @@ def write_checked(
     path: Path,
     split: Split,
     preprocessing: Preprocessing,
-    delivery: ExportConfig = ExportConfig(),
+    export_config: ExportConfig = ExportConfig(),
 ) -> Verification:
     """Write a module as a file, with the program that shows its use, and verify both on images of a split."""
-    write_file(module, path, preprocessing=preprocessing, delivery=delivery)
-    return check(module, path, split, preprocessing, delivery)
+    write_file(module, path, preprocessing=preprocessing, export_config=export_config)
+    return check(module, path, split, preprocessing, export_config)
 
 
 def check(
-    module: nn.Module, path: Path, split: Split, preprocessing: Preprocessing, delivery: ExportConfig
+    module: nn.Module, path: Path, split: Split, preprocessing: Preprocessing, export_config: ExportConfig
 ) -> Verification:
     """Write the program that shows a file's use, and verify both on images of a split."""
-    script = write_script(path.with_name(SCRIPT), model=path, preprocessing=preprocessing, delivery=delivery)
+    script = write_script(
+        path.with_name(SCRIPT), model=path, preprocessing=preprocessing, export_config=export_config
+    )
     chosen = np.linspace(0, len(split) - 1, min(_VERIFIED, len(split))).astype(np.int64)
     batch = next(views_of(part_of(split, chosen), preprocessing, batch_size=_VERIFIED))
-    return verify(path, module, batch, script=script, preprocessing=preprocessing, delivery=delivery)
+    return verify(
+        path, module, batch, script=script, preprocessing=preprocessing, export_config=export_config
+    )
 
 
 def views_of(split: Split, preprocessing: Preprocessing, *, batch_size: int) -> Iterator[Pixels]:

@@ -206,7 +206,7 @@ def prepare(
     settings: Sequence[str],
     *,
     law: ScalingLaw | None = None,
-    setting: RuntimeConfig | None = None,
+    runtime_config: RuntimeConfig | None = None,
 ) -> Prepared:
     """Read the images, plan, and settle both recipes.
 
@@ -217,7 +217,7 @@ def prepare(
         data: the images.
         settings: changes to the recipe.
         law: by which it grows; None to try the grid.
-        setting: in which this device judges by the budget, if it does.
+        runtime_config: in which this device judges by the budget, if it does.
 
     Raises:
         DataError: the images cannot be used.
@@ -228,7 +228,7 @@ def prepare(
     recipe = images.recipe(small, network, settings)
     short = trial_recipe(images, network, settings)
     session.halt_if_asked()
-    with open_meter(session, setting) as measure:
+    with open_meter(session, runtime_config) as measure:
         plan = make_plan(network, images.dataset, budget, law=law, measure=measure)
     recipe = settle_execution(
         recipe,

@@ -88,7 +88,7 @@ class SearchSetup:
     space: Space
     objectives: tuple[Objective, ...]
     budget: Budget | None
-    setting: RuntimeConfig | None
+    runtime_config: RuntimeConfig | None
     prices: SpaceCosts
     within: BudgetFilter
     how: SearchConfig
@@ -123,7 +123,7 @@ class SearchSetup:
             {**self.trial.to_dict(), "data": None, "device": None, "threads": None},
             by,
             self.how.outstanding,
-            str(self.setting),
+            str(self.runtime_config),
             asdict(self.prices.table) if self.prices.table else None,
         ]
         return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -83,11 +83,11 @@ def found_result(
 def _confirm(session: Session, asked: SearchSetup, best: Sequence[Trial]) -> tuple[Trial, dict[str, Any]]:
     """The best one whose measured latency keeps the budget, and that latency beside the predicted one."""
     ranked = sorted(best, key=lambda each: each.values, reverse=True)
-    if asked.setting is None:
+    if asked.runtime_config is None:
         return ranked[0], {}
     limits = asked.budget.limits if asked.budget else ()
     most = next((limit.most for limit in limits if limit.measure == "latency"), None)
-    with open_meter(session, asked.setting) as watch:
+    with open_meter(session, asked.runtime_config) as watch:
         assert watch is not None  # noqa: S101
         readings = []
         for each in ranked[:_CONFIRMED]:
@@ -105,7 +105,11 @@ def _confirm(session: Session, asked: SearchSetup, best: Sequence[Trial]) -> tup
             f"none of {len(readings)} networks was measured within the limit; the quickest of them is given"
         )
     predicted = asked.prices.of(chosen.row)["latency"]
-    return chosen, {"latency": latency, "predicted_latency": predicted, "measured": asdict(asked.setting)}
+    return chosen, {
+        "latency": latency,
+        "predicted_latency": predicted,
+        "measured": asdict(asked.runtime_config),
+    }
 
 
 def _seconds(session: Session) -> float:

@@ -39,7 +39,7 @@ def prepare_search(
     how: SearchConfig,
     settings: Sequence[str],
     table: Path | None,
-    setting: RuntimeConfig | None,
+    runtime_config: RuntimeConfig | None,
     device: str | None,
 ) -> SearchSetup:
     """Read the images, open the space, price it, and tell what the search will cost.
@@ -53,7 +53,7 @@ def prepare_search(
         how: the searcher, how many trials, by whom.
         settings: changes to the recipe.
         table: a latency table.
-        setting: how latency is told, if anybody asks for it.
+        runtime_config: how latency is told, if anybody asks for it.
         device: where trials are trained.
 
     Raises:
@@ -63,13 +63,13 @@ def prepare_search(
     began = time.monotonic()
     images = read_data(session, data)
     session.halt_if_asked()
-    limited = setting if budget is not None and "latency" in budget.measures else None
+    limited = runtime_config if budget is not None and "latency" in budget.measures else None
     with open_meter(session, limited) as measure:
         space = open_space(text, images.dataset, budget, measure=measure)
     if not how.by_gradient:  # what cannot work is refused before it costs anything
         make_searcher(how.by, space, objectives=len(objectives))
     save_space(space, session.run.path / "space.json")
-    prices = SpaceCosts(space, table_for(session, space, setting, table))
+    prices = SpaceCosts(space, table_for(session, space, runtime_config, table))
     within = prices.within(budget)
     # The epochs of a search by gradient are those of its one network.
     recipe = trial_recipe(images, space.template, settings, 0 if how.by_gradient else how.epochs)
@@ -89,7 +89,7 @@ def prepare_search(
         space=space,
         objectives=objectives,
         budget=budget,
-        setting=setting,
+        runtime_config=runtime_config,
         prices=prices,
         within=within,
         how=how,

@@ -103,21 +103,26 @@ class BudgetFilter:
 
 
 def table_for(
-    session: Session, space: Space, setting: RuntimeConfig | None, given: Path | None, *, file: str = TABLE
+    session: Session,
+    space: Space,
+    runtime_config: RuntimeConfig | None,
+    given: Path | None,
+    *,
+    file: str = TABLE,
 ) -> LatencyTable | None:
     """The latency table that a search needs: the one that is given, or one built in its folder.
 
     Args:
         session: of the search.
         space: whose blocks.
-        setting: how networks are run; None where nobody asks for a latency.
+        runtime_config: how networks are run; None where nobody asks for a latency.
         given: a file.
         file: what a table is called that is built.
 
     Raises:
-        InputError: the table is of another setting, or there is nothing to use it for.
+        InputError: the table is of another runtime configuration, or there is nothing to use it for.
     """
-    if setting is None:
+    if runtime_config is None:
         if given is not None:
             raise InputError(
                 f"The latency table {given} is of no use where neither the budget nor an objective names latency: "
@@ -127,14 +132,15 @@ def table_for(
     if given is None:
         return build_table(
             space,
-            setting=setting,
+            runtime_config=runtime_config,
             path=session.run.path / file,
             seed=session.seed,
             progress=session.progress,
         )
     table = LatencyTable.load(given)
-    if table.setting != setting:
+    if table.runtime_config != runtime_config:
         raise InputError(
-            f"The latency table {given} is of {table.setting}, not of {setting}; give that setting, or another table."
+            f"The latency table {given} is of {table.runtime_config}, not of {runtime_config}; give "
+            "that runtime and its threads, or another table."
         )
     return table

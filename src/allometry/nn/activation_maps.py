@@ -1,4 +1,4 @@
-"""Where in a picture a network finds what speaks for a class."""
+"""Where in an image a network finds what speaks for a class."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class SamePool2d(nn.Module):
 
 
 class Shifted(nn.Module):
-    """The picture one pixel up and to the left; zeros come in.
+    """The image one pixel up and to the left; zeros come in.
 
     Shape:
         [N, C, H, W] -> the same
@@ -144,7 +144,7 @@ class ChannelShuffle(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Scale each channel by what the whole picture says of it.
+    """Scale each channel by what the whole image says of it.
 
     Shape:
         [N, C, H, W] -> [N, C, H, W]

@@ -28,7 +28,7 @@ EFFORT = MeasureConfig(rounds=21, seconds=0.1, warm_up=3.0)
 """Of one reading: about four seconds."""
 
 
-def whole(network: Network, setting: RuntimeConfig) -> MeasuredNetwork:
+def whole(network: Network, runtime_config: RuntimeConfig) -> MeasuredNetwork:
     """A network, run as it is said.
 
     Example:
@@ -41,7 +41,7 @@ def whole(network: Network, setting: RuntimeConfig) -> MeasuredNetwork:
         network=to_json(network),
         channels=network.in_channels,
         resolution=network.resolution,
-        **asdict(setting),
+        **asdict(runtime_config),
     )
 
 
@@ -62,8 +62,8 @@ class LatencyMeter(Resource):
     known how long they take. End it as a context, or with `close`.
 
     Args:
-        setting: how networks are run.
-        effort: of one reading.
+        runtime_config: how networks are run.
+        config: of one reading.
         store: a file with a line for each network measured; those are not measured again, also by a later process.
         progress: is told of each reading.
         opener: makes networks ready to run.
@@ -73,26 +73,26 @@ class LatencyMeter(Resource):
         >>> from allometry.catalog import get
         >>> tiny = replace(get("efficientnet-b0"), resolution=32)
         >>> quick = MeasureConfig(rounds=2, seconds=0.01, warm_up=0.1)
-        >>> with LatencyMeter(RuntimeConfig(runtime="torch"), effort=quick) as watch:
+        >>> with LatencyMeter(RuntimeConfig(runtime="torch"), config=quick) as watch:
         ...     watch(tiny) == watch(tiny), watch(tiny).latency > 0
         (True, True)
     """
 
     def __init__(
         self,
-        setting: RuntimeConfig = RuntimeConfig(),
+        runtime_config: RuntimeConfig = RuntimeConfig(),
         *,
-        effort: MeasureConfig = EFFORT,
+        config: MeasureConfig = EFFORT,
         store: Path | None = None,
         progress: Progress = SilentProgress(),
         opener: Opener = open_all,
     ) -> None:
-        self.setting, self.warnings = setting, tuple[str, ...]()
-        self._effort, self._store, self._progress, self._opener = effort, store, progress, opener
+        self.runtime_config, self.warnings = runtime_config, tuple[str, ...]()
+        self._effort, self._store, self._progress, self._opener = config, store, progress, opener
         self._running: list[Subject] = []
         self._processes = ExitStack()
         lines = [] if store is None else read_lines(store)
-        lines = [line for line in lines if line["setting"] == asdict(setting)]
+        lines = [line for line in lines if line["runtime_config"] == asdict(runtime_config)]
         self._first = from_json(lines[0]["json"]) if lines else None
         self._known = {
             line["network"]: _Known(line["ratio"], line["reference"], line["memory"]) for line in lines
@@ -121,18 +121,18 @@ class LatencyMeter(Resource):
         reading = Measurement(known.ratio * statistics.median(self._asked.values()), known.memory)
         if new:
             self._progress.say(
-                f"measured {format_milliseconds(reading.latency)} in {self.setting.runtime}: "
+                f"measured {format_milliseconds(reading.latency)} in {self.runtime_config.runtime}: "
                 f"{network.resolution} px, {count(network).macs:,} MACs"
             )
         return reading
 
     def _measure(self, network: Network, first: Network) -> _Known:
         chosen = [
-            replace(whole(first, self.setting), name="the first network"),
-            replace(whole(network, self.setting), name=f"a network of {count(network).macs:,} MACs"),
+            replace(whole(first, self.runtime_config), name="the first network"),
+            replace(whole(network, self.runtime_config), name=f"a network of {count(network).macs:,} MACs"),
         ]
         alone = digest(network) == digest(first)
-        found = measure(chosen[:1] if alone else chosen, effort=self._effort, opener=self._open)
+        found = measure(chosen[:1] if alone else chosen, config=self._effort, opener=self._open)
         self.warnings, figures = found.warnings, found.measured[-1]
         ratio, reference = quiet_ratio(found.measured[0].latency, figures.latency)
         return _Known(ratio, reference, figures.own_memory)
@@ -149,9 +149,9 @@ class LatencyMeter(Resource):
         line = {
             "network": key,
             "json": to_json(network),
-            "setting": asdict(self.setting),
+            "runtime_config": asdict(self.runtime_config),
             **self._known[key]._asdict(),
-            "processor": fingerprint(device=self.setting.device).processor,
+            "processor": fingerprint(device=self.runtime_config.device).processor,
             "warnings": list(self.warnings),
         }
         append_line(self._store, line)
@@ -162,7 +162,7 @@ def solve_on_device(
     budget: Budget,
     *,
     law: ScalingLaw = COMPOUND,
-    setting: RuntimeConfig = RuntimeConfig(),
+    runtime_config: RuntimeConfig = RuntimeConfig(),
     progress: Progress = SilentProgress(),
 ) -> tuple[Solution, tuple[str, ...]]:
     """`solve` with this device as the judge of latency and memory; and reasons to doubt its last reading.
@@ -171,7 +171,7 @@ def solve_on_device(
         network: what to grow or shrink.
         budget: with a limit of latency or memory.
         law: in what proportion to grow.
-        setting: how networks are run.
+        runtime_config: how networks are run.
         progress: is told of each reading.
 
     Raises:
@@ -180,7 +180,7 @@ def solve_on_device(
         MissingExtraError: the runtime is not installed.
         MeasurementError: the process that measures died.
     """
-    with LatencyMeter(setting, progress=progress) as watch:
+    with LatencyMeter(runtime_config, progress=progress) as watch:
         return solve(network, budget, law=law, measure=watch), watch.warnings
 
 
@@ -188,16 +188,16 @@ FILE = "readings.jsonl"
 
 
 @contextmanager
-def open_meter(session: Session, setting: RuntimeConfig | None) -> Iterator[MeasureFn | None]:
+def open_meter(session: Session, runtime_config: RuntimeConfig | None) -> Iterator[MeasureFn | None]:
     """What measures networks for a run, or None where counting is enough.
 
     A network that was read is not read again, also when the run goes on in another process: asked the same questions,
     it comes to the same network.
     """
-    if setting is None:
+    if runtime_config is None:
         yield None
         return
-    with LatencyMeter(setting, store=session.run.path / FILE, progress=session.progress) as watch:
+    with LatencyMeter(runtime_config, store=session.run.path / FILE, progress=session.progress) as watch:
         yield watch
         for warning in watch.warnings:
             session.progress.say(f"warning: {warning}")

@@ -19,7 +19,7 @@ Opener = Callable[[ExitStack, Sequence[MeasuredNetwork]], list[Subject]]
 def measure(
     chosen: Sequence[MeasuredNetwork],
     *,
-    effort: MeasureConfig = MeasureConfig(),
+    config: MeasureConfig = MeasureConfig(),
     progress: Progress = SilentProgress(),
     opener: Opener = open_all,
     clock: Callable[[], float] = time.perf_counter,
@@ -31,7 +31,7 @@ def measure(
 
     Args:
         chosen: the candidates; ratios are to the first.
-        effort: how much is measured.
+        config: how much is measured.
         progress: is told of each run.
         opener: makes candidates ready to run.
         clock: seconds.
@@ -44,7 +44,7 @@ def measure(
     Example:
         >>> from allometry.profiling import networks_to_measure
         >>> quick = MeasureConfig(rounds=2, seconds=0.01, warm_up=0.1)
-        >>> found = measure(networks_to_measure(["efficientnet-b0"], resolution=32), effort=quick)
+        >>> found = measure(networks_to_measure(["efficientnet-b0"], resolution=32), config=quick)
         >>> found.measured[0].latency.low <= found.measured[0].latency.median
         True
     """
@@ -53,10 +53,10 @@ def measure(
     with ExitStack() as held:
         progress.say(f"making {len(chosen)} candidate{'s' if len(chosen) > 1 else ''} ready and warm")
         subjects = opener(held, chosen)
-        progress.start("measuring", effort.rounds * len(chosen), unit="turns")
+        progress.start("measuring", config.rounds * len(chosen), unit="turns")
         before, began = busy_seconds(), clock()
         own = time.process_time()
-        samples = sample(subjects, effort, advanced=lambda place: progress.advance(1, chosen[place].name))
+        samples = sample(subjects, config, advanced=lambda place: progress.advance(1, chosen[place].name))
         others = _others(before, samples, own=time.process_time() - own, seconds=clock() - began)
         progress.stop()
         figures = tuple(

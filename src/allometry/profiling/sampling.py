@@ -69,7 +69,7 @@ class Samples:
 
 def sample(
     subjects: Sequence[Subject],
-    effort: MeasureConfig,
+    config: MeasureConfig,
     *,
     advanced: Callable[[int], None] = lambda _place: None,
 ) -> list[Samples]:
@@ -79,15 +79,15 @@ def sample(
 
     Args:
         subjects: the candidates, ready to run.
-        effort: how much.
+        config: how much.
         advanced: told the place of a candidate after each of its turns.
     """
     found, lengths = [], []
     for subject in subjects:
-        warmed = warm_up(subject, effort)
+        warmed = warm_up(subject, config)
         found.append(Samples(warmed))
-        lengths.append(_runs(effort, warmed.seconds))
-    for turn in range(effort.rounds):
+        lengths.append(_runs(config, warmed.seconds))
+    for turn in range(config.rounds):
         for step in range(len(subjects)):
             place = (turn + step) % len(subjects)
             found[place].blocks.append(subjects[place].run(lengths[place]))
@@ -95,7 +95,7 @@ def sample(
     return found
 
 
-def warm_up(subject: Subject, effort: MeasureConfig) -> WarmUp:
+def warm_up(subject: Subject, config: MeasureConfig) -> WarmUp:
     """Run until two neighboring blocks agree, or until it has taken too long.
 
     Example:
@@ -112,12 +112,12 @@ def warm_up(subject: Subject, effort: MeasureConfig) -> WarmUp:
         now = statistics.median(block.seconds)
         if before is not None and abs(now - before) <= _STEADY * before:
             return WarmUp(steady=True, seconds=now, processor=processor)
-        if used >= effort.warm_up:
+        if used >= config.warm_up:
             return WarmUp(steady=False, seconds=now, processor=processor)
         # The first runs are slower than the rest: the length of a block is found again each time.
-        runs, before = _runs(effort, now), now
+        runs, before = _runs(config, now), now
 
 
-def _runs(effort: MeasureConfig, seconds: float) -> int:
+def _runs(config: MeasureConfig, seconds: float) -> int:
     """Runs of a turn, of so many seconds each."""
-    return max(1, min(_LONGEST_BLOCK, round(effort.seconds / max(seconds, 1e-9))))
+    return max(1, min(_LONGEST_BLOCK, round(config.seconds / max(seconds, 1e-9))))

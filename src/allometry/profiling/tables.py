@@ -85,8 +85,8 @@ class TableCheck:
 def build_table(
     space: Space,
     *,
-    setting: RuntimeConfig = RuntimeConfig(),
-    effort: TableConfig = TableConfig(),
+    runtime_config: RuntimeConfig = RuntimeConfig(),
+    config: TableConfig = TableConfig(),
     path: Path | None = None,
     seed: int = 0,
     progress: Progress = SilentProgress(),
@@ -98,8 +98,8 @@ def build_table(
 
     Args:
         space: whose blocks.
-        setting: how they are run.
-        effort: how much is measured.
+        runtime_config: how they are run.
+        config: how much is measured.
         path: where the table is written after every few blocks; lines that are there already are not measured again.
         seed: of the random networks.
         progress: is told of each block and network.
@@ -115,18 +115,18 @@ def build_table(
             f"{space.name or 'This space'} has {len(found):,} distinct blocks, too many for a table (at most "
             f"{_MOST_LINES:,}); leave out some of its resolutions."
         )
-    table = _begun(space, setting, path)
+    table = _begun(space, runtime_config, path)
     left = [piece for piece in found if key_of(piece) not in table.seconds]
-    if not left and table.fitted == effort.networks:
+    if not left and table.fitted == config.networks:
         return table
-    label = f"measuring blocks in {setting.runtime}"
+    label = f"measuring blocks in {runtime_config.runtime}"
     with (
-        _Bench(setting, _heaviest(found), usual=table.reference) as bench,
+        _Bench(runtime_config, _heaviest(found), usual=table.reference) as bench,
         tracked(progress, label, len(left), unit="blocks") as advance,
     ):
         for first in range(0, len(left), _CHUNK):
             chunk = left[first : first + _CHUNK]
-            seconds = bench.pieces(chunk, effort)
+            seconds = bench.pieces(chunk, config)
             table = replace(
                 table,
                 seconds={
@@ -139,10 +139,10 @@ def build_table(
             if path is not None:
                 table.save(path)
             advance(len(chunk))
-    chosen = _networks(space, effort.networks, seed)
+    chosen = _networks(space, config.networks, seed)
     # In a fresh process, as networks run later: in one that has held a hundred blocks they take some percent more.
-    with _Bench(setting, _heaviest(found), usual=table.reference) as bench:
-        measured = bench.networks(chosen, effort, progress)
+    with _Bench(runtime_config, _heaviest(found), usual=table.reference) as bench:
+        measured = bench.networks(chosen, config, progress)
     table = replace(table, correction=fit_correction(table, chosen, measured), fitted=len(chosen))
     if path is not None:
         table.save(path)
@@ -154,7 +154,7 @@ def check_table(
     space: Space,
     *,
     networks: int = 50,
-    effort: TableConfig = TableConfig(),
+    config: TableConfig = TableConfig(),
     seed: int = 1,
     progress: Progress = SilentProgress(),
 ) -> TableCheck:
@@ -164,7 +164,7 @@ def check_table(
         table: of the space.
         space: where networks are drawn from.
         networks: how many; none of those that the correction was fitted to, unless the space is small.
-        effort: how much each is measured.
+        config: how much each is measured.
         seed: of the draw; another one than the table's.
         progress: is told of each network.
 
@@ -175,7 +175,7 @@ def check_table(
         raise InputError(
             f"The table of {table.space} is not finished: call `allometry table build` again with the same arguments."
         )
-    here = fingerprint(device=table.setting.device)
+    here = fingerprint(device=table.runtime_config.device)
     if table.fingerprint.get("processor") != here.processor:
         raise InputError(
             f"The table was built on {table.fingerprint.get('processor')!r}, and this is {here.processor!r}: "
@@ -183,8 +183,8 @@ def check_table(
         )
     chosen = _networks(space, networks, seed)
     predicted = [table.predict(network) for network in chosen]
-    with _Bench(table.setting, _heaviest(distinct_blocks(space)), usual=table.reference) as bench:
-        measured = bench.networks(chosen, effort, progress)
+    with _Bench(table.runtime_config, _heaviest(distinct_blocks(space)), usual=table.reference) as bench:
+        measured = bench.networks(chosen, config, progress)
         drift = bench.drift
     errors = [abs(guess - truth) / truth for guess, truth in zip(predicted, measured, strict=True)]
     return TableCheck(
@@ -218,17 +218,17 @@ def fit_correction(table: LatencyTable, networks: Sequence[Network], measured: S
     return Correction(base=base, scale=scale, per_piece=per_piece, per_element=per_element)
 
 
-def _begun(space: Space, setting: RuntimeConfig, path: Path | None) -> LatencyTable:
-    here = fingerprint(device=setting.device)
+def _begun(space: Space, runtime_config: RuntimeConfig, path: Path | None) -> LatencyTable:
+    here = fingerprint(device=runtime_config.device)
     if path is None or not path.exists():
         return LatencyTable(
-            space=space.name, setting=setting, fingerprint=here.to_dict(), seconds={}, labels={}
+            space=space.name, runtime_config=runtime_config, fingerprint=here.to_dict(), seconds={}, labels={}
         )
     table = LatencyTable.load(path)
-    held = (table.space, table.setting, table.fingerprint.get("processor"))
-    if held != (space.name, setting, here.processor):
+    held = (table.space, table.runtime_config, table.fingerprint.get("processor"))
+    if held != (space.name, runtime_config, here.processor):
         raise InputError(
-            f"{path} holds a table of {held[0]} in {held[1]} on {held[2]}, not of {space.name} in {setting} on "
+            f"{path} holds a table of {held[0]} in {held[1]} on {held[2]}, not of {space.name} in {runtime_config} on "
             f"{here.processor}; give another file."
         )
     return table
@@ -252,25 +252,25 @@ def _rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
 class _Bench(Resource):
     """One process that holds many blocks, and runs them by turns, beside one that stays the same throughout."""
 
-    def __init__(self, setting: RuntimeConfig, reference: Piece, *, usual: float | None) -> None:
-        self._setting, self.usual, self.drift = setting, usual, 1.0
+    def __init__(self, runtime_config: RuntimeConfig, reference: Piece, *, usual: float | None) -> None:
+        self._setting, self.usual, self.drift = runtime_config, usual, 1.0
         with ExitStack() as held:
             folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
-            name = f"the blocks in {setting.runtime}"
-            self._child = held.enter_context(start_worker(name, threads=setting.threads))
+            name = f"the blocks in {runtime_config.runtime}"
+            self._child = held.enter_context(start_worker(name, threads=runtime_config.threads))
             (made,) = self._made([reference], folder)
             self._runs = {_REFERENCE: self._load(_REFERENCE, made, folder, _REFERENCE_SECONDS)}
             super().__init__(held.pop_all())
 
-    def pieces(self, chunk: Sequence[Piece], effort: TableConfig) -> list[float]:
+    def pieces(self, chunk: Sequence[Piece], config: TableConfig) -> list[float]:
         """Seconds of each block."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            return self._by_turns(self._made(chunk, folder), folder, effort)
+            return self._by_turns(self._made(chunk, folder), folder, config)
 
-    def networks(self, chosen: Sequence[Network], effort: TableConfig, progress: Progress) -> list[float]:
+    def networks(self, chosen: Sequence[Network], config: TableConfig, progress: Progress) -> list[float]:
         """Seconds of each network: the middle of several passes over all."""
-        longer = replace(effort, seconds=_LONGER * effort.seconds)
+        longer = replace(config, seconds=_LONGER * config.seconds)
         passes: list[list[float]] = []
         total = _PASSES * len(chosen)
         label = f"measuring networks in {self._setting.runtime}"
@@ -307,14 +307,14 @@ class _Bench(Resource):
         warm: list[float] = self._child.ask({"name": name, "runs": _FEWEST_RUNS})["seconds"]
         return max(_FEWEST_RUNS, round(seconds / max(min(warm), 1e-6)))
 
-    def _by_turns(self, found: Sequence[MeasuredNetwork], folder: Path, effort: TableConfig) -> list[float]:
+    def _by_turns(self, found: Sequence[MeasuredNetwork], folder: Path, config: TableConfig) -> list[float]:
         """The quickest turn of each, at the speed that the machine had when the table was begun."""
         runs = {
-            str(place): self._load(str(place), each, folder, effort.seconds)
+            str(place): self._load(str(place), each, folder, config.seconds)
             for place, each in enumerate(found)
         }
         turns: dict[str, list[float]] = {name: [] for name in (*self._runs, *runs)}
-        for _ in range(effort.rounds):
+        for _ in range(config.rounds):
             for name, number in (*self._runs.items(), *runs.items()):
                 seconds = self._child.ask({"name": name, "runs": number})["seconds"]
                 turns[name].append(statistics.median(seconds))
@@ -325,7 +325,7 @@ class _Bench(Resource):
         return [min(turns[name]) / self.drift for name in runs]
 
 
-def _part(piece: Piece, file: Path | None, setting: RuntimeConfig) -> MeasuredNetwork:
+def _part(piece: Piece, file: Path | None, runtime_config: RuntimeConfig) -> MeasuredNetwork:
     which: dict[str, Any] = (
         {"file": file} if file else {"network": to_json(wrap_alone(piece)), "part": piece.kind}
     )
@@ -334,5 +334,5 @@ def _part(piece: Piece, file: Path | None, setting: RuntimeConfig) -> MeasuredNe
         channels=piece.source.channels,
         resolution=piece.source.size,
         **which,
-        **asdict(setting),
+        **asdict(runtime_config),
     )

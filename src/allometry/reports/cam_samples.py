@@ -97,7 +97,7 @@ def looks(
             "answer": preprocessing.classes[answers[number]],
             "confidence": float(probabilities[answers[number]]),
             "truth_probability": float(probabilities[truths[number]]),
-            "picture": _text(picture_png(enlarged(split.image(place, at_least=_SIDE), side=_SIDE))),
+            "picture": _text(picture_png(enlarged(split.image(place, min_side=_SIDE), side=_SIDE))),
             "map": _text(layer_png(maps[number], side=_SIDE, crop=preprocessing.crop)),
         }
         if number in truth_maps:
@@ -119,7 +119,7 @@ def _maps(
     for start in range(0, len(places), _BATCH):
         views = [
             center_view(
-                split.image(place, at_least=preprocessing.resolution),
+                split.image(place, min_side=preprocessing.resolution),
                 resolution=preprocessing.resolution,
                 crop=preprocessing.crop,
             )

@@ -131,7 +131,7 @@ def explain(
     rows: list[list[Tile]] = []
     stems = _stems(images)
     for image, stem in zip(images, stems, strict=True):
-        picture = enlarged(read_image(image, channels=3, at_least=side), side=side)
+        picture = enlarged(read_image(image, channels=3, min_side=side), side=side)
         tiles = [Tile(picture, Caption(image.name))]
         for viewer in viewers:
             one = _look(viewer, image, class_name, out / f"{stem}-{_plain(viewer.name)}.png")
@@ -158,7 +158,7 @@ def _save_grids(heads: list[Caption], rows: list[list[Tile]], out: Path) -> tupl
 
 def _look(viewer: Viewer, image: Path, class_name: str | None, path: Path) -> Explanation:
     asked = viewer.preprocessing
-    pixels = read_image(image, channels=asked.channels, at_least=asked.resolution)
+    pixels = read_image(image, channels=asked.channels, min_side=asked.resolution)
     view = center_view(pixels, resolution=asked.resolution, crop=asked.crop)
     batch = to_input(np.ascontiguousarray(view[None]), asked, torch.device("cpu"))
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""How a network grows: laws, solving for a budget, fitting to small pictures."""
+"""How a network grows: laws, solving for a budget, fitting to small images."""
 
 from allometry.scaling.fitting import fit_strides
 from allometry.scaling.laws import (

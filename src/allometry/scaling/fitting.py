@@ -1,4 +1,4 @@
-"""Fitting a network to small pictures, which its strides would otherwise crush."""
+"""Fitting a network to small images, which its strides would otherwise crush."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ SMALLEST_FEATURE_MAP = 4
 def fit_strides(network: Network, *, least: int = SMALLEST_FEATURE_MAP) -> Network:
     """Take strides out of the last stages until the last feature map is at least `least` pixels wide.
 
-    The early strides stay, because they keep the cost down; the stem's pool and its stride go last. A picture
-    that is smaller than `least` keeps its own size throughout. The strides inside cells stay.
+    The early strides stay, because they keep the cost down; the stem's pool and its stride go last. An image that is
+    smaller than `least` keeps its own size throughout. The strides inside cells stay.
 
     Args:
         network: at the resolution it shall work at.

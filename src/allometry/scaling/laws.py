@@ -217,13 +217,13 @@ WIDTH = ScalingLaw(1, math.sqrt(2), 1)
 """Wider only: a step doubles the MACs."""
 
 RESOLUTION = ScalingLaw(1, 1, math.sqrt(2))
-"""Larger pictures only: a step doubles the pixels."""
+"""Larger images only: a step doubles the pixels."""
 
 FAST = ScalingLaw.from_exponents(depth=0.1, width=0.8, resolution=0.1)
 """Mostly wider, which costs few activations and so little time (Dollar et al. 2021: dWr, alpha = 0.8)."""
 
 V2 = ScalingLaw(1.2, 1.1, 1.15, late_stage_bias=0.15, largest_resolution=480)
-"""EfficientNetV2's way: as COMPOUND, but pictures stop at 480 pixels and the last stages get more of the layers.
+"""EfficientNetV2's way: as COMPOUND, but images stop at 480 pixels and the last stages get more of the layers.
 
 The paper says so in words only (section 3.3) and prints no coefficients. The layers of S, M and L fit `late_stage_bias`
 = 0.16 (S to M) and 0.09 (S to L) best, by least squares over the six stages; see the documentation on scaling."""

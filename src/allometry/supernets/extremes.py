@@ -117,7 +117,7 @@ def least_latency(space: Space, table: LatencyTable) -> Extreme:
         >>> space = find_space("fbnet")
         >>> table = LatencyTable(
         ...     space="fbnet",
-        ...     setting=RuntimeConfig(),
+        ...     runtime_config=RuntimeConfig(),
         ...     fingerprint={},
         ...     seconds={key_of(piece): 0.001 for piece in distinct_blocks(space)},
         ...     labels={},

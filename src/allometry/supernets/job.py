@@ -34,7 +34,7 @@ from allometry.training import (
 class SupernetJob:
     """What is trained, on what, and where.
 
-    Of the recipe the batches, pictures, augmentation, optimizer, learning rate, schedule, label smoothing, clipping,
+    Of the recipe the batches, images, augmentation, optimizer, learning rate, schedule, label smoothing, clipping,
     precision, dropout, average and distillation hold, in each phase anew; the epochs are the phases'.
 
     Attributes:

@@ -40,7 +40,7 @@ class LayerPlace(NamedTuple):
 
 
 class LayerCandidate(NamedTuple):
-    """Something that can stand in a place: with its weights' shapes, whatever the size of the picture.
+    """Something that can stand in a place: with its weights' shapes, whatever the size of the image.
 
     Attributes:
         part: stem, block or head.

@@ -185,7 +185,7 @@ def settle_execution(
         size = int(read_json(kept).get("execution.micro_batch", 0))
         return replace(recipe, execution=replace(recipe.execution, micro_batch=size))
     epochs = plan_epochs(recipe, network, images)
-    # The step with the most pixels; batches may be larger where pictures are smaller.
+    # The step with the most pixels; batches may be larger where images are smaller.
     largest = max(epochs, key=lambda epoch: epoch.images_per_step * epoch.resolution**2)
     size = -(-largest.images_per_step // processes)
     device_has = memory_of(device)

@@ -36,7 +36,7 @@ _RESOLUTION = 224
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """A network with weights, and how pictures become its input.
+    """A network with weights, and how images become its input.
 
     Attributes:
         module: in evaluation mode, on the CPU.

@@ -22,14 +22,14 @@ def explain_runs(
     Args:
         paths: run folders, then image files. What is a folder at the beginning is taken for a run.
         class_name: the class to explain; by default each network's most probable one.
-        out: the folder for the pictures; by default `explain` in the first run folder.
+        out: the folder for the images; by default `explain` in the first run folder.
 
     Raises:
         InputError: no run or no image is given, or they are mixed.
         RunFolderError: a run is missing or not finished.
         DataError: an image is missing or unreadable.
         UnknownNameError: a run has no such class.
-        StorageError: a picture cannot be written.
+        StorageError: an image cannot be written.
     """
     runs, images = _sorted(paths)
     names = _names(runs)
@@ -56,14 +56,14 @@ def explain_pretrained(
         weights: a file, `hf://owner/name`, or a run folder.
         images: files of any kind that training takes.
         class_name: the class to explain; by default the most probable one.
-        out: the folder for the pictures; by default `explain` in the current one.
+        out: the folder for the images; by default `explain` in the current one.
         crop: share of the shorter side that the view shows; by default what the weights expect.
 
     Raises:
         InputError: network, weights or crop are wrong.
         DataError: an image is missing or unreadable.
         UnknownNameError: the network has no such class.
-        StorageError: a picture cannot be written.
+        StorageError: an image cannot be written.
     """
     if crop is not None and not 0 < crop <= 1:
         raise InputError(f"The crop must be a share above 0 and at most 1, not {crop:g}.")

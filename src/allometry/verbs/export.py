@@ -36,7 +36,7 @@ _EFFORT = MeasureConfig(rounds=7, seconds=0.15, warm_up=5.0)
 def export_run(
     run: Path,
     *,
-    delivery: ExportConfig = ExportConfig(),
+    export_config: ExportConfig = ExportConfig(),
     out: Path | None = None,
     calibration: int = CALIBRATION,
     most_loss: float = MOST_LOSS,
@@ -49,7 +49,7 @@ def export_run(
 
     Args:
         run: the run folder.
-        delivery: what the file is to be like.
+        export_config: what the file is to be like.
         out: the file; by default `model.onnx` in the run folder, and in a folder of its own under `exports` there for
             all other deliveries.
         calibration: training images to calibrate int8 with.
@@ -57,7 +57,7 @@ def export_run(
         progress: is told how it goes.
 
     Returns:
-        The verification's fields and `path`, `script`, `delivery`; for int8, `int8`: accuracy before and after,
+        The verification's fields and `path`, `script`, `export_config`; for int8, `int8`: accuracy before and after,
         agreement, bytes, latency and the layers that suffer most.
 
     Raises:
@@ -72,36 +72,36 @@ def export_run(
     began = time.monotonic()
     finished = open_finished(run)
     dataset = data_of(finished, None, progress)
-    folder = run if delivery == ExportConfig() else run / "exports" / label(delivery)
-    path = out or folder / delivery.file
+    folder = run if export_config == ExportConfig() else run / "exports" / label(export_config)
+    path = out or folder / export_config.file
     progress.say(f"exporting to {path} and checking the file against the network")
     test = dataset.splits["test"]
     more: dict[str, Any] = {}
-    if delivery.precision == "int8":
-        more = _int8(finished, dataset, path, delivery, calibration, most_loss, progress)
-        found = check(finished.module, path, test, finished.preprocessing, delivery)
+    if export_config.precision == "int8":
+        more = _int8(finished, dataset, path, export_config, calibration, most_loss, progress)
+        found = check(finished.module, path, test, finished.preprocessing, export_config)
     else:
-        found = write_checked(finished.module, path, test, finished.preprocessing, delivery)
-    result = {**found.to_dict(), **more, "delivery": asdict(delivery)}
+        found = write_checked(finished.module, path, test, finished.preprocessing, export_config)
+    result = {**found.to_dict(), **more, "delivery": asdict(export_config)}
     if out is None:
         write_json(path.with_name("export.json"), result)
-        finished.folder.record_cost("export", label(delivery), seconds=time.monotonic() - began)
+        finished.folder.record_cost("export", label(export_config), seconds=time.monotonic() - began)
     return {**result, "path": str(path), "script": str(path.with_name(SCRIPT))}
 
 
-def label(delivery: ExportConfig) -> str:
+def label(export_config: ExportConfig) -> str:
     """A delivery as the name of a folder.
 
     Example:
-        >>> label(ExportConfig(precision="int8", pixels=True, batch=1))
+        >>> label(ExportConfig(precision="int8", normalize_inside=True, batch=1))
         'onnx-int8-pixels-batch1'
     """
     words = [
-        delivery.format,
-        *([delivery.precision] if delivery.precision != "float32" else []),
-        *(["pixels"] if delivery.pixels else []),
-        *(["any-size"] if delivery.any_size else []),
-        *([f"batch{delivery.batch}"] if delivery.batch else []),
+        export_config.format,
+        *([export_config.precision] if export_config.precision != "float32" else []),
+        *(["pixels"] if export_config.normalize_inside else []),
+        *(["any-size"] if export_config.any_size else []),
+        *([f"batch{export_config.batch}"] if export_config.batch else []),
     ]
     return "-".join(words)
 
@@ -110,30 +110,30 @@ def _int8(
     finished: FinishedRun,
     dataset: Dataset,
     path: Path,
-    delivery: ExportConfig,
+    export_config: ExportConfig,
     calibration: int,
     most_loss: float,
     progress: Progress,
 ) -> dict[str, Any]:
     """Quantize, and judge both files by validation images."""
     preprocessing, splits = finished.preprocessing, dataset.splits
-    plain = replace(delivery, format="onnx", precision="float32")
+    plain = replace(export_config, format="onnx", precision="float32")
     with tempfile.TemporaryDirectory() as name:
         source = write_file(
-            finished.module, Path(name) / "model.onnx", preprocessing=preprocessing, delivery=plain
+            finished.module, Path(name) / "model.onnx", preprocessing=preprocessing, export_config=plain
         )
         progress.say(f"calibrating with {min(calibration, len(splits['train']))} training images")
-        batches = list(_calibration(splits["train"], preprocessing, delivery, calibration))
+        batches = list(_calibration(splits["train"], preprocessing, export_config, calibration))
         # OpenVINO has kernels of its own and no sums of 16 bits.
-        reduced = delivery.format == "onnx" and _sums_overflow()
-        made = path if delivery.format == "onnx" else Path(name) / "int8.onnx"
+        reduced = export_config.format == "onnx" and _sums_overflow()
+        made = path if export_config.format == "onnx" else Path(name) / "int8.onnx"
         layers = quantize(source, made, batches=batches, reduced=reduced)
-        if delivery.format == "openvino":
+        if export_config.format == "openvino":
             convert_to_openvino(made, path, metadata={METADATA: json.dumps(asdict(preprocessing))})
         progress.say(f"judging both files on {len(splits['val']):,} validation images")
         before = _scores(source, plain, splits["val"], preprocessing)
-        after = _scores(path, delivery, splits["val"], preprocessing)
-        speeds = _latencies(source, path, delivery, preprocessing)
+        after = _scores(path, export_config, splits["val"], preprocessing)
+        speeds = _latencies(source, path, export_config, preprocessing)
     truth = splits["val"].labels
     accuracies = [float((scores.argmax(1) == truth).mean()) for scores in (before, after)]
     return {
@@ -151,46 +151,50 @@ def _int8(
 
 
 def _calibration(
-    split: Split, preprocessing: Preprocessing, delivery: ExportConfig, number: int
+    split: Split, preprocessing: Preprocessing, export_config: ExportConfig, number: int
 ) -> Iterator[np.ndarray[Any, np.dtype[np.generic]]]:
     """Random training images as the file takes them, in whole batches."""
     chosen = np.random.default_rng(0).permutation(len(split))[:number]
-    for views in views_of(part_of(split, chosen), preprocessing, batch_size=delivery.batch or _BATCH):
-        filling = np.repeat(views[-1:], delivery.batch - len(views) if delivery.batch else 0, axis=0)
-        yield inputs_of(np.concatenate([views, filling]), preprocessing, delivery)
+    for views in views_of(part_of(split, chosen), preprocessing, batch_size=export_config.batch or _BATCH):
+        filling = np.repeat(
+            views[-1:], export_config.batch - len(views) if export_config.batch else 0, axis=0
+        )
+        yield inputs_of(np.concatenate([views, filling]), preprocessing, export_config)
 
 
 def _scores(
-    path: Path, delivery: ExportConfig, split: Split, preprocessing: Preprocessing
+    path: Path, export_config: ExportConfig, split: Split, preprocessing: Preprocessing
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """A file's scores for a split, float32 [N, classes]."""
-    script = write_script(path.with_name(SCRIPT), model=path, preprocessing=preprocessing, delivery=delivery)
-    with IsolatedRuntime(script, delivery.format) as elsewhere:
+    script = write_script(
+        path.with_name(SCRIPT), model=path, preprocessing=preprocessing, export_config=export_config
+    )
+    with IsolatedRuntime(script, export_config.format) as elsewhere:
         return np.concatenate(
             [
-                elsewhere.scores(inputs_of(views, preprocessing, delivery))
+                elsewhere.scores(inputs_of(views, preprocessing, export_config))
                 for views in views_of(split, preprocessing, batch_size=_JUDGED)
             ]
         )
 
 
 def _latencies(
-    source: Path, path: Path, delivery: ExportConfig, preprocessing: Preprocessing
+    source: Path, path: Path, export_config: ExportConfig, preprocessing: Preprocessing
 ) -> dict[str, float]:
     """Seconds of a run with one thread, of both files in the runtime that is delivered, by turns."""
-    runtime: Runtime = "onnxruntime" if delivery.format == "onnx" else "openvino"
+    runtime: Runtime = "onnxruntime" if export_config.format == "onnx" else "openvino"
     chosen = [
         MeasuredNetwork(
             name=name,
             runtime=runtime,
             file=file,
-            batch=delivery.batch or 1,
+            batch=export_config.batch or 1,
             channels=preprocessing.channels,
             resolution=preprocessing.resolution,
         )
         for name, file in (("float32", source), ("int8", path))
     ]
-    before, after = (each.latency.median for each in measure(chosen, effort=_EFFORT).measured)
+    before, after = (each.latency.median for each in measure(chosen, config=_EFFORT).measured)
     return {"latency_before": before, "latency_after": after}
 
 

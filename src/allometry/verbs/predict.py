@@ -55,7 +55,7 @@ def classify_images(
     """
     answers = []
     for path in images:
-        pixels = read_image(path, channels=asked.channels, at_least=asked.resolution)
+        pixels = read_image(path, channels=asked.channels, min_side=asked.resolution)
         view = center_view(pixels, resolution=asked.resolution, crop=asked.crop)
         batch = to_input(np.ascontiguousarray(view[None]), asked, torch.device("cpu"))
         with torch.inference_mode():

@@ -46,7 +46,7 @@ def forecast_whole_run(
     """
     network = as_network(baseline)
     limits = parse_budget(budget, count(network))
-    setting = runtime_config_for(limits, runtime=runtime, threads=threads)
+    runtime_config = runtime_config_for(limits, runtime=runtime, threads=threads)
     check_settings(settings)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -61,7 +61,13 @@ def forecast_whole_run(
         ) as session,
     ):
         prepared = prepare(
-            session, network, limits, data, settings, law=as_law(law) if law else None, setting=setting
+            session,
+            network,
+            limits,
+            data,
+            settings,
+            law=as_law(law) if law else None,
+            runtime_config=runtime_config,
         )
         plan, expected = prepared.plan, prepared.plan.expected
         training = forecast(
@@ -148,7 +154,7 @@ def run(
     """
     network = as_network(baseline)
     limits = parse_budget(budget, count(network))
-    setting = runtime_config_for(limits, runtime=runtime, threads=threads)
+    runtime_config = runtime_config_for(limits, runtime=runtime, threads=threads)
     check_settings(settings)
     folder = out or Path("runs") / f"{data_name(data)}-{_slug(budget)}"
     arguments = {
@@ -157,7 +163,7 @@ def run(
         "budget": limits.exact(),
         "settings": list(settings),
         **({"law": law} if law else {}),
-        **({"runtime": setting.runtime, "threads": setting.threads} if setting else {}),
+        **({"runtime": runtime_config.runtime, "threads": runtime_config.threads} if runtime_config else {}),
     }
     with open_session(
         folder,
@@ -169,7 +175,9 @@ def run(
         should_stop=should_stop,
     ) as session:
         given = as_law(law) if law else None
-        result = finished_result(session) or _run(session, network, limits, data, settings, given, setting)
+        result = finished_result(session) or _run(
+            session, network, limits, data, settings, given, runtime_config
+        )
         return RunResult(folder, result)
 
 
@@ -180,10 +188,10 @@ def _run(
     data: str,
     settings: Sequence[str],
     law: ScalingLaw | None,
-    setting: RuntimeConfig | None,
+    runtime_config: RuntimeConfig | None,
 ) -> dict[str, Any]:
     began = time.monotonic()
-    prepared = prepare(session, network, budget, data, settings, law=law, setting=setting)
+    prepared = prepare(session, network, budget, data, settings, law=law, runtime_config=runtime_config)
     images, plan = prepared.images, prepared.plan
     _announce(session, prepared)
     session.run.record_cost("prepare", "data and plan", seconds=time.monotonic() - began)
@@ -193,7 +201,7 @@ def _run(
         law, how = best.point.law, f"best law: {_law_text(best)}"
     else:
         law, how = plan.law, f"law: {plan.law}"
-    solution = _grow(session, plan, law, setting, how=how)
+    solution = _grow(session, plan, law, runtime_config, how=how)
     job = session.job(solution.network, images, prepared.recipe, folder=session.run.path)
     job.preprocessing.save(session.run.path / "preprocessing.json")
     trained = train(job)
@@ -211,7 +219,7 @@ def _run(
         "budget": str(budget),
         "resolution": solution.network.resolution,
         **solution.cost.to_dict(),
-        **({"measured": asdict(setting)} if setting else {}),
+        **({"measured": asdict(runtime_config)} if runtime_config else {}),
         "law": law.to_dict(),
         "trials": len(plan.points),
         **tested(trained, evaluation),
@@ -254,10 +262,10 @@ def _try_laws(session: Session, prepared: Prepared) -> LawTrial:
 
 
 def _grow(
-    session: Session, plan: Plan, law: ScalingLaw, setting: RuntimeConfig | None, *, how: str
+    session: Session, plan: Plan, law: ScalingLaw, runtime_config: RuntimeConfig | None, *, how: str
 ) -> Solution:
     began = time.monotonic()
-    with open_meter(session, setting) as measure:
+    with open_meter(session, runtime_config) as measure:
         solution = solve(
             plan.origin,
             plan.budget,
@@ -266,9 +274,9 @@ def _grow(
             largest_resolution=plan.largest_resolution,
             measure=measure,
         )
-    if setting is not None:
-        session.run.record_cost("measure", str(setting), seconds=time.monotonic() - began)
-    _write_plan(session.run.path, plan, solution, setting)
+    if runtime_config is not None:
+        session.run.record_cost("measure", str(runtime_config), seconds=time.monotonic() - began)
+    _write_plan(session.run.path, plan, solution, runtime_config)
     latency = solution.cost.latency
     took = "" if latency is None else f", {format_milliseconds(latency)} a run"
     session.progress.say(
@@ -278,7 +286,7 @@ def _grow(
     return solution
 
 
-def _write_plan(folder: Path, plan: Plan, solution: Solution, setting: RuntimeConfig | None) -> None:
+def _write_plan(folder: Path, plan: Plan, solution: Solution, runtime_config: RuntimeConfig | None) -> None:
     save(solution.network, folder / "network.json")
     solution.law.save(folder / "law.json")
     start = plan.baseline.multipliers
@@ -294,7 +302,7 @@ def _write_plan(folder: Path, plan: Plan, solution: Solution, setting: RuntimeCo
             "law": solution.law.to_dict(),
             "phi": solution.phi,
             "multipliers": relative,
-            **({"measured": str(setting)} if setting else {}),
+            **({"measured": str(runtime_config)} if runtime_config else {}),
         },
     )
 

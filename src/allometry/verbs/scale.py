@@ -42,7 +42,7 @@ class ScaledNetwork:
             "name": self.network.name,
             "resolution": self.network.resolution,
             **self.cost.to_dict(),
-            **({"setting": asdict(self.runtime)} if self.runtime else {}),
+            **({"runtime_config": asdict(self.runtime)} if self.runtime else {}),
             "depth": self.multipliers.depth,
             "width": self.multipliers.width,
             "phi": self.phi,
@@ -215,7 +215,7 @@ def _solve(
         return solve(origin, limits, law=law)
     from allometry.profiling import solve_on_device
 
-    solution, warnings = solve_on_device(origin, limits, law=law, setting=where, progress=progress)
+    solution, warnings = solve_on_device(origin, limits, law=law, runtime_config=where, progress=progress)
     for warning in warnings:
         progress.say(f"warning: {warning}")
     return solution

@@ -83,7 +83,7 @@ def search(
     limits = None if budget is None else parse_budget(budget, reference_of(space))
     check_settings(settings)
     check_question(objectives, limits, how)
-    setting = latency_setting(objectives, limits, runtime=runtime, threads=threads)
+    runtime_config = latency_setting(objectives, limits, runtime=runtime, threads=threads)
     arguments = {
         "space": space,
         "data": data_argument(data),
@@ -98,7 +98,7 @@ def search(
         if how.storage is None
         else re.sub(r"(?<=://)([^:/@]*):[^@]*@", r"\1:***@", how.storage),
         "study": how.study if how.storage is not None else None,
-        **({"runtime": setting.runtime, "threads": setting.threads} if setting else {}),
+        **({"runtime": runtime_config.runtime, "threads": runtime_config.threads} if runtime_config else {}),
     }
     folder = out or Path("runs") / f"search-{plain_name(space)}-{data_name(data)}"
     with open_session(
@@ -114,7 +114,7 @@ def search(
         if (done.get("asked"), done.get("versus")) == (how.trials, how.versus):
             return finished_result(session) or {}
         asked = prepare_search(
-            session, space, data, objectives, limits, how, settings, table, setting, device
+            session, space, data, objectives, limits, how, settings, table, runtime_config, device
         )
         return _search(session, asked)
 

@@ -80,13 +80,13 @@ def supernet_front(
         raise InputError(f"points must be at least 1, not {points}.")
     limits = None if budget is None else parse_budget(budget)
     if cost == "latency":
-        setting: RuntimeConfig | None = RuntimeConfig(
+        runtime_config: RuntimeConfig | None = RuntimeConfig(
             runtime=runtime or RuntimeConfig().runtime, threads=threads
         )
     else:
-        setting = latency_setting((), limits, runtime=runtime, threads=threads)
+        runtime_config = latency_setting((), limits, runtime=runtime, threads=threads)
     with open_supernet(run, device=device, progress=progress, should_stop=should_stop) as opened:
-        priced = price_subnets(opened, limits, setting, table)
+        priced = price_subnets(opened, limits, runtime_config, table)
         predictor, judgment = predictor_for(opened, how)
         began = time.monotonic()
         found = pareto(

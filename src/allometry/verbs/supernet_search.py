@@ -80,9 +80,9 @@ def supernet_search(
     Source: Once-for-All (Cai et al. 2020), section 3.4.
     """
     limits = parse_budget(budget)
-    setting = latency_setting((), limits, runtime=runtime, threads=threads)
+    runtime_config = latency_setting((), limits, runtime=runtime, threads=threads)
     with open_supernet(run, device=device, progress=progress, should_stop=should_stop) as opened:
-        priced = price_subnets(opened, limits, setting, table)
+        priced = price_subnets(opened, limits, runtime_config, table)
         predictor, judgment = predictor_for(opened, how)
         began = time.monotonic()
         found = specialize(
@@ -95,7 +95,7 @@ def supernet_search(
         )
         seconds = time.monotonic() - began
         progress.say(f"searched: {found.looked:,} subnets in {seconds:.1f} s")
-        result = _confirmed(opened, limits, setting, priced.prices, found)
+        result = _confirmed(opened, limits, runtime_config, priced.prices, found)
         result |= {"looked": found.looked, "search_seconds": round(seconds, 2), "tau": judgment.tau}
         return _kept(opened, limits, result)
 
@@ -119,14 +119,14 @@ class Priced(NamedTuple):
 
 
 def price_subnets(
-    opened: OpenSupernet, limits: Budget | None, setting: RuntimeConfig | None, table: Path | None
+    opened: OpenSupernet, limits: Budget | None, runtime_config: RuntimeConfig | None, table: Path | None
 ) -> Priced:
     """Find what subnets cost; an impossible limit is refused before anything is measured.
 
     Args:
         opened: the supernet.
         limits: if there are any.
-        setting: in which latency counts, if it does.
+        runtime_config: in which latency counts, if it does.
         table: a latency table; without one, it is built where a latency is asked for.
 
     Raises:
@@ -136,11 +136,11 @@ def price_subnets(
     session, space = opened.session, opened.space
     least = {measure: least_counted(space, measure) for measure in _SUMS}
     _refuse_impossible(limits, {measure: found.value for measure, found in least.items()})
-    file = "" if setting is None else re.sub(r"[^\w.-]+", "-", f"latency-table-{setting}.json")
+    file = "" if runtime_config is None else re.sub(r"[^\w.-]+", "-", f"latency-table-{runtime_config}.json")
     began = time.monotonic()
-    found = table_for(session, space, setting, table, file=file)
+    found = table_for(session, space, runtime_config, table, file=file)
     if found is not None and table is None:
-        session.run.record_cost("measure", f"blocks in {setting}", seconds=time.monotonic() - began)
+        session.run.record_cost("measure", f"blocks in {runtime_config}", seconds=time.monotonic() - began)
     rows = [each.row for each in least.values()]
     if found is not None:
         quickest = least_latency(space, found)
@@ -162,7 +162,7 @@ def _refuse_impossible(limits: Budget | None, least: Mapping[str, float]) -> Non
 def _confirmed(
     opened: OpenSupernet,
     limits: Budget,
-    setting: RuntimeConfig | None,
+    runtime_config: RuntimeConfig | None,
     prices: SpaceCosts,
     found: Specialized,
 ) -> dict[str, Any]:
@@ -172,7 +172,9 @@ def _confirmed(
     record_looks(opened)
     began = time.monotonic()
     order = np.argsort(-accuracies, kind="stable")
-    place, latency = _quick_enough(opened, limits, setting, [(int(each), rows[each]) for each in order])
+    place, latency = _quick_enough(
+        opened, limits, runtime_config, [(int(each), rows[each]) for each in order]
+    )
     row = rows[place]
     network = network_of(opened.space, row)
     split = opened.images.dataset.splits["test"]
@@ -196,24 +198,24 @@ def _confirmed(
         ],
         "history": [float(each) for each in found.history],
     }
-    if setting is not None and latency is not None:
+    if runtime_config is not None and latency is not None:
         predicted = prices.of(row)["latency"]
-        figures |= {"latency": latency, "predicted_latency": predicted, "measured": asdict(setting)}
+        figures |= {"latency": latency, "predicted_latency": predicted, "measured": asdict(runtime_config)}
     return figures
 
 
 def _quick_enough(
     opened: OpenSupernet,
     limits: Budget,
-    setting: RuntimeConfig | None,
+    runtime_config: RuntimeConfig | None,
     ranked: Sequence[tuple[int, Encoding]],
 ) -> tuple[int, float | None]:
     """The first of these subnets whose measured latency keeps the budget, else the quickest."""
     most = next((limit.most for limit in limits.limits if limit.measure == "latency"), None)
-    if setting is None or most is None:
+    if runtime_config is None or most is None:
         return ranked[0][0], None
     readings: list[tuple[float, int]] = []
-    with open_meter(opened.session, setting) as watch:
+    with open_meter(opened.session, runtime_config) as watch:
         assert watch is not None  # noqa: S101
         for place, row in ranked:
             latency = watch(network_of(opened.space, row)).latency

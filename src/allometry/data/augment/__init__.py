@@ -1,1 +1,1 @@
-"""Views of a picture: the center for evaluation, random variants for training."""
+"""Views of an image: the center for evaluation, random variants for training."""

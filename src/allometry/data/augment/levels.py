@@ -87,7 +87,7 @@ def solarize_add(pixels: Pixels, addition: int) -> Pixels:
 
 
 def brightness(pixels: Pixels, factor: float) -> Pixels:
-    """All levels times a factor: 0 gives black, 1 the picture.
+    """All levels times a factor: 0 gives black, 1 the image.
 
     Example:
         >>> brightness(np.array([[[100], [200]]], np.uint8), 1.5).ravel().tolist()
@@ -97,7 +97,7 @@ def brightness(pixels: Pixels, factor: float) -> Pixels:
 
 
 def contrast(pixels: Pixels, factor: float) -> Pixels:
-    """Distances from the mean gray times a factor: 0 gives the mean gray, 1 the picture.
+    """Distances from the mean gray times a factor: 0 gives the mean gray, 1 the image.
 
     Example:
         >>> contrast(np.array([[[100], [200]]], np.uint8), 0.5).ravel().tolist()
@@ -108,7 +108,7 @@ def contrast(pixels: Pixels, factor: float) -> Pixels:
 
 
 def color(pixels: Pixels, factor: float) -> Pixels:
-    """Distances from gray times a factor: 0 gives a gray picture, 1 the picture; gray pictures stay as they are.
+    """Distances from gray times a factor: 0 gives a gray image, 1 the image; gray images stay as they are.
 
     Example:
         >>> color(np.array([[[200, 100, 50]]], np.uint8), 0).ravel().tolist()
@@ -121,7 +121,7 @@ def color(pixels: Pixels, factor: float) -> Pixels:
 
 
 def sharpness(pixels: Pixels, factor: float) -> Pixels:
-    """Distances from a smoothed picture times a factor: 0 gives the smoothed one, 1 the picture, more sharpens.
+    """Distances from a smoothed image times a factor: 0 gives the smoothed one, 1 the image, more sharpens.
 
     The pixels at the edge, which have no neighbors all around, stay as they are.
 
@@ -134,9 +134,9 @@ def sharpness(pixels: Pixels, factor: float) -> Pixels:
     if min(pixels.shape[:2]) < 3:
         return pixels
     # Pillow's kernel, eight ones around a five, is a box of nine ones and four times the pixel itself.
-    share = (1 - factor) / 13
+    fraction = (1 - factor) / 13
     box = cv2.blur(pixels, (3, 3))
-    sharp = with_channels(cv2.addWeighted(box, 9 * share, pixels, factor + 4 * share, 0))
+    sharp = with_channels(cv2.addWeighted(box, 9 * fraction, pixels, factor + 4 * fraction, 0))
     for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
         sharp[edge] = pixels[edge]
     return sharp

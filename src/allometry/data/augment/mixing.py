@@ -10,13 +10,13 @@ import numpy as np
 from allometry.data.images.pixels import Pixels, with_channels
 
 
-def mix(one: Pixels, other: Pixels, share: float) -> Pixels:
+def mix(one: Pixels, other: Pixels, fraction: float) -> Pixels:
     """Mixup: each level of `one` by its share, of `other` by the rest, rounded.
 
     Args:
         one: uint8 [height, width, channels].
         other: of the same shape.
-        share: of `one`, 0 to 1.
+        fraction: of `one`, 0 to 1.
 
     Source: mixup (Zhang et al. 2018).
 
@@ -24,15 +24,15 @@ def mix(one: Pixels, other: Pixels, share: float) -> Pixels:
         >>> mix(np.full((1, 1, 1), 200, np.uint8), np.full((1, 1, 1), 100, np.uint8), 0.7).item()
         170
     """
-    return with_channels(cv2.addWeighted(one, share, other, 1 - share, 0))
+    return with_channels(cv2.addWeighted(one, fraction, other, 1 - fraction, 0))
 
 
-def box(side: int, share: float, *, x: float, y: float) -> tuple[slice, slice]:
+def box(side: int, fraction: float, *, x: float, y: float) -> tuple[slice, slice]:
     """The rows and columns that cutmix pastes: a square of `1 - share` of the area, cut off at the frame.
 
     Args:
         side: of the images, in pixels.
-        share: of the area that should remain, 0 to 1.
+        fraction: of the area that should remain, 0 to 1.
         x: of the square's center, as a share of the width.
         y: of its center, as a share of the height.
 
@@ -42,7 +42,7 @@ def box(side: int, share: float, *, x: float, y: float) -> tuple[slice, slice]:
         >>> box(100, 0.75, x=0.5, y=0.1)
         (slice(0, 35, None), slice(25, 75, None))
     """
-    reach = side * math.sqrt(1 - share) / 2
+    reach = side * math.sqrt(1 - fraction) / 2
 
     def span(center: float) -> slice:
         return slice(max(0, round(center * side - reach)), min(side, round(center * side + reach)))
@@ -56,8 +56,8 @@ def mix_pair(
     """Mix two images with each other, in place; where both ways are on, either is drawn, half each.
 
     Args:
-        one: uint8 [side, side, channels]; becomes `share` of itself and the rest of `other`.
-        other: of the same shape; becomes `share` of itself and the rest of `one`.
+        one: uint8 [side, side, channels]; becomes `fraction` of itself and the rest of `other`.
+        other: of the same shape; becomes `fraction` of itself and the rest of `one`.
         mixup: alpha of the share's Beta(alpha, alpha) distribution; 0 is off.
         cutmix: likewise.
         random: draws way, share and place.
@@ -74,11 +74,11 @@ def mix_pair(
     way, x, y = random.random(3).tolist()
     by_box = cutmix > 0 and (mixup == 0 or way < 0.5)
     alpha = cutmix if by_box else mixup
-    share = float(random.beta(alpha, alpha))
+    fraction = float(random.beta(alpha, alpha))
     if by_box:
-        place = box(one.shape[0], share, x=x, y=y)
+        place = box(one.shape[0], fraction, x=x, y=y)
         pasted = one[place].copy()
         one[place], other[place] = other[place], pasted
         return 1 - pasted[..., 0].size / one[..., 0].size
-    one[...], other[...] = mix(one, other, share), mix(other, one, share)
-    return share
+    one[...], other[...] = mix(one, other, fraction), mix(other, one, fraction)
+    return fraction

@@ -1,4 +1,4 @@
-"""Moves of a picture within its frame, as the policies use them: what is uncovered becomes gray.
+"""Moves of an image within its frame, as the policies use them: what is uncovered becomes gray.
 
 All take and give uint8 [height, width, channels], 1 for gray or 3 for RGB. As in Pillow and in the released code, a
 pixel comes from its nearest neighbor. OpenCV lets the other threads go on meanwhile.
@@ -49,32 +49,32 @@ def shear_y(pixels: Pixels, slope: float) -> Pixels:
     return _moved(pixels, ((1, 0, 0), (slope, 1, slope / 2)))
 
 
-def translate_x(pixels: Pixels, share: float) -> Pixels:
+def translate_x(pixels: Pixels, fraction: float) -> Pixels:
     """Moved left by this share of the width, by whole pixels; negative shares move right.
 
     Example:
         >>> translate_x(np.array([[[1], [2], [3]]], np.uint8), 1 / 3).ravel().tolist()
         [2, 3, 128]
     """
-    return _shifted(pixels, 0, math.floor(share * pixels.shape[1] + 0.5))
+    return _shifted(pixels, 0, math.floor(fraction * pixels.shape[1] + 0.5))
 
 
-def translate_y(pixels: Pixels, share: float) -> Pixels:
+def translate_y(pixels: Pixels, fraction: float) -> Pixels:
     """Moved up by this share of the height, by whole pixels; negative shares move down.
 
     Example:
         >>> translate_y(np.array([[[1]], [[2]], [[3]]], np.uint8), -1 / 3).ravel().tolist()
         [128, 1, 2]
     """
-    return _shifted(pixels, math.floor(share * pixels.shape[0] + 0.5), 0)
+    return _shifted(pixels, math.floor(fraction * pixels.shape[0] + 0.5), 0)
 
 
-def cutout(pixels: Pixels, share: float, *, x: float, y: float) -> Pixels:
+def cutout(pixels: Pixels, fraction: float, *, x: float, y: float) -> Pixels:
     """A gray square that reaches this share of the side from its center, which may lie anywhere.
 
     Args:
-        pixels: the picture.
-        share: half of the square's side, as a share of the picture's shorter side.
+        pixels: the image.
+        fraction: half of the square's side, as a share of the image's shorter side.
         x: of the center, as a share of the width.
         y: of the center, as a share of the height.
 
@@ -83,7 +83,7 @@ def cutout(pixels: Pixels, share: float, *, x: float, y: float) -> Pixels:
         [0, 128, 128, 0]
     """
     height, width = pixels.shape[:2]
-    reach, row, column = int(share * min(height, width)), int(y * height), int(x * width)
+    reach, row, column = int(fraction * min(height, width)), int(y * height), int(x * width)
     cut = pixels.copy()
     cut[max(0, row - reach) : row + reach, max(0, column - reach) : column + reach] = FILL
     return cut

@@ -118,22 +118,22 @@ def released_strength(operation: Operation, level: float, *, translation: float 
         >>> [released_strength(operation, 9) for operation in ("rotate", "posterize", "solarize")]
         [27.0, 3, 230]
     """
-    share = level / 10
+    fraction = level / 10
     if operation == "rotate":
-        return share * 30
+        return fraction * 30
     if operation == "posterize":
-        return min(8, max(1, int(share * 4)))
+        return min(8, max(1, int(fraction * 4)))
     if operation == "solarize":
-        return min(256, int(share * 256))
+        return min(256, int(fraction * 256))
     if operation == "solarize_add":
-        return min(255, int(share * 110))
+        return min(255, int(fraction * 110))
     if operation in ("color", "contrast", "brightness", "sharpness"):
-        return share * 1.8 + 0.1
+        return fraction * 1.8 + 0.1
     if operation in ("shear_x", "shear_y"):
-        return share * 0.3
+        return fraction * 0.3
     if operation in ("translate_x", "translate_y"):
-        return share * translation
-    return share * _CUTOUT if operation == "cutout" else 0.0
+        return fraction * translation
+    return fraction * _CUTOUT if operation == "cutout" else 0.0
 
 
 def wide_strength(operation: Operation, level: int) -> float:
@@ -145,18 +145,18 @@ def wide_strength(operation: Operation, level: int) -> float:
         >>> [wide_strength(operation, 30) for operation in ("rotate", "posterize", "solarize", "color")]
         [135.0, 2, 0, 2.0]
     """
-    share = level / (_WIDE_LEVELS - 1)
+    fraction = level / (_WIDE_LEVELS - 1)
     if operation == "rotate":
-        return share * 135
+        return fraction * 135
     if operation == "posterize":
-        return 8 - int(share * 6)
+        return 8 - int(fraction * 6)
     if operation == "solarize":
-        return 256 - int(share * 256)
+        return 256 - int(fraction * 256)
     if operation in ("color", "contrast", "brightness", "sharpness"):
-        return share * 1.99 + 0.01
+        return fraction * 1.99 + 0.01
     if operation in ("shear_x", "shear_y"):
-        return share * 0.99
-    return share * _WIDE_TRANSLATION if operation in ("translate_x", "translate_y") else 0.0
+        return fraction * 0.99
+    return fraction * _WIDE_TRANSLATION if operation in ("translate_x", "translate_y") else 0.0
 
 
 def _randaugment_step(level: float, which: float, sign: float, x: float, y: float) -> Step:

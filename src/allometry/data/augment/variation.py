@@ -142,7 +142,7 @@ def need(variant: Variant, *, height: int, width: int, resolution: int, augmenta
         if augmentation.border == "reflect":  # a constant border takes its level from all edges
             bottom = lowest_row(move, resolution)
     factor = next((factor for factor in REDUCTIONS if factor <= step), 1)
-    rounded = bottom + _SLACK * factor  # rectangles are rounded to whole pixels of the reduced picture
+    rounded = bottom + _SLACK * factor  # rectangles are rounded to whole pixels of the reduced image
     return Need(-(-shorter // factor), min(1.0, rounded / height))
 
 

@@ -1,1 +1,1 @@
-"""Single pictures: read from files, shrunk, kept."""
+"""Single images: read from files, shrunk, kept."""

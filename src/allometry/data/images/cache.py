@@ -1,4 +1,4 @@
-"""Shrunk pictures kept in memory, within a limit, so that later epochs need not decode them again."""
+"""Shrunk images kept in memory, within a limit, so that later epochs need not decode them again."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from allometry.data.images.pixels import Pixels
 _MOST, _SHARE = 2 * 2**30, 8
 
 
-def picture_memory(whole: int) -> int:
-    """Bytes to keep pictures in on a machine with so much memory: 2 GiB, or an eighth where that is less.
+def image_memory(whole: int) -> int:
+    """Bytes to keep images in on a machine with so much memory: 2 GiB, or an eighth where that is less.
 
     Example:
-        >>> [picture_memory(gibibytes * 2**30) // 2**20 for gibibytes in (4, 16, 64)]
+        >>> [image_memory(gibibytes * 2**30) // 2**20 for gibibytes in (4, 16, 64)]
         [512, 2048, 2048]
     """
     return min(_MOST, whole // _SHARE)
 
 
 class PixelCache:
-    """Keeps pictures by name and size; threads may share it.
+    """Keeps images by name and size; threads may share it.
 
-    Every epoch visits every image once, in another order, so dropping the least recently used would drop each
-    picture just before its turn. What is in stays in; only pictures of another size make room.
+    Every epoch visits every image once, in another order, so dropping the least recently used would drop each image
+    just before its turn. What is in stays in; only images of another size make room.
 
     Example:
         >>> cache = PixelCache(limit=100)
@@ -40,22 +40,22 @@ class PixelCache:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._pictures: dict[int, dict[str, Pixels]] = {}
+        self._images: dict[int, dict[str, Pixels]] = {}
         self._used = 0
         self._lock = threading.Lock()
 
     @property
     def used(self) -> int:
-        """Bytes that the kept pictures take."""
+        """Bytes that the kept images take."""
         return self._used
 
     def get(self, name: str, size: int) -> Pixels | None:
-        """The picture, or None."""
+        """The image, or None."""
         with self._lock:
-            return self._pictures.get(size, {}).get(name)
+            return self._images.get(size, {}).get(name)
 
     def put(self, name: str, size: int, pixels: Pixels) -> None:
-        """Keep a picture if there is room; it becomes read-only."""
+        """Keep an image if there is room; it becomes read-only."""
         if pixels.nbytes > self.limit:
             return
         # A view would keep the larger array that it looks into.
@@ -64,16 +64,16 @@ class PixelCache:
         pixels.setflags(write=False)
         with self._lock:
             self._make_room(pixels.nbytes, size)
-            shelf = self._pictures.setdefault(size, {})
+            shelf = self._images.setdefault(size, {})
             if name not in shelf and self._used + pixels.nbytes <= self.limit:
                 shelf[name] = pixels
                 self._used += pixels.nbytes
 
     def _make_room(self, needed: int, size: int) -> None:
-        for other in [each for each in self._pictures if each != size]:
-            shelf = self._pictures[other]
+        for other in [each for each in self._images if each != size]:
+            shelf = self._images[other]
             while shelf and self._used + needed > self.limit:
                 _, dropped = shelf.popitem()
                 self._used -= dropped.nbytes
             if not shelf:
-                del self._pictures[other]
+                del self._images[other]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from allometry.data.images.pixels import Pixels
 
-REDUCTIONS = (8, 4, 2)  # libjpeg-turbo's others take longer than decoding the whole picture
+REDUCTIONS = (8, 4, 2)  # libjpeg-turbo's others take longer than decoding the whole image
 _ORIENTATION_TAG = 0x0112
 _EXIF = b"Exif\x00\x00"
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
@@ -34,9 +34,9 @@ class JpegHeader(NamedTuple):
         width: as stored, in pixels.
         colors: `GRAY` or `RGB`, which of the two the pixels are decoded to.
         orientation: 1 to 8, of the EXIF block; 1 is upright.
-        frame: where in the file the segment lies that says how high the picture is, if one may say less there to
-            have only the upper rows; 0 for progressive files, in which all rows come several times, and for files
-            without their end.
+        frame: where in the file the segment lies that says how high the image is, if one may say less there to have
+            only the upper rows; 0 for progressive files, in which all rows come several times, and for files without
+            their end.
     """
 
     height: int
@@ -52,7 +52,7 @@ def jpeg_header(data: bytes) -> JpegHeader | None:
     Example:
         >>> jpeg_header(simplejpeg.encode_jpeg(np.zeros((6, 8, 3), np.uint8)))
         JpegHeader(height=6, width=8, colors='RGB', orientation=1, frame=158)
-        >>> jpeg_header(b"no picture") is None
+        >>> jpeg_header(b"no image") is None
         True
     """
     try:
@@ -70,7 +70,7 @@ def decode_jpeg(
     data: bytes,
     header: JpegHeader,
     *,
-    at_least: int | None = None,
+    min_side: int | None = None,
     quick: bool = False,
     upper: float = 1.0,
 ) -> Pixels | None:
@@ -82,7 +82,7 @@ def decode_jpeg(
     Args:
         data: the file's bytes.
         header: its header.
-        at_least: decode at 1/2, 1/4 or 1/8 of the size where the shorter side still has this many pixels.
+        min_side: decode at 1/2, 1/4 or 1/8 of the size where the shorter side still has this many pixels.
         quick: round more coarsely and repeat the color of neighbors instead of blending it, in less time; levels
             differ by about one on the average.
         upper: share of the rows, from the top, that will be looked at. Those below may come out black, which saves
@@ -93,12 +93,12 @@ def decode_jpeg(
 
     Example:
         >>> data = simplejpeg.encode_jpeg(np.full((60, 80, 3), 200, np.uint8))
-        >>> decode_jpeg(data, jpeg_header(data), at_least=25).shape
+        >>> decode_jpeg(data, jpeg_header(data), min_side=25).shape
         (30, 40, 3)
         >>> decode_jpeg(data[:-9], jpeg_header(data)) is None
         True
     """
-    factor = reduction(min(header.height, header.width), at_least)
+    factor = reduction(min(header.height, header.width), min_side)
     height, width = -(-header.height // factor), -(-header.width // factor)
     rows = min(header.height, math.ceil(header.height * upper) + _MARGIN)
     options: dict[str, Any] = {"fastdct": quick, "fastupsample": quick, "min_width": width}
@@ -111,7 +111,7 @@ def decode_jpeg(
         decoded = -(-rows // factor)
         pixels[decoded:] = 0
         options |= {"min_height": decoded, "buffer": pixels}
-        # The rest of the picture is what libjpeg-turbo would complain of.
+        # The rest of the image is what libjpeg-turbo would complain of.
         simplejpeg.decode_jpeg(with_height(data, header, rows), header.colors, strict=False, **options)
     except ValueError:
         return None
@@ -134,20 +134,20 @@ def with_height(data: bytes, header: JpegHeader, rows: int) -> bytearray:
     return shortened
 
 
-def reduction(side: float, at_least: float | None) -> int:
-    """The largest of 8, 4, 2 and 1 that leaves `at_least` pixels of `side`, rounded up.
+def reduction(side: float, min_side: float | None) -> int:
+    """The largest of 8, 4, 2 and 1 that leaves `min_side` pixels of `side`, rounded up.
 
     Example:
         >>> reduction(375, 188), reduction(375, 189), reduction(375, None)
         (2, 1, 1)
     """
-    if at_least is None:
+    if min_side is None:
         return 1
-    return next((factor for factor in REDUCTIONS if math.ceil(side / factor) >= at_least), 1)
+    return next((factor for factor in REDUCTIONS if math.ceil(side / factor) >= min_side), 1)
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:
-    """The picture as EXIF's orientation wants it seen; other numbers than 2 to 8 change nothing.
+    """The image as EXIF's orientation wants it seen; other numbers than 2 to 8 change nothing.
 
     Example:
         >>> upright(np.arange(6, dtype=np.uint8).reshape(2, 3, 1), 6)[..., 0].tolist()
@@ -165,7 +165,7 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def _walk(data: bytes) -> tuple[list[bytes], int]:
-    """What the segments before the picture hold that may say something of the orientation, and `JpegHeader.frame`."""
+    """What the segments before the image hold that may say something of the orientation, and `JpegHeader.frame`."""
     blocks, frame = [], 0
     for marker, place in _segments(data):
         if marker == _APP1:

@@ -69,8 +69,8 @@ def _taps(step: float) -> npt.NDArray[np.float32]:
     return np.array([side, 1 - 2 * side, side], np.float32)
 
 
-def shrink(image: Pixels, at_least: int | None) -> Pixels:
-    """Shrink so that the shorter side is exactly `at_least` pixels; smaller images stay as they are.
+def shrink(image: Pixels, min_side: int | None) -> Pixels:
+    """Shrink so that the shorter side is exactly `min_side` pixels; smaller images stay as they are.
 
     Example:
         >>> shrink(np.zeros((100, 300, 3), np.uint8), 50).shape
@@ -78,9 +78,9 @@ def shrink(image: Pixels, at_least: int | None) -> Pixels:
     """
     height, width = image.shape[:2]
     shorter = min(height, width)
-    if at_least is None or shorter <= at_least:
+    if min_side is None or shorter <= min_side:
         return image
-    share = at_least / shorter
+    fraction = min_side / shorter
     return resize(
-        image, height=max(at_least, round(height * share)), width=max(at_least, round(width * share))
+        image, height=max(min_side, round(height * fraction)), width=max(min_side, round(width * fraction))
     )

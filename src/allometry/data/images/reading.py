@@ -56,8 +56,8 @@ class Decoded(NamedTuple):
     Attributes:
         image: upright, uint8 [height, width, channels], 1 for gray and 3 for RGB; a JPEG may be smaller than its
             file says (see `decode`).
-        height: of the file's picture, upright, in pixels.
-        width: of the file's picture, upright, in pixels.
+        height: of the file's image, upright, in pixels.
+        width: of the file's image, upright, in pixels.
     """
 
     image: Pixels
@@ -69,7 +69,7 @@ def read_image(
     source: str | Path | bytes,
     *,
     channels: int,
-    at_least: int | None = None,
+    min_side: int | None = None,
     quick: bool = False,
     upper: float = 1.0,
     max_pixels: int = MAX_PIXELS,
@@ -83,8 +83,8 @@ def read_image(
     Args:
         source: the file, or its bytes.
         channels: 3 for RGB, 1 for gray.
-        at_least: the caller needs no more than this shorter side, in pixels: a larger image is shrunk to
-            exactly that (a JPEG is decoded smaller to begin with).
+        min_side: the caller needs no more than this shorter side, in pixels: a larger image is shrunk to exactly that
+            (a JPEG is decoded smaller to begin with).
         quick: a JPEG may be decoded less exactly for less time (see `decode_jpeg`).
         upper: share of the rows, from the top, that will be looked at; those below may come out black.
         max_pixels: refuse larger images before they fill the memory.
@@ -110,8 +110,8 @@ def read_image(
     else:
         name, data = str(source), read_file(Path(source))
     options: dict[str, Any] = {"quick": quick, "upper": upper, "max_pixels": max_pixels}
-    image = decode(data, name=name, at_least=at_least, **options).image
-    return shrink(to_pixels(image, channels=channels), at_least)
+    image = decode(data, name=name, min_side=min_side, **options).image
+    return shrink(to_pixels(image, channels=channels), min_side)
 
 
 def read_file(path: Path) -> bytes:
@@ -144,29 +144,29 @@ def decode(
     data: bytes,
     *,
     name: str,
-    at_least: int | None = None,
+    min_side: int | None = None,
     quick: bool = False,
     upper: float = 1.0,
     max_pixels: int = MAX_PIXELS,
 ) -> Decoded:
     """Decode the bytes of a file called `name`, upright and with 8 bits; see `read_image`.
 
-    With `at_least` a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is still large enough.
+    With `min_side` a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is still large enough.
     """
     reader = _reader(data, name)
     header = jpeg_header(data) if reader is JpegImageFile else None
     if header is not None:
         _check_size(header.width, header.height, name, max_pixels)
         upper = upper if header.orientation == 1 else 1.0
-        pixels = decode_jpeg(data, header, at_least=at_least, quick=quick, upper=upper)
+        pixels = decode_jpeg(data, header, min_side=min_side, quick=quick, upper=upper)
         if pixels is not None:
             return _decoded(pixels, header.height, header.width, header.orientation)
     try:
         image = reader(BytesIO(data))
         width, height = image.size
         _check_size(width, height, name, max_pixels)
-        if at_least is not None and isinstance(image, JpegImageFile):
-            image.draft(image.mode, (at_least, at_least))
+        if min_side is not None and isinstance(image, JpegImageFile):
+            image.draft(image.mode, (min_side, min_side))
         image.load()
         orientation = _orientation(image)
         flat = eight_bit(image, name)
@@ -200,7 +200,7 @@ def _decoded(pixels: Pixels, height: int, width: int, orientation: int) -> Decod
 
 
 def with_channel_axis(image: Image.Image) -> Pixels:
-    """A gray or RGB picture as an array with its channel axis."""
+    """A gray or RGB image as an array with its channel axis."""
     pixels: Pixels = np.array(image)
     return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
 
@@ -226,7 +226,7 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
 
 
 def eight_bit(image: Image.Image, name: str) -> Image.Image:
-    """A picture as gray or RGB with 8 bits: the upper 8 of 16, and white where it is transparent.
+    """An image as gray or RGB with 8 bits: the upper 8 of 16, and white where it is transparent.
 
     Raises:
         UnreadableImageError: its pixels are of a kind of which none is known to be white.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from allometry.base import DataError
 from allometry.base.progress import tracked
-from allometry.data.dataset import Dataset, picture_digest
+from allometry.data.dataset import Dataset, image_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import UnreadableImageError
 from allometry.data.sources.arrays import assemble_arrays, open_arrays, with_channels
@@ -27,14 +27,14 @@ _OPTIONAL = ("classes", "split")
 
 
 @dataclass(frozen=True, slots=True)
-class NpyPictures:
-    """Pictures in a `.npy` file, each read when it is asked for.
+class NpyImages:
+    """Images in a `.npy` file, each read when it is asked for.
 
     The file is not mapped into memory: were it cut short under a training, the system would end the process.
 
     Attributes:
         path: of the file.
-        offset: where the first picture begins, in bytes.
+        offset: where the first image begins, in bytes.
         shape: N, height, width, channels.
     """
 
@@ -43,7 +43,7 @@ class NpyPictures:
     shape: tuple[int, ...]
 
     def __getitem__(self, index: int, /) -> Pixels:
-        """One picture, uint8 [height, width, channels].
+        """One image, uint8 [height, width, channels].
 
         Raises:
             DataError: the file has gone or was cut short.
@@ -83,7 +83,7 @@ def open_npz(path: Path, options: Options) -> Dataset:
 
 def open_npy_folder(root: Path, options: Options) -> Dataset:
     """Open a folder of `images.npy` and `labels.npy`, perhaps with `classes.npy` and `split.npy`; see `open_data`."""
-    images = _pictures(root / NEEDED[0])
+    images = _images(root / NEEDED[0])
     beside = {name: _load_npy(root / f"{name}.npy") for name in _OPTIONAL if (root / f"{name}.npy").exists()}
     return assemble_arrays(
         images,
@@ -125,17 +125,17 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(f"Cannot read {path} as NumPy arrays: {text.rstrip('.') or type(error).__name__}.")
 
 
-def _pictures(path: Path) -> NpyPictures:
-    """Where the pictures lie in the file; mapping it is the way to have NumPy read the header."""
+def _images(path: Path) -> NpyImages:
+    """Where the images lie in the file; mapping it is the way to have NumPy read the header."""
     mapped = _load_npy(path, mapped=True)
-    pictures = with_channels(mapped, str(path))
+    shaped = with_channels(mapped, str(path))
     if not isinstance(mapped, np.memmap) or not mapped.flags.c_contiguous:
         raise DataError(f"{path} is in Fortran's order; save it with numpy.ascontiguousarray.")
-    return NpyPictures(path, int(mapped.offset), tuple(pictures.shape))
+    return NpyImages(path, int(mapped.offset), tuple(shaped.shape))
 
 
-def _digests(images: NpyPictures, options: Options, clock: Callable[[], int] = time.time_ns) -> list[str]:
-    """The digest of every picture, from the index where the file has its size and time of change still."""
+def _digests(images: NpyImages, options: Options, clock: Callable[[], int] = time.time_ns) -> list[str]:
+    """The digest of every image, from the index where the file has its size and time of change still."""
     began = clock()
     status = images.path.stat()
     source = str(images.path.resolve())
@@ -153,7 +153,7 @@ def _digests(images: NpyPictures, options: Options, clock: Callable[[], int] = t
     digests = []
     with tracked(progress, "checking images", number) as advance:
         for row in range(number):
-            digests.append(picture_digest(images[row]))
+            digests.append(image_digest(images[row]))
             advance(1)
     if settled(status.st_mtime_ns, began):
         save_index(index, about=about, columns={"digest": digests}, progress=progress)

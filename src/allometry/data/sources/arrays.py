@@ -1,4 +1,4 @@
-"""From arrays of pictures and labels to a data set."""
+"""From arrays of images and labels to a data set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from allometry.base import DataError, Progress, SilentProgress
 from allometry.base.progress import tracked
-from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Pictures, Rejected, picture_digest
+from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Images, Rejected, image_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.sources.assembling import deal_out
 from allometry.data.sources.checking import Check
@@ -28,38 +28,38 @@ def open_arrays(
     name: str = "arrays",
     progress: Progress = SilentProgress(),
 ) -> Dataset:
-    """A data set of pictures that are in memory already; they are not copied.
+    """A data set of images that are in memory already; they are not copied.
 
     Splits are cut as `open_data` does it: of each class 15 % for val and for test, decided by seed and content, and
-    equal pictures never lie in two splits.
+    equal images never lie in two splits.
 
     Args:
         images: uint8 [N, height, width] or [N, height, width, channels] with 1 or 3 channels.
         labels: [N], indices into `classes`, or names of classes.
         classes: names; by default the numbers from 0, or the names among the labels, sorted.
-        names: of the pictures, N; by default their places.
-        splits: train, val (valid, validation) or test for each picture; by default they are cut.
+        names: of the images, N; by default their places.
+        splits: train, val (valid, validation) or test for each image; by default they are cut.
         seed: of the splits that are cut.
         name: of the data set.
-        progress: told of each picture that is looked at.
+        progress: told of each image that is looked at.
 
     Raises:
-        DataError: an array is not of that kind or length, or a class has too few pictures.
+        DataError: an array is not of that kind or length, or a class has too few images.
 
     Example:
         >>> images = np.arange(20, dtype=np.uint8).repeat(64).reshape(20, 8, 8)
         >>> open_arrays(images, np.arange(20) % 2, classes=["even", "odd"])
         Dataset(arrays: 2 classes, train 12, val 4, test 4)
     """
-    pictures = with_channels(images, "images")
-    number = len(pictures)
+    pixels = with_channels(images, "images")
+    number = len(pixels)
     digests = []
     with tracked(progress, "checking images", number) as advance:
-        for picture in pictures:
-            digests.append(picture_digest(picture))
+        for image in pixels:
+            digests.append(image_digest(image))
             advance(1)
     return assemble_arrays(
-        pictures,
+        pixels,
         labels,
         digests,
         classes=classes,
@@ -72,7 +72,7 @@ def open_arrays(
 
 
 def with_channels(images: object, what: str) -> Pixels:
-    """An array of pictures as [N, height, width, channels].
+    """An array of images as [N, height, width, channels].
 
     Raises:
         DataError: it is not one.
@@ -91,7 +91,7 @@ def with_channels(images: object, what: str) -> Pixels:
 
 
 def assemble_arrays(
-    images: Pictures,
+    images: Images,
     labels: npt.ArrayLike,
     digests: Sequence[str],
     *,
@@ -102,7 +102,7 @@ def assemble_arrays(
     name: str,
     place: str,
 ) -> Dataset:
-    """A data set of pictures whose digests are known; see `open_arrays`."""
+    """A data set of images whose digests are known; see `open_arrays`."""
     _, height, width, channels = images.shape
     checks = [Check(digest, height, width, channels == 1, "") for digest in digests]
     dealt = deal_rows(labels, checks, classes=classes, names=names, splits=splits, seed=seed, place=place)
@@ -176,7 +176,7 @@ def deal_rows(
             )
     all_classes, indices = _classes(np.asarray(labels), classes, place)
     given_splits = _splits(splits, place) if splits is not None else [""] * number
-    # Numbers as names keep the pictures in their order.
+    # Numbers as names keep the images in their order.
     digits = len(str(number))
     files = [
         Found(f"{row:0{digits}}", split, all_classes[index], 0, 0)
@@ -210,7 +210,7 @@ def digest_rows(digests: Sequence[str]) -> Pixels:
 def _classes(
     labels: npt.NDArray[np.generic], classes: Sequence[str] | None, place: str
 ) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
-    """The names of the classes, and each picture's index into them."""
+    """The names of the classes, and each image's index into them."""
     if labels.ndim != 1 or labels.dtype.kind not in "iuU":
         raise DataError(
             f"{place}: labels must be integers or text [N], not {labels.dtype} {list(labels.shape)}."

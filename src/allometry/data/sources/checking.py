@@ -95,8 +95,8 @@ class Check(NamedTuple):
 
     Attributes:
         digest: of its bytes.
-        height: of the picture, upright, in pixels; 0 where it cannot be used.
-        width: of the picture, upright, in pixels.
+        height: of the image, upright, in pixels; 0 where it cannot be used.
+        width: of the image, upright, in pixels.
         gray: whether it shows no color.
         reason: why it cannot be used; empty where it can.
     """
@@ -189,7 +189,7 @@ def check_bytes(data: bytes, *, name: str) -> Check:
     """Look at all of an image that was read already."""
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     try:
-        decoded = decode(data, name=name, at_least=_ENOUGH)
+        decoded = decode(data, name=name, min_side=_ENOUGH)
     except UnreadableImageError as error:
         return Check(digest, 0, 0, gray=True, reason=error.reason)
     return Check(digest, decoded.height, decoded.width, is_gray(decoded.image), "")

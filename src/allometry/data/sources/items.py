@@ -101,18 +101,18 @@ class ItemSplit:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def image(self, index: int, *, at_least: int | None = None) -> Pixels:
-        """One image, uint8 [height, width, channels], shrunk to a shorter side of `at_least` if larger.
+    def image(self, index: int, *, min_side: int | None = None) -> Pixels:
+        """One image, uint8 [height, width, channels], shrunk to a shorter side of `min_side` if larger.
 
         Raises:
             DataError: the item cannot be read any more, or has another size than at first.
         """
-        if at_least is None:
+        if min_side is None:
             return self._read(index)
-        kept = self.cache.get(self.names[index], at_least)
+        kept = self.cache.get(self.names[index], min_side)
         if kept is None:
-            kept = shrink(self._read(index), at_least)
-            self.cache.put(self.names[index], at_least, kept)
+            kept = shrink(self._read(index), min_side)
+            self.cache.put(self.names[index], min_side, kept)
         return kept
 
     def size(self, index: int) -> tuple[int, int]:

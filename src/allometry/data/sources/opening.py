@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from allometry.base import DataError, Progress, SilentProgress
 from allometry.base.machine import memory, user_cache
 from allometry.data.dataset import Dataset
-from allometry.data.images.cache import picture_memory
+from allometry.data.images.cache import image_memory
 from allometry.data.sources.array_files import NEEDED, open_npy_folder, open_npz
 from allometry.data.sources.downloads import SCHEMES, fetch_shards
 from allometry.data.sources.folder import MANIFESTS, files_in, is_image, open_folder, subfolders
@@ -58,8 +58,8 @@ def open_data(
             ~/.cache. It may be removed at any time.
         seed: of the splits that are cut.
         progress: told of each image that is checked.
-        cache_bytes: memory for pictures that are kept between epochs; by default 2 GiB, or an eighth of what the
-            machine has where that is less.
+        cache_bytes: memory for images that are kept between epochs; by default 2 GiB, or an eighth of what the machine
+            has where that is less.
 
     Raises:
         DataError: there is no such data, it is not arranged like that, or a class has too few usable images.
@@ -83,7 +83,7 @@ def open_data(
         cache_folder=cache_folder or user_cache(),
         seed=seed,
         progress=progress,
-        cache_bytes=picture_memory(memory()) if cache_bytes is None else cache_bytes,
+        cache_bytes=image_memory(memory()) if cache_bytes is None else cache_bytes,
     )
     return _open(str(where), options)
 

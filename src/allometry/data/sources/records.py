@@ -84,7 +84,7 @@ class Options:
         cache_folder: where indexes and downloaded shards are kept.
         seed: of the splits that are cut.
         progress: told of each image that is checked.
-        cache_bytes: memory for pictures that are kept between epochs.
+        cache_bytes: memory for images that are kept between epochs.
     """
 
     cache_folder: Path

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
 from allometry.base.machine import memory
 from allometry.data.dataset import Dataset
-from allometry.data.images.cache import picture_memory
+from allometry.data.images.cache import image_memory
 from allometry.data.images.values import channels_last, is_tensor
 from allometry.data.sources.arrays import open_arrays
 from allometry.data.sources.items import Items, MapDataset, items_of, open_items
@@ -76,7 +76,7 @@ def as_dataset(data: Data, *, seed: int = 0, progress: Progress = SilentProgress
         parts = {"": _items(data)}
     else:
         parts = {"": items_of(data)}
-    return open_items(parts, cache_bytes=picture_memory(memory()), seed=seed, progress=progress)
+    return open_items(parts, cache_bytes=image_memory(memory()), seed=seed, progress=progress)
 
 
 def settle_data(data: Data, *, seed: int, progress: Progress = SilentProgress()) -> Dataset | str:

@@ -33,7 +33,7 @@ Allows = Callable[[Encodings], npt.NDArray[np.bool_]]
 class GradientJob:
     """What is searched, on what, and where.
 
-    Of the recipe the epochs, batches, pictures, augmentation, optimizer, learning rate, label smoothing, clipping,
+    Of the recipe the epochs, batches, images, augmentation, optimizer, learning rate, label smoothing, clipping,
     precision and dropout hold. Its average of the weights, `keep`, `patience`, `distillation` and `execution` mean
     nothing here, for the weights are not what is kept.
 

@@ -1,4 +1,4 @@
-"""What must be right besides the numbers: padding, the constant of batch norm, and how pictures become inputs."""
+"""What must be right besides the numbers: padding, the constant of batch norm, and how images become inputs."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def from_metadata(metadata: Mapping[str, str], where: object) -> Conventions | N
         lists = {field: tuple(plain[field]) for field in ("mean", "std", "classes")}
         return Conventions(**{**plain, **lists})
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise WeightsError(f"{where} does not say how pictures become its input: {error}.") from error
+        raise WeightsError(f"{where} does not say how images become its input: {error}.") from error
 
 
 def to_metadata(conventions: Conventions) -> dict[str, str]:
@@ -114,7 +114,7 @@ def from_hub(config: Mapping[str, Any]) -> dict[str, Any]:
         return _said(config, asked)
     except (ValueError, TypeError, LookupError) as error:
         raise WeightsError(
-            f"The hub's config.json does not say how pictures become inputs: {error}."
+            f"The hub's config.json does not say how images become inputs: {error}."
         ) from error
 
 

@@ -35,7 +35,7 @@ class Pretrained:
     Attributes:
         network: with the padding, batch norm constant, resolution, classes and input channels that it has now.
         module: its module with the weights, in evaluation mode, on the CPU.
-        conventions: how pictures become its input, and the names of its classes.
+        conventions: how images become its input, and the names of its classes.
         layout: whose names the file had.
         changes: sentences on what is not the file's: a new classifier, a stem for other channels, conventions
             that had to be guessed.
@@ -68,8 +68,8 @@ def load_pretrained(
             `hf://owner/name` (needs the extra `hub`).
         classes: of the task. Where the file has another number only the classifier is new; None for the
             file's.
-        in_channels: of the pictures. For one channel the kernels of the stem are summed over the colors, so
-            that a gray picture gives what it gave in color; for others their mean is repeated and scaled.
+        in_channels: of the images. For one channel the kernels of the stem are summed over the colors, so that a gray
+            image gives what it gave in color; for others their mean is repeated and scaled.
         padding: instead of the convention that is known of the layout.
         epsilon: of batch norm, likewise.
         seed: of the new classifier's weights.
@@ -147,7 +147,7 @@ def _built(
 
 
 def save_pretrained(module: torch.nn.Module, path: str | Path, conventions: Conventions) -> None:
-    """Write a module's weights as one safetensors file that says how pictures become its input.
+    """Write a module's weights as one safetensors file that says how images become its input.
 
     Of a module made by `build` it says the network's form, too: no other network will take it.
 
@@ -198,7 +198,7 @@ def _channels(number: int) -> str:
 
 
 def _for_channels(kernels: Tensor, channels: int) -> Tensor:
-    """The kernels of a stem for other input channels; a picture whose channels are alike gives the same."""
+    """The kernels of a stem for other input channels; an image whose channels are alike gives the same."""
     total = kernels.sum(1, keepdim=True)
     return total if channels == 1 else total.repeat(1, channels, 1, 1) / channels
 

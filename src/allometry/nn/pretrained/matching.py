@@ -40,7 +40,7 @@ class _Fit(NamedTuple):
     left: list[str]
 
     @property
-    def share(self) -> float:
+    def fraction(self) -> float:
         return 1 - len(self.missing) / max(1, len(self.names))
 
 
@@ -60,9 +60,9 @@ def match(network: Network, tensors: Mapping[str, Tensor], *, where: object) -> 
     """
     shapes = _shapes(network)
     fits = [fit for layout in LAYOUTS if (fit := _fit(layout, network, shapes, tensors)) is not None]
-    best = max(fits, key=lambda fit: (fit.share, -len(fit.left)))
+    best = max(fits, key=lambda fit: (fit.fraction, -len(fit.left)))
     label = network.name or "this network"
-    if best.share < 0.5:
+    if best.fraction < 0.5:
         held = some(sorted(tensors))
         raise WeightsError(
             f"{where} does not hold the weights of {label} in any known layout: it has {held}."

@@ -13,7 +13,7 @@ HALF = (0.5, 0.5, 0.5)
 # Pixels minus 127, through 128; and minus 128, through 128.
 _LITE_MEAN, _LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3
 _V2_MEAN, _V2_STD = (128 / 255,) * 3, (128 / 255,) * 3
-# The share of the picture that timm's weights of these networks look at.
+# The share of the image that timm's weights of these networks look at.
 _CELLS = {
     "inception-resnet": 0.8975,
     "inception": 0.875,
@@ -112,7 +112,7 @@ def _torchvision(network: Network) -> Conventions:
 
 
 def _cells(network: Network) -> Conventions:
-    crop = next(share for name, share in _CELLS.items() if network.name.startswith(name))
+    crop = next(fraction for name, fraction in _CELLS.items() if network.name.startswith(name))
     halved = Conventions(mean=HALF, std=HALF, crop=crop)
     if network.name.startswith("xception"):
         return replace(halved, padding="symmetric", epsilon=1e-5)

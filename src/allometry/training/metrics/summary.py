@@ -49,7 +49,7 @@ def summarize(
         name: of the split.
         classes: names of the classes.
         seed: of the resampling behind the intervals.
-        most_mistakes: how many wrong answers to keep with their pictures.
+        most_mistakes: how many wrong answers to keep with their images.
     """
     labels, answers = said.labels, said.probabilities.argmax(1)
     right = answers == labels
@@ -133,7 +133,7 @@ def _mistakes(
             truth=classes[labels[index]],
             predicted=classes[answers[index]],
             confidence=float(confidence[index]),
-            thumbnail=_thumbnail(split.image(index, at_least=_THUMBNAIL)),
+            thumbnail=_thumbnail(split.image(index, min_side=_THUMBNAIL)),
         )
         for index in wrong
     )
@@ -142,8 +142,8 @@ def _mistakes(
 def _thumbnail(image: npt.NDArray[np.uint8]) -> str:
     from PIL import Image
 
-    picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    thumbnail = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+    thumbnail.thumbnail((_THUMBNAIL, _THUMBNAIL))
     file = io.BytesIO()
-    picture.save(file, format="PNG", optimize=True)
+    thumbnail.save(file, format="PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode("ascii")

@@ -13,11 +13,11 @@ from allometry.training.recipes.efficientnet import efficientnet
 from allometry.training.recipes.recipe import Progressive, Recipe
 
 _SMALL_PARAMS, _LARGE_PARAMS = 21_458_488, 118_515_272  # of S and of L
-_WHOLE_FROM = 320  # tested at this size or above, a picture is shown whole
+_WHOLE_FROM = 320  # tested at this size or above, an image is shown whole
 
 
 class _Ends(NamedTuple):
-    """Where the last stage ends, and the sides of the first and the last stage's pictures.
+    """Where the last stage ends, and the sides of the first and the last stage's images.
 
     Sides are shares of the network's own resolution.
     """
@@ -43,10 +43,10 @@ def efficientnetv2(network: Network, *, images: int, drawings: bool = False) -> 
     network spread by 0.07 to 0.14 points (Table 13). Cost: half to a third of the time that training at the last
     stage's size takes (Table 12).
 
-    S, M and L have the numbers of the paper's Table 6. Another network gets them by its params: RandAugment's
-    last magnitude 15 for S's 21 million, 25 for L's 119 million, mixup 0 and 0.5, dropout 0.3 and 0.5, in between
-    and below along the logarithm, but never less than magnitude 5, mixup 0, dropout 0.1; and pictures from a third
-    of its resolution to four fifths, as S has. Optimizer and rate are those of the first paper.
+    S, M and L have the numbers of the paper's Table 6. Another network gets them by its params: RandAugment's last
+    magnitude 15 for S's 21 million, 25 for L's 119 million, mixup 0 and 0.5, dropout 0.3 and 0.5, in between and below
+    along the logarithm, but never less than magnitude 5, mixup 0, dropout 0.1; and images from a third of its
+    resolution to four fifths, as S has. Optimizer and rate are those of the first paper.
 
     Args:
         network: what will be trained.
@@ -54,7 +54,7 @@ def efficientnetv2(network: Network, *, images: int, drawings: bool = False) -> 
         drawings: left and right differ, so images are not flipped.
 
     Source: EfficientNetV2 (Tan & Le 2021), section 4, Algorithm 1 and Table 6, section 5.1. The released code does
-    otherwise: its first stage has larger pictures, magnitudes end at 10, 15 and 20, and dropout is constant.
+    otherwise: its first stage has larger images, magnitudes end at 10, 15 and 20, and dropout is constant.
 
     Example:
         >>> from allometry.catalog import get

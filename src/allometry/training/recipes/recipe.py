@@ -10,14 +10,12 @@ from allometry.base import RecipeError
 from allometry.base.checks import check_choice, check_flag, check_integer, check_numbers
 from allometry.data import Augmentation
 
-_LARGEST_PICTURE = (
-    4.0  # a training on pictures more than so many times the network's side is a slip of the pen
-)
+_LARGEST_IMAGE = 4.0  # a training on images more than so many times the network's side is a slip of the pen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progressive:
-    """Progressive learning: pictures and regularization grow together, stage by stage.
+    """Progressive learning: images and regularization grow together, stage by stage.
 
     The stages before the last share the first part of the epochs evenly. From the first stage to the last each
     quantity goes in equal steps from what is given here to what the recipe says itself; a quantity that is none
@@ -26,12 +24,12 @@ class Progressive:
     Attributes:
         stages: how many.
         early: share of the epochs that lie before the last stage.
-        resolution: side of the first stage's pictures, as a share of the network's.
+        resolution: side of the first stage's images, as a share of the network's.
         magnitude: of the augmentation's policy in the first stage.
         mixup: of the augmentation in the first stage.
         cutmix: of the augmentation in the first stage.
         dropout: before the classifier, in the first stage.
-        larger_batches: smaller pictures come in larger batches, of about as many pixels as the last stage's.
+        larger_batches: smaller images come in larger batches, of about as many pixels as the last stage's.
         rate: the learning rate follows the batch's growth to this power: 0 for not at all, 0.5 for its root.
 
     Raises:
@@ -142,7 +140,7 @@ class Execution:
 
 _PROGRESSIVE: dict[str, tuple[float, float]] = {
     "early": (0, 1),
-    "resolution": (0.05, _LARGEST_PICTURE),
+    "resolution": (0.05, _LARGEST_IMAGE),
     "magnitude": (0, 30),
     "mixup": (0, 10),
     "cutmix": (0, 10),

@@ -1,4 +1,4 @@
-"""The default recipe: small pictures, short times."""
+"""The default recipe: small images, short times."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ def transfer(network: Network, *, images: int, drawings: bool = False) -> Recipe
     """From published or own weights to new classes: the classifier first, then everything, gently.
 
     About 24,000 images are seen, in 6 epochs at least and 40 at most. In the first epoch only the new classifier
-    learns; then every stage at 0.8 of the rate of the one after it, so that the early layers, which fit any
-    picture, change least. The rate falls along a cosine.
+    learns; then every stage at 0.8 of the rate of the one after it, so that the early layers, which fit any image,
+    change least. The rate falls along a cosine.
 
     Expected: EfficientNet-Lite0 with ImageNet weights learns to tell 2,624 solar cells, defective or not, at 96 px with
     84.0 % of the test images right (83.7 to 84.7 over three seeds), where the same number of epochs from scratch gives
