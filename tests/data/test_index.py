@@ -30,7 +30,7 @@ class Opened:
     def say(self, text: str) -> None:
         self.told.append(text)
 
-    def start(self, label: str, total: int, done: int = 0) -> None:
+    def start(self, label: str, total: int, done: int = 0, unit: str = "images") -> None:
         self.told.append((label, total, done))
 
     def advance(self, images: int, info: str = "") -> None:  # noqa: ARG002
