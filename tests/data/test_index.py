@@ -31,6 +31,7 @@ class Opened:
         self.told.append(text)
 
     def start(self, label: str, total: int, done: int = 0, unit: str = "images") -> None:
+        del unit
         self.told.append((label, total, done))
 
     def advance(self, images: int, info: str = "") -> None:  # noqa: ARG002
