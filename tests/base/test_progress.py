@@ -109,6 +109,14 @@ def test_a_part_of_a_stretch_has_a_bar_below_it_and_leaves_nothing(clock):
     assert repr(cell.drawn[-1]) == "searching: 1 of 2 trials in 4.0 s, 0.2 trials/s, 0.81"
 
 
+def test_in_a_notebook_what_takes_no_second_leaves_nothing(clock):
+    cell = Cell()
+    with tracked(NotebookProgress(cell, clock), "checking images", 8) as advance:
+        clock.now += 0.9
+        advance(8)
+    assert repr(cell.drawn[-1]) == ""
+
+
 def test_a_stretch_ends_however_its_block_is_left(clock):
     cell = Cell()
     progress = NotebookProgress(cell, clock)

@@ -57,12 +57,12 @@ class NotebookProgress:
             self._draw()
 
     def stop(self) -> None:
-        """Replace the bar by a line, or take it away if it was a part of another."""
+        """Replace the bar by a line, or take it away if it was a part of another or took less than a second."""
         if not self._stretches:
             return
-        stretch = self._stretches.pop()
-        if not self._stretches:
-            words = [stretch.took(self._clock()), stretch.speed, stretch.info]
+        stretch, now = self._stretches.pop(), self._clock()
+        if not self._stretches and now - stretch.began >= 1:
+            words = [stretch.took(now), stretch.speed, stretch.info]
             done = f"{stretch.done:,} of {stretch.total:,}" if stretch.share < 1 else f"{stretch.total:,}"
             self._lines.append(
                 f"{stretch.label}: {done} {stretch.unit} in {', '.join(word for word in words if word)}"
@@ -114,14 +114,16 @@ class Drawing:
         bars = "".join(
             _BAR.format(escape(bar.label), 100 * bar.share, escape(bar.words)) for bar in self.bars
         )
-        # The colors are seen on white and on black.
-        return f'<div style="font-size:90%;line-height:1.5;font-variant-numeric:tabular-nums">{lines}{bars}</div>'
+        return f'<div style="{_STYLE}">{lines}<div style="{_GRID}">{bars}</div></div>'
 
 
+# Colors that are seen on white and on black; no style sheet, since notebooks drop those of an output.
+_STYLE = "font-size:90%;line-height:1.5;font-variant-numeric:tabular-nums"
+_GRID = "display:grid;grid-template-columns:auto 14em 1fr;gap:0 .8em;align-items:center"
 _BAR = (
-    '<div style="display:flex;align-items:center;gap:.8em"><span>{0}</span>'
-    '<div style="flex:0 0 14em;height:.6em;border-radius:.3em;overflow:hidden;background:rgba(128,128,128,.3)">'
-    '<div style="width:{1:.1f}%;height:100%;background:#00897b"></div></div><span>{2}</span></div>'
+    '<span style="white-space:nowrap">{0}</span>'
+    '<div style="height:.6em;border-radius:.3em;overflow:hidden;background:rgba(128,128,128,.3)">'
+    '<div style="width:{1:.1f}%;height:100%;background:#00897b"></div></div><span>{2}</span>'
 )
 
 
