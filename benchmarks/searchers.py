@@ -130,7 +130,15 @@ def by_workers(rounds: int) -> dict[str, Any]:
     for _ in range(rounds):
         for workers, taken in seconds.items():
             with tempfile.TemporaryDirectory() as name:
-                asked = ["search", "efficientnet-b0", "--budget", "2M", "--by", "random", "--no-halving"]
+                asked = [
+                    "search",
+                    "efficientnet-b0",
+                    "--budget",
+                    "2M",
+                    "--algorithm",
+                    "random",
+                    "--no-halving",
+                ]
                 asked += ["--trials", str(WORKED), "--trial-threads", "1", "--workers", workers]
                 taken.append(call([*asked, "--out", f"{name}/run"])[1])
     return {"trials": WORKED, "seconds": seconds}
@@ -149,11 +157,11 @@ def on_icons(folder: Path, seeds: int) -> dict[str, Any]:
                         "efficientnet-b0",
                         "--budget",
                         "2M",
-                        "--by",
+                        "--algorithm",
                         name,
                         "--trials",
                         str(ICON_TRIALS),
-                        "--versus",
+                        "--compare-with",
                         "random",
                         "--seed",
                         str(seed),

@@ -16,26 +16,26 @@ SMALL = mbconv_space(
 )
 
 
-def cheap(rows):
+def cheap(encodings):
     """Worth more the fewer MACs it has."""
-    return -np.log(Costs(SMALL)(rows)["macs"])
+    return -np.log(Costs(SMALL)(encodings)["macs"])
 
 
 @pytest.mark.parametrize("space", [SMALL, find_space("mnasnet"), find_space("fbnet")])
 def test_it_draws_members(space):
-    rows = Controller(space, seed=1).draw(12)
-    for row in rows:
-        network = network_of(space, row)
+    encodings = Controller(space, seed=1).draw(12)
+    for encoding in encodings:
+        network = network_of(space, encoding)
         assert space.contains(network)
-        assert (encodings_of(space, [network])[0] == row).all()
+        assert (encodings_of(space, [network])[0] == encoding).all()
 
 
 def test_it_learns_what_is_worth_more():
     controller = Controller(SMALL, seed=0)
     first = cheap(controller.draw(60)).mean()
     for _ in range(20):
-        rows = controller.draw(20)
-        controller.learn(rows, cheap(rows))
+        encodings = controller.draw(20)
+        controller.learn(encodings, cheap(encodings))
     least = cheap(encodings_of(SMALL, [SMALL.smallest()])).item()
     last = cheap(controller.draw(60)).mean()
     assert last > first
@@ -47,17 +47,17 @@ def test_it_repeats_itself_for_a_seed():
     for seed in (3, 3, 4):
         controller = Controller(SMALL, seed=seed)
         for _ in range(3):
-            rows = controller.draw(5)
-            controller.learn(rows, cheap(rows))
+            encodings = controller.draw(5)
+            controller.learn(encodings, cheap(encodings))
         drawn.append(controller.draw(8).tolist())
     assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_what_is_worth_nothing_counts_as_the_worst():
     controller = Controller(SMALL, seed=0)
-    rows = controller.draw(4)
-    controller.learn(rows, np.array([1.0, -np.inf, 2.0, -np.inf]))
-    controller.learn(rows, np.full(4, -np.inf))
+    encodings = controller.draw(4)
+    controller.learn(encodings, np.array([1.0, -np.inf, 2.0, -np.inf]))
+    controller.learn(encodings, np.full(4, -np.inf))
     assert all(value.isfinite().all() for value in controller._policy.state_dict().values())
 
 

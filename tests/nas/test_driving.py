@@ -16,7 +16,7 @@ from allometry.catalog import find_space
 from allometry.nas import (
     Halving,
     Proposals,
-    Question,
+    SearchProblem,
     TrialCandidate,
     TrialOutcome,
     TrialStore,
@@ -48,15 +48,17 @@ class Evaluator:
         time.sleep(0.001 * (candidate.number % 3))
         if candidate.number in self.fails:
             return TrialOutcome(failed="it diverged")
-        figures = {**candidate.figures, "accuracy": accuracy(candidate.network)}
-        return TrialOutcome(figures=figures, epochs=1, seconds=1.0, images=10)
+        metrics = {**candidate.metrics, "accuracy": accuracy(candidate.network)}
+        return TrialOutcome(metrics=metrics, epochs=1, seconds=1.0, images=10)
 
 
-QUESTION = Question(space=SPACE, objectives=parse_objectives("accuracy"), figures=lambda _row: {"macs": 1.0})
+QUESTION = SearchProblem(
+    space=SPACE, objectives=parse_objectives("accuracy"), metrics=lambda _row: {"macs": 1.0}
+)
 
 
-def proposals(by="evolution", allowed=lambda rows: np.ones(len(rows), bool)):
-    return Proposals(SPACE, make_searcher(by, SPACE, seed=0), allowed, outstanding=4)
+def proposals(by="evolution", allowed=lambda encodings: np.ones(len(encodings), bool)):
+    return Proposals(SPACE, make_searcher(by, SPACE, seed=0), allowed, max_pending=4)
 
 
 def store(url, **more):
@@ -69,7 +71,7 @@ def search(url, evaluator, *, trials=20, **more):
 
 
 def told(tried):
-    return [(each.number, each.row.tobytes(), each.values) for each in tried]
+    return [(each.number, each.encoding.tobytes(), each.values) for each in tried]
 
 
 def test_the_search_is_the_same_with_any_number_of_workers_and_goes_on(tmp_path):
@@ -184,16 +186,16 @@ def test_a_killed_driver_loses_no_trial_and_none_counts_twice(tmp_path, monkeypa
 def test_a_driver_that_slept_too_long_finds_its_trial_with_another_one(tmp_path, monkeypatch):
     monkeypatch.setattr("allometry.nas.database.GRACE", 1)
     monkeypatch.setattr("allometry.nas.database.BEAT", 600)
-    url, row = f"sqlite:///{tmp_path}/a.db", np.zeros(len(SPACE.choices), np.int8)
+    url, encoding = f"sqlite:///{tmp_path}/a.db", np.zeros(len(SPACE.choices), np.int8)
     with store(url, alone=False, driver="sleeper") as sleeper:
-        ticket = sleeper.claim(most=1)
-        sleeper.decide(ticket, row)
+        claim = sleeper.claim(most=1)
+        sleeper.decide(claim, encoding)
         time.sleep(2.5)
         with store(url, alone=False, driver="other") as other:
             again = other.claim(most=1)
-            assert again.number == ticket.number
-            sleeper.finish(ticket, TrialOutcome(epochs=1), (0.1,))
-            sleeper.put_off(ticket)
+            assert again.number == claim.number
+            sleeper.finish(claim, TrialOutcome(epochs=1), (0.1,))
+            sleeper.put_off(claim)
             other.finish(again, TrialOutcome(epochs=1), (0.2,))
             assert [(each.number, each.values) for each in other.finished()] == [(0, (0.2,))]
             assert other.claim(most=1) is None
@@ -203,10 +205,10 @@ def test_a_trial_that_ends_its_drivers_again_and_again_counts_as_failed(tmp_path
     url = f"sqlite:///{tmp_path}/a.db"
     for _ in range(5):
         with store(url) as opened:
-            ticket = opened.claim(most=1)
-            if ticket is None:
+            claim = opened.claim(most=1)
+            if claim is None:
                 break
-            opened.decide(ticket, np.zeros(len(SPACE.choices), np.int8))
+            opened.decide(claim, np.zeros(len(SPACE.choices), np.int8))
     with store(url) as opened:
         (only,) = opened.finished()
     assert only.outcome.failed == "its training ended 4 drivers"
@@ -215,22 +217,22 @@ def test_a_trial_that_ends_its_drivers_again_and_again_counts_as_failed(tmp_path
 def test_a_candidate_knows_the_bars_of_its_number(tmp_path):
     class Watching(Evaluator):
         def _try(self, candidate):
-            bars[candidate.number] = candidate.bars
+            rung_values[candidate.number] = candidate.rung_values
             outcome = super()._try(candidate)
-            return TrialOutcome(figures=outcome.figures, rungs=((candidate.number / 10,),))
+            return TrialOutcome(metrics=outcome.metrics, rungs=((candidate.number / 10,),))
 
-    bars = {}
-    question = Question(
-        space=SPACE, objectives=QUESTION.objectives, figures=QUESTION.figures, halving=Halving(rungs=(1,))
+    rung_values = {}
+    problem = SearchProblem(
+        space=SPACE, objectives=QUESTION.objectives, metrics=QUESTION.metrics, halving=Halving(rungs=(1,))
     )
     with store(f"sqlite:///{tmp_path}/a.db") as opened:
-        drive(question, opened, proposals(), Watching(3), trials=8)
-    assert bars[0] == ((),)
-    assert bars[7] == (((0.0,), (0.1,), (0.2,), (0.3,)),)
+        drive(problem, opened, proposals(), Watching(3), trials=8)
+    assert rung_values[0] == ((),)
+    assert rung_values[7] == (((0.0,), (0.1,), (0.2,), (0.3,)),)
 
 
 def test_nothing_new_left_ends_the_search(tmp_path):
-    only = proposals(allowed=lambda rows: (rows == 0).all(1))
+    only = proposals(allowed=lambda encodings: (encodings == 0).all(1))
     with store(f"sqlite:///{tmp_path}/a.db") as opened:
         assert drive(QUESTION, opened, only, Evaluator(2), trials=9) == ()
         assert not opened.under_way

@@ -40,11 +40,11 @@ from allometry.nas.gradient import (
     narrow,
     predicted,
     proxylessnas,
-    rows_within,
     search_by_gradient,
     with_fixed_shapes,
 )
 from allometry.nas.gradient.steps import pass_on
+from allometry.nas.space_costs import SpaceCosts
 from allometry.training import Preprocessing, Recipe
 
 CLASSES = ("stripes", "squares")
@@ -94,10 +94,10 @@ def textures(number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Stripes and chequered squares, as many light pixels in both: only neighbors tell them apart."""
     random = np.random.default_rng(seed)
     labels = np.arange(number) % 2
-    rows, columns = np.mgrid[:8, :8]
+    encodings, columns = np.mgrid[:8, :8]
     pictures = []
     for label in labels:
-        pattern = (rows + columns * int(label) + random.integers(2)) % 2
+        pattern = (encodings + columns * int(label) + random.integers(2)) % 2
         pictures.append(60 + pattern * 120 + random.integers(-20, 20, (8, 8)))
     return np.stack(pictures).astype(np.uint8)[..., None], labels.astype(np.int64)
 
@@ -147,9 +147,9 @@ def certain(choices, options) -> list[torch.Tensor]:
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 def test_members_are_the_same_as_decisions_and_as_rows(space):
     choices = choices_of(space)
-    rows = sample_encodings(space, np.random.default_rng(0), 30, by="choice")
-    options = np.array([choices.options(row) for row in rows])
-    assert (choices.rows(options) == rows).all()
+    encodings = sample_encodings(space, np.random.default_rng(0), 30, by="choice")
+    options = np.array([choices.options(encoding) for encoding in encodings])
+    assert (choices.encodings(options) == encodings).all()
 
 
 def test_choices_of_one_layer_are_one_decision_and_a_shared_choice_is_one_for_its_layers():
@@ -169,16 +169,18 @@ def test_choices_of_one_layer_are_one_decision_and_a_shared_choice_is_one_for_it
 def test_the_cost_of_one_member_is_its_count(space, measure):
     choices = choices_of(space)
     expected = ExpectedCost(choices, counted(measure))
-    for row in sample_encodings(space, np.random.default_rng(1), 5, by="choice"):
-        weights = certain(choices, choices.options(row))
-        assert expected(weights).item() == getattr(count(network_of(space, row)), measure)
+    for encoding in sample_encodings(space, np.random.default_rng(1), 5, by="choice"):
+        weights = certain(choices, choices.options(encoding))
+        assert expected(weights).item() == getattr(count(network_of(space, encoding)), measure)
 
 
 @pytest.mark.parametrize("name", ["tiny", "mnasnet", "fbnet"])
 def test_the_cost_of_a_distribution_is_the_mean_over_its_members(name):
     choices = choices_of(SPACES[name])
     distribution = spread(choices)
-    macs = Costs(choices.space)(choices.rows(distribution.draw(40_000, np.random.default_rng(0))))["macs"]
+    macs = Costs(choices.space)(choices.encodings(distribution.draw(40_000, np.random.default_rng(0))))[
+        "macs"
+    ]
     mean = ExpectedCost(choices, counted("macs"))(distribution.probabilities()).item()
     assert abs(mean - macs.mean()) < 5 * macs.std() / np.sqrt(len(macs))
 
@@ -194,11 +196,11 @@ def test_a_latency_is_the_tables_with_its_correction():
     )
     choices = choices_of(SPACE)
     expected = ExpectedCost(choices, predicted(table))
-    rows = sample_encodings(SPACE, np.random.default_rng(0), 10)
-    found = [expected(certain(choices, choices.options(row))).item() for row in rows]
-    assert np.allclose(found, Latencies(SPACE, table)(rows), rtol=1e-12)
-    allows = rows_within(SPACE, parse_budget("latency<=1ms"), table=table)
-    assert allows(rows).tolist() == (np.array(found) <= 1e-3).tolist()
+    encodings = sample_encodings(SPACE, np.random.default_rng(0), 10)
+    found = [expected(certain(choices, choices.options(encoding))).item() for encoding in encodings]
+    assert np.allclose(found, Latencies(SPACE, table)(encodings), rtol=1e-12)
+    allows = SpaceCosts(SPACE, table).within(parse_budget("latency<=1ms"))
+    assert allows(encodings).tolist() == (np.array(found) <= 1e-3).tolist()
 
 
 # The supernet
@@ -210,10 +212,10 @@ def test_a_path_is_the_network_that_it_stands_for(space):
     choices = choices_of(space)
     supernet = build_mixed_network(choices, seed=0).eval()
     images = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    for row in sample_encodings(space, np.random.default_rng(0), 12):
-        plain = supernet.extract(row).eval()
-        assert plain.network == network_of(space, row)
-        assert torch.equal(plain(images), supernet(images, OnePath(choices.options(row))))
+    for encoding in sample_encodings(space, np.random.default_rng(0), 12):
+        plain = supernet.extract(encoding).eval()
+        assert plain.network == network_of(space, encoding)
+        assert torch.equal(plain(images), supernet(images, OnePath(choices.options(encoding))))
 
 
 def test_mixtures_that_are_certain_are_paths():
@@ -371,7 +373,7 @@ def test_a_search_goes_on_after_a_stop_as_if_it_had_never_stopped(make_job, way)
     halved = search_by_gradient(make_job("halved", **options))
     assert halved.history == whole.history
     assert halved.probabilities == whole.probabilities
-    assert (halved.row == whole.row).all()
+    assert (halved.encoding == whole.encoding).all()
     for name, weight in whole.supernet.state_dict().items():
         assert torch.equal(weight, halved.supernet.state_dict()[name]), name
     again = search_by_gradient(make_job("halved", **options))  # finished: nothing is trained any more
@@ -431,23 +433,23 @@ def test_the_most_probable_options_are_the_best_by_score():
 def test_a_hard_budget_is_met_by_the_most_probable_network_within_it():
     choices = choices_of(SPACE)
     distribution = spread(choices, seed=1)
-    macs = count(network_of(SPACE, derive(distribution).row)).macs
+    macs = count(network_of(SPACE, derive(distribution).encoding)).macs
     budget = parse_budget(f"macs<={macs - 1}")
-    derived = derive(distribution, allows=rows_within(SPACE, budget))
+    derived = derive(distribution, allows=SpaceCosts(SPACE, None).within(budget))
     assert derived.budgeted
-    assert budget.allows(count(network_of(SPACE, derived.row)))
+    assert budget.allows(count(network_of(SPACE, derived.encoding)))
     every = np.unique(distribution.draw(5000, np.random.default_rng(0), flatness=1e9), axis=0)
-    allowed = every[rows_within(SPACE, budget)(choices.rows(every))]
+    allowed = every[SpaceCosts(SPACE, None).within(budget)(choices.encodings(every))]
     assert derived.score == distribution.scores(allowed).max()
     with pytest.raises(BudgetError, match="none is within the budget"):
-        derive(distribution, allows=rows_within(SPACE, parse_budget("macs<=1")), draws=100)
+        derive(distribution, allows=SpaceCosts(SPACE, None).within(parse_budget("macs<=1")), draws=100)
 
 
 def test_the_score_does_not_prefer_short_networks():
     """What a depth leaves out is not held against the long ones, of which more is decided."""
     distribution = Distribution(choices_of(SPACE))
-    rows = distribution.draw(100, np.random.default_rng(0))
-    assert np.ptp(distribution.scores(rows)) < 1e-9
+    encodings = distribution.draw(100, np.random.default_rng(0))
+    assert np.ptp(distribution.scores(encodings)) < 1e-9
 
 
 # Narrowing
@@ -457,8 +459,8 @@ def test_fixed_shapes_leave_members_of_the_whole_space():
     whole = find_space("mnasnet")
     narrowed = SPACES["mnasnet"]
     assert {len(choice.options) for choice in narrowed.choices if "channels" in choice.name} == {1}
-    for row in sample_encodings(narrowed, np.random.default_rng(0), 10):
-        assert whole.contains(network_of(narrowed, row))
+    for encoding in sample_encodings(narrowed, np.random.default_rng(0), 10):
+        assert whole.contains(network_of(narrowed, encoding))
     ofa = with_fixed_shapes(find_space("ofa-mobilenetv3-1.0"))
     assert ofa.choices[0].options == (find_space("ofa-mobilenetv3-1.0").template.resolution,)
     depth = next(choice for choice in SPACES["efficientnetv2"].choices if choice.name == "stage 6 depth")
@@ -490,7 +492,7 @@ def test_spaces_that_cannot_be_searched_are_refused():
     with pytest.raises(InputError, match="no sum over layers"):
         counted("memory")
     with pytest.raises(BudgetError, match="give a latency table"):
-        rows_within(SPACE, parse_budget("latency<=1ms"))
+        SpaceCosts(SPACE, None).within(parse_budget("latency<=1ms"))
 
 
 @pytest.mark.parametrize(

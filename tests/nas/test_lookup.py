@@ -1,4 +1,4 @@
-"""Very many networks at once: rows are the networks that they stand for, and the tables count them exactly."""
+"""Very many networks at once: encodings are the networks that they stand for, and the tables count them exactly."""
 
 from random import Random
 
@@ -18,10 +18,10 @@ SMALL = mbconv_space(get("efficientnet-b0"), kernels=(3, 5), depths=(1, 2), reso
 @pytest.mark.parametrize("name", [entry.name for entry in spaces()])
 def test_costs_of_random_members_are_exact(name):
     space = find_space(name)
-    rows = sample_encodings(space, np.random.default_rng(0), 40)
-    found = Costs(space)(rows)
-    for place, row in enumerate(rows):
-        expected = count(network_of(space, row)).to_dict()
+    encodings = sample_encodings(space, np.random.default_rng(0), 40)
+    found = Costs(space)(encodings)
+    for place, encoding in enumerate(encodings):
+        expected = count(network_of(space, encoding)).to_dict()
         assert {measure: int(values[place]) for measure, values in found.items()} == expected
 
 
@@ -29,30 +29,30 @@ def test_costs_of_random_members_are_exact(name):
 def test_rows_and_networks_are_the_same_thing(space):
     draw = Random(0)
     networks = [sample(space, draw, by="choice") for _ in range(20)]
-    rows = encodings_of(space, networks)
-    assert [network_of(space, row) for row in rows] == networks
+    encodings = encodings_of(space, networks)
+    assert [network_of(space, encoding) for encoding in encodings] == networks
     drawn = sample_encodings(space, np.random.default_rng(0), 50, by="choice")
-    assert (encodings_of(space, [network_of(space, row) for row in drawn]) == drawn).all()
+    assert (encodings_of(space, [network_of(space, encoding) for encoding in drawn]) == drawn).all()
 
 
 def test_every_member_is_drawn_equally_often():
     tiny = mbconv_space(
         Network(stages=get("efficientnet-b0").stages[:2], resolution=32), kernels=(3, 5), depths=(1, 2)
     )
-    every = {tuple(row) for row in encodings_of(tiny, list(members(tiny))).tolist()}
-    rows = sample_encodings(tiny, np.random.default_rng(0), 200 * len(every))
-    seen, times = np.unique(rows, axis=0, return_counts=True)
-    assert {tuple(row) for row in seen.tolist()} == every
+    every = {tuple(encoding) for encoding in encodings_of(tiny, list(members(tiny))).tolist()}
+    encodings = sample_encodings(tiny, np.random.default_rng(0), 200 * len(every))
+    seen, times = np.unique(encodings, axis=0, return_counts=True)
+    assert {tuple(encoding) for encoding in seen.tolist()} == every
     assert times.min() > 130
     assert times.max() < 280
 
 
 def test_drawn_by_choice_all_depths_are_equally_likely():
-    rows = sample_encodings(OFA, np.random.default_rng(0), 3000, by="choice")
-    depths = rows[:, [choice.name for choice in OFA.choices].index("stage 1 depth")]
+    encodings = sample_encodings(OFA, np.random.default_rng(0), 3000, by="choice")
+    depths = encodings[:, [choice.name for choice in OFA.choices].index("stage 1 depth")]
     assert np.bincount(depths).min() > 900
     assert (sample_encodings(OFA, np.random.default_rng(0), 3000)[:, 1] == 2).mean() > 0.8  # most are deep
-    assert (rows == ABSENT).any()
+    assert (encodings == ABSENT).any()
 
 
 def test_latencies_are_those_of_the_table():
@@ -65,9 +65,9 @@ def test_latencies_are_those_of_the_table():
         labels={},
         correction=Correction(base=1e-4, scale=0.9, per_piece=1e-6, per_element=1e-10),
     )
-    rows = sample_encodings(SMALL, np.random.default_rng(0), 30)
-    expected = [table.predict(network_of(SMALL, row)) for row in rows]
-    assert np.allclose(Latencies(SMALL, table)(rows), expected, rtol=1e-12)
+    encodings = sample_encodings(SMALL, np.random.default_rng(0), 30)
+    expected = [table.predict(network_of(SMALL, encoding)) for encoding in encodings]
+    assert np.allclose(Latencies(SMALL, table)(encodings), expected, rtol=1e-12)
 
 
 def test_no_rows_have_no_costs():

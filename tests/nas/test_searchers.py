@@ -29,15 +29,15 @@ FBNET, OFA = find_space("fbnet"), find_space("ofa-mobilenetv3-1.0")
 TINY = mbconv_space(get("efficientnet-b0"), kernels=(3, 5), resolutions=(64, 96))
 
 
-def everything(rows):
-    return np.ones(len(rows), bool)
+def everything(encodings):
+    return np.ones(len(encodings), bool)
 
 
 def worth_of(space, seed=0):
     """A value for each option of each choice; a network's worth is their sum."""
     random = np.random.default_rng(seed)
     weights = [random.normal(size=len(choice.options)) for choice in space.choices]
-    return lambda row: (float(sum(w[n] for w, n in zip(weights, row, strict=True) if n != ABSENT)),)
+    return lambda encoding: (float(sum(w[n] for w, n in zip(weights, encoding, strict=True) if n != ABSENT)),)
 
 
 @pytest.mark.parametrize("space", [FBNET, OFA, find_space("mnasnet")])
@@ -47,8 +47,8 @@ def test_children_are_members(space, rate):
     parents = sample_encodings(space, random, 60, by="choice")
     children = mutate_encodings(space, parents, random, rate=rate)
     crossed = cross_encodings(space, parents[:30], parents[30:], random)
-    for row in (*children[:20], *crossed[:20]):
-        assert (encodings_of(space, [network_of(space, row)])[0] == row).all()
+    for encoding in (*children[:20], *crossed[:20]):
+        assert (encodings_of(space, [network_of(space, encoding)])[0] == encoding).all()
     if rate is None:
         both = (children != ABSENT) & (parents != ABSENT)
         assert ((children != parents) & both).sum(1).max() == 1
@@ -80,34 +80,34 @@ def test_rates_by_choice():
 
 @pytest.mark.parametrize("name", SEARCHERS)
 def test_proposals_are_new_within_the_limit_and_the_same_for_the_same_seed(name):
-    costs, worth = Costs(FBNET), worth_of(FBNET)
+    costs, objective_values = Costs(FBNET), worth_of(FBNET)
     found = [
         follow(
             Proposals(
                 FBNET,
                 make_searcher(name, FBNET, seed=seed),
-                lambda rows: costs(rows)["macs"] <= 250e6,
-                outstanding=3,
+                lambda encodings: costs(encodings)["macs"] <= 250e6,
+                max_pending=3,
                 seed=seed,
             ),
-            worth,
+            objective_values,
             30,
         )
         for seed in (1, 1, 2)
     ]
-    rows = [[row.tobytes() for row, _ in each] for each in found]
-    assert rows[0] == rows[1] != rows[2]
-    assert len(set(rows[0])) == 30
-    assert costs(np.stack([row for row, _ in found[0]]))["macs"].max() <= 250e6
+    encodings = [[encoding.tobytes() for encoding, _ in each] for each in found]
+    assert encodings[0] == encodings[1] != encodings[2]
+    assert len(set(encodings[0])) == 30
+    assert costs(np.stack([encoding for encoding, _ in found[0]]))["macs"].max() <= 250e6
 
 
 @pytest.mark.parametrize("name", sorted(SEARCHERS.keys() - {"random"}))
 def test_searchers_beat_chance(name):
-    worth, trials = worth_of(FBNET), 150
+    objective_values, trials = worth_of(FBNET), 150
 
     def best(searcher, seed):
-        proposals = Proposals(FBNET, make_searcher(searcher, FBNET, seed=seed), everything, outstanding=1)
-        return max(values for _, values in follow(proposals, worth, trials))[0]
+        proposals = Proposals(FBNET, make_searcher(searcher, FBNET, seed=seed), everything, max_pending=1)
+        return max(values for _, values in follow(proposals, objective_values, trials))[0]
 
     ours = [best(name, seed) for seed in range(3)]
     chance = [best("random", seed) for seed in range(3)]
@@ -115,29 +115,33 @@ def test_searchers_beat_chance(name):
 
 
 def test_a_proposal_waits_for_what_it_follows_from():
-    proposals = Proposals(TINY, make_searcher("evolution", TINY), everything, outstanding=2)
+    proposals = Proposals(TINY, make_searcher("evolution", TINY), everything, max_pending=2)
     assert proposals.ready(1, {})
     assert not proposals.ready(2, {})
-    row = proposals.propose(0, {})
-    assert proposals.ready(2, {0: Trial(number=0, row=row, values=(0.5,), outcome=TrialOutcome())})
+    encoding = proposals.propose(0, {})
+    assert proposals.ready(2, {0: Trial(number=0, encoding=encoding, values=(0.5,), outcome=TrialOutcome())})
 
 
 def test_a_space_that_is_exhausted_ends():
     small = mbconv_space(get("efficientnet-b0"), resolutions=(64, 96, 128))
     for name in SEARCHERS:
         found = follow(
-            Proposals(small, make_searcher(name, small), everything, outstanding=1), worth_of(small), 10
+            Proposals(small, make_searcher(name, small), everything, max_pending=1), worth_of(small), 10
         )
         assert len(found) == len(list(members(small))) == 3
-    nothing = Proposals(small, make_searcher("random", small), lambda rows: rows[:, 0] > 9, outstanding=1)
+    nothing = Proposals(
+        small, make_searcher("random", small), lambda encodings: encodings[:, 0] > 9, max_pending=1
+    )
     assert follow(nothing, worth_of(small), 10) == []
 
 
 def test_several_objectives():
     for name in ("random", "evolution", "nsga2", "tpe"):
         searcher = make_searcher(name, FBNET, objectives=2)
-        proposals = Proposals(FBNET, searcher, everything, outstanding=1)
-        found = follow(proposals, lambda row: (*worth_of(FBNET)(row), *worth_of(FBNET, 1)(row)), 40)
+        proposals = Proposals(FBNET, searcher, everything, max_pending=1)
+        found = follow(
+            proposals, lambda encoding: (*worth_of(FBNET)(encoding), *worth_of(FBNET, 1)(encoding)), 40
+        )
         assert len(found) == 40
     with pytest.raises(InputError, match="one reward, not from 2"):
         make_searcher("controller", FBNET, objectives=2)
@@ -145,7 +149,7 @@ def test_several_objectives():
 
 def test_what_failed_is_worth_nothing_to_all():
     for name in SEARCHERS:
-        proposals = Proposals(TINY, make_searcher(name, TINY), everything, outstanding=1)
+        proposals = Proposals(TINY, make_searcher(name, TINY), everything, max_pending=1)
         assert len(follow(proposals, lambda _row: (float("-inf"),), 25)) == 25
 
 
@@ -163,16 +167,16 @@ def test_halving_asks_those_that_came_as_far():
     tried = [
         Trial(
             number=n,
-            row=np.zeros(1, np.int8),
+            encoding=np.zeros(1, np.int8),
             values=(0.0,),
             outcome=TrialOutcome(rungs=((n / 10,), (n / 5,))[: 1 + n % 2]),
         )
         for n in range(6)
     ]
-    bars = halving.bars(tried)
-    assert [len(each) for each in bars] == [6, 3]
-    assert halving.stops((0.15,), bars[0])
-    assert not halving.stops((0.25,), bars[0])
-    assert not halving.stops((0.0,), bars[1])  # three before it are too few
+    rung_values = halving.rung_values(tried)
+    assert [len(each) for each in rung_values] == [6, 3]
+    assert halving.stops((0.15,), rung_values[0])
+    assert not halving.stops((0.25,), rung_values[0])
+    assert not halving.stops((0.0,), rung_values[1])  # three before it are too few
     # Of several objectives, only those that are better in all of them count against it.
     assert not halving.stops((0.1, 0.9), [(0.5, 0.1)] * 8)

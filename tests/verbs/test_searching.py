@@ -27,8 +27,8 @@ def photos(tmp_path_factory):
 
 
 def look(photos, out, *, space="efficientnet-b0", budget="300k", **more):
-    how = SearchConfig(**{"trials": 4, "epochs": 2, "outstanding": 2, **more.pop("how", {})})
-    return search(space, data=photos, budget=budget, how=how, out=out, settings=SETTINGS, **more)
+    config = SearchConfig(**{"trials": 4, "epochs": 2, "max_pending": 2, **more.pop("config", {})})
+    return search(space, data=photos, budget=budget, config=config, out=out, settings=SETTINGS, **more)
 
 
 class Stopping(SilentProgress):
@@ -43,7 +43,7 @@ class Stopping(SilentProgress):
 
 
 def test_a_search_leaves_a_network_its_trials_and_their_price(photos, tmp_path):
-    result = look(photos, tmp_path / "run", how={"versus": "random"})
+    result = look(photos, tmp_path / "run", config={"compare_with": "random"})
     folder = tmp_path / "run"
     network = load(folder / "network.json")
     assert count(network).macs == result["macs"] <= 300_000
@@ -69,30 +69,30 @@ def test_a_search_leaves_a_network_its_trials_and_their_price(photos, tmp_path):
 
 @pytest.mark.slow
 def test_a_search_goes_on_after_a_stop_and_further_with_more_trials(photos, tmp_path):
-    whole = look(photos, tmp_path / "whole", how={"trials": 6})
+    whole = look(photos, tmp_path / "whole", config={"trials": 6})
     should_stop = Stopping("search: 2 trials")
     with pytest.raises(Stopped):
         look(photos, tmp_path / "run", progress=should_stop, should_stop=lambda: should_stop.over)
     look(photos, tmp_path / "run")
-    further = look(photos, tmp_path / "run", how={"trials": 6})
+    further = look(photos, tmp_path / "run", config={"trials": 6})
     names = ("network", "values", "macs", "trials", "stopped", "trial_images")
     assert [whole[name] for name in names] == [further[name] for name in names]
-    again = look(photos, tmp_path / "run", how={"trials": 6})
+    again = look(photos, tmp_path / "run", config={"trials": 6})
     assert again == further
-    with pytest.raises(RunFolderError, match="was made with by evolution, not tpe"):
-        look(photos, tmp_path / "run", how={"by": "tpe"})
+    with pytest.raises(RunFolderError, match="was made with algorithm evolution, not tpe"):
+        look(photos, tmp_path / "run", config={"algorithm": "tpe"})
 
 
 def test_two_processes_come_to_the_same_as_one(photos, tmp_path):
-    one = look(photos, tmp_path / "one", how={"threads": 1})
-    two = look(photos, tmp_path / "two", how={"workers": "2", "threads": 1})
+    one = look(photos, tmp_path / "one", config={"threads": 1})
+    two = look(photos, tmp_path / "two", config={"workers": "2", "threads": 1})
     names = ("network", "values", "macs", "trials", "stopped", "trial_images")
     assert [one[name] for name in names] == [two[name] for name in names]
 
 
 def test_a_front_of_several_objectives(photos, tmp_path):
-    how = {"by": "nsga2", "trials": 5, "halving": False}
-    result = look(photos, tmp_path / "run", objective="accuracy; -macs", budget=None, how=how)
+    config = {"algorithm": "nsga2", "trials": 5, "halving": False}
+    result = look(photos, tmp_path / "run", objective="accuracy; -macs", budget=None, config=config)
     lines = {line["number"]: line for line in read_lines(tmp_path / "run" / "trials.jsonl")}
     found = json.loads((tmp_path / "run" / "search.json").read_text())
     assert len(found["front"]) == result["front"]
@@ -104,16 +104,16 @@ def test_a_front_of_several_objectives(photos, tmp_path):
 
 
 def test_the_objective_of_a_training_step(photos, tmp_path):
-    result = look(photos, tmp_path / "run", objective="training-aware", budget=None, how={"trials": 1})
+    result = look(photos, tmp_path / "run", objective="training-aware", budget=None, config={"trials": 1})
     (line,) = read_lines(tmp_path / "run" / "trials.jsonl")
     figures = line["figures"]
     worth = figures["accuracy"] * figures["step_time"] ** -0.07 * figures["params"] ** -0.05
     assert result["values"] == [pytest.approx(worth)]
 
 
-@pytest.mark.parametrize("by", ["proxylessnas", "fbnet"])
-def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path, by):
-    result = look(photos, tmp_path / "run", how={"by": by, "versus": "random"})
+@pytest.mark.parametrize("algorithm", ["proxylessnas", "fbnet"])
+def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path, algorithm):
+    result = look(photos, tmp_path / "run", config={"algorithm": algorithm, "compare_with": "random"})
     network = load(tmp_path / "run" / "network.json")
     assert count(network).macs == result["macs"] <= 300_000
     assert load_space(tmp_path / "run" / "space.json").contains(network)
@@ -125,14 +125,14 @@ def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path,
     }
     assert spent["random"] > 0
     assert spent["gradient"] == pytest.approx(history["seconds"], abs=0.01)
-    assert f"was trained by {by}" in (tmp_path / "run" / "report.html").read_text()
+    assert f"was trained by {algorithm}" in (tmp_path / "run" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
     ("asked", "error", "said"),
     [
-        ({"budget": "memory<=1MB", "how": {"by": "fbnet"}}, InputError, "a sum over layers"),
-        ({"how": {"by": "fbnet", "workers": "2"}}, InputError, "in this process"),
+        ({"budget": "memory<=1MB", "config": {"algorithm": "fbnet"}}, InputError, "a sum over layers"),
+        ({"config": {"algorithm": "fbnet", "workers": "2"}}, InputError, "in this process"),
         ({"budget": None}, InputError, "Without a limit the largest networks win"),
         ({"budget": "1k"}, BudgetError, "memory|macs|MACs"),
         ({"space": "fbnet", "budget": "1k"}, BudgetError, "the least macs is"),
@@ -142,12 +142,12 @@ def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path,
             "Neither a space nor a network .* Spaces: ofa-mobilenetv3",
         ),
         ({"space": "resnet-18"}, InputError, "Around resnet-18 only the size of the input is open"),
-        ({"how": {"by": "tpo"}}, UnknownNameError, "Did you mean 'tpe'"),
-        ({"how": {"by": "controller"}, "objective": "accuracy; -macs"}, InputError, "one reward"),
-        ({"how": {"workers": "0"}}, InputError, "not '0'"),
+        ({"config": {"algorithm": "tpo"}}, UnknownNameError, "Did you mean 'tpe'"),
+        ({"config": {"algorithm": "controller"}, "objective": "accuracy; -macs"}, InputError, "one reward"),
+        ({"config": {"workers": "0"}}, InputError, "not '0'"),
         ({"budget": "memory<=1MB", "runtime": "openvino"}, InputError, "counted, not measured"),
-        ({"how": {"by": "fbnet"}, "objective": "accuracy; -macs"}, InputError, "in its own way"),
-        ({"how": {"workers": "two"}}, InputError, "workers must be a number from 1, ray for a Ray"),
+        ({"config": {"algorithm": "fbnet"}, "objective": "accuracy; -macs"}, InputError, "in its own way"),
+        ({"config": {"workers": "two"}}, InputError, "workers must be a number from 1, ray for a Ray"),
         ({"threads": 2}, InputError, "counted, not measured"),
         ({"objective": "accurcy"}, UnknownNameError, "accuracy"),
     ],
@@ -162,8 +162,8 @@ def test_what_cannot_work_is_refused_before_anything_is_trained(photos, tmp_path
     ("settings", "said"),
     [
         ({"trials": 0}, "trials must be at least 1, not 0"),
-        ({"versus": "tpe"}, "compared with random, not with 'tpe'"),
-        ({"workers": "9"}, "give --outstanding 9"),
+        ({"compare_with": "tpe"}, "compared with random, not with 'tpe'"),
+        ({"workers": "9"}, "give --max-pending 9"),
     ],
 )
 def test_settings_of_a_search_are_checked(settings, said):
@@ -172,8 +172,10 @@ def test_settings_of_a_search_are_checked(settings, said):
 
 
 def fitted(photos, out, **more):
-    how = more.pop("how", SMALL)
-    return fit("efficientnet-b0", data=photos, budget="200k", how=how, out=out, settings=SETTINGS, **more)
+    config = more.pop("config", SMALL)
+    return fit(
+        "efficientnet-b0", data=photos, budget="200k", config=config, out=out, settings=SETTINGS, **more
+    )
 
 
 def test_a_fit_leaves_the_law_how_sure_it_is_and_its_price(photos, tmp_path):
@@ -207,14 +209,14 @@ def test_a_fit_leaves_the_law_how_sure_it_is_and_its_price(photos, tmp_path):
 
 @pytest.mark.slow
 def test_a_fit_goes_on_after_a_stop_and_is_the_same_with_processes(photos, tmp_path):
-    whole = fitted(photos, tmp_path / "whole", how=FitConfig(**{**_fields(SMALL), "threads": 1}))
+    whole = fitted(photos, tmp_path / "whole", config=FitConfig(**{**_fields(SMALL), "threads": 1}))
     should_stop = Stopping("finalists:")
     with pytest.raises(Stopped):
         fitted(photos, tmp_path / "run", progress=should_stop, should_stop=lambda: should_stop.over)
     kept = read_lines(tmp_path / "run" / "trainings.jsonl")
     assert kept
     pair = FitConfig(**{**_fields(SMALL), "workers": "2", "threads": 1})
-    result = fitted(photos, tmp_path / "run", how=pair)
+    result = fitted(photos, tmp_path / "run", config=pair)
     names = ("law", "finalists", "outlook", "training_images", "share_of_full")
     assert [whole[name] for name in names] == [result[name] for name in names]
     assert read_lines(tmp_path / "run" / "trainings.jsonl")[: len(kept)] == kept
@@ -226,7 +228,7 @@ def _fields(settings):
 
 def test_a_grid_without_a_law_and_other_mistakes_of_a_fit(photos, tmp_path):
     with pytest.raises(InputError, match="every alpha \\* gamma\\^2 is above 2"):
-        fitted(photos, tmp_path / "a", how=FitConfig(alphas=(3.0,), gammas=(1.0,)))
+        fitted(photos, tmp_path / "a", config=FitConfig(alphas=(3.0,), gammas=(1.0,)))
     with pytest.raises(InputError, match="limit its MACs, params or memory"):
         fit("efficientnet-b0", data=photos, budget="latency<=1ms", out=tmp_path / "b")
     with pytest.raises(InputError, match="ratio must be above 1"):

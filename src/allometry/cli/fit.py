@@ -67,7 +67,7 @@ def fit(
     from allometry.verbs.fit import fit as fit_law
 
     plain = FitConfig()
-    how = FitConfig(
+    config = FitConfig(
         alphas=_numbers("--alphas", alphas, plain.alphas),
         gammas=_numbers("--gammas", gammas, plain.gammas),
         ratio=ratio,
@@ -82,7 +82,7 @@ def fit(
             network,
             data=data,
             budget=budget,
-            how=how,
+            config=config,
             out=out,
             seed=seed,
             device=device,

@@ -50,10 +50,10 @@ def search(
             help="What no network may exceed: macs<=4M, params<=1M, latency<=2ms; those that do are never trained.",
         ),
     ] = None,
-    by: Annotated[
+    algorithm: Annotated[
         str,
         typer.Option(
-            "--by",
+            "--algorithm",
             metavar="S",
             help="evolution, random, nsga2, tpe or controller; or, by one network with all choices, proxylessnas or "
             "fbnet.",
@@ -72,15 +72,15 @@ def search(
             "--halving/--no-halving", help="End trials early that are worse than half of those before them."
         ),
     ] = True,
-    versus: Annotated[
+    compare_with: Annotated[
         str,
-        typer.Option("--versus", metavar="random", help="Run a random search of equal cost beside it."),
+        typer.Option("--compare-with", metavar="random", help="Run a random search of equal cost beside it."),
     ] = "",
     workers: Workers = "1",
-    outstanding: Annotated[
+    max_pending: Annotated[
         int,
         typer.Option(
-            "--outstanding",
+            "--max-pending",
             min=1,
             help="Trials that may be under way at once. The search is the same with any number of workers up to it, "
             "given the same --trial-threads.",
@@ -120,23 +120,23 @@ def search(
 
     Called again with the same folder it goes on; with more --trials it goes further.
 
-    Example: `allometry search efficientnet-b0 --data photos/ --budget 4M --versus random`
+    Example: `allometry search efficientnet-b0 --data photos/ --budget 4M --compare-with random`
     """
     from allometry.cli.progress_display import make_progress, stopping_on_signals
     from allometry.nas.search_config import SearchConfig
     from allometry.verbs.search import search as search_space
 
-    how = SearchConfig(
-        by=by,
+    config = SearchConfig(
+        algorithm=algorithm,
         trials=trials,
         epochs=epochs,
         halving=halving,
-        outstanding=outstanding,
+        max_pending=max_pending,
         workers=workers,
         threads=trial_threads,
         storage=storage,
         study=study,
-        versus=versus,
+        compare_with=compare_with,
     )
     with stopping_on_signals() as should_stop:
         result = search_space(
@@ -144,7 +144,7 @@ def search(
             data=data,
             objective=objective,
             budget=budget,
-            how=how,
+            config=config,
             table=table,
             runtime=runtime,
             threads=threads,

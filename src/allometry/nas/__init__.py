@@ -30,7 +30,7 @@ from allometry.nas.objectives import (
     mnasnet,
     parse_objectives,
 )
-from allometry.nas.proposals import Allowed, Proposals, follow
+from allometry.nas.proposals import EncodingFilter, Proposals, follow
 from allometry.nas.searchers import (
     SEARCHERS,
     EvolutionConfig,
@@ -44,7 +44,7 @@ from allometry.nas.searchers import (
 from allometry.nas.trials import NOTHING, Halving, Trial, TrialCandidate, TrialOutcome
 
 if TYPE_CHECKING:
-    from allometry.nas.driver import Evaluator, Question, drive
+    from allometry.nas.driver import Evaluator, SearchProblem, drive
     from allometry.nas.gradient import (
         CostLoss,
         GradientConfig,
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
         narrow,
         predicted,
         proxylessnas,
-        rows_within,
         search_by_gradient,
         with_fixed_shapes,
     )
@@ -68,7 +67,7 @@ _LATER = {
     "Controller": "searchers.controller",
     "ControllerConfig": "searchers.controller",
     "Evaluator": "driver",
-    "Question": "driver",
+    "SearchProblem": "driver",
     "drive": "driver",
     "TrialStore": "store",
     "TrialClaim": "store",
@@ -82,7 +81,6 @@ _LATER = {
     "narrow": "gradient",
     "predicted": "gradient",
     "proxylessnas": "gradient",
-    "rows_within": "gradient",
     "search_by_gradient": "gradient",
     "with_fixed_shapes": "gradient",
 }
@@ -94,13 +92,13 @@ __all__ = [
     "NOTHING",
     "SEARCHERS",
     "TRAINING_AWARE",
-    "Allowed",
     "Controller",
     "ControllerConfig",
     "CorrectMatrix",
     "CostLoss",
     "Costs",
     "Encoding",
+    "EncodingFilter",
     "Encodings",
     "Evaluator",
     "EvolutionConfig",
@@ -118,8 +116,8 @@ __all__ = [
     "Objective",
     "Point",
     "Proposals",
-    "Question",
     "RandomSearcher",
+    "SearchProblem",
     "Searcher",
     "Trial",
     "TrialCandidate",
@@ -148,7 +146,6 @@ __all__ = [
     "predicted",
     "proxylessnas",
     "rank_laws",
-    "rows_within",
     "sample_encodings",
     "search_by_gradient",
     "tabulate",

@@ -100,7 +100,7 @@ def give_out_again(study: optuna.Study, trial: optuna.trial.FrozenTrial, *, coun
     before = trial.system_attrs.get("retry_history", [])
     kept = {key: value for key, value in trial.user_attrs.items() if key not in ("driver", "outcome")}
     deaths = kept.get("deaths", 0) + count
-    if "row" in kept and deaths > RETRIES:
+    if "encoding" in kept and deaths > RETRIES:
         outcome = TrialOutcome(failed=f"its training ended {deaths} drivers")
         study.add_trial(
             optuna.create_trial(

@@ -34,28 +34,28 @@ class Evaluator(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class SearchProblem:
     """What a search looks for.
 
     Attributes:
         space: of the networks.
         objectives: each the larger the better.
-        figures: what is known of a row before it is tried.
+        metrics: what is known of an encoding before it is tried.
         halving: when a training is stopped early.
     """
 
     space: Space
     objectives: tuple[Objective, ...]
-    figures: Callable[[Encoding], Mapping[str, float]]
+    metrics: Callable[[Encoding], Mapping[str, float]]
     halving: Halving = Halving()
 
-    def worth(self, figures: Mapping[str, float]) -> Values:
+    def objective_values(self, metrics: Mapping[str, float]) -> Values:
         """What these figures are worth, a number for each objective."""
-        return tuple(float(objective(figures)) for objective in self.objectives)
+        return tuple(float(objective(metrics)) for objective in self.objectives)
 
 
 def drive(
-    question: Question,
+    problem: SearchProblem,
     store: TrialStore,
     proposals: Proposals,
     evaluator: Evaluator,
@@ -70,7 +70,7 @@ def drive(
     """Try candidates until there are `trials` of them, or nothing new is left.
 
     Args:
-        question: what is looked for.
+        problem: what is looked for.
         store: of the trials; other drivers may work on it, too.
         proposals: of this search.
         evaluator: tries them.
@@ -87,7 +87,7 @@ def drive(
     Raises:
         Stopped: `should_stop` asked for it.
     """
-    return _Driver(question, store, proposals, evaluator, trials, enough, finished).run(
+    return _Driver(problem, store, proposals, evaluator, trials, enough, finished).run(
         progress, label, should_stop
     )
 
@@ -95,7 +95,7 @@ def drive(
 class _Driver:
     def __init__(
         self,
-        question: Question,
+        problem: SearchProblem,
         store: TrialStore,
         proposals: Proposals,
         evaluator: Evaluator,
@@ -103,7 +103,7 @@ class _Driver:
         enough: Callable[[Sequence[Trial]], bool],
         finished: Callable[[Trial], None],
     ) -> None:
-        self._question, self._store, self._proposals = question, store, proposals
+        self._problem, self._store, self._proposals = problem, store, proposals
         self._evaluator, self._trials, self._enough, self._finished = evaluator, trials, enough, finished
         self._running: dict[Future[TrialOutcome], tuple[TrialClaim, Encoding]] = {}
         self._held: list[TrialClaim] = []  # those that wait for results of others
@@ -120,9 +120,9 @@ class _Driver:
                 known = self._known()
                 progress.advance(len(known) - shown, _words(known))
                 shown = len(known)
-                ticket = self._ready(known)
-                if ticket is not None:
-                    self._start(ticket, known)
+                claim = self._ready(known)
+                if claim is not None:
+                    self._start(claim, known)
                     continue
                 if not self._running and not self._held and not self._store.under_way:
                     return tuple(self._store.finished())  # with what others have finished since
@@ -142,10 +142,10 @@ class _Driver:
         """One that may start: all that it follows from is known, and somebody is free to try it."""
         if len(self._running) >= self._evaluator.slots:
             return None
-        for ticket in self._held:
-            if self._proposals.ready(ticket.number, known):
-                self._held.remove(ticket)
-                return ticket
+        for claim in self._held:
+            if self._proposals.ready(claim.number, known):
+                self._held.remove(claim)
+                return claim
         # While one waits here, what it waits for may have been left by a driver that died.
         ticket_or_none = self._store.claim(most=self._trials, new=not self._held and not self._over)
         if ticket_or_none is None or self._proposals.ready(ticket_or_none.number, known):
@@ -153,31 +153,33 @@ class _Driver:
         self._held.append(ticket_or_none)
         return None
 
-    def _start(self, ticket: TrialClaim, known: dict[int, Trial]) -> None:
-        before = [known[each] for each in range(ticket.number - self._proposals.outstanding + 1)]
-        row = None if self._enough(before) else self._proposals.propose(ticket.number, known)
-        if row is None:
+    def _start(self, claim: TrialClaim, known: dict[int, Trial]) -> None:
+        before = [known[each] for each in range(claim.number - self._proposals.max_pending + 1)]
+        encoding = None if self._enough(before) else self._proposals.propose(claim.number, known)
+        if encoding is None:
             self._over = True
-            self._store.give_back(ticket)
+            self._store.give_back(claim)
             return
-        row = row if ticket.row is None else ticket.row
-        self._store.decide(ticket, row)
+        encoding = encoding if claim.encoding is None else claim.encoding
+        self._store.decide(claim, encoding)
         candidate = TrialCandidate(
-            number=ticket.number,
-            network=network_of(self._question.space, row),
-            figures=self._question.figures(row),
-            bars=self._question.halving.bars(before),
+            number=claim.number,
+            network=network_of(self._problem.space, encoding),
+            metrics=self._problem.metrics(encoding),
+            rung_values=self._problem.halving.rung_values(before),
         )
-        self._running[self._evaluator.start(candidate)] = (ticket, row)
+        self._running[self._evaluator.start(candidate)] = (claim, encoding)
 
     def _finish(self, future: Future[TrialOutcome]) -> None:
         outcome = future.result()
-        ticket, row = self._running.pop(future)
-        worth = (NOTHING,) * len(self._question.objectives)
+        claim, encoding = self._running.pop(future)
+        objective_values = (NOTHING,) * len(self._problem.objectives)
         if not outcome.failed:
-            worth = self._question.worth(outcome.figures)
-        self._store.finish(ticket, outcome, worth)
-        self._finished(Trial(number=ticket.number, row=row, values=worth, outcome=outcome))
+            objective_values = self._problem.objective_values(outcome.metrics)
+        self._store.finish(claim, outcome, objective_values)
+        self._finished(
+            Trial(number=claim.number, encoding=encoding, values=objective_values, outcome=outcome)
+        )
 
     def _stop(self) -> None:
         raise Stopped("Stopped; the same command goes on with the trials that were under way.")
@@ -187,9 +189,9 @@ class _Driver:
         for future in list(self._running):
             if future.done() and future.exception() is None:
                 self._finish(future)
-        left = [ticket for ticket, _ in self._running.values()]
-        for ticket in [*left, *self._held]:
-            self._store.put_off(ticket)
+        left = [claim for claim, _ in self._running.values()]
+        for claim in [*left, *self._held]:
+            self._store.put_off(claim)
         self._running, self._held = {}, []
 
 

@@ -1,4 +1,4 @@
-"""Networks of a space as rows of small numbers, very many at once: drawn, varied, crossed, and made networks."""
+"""Networks of a space as encodings of small numbers, very many at once: drawn, varied, crossed, and made networks."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def sample_encodings(
     Example:
         >>> from allometry.catalog import find_space
         >>> space = find_space("ofa-mobilenetv3-1.0")
-        >>> rows = sample_encodings(space, np.random.default_rng(0), 1000)
-        >>> rows.shape, space.contains(network_of(space, rows[0]))
+        >>> encodings = sample_encodings(space, np.random.default_rng(0), 1000)
+        >>> encodings.shape, space.contains(network_of(space, encodings[0]))
         ((1000, 46), True)
     """
     if by not in ("network", "choice"):
         raise InputError(f"by must be 'network' or 'choice', not {by!r}.")
     places = _places(space)
-    rows = np.empty((number, len(space.choices)), np.int8)
+    encodings = np.empty((number, len(space.choices)), np.int8)
     for choice in space.choices:
-        rows[:, places[choice.name]] = random.integers(len(choice.options), size=number)
+        encodings[:, places[choice.name]] = random.integers(len(choice.options), size=number)
     if by == "network":
         for cluster in space.layout.clusters:
             weights = np.array([float(count) for _, count in cluster.counts])
@@ -57,20 +57,20 @@ def sample_encodings(
                 numbers = np.array(
                     [choice.options.index(chosen[choice.name]) for chosen, _ in cluster.counts]
                 )
-                rows[:, places[choice.name]] = numbers[taken]
-    return cleared(space, rows)
+                encodings[:, places[choice.name]] = numbers[taken]
+    return cleared(space, encodings)
 
 
-def cleared(space: Space, rows: Encodings) -> Encodings:
-    """The rows without the options of layers that their depths leave out."""
+def cleared(space: Space, encodings: Encodings) -> Encodings:
+    """The encodings without the options of layers that their depths leave out."""
     places, layout = _places(space), space.layout
-    depths = np.tile(np.array(layout.full, np.int64), (len(rows), 1))
+    depths = np.tile(np.array(layout.full, np.int64), (len(encodings), 1))
     for group, choice in enumerate(layout.of_group):
         if choice is not None:
-            depths[:, group] = np.array(choice.options, np.int64)[rows[:, places[choice.name]]]
-    result = rows.copy()
+            depths[:, group] = np.array(choice.options, np.int64)[encodings[:, places[choice.name]]]
+    result = encodings.copy()
     for choice in layout.others:
-        there = np.zeros(len(rows), bool)
+        there = np.zeros(len(encodings), bool)
         for target in choice.targets:
             if target.what != "block":
                 there[:] = True
@@ -81,22 +81,22 @@ def cleared(space: Space, rows: Encodings) -> Encodings:
     return result
 
 
-def network_of(space: Space, row: npt.NDArray[np.int8]) -> Network:
-    """The network that a row stands for.
+def network_of(space: Space, encoding: npt.NDArray[np.int8]) -> Network:
+    """The network that an encoding stands for.
 
     Raises:
         NetworkError: an option is missing that the network needs.
     """
     chosen: dict[str, Option] = {
         choice.name: choice.options[number]
-        for choice, number in zip(space.choices, row.tolist(), strict=True)
+        for choice, number in zip(space.choices, encoding.tolist(), strict=True)
         if number != ABSENT
     }
     return space.network(chosen)
 
 
 def encodings_of(space: Space, networks: Sequence[Network]) -> Encodings:
-    """The rows of members.
+    """The encodings of members.
 
     Raises:
         NetworkError: one is no member.
@@ -109,13 +109,13 @@ def encodings_of(space: Space, networks: Sequence[Network]) -> Encodings:
         True
     """
     _places(space)
-    rows = np.full((len(networks), len(space.choices)), ABSENT, np.int8)
-    for row, network in zip(rows, networks, strict=True):
+    encodings = np.full((len(networks), len(space.choices)), ABSENT, np.int8)
+    for encoding, network in zip(encodings, networks, strict=True):
         chosen = space.decisions_of(network)
         for place, choice in enumerate(space.choices):
             if choice.name in chosen:
-                row[place] = choice.options.index(chosen[choice.name])
-    return rows
+                encoding[place] = choice.options.index(chosen[choice.name])
+    return encodings
 
 
 def _places(space: Space) -> dict[str, int]:
@@ -134,7 +134,7 @@ def _check(choice: Choice) -> None:
 
 def mutate_encodings(
     space: Space,
-    rows: Encodings,
+    encodings: Encodings,
     random: np.random.Generator,
     *,
     rate: float | None = None,
@@ -146,7 +146,7 @@ def mutate_encodings(
 
     Args:
         space: of all.
-        rows: members, [N, choices].
+        encodings: members, [N, choices].
         random: where chance comes from.
         rate: with which each choice takes one of its other options; None for exactly one choice that sets something and
             has others.
@@ -168,15 +168,15 @@ def mutate_encodings(
         True
     """
     sizes = np.array([len(choice.options) for choice in space.choices], np.float32)
-    there = rows != ABSENT
+    there = encodings != ABSENT
     if rate is None:
         if rates:
             raise InputError("Rates by choice go with a rate for the others; give rate too.")
         changes = _one_each(there & (sizes > 1), random)
     else:
         each = np.array(list(rate_of_each(space, rate, rates or {}).values()))
-        changes = (random.random(rows.shape, np.float32) < each) & there & (sizes > 1)
-    children = np.where(there, rows, _below(sizes, rows.shape, random))
+        changes = (random.random(encodings.shape, np.float32) < each) & there & (sizes > 1)
+    children = np.where(there, encodings, _below(sizes, encodings.shape, random))
     _, choices = places = np.nonzero(changes)
     steps = 1 + _below(sizes[choices] - 1, choices.shape, random).astype(np.int16)
     children[places] = (children[places] + steps) % sizes[choices].astype(np.int16)
@@ -184,7 +184,7 @@ def mutate_encodings(
 
 
 def _one_each(possible: npt.NDArray[np.bool_], random: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """One of the possible places in each row, at random; none where none is possible."""
+    """One of the possible places in each encoding, at random; none where none is possible."""
     score = random.random(possible.shape, np.float32)
     score[~possible] = -1
     chosen = np.zeros(possible.shape, bool)

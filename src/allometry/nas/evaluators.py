@@ -28,7 +28,7 @@ def make_evaluator(
     settings: TrialConfig,
     *,
     folder: Path,
-    outstanding: int,
+    max_pending: int,
     progress: Progress,
     should_stop: Callable[[], bool],
 ) -> HereEvaluator | PooledEvaluator:
@@ -39,7 +39,7 @@ def make_evaluator(
         images: to learn from.
         settings: of all trials.
         folder: of the search.
-        outstanding: trials that may be under way at once.
+        max_pending: trials that may be under way at once.
         progress: is told of a single worker's trainings.
         should_stop: True stops trainings at a checkpoint.
 
@@ -58,7 +58,7 @@ def make_evaluator(
 
     cluster = RayCluster(workers, settings)
     return PooledEvaluator(
-        min(outstanding, cluster.slots),
+        min(max_pending, cluster.slots),
         cluster.worker,
         folder=folder,
         should_stop=should_stop,
@@ -178,7 +178,7 @@ class PooledEvaluator:
         try:
             return TrialOutcome.from_dict(self._ask({"candidate": candidate_to_dict(candidate)})["outcome"])
         except WorkerDiedError as error:
-            return TrialOutcome(figures=candidate.figures, failed=str(error))
+            return TrialOutcome(metrics=candidate.metrics, failed=str(error))
 
     def _train(self, arm: GridTraining) -> GridTrainingResult:
         fields = {"network": to_json(arm.network), "seed": arm.seed, "until": arm.until}

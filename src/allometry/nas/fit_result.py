@@ -23,7 +23,7 @@ _LIKELY = 0.05  # a law that is the best in so many of the resamples may be the 
 
 def fitted_result(
     session: Session,
-    asked: FitSetup,
+    setup: FitSetup,
     first: Sequence[GridTrainingResult],
     judged: Mapping[int, Sequence[GridTrainingResult]],
     base: Sequence[GridTrainingResult],
@@ -32,7 +32,7 @@ def fitted_result(
 
     Args:
         session: of the fit.
-        asked: the grid.
+        setup: the grid.
         first: the first round of all laws, in their order.
         judged: the trainings of the finalists, by the number of their law.
         base: those of the baseline.
@@ -40,13 +40,13 @@ def fitted_result(
     Raises:
         SearchError: the trainings of all finalists diverged.
     """
-    folder, points = session.run.path, asked.points
+    folder, points = session.run.path, setup.points
     if all(each.diverged for results in judged.values() for each in results):
         raise SearchError(
             "The trainings of all finalists diverged; try a lower learning rate (--set learning_rate=...), stronger "
             "clipping (--set clip=1) or float32."
         )
-    images = len(asked.images.dataset.splits["val"])
+    images = len(setup.images.dataset.splits["val"])
     right = {str(place): correct_matrix(results, images) for place, results in judged.items()}
     found = {int(place): each for place, each in rank_laws(right, seed=session.seed).items()}
     chosen = max(judged, key=lambda place: (found[place].accuracy, -_loss(judged[place])))
@@ -54,30 +54,30 @@ def fitted_result(
     point.law.save(folder / "law.json")
     save(point.network, folder / "network.json")
     sizes = [
-        (float(count(asked.baseline).macs), correct_matrix(base, images)),
+        (float(count(setup.baseline).macs), correct_matrix(base, images)),
         (float(point.cost.macs), right[str(chosen)]),
     ]
     ahead = extrapolate(sizes, [factor * point.cost.macs for factor in _AHEAD], seed=session.seed)
     fitted = {
         "law": point.law.to_dict(),
         "likely": _likely([points[place].law for place, each in found.items() if each.best >= _LIKELY]),
-        "epochs": asked.trial.epochs,
+        "epochs": setup.trial_config.epochs,
         "finalists": [_finalist(points[place], each, len(judged[place])) for place, each in found.items()],
         "sizes": [{"macs": macs, "accuracy": float(each.mean())} for macs, each in sizes],
         "outlook": [_ahead(each) for each in ahead],
     }
     write_json(folder / "fit.json", fitted)
-    write_lines(folder / "trials.jsonl", _trial_lines(asked, first, chosen))
+    write_lines(folder / "trials.jsonl", _trial_lines(setup, first, chosen))
     for kept in (folder / "trials").glob("*/checkpoints"):
         shutil.rmtree(kept, ignore_errors=True)
     spent = [line for line in read_lines(folder / "costs.jsonl") if line["phase"] == "fit"]
     full = (
-        asked.full_epochs * len(asked.images.dataset.splits["train"]) * sum(each.cost.macs for each in points)
+        setup.full_epochs * len(setup.images.dataset.splits["train"]) * sum(each.cost.macs for each in points)
     )
     return {
-        "data": asked.images.dataset.name,
-        "network": asked.baseline.name,
-        **count(asked.baseline).to_dict(),
+        "data": setup.images.dataset.name,
+        "network": setup.baseline.name,
+        **count(setup.baseline).to_dict(),
         **fitted,
         "laws": len(points),
         "training_seconds": round(sum(line["seconds"] for line in spent), 1),
@@ -115,7 +115,7 @@ def _ahead(each: Extrapolation) -> dict[str, Any]:
     return {"macs": each.macs, "accuracy": each.accuracy, "interval": list(each.interval)}
 
 
-def _trial_lines(asked: FitSetup, first: Sequence[GridTrainingResult], chosen: int) -> list[dict[str, Any]]:
+def _trial_lines(setup: FitSetup, first: Sequence[GridTrainingResult], chosen: int) -> list[dict[str, Any]]:
     """The first round, in which all laws were trained alike, as the report shows it."""
     return [
         {
@@ -133,5 +133,5 @@ def _trial_lines(asked: FitSetup, first: Sequence[GridTrainingResult], chosen: i
             "images": result.images,
             "chosen": place == chosen,
         }
-        for place, (point, result) in enumerate(zip(asked.points, first, strict=True))
+        for place, (point, result) in enumerate(zip(setup.points, first, strict=True))
     ]

@@ -94,27 +94,27 @@ class FitSetup:
         images: to learn from and to be judged on.
         baseline: what grows.
         points: the laws, each with its network.
-        how: the grid, and how much is trained.
-        trial: what all trainings share.
+        config: the grid, and how much is trained.
+        trial_config: what all trainings share.
         full_epochs: of a full training, for comparison.
     """
 
     images: Images
     baseline: Network
     points: tuple[Point, ...]
-    how: FitConfig
-    trial: TrialConfig
+    config: FitConfig
+    trial_config: TrialConfig
     full_epochs: int
 
     @property
     def first_epochs(self) -> int:
         """Until where all are trained."""
-        return max(1, self.trial.epochs // _FIRST)
+        return max(1, self.trial_config.epochs // _FIRST)
 
     @property
     def second(self) -> int:
         """How many are trained to the end."""
-        wanted = max(self.how.finalists, math.ceil(self.how.share * len(self.points)))
+        wanted = max(self.config.finalists, math.ceil(self.config.share * len(self.points)))
         return min(wanted, len(self.points))
 
 
@@ -124,7 +124,7 @@ def prepare_fit(
     network: Network,
     data: str,
     budget: Budget | None,
-    how: FitConfig,
+    config: FitConfig,
     settings: Sequence[str],
     device: str | None,
 ) -> FitSetup:
@@ -136,7 +136,7 @@ def prepare_fit(
         network: the baseline, as the user names it.
         data: the images, as `open_data` takes them.
         budget: that the baseline is brought to first.
-        how: the grid, and how much is trained, by whom.
+        config: the grid, and how much is trained, by whom.
         settings: changes to the recipe.
         device: where it is trained.
 
@@ -160,9 +160,9 @@ def prepare_fit(
     macs = count(baseline).macs
     points = grid_points(
         origin,
-        Budget((Limit("macs", int(how.ratio * macs)),)),
+        Budget((Limit("macs", int(config.ratio * macs)),)),
         start=start,
-        laws=how.laws,
+        laws=config.laws,
         largest_resolution=largest,
     )
     points = tuple(
@@ -170,8 +170,8 @@ def prepare_fit(
         for number, point in enumerate(points, start=1)
     )
     full = images.recipe(small, baseline, settings).epochs
-    epochs = how.epochs or max(_FEWEST, round(full * _EPOCH_SHARE))
-    trial = TrialConfig(
+    epochs = config.epochs or max(_FEWEST, round(full * _EPOCH_SHARE))
+    trial_config = TrialConfig(
         data=data,
         seed=session.seed,
         device=device,
@@ -179,30 +179,30 @@ def prepare_fit(
         epochs=epochs,
         objectives=("accuracy",),
         halving=Halving(),
-        threads=how.threads or threads_of(how.workers),
+        threads=config.threads or threads_of(config.workers),
     )
-    asked = FitSetup(
+    setup = FitSetup(
         images=images,
         baseline=baseline,
         points=points,
-        how=how,
-        trial=trial,
+        config=config,
+        trial_config=trial_config,
         full_epochs=full,
     )
     save(baseline, session.run.path / "baseline.json")
     for number, point in enumerate(points, start=1):
         save(point.network, session.run.path / "grid" / f"{number}.json")
     write_json(session.run.path / "recipe.json", trial_recipe(images, baseline, settings, epochs).to_dict())
-    _announce(session, asked)
-    return asked
+    _announce(session, setup)
+    return setup
 
 
-def _announce(session: Session, asked: FitSetup) -> None:
+def _announce(session: Session, setup: FitSetup) -> None:
     """Tell what the fit will do and what it will cost, beside training every law fully."""
-    points, how, trial = asked.points, asked.how, asked.trial
-    number = len(asked.images.dataset.splits["train"])
+    points, config, trial_config = setup.points, setup.config, setup.trial_config
+    number = len(setup.images.dataset.splits["train"])
     middle = points[len(points) // 2].network
-    recipe = trial_recipe(asked.images, middle, trial.settings, trial.epochs)
+    recipe = trial_recipe(setup.images, middle, trial_config.settings, trial_config.epochs)
     per_image = seconds_per_image(
         middle,
         recipe,
@@ -210,24 +210,24 @@ def _announce(session: Session, asked: FitSetup) -> None:
         images=min(recipe.batch_size, number),
         device=session.device,
     )
-    epochs = _epochs(asked)
-    workers = int(how.workers) if how.workers.isdigit() else 1
+    epochs = _epochs(setup)
+    workers = int(config.workers) if config.workers.isdigit() else 1
     seconds = _REST * per_image * number * epochs / workers
-    share = epochs / (len(points) * asked.full_epochs)
+    share = epochs / (len(points) * setup.full_epochs)
     session.progress.say(
-        f"baseline: {asked.baseline.name}, {count(asked.baseline).macs:,} MACs; {len(points)} laws, each to "
+        f"baseline: {setup.baseline.name}, {count(setup.baseline).macs:,} MACs; {len(points)} laws, each to "
         f"{points[0].cost.macs:,} MACs or just below"
     )
     session.progress.say(
-        f"all for {asked.first_epochs} of {trial.epochs} epochs, {asked.second} of them to the end, "
-        f"{min(how.finalists, asked.second)} with {how.seeds} seeds, the baseline too: at most about "
-        f"{format_duration(seconds)} here, {share:.0%} of training every law for {asked.full_epochs} epochs"
+        f"all for {setup.first_epochs} of {trial_config.epochs} epochs, {setup.second} of them to the end, "
+        f"{min(config.finalists, setup.second)} with {config.seeds} seeds, the baseline too: at most about "
+        f"{format_duration(seconds)} here, {share:.0%} of training every law for {setup.full_epochs} epochs"
     )
 
 
-def _epochs(asked: FitSetup) -> float:
+def _epochs(setup: FitSetup) -> float:
     """Epochs of the fit, in those of a network of the grid."""
-    how, whole = asked.how, asked.trial.epochs
-    finalists = min(how.finalists, asked.second)
-    grown = len(asked.points) * asked.first_epochs + asked.second * (whole - asked.first_epochs)
-    return grown + (how.seeds - 1) * finalists * whole + how.seeds * whole / how.ratio
+    config, whole = setup.config, setup.trial_config.epochs
+    finalists = min(config.finalists, setup.second)
+    grown = len(setup.points) * setup.first_epochs + setup.second * (whole - setup.first_epochs)
+    return grown + (config.seeds - 1) * finalists * whole + config.seeds * whole / config.ratio

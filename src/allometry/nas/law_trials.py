@@ -158,13 +158,13 @@ class Trainings:
     Attributes:
         trainer: does them.
         folder: of the fit; a line for each training in its `trainings.jsonl`.
-        charge: told of what each training added: a name, seconds, images.
+        record_cost: told of what each training added: a name, seconds, images.
         progress: is told how far it is.
     """
 
     trainer: Trainer
     folder: Path
-    charge: Callable[[str, float, int], None]
+    record_cost: Callable[[str, float, int], None]
     progress: Progress
 
     def __call__(self, arms: Sequence[GridTraining], *, label: str) -> list[GridTrainingResult]:
@@ -177,7 +177,7 @@ class Trainings:
         known = self._known()
         for arm in arms:
             if _key(arm) in known:  # a kill may have come before it was charged; nothing is charged twice
-                self._charge(arm, known)
+                self._record_cost(arm, known)
         left = [arm for arm in dict.fromkeys(arms) if _key(arm) not in known]
         show = self.trainer.slots > 1
         if show:
@@ -205,11 +205,11 @@ class Trainings:
         line = {"key": key, "training": _training(arm), "macs": count(arm.network).macs, **asdict(result)}
         append_line(self.folder / FILE, line)
         known[key] = result
-        self._charge(arm, known)
+        self._record_cost(arm, known)
 
-    def _charge(self, arm: GridTraining, known: dict[str, GridTrainingResult]) -> None:
+    def _record_cost(self, arm: GridTraining, known: dict[str, GridTrainingResult]) -> None:
         result, before = known[_key(arm)], self._before(arm, known)
-        self.charge(
+        self.record_cost(
             f"{arm.network.name}, seed {arm.seed}, to epoch {arm.until}",
             result.seconds - (before.seconds if before else 0.0),
             result.images - (before.images if before else 0),

@@ -15,9 +15,9 @@ from allometry.cost import LatencyTable, count_piece
 from allometry.cost.count import FLOAT_BYTES
 from allometry.nas.encodings import Encodings
 
-Figures = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
 _MOST_ENTRIES = 50_000_000
-_CHUNK = 65_536  # rows at once: what they need stays in the processor's caches
+_CHUNK = 65_536  # encodings at once: what they need stays in the processor's caches
 
 
 class _Table(NamedTuple):
@@ -25,8 +25,8 @@ class _Table(NamedTuple):
 
     choices: tuple[int, ...]
     sizes: tuple[int, ...]
-    sums: Figures
-    peaks: Figures
+    sums: Floats
+    peaks: Floats
     after: npt.NDArray[np.int32]
 
 
@@ -34,25 +34,28 @@ class _Table(NamedTuple):
 class Lookup:
     """Figures of the networks of a space that are sums, or maxima, over their layers.
 
-    Made by `tabulate`. Called with rows, it gives the sums [N, sums] and the maxima [N, peaks].
+    Made by `tabulate`. Called with encodings, it gives the sums [N, sums] and the maxima [N, peaks].
     """
 
     space: Space
     tables: tuple[_Table, ...]
 
-    def __call__(self, rows: Encodings) -> tuple[Figures, Figures]:
-        """The figures of these rows."""
-        parts = [self._some(rows[first : first + _CHUNK]) for first in range(0, max(1, len(rows)), _CHUNK)]
+    def __call__(self, encodings: Encodings) -> tuple[Floats, Floats]:
+        """The figures of these encodings."""
+        parts = [
+            self._some(encodings[first : first + _CHUNK])
+            for first in range(0, max(1, len(encodings)), _CHUNK)
+        ]
         sums, peaks = zip(*parts, strict=True)
         return np.concatenate(sums), np.concatenate(peaks)
 
-    def _some(self, rows: Encodings) -> tuple[Figures, Figures]:
-        columns = np.maximum(rows.T, 0).astype(
+    def _some(self, encodings: Encodings) -> tuple[Floats, Floats]:
+        columns = np.maximum(encodings.T, 0).astype(
             np.int32
         )  # what is absent changes nothing, whatever it is taken for
-        state = np.zeros(len(rows), np.int32)
-        sums = np.zeros((len(rows), self.tables[0].sums.shape[1]))
-        peaks = np.zeros((len(rows), self.tables[0].peaks.shape[1]))
+        state = np.zeros(len(encodings), np.int32)
+        sums = np.zeros((len(encodings), self.tables[0].sums.shape[1]))
+        peaks = np.zeros((len(encodings), self.tables[0].peaks.shape[1]))
         for table in self.tables:
             index = state
             for choice, size in zip(table.choices, table.sizes, strict=True):
@@ -63,16 +66,16 @@ class Lookup:
         return sums, peaks
 
 
-Price = Callable[[Piece, Padding], tuple[tuple[float, ...], tuple[float, ...]]]
+PieceTermsFn = Callable[[Piece, Padding], tuple[tuple[float, ...], tuple[float, ...]]]
 """What a piece adds to the sums, and what it is for the maxima."""
 
 
-def tabulate(space: Space, price: Price) -> Lookup:
+def tabulate(space: Space, terms: PieceTermsFn) -> Lookup:
     """Make the tables for a space.
 
     Args:
         space: whose cells, if it has any, do not read the input of the cell before.
-        price: of each piece; asked once for each.
+        terms: of each piece; asked once for each.
 
     Raises:
         InputError: the space is not of that kind, or too large for tables.
@@ -89,12 +92,12 @@ def tabulate(space: Space, price: Price) -> Lookup:
     places = {choice.name: place for place, choice in enumerate(space.choices)}
     known: dict[tuple[Piece, Padding], tuple[tuple[float, ...], tuple[float, ...]]] = {}
 
-    def priced(piece: Piece, padding: Padding) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def known_terms(piece: Piece, padding: Padding) -> tuple[tuple[float, ...], tuple[float, ...]]:
         key = (piece, padding)
         if key not in known:
             if isinstance(piece.part, Cell) and piece.part.reads_skip:
                 raise InputError("A cell that reads the input of the one before has no cost of its own.")
-            known[key] = price(piece, padding)
+            known[key] = terms(piece, padding)
         return known[key]
 
     tables = []
@@ -102,9 +105,9 @@ def tabulate(space: Space, price: Price) -> Lookup:
     shape: tuple[int, int] | None = None
     for site in walk(space):
         if shape is None:  # the stem always stands there
-            more, most = priced(site.steps[0].pieces[0], site.steps[0].after.padding)
+            more, most = known_terms(site.steps[0].pieces[0], site.steps[0].after.padding)
             shape = len(more), len(most)
-        table, states = _table(site, states, places, priced, shape)
+        table, states = _table(site, states, places, known_terms, shape)
         tables.append(table)
     return Lookup(space, tuple(tables))
 
@@ -113,7 +116,7 @@ def _table(
     site: StageOptions,
     states: dict[WalkState | None, int],
     places: dict[str, int],
-    price: Price,
+    terms: PieceTermsFn,
     shape: tuple[int, int],
 ) -> tuple[_Table, dict[WalkState | None, int]]:
     sizes = tuple(len(choice.options) for choice in site.choices)
@@ -127,7 +130,7 @@ def _table(
     after = np.zeros((len(states), *sizes), np.int32)
     for step in site.steps:
         padding = step.after.padding
-        prices = [price(piece, padding) for piece in step.pieces]
+        piece_terms = [terms(piece, padding) for piece in step.pieces]
         where = (
             states[step.before],
             *(
@@ -135,7 +138,7 @@ def _table(
                 for choice, known in zip(site.choices, options, strict=True)
             ),
         )
-        for more, most in prices:
+        for more, most in piece_terms:
             sums[where] += more
             peaks[where] = np.maximum(peaks[where], most)
         after[where] = ends.setdefault(step.after, len(ends))
@@ -165,9 +168,9 @@ class Costs:
     def __init__(self, space: Space) -> None:
         self._lookup = tabulate(space, _counted)
 
-    def __call__(self, rows: Encodings) -> dict[str, npt.NDArray[np.int64]]:
-        """Params, macs, activations and memory [N] of these rows."""
-        sums, peaks = self._lookup(rows)
+    def __call__(self, encodings: Encodings) -> dict[str, npt.NDArray[np.int64]]:
+        """Params, macs, activations and memory [N] of these encodings."""
+        sums, peaks = self._lookup(encodings)
         params, statistics, macs, activations = np.rint(sums).astype(np.int64).T
         memory = FLOAT_BYTES * (params + statistics + np.rint(peaks[:, 0]).astype(np.int64))
         return {"params": params, "macs": macs, "activations": activations, "memory": memory}
@@ -196,10 +199,10 @@ class Latencies:
 
         self._lookup, self._correction = tabulate(space, line), table.correction
 
-    def __call__(self, rows: Encodings) -> Figures:
-        """Seconds [N] of these rows."""
-        sums, _ = self._lookup(rows)
+    def __call__(self, encodings: Encodings) -> Floats:
+        """Seconds [N] of these encodings."""
+        sums, _ = self._lookup(encodings)
         total, number, elements = sums.T
         how = self._correction
-        found: Figures = how.base + how.scale * total + how.per_piece * number + how.per_element * elements
+        found: Floats = how.base + how.scale * total + how.per_piece * number + how.per_element * elements
         return found

@@ -112,7 +112,7 @@ def _check(node: ast.AST, text: str, depth: int) -> None:
         _check(each, text, depth + 1)
 
 
-def value(node: ast.AST, figures: Mapping[str, Value]) -> Any:  # noqa: ANN401 - numbers or arrays
+def value(node: ast.AST, measures: Mapping[str, Value]) -> Any:  # noqa: ANN401 - numbers or arrays
     """What a checked expression comes to, in 64-bit floating point.
 
     Example:
@@ -123,18 +123,18 @@ def value(node: ast.AST, figures: Mapping[str, Value]) -> Any:  # noqa: ANN401 -
         case ast.Constant(value=number):
             return np.float64(number)  # type: ignore[arg-type]
         case ast.Name(id=name):
-            return np.asarray(figures[name], np.float64)[()]
+            return np.asarray(measures[name], np.float64)[()]
         case ast.BinOp(left=left, op=operation, right=right):
-            return _OPERATIONS[type(operation)](value(left, figures), value(right, figures))
+            return _OPERATIONS[type(operation)](value(left, measures), value(right, measures))
         case ast.UnaryOp(op=operation, operand=operand):
-            return _OPERATIONS[type(operation)](value(operand, figures))
+            return _OPERATIONS[type(operation)](value(operand, measures))
         case ast.IfExp(
             test=ast.Compare(left=left, ops=[order], comparators=[right]), body=body, orelse=other
         ):
-            holds = _OPERATIONS[type(order)](value(left, figures), value(right, figures))
-            return np.where(holds, value(body, figures), value(other, figures))[()]
+            holds = _OPERATIONS[type(order)](value(left, measures), value(right, measures))
+            return np.where(holds, value(body, measures), value(other, measures))[()]
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            return _FUNCTIONS[name](*(value(each, figures) for each in arguments))
+            return _FUNCTIONS[name](*(value(each, measures) for each in arguments))
     raise AssertionError("checked before")
 
 
@@ -177,19 +177,19 @@ class Objective:
         object.__setattr__(self, "measures", frozenset(names))
         object.__setattr__(self, "_tree", tree)
 
-    def __call__(self, figures: Mapping[str, Value]) -> Any:  # noqa: ANN401 - a number for numbers, an array for arrays
+    def __call__(self, measures: Mapping[str, Value]) -> Any:  # noqa: ANN401 - a number for numbers, an array for arrays
         """Its value for these figures; arrays give an array. What cannot be worked out is minus infinity.
 
         Raises:
             ObjectiveError: a measure is missing.
         """
-        missing = sorted(self.measures - figures.keys())
+        missing = sorted(self.measures - measures.keys())
         if missing:
             raise ObjectiveError(
                 f"The objective {self.text!r} needs {', '.join(missing)}, which is not known."
             )
         with np.errstate(all="ignore"):
-            found = value(self._tree, figures)
+            found = value(self._tree, measures)
         if isinstance(found, np.ndarray):
             return np.where(np.isfinite(found), found, -np.inf)
         return float(found) if math.isfinite(found) else -math.inf

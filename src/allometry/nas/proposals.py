@@ -12,46 +12,47 @@ from allometry.nas.encodings import Encoding, Encodings, Values, sample_encoding
 from allometry.nas.searchers import Searcher
 from allometry.nas.trials import Trial, TrialOutcome
 
-Allowed = Callable[[Encodings], npt.NDArray[np.bool_]]
-"""Which of these rows, [N, choices], keep all limits."""
+EncodingFilter = Callable[[Encodings], npt.NDArray[np.bool_]]
+"""Which of these encodings, [N, choices], keep all limits."""
 _AT_ONCE, _DRAWS = 10_000, 20
 
 
 class Proposals:
     """What a searcher proposes, less what is over a limit or was proposed before.
 
-    The n-th proposal follows from the results up to number n - `outstanding`, whatever else is known by then: so many
+    The n-th proposal follows from the results up to number n - `max_pending`, whatever else is known by then: so many
     trainings may be under way at once, and the search does not depend on which of them ends first.
 
     Args:
         space: of the searcher.
         searcher: that nobody else asks.
-        allowed: which rows keep the limits.
-        outstanding: results that may be open when a proposal is made, at least 1.
+        allowed: which encodings keep the limits.
+        max_pending: results that may be open when a proposal is made, at least 1.
         seed: of the draws that take the searcher's place where it finds nothing new.
 
     Example:
         >>> from allometry.nas import make_searcher
         >>> from allometry.catalog import find_space
         >>> space = find_space("fbnet")
-        >>> proposals = Proposals(space, make_searcher("random", space), lambda rows: rows[:, 0] == 1, outstanding=2)
+        >>> searcher = make_searcher("random", space)
+        >>> proposals = Proposals(space, searcher, lambda encodings: encodings[:, 0] == 1, max_pending=2)
         >>> first, second = proposals.propose(0, {}), proposals.propose(1, {})
         >>> int(first[0]), bool((first == second).all())
         (1, False)
     """
 
     def __init__(
-        self, space: Space, searcher: Searcher, allowed: Allowed, *, outstanding: int, seed: int = 0
+        self, space: Space, searcher: Searcher, allowed: EncodingFilter, *, max_pending: int, seed: int = 0
     ) -> None:
         self._space, self._searcher, self._allowed = space, searcher, allowed
-        self.outstanding, self._seed = outstanding, seed
+        self.max_pending, self._seed = max_pending, seed
         self._rows: list[Encoding | None] = []
         self._seen: set[bytes] = set()
         self._told = 0
 
     def ready(self, number: int, known: Mapping[int, Trial]) -> bool:
         """Whether all is known that this proposal follows from."""
-        return all(each in known for each in range(number - self.outstanding + 1))
+        return all(each in known for each in range(number - self.max_pending + 1))
 
     def propose(self, number: int, known: Mapping[int, Trial]) -> Encoding | None:
         """The network of this number, or None where nothing new is left to try.
@@ -68,25 +69,29 @@ class Proposals:
         number = len(self._rows)
         if self._rows and self._rows[-1] is None:
             return None
-        while self._told <= number - self.outstanding:
+        while self._told <= number - self.max_pending:
             result = known[self._told]
-            self._seen.add(result.row.tobytes())
-            self._searcher.tell(result.row, result.values)
+            self._seen.add(result.encoding.tobytes())
+            self._searcher.tell(result.encoding, result.values)
             self._told += 1
         for _ in range(self._searcher.tries):
-            row: Encoding = self._searcher.ask()
-            if row.tobytes() not in self._seen and self._allowed(row[None])[0]:
-                self._seen.add(row.tobytes())
-                return row
-            self._searcher.refuse(row)
+            encoding: Encoding = self._searcher.ask()
+            if encoding.tobytes() not in self._seen and self._allowed(encoding[None])[0]:
+                self._seen.add(encoding.tobytes())
+                return encoding
+            self._searcher.refuse(encoding)
         return self._by_chance(number)
 
     def _by_chance(self, number: int) -> Encoding | None:
         """A new network within the limits from very many random ones."""
         random = np.random.default_rng((self._seed, number))
         for _ in range(_DRAWS):
-            rows = sample_encodings(self._space, random, _AT_ONCE)
-            new = (row for row in rows[self._allowed(rows)] if row.tobytes() not in self._seen)
+            encodings = sample_encodings(self._space, random, _AT_ONCE)
+            new = (
+                encoding
+                for encoding in encodings[self._allowed(encodings)]
+                if encoding.tobytes() not in self._seen
+            )
             found: Encoding | None = next(new, None)
             if found is not None:
                 self._seen.add(found.tobytes())
@@ -95,13 +100,13 @@ class Proposals:
 
 
 def follow(
-    proposals: Proposals, worth: Callable[[Encoding], Values], trials: int
+    proposals: Proposals, objective_values: Callable[[Encoding], Values], trials: int
 ) -> list[tuple[Encoding, Values]]:
     """A whole search in memory where what a network is worth is known at once, such as from a table of results.
 
     Args:
         proposals: with nothing outstanding but the next.
-        worth: of a row.
+        objective_values: of an encoding.
         trials: at most.
 
     Returns:
@@ -112,15 +117,17 @@ def follow(
         >>> from allometry.catalog import find_space
         >>> space = find_space("fbnet")
         >>> searcher = make_searcher("evolution", space)
-        >>> proposals = Proposals(space, searcher, lambda rows: rows[:, 0] >= 0, outstanding=1)
-        >>> found = follow(proposals, lambda row: (float((row == 7).sum()),), 200)
+        >>> proposals = Proposals(space, searcher, lambda encodings: encodings[:, 0] >= 0, max_pending=1)
+        >>> found = follow(proposals, lambda encoding: (float((encoding == 7).sum()),), 200)
         >>> found[0][1] < max(values for _, values in found)
         True
     """
     known: dict[int, Trial] = {}
     for number in range(trials):
-        row = proposals.propose(number, known)
-        if row is None:
+        encoding = proposals.propose(number, known)
+        if encoding is None:
             break
-        known[number] = Trial(number=number, row=row, values=worth(row), outcome=TrialOutcome())
-    return [(each.row, each.values) for each in known.values()]
+        known[number] = Trial(
+            number=number, encoding=encoding, values=objective_values(encoding), outcome=TrialOutcome()
+        )
+    return [(each.encoding, each.values) for each in known.values()]

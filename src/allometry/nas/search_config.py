@@ -10,7 +10,7 @@ from hashlib import sha256
 from allometry.arch import Network, Space, space_to_json
 from allometry.base import InputError, UnknownNameError
 from allometry.cost import Budget, RuntimeConfig, runtime_config_for
-from allometry.nas.driver import Question
+from allometry.nas.driver import SearchProblem
 from allometry.nas.encodings import network_of
 from allometry.nas.objectives import Objective
 from allometry.nas.searchers import SEARCHERS
@@ -28,54 +28,54 @@ class SearchConfig:
     """How a search goes about it.
 
     Attributes:
-        by: the searcher's name, of `SEARCHERS`, or `proxylessnas` or `fbnet` for one over-parameterized network.
+        algorithm: the searcher's name, of `SEARCHERS`, or `proxylessnas` or `fbnet` for one over-parameterized network.
         trials: networks to try.
         epochs: of a trial; 0 for an eighth of a full training's, two at least.
         halving: whether trials end early that are worse than half of those before them.
-        outstanding: trials that may be under way at once; the search is the same with any number of workers up to it.
+        max_pending: trials that may be under way at once; the search is the same with any number of workers up to it.
         workers: `1` for this process, another number for so many beside it, `ray` or `ray://host:port`.
         threads: of each trial's arithmetic; 0 for the cores divided by the workers.
         storage: a database's address; None for a file in the run folder.
         study: name of the search in the database.
-        versus: `random` for a random search of the same cost beside it, else empty.
+        compare_with: `random` for a random search of the same cost beside it, else empty.
 
     Raises:
         InputError: a number is out of its range, or a name not known.
     """
 
-    by: str = "evolution"
+    algorithm: str = "evolution"
     trials: int = 40
     epochs: int = 0
     halving: bool = True
-    outstanding: int = 4
+    max_pending: int = 4
     workers: str = "1"
     threads: int = 0
     storage: str | None = None
     study: str = "allometry"
-    versus: str = ""
+    compare_with: str = ""
 
     @property
     def by_gradient(self) -> bool:
         """Whether one over-parameterized network is trained instead of many."""
-        return self.by in GRADIENT_WAYS
+        return self.algorithm in GRADIENT_WAYS
 
     def __post_init__(self) -> None:
-        for name, least in (("trials", 1), ("epochs", 0), ("outstanding", 1), ("threads", 0)):
+        for name, least in (("trials", 1), ("epochs", 0), ("max_pending", 1), ("threads", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}.")
         check_workers(self.workers)
-        if self.by not in (*SEARCHERS, *GRADIENT_WAYS):
-            raise UnknownNameError("searcher", self.by, (*SEARCHERS, *GRADIENT_WAYS))
+        if self.algorithm not in (*SEARCHERS, *GRADIENT_WAYS):
+            raise UnknownNameError("searcher", self.algorithm, (*SEARCHERS, *GRADIENT_WAYS))
         if self.by_gradient and self.workers != "1":
             raise InputError(
-                f"{self.by} trains one network, in this process: workers are of no use to it; leave them out."
+                f"{self.algorithm} trains one network, in this process: workers are of no use to it; leave them out."
             )
-        if self.versus not in ("", "random"):
-            raise InputError(f"A search can be compared with random, not with {self.versus!r}.")
-        if self.workers.isdigit() and int(self.workers) > self.outstanding:
+        if self.compare_with not in ("", "random"):
+            raise InputError(f"A search can be compared with random, not with {self.compare_with!r}.")
+        if self.workers.isdigit() and int(self.workers) > self.max_pending:
             raise InputError(
-                f"{self.workers} workers need as many trials that may be under way at once; give --outstanding "
-                f"{self.workers} (now {self.outstanding}), which is part of what a search is: it decides how much a "
+                f"{self.workers} workers need as many trials that may be under way at once; give --max-pending "
+                f"{self.workers} (now {self.max_pending}), which is part of what a search is: it decides how much a "
                 "proposal knows."
             )
 
@@ -89,57 +89,57 @@ class SearchSetup:
     objectives: tuple[Objective, ...]
     budget: Budget | None
     runtime_config: RuntimeConfig | None
-    prices: SpaceCosts
-    within: BudgetFilter
-    how: SearchConfig
-    trial: TrialConfig
+    costs: SpaceCosts
+    allowed: BudgetFilter
+    config: SearchConfig
+    trial_config: TrialConfig
 
     @property
-    def question(self) -> Question:
+    def problem(self) -> SearchProblem:
         """What is looked for."""
-        return Question(
+        return SearchProblem(
             space=self.space,
             objectives=self.objectives,
-            figures=self.prices.of,
-            halving=self.trial.halving,
+            metrics=self.costs.of,
+            halving=self.trial_config.halving,
         )
 
-    def work(self, tried: Trial) -> float:
+    def work(self, trial: Trial) -> float:
         """What a trial cost: MACs of all its passes over images."""
-        return tried.outcome.images * self.prices.of(tried.row)["macs"]
+        return trial.outcome.images * self.costs.of(trial.encoding)["macs"]
 
-    def network(self, tried: Trial) -> Network:
+    def network(self, trial: Trial) -> Network:
         """The network of a trial."""
-        name = f"{self.space.name or 'space'} no. {tried.number}"
-        return replace(network_of(self.space, tried.row), name=name)
+        name = f"{self.space.name or 'space'} no. {trial.number}"
+        return replace(network_of(self.space, trial.encoding), name=name)
 
-    def identity(self, by: str) -> str:
+    def identity(self, algorithm: str) -> str:
         """A digest of all that decides the results."""
         parts = [
             space_to_json(self.space),
             [str(each) for each in self.objectives],
             self.budget.exact() if self.budget else None,
             self.images.dataset.fingerprint,
-            {**self.trial.to_dict(), "data": None, "device": None, "threads": None},
-            by,
-            self.how.outstanding,
+            {**self.trial_config.to_dict(), "data": None, "device": None, "threads": None},
+            algorithm,
+            self.config.max_pending,
             str(self.runtime_config),
-            asdict(self.prices.table) if self.prices.table else None,
+            asdict(self.costs.table) if self.costs.table else None,
         ]
         return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def check_question(objectives: Sequence[Objective], budget: Budget | None, how: SearchConfig) -> None:
+def check_question(objectives: Sequence[Objective], budget: Budget | None, config: SearchConfig) -> None:
     """Refuse a search in which nothing speaks against the largest network.
 
     Raises:
         InputError: there is neither a limit nor an objective that weighs a cost, or the way of searching has an
             objective of its own.
     """
-    if how.by_gradient and [str(each) for each in objectives] != ["accuracy"]:
+    if config.by_gradient and [str(each) for each in objectives] != ["accuracy"]:
         raise InputError(
-            f"{how.by} weighs the accuracy against its limit in its own way: leave the objective out, or search by "
-            "evolution."
+            f"{config.algorithm} weighs the accuracy against its limit in its own way: leave the objective out, or "
+            "search by evolution."
         )
     costs = {"params", "macs", "activations", "memory", "latency", "step_time"}
     if budget is None and not any(objective.measures & costs for objective in objectives):

@@ -22,13 +22,13 @@ _CONFIRMED = 5  # networks that are measured, at most, until one keeps its laten
 
 
 def found_result(
-    session: Session, asked: SearchSetup, tried: Sequence[Trial], others: Sequence[Trial]
+    session: Session, setup: SearchSetup, tried: Sequence[Trial], others: Sequence[Trial]
 ) -> dict[str, Any]:
     """Choose the network, write it and all trials down, and give the figures of the search.
 
     Args:
         session: of the search.
-        asked: what was looked for.
+        setup: what was looked for.
         tried: all trials.
         others: those of the random search beside it, if there was one.
 
@@ -43,33 +43,33 @@ def found_result(
     # Of one objective the second best may do where the best is too slow; of several, only the front.
     able = [each for each in tried if min(each.values) > NOTHING]
     chosen, confirmed = _confirm(
-        session, asked, able if len(asked.objectives) == 1 else [tried[p] for p in best]
+        session, setup, able if len(setup.objectives) == 1 else [tried[p] for p in best]
     )
-    network = asked.network(chosen)
+    network = setup.network(chosen)
     save(network, folder / "network.json")
-    if len(asked.objectives) > 1:
+    if len(setup.objectives) > 1:
         for place in best:
-            member = asked.network(tried[place])
+            member = setup.network(tried[place])
             save(member, folder / "front" / f"{tried[place].number}.json")
     # Other drivers may have had a part in it: here are all trials.
-    records = [trial_record(asked, each, phase="search") for each in tried]
-    records += [trial_record(asked, each, phase="random") for each in others]
+    records = [trial_record(setup, each, phase="search") for each in tried]
+    records += [trial_record(setup, each, phase="random") for each in others]
     write_lines(folder / "trials.jsonl", records)
     numbers = [tried[place].number for place in best]
-    write_question(session, asked, chosen=chosen.number, front=numbers, latency=confirmed.get("latency"))
+    write_question(session, setup, chosen=chosen.number, front=numbers, latency=confirmed.get("latency"))
     able_others = [each for each in others if min(each.values) > NOTHING]
     ours, theirs = (max((each.values[0] for each in trials), default=None) for trials in (able, able_others))
     return {
-        "data": asked.images.dataset.name,
+        "data": setup.images.dataset.name,
         "network": network.name,
         "resolution": network.resolution,
         **count(network).to_dict(),
         **confirmed,
-        "objective": "; ".join(map(str, asked.objectives)),
+        "objective": "; ".join(map(str, setup.objectives)),
         "values": list(chosen.values),
-        "validation_accuracy": chosen.outcome.figures["accuracy"],
-        "asked": asked.how.trials,
-        "versus": asked.how.versus,
+        "validation_accuracy": chosen.outcome.metrics["accuracy"],
+        "asked": setup.config.trials,
+        "versus": setup.config.compare_with,
         "trials": len(tried),
         "stopped": sum(each.outcome.stopped for each in tried),
         "failed": sum(bool(each.outcome.failed) for each in tried),
@@ -80,18 +80,18 @@ def found_result(
     }
 
 
-def _confirm(session: Session, asked: SearchSetup, best: Sequence[Trial]) -> tuple[Trial, dict[str, Any]]:
+def _confirm(session: Session, setup: SearchSetup, best: Sequence[Trial]) -> tuple[Trial, dict[str, Any]]:
     """The best one whose measured latency keeps the budget, and that latency beside the predicted one."""
     ranked = sorted(best, key=lambda each: each.values, reverse=True)
-    if asked.runtime_config is None:
+    if setup.runtime_config is None:
         return ranked[0], {}
-    limits = asked.budget.limits if asked.budget else ()
+    limits = setup.budget.limits if setup.budget else ()
     most = next((limit.most for limit in limits if limit.measure == "latency"), None)
-    with open_meter(session, asked.runtime_config) as watch:
+    with open_meter(session, setup.runtime_config) as watch:
         assert watch is not None  # noqa: S101
         readings = []
         for each in ranked[:_CONFIRMED]:
-            latency = watch(asked.network(each)).latency
+            latency = watch(setup.network(each)).latency
             readings.append((each, latency))
             if most is None or latency <= most:
                 break
@@ -104,11 +104,11 @@ def _confirm(session: Session, asked: SearchSetup, best: Sequence[Trial]) -> tup
         session.progress.say(
             f"none of {len(readings)} networks was measured within the limit; the quickest of them is given"
         )
-    predicted = asked.prices.of(chosen.row)["latency"]
+    predicted = setup.costs.of(chosen.encoding)["latency"]
     return chosen, {
         "latency": latency,
         "predicted_latency": predicted,
-        "measured": asdict(asked.runtime_config),
+        "measured": asdict(setup.runtime_config),
     }
 
 
@@ -118,34 +118,34 @@ def _seconds(session: Session) -> float:
     return float(sum(line["seconds"] for line in lines if line["phase"] in ("search", "gradient")))
 
 
-def write_question(session: Session, asked: SearchSetup, **found: Any) -> None:  # noqa: ANN401 - JSON values
+def write_question(session: Session, setup: SearchSetup, **found: Any) -> None:  # noqa: ANN401 - JSON values
     """Write down what is looked for, and what was found."""
     write_json(
         session.run.path / "search.json",
         {
-            "objectives": [str(each) for each in asked.objectives],
-            "by": asked.how.by,
-            "space": repr(asked.space),
-            "size": str(asked.space.size),
-            "budget": None if asked.budget is None else str(asked.budget),
+            "objectives": [str(each) for each in setup.objectives],
+            "by": setup.config.algorithm,
+            "space": repr(setup.space),
+            "size": str(setup.space.size),
+            "budget": None if setup.budget is None else str(setup.budget),
             **found,
         },
     )
 
 
-def trial_record(asked: SearchSetup, tried: Trial, *, phase: str) -> dict[str, Any]:
+def trial_record(setup: SearchSetup, tried: Trial, *, phase: str) -> dict[str, Any]:
     """A trial as it is written down."""
     outcome = tried.outcome
     return {
         "phase": phase,
         "number": tried.number,
         "values": [None if value == NOTHING else value for value in tried.values],
-        "figures": dict(outcome.figures),
-        "resolution": network_of(asked.space, tried.row).resolution,
+        "figures": dict(outcome.metrics),
+        "resolution": network_of(setup.space, tried.encoding).resolution,
         "epochs": outcome.epochs,
         "seconds": outcome.seconds,
         "images": outcome.images,
-        "work": asked.work(tried),
+        "work": setup.work(tried),
         "stopped": outcome.stopped,
         "failed": outcome.failed,
     }

@@ -36,7 +36,7 @@ def prepare_search(
     data: str,
     objectives: tuple[Objective, ...],
     budget: Budget | None,
-    how: SearchConfig,
+    config: SearchConfig,
     settings: Sequence[str],
     table: Path | None,
     runtime_config: RuntimeConfig | None,
@@ -50,7 +50,7 @@ def prepare_search(
         data: the images.
         objectives: each the larger the better.
         budget: what no network may exceed.
-        how: the searcher, how many trials, by whom.
+        config: the searcher, how many trials, by whom.
         settings: changes to the recipe.
         table: a latency table.
         runtime_config: how latency is told, if anybody asks for it.
@@ -66,15 +66,15 @@ def prepare_search(
     limited = runtime_config if budget is not None and "latency" in budget.measures else None
     with open_meter(session, limited) as measure:
         space = open_space(text, images.dataset, budget, measure=measure)
-    if not how.by_gradient:  # what cannot work is refused before it costs anything
-        make_searcher(how.by, space, objectives=len(objectives))
+    if not config.by_gradient:  # what cannot work is refused before it costs anything
+        make_searcher(config.algorithm, space, objectives=len(objectives))
     save_space(space, session.run.path / "space.json")
-    prices = SpaceCosts(space, table_for(session, space, runtime_config, table))
-    within = prices.within(budget)
+    costs = SpaceCosts(space, table_for(session, space, runtime_config, table))
+    allowed = costs.within(budget)
     # The epochs of a search by gradient are those of its one network.
-    recipe = trial_recipe(images, space.template, settings, 0 if how.by_gradient else how.epochs)
-    rungs = sorted({recipe.epochs // 4, recipe.epochs // 2} - {0}) if how.halving else []
-    trial = TrialConfig(
+    recipe = trial_recipe(images, space.template, settings, 0 if config.by_gradient else config.epochs)
+    rungs = sorted({recipe.epochs // 4, recipe.epochs // 2} - {0}) if config.halving else []
+    trial_config = TrialConfig(
         data=data,
         seed=session.seed,
         device=device,
@@ -82,61 +82,61 @@ def prepare_search(
         epochs=recipe.epochs,
         objectives=tuple(map(str, objectives)),
         halving=Halving(rungs=tuple(rungs)),
-        threads=how.threads or threads_of(how.workers),
+        threads=config.threads or threads_of(config.workers),
     )
-    asked = SearchSetup(
+    setup = SearchSetup(
         images=images,
         space=space,
         objectives=objectives,
         budget=budget,
         runtime_config=runtime_config,
-        prices=prices,
-        within=within,
-        how=how,
-        trial=trial,
+        costs=costs,
+        allowed=allowed,
+        config=config,
+        trial_config=trial_config,
     )
-    _announce(session, asked, within.share(seed=session.seed))
+    _announce(session, setup, allowed.share(seed=session.seed))
     write_json(session.run.path / "recipe.json", recipe.to_dict())
     session.run.record_cost("prepare", "data and space", seconds=time.monotonic() - began)
-    return asked
+    return setup
 
 
-def _announce(session: Session, asked: SearchSetup, share: float) -> None:
+def _announce(session: Session, setup: SearchSetup, share: float) -> None:
     """Tell what the search will do and what it will cost."""
-    space, how = asked.space, asked.how
-    kept = "" if asked.budget is None else f", about {share:.3g} of them within {asked.budget}"
+    space, config = setup.space, setup.config
+    kept = "" if setup.budget is None else f", about {share:.3g} of them within {setup.budget}"
     session.progress.say(f"space: {space.size:,} networks{kept}")
-    one = forecast_trials(asked.within, asked.prices, asked.images, asked.trial, session)
-    if how.by_gradient:
-        epochs = gradient_recipe(asked).epochs
-        seconds = one * (1 + passes_of(asked) * epochs / asked.trial.epochs)
+    one = forecast_trials(setup.allowed, setup.costs, setup.images, setup.trial_config, session)
+    if config.by_gradient:
+        epochs = gradient_recipe(setup).epochs
+        seconds = one * (1 + passes_of(setup) * epochs / setup.trial_config.epochs)
         session.progress.say(
-            f"{epochs} epochs of one over-parameterized network by {how.by}, then a trial of what it finds"
-            f"{', and as long by random' if how.versus else ''}: about "
-            f"{format_duration((2 if how.versus else 1) * seconds)} here, less what is already done"
+            f"{epochs} epochs of one over-parameterized network by {config.algorithm}, then a trial of what it finds"
+            f"{', and as long by random' if config.compare_with else ''}: about "
+            f"{format_duration((2 if config.compare_with else 1) * seconds)} here, less what is already done"
         )
         return
-    seconds = one * how.trials
-    workers = int(how.workers) if how.workers.isdigit() else 1
-    times = 2 if how.versus else 1
+    seconds = one * config.trials
+    workers = int(config.workers) if config.workers.isdigit() else 1
+    times = 2 if config.compare_with else 1
     session.progress.say(
-        f"{how.trials} trials of up to {asked.trial.epochs} epochs by {how.by}"
-        f"{', and as much by random' if how.versus else ''}: at most about "
+        f"{config.trials} trials of up to {setup.trial_config.epochs} epochs by {config.algorithm}"
+        f"{', and as much by random' if config.compare_with else ''}: at most about "
         f"{format_duration(times * seconds / workers)} here, less what is already done"
     )
 
 
 def forecast_trials(
-    within: BudgetFilter, prices: SpaceCosts, images: Images, trial: TrialConfig, session: Session
+    allowed: BudgetFilter, costs: SpaceCosts, images: Images, trial_config: TrialConfig, session: Session
 ) -> float:
     """About how long a trial takes here that is not stopped, by timing the middle one of random networks."""
-    space = prices.space
-    rows = sample_encodings(space, np.random.default_rng(session.seed), 20_000)
-    kept = rows[within(rows)]
-    rows = kept if len(kept) else rows
-    middle = np.argsort(prices(rows)["activations"])[len(rows) // 2]
-    network = network_of(space, rows[middle])
-    recipe = trial_recipe(images, network, trial.settings, trial.epochs)
+    space = costs.space
+    encodings = sample_encodings(space, np.random.default_rng(session.seed), 20_000)
+    kept = encodings[allowed(encodings)]
+    encodings = kept if len(kept) else encodings
+    middle = np.argsort(costs(encodings)["activations"])[len(encodings) // 2]
+    network = network_of(space, encodings[middle])
+    recipe = trial_recipe(images, network, trial_config.settings, trial_config.epochs)
     number = len(images.dataset.splits["train"])
     per_image = seconds_per_image(
         network,

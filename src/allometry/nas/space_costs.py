@@ -38,40 +38,54 @@ class SpaceCosts:
         self._costs = Costs(space)
         self._latencies = None if table is None else Latencies(space, table)
 
-    def __call__(self, rows: Encodings) -> dict[str, npt.NDArray[np.float64]]:
-        """Each measure of these rows, [N]."""
-        found = {name: values.astype(np.float64) for name, values in self._costs(rows).items()}
+    def __call__(self, encodings: Encodings) -> dict[str, npt.NDArray[np.float64]]:
+        """Each measure of these encodings, [N]."""
+        found = {name: values.astype(np.float64) for name, values in self._costs(encodings).items()}
         if self._latencies is not None:
-            found["latency"] = self._latencies(rows)
+            found["latency"] = self._latencies(encodings)
         return found
 
-    def of(self, row: Encoding) -> Mapping[str, float]:
-        """The measures of one row."""
-        return {name: float(values[0]) for name, values in self(row[None]).items()}
+    def of(self, encoding: Encoding) -> Mapping[str, float]:
+        """The measures of one encoding."""
+        return {name: float(values[0]) for name, values in self(encoding[None]).items()}
 
     def within(self, budget: Budget | None) -> BudgetFilter:
-        """Which rows keep the budget."""
+        """Which encodings keep the budget.
+
+        Raises:
+            BudgetError: a latency is limited, and there is no table.
+
+        Example:
+            >>> from allometry.catalog import find_space
+            >>> from allometry.cost import parse_budget
+            >>> space = find_space("fbnet")
+            >>> allowed = SpaceCosts(space, None).within(parse_budget("macs<=250M"))
+            >>> allowed(encodings_of(space, [space.smallest(), space.largest()])).tolist()
+            [True, False]
+        """
+        if budget is not None and "latency" in budget.measures and self.table is None:
+            raise BudgetError("The budget limits a latency: give a latency table, which predicts it.")
         return BudgetFilter(self, budget)
 
 
 class BudgetFilter:
-    """Says which rows keep a budget.
+    """Says which encodings keep a budget.
 
     Args:
-        prices: of the rows.
+        costs: of the encodings.
         budget: None allows all.
     """
 
-    def __init__(self, prices: SpaceCosts, budget: Budget | None) -> None:
-        self._prices, self._limits = prices, budget.limits if budget else ()
+    def __init__(self, costs: SpaceCosts, budget: Budget | None) -> None:
+        self._costs, self._limits = costs, budget.limits if budget else ()
         self._budget = budget
 
-    def __call__(self, rows: Encodings) -> npt.NDArray[np.bool_]:
-        """For each row, whether it is within every limit."""
-        kept = np.ones(len(rows), bool)
+    def __call__(self, encodings: Encodings) -> npt.NDArray[np.bool_]:
+        """For each encoding, whether it is within every limit."""
+        kept = np.ones(len(encodings), bool)
         if not self._limits:
             return kept
-        found = self._prices(rows)
+        found = self._costs(encodings)
         for limit in self._limits:
             kept &= found[limit.measure] <= limit.most
         return kept
@@ -82,19 +96,19 @@ class BudgetFilter:
         Raises:
             BudgetError: none of very many networks does; the message names the smallest values there are.
         """
-        space = self._prices.space
-        rows = sample_encodings(space, np.random.default_rng(seed), _LOOKED, by="choice")
-        rows = np.concatenate([encodings_of(space, [space.smallest()]), rows])
-        kept = float(self(rows).mean())
+        space = self._costs.space
+        encodings = sample_encodings(space, np.random.default_rng(seed), _LOOKED, by="choice")
+        encodings = np.concatenate([encodings_of(space, [space.smallest()]), encodings])
+        kept = float(self(encodings).mean())
         if kept == 0:
             raise BudgetError(
-                f"No network of {space.name or 'the space'} keeps {self._budget}: {self._least(rows)}. Raise the "
+                f"No network of {space.name or 'the space'} keeps {self._budget}: {self._least(encodings)}. Raise the "
                 "limit, or give a space of smaller networks."
             )
         return kept
 
-    def _least(self, rows: Encodings) -> str:
-        found = self._prices(rows)
+    def _least(self, encodings: Encodings) -> str:
+        found = self._costs(encodings)
 
         def least(limit: Limit) -> str:
             return f"the least {limit.measure} is {format_measure(limit.measure, float(found[limit.measure].min()))}"

@@ -33,12 +33,12 @@ class TrialClaim:
     Attributes:
         number: of the candidate, from 0.
         trial: Optuna's.
-        row: where it was decided before, by a driver that died.
+        encoding: where it was decided before, by a driver that died.
     """
 
     number: int
     trial: optuna.Trial
-    row: Encoding | None = None
+    encoding: Encoding | None = None
 
 
 class TrialStore:
@@ -62,9 +62,9 @@ class TrialStore:
         >>> from allometry.catalog import find_space
         >>> asked = {"objectives": ["accuracy"], "identity": "1", "driver": "me"}
         >>> with TrialStore("sqlite://", find_space("fbnet"), **asked) as store:
-        ...     ticket = store.claim(most=10)
-        ...     store.decide(ticket, np.zeros(28, np.int8))
-        ...     store.finish(ticket, TrialOutcome(epochs=1), (0.5,))
+        ...     claim = store.claim(most=10)
+        ...     store.decide(claim, np.zeros(28, np.int8))
+        ...     store.finish(claim, TrialOutcome(epochs=1), (0.5,))
         ...     [(each.number, each.values) for each in store.finished()]
         [(0, (0.5,))]
     """
@@ -127,46 +127,46 @@ class TrialStore:
         if number >= most:
             self.give_back(TrialClaim(number, trial))
             return None
-        row = np.array(kept["row"], np.int8) if "row" in kept else None
-        return TrialClaim(number, trial, row)
+        encoding = np.array(kept["encoding"], np.int8) if "encoding" in kept else None
+        return TrialClaim(number, trial, encoding)
 
-    def decide(self, ticket: TrialClaim, row: Encoding) -> None:
+    def decide(self, claim: TrialClaim, encoding: Encoding) -> None:
         """Write down which network the trial is."""
-        if ticket.row is None and self._mine(ticket):
-            ticket.trial.set_user_attr("options", _in_words(self._space, row))
-            ticket.trial.set_user_attr("row", row.tolist())
+        if claim.encoding is None and self._mine(claim):
+            claim.trial.set_user_attr("options", _in_words(self._space, encoding))
+            claim.trial.set_user_attr("encoding", encoding.tolist())
 
-    def finish(self, ticket: TrialClaim, outcome: TrialOutcome, values: Sequence[float]) -> None:
+    def finish(self, claim: TrialClaim, outcome: TrialOutcome, values: Sequence[float]) -> None:
         """Write down what came of it; nothing where others took it for dead and have it now."""
         import optuna
 
-        if not self._mine(ticket):
-            self._let_go(ticket)
+        if not self._mine(claim):
+            self._let_go(claim)
             return
-        ticket.trial.set_user_attr("outcome", outcome.to_dict())
+        claim.trial.set_user_attr("outcome", outcome.to_dict())
         failed = optuna.trial.TrialState.FAIL
         with quietly():
             if outcome.failed:
-                self._study.tell(ticket.trial, state=failed, skip_if_finished=True)
+                self._study.tell(claim.trial, state=failed, skip_if_finished=True)
             else:
-                self._study.tell(ticket.trial, list(values), skip_if_finished=True)
-        self._let_go(ticket)
+                self._study.tell(claim.trial, list(values), skip_if_finished=True)
+        self._let_go(claim)
 
-    def give_back(self, ticket: TrialClaim) -> None:
+    def give_back(self, claim: TrialClaim) -> None:
         """There is nothing to try under this number."""
         import optuna
 
-        if self._mine(ticket):
-            ticket.trial.set_user_attr("void", True)
+        if self._mine(claim):
+            claim.trial.set_user_attr("void", True)
             with quietly():
-                self._study.tell(ticket.trial, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
-        self._let_go(ticket)
+                self._study.tell(claim.trial, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+        self._let_go(claim)
 
-    def put_off(self, ticket: TrialClaim) -> None:
+    def put_off(self, claim: TrialClaim) -> None:
         """The driver stops before the trial's end; whoever comes next takes it up."""
-        if self._mine(ticket):
-            self._again(self._frozen(ticket.trial.number), count=False)
-        self._let_go(ticket)
+        if self._mine(claim):
+            self._again(self._frozen(claim.trial.number), count=False)
+        self._let_go(claim)
 
     def finished(self) -> list[Trial]:
         """All trials that came to an end, by number; each once."""
@@ -183,8 +183,8 @@ class TrialStore:
                 continue
             values = tuple(trial.values) if trial.values else (float("-inf"),) * self._objectives
             number = numbers[original]
-            row = np.array(kept["row"], np.int8)
-            found[number] = Trial(number=number, row=row, values=values, outcome=outcome)
+            encoding = np.array(kept["encoding"], np.int8)
+            found[number] = Trial(number=number, encoding=encoding, values=values, outcome=outcome)
         return [found[number] for number in sorted(found)]
 
     @property
@@ -242,13 +242,13 @@ class TrialStore:
     def _trials(self) -> list[optuna.trial.FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
 
-    def _mine(self, ticket: TrialClaim) -> bool:
+    def _mine(self, claim: TrialClaim) -> bool:
         """Whether it is still under way: a driver that slept too long may find its trial with another one."""
-        return _is(self._frozen(ticket.trial.number), "RUNNING")
+        return _is(self._frozen(claim.trial.number), "RUNNING")
 
-    def _let_go(self, ticket: TrialClaim) -> None:
+    def _let_go(self, claim: TrialClaim) -> None:
         with self._lock:
-            self._held.pop(ticket.trial.number, None)
+            self._held.pop(claim.trial.number, None)
 
     def _beat(self) -> None:
         while not self._over.wait(database.BEAT):
@@ -259,9 +259,9 @@ class TrialStore:
         self._storage.remove_session()
 
 
-def _in_words(space: Space, row: Encoding) -> dict[str, str]:
-    """The options that a row takes, for people who look into the database."""
-    pairs = zip(space.choices, row, strict=True)
+def _in_words(space: Space, encoding: Encoding) -> dict[str, str]:
+    """The options that an encoding takes, for people who look into the database."""
+    pairs = zip(space.choices, encoding, strict=True)
     return {choice.name: str(choice.options[number]) for choice, number in pairs if number != ABSENT}
 
 

@@ -124,19 +124,19 @@ def candidate_to_dict(candidate: TrialCandidate) -> dict[str, Any]:
     return {
         "number": candidate.number,
         "network": to_json(candidate.network),
-        "figures": dict(candidate.figures),
-        "bars": candidate.bars,
+        "metrics": dict(candidate.metrics),
+        "rung_values": candidate.rung_values,
     }
 
 
 def candidate_from_dict(fields: Mapping[str, Any]) -> TrialCandidate:
     """Read what `candidate_to_dict` gave."""
-    bars = tuple(tuple(tuple(values) for values in rung) for rung in fields["bars"])
+    rung_values = tuple(tuple(tuple(values) for values in rung) for rung in fields["rung_values"])
     return TrialCandidate(
         number=fields["number"],
         network=from_json(fields["network"]),
-        figures=fields["figures"],
-        bars=bars,
+        metrics=fields["metrics"],
+        rung_values=rung_values,
     )
 
 
@@ -165,42 +165,42 @@ def try_candidate(
     objectives = [Objective(text) for text in settings.objectives]
     job = trial_job(candidate.network, images, settings, folder=folder, progress=progress)
     job = replace(job, label=f"trial {candidate.number}")
-    figures = dict(candidate.figures)
+    metrics = dict(candidate.metrics)
     if any("step_time" in objective.measures for objective in objectives):
-        figures["step_time"] = _step_time(job)
+        metrics["step_time"] = _step_time(job)
 
-    def worth(record: EpochMetrics) -> tuple[float, ...]:
-        known = {**figures, "accuracy": record.val_accuracy, "loss": record.val_loss}
+    def objective_values(record: EpochMetrics) -> tuple[float, ...]:
+        known = {**metrics, "accuracy": record.val_accuracy, "loss": record.val_loss}
         return tuple(float(objective(known)) for objective in objectives)
 
-    climb = _Climb(settings.halving, candidate.bars, worth)
+    tracker = _RungTracker(settings.halving, candidate.rung_values, objective_values)
     history = [EpochMetrics.from_dict(line) for line in read_lines(job.folder / "metrics.jsonl")]
     for record in history:
-        climb.record(record)
+        tracker.record(record)
     # Of a trial that came to its end before its weights are gone, but its figures are all here.
-    if not climb.over and len(history) < job.recipe.epochs:
-        watched = replace(job, on_epoch_end=climb.record, should_stop=lambda: climb.over or should_stop())
+    if not tracker.over and len(history) < job.recipe.epochs:
+        watched = replace(job, on_epoch_end=tracker.record, should_stop=lambda: tracker.over or should_stop())
         try:
             with threads(settings.threads):
                 train(watched)
         except Stopped:
-            if not climb.over:
+            if not tracker.over:
                 raise
         except (NonFiniteLossError, OutOfMemoryError) as error:
-            return TrialOutcome(figures=figures, failed=str(error))
-    return _outcome(job, figures, climb)
+            return TrialOutcome(metrics=metrics, failed=str(error))
+    return _outcome(job, metrics, tracker)
 
 
-class _Climb:
+class _RungTracker:
     """A training from rung to rung."""
 
     def __init__(
         self,
         halving: Halving,
-        bars: Sequence[Sequence[tuple[float, ...]]],
-        worth: Callable[[EpochMetrics], tuple[float, ...]],
+        rung_values: Sequence[Sequence[tuple[float, ...]]],
+        objective_values: Callable[[EpochMetrics], tuple[float, ...]],
     ) -> None:
-        self._halving, self._bars, self._worth = halving, bars, worth
+        self._halving, self._bars, self._objective_values = halving, rung_values, objective_values
         self.rungs: list[tuple[float, ...]] = []
         self.over = False
 
@@ -210,22 +210,22 @@ class _Climb:
         rungs = self._halving.rungs
         if self.over or place == len(rungs) or record.epoch != rungs[place]:
             return
-        values = self._worth(record)
+        values = self._objective_values(record)
         self.rungs.append(values)
         before = self._bars[place] if place < len(self._bars) else ()
         self.over = record.epoch < record.epochs and self._halving.stops(values, before)
 
 
-def _outcome(job: ClassificationJob, figures: Mapping[str, float], climb: _Climb) -> TrialOutcome:
+def _outcome(job: ClassificationJob, metrics: Mapping[str, float], tracker: _RungTracker) -> TrialOutcome:
     history = [EpochMetrics.from_dict(line) for line in read_lines(job.folder / "metrics.jsonl")]
     last = history[-1]
     return TrialOutcome(
-        figures={**figures, "accuracy": last.val_accuracy, "loss": last.val_loss},
+        metrics={**metrics, "accuracy": last.val_accuracy, "loss": last.val_loss},
         epochs=len(history),
         seconds=sum(record.seconds for record in history),
         images=sum(record.images for record in history),
-        rungs=tuple(climb.rungs),
-        stopped=climb.over,
+        rungs=tuple(tracker.rungs),
+        stopped=tracker.over,
     )
 
 

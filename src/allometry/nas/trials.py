@@ -20,14 +20,14 @@ class TrialCandidate:
     Attributes:
         number: its place in the search, from 0.
         network: what is trained.
-        figures: what is known of it before: its counts, and its latency where a table tells it.
-        bars: for each rung, what those before it were worth there; see `Halving`.
+        metrics: what is known of it before: its counts, and its latency where a table tells it.
+        rung_values: for each rung, what those before it were worth there; see `Halving`.
     """
 
     number: int
     network: Network
-    figures: Mapping[str, float]
-    bars: tuple[tuple[Values, ...], ...] = ()
+    metrics: Mapping[str, float]
+    rung_values: tuple[tuple[Values, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class TrialOutcome:
     """What came of it.
 
     Attributes:
-        figures: all that an objective may ask for, such as accuracy and macs.
+        metrics: all that an objective may ask for, such as accuracy and macs.
         epochs: that were trained.
         seconds: that it took.
         images: training images seen.
@@ -44,7 +44,7 @@ class TrialOutcome:
         failed: why it is worth nothing, else empty.
     """
 
-    figures: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     epochs: int = 0
     seconds: float = 0.0
     images: int = 0
@@ -61,7 +61,7 @@ class TrialOutcome:
         """Read what `to_dict` gave.
 
         Example:
-            >>> outcome = TrialOutcome(figures={"accuracy": 0.8}, epochs=3, rungs=((0.5,),))
+            >>> outcome = TrialOutcome(metrics={"accuracy": 0.8}, epochs=3, rungs=((0.5,),))
             >>> TrialOutcome.from_dict(outcome.to_dict()) == outcome
             True
         """
@@ -74,13 +74,13 @@ class Trial:
 
     Attributes:
         number: its place in the search, from 0.
-        row: the options that it has, of its space.
+        encoding: the options that it has, of its space.
         values: what it is worth, a number for each objective; minus infinity where it failed.
         outcome: of its training.
     """
 
     number: int
-    row: Encoding
+    encoding: Encoding
     values: Values
     outcome: TrialOutcome
 
@@ -121,7 +121,7 @@ class Halving:
         )
         return better >= self.share * (len(before) + 1)
 
-    def bars(self, tried: Sequence[Trial]) -> tuple[tuple[Values, ...], ...]:
+    def rung_values(self, tried: Sequence[Trial]) -> tuple[tuple[Values, ...], ...]:
         """For each rung, what those that came that far were worth there."""
         return tuple(
             tuple(each.outcome.rungs[place] for each in tried if len(each.outcome.rungs) > place)

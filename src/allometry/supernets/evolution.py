@@ -10,7 +10,7 @@ import numpy.typing as npt
 from allometry.arch import Space
 from allometry.base import BudgetError
 from allometry.nas.encodings import Encodings, cleared, cross_encodings, mutate_encodings, sample_encodings
-from allometry.nas.proposals import Allowed
+from allometry.nas.proposals import EncodingFilter
 from allometry.supernets.features import check_rows
 
 Transform = Callable[[Encodings], Encodings]
@@ -36,7 +36,7 @@ class SubnetEvolution:
     def __init__(
         self,
         space: Space,
-        allows: Allowed,
+        allows: EncodingFilter,
         transform: Transform | None,
         *,
         rate: float,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from allometry.arch import Space
 from allometry.base import InputError
 from allometry.nas.encodings import Encodings
-from allometry.nas.proposals import Allowed
+from allometry.nas.proposals import EncodingFilter
 from allometry.supernets.evolution import SubnetEvolution, Transform
 from allometry.supernets.predictor_quality import Accuracies, Predicts
 
@@ -79,7 +79,7 @@ def pareto(
     predictor: Predicts,
     *,
     cost: Cost,
-    allows: Allowed = everything,
+    allows: EncodingFilter = everything,
     settings: ParetoConfig = ParetoConfig(),
     seed: int = 0,
     transform: Transform | None = None,

@@ -10,7 +10,7 @@ import numpy as np
 from allometry.arch import Space
 from allometry.base import InputError
 from allometry.nas.encodings import Encodings
-from allometry.nas.proposals import Allowed
+from allometry.nas.proposals import EncodingFilter
 from allometry.supernets.evolution import SubnetEvolution, Transform
 from allometry.supernets.predictor_quality import Accuracies, Predicts
 
@@ -80,7 +80,7 @@ def specialize(
     space: Space,
     predictor: Predicts,
     *,
-    allows: Allowed,
+    allows: EncodingFilter,
     settings: SpecializeConfig = SpecializeConfig(),
     seed: int = 0,
     transform: Transform | None = None,

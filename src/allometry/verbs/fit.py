@@ -24,7 +24,7 @@ def fit(
     *,
     data: str = "icons",
     budget: str | None = None,
-    how: FitConfig = FitConfig(),
+    config: FitConfig = FitConfig(),
     out: Path | None = None,
     seed: int = 0,
     device: str | None = None,
@@ -42,7 +42,7 @@ def fit(
         network: the baseline: a name of the zoo or a network's JSON file.
         data: `icons`, a folder of class folders, or whatever else `open_data` takes.
         budget: that the baseline is shrunk or grown to first, by the paper's law; by default it stays as it is.
-        how: the grid, and how much is trained, by whom.
+        config: the grid, and how much is trained, by whom.
         out: the run folder; by default `runs/fit-NETWORK-DATA`.
         seed: the first of the trainings' seeds.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
@@ -72,13 +72,13 @@ def fit(
         "data": data_argument(data),
         "budget": None if limits is None else limits.exact(),
         "settings": list(settings),
-        "alphas": list(how.alphas),
-        "gammas": list(how.gammas),
-        "ratio": how.ratio,
-        "epochs": how.epochs,
-        "share": how.share,
-        "finalists": how.finalists,
-        "seeds": how.seeds,
+        "alphas": list(config.alphas),
+        "gammas": list(config.gammas),
+        "ratio": config.ratio,
+        "epochs": config.epochs,
+        "share": config.share,
+        "finalists": config.finalists,
+        "seeds": config.seeds,
     }
     folder = out or Path("runs") / f"fit-{Path(network).stem}-{data_name(data)}"
     with open_session(
@@ -94,20 +94,20 @@ def fit(
         if done is not None:
             return done
         images = read_data(session, data)
-        asked = prepare_fit(session, images, origin, data, limits, how, settings, device)
-        return _fit(session, asked)
+        setup = prepare_fit(session, images, origin, data, limits, config, settings, device)
+        return _fit(session, setup)
 
 
-def _fit(session: Session, asked: FitSetup) -> dict[str, Any]:
-    how, trial = asked.how, asked.trial
-    networks = [point.network for point in asked.points]
-    seeds = [session.seed + place for place in range(how.seeds)]
+def _fit(session: Session, setup: FitSetup) -> dict[str, Any]:
+    config, trial = setup.config, setup.trial_config
+    networks = [point.network for point in setup.points]
+    seeds = [session.seed + place for place in range(config.seeds)]
     with make_evaluator(
-        how.workers,
-        asked.images,
+        config.workers,
+        setup.images,
         trial,
         folder=session.run.path,
-        outstanding=len(networks),
+        max_pending=len(networks),
         progress=session.progress,
         should_stop=session.should_stop,
     ) as trainer:
@@ -119,20 +119,20 @@ def _fit(session: Session, asked: FitSetup) -> dict[str, Any]:
             ),
             session.progress,
         )
-        first = trainings(grid_trainings(networks, seeds[:1], asked.first_epochs), label="all laws")
-        better = _best(first, asked.second)
+        first = trainings(grid_trainings(networks, seeds[:1], setup.first_epochs), label="all laws")
+        better = _best(first, setup.second)
         second = trainings(
             grid_trainings([networks[place] for place in better], seeds[:1], trial.epochs),
             label="the better ones",
         )
-        final = [better[place] for place in _best(second, how.finalists)]
-        session.progress.say("finalists: " + "; ".join(str(asked.points[place].law) for place in final))
+        final = [better[place] for place in _best(second, config.finalists)]
+        session.progress.say("finalists: " + "; ".join(str(setup.points[place].law) for place in final))
         judged = {
             place: trainings(grid_trainings([networks[place]], seeds, trial.epochs), label="finalists")
             for place in final
         }
-        base = trainings(grid_trainings([asked.baseline], seeds, trial.epochs), label="baseline")
-    return finish(session, fitted_result(session, asked, first, judged, base))
+        base = trainings(grid_trainings([setup.baseline], seeds, trial.epochs), label="baseline")
+    return finish(session, fitted_result(session, setup, first, judged, base))
 
 
 def _best(results: Sequence[GridTrainingResult], number: int) -> list[int]:

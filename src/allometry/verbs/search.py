@@ -36,7 +36,7 @@ def search(
     data: str = "icons",
     objective: str = "accuracy",
     budget: str | None = None,
-    how: SearchConfig = SearchConfig(),
+    config: SearchConfig = SearchConfig(),
     table: Path | None = None,
     runtime: str | None = None,
     threads: int = 1,
@@ -57,7 +57,7 @@ def search(
         data: `icons`, a folder of class folders, or whatever else `open_data` takes.
         objective: an expression or preset, see `parse_objectives`; several joined by semicolons for a front.
         budget: what no network may exceed; those that do are never trained.
-        how: the searcher, how many trials, by whom.
+        config: the searcher, how many trials, by whom.
         table: a latency table of the space; without one, it is built where a latency is asked for.
         runtime: where latency counts; ONNX Runtime by default.
         threads: of that runtime.
@@ -82,7 +82,7 @@ def search(
     objectives = parse_objectives(objective)
     limits = None if budget is None else parse_budget(budget, reference_of(space))
     check_settings(settings)
-    check_question(objectives, limits, how)
+    check_question(objectives, limits, config)
     runtime_config = latency_setting(objectives, limits, runtime=runtime, threads=threads)
     arguments = {
         "space": space,
@@ -90,14 +90,14 @@ def search(
         "objective": "; ".join(map(str, objectives)),
         "budget": None if limits is None else limits.exact(),
         "settings": list(settings),
-        "by": how.by,
-        "epochs": how.epochs,
-        "halving": how.halving,
-        "outstanding": how.outstanding,
+        "algorithm": config.algorithm,
+        "epochs": config.epochs,
+        "halving": config.halving,
+        "max_pending": config.max_pending,
         "storage": None
-        if how.storage is None
-        else re.sub(r"(?<=://)([^:/@]*):[^@]*@", r"\1:***@", how.storage),
-        "study": how.study if how.storage is not None else None,
+        if config.storage is None
+        else re.sub(r"(?<=://)([^:/@]*):[^@]*@", r"\1:***@", config.storage),
+        "study": config.study if config.storage is not None else None,
         **({"runtime": runtime_config.runtime, "threads": runtime_config.threads} if runtime_config else {}),
     }
     folder = out or Path("runs") / f"search-{plain_name(space)}-{data_name(data)}"
@@ -111,47 +111,49 @@ def search(
         should_stop=should_stop,
     ) as session:
         done = read_json(folder / "result.json") if session.run.finished else {}
-        if (done.get("asked"), done.get("versus")) == (how.trials, how.versus):
+        if (done.get("asked"), done.get("versus")) == (config.trials, config.compare_with):
             return finished_result(session) or {}
-        asked = prepare_search(
-            session, space, data, objectives, limits, how, settings, table, runtime_config, device
+        setup = prepare_search(
+            session, space, data, objectives, limits, config, settings, table, runtime_config, device
         )
-        return _search(session, asked)
+        return _search(session, setup)
 
 
-def _search(session: Session, asked: SearchSetup) -> dict[str, Any]:
-    how, price = asked.how, asked.work
-    write_question(session, asked)
-    if how.by_gradient:
-        found, spent = try_by_gradient(session, asked)
-        tried: tuple[Trial, ...] = (found,)
+def _search(session: Session, setup: SearchSetup) -> dict[str, Any]:
+    config, price = setup.config, setup.work
+    write_question(session, setup)
+    if config.by_gradient:
+        found, spent = try_by_gradient(session, setup)
+        trial: tuple[Trial, ...] = (found,)
         price = _seconds  # of passes through a network of many paths there is no other count
     else:
-        tried = _drive(session, asked, how.by, trials=how.trials, phase="search", study=how.study)
-        spent = sum(price(each) for each in tried)
-        if len(tried) < how.trials:
+        trial = _drive(
+            session, setup, config.algorithm, trials=config.trials, phase="search", study=config.study
+        )
+        spent = sum(price(each) for each in trial)
+        if len(trial) < config.trials:
             session.progress.say(
-                f"{len(tried)} trials instead of {how.trials}: nothing new was found in the space within the limits"
+                f"{len(trial)} trials instead of {config.trials}: nothing new was found in the space within the limits"
             )
     others: tuple[Trial, ...] = ()
-    if how.versus:
+    if config.compare_with:
         others = _drive(
             session,
-            asked,
-            how.versus,
-            trials=_PATIENCE * how.trials,
+            setup,
+            config.compare_with,
+            trials=_PATIENCE * config.trials,
             phase="random",
-            study=f"{how.study}-random",
+            study=f"{config.study}-random",
             enough=lambda before: sum(price(each) for each in before) >= spent,
         )
         others = _within_cost(others, spent, price)
-    return finish(session, found_result(session, asked, tried, others))
+    return finish(session, found_result(session, setup, trial, others))
 
 
-def _within_cost(tried: Sequence[Trial], most: float, price: Callable[[Trial], float]) -> tuple[Trial, ...]:
+def _within_cost(trial: Sequence[Trial], most: float, price: Callable[[Trial], float]) -> tuple[Trial, ...]:
     """The trials up to a cost; those that were under way when it was reached do not count."""
     kept, spent = [], 0.0
-    for each in tried:
+    for each in trial:
         if spent >= most:
             break
         kept.append(each)
@@ -159,62 +161,62 @@ def _within_cost(tried: Sequence[Trial], most: float, price: Callable[[Trial], f
     return tuple(kept)
 
 
-def _seconds(tried: Trial) -> float:
-    return tried.outcome.seconds
+def _seconds(trial: Trial) -> float:
+    return trial.outcome.seconds
 
 
 def _drive(
     session: Session,
-    asked: SearchSetup,
-    by: str,
+    setup: SearchSetup,
+    algorithm: str,
     *,
     trials: int,
     phase: str,
     study: str,
     enough: Callable[[Sequence[Trial]], bool] = lambda _before: False,
 ) -> tuple[Trial, ...]:
-    folder, how, space = session.run.path, asked.how, asked.space
+    folder, config, space = session.run.path, setup.config, setup.space
     # The other search draws other networks; trainings have the same seed in both.
     own = session.seed + (phase != "search")
-    searcher = make_searcher(by, space, seed=own, objectives=len(asked.objectives))
-    proposals = Proposals(space, searcher, asked.within, outstanding=how.outstanding, seed=session.seed)
+    searcher = make_searcher(algorithm, space, seed=own, objectives=len(setup.objectives))
+    proposals = Proposals(space, searcher, setup.allowed, max_pending=config.max_pending, seed=session.seed)
 
-    def charge(tried: Trial) -> None:
-        outcome = tried.outcome
+    def record_cost(trial: Trial) -> None:
+        outcome = trial.outcome
         session.run.record_cost(
-            phase, f"trial {tried.number}", seconds=outcome.seconds, images=outcome.images
+            phase, f"trial {trial.number}", seconds=outcome.seconds, images=outcome.images
         )
 
-    def finished(tried: Trial) -> None:
-        charge(tried)
-        append_line(folder / "trials.jsonl", trial_record(asked, tried, phase=phase))
+    def finished(trial: Trial) -> None:
+        record_cost(trial)
+        append_line(folder / "trials.jsonl", trial_record(setup, trial, phase=phase))
         shutil.rmtree(
-            trial_folder(folder, network_of(space, tried.row), session.seed) / "checkpoints",
+            trial_folder(folder, network_of(space, trial.encoding), session.seed) / "checkpoints",
             ignore_errors=True,
         )
 
     with (
         TrialStore(
-            how.storage or f"sqlite:///{folder / DATABASE}",
+            config.storage or f"sqlite:///{folder / DATABASE}",
             space,
-            objectives=[str(each) for each in asked.objectives],
-            identity=asked.identity(by),
+            objectives=[str(each) for each in setup.objectives],
+            identity=setup.identity(algorithm),
             driver=_own_name(folder),
-            alone=how.storage is None,
+            alone=config.storage is None,
             study=study,
         ) as store,
         make_evaluator(
-            how.workers,
-            asked.images,
-            asked.trial,
+            config.workers,
+            setup.images,
+            setup.trial_config,
             folder=folder,
-            outstanding=how.outstanding,
+            max_pending=config.max_pending,
             progress=session.progress,
             should_stop=session.should_stop,
         ) as evaluator,
     ):
         found = drive(
-            asked.question,
+            setup.problem,
             store,
             proposals,
             evaluator,
@@ -225,9 +227,9 @@ def _drive(
             label=phase,
             should_stop=session.should_stop,
         )
-    if how.storage is None:  # all of them are this folder's; a kill may have come before one was charged
+    if config.storage is None:  # all of them are this folder's; a kill may have come before one was charged
         for each in found:
-            charge(each)
+            record_cost(each)
     return found
 
 

@@ -3,7 +3,7 @@
 from allometry.nas.gradient.choices import Choices, Decision, Group, Layer, choices_of
 from allometry.nas.gradient.config import CostLoss, GradientConfig, fbnet, proxylessnas
 from allometry.nas.gradient.costs import ExpectedCost, LayerCost, counted, predicted
-from allometry.nas.gradient.deriving import Derived, derive, rows_within
+from allometry.nas.gradient.deriving import Derived, derive
 from allometry.nas.gradient.distribution import Distribution
 from allometry.nas.gradient.job import GradientJob
 from allometry.nas.gradient.loop import GradientResult, search_by_gradient
@@ -49,7 +49,6 @@ __all__ = [
     "narrow",
     "predicted",
     "proxylessnas",
-    "rows_within",
     "search_by_gradient",
     "with_fixed_shapes",
 ]

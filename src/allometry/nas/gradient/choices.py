@@ -83,28 +83,28 @@ class Choices:
     groups: tuple[Group, ...]
     frame: Network
 
-    def rows(self, options: Options) -> Encodings:
-        """The members as rows, from the numbers of the decisions' options, [N, decisions]."""
-        rows = np.zeros((len(options), len(self.space.choices)), np.int8)
+    def encodings(self, options: Options) -> Encodings:
+        """The members as encodings, from the numbers of the decisions' options, [N, decisions]."""
+        encodings = np.zeros((len(options), len(self.space.choices)), np.int8)
         for place, decision in enumerate(self.decisions):
-            rows[:, decision.choices] = np.array(decision.options, np.int8)[options[:, place]]
-        return cleared(self.space, rows)
+            encodings[:, decision.choices] = np.array(decision.options, np.int8)[options[:, place]]
+        return cleared(self.space, encodings)
 
-    def options(self, row: npt.NDArray[np.int8]) -> tuple[int, ...]:
-        """The numbers of the decisions' options for a row; 0 where it decides nothing.
+    def options(self, encoding: npt.NDArray[np.int8]) -> tuple[int, ...]:
+        """The numbers of the decisions' options for an encoding; 0 where it decides nothing.
 
         Example:
             >>> from allometry.nas import sample_encodings
             >>> from allometry.nas.gradient import choices_of
             >>> from allometry.catalog import find_space
             >>> choices = choices_of(find_space("fbnet"))
-            >>> row = sample_encodings(choices.space, np.random.default_rng(0), 1)[0]
-            >>> bool((choices.rows(np.array([choices.options(row)])) == row).all())
+            >>> encoding = sample_encodings(choices.space, np.random.default_rng(0), 1)[0]
+            >>> bool((choices.encodings(np.array([choices.options(encoding)])) == encoding).all())
             True
         """
         found = []
         for decision in self.decisions:
-            numbers = tuple(int(row[choice]) for choice in decision.choices)
+            numbers = tuple(int(encoding[choice]) for choice in decision.choices)
             found.append(0 if ABSENT in numbers else decision.options.index(numbers))
         return tuple(found)
 

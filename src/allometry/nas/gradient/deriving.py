@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from allometry.arch import Space
 from allometry.base import BudgetError
-from allometry.cost import Budget, LatencyTable
 from allometry.nas.encodings import Encodings
 from allometry.nas.gradient.choices import Options
 from allometry.nas.gradient.distribution import Distribution
-from allometry.nas.lookup import Costs, Latencies
 
 _FLATNESS = (1.0, 2.0, 4.0, 8.0, 1e9)  # the last draws every option alike
 
@@ -23,12 +20,12 @@ class Derived(NamedTuple):
     """The network that a distribution stands for.
 
     Attributes:
-        row: of the space, [choices].
+        encoding: of the space, [choices].
         budgeted: whether the most probable options exceeded the budget, so that it is another network.
         score: the logarithm of the probability of its decisions.
     """
 
-    row: npt.NDArray[np.int8]
+    encoding: npt.NDArray[np.int8]
     budgeted: bool
     score: float
 
@@ -48,7 +45,7 @@ def derive(
 
     Args:
         distribution: that was learned.
-        allows: which rows the budget allows; None for no budget.
+        allows: which encodings the budget allows; None for no budget.
         seed: of the draws.
         draws: from each of the distributions.
 
@@ -61,17 +58,17 @@ def derive(
         >>> from allometry.nas.gradient import Distribution, choices_of
         >>> from allometry.catalog import find_space
         >>> even = Distribution(choices_of(find_space("fbnet")))
-        >>> derive(even).budgeted, derive(even, allows=lambda rows: rows[:, 0] == 1, draws=10).budgeted
+        >>> derive(even).budgeted, derive(even, allows=lambda encodings: encodings[:, 0] == 1, draws=10).budgeted
         (False, True)
     """
     choices = distribution.choices
     mode = np.array([distribution.mode()])
-    if allows is None or allows(choices.rows(mode))[0]:
-        return Derived(choices.rows(mode)[0], budgeted=False, score=float(distribution.scores(mode)[0]))
+    if allows is None or allows(choices.encodings(mode))[0]:
+        return Derived(choices.encodings(mode)[0], budgeted=False, score=float(distribution.scores(mode)[0]))
     random = np.random.default_rng([seed, 4])
     drawn = [distribution.draw(draws, random, flatness=flatness) for flatness in _FLATNESS]
     options = np.unique(np.concatenate([np.zeros_like(mode), *drawn]), axis=0)
-    options = options[allows(choices.rows(options))]
+    options = options[allows(choices.encodings(options))]
     if not len(options):
         raise BudgetError(
             f"Of {draws * len(_FLATNESS):,} networks drawn from {choices.space!r}, and its smallest, none is within "
@@ -80,9 +77,9 @@ def derive(
     best, score = _best(distribution, options)
     while True:
         near = _neighbors(distribution, best)
-        improved, higher = _best(distribution, near[allows(choices.rows(near))])
+        improved, higher = _best(distribution, near[allows(choices.encodings(near))])
         if higher <= score:
-            return Derived(choices.rows(best[None])[0], budgeted=True, score=score)
+            return Derived(choices.encodings(best[None])[0], budgeted=True, score=score)
         best, score = improved, higher
 
 
@@ -102,37 +99,3 @@ def _neighbors(distribution: Distribution, options: npt.NDArray[np.int64]) -> Op
             other[place] = option
             found.append(other)
     return np.stack(found)
-
-
-def rows_within(
-    space: Space, budget: Budget, *, table: LatencyTable | None = None
-) -> Callable[[Encodings], npt.NDArray[np.bool_]]:
-    """A hard budget for rows of a space: exact counts, and the latency that a table predicts.
-
-    Raises:
-        BudgetError: a latency is limited, and there is no table.
-
-    Example:
-        >>> from allometry.cost import parse_budget
-        >>> from allometry.nas import encodings_of
-        >>> from allometry.catalog import find_space
-        >>> space = find_space("fbnet")
-        >>> allows = rows_within(space, parse_budget("macs<=250M"))
-        >>> allows(encodings_of(space, [space.smallest(), space.largest()])).tolist()
-        [True, False]
-    """
-    if "latency" in budget.measures and table is None:
-        raise BudgetError("The budget limits a latency: give a latency table, which predicts it.")
-    costs = Costs(space)
-    latencies = Latencies(space, table) if table is not None and "latency" in budget.measures else None
-
-    def allows(rows: Encodings) -> npt.NDArray[np.bool_]:
-        figures: dict[str, npt.NDArray[Any]] = {**costs(rows)}
-        if latencies is not None:
-            figures["latency"] = latencies(rows)
-        found = np.ones(len(rows), bool)
-        for limit in budget.limits:
-            found &= figures[limit.measure] <= limit.most
-        return found
-
-    return allows

@@ -100,7 +100,7 @@ class Distribution:
         What a member's depths leave out counts as if it were decided best. Else short networks, of which less is
         decided, would count as more probable than all long ones; so the mode has the highest score.
         """
-        absent = self.choices.rows(options) == ABSENT
+        absent = self.choices.encodings(options) == ABSENT
         total = np.zeros(len(options))
         for place, (decision, logs) in enumerate(
             zip(self.choices.decisions, self.log_probabilities(), strict=True)

@@ -189,8 +189,8 @@ def _record(job: GradientJob, state: GradientState, epoch: Epoch) -> dict[str, A
 def _found(job: GradientJob, state: GradientState) -> GradientResult:
     derived = derive(state.distribution, allows=job.allows, seed=job.seed)
     return GradientResult(
-        row=derived.row,
-        network=network_of(job.space, derived.row),
+        row=derived.encoding,
+        network=network_of(job.space, derived.encoding),
         budgeted=derived.budgeted,
         score=derived.score,
         expected_cost=_expected(job, state),

@@ -80,23 +80,23 @@ class MixedNetwork(nn.Module):
             x = self._group(group, cast(nn.ModuleList, modules), x, mixture)
         return self.frame.scores(self.frame.head(x))
 
-    def extract(self, row: npt.NDArray[np.int8]) -> ConvNet:
+    def extract(self, encoding: npt.NDArray[np.int8]) -> ConvNet:
         """The module of a member by itself, with a copy of the weights that it has here.
 
         Args:
-            row: of the space.
+            encoding: of the space.
 
         Raises:
-            NetworkError: the row is no member.
+            NetworkError: the encoding is no member.
         """
-        network = network_of(self.choices.space, row)
+        network = network_of(self.choices.space, encoding)
         if self.recipe is not None:
             network = self.recipe.applied_to(network)
         plain = build(network, seed=0)
         for name in ("stem", "head", "hidden", "classifier"):
             plain.get_submodule(name).load_state_dict(self.frame.get_submodule(name).state_dict())
         blocks = chain.from_iterable(cast("list[nn.Sequential]", plain.stages))
-        for block, own in zip(blocks, self._standing(self.choices.options(row)), strict=True):
+        for block, own in zip(blocks, self._standing(self.choices.options(encoding)), strict=True):
             block.load_state_dict(own.state_dict())
         return plain
 

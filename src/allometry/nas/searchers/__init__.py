@@ -40,7 +40,7 @@ SEARCHERS: dict[str, Callable[[Space, int, int], Searcher]] = {
     "controller": _controller,
     "tpe": _tpe,
 }
-"""What `allometry search --by` takes: a searcher from a space, a seed, and the number of objectives."""
+"""What `allometry search --algorithm` takes: a searcher from a space, a seed, and the number of objectives."""
 
 
 def make_searcher(name: str, space: Space, *, seed: int = 0, objectives: int = 1) -> Searcher:

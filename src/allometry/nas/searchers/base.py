@@ -20,20 +20,20 @@ class Searcher(Protocol):
         >>> from allometry.nas import make_searcher
         >>> from allometry.catalog import find_space
         >>> searcher = make_searcher("evolution", find_space("mnasnet"), seed=0)
-        >>> for worth in (0.3, 0.7):
-        ...     searcher.tell(searcher.ask(), (worth,))
+        >>> for values_of_all in (0.3, 0.7):
+        ...     searcher.tell(searcher.ask(), (values_of_all,))
     """
 
     tries: int
 
     def ask(self) -> Encoding:
-        """A member, as a row."""
+        """A member, as an encoding."""
 
-    def tell(self, row: Encoding, values: Values) -> None:
-        """What a row is worth: a number for each objective, the larger the better; minus infinity for nothing."""
+    def tell(self, encoding: Encoding, values: Values) -> None:
+        """What an encoding is worth: a number for each objective, the larger the better; minus infinity for nothing."""
 
-    def refuse(self, row: Encoding) -> None:
-        """A row that was asked for is not tried: it is over a limit, or was tried before."""
+    def refuse(self, encoding: Encoding) -> None:
+        """An encoding that was asked for is not tried: it is over a limit, or was tried before."""
 
 
 def dominates(one: Values, other: Values) -> bool:
@@ -47,7 +47,7 @@ def dominates(one: Values, other: Values) -> bool:
     return all(mine >= theirs for mine, theirs in pairs) and any(mine > theirs for mine, theirs in pairs)
 
 
-def front(worth: list[Values]) -> list[int]:
+def front(values_of_all: list[Values]) -> list[int]:
     """Which of these are dominated by none, in their order; of equal ones the first, and none that is worth nothing.
 
     Example:
@@ -56,8 +56,8 @@ def front(worth: list[Values]) -> list[int]:
     """
     return [
         place
-        for place, values in enumerate(worth)
+        for place, values in enumerate(values_of_all)
         if min(values) > float("-inf")
-        and not any(dominates(other, values) for other in worth)
-        and values not in worth[:place]
+        and not any(dominates(other, values) for other in values_of_all)
+        and values not in values_of_all[:place]
     ]

@@ -22,7 +22,7 @@ class ControllerConfig:
         hidden: units of the recurrent layer.
         learning_rate: of Adam.
         clip: of the ratio of probabilities, from 1.
-        passes: over the rows of one lesson.
+        passes: over the encodings of one lesson.
         entropy: weight of the policy's entropy, which keeps it from settling early.
         memory: share of the old baseline that stays with each lesson.
 
@@ -60,9 +60,9 @@ class Controller:
     Example:
         >>> from allometry.catalog import find_space
         >>> controller = Controller(find_space("ofa-mobilenetv3-1.0"), seed=0)
-        >>> rows = controller.draw(4)
-        >>> controller.learn(rows, np.array([0.1, 0.9, 0.5, 0.5]))
-        >>> rows.shape
+        >>> encodings = controller.draw(4)
+        >>> controller.learn(encodings, np.array([0.1, 0.9, 0.5, 0.5]))
+        >>> encodings.shape
         (4, 46)
     """
 
@@ -82,46 +82,46 @@ class Controller:
         self._baseline: float | None = None
 
     def draw(self, number: int) -> Encodings:
-        """So many networks by the policy as it is now, as rows."""
-        rows = np.zeros((number, len(self._order)), np.int8)
+        """So many networks by the policy as it is now, as encodings."""
+        encodings = np.zeros((number, len(self._order)), np.int8)
         deepening = len(self.space.layout.deepening)
         with torch.no_grad():
             state = self._policy.begin(number)
             for step, place in enumerate(self._order):
                 if step == deepening:  # from here on it is known which layers there are
-                    absent = cleared(self.space, rows) == ABSENT
+                    absent = cleared(self.space, encodings) == ABSENT
                 logits, state = self._policy.step(step, state)
                 chosen = torch.multinomial(logits.softmax(1), 1, generator=self._random)[:, 0]
-                rows[:, place] = chosen.numpy()
+                encodings[:, place] = chosen.numpy()
                 if step >= deepening:
-                    rows[absent[:, place], place] = ABSENT
-                state = self._policy.told(step, torch.from_numpy(rows[:, place].astype(np.int64)), state)
-        return rows
+                    encodings[absent[:, place], place] = ABSENT
+                state = self._policy.told(step, torch.from_numpy(encodings[:, place].astype(np.int64)), state)
+        return encodings
 
-    def learn(self, rows: Encodings, rewards: npt.NDArray[np.floating]) -> None:
+    def learn(self, encodings: Encodings, rewards: npt.NDArray[np.floating]) -> None:
         """Make the better of these likelier than the worse.
 
         Args:
-            rows: that were drawn, [N, choices].
+            encodings: that were drawn, [N, choices].
             rewards: of each; minus infinity for what is worth nothing at all counts as the worst of the rest.
 
         Raises:
-            InputError: there are not as many rewards as rows, or one is not a number.
+            InputError: there are not as many rewards as encodings, or one is not a number.
         """
-        worth = np.asarray(rewards, np.float64).copy()
-        if worth.shape != (len(rows),) or np.isnan(worth).any():
+        rewards = np.asarray(rewards, np.float64).copy()
+        if rewards.shape != (len(encodings),) or np.isnan(rewards).any():
             raise InputError(
-                f"A controller learns from one number for each of {len(rows)} rows, not {worth!r}."
+                f"A controller learns from one number for each of {len(encodings)} rows, not {rewards!r}."
             )
-        known = worth[np.isfinite(worth)]
+        known = rewards[np.isfinite(rewards)]
         if not len(known):
             return
-        worth[~np.isfinite(worth)] = known.min()
-        mean, memory = float(worth.mean()), self.settings.memory
+        rewards[~np.isfinite(rewards)] = known.min()
+        mean, memory = float(rewards.mean()), self.settings.memory
         self._baseline = mean if self._baseline is None else memory * self._baseline + (1 - memory) * mean
-        spread = max(float(worth.std()), 1e-8)
-        advantage = torch.tensor((worth - self._baseline) / spread, dtype=torch.float32)
-        options = torch.from_numpy(rows[:, self._order].astype(np.int64))
+        spread = max(float(rewards.std()), 1e-8)
+        advantage = torch.tensor((rewards - self._baseline) / spread, dtype=torch.float32)
+        options = torch.from_numpy(encodings[:, self._order].astype(np.int64))
         with torch.no_grad():
             before, _ = self._policy.probabilities(options)
         for _ in range(self.settings.passes):
@@ -170,7 +170,7 @@ class _Policy(nn.Module):
         return self.words[step](options - ABSENT), state[1]
 
     def probabilities(self, options: Tensor) -> tuple[Tensor, Tensor]:
-        """The logarithms of the probabilities of rows [N], and the policy's mean entropy for a decision."""
+        """The logarithms of the probabilities of encodings [N], and the policy's mean entropy for a decision."""
         state = self.begin(len(options))
         total, entropy, decisions = torch.zeros(len(options)), torch.zeros(()), 0.0
         for step, column in enumerate(options.T):
@@ -209,26 +209,26 @@ class ControllerSearcher:
         self._refused: list[Encoding] = []
 
     def ask(self) -> Encoding:
-        """A row by the policy."""
-        row: Encoding = self._controller.draw(1)[0]
-        return row
+        """An encoding by the policy."""
+        encoding: Encoding = self._controller.draw(1)[0]
+        return encoding
 
-    def tell(self, row: Encoding, values: Values) -> None:
+    def tell(self, encoding: Encoding, values: Values) -> None:
         """Part of a lesson, which is learned once it is complete."""
         if len(values) != 1:
             raise InputError(
                 f"The controller learns from one reward, not from {len(values)} objectives; "
                 "join them in one expression, or search by nsga2."
             )
-        self._told.append((row, values[0]))
+        self._told.append((encoding, values[0]))
         if len(self._told) < _LESSON:
             return
-        rows = np.stack([*(row for row, _ in self._told), *self._refused])
-        worth = np.array([*(value for _, value in self._told), *[-np.inf] * len(self._refused)])
-        self._controller.learn(rows, worth)
+        encodings = np.stack([*(encoding for encoding, _ in self._told), *self._refused])
+        rewards = np.array([*(value for _, value in self._told), *[-np.inf] * len(self._refused)])
+        self._controller.learn(encodings, rewards)
         self._told, self._refused = [], []
 
-    def refuse(self, row: Encoding) -> None:
+    def refuse(self, encoding: Encoding) -> None:
         """A bad example for the next lesson."""
         if len(self._refused) < _REFUSED:
-            self._refused.append(row)
+            self._refused.append(encoding)

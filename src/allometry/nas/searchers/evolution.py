@@ -32,14 +32,14 @@ class RandomSearcher:
         self._space, self._random = space, np.random.default_rng(seed)
 
     def ask(self) -> Encoding:
-        """A row."""
-        row: Encoding = sample_encodings(self._space, self._random, 1)[0]
-        return row
+        """An encoding."""
+        encoding: Encoding = sample_encodings(self._space, self._random, 1)[0]
+        return encoding
 
-    def tell(self, row: Encoding, values: Values) -> None:
+    def tell(self, encoding: Encoding, values: Values) -> None:
         """Learn nothing."""
 
-    def refuse(self, row: Encoding) -> None:
+    def refuse(self, encoding: Encoding) -> None:
         """Learn nothing."""
 
 
@@ -84,8 +84,8 @@ class EvolutionSearcher:
     Example:
         >>> from allometry.catalog import find_space
         >>> searcher = EvolutionSearcher(find_space("fbnet"), seed=0)
-        >>> row = searcher.ask()
-        >>> searcher.tell(row, (0.5,))
+        >>> encoding = searcher.ask()
+        >>> searcher.tell(encoding, (0.5,))
     """
 
     tries = 300
@@ -95,7 +95,7 @@ class EvolutionSearcher:
         self._living: deque[tuple[Encoding, Values]] = deque(maxlen=settings.population)
 
     def ask(self) -> Encoding:
-        """A row: at random until as many live as may, then a child of one of them."""
+        """An encoding: at random until as many live as may, then a child of one of them."""
         child: Encoding
         if len(self._living) < self._settings.population:
             child = sample_encodings(self._space, self._random, 1)[0]
@@ -103,15 +103,15 @@ class EvolutionSearcher:
         some = self._random.choice(len(self._living), size=self._settings.sample, replace=False)
         parent, best = self._living[some[0]]
         for place in some[1:]:
-            row, values = self._living[place]
+            encoding, values = self._living[place]
             if dominates(values, best):
-                parent, best = row, values
+                parent, best = encoding, values
         child = mutate_encodings(self._space, parent[None], self._random)[0]
         return child
 
-    def tell(self, row: Encoding, values: Values) -> None:
+    def tell(self, encoding: Encoding, values: Values) -> None:
         """It lives from now on."""
-        self._living.append((row, values))
+        self._living.append((encoding, values))
 
-    def refuse(self, row: Encoding) -> None:
+    def refuse(self, encoding: Encoding) -> None:
         """What is refused was never born."""

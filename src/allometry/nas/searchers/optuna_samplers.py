@@ -55,39 +55,39 @@ class OptunaSearcher:
         self._forgets, self._refused = forgets, 0
 
     def ask(self) -> Encoding:
-        """A row by the sampler."""
+        """An encoding by the sampler."""
         trial = self._study.ask()
         chosen: dict[str, Option] = {}
-        row = np.full(len(self._space.choices), ABSENT, np.int8)
+        encoding = np.full(len(self._space.choices), ABSENT, np.int8)
 
         def decide(choices: tuple[Choice, ...]) -> None:
             for choice in choices:
                 number = trial.suggest_categorical(choice.name, range(len(choice.options)))
                 chosen[choice.name] = choice.options[number]
-                row[self._space.choices.index(choice)] = number
+                encoding[self._space.choices.index(choice)] = number
 
         decide(self._space.layout.deepening)
         decide(self._space.there(chosen)[len(chosen) :])
-        self._asked[row.tobytes()] = trial
-        return row
+        self._asked[encoding.tobytes()] = trial
+        return encoding
 
-    def tell(self, row: Encoding, values: Values) -> None:
-        """What the row is worth; one that was not asked for is taken as if it had been."""
+    def tell(self, encoding: Encoding, values: Values) -> None:
+        """What the encoding is worth; one that was not asked for is taken as if it had been."""
         import optuna
 
-        trial = self._asked.pop(row.tobytes(), None)
+        trial = self._asked.pop(encoding.tobytes(), None)
         if trial is None:
-            self._study.add_trial(self._given(row, values))
+            self._study.add_trial(self._given(encoding, values))
         elif min(values) == float("-inf"):
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:
             self._study.tell(trial, list(values))
 
-    def refuse(self, row: Encoding) -> None:
+    def refuse(self, encoding: Encoding) -> None:
         """The sampler forgets that it proposed it."""
         import optuna
 
-        self._study.tell(self._asked.pop(row.tobytes()), state=optuna.trial.TrialState.FAIL)
+        self._study.tell(self._asked.pop(encoding.tobytes()), state=optuna.trial.TrialState.FAIL)
         self._refused += 1
         if self._forgets and self._refused >= _FORGOTTEN:
             self._forget()
@@ -101,12 +101,12 @@ class OptunaSearcher:
         self._study.add_trials(known)
         self._asked, self._refused = {}, 0
 
-    def _given(self, row: Encoding, values: Values) -> optuna.trial.FrozenTrial:
+    def _given(self, encoding: Encoding, values: Values) -> optuna.trial.FrozenTrial:
         import optuna
 
         there = [
             (choice, int(number))
-            for choice, number in zip(self._space.choices, row, strict=True)
+            for choice, number in zip(self._space.choices, encoding, strict=True)
             if number != ABSENT
         ]
         nothing = min(values) == float("-inf")
