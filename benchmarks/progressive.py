@@ -30,7 +30,7 @@ DATA: dict[str, dict[str, Any]] = {
     "icons": {"budget": "10M", "classes": 88, "images": 96, "side": 96, "epochs": 14},
     "solar": {"budget": "20M", "classes": 2, "images": 300, "side": 160, "epochs": 20},
 }
-# Epochs as a share of the data set's, and what the images do.
+# Epochs as a fraction of the data set's, and what the images do.
 WAYS: dict[str, dict[str, Any]] = {
     "one size": {"epochs": 1.0, "settings": ["progressive.stages=1"]},
     "from half the size": {

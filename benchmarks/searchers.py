@@ -191,7 +191,7 @@ def _mean(run: Path, phase: str) -> float:
 
 
 def _climbs(trials: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
-    """The best so far after each share of the search's cost, of the search and of random search."""
+    """The best so far after each fraction of the search's cost, of the search and of random search."""
     whole = sum(each["work"] for each in trials if each["phase"] == "search")
     climbs = {}
     for phase in ("search", "random"):

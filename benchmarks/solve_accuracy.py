@@ -4,7 +4,7 @@
 
 Random limits on one measure at a time, log-uniform between 0.02 and 150 times what EfficientNet-B0 has, for the laws
 `compound` and `fast`. In the same run the other way: the largest phi whose `scale(B0, phi)` fits, by bisection alone,
-which is what an engineer would write in ten lines. The shortfall is the share of the limit that is not used.
+which is what an engineer would write in ten lines. The shortfall is the fraction of the limit that is not used.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ PAPERS = SpecializeConfig(population=100, generations=500)
 
 
 def made(space: Space, costs: Costs, seed: int) -> Callable[[Encodings], Floats]:
-    """Accuracies of any rows, as shares: mean 0.78 and standard deviation 0.025 over random networks."""
+    """Accuracies of any rows, as fractions: mean 0.78 and standard deviation 0.025 over random networks."""
     random = np.random.default_rng(seed)
     features = encode_rows(space, sample_encodings(space, random, 1, by="choice")).shape[1]
     alone, one, other = random.normal(size=(3, features))

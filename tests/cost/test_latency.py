@@ -22,7 +22,7 @@ def table():
     return LatencyTable(
         space="mine",
         runtime_config=RuntimeConfig(threads=2),
-        fingerprint={"processor": "abacus"},
+        machine_info={"processor": "abacus"},
         seconds={key_of(piece): 0.001 * (place + 1) for place, piece in enumerate(found)},
         labels={key_of(piece): label_of(piece) for piece in found},
         correction=Correction(base=0.1, scale=2.0, per_piece=0.01, per_element=1e-6),

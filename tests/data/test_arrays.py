@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from allometry.base import DataError
-from allometry.data import Dataset, fingerprint, open_arrays, open_data, summarize, view_batches
+from allometry.data import Dataset, open_arrays, open_data, summarize, view_batches
 from allometry.data.sources import array_files
 
 
@@ -122,7 +122,7 @@ def test_npz_npy_and_memory_are_the_same(tmp_path: Path, channels: int | None) -
     for where in ("data.npz", "packed.npz", "data"):
         dataset = open_data(tmp_path / where)
         assert dataset.name == where.partition(".")[0]
-        assert fingerprint(dataset) == fingerprint(memory)
+        assert dataset.fingerprint == memory.fingerprint
         for one, two in zip(
             view_batches(dataset.splits["train"], resolution=8, batch_size=5),
             view_batches(memory.splits["train"], resolution=8, batch_size=5),
@@ -134,17 +134,17 @@ def test_npz_npy_and_memory_are_the_same(tmp_path: Path, channels: int | None) -
 def test_a_large_file_is_read_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_npy(tmp_path / "d", images=pictures(), labels=LABELS)
     os.utime(tmp_path / "d/images.npy", (1, 1))
-    first = fingerprint(open_data(tmp_path / "d"))
+    first = open_data(tmp_path / "d").fingerprint
     read = array_files.read_part
 
     def refuse(*arguments: object) -> bytes:
         raise AssertionError(arguments)
 
     monkeypatch.setattr(array_files, "read_part", refuse)
-    assert fingerprint(open_data(tmp_path / "d")) == first
+    assert open_data(tmp_path / "d").fingerprint == first
     monkeypatch.setattr(array_files, "read_part", read)
     save_npy(tmp_path / "d", images=pictures()[::-1].copy(), labels=LABELS)
-    assert fingerprint(open_data(tmp_path / "d")) != first
+    assert open_data(tmp_path / "d").fingerprint != first
 
 
 def test_a_file_that_goes_or_is_cut_short_later_is_named(tmp_path: Path) -> None:

@@ -187,5 +187,5 @@ def test_refuses_numbers_that_are_too_small(split: ArraySplit, changes: dict[str
 
 
 def test_refuses_a_crop_of_nothing(split: ArraySplit) -> None:
-    with pytest.raises(InputError, match="crop must be a share"):
+    with pytest.raises(InputError, match="crop must be a fraction"):
         view_batches(split, resolution=8, batch_size=2, crop=0)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from allometry.base import DataError, StorageError
-from allometry.data import fingerprint, open_data
+from allometry.data import open_data
 
 from .test_shards import samples, write_tar
 
@@ -81,11 +81,11 @@ def test_shards_are_fetched_once_and_then_are_local(
     address = f"{server.address}/pets/s-{{0..2}}.tar"
     fetched = open_data(address, cache_folder=tmp_path / "kept")
     assert sorted(server.asked) == [(f"/pets/s-{number}.tar", None) for number in range(3)]
-    assert fingerprint(fetched) == fingerprint(open_data(tmp_path / "site/pets"))
+    assert fetched.fingerprint == open_data(tmp_path / "site/pets").fingerprint
     opened.clear()
     server.http.shutdown()
     again = open_data(address, cache_folder=tmp_path / "kept")
-    assert fingerprint(again) == fingerprint(fetched)
+    assert again.fingerprint == fetched.fingerprint
     assert opened == []
     assert fetched.name == "s"
     kept = [path.name for path in (tmp_path / "kept/shards").rglob("*") if path.is_file()]
@@ -102,7 +102,7 @@ def test_a_download_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> 
     server.cut = [3000, 1000]
     dataset = open_data(f"{server.address}/pets/s-0.tar", cache_folder=tmp_path / "kept")
     assert server.asked == [("/pets/s-0.tar", wanted) for wanted in (None, "bytes=1000-", "bytes=3000-")]
-    assert fingerprint(dataset) == fingerprint(open_data(tmp_path / "site/pets/s-0.tar"))
+    assert dataset.fingerprint == open_data(tmp_path / "site/pets/s-0.tar").fingerprint
 
 
 def test_a_later_call_goes_on_too_unless_the_file_is_another(server: Server, tmp_path: Path) -> None:
@@ -117,23 +117,23 @@ def test_a_later_call_goes_on_too_unless_the_file_is_another(server: Server, tmp
     write_tar(tmp_path / "site/pets/s-0.tar", samples(100))
     dataset = open_data(address, cache_folder=kept)
     assert server.asked == [("/pets/s-0.tar", "bytes=4000-"), ("/pets/s-0.tar", "bytes=5000-")]
-    assert fingerprint(dataset) == fingerprint(open_data(tmp_path / "site/pets/s-0.tar"))
+    assert dataset.fingerprint == open_data(tmp_path / "site/pets/s-0.tar").fingerprint
 
 
 def test_a_server_that_always_begins_anew(server: Server, tmp_path: Path) -> None:
     server.ranges = False
     server.cut = [1000]
     dataset = open_data(f"{server.address}/pets/s-0.tar", cache_folder=tmp_path / "kept")
-    assert fingerprint(dataset) == fingerprint(open_data(tmp_path / "site/pets/s-0.tar"))
+    assert dataset.fingerprint == open_data(tmp_path / "site/pets/s-0.tar").fingerprint
 
 
 def test_all_was_there_but_the_last_step(server: Server, tmp_path: Path) -> None:
     address, kept = f"{server.address}/pets/s-0.tar", tmp_path / "kept"
-    expected = fingerprint(open_data(address, cache_folder=kept))
+    expected = open_data(address, cache_folder=kept).fingerprint
     (file,) = (kept / "shards").rglob("s-0.tar")
     file.rename(file.with_name("s-0.tar.part"))
     file.with_name("s-0.tar.part.json").write_text('"\\"one\\""')
-    assert fingerprint(open_data(address, cache_folder=kept)) == expected
+    assert open_data(address, cache_folder=kept).fingerprint == expected
 
 
 def test_troubles_that_pass_are_got_over(server: Server, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_two_at_once_fetch_a_shard_once(server: Server, tmp_path: Path) -> None:
     address, found = f"{server.address}/pets/s-{{0..2}}.tar", []
 
     def work() -> None:
-        found.append(fingerprint(open_data(address, cache_folder=tmp_path / "kept")))
+        found.append(open_data(address, cache_folder=tmp_path / "kept").fingerprint)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from allometry.base import DataError
-from allometry.data import Dataset, Rejected, fingerprint, normalization, open_data, summarize
+from allometry.data import Dataset, Rejected, normalization, open_data, summarize
 
 WriteImage = Callable[..., Path]
 
@@ -185,12 +185,12 @@ def test_deviation_is_never_zero(tmp_path: Path, write_image: WriteImage) -> Non
 
 
 def test_fingerprint_follows_content_and_cut(folder: Path, write_image: WriteImage) -> None:
-    before = fingerprint(open_data(folder))
+    before = open_data(folder).fingerprint
     os.utime(folder / "cat/1.png", (1, 1))
-    assert fingerprint(open_data(folder)) == before
-    assert fingerprint(open_data(folder, seed=5)) != before
+    assert open_data(folder).fingerprint == before
+    assert open_data(folder, seed=5).fingerprint != before
     write_image("pets/cat/1.png", 77)
-    assert fingerprint(open_data(folder)) != before
+    assert open_data(folder).fingerprint != before
 
 
 def test_a_file_that_has_gone_is_named(folder: Path) -> None:

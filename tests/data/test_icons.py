@@ -6,7 +6,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from allometry.data import Dataset, fingerprint, normalization, open_data, summarize
+from allometry.data import Dataset, normalization, open_data, summarize
 
 
 @pytest.fixture(scope="module")
@@ -75,4 +75,4 @@ def test_normalization_is_near_that_of_all_images(icons: Dataset) -> None:
 
 
 def test_fingerprint_is_stable(icons: Dataset) -> None:
-    assert fingerprint(icons) == "f24bf07e43fe6ab50c308f3456e952ea"
+    assert icons.fingerprint == "f24bf07e43fe6ab50c308f3456e952ea"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from allometry.data import fingerprint, open_data
+from allometry.data import open_data
 from allometry.data.sources import checking
 from allometry.data.sources.checking import index_file
 
@@ -59,7 +59,7 @@ def test_images_are_opened_once(folder: Path, tmp_path: Path, opened: Opened) ->
     assert opened.told == [("checking images", 21, 0), *[1] * 21, "stop"]
     again = open_data(folder, cache_folder=kept, progress=opened)
     assert len(opened.paths) == 21
-    assert fingerprint(again) == fingerprint(first)
+    assert again.fingerprint == first.fingerprint
     assert again.rejected == first.rejected
 
 
@@ -68,7 +68,7 @@ def test_another_seed_needs_no_image_opened(folder: Path, tmp_path: Path, opened
     open_data(folder, cache_folder=kept)
     reseeded = open_data(folder, cache_folder=kept, seed=3)
     assert len(opened.paths) == 20
-    assert fingerprint(reseeded) == fingerprint(open_data(folder, seed=3))
+    assert reseeded.fingerprint == open_data(folder, seed=3).fingerprint
 
 
 def test_only_changed_images_are_opened_again(
@@ -82,7 +82,7 @@ def test_only_changed_images_are_opened_again(
     (folder / "dog/4.png").unlink()
     changed = open_data(folder, cache_folder=kept)
     assert sorted(opened.paths) == ["3.png", "new.png"]
-    assert fingerprint(changed) == fingerprint(open_data(folder))
+    assert changed.fingerprint == open_data(folder).fingerprint
     assert set(columns(kept, folder)["path"]) == {
         str(path.relative_to(folder)) for path in folder.glob("*/*.png")
     }
@@ -210,7 +210,7 @@ def test_without_a_place_for_the_index_the_work_goes_on(folder: Path, tmp_path: 
 def test_two_at_once_leave_a_whole_index(folder: Path, tmp_path: Path, opened: Opened) -> None:
     kept = tmp_path / "kept"
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: fingerprint(open_data(folder, cache_folder=kept)), range(8)))
+        found = list(pool.map(lambda _: open_data(folder, cache_folder=kept).fingerprint, range(8)))
     assert len(set(found)) == 1
     opened.paths.clear()
     open_data(folder, cache_folder=kept)
@@ -222,5 +222,5 @@ def test_names_that_are_no_text(folder: Path, tmp_path: Path, opened: Opened) ->
     odd = os.fsencode(folder) + b"/cat/\xff\xfe.png"
     os.rename(folder / "cat/1.png", odd)  # noqa: PTH104 - bytes
     first = open_data(folder, cache_folder=tmp_path / "kept")
-    assert fingerprint(open_data(folder, cache_folder=tmp_path / "kept")) == fingerprint(first)
+    assert open_data(folder, cache_folder=tmp_path / "kept").fingerprint == first.fingerprint
     assert len(opened.paths) == 20

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from allometry.base import DataError, MissingExtraError
-from allometry.data import Dataset, Rejected, fingerprint, open_data, summarize
+from allometry.data import Dataset, Rejected, open_data, summarize
 from allometry.data.sources.manifest import read_table
 
 WriteImage = Callable[..., Path]
@@ -50,12 +50,12 @@ def test_it_is_the_folder_it_lists(folder: Path, manifest: Path) -> None:
     beside = write(
         folder / "beside.csv", [(f"./{path.partition('/')[2]}", label) for path, label in rows_of(folder)]
     )
-    assert fingerprint(open_data(beside)) == fingerprint(open_data(folder))
+    assert open_data(beside).fingerprint == open_data(folder).fingerprint
 
 
 def test_the_order_of_rows_does_not_matter(folder: Path, manifest: Path) -> None:
     turned = write(folder.parent / "turned.csv", rows_of(folder)[::-1])
-    assert fingerprint(open_data(turned)) == fingerprint(open_data(manifest))
+    assert open_data(turned).fingerprint == open_data(manifest).fingerprint
 
 
 @pytest.mark.parametrize("path", ["path", "file", "filename", "image", "Path", " FILE "])
@@ -139,7 +139,7 @@ def test_a_split_that_is_missing_is_cut(folder: Path) -> None:
 def test_an_empty_split_column_is_none(folder: Path, manifest: Path) -> None:
     rows = [(*row, "") for row in rows_of(folder)]
     cut = open_data(write(folder.parent / "m.csv", rows, "path,label,split"))
-    assert fingerprint(cut) == fingerprint(open_data(manifest))
+    assert cut.fingerprint == open_data(manifest).fingerprint
 
 
 def test_absolute_paths(folder: Path, tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_parquet_gives_the_same_as_csv(folder: Path, manifest: Path) -> None:
     paths, labels = zip(*rows_of(folder), strict=True)
     path = folder.parent / "list.parquet"
     parquet.write_table(pyarrow.table({"extra": range(20), "image": paths, "label": labels}), path)
-    assert fingerprint(open_data(path)) == fingerprint(open_data(manifest))
+    assert open_data(path).fingerprint == open_data(manifest).fingerprint
 
 
 @pytest.mark.parametrize(

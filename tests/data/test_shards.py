@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from allometry.base import DataError
-from allometry.data import Dataset, Rejected, fingerprint, open_data, summarize
+from allometry.data import Dataset, Rejected, open_data, summarize
 from allometry.data.sources.naming import expand
 
 Samples = Mapping[str, bytes]
@@ -60,7 +60,7 @@ def test_a_folder_a_pattern_and_single_shards(shards: Path, tmp_path: Path) -> N
     assert repr(folder) == "Dataset(pets: 2 classes, train 22, val 4, test 4)"
     assert (folder.classes, folder.channels, folder.image_size) == (("cat", "dog"), 1, 10)
     pattern = open_data(str(shards / "pets-{000..002}.tar"))
-    assert fingerprint(pattern) == fingerprint(folder)
+    assert pattern.fingerprint == folder.fingerprint
     assert pattern.name == "pets"
     assert set(folder.splits["train"].names) < {
         f"pets-{number // 10:03}.tar/{number:06}.png" for number in range(30)
@@ -156,7 +156,7 @@ def test_splits_by_name(tmp_path: Path, names: list[str], expected: dict[str, in
     dataset = open_data(tmp_path / "d")
     assert summarize(dataset).images == expected
     pattern = str(tmp_path / "d" / ("{" + ",".join(names) + "}"))
-    assert fingerprint(open_data(pattern)) == fingerprint(dataset)
+    assert open_data(pattern).fingerprint == dataset.fingerprint
 
 
 def test_images_of_test_are_kept_out_of_train(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_what_cannot_be_used_is_listed(tmp_path: Path) -> None:
         "000001.png": "a member of that name came before",
     }
     assert sorted(tmp_path.iterdir()) == before
-    assert fingerprint(open_data(path)) == fingerprint(dataset)
+    assert open_data(path).fingerprint == dataset.fingerprint
 
 
 @pytest.mark.parametrize("rest", [100, 512, 700, 1024, 1500])
@@ -250,14 +250,14 @@ def test_of_a_shard_that_is_cut_short_the_whole_images_are_used(tmp_path: Path, 
 def test_only_changed_shards_are_read_again(shards: Path, tmp_path: Path, opened: list[str]) -> None:
     for number, path in enumerate(sorted(shards.iterdir())):
         os.utime(path, (number, number))
-    first = fingerprint(open_data(shards))
+    first = open_data(shards).fingerprint
     assert len(opened) == 30
-    assert fingerprint(open_data(shards)) == first
+    assert open_data(shards).fingerprint == first
     assert len(opened) == 30
     write_tar(shards / "pets-003.tar", samples(30))
     os.utime(shards / "pets-001.tar", (50, 50))
     (shards / "pets-000.tar").unlink()
-    assert fingerprint(open_data(shards)) != first
+    assert open_data(shards).fingerprint != first
     assert len(opened) == 50
 
 

@@ -12,7 +12,6 @@ from allometry.base import DataError, SilentProgress
 from allometry.data import (
     Augmentation,
     Dataset,
-    fingerprint,
     open_arrays,
     open_data,
     train_batches,
@@ -75,7 +74,7 @@ def test_arrays_in_memory_and_in_files_give_the_same_batches(sources: dict[str, 
         memory = open_arrays(held["images"], held["labels"], classes=held["classes"].tolist())
     for name in ("npz", "npy"):
         dataset = open_data(sources[name])
-        assert fingerprint(dataset) == fingerprint(memory)
+        assert dataset.fingerprint == memory.fingerprint
         for mine, theirs in zip(batches(memory), batches(dataset), strict=True):
             assert all((a == b).all() for a, b in zip(mine, theirs, strict=True))
 
@@ -87,7 +86,7 @@ def test_a_second_start_opens_no_image(sources: dict[str, Path], name: str, tmp_
     for path in tmp_path.rglob("*"):
         os.utime(path, (1, 1))
     kept = tmp_path / "kept"
-    first = fingerprint(open_data(sources[name], cache_folder=kept))
+    first = open_data(sources[name], cache_folder=kept).fingerprint
     told: list[str] = []
 
     class Recorder(SilentProgress):
@@ -98,7 +97,7 @@ def test_a_second_start_opens_no_image(sources: dict[str, Path], name: str, tmp_
             del unit
             told.append(f"{label}: {total - done}")
 
-    assert fingerprint(open_data(sources[name], cache_folder=kept, progress=Recorder())) == first
+    assert open_data(sources[name], cache_folder=kept, progress=Recorder()).fingerprint == first
     # A .npz is read into memory whole, and looked at there.
     assert told == (["checking images: 24"] if name == "npz" else [])
 
@@ -112,7 +111,7 @@ def test_a_read_only_source_will_do(sources: dict[str, Path], name: str, tmp_pat
 
 def test_the_fingerprint_is_worked_out_once(sources: dict[str, Path]) -> None:
     dataset = open_data(sources["folder"])
-    assert fingerprint(dataset) is fingerprint(dataset)
+    assert dataset.fingerprint is dataset.fingerprint
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def test_a_latency_is_the_tables_with_its_correction():
     table = LatencyTable(
         space="tiny",
         runtime_config=RuntimeConfig(),
-        fingerprint={},
+        machine_info={},
         seconds={key_of(piece): 1e-5 * (1 + place) for place, piece in enumerate(distinct_blocks(SPACE))},
         labels={},
         correction=Correction(base=1e-4, scale=0.9, per_piece=1e-6, per_element=1e-10),

@@ -60,7 +60,7 @@ def test_latencies_are_those_of_the_table():
     table = LatencyTable(
         space="small",
         runtime_config=RuntimeConfig(),
-        fingerprint={},
+        machine_info={},
         seconds={key_of(piece): 1e-5 * (1 + number) for number, piece in enumerate(blocks)},
         labels={},
         correction=Correction(base=1e-4, scale=0.9, per_piece=1e-6, per_element=1e-10),

@@ -162,7 +162,7 @@ def test_a_network_runs_in_a_process_of_its_own(network, runtime):
     assert each.throughput == pytest.approx(2 / each.latency.median)
     assert each.bytes > 1000
     assert each.memory > each.own_memory
-    assert found.fingerprint.libraries["torch"]
+    assert found.machine_info.libraries["torch"]
 
 
 def test_a_runtime_that_reads_files_loads_no_torch():
@@ -277,7 +277,7 @@ def test_the_command_line_prints_and_saves(network, tmp_path, capfd):
     assert "efficientnet-lite0" in shown
     found = json.loads(saved.read_text())
     assert {each["name"] for each in found["measured"]} == {str(network), "efficientnet-lite0"}
-    assert found["fingerprint"]["processor"]
+    assert found["machine_info"]["processor"]
     assert found["ratios"][0]["low"] <= found["ratios"][0]["ratio"] <= found["ratios"][0]["high"]
     assert main(["measure", str(network), "--rounds", "1", "--seconds", "0.01", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["measured"][0]["name"] == str(network)

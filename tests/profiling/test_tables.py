@@ -100,7 +100,7 @@ def test_what_was_measured_before_a_fault_is_not_measured_again(space, tmp_path,
     with pytest.raises(InputError, match="holds a table of mine in torch"):
         build_table(space, runtime_config=RuntimeConfig(runtime="torch", threads=2), config=QUICK, path=path)
     with pytest.raises(InputError, match="Build a table here"):
-        check_table(replace(after, fingerprint={"processor": "abacus"}), space, config=QUICK)
+        check_table(replace(after, machine_info={"processor": "abacus"}), space, config=QUICK)
 
 
 def test_too_many_blocks_are_refused(space, monkeypatch):
@@ -116,7 +116,7 @@ def test_the_correction_is_found_again(space):
     table = LatencyTable(
         space="mine",
         runtime_config=RuntimeConfig(),
-        fingerprint={},
+        machine_info={},
         seconds={key_of(piece): 1e-4 * draw.uniform(1, 5) for piece in found},
         labels={},
     )

@@ -38,7 +38,7 @@ def table_of(space, seed=0):
     return LatencyTable(
         space="small",
         runtime_config=RuntimeConfig(),
-        fingerprint={},
+        machine_info={},
         seconds={key_of(piece): float(random.uniform(1e-4, 1e-3)) for piece in distinct_blocks(space)},
         labels={},
         correction=Correction(base=1e-4, scale=0.9, per_piece=-1e-4, per_element=1e-10),

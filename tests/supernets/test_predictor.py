@@ -227,5 +227,5 @@ def test_a_split_that_cannot_be_is_refused():
     rows = np.zeros((5, 3), np.int8)
     with pytest.raises(InputError, match="1 different networks cannot be split"):
         split_rows(rows, np.zeros(5))
-    with pytest.raises(InputError, match="held_out must be a share"):
+    with pytest.raises(InputError, match="held_out must be a fraction"):
         split_rows(rows, np.zeros(5), held_out=1.0)

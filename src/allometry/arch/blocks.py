@@ -54,7 +54,7 @@ class SqueezeExciteConfig:
     """How the squeeze-excite of an inverted bottleneck is made.
 
     Attributes:
-        of: the channels that `se_ratio` is a share of: those of the block's input, or of its expansion.
+        of: the channels that `se_ratio` is a fraction of: those of the block's input, or of its expansion.
         multiple: what the squeezed channels are rounded to.
         activation: after the squeeze; None for the block's.
         function: that makes the gate.

@@ -344,7 +344,7 @@ Layer = Conv | RowColumn | Depthwise | Norm | Act | Pool | Shift | Scale | Squee
 
 
 def squeezed(channels: int, ratio: float, multiple: int) -> int:
-    """Channels of a squeeze: the share of `channels`, cut to an integer, or rounded to a multiple.
+    """Channels of a squeeze: the fraction of `channels`, cut to an integer, or rounded to a multiple.
 
     Example:
         >>> squeezed(72, 0.25, 1), squeezed(72, 0.25, 8)

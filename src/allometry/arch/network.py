@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PlacedBlock(NamedTuple):
-    """A block where it stands: what it reads, what it gives, and the share of training steps that drop it.
+    """A block where it stands: what it reads, what it gives, and the fraction of training steps that drop it.
 
     Attributes:
         block: the block, with the stride that it has in this place.

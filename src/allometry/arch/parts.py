@@ -151,7 +151,7 @@ class Head:
         activation: after the convolution, and after the hidden layer.
         hidden: outputs of a linear layer between pool and classifier; None for no such layer.
         hidden_bias: whether that layer has a bias.
-        dropout: share of the classifier's inputs that training drops.
+        dropout: fraction of the classifier's inputs that training drops.
         classes: outputs of the classifier.
         fixed: growth leaves the channels as they are.
 

@@ -14,7 +14,7 @@ def round_channels(
 ) -> int:
     """Round to the nearest `multiple`, at least one, and never below `min_fraction` of `channels`.
 
-    Source: released EfficientNet code, `round_filters`; EfficientNetV2's has no least share.
+    Source: released EfficientNet code, `round_filters`; EfficientNetV2's has no least fraction.
 
     Example:
         >>> round_channels(24 * 1.1), round_channels(40 * 1.1), round_channels(16 * 1.2), round_channels(3)

@@ -152,7 +152,7 @@ def print_measurements(found: dict[str, Any], *, ratios: bool) -> None:
             compared.add_row(each["name"], each["runtime"], f"{each['ratio']:.3g}", interval)
         console.print(f"\nbeside {first['name']} in {first['runtime']}")
         console.print(compared)
-    first, device = found["measured"][0], found["fingerprint"]
+    first, device = found["measured"][0], found["machine_info"]
     where = device["accelerator"] or device["processor"]
     setting = f"{first['precision']}, batch {first['batch']}, {first['threads']} thread"
     runs = ", ".join(str(each["latency"]["runs"]) for each in found["measured"])

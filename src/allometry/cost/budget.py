@@ -80,7 +80,7 @@ class Budget:
             raise BudgetError(f"The budget limits {', '.join(sorted(twice))} twice; give each measure once.")
 
     def use(self, cost: Cost) -> float:
-        """The largest share of a limit that `cost` takes: at most 1 where the budget allows it."""
+        """The largest fraction of a limit that `cost` takes: at most 1 where the budget allows it."""
         return max(limit.value(cost) / limit.most for limit in self.limits)
 
     def allows(self, cost: Cost) -> bool:

@@ -104,7 +104,7 @@ class LatencyTable:
     Attributes:
         space: its name.
         runtime_config: how the blocks were run.
-        fingerprint: of the device.
+        machine_info: of the device.
         seconds: of each block, by its key.
         labels: of each block, readable, by its key.
         reference: seconds of the block that was measured again and again, to tell how fast the device was meanwhile.
@@ -119,7 +119,7 @@ class LatencyTable:
         >>> table = LatencyTable(
         ...     space="b0 alone",
         ...     runtime_config=RuntimeConfig(),
-        ...     fingerprint={},
+        ...     machine_info={},
         ...     seconds={key_of(piece): 0.001 for piece in pieces(b0)},
         ...     labels={},
         ... )
@@ -129,7 +129,7 @@ class LatencyTable:
 
     space: str
     runtime_config: RuntimeConfig
-    fingerprint: Mapping[str, Any]
+    machine_info: Mapping[str, Any]
     seconds: Mapping[str, float]
     labels: Mapping[str, str]
     reference: float | None = None
@@ -189,7 +189,7 @@ class LatencyTable:
                 "format": FORMAT,
                 **fields,
                 "runtime_config": asdict(self.runtime_config),
-                "fingerprint": dict(self.fingerprint),
+                "machine_info": dict(self.machine_info),
                 "correction": asdict(self.correction),
                 "lines": lines,
             },
@@ -211,7 +211,7 @@ class LatencyTable:
             return cls(
                 space=plain["space"],
                 runtime_config=RuntimeConfig(**plain["runtime_config"]),
-                fingerprint=plain["fingerprint"],
+                machine_info=plain["machine_info"],
                 seconds={line["key"]: float(line["seconds"]) for line in plain["lines"]},
                 labels={line["key"]: line["block"] for line in plain["lines"]},
                 reference=plain["reference"],

@@ -19,7 +19,7 @@ from allometry.data.sources.values import (
     settle_data,
 )
 from allometry.data.subset import part_of
-from allometry.data.summary import Normalization, Summary, fingerprint, is_line_art, normalization, summarize
+from allometry.data.summary import Normalization, Summary, is_line_art, normalization, summarize
 
 __all__ = [
     "ArraySplit",
@@ -38,7 +38,6 @@ __all__ = [
     "center_view",
     "data_argument",
     "data_name",
-    "fingerprint",
     "image_pixels",
     "is_line_art",
     "is_value",

@@ -18,7 +18,7 @@ from allometry.data.loader import Batch, Group, Indices, make_batches, random_nu
 
 _SMALLEST_KEPT = 128  # smaller images save little memory, and strokes are drawn on them before they shrink
 _WORTH_KEEPING = (
-    0.5  # share of a split that has to fit into the cache for keeping to save more than decoding less
+    0.5  # fraction of a split that has to fit into the cache for keeping to save more than decoding less
 )
 _LARGEST_ZOOM = 2.0  # rare tiny crops may be a little soft; keeping images for them would fill the memory
 
@@ -157,7 +157,7 @@ def view_batches(
     """
     _check_least(1, resolution=resolution, batch_size=batch_size, workers=workers)
     if not 0 < crop <= 1:
-        raise InputError(f"crop must be a share above 0 and at most 1, not {crop!r}.")
+        raise InputError(f"crop must be a fraction above 0 and at most 1, not {crop!r}.")
     order = np.arange(len(split))
     groups = [
         Group(number, order[first : first + batch_size], 0)

@@ -188,7 +188,7 @@ class FileSplit:
     def draft(self, index: int, *, min_side: int, upper: float) -> Pixels:
         """One image for a training view, neither taken from the cache nor put there: what `image` gives, in less time.
 
-        A JPEG file's levels may be off by a little, and the rows below the share `upper` may be black.
+        A JPEG file's levels may be off by a little, and the rows below the fraction `upper` may be black.
 
         Raises:
             DataError: the file has gone or was damaged since the data was opened; it is named.

@@ -138,18 +138,6 @@ def is_line_art(dataset: Dataset, *, sample: int = 200, seed: int = 0) -> bool:
     return extreme / number >= _DRAWN
 
 
-def fingerprint(dataset: Dataset) -> str:
-    """A digest of classes, splits, names and contents, to notice that data has changed.
-
-    Example:
-        >>> from allometry.data import open_data
-        >>> icons = open_data("icons")
-        >>> fingerprint(icons) == fingerprint(open_data("icons"))
-        True
-    """
-    return dataset.fingerprint
-
-
 def _sample(dataset: Dataset, most: int, seed: int) -> tuple[int, Iterator[Pixels]]:
     """How many training images are chosen at random, and the images, shrunk to what statistics need."""
     split = dataset.splits["train"]

@@ -23,7 +23,7 @@ class LawRanking(NamedTuple):
     Attributes:
         accuracy: mean over its trainings.
         interval: 95 % of it, over seeds and images.
-        best: share of the resamples in which it is the best of all.
+        best: fraction of the resamples in which it is the best of all.
         behind: how far it is behind the best one, and the 95 % interval of that; zeros for the best one itself.
     """
 

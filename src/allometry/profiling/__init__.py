@@ -9,7 +9,7 @@ from allometry.profiling.candidates import (
     networks_to_measure,
 )
 from allometry.profiling.latency_meter import LatencyMeter, solve_on_device
-from allometry.profiling.machine import Fingerprint, fingerprint
+from allometry.profiling.machine import MachineInfo, machine_info
 from allometry.profiling.measure import measure
 from allometry.profiling.results import Latency, Measured, Measurements, Ratio
 from allometry.profiling.sampling import MeasureConfig
@@ -18,9 +18,9 @@ from allometry.profiling.tables import TableCheck, TableConfig, build_table, che
 __all__ = [
     "PRECISIONS",
     "RUNTIMES",
-    "Fingerprint",
     "Latency",
     "LatencyMeter",
+    "MachineInfo",
     "MeasureConfig",
     "Measured",
     "MeasuredNetwork",
@@ -32,8 +32,8 @@ __all__ = [
     "TableConfig",
     "build_table",
     "check_table",
-    "fingerprint",
     "fit_correction",
+    "machine_info",
     "measure",
     "networks_to_measure",
     "solve_on_device",

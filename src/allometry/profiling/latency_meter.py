@@ -16,7 +16,7 @@ from allometry.base.processes import Resource
 from allometry.base.units import format_milliseconds
 from allometry.cost import Budget, MeasureFn, Measurement, RuntimeConfig, count
 from allometry.profiling.candidates import MeasuredNetwork
-from allometry.profiling.machine import fingerprint
+from allometry.profiling.machine import machine_info
 from allometry.profiling.measure import Opener, measure
 from allometry.profiling.processes import Subject, open_all
 from allometry.profiling.results import quiet_ratio
@@ -151,7 +151,7 @@ class LatencyMeter(Resource):
             "json": to_json(network),
             "runtime_config": asdict(self.runtime_config),
             **self._known[key]._asdict(),
-            "processor": fingerprint(device=self.runtime_config.device).processor,
+            "processor": machine_info(device=self.runtime_config.device).processor,
             "warnings": list(self.warnings),
         }
         append_line(self._store, line)

@@ -27,7 +27,7 @@ _INSTRUCTIONS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fingerprint:
+class MachineInfo:
     """The device, as far as figures depend on it.
 
     Attributes:
@@ -42,7 +42,7 @@ class Fingerprint:
         date: of the measurement.
 
     Example:
-        >>> fingerprint().cores >= 1
+        >>> machine_info().cores >= 1
         True
     """
 
@@ -61,9 +61,9 @@ class Fingerprint:
         return asdict(self)
 
 
-def fingerprint(*, device: str = "cpu") -> Fingerprint:
+def machine_info(*, device: str = "cpu") -> MachineInfo:
     """This machine, with the CUDA device where one is measured."""
-    return Fingerprint(
+    return MachineInfo(
         processor=processor(),
         instructions=_instructions(),
         cores=cores(),

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 from allometry.base import InputError, Progress, SilentProgress
 from allometry.profiling.candidates import MeasuredNetwork
-from allometry.profiling.machine import busy_seconds, fingerprint
+from allometry.profiling.machine import busy_seconds, machine_info
 from allometry.profiling.processes import Subject, open_all
 from allometry.profiling.results import Measurements, Ratio, measured, measurement_warnings, ratio
 from allometry.profiling.sampling import MeasureConfig, Samples, sample
@@ -75,7 +75,7 @@ def measure(
         for candidate, mine in zip(chosen[1:], rounds[1:], strict=True)
     )
     return Measurements(
-        fingerprint=fingerprint(device=chosen[0].device),
+        machine_info=machine_info(device=chosen[0].device),
         measured=figures,
         ratios=ratios,
         others=others,

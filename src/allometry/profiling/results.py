@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from allometry.profiling.candidates import MeasuredNetwork
-from allometry.profiling.machine import Fingerprint
+from allometry.profiling.machine import MachineInfo
 from allometry.profiling.sampling import Samples
 
 _RESAMPLED = 10_000
 _WIDE = 0.25  # of the median, from the 10th to the 90th percentile
-_WAITING = 0.02  # share of the time without a core
+_WAITING = 0.02  # fraction of the time without a core
 _OTHERS = 0.1  # cores that other processes kept busy
 
 
@@ -108,14 +108,14 @@ class Measurements:
     """All figures of one measurement, with the device that they belong to.
 
     Attributes:
-        fingerprint: of the device.
+        machine_info: of the device.
         measured: a candidate each, in the order they were given.
         ratios: to the first one, of all others.
         others: cores that other processes kept busy meanwhile; None where the system does not tell.
         warnings: reasons to doubt the figures, a sentence each.
     """
 
-    fingerprint: Fingerprint
+    machine_info: MachineInfo
     measured: tuple[Measured, ...]
     ratios: tuple[Ratio, ...]
     others: float | None

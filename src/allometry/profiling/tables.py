@@ -21,7 +21,7 @@ from allometry.cost import Correction, LatencyTable, RuntimeConfig, count
 from allometry.cost.latency import key_of, label_of
 from allometry.profiling.candidates import MeasuredNetwork
 from allometry.profiling.latency_meter import whole
-from allometry.profiling.machine import fingerprint
+from allometry.profiling.machine import machine_info
 from allometry.profiling.processes import specification, start_worker
 
 _CHUNK = 32  # blocks that take turns with each other
@@ -60,7 +60,7 @@ class TableCheck:
 
     Attributes:
         networks: how many were measured.
-        median_error: of the prediction, as a share of the measured latency.
+        median_error: of the prediction, as a fraction of the measured latency.
         high_error: the 90th percentile of it.
         rank_correlation: Spearman's.
         drift: how many times as long the reference block takes now as when the table was built; what was measured is
@@ -175,10 +175,10 @@ def check_table(
         raise InputError(
             f"The table of {table.space} is not finished: call `allometry table build` again with the same arguments."
         )
-    here = fingerprint(device=table.runtime_config.device)
-    if table.fingerprint.get("processor") != here.processor:
+    here = machine_info(device=table.runtime_config.device)
+    if table.machine_info.get("processor") != here.processor:
         raise InputError(
-            f"The table was built on {table.fingerprint.get('processor')!r}, and this is {here.processor!r}: "
+            f"The table was built on {table.machine_info.get('processor')!r}, and this is {here.processor!r}: "
             "figures of one say little of the other. Build a table here."
         )
     chosen = _networks(space, networks, seed)
@@ -219,13 +219,17 @@ def fit_correction(table: LatencyTable, networks: Sequence[Network], measured: S
 
 
 def _begun(space: Space, runtime_config: RuntimeConfig, path: Path | None) -> LatencyTable:
-    here = fingerprint(device=runtime_config.device)
+    here = machine_info(device=runtime_config.device)
     if path is None or not path.exists():
         return LatencyTable(
-            space=space.name, runtime_config=runtime_config, fingerprint=here.to_dict(), seconds={}, labels={}
+            space=space.name,
+            runtime_config=runtime_config,
+            machine_info=here.to_dict(),
+            seconds={},
+            labels={},
         )
     table = LatencyTable.load(path)
-    held = (table.space, table.runtime_config, table.fingerprint.get("processor"))
+    held = (table.space, table.runtime_config, table.machine_info.get("processor"))
     if held != (space.name, runtime_config, here.processor):
         raise InputError(
             f"{path} holds a table of {held[0]} in {held[1]} on {held[2]}, not of {space.name} in {runtime_config} on "

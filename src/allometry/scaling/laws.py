@@ -134,13 +134,13 @@ class ScalingLaw:
 
     @classmethod
     def from_exponents(cls, *, depth: float, width: float, resolution: float) -> ScalingLaw:
-        """The law that spends a doubling of the MACs in these shares.
+        """The law that spends a doubling of the MACs in these fractions.
 
         With shares e that sum to 1, s times the MACs multiply depth by s^e_d, width by s^(e_w / 2) and
         resolution by s^(e_r / 2); one step of the law is s = 2.
 
         Raises:
-            LawError: the shares are negative or do not sum to 1.
+            LawError: the fractions are negative or do not sum to 1.
 
         Source: Dollar, Singh & Girshick 2021, *Fast and accurate model scaling*, section 4.
 

@@ -12,7 +12,7 @@ from allometry.cost import Budget, Cost, Pricing
 from allometry.scaling.laws import Multipliers, ScalingLaw
 
 _NEAR_ENOUGH = 0.995  # from this use on, closeness to the law counts more than the last bit of the budget
-_WINDOW = 0.12  # how far depth and width may each leave the law, as a share
+_WINDOW = 0.12  # how far depth and width may each leave the law, as a fraction
 _STEPS = 40  # samples of a window on each side; a step is finer than the rounding of any usual network
 _REFINED = 8  # this many of the nearest networks are filled up layer by layer
 _STEP_DISTANCE = 0.01  # what a change of one layer counts as, beside the logarithms of the multipliers

@@ -21,7 +21,7 @@ class Solution:
         phi: the largest phi whose network fits; the solution lies in its neighborhood.
         multipliers: depth, width and resolution against the network that was grown; of all depths that
             round to these layers, the largest.
-        use: the largest share of a limit that is taken, at most 1.
+        use: the largest fraction of a limit that is taken, at most 1.
     """
 
     network: Network

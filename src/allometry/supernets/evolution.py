@@ -18,7 +18,7 @@ Transform = Callable[[Encodings], Encodings]
 _DRAWS = 20  # times that members to start from are drawn
 _REDRAWS, _MORE = 5, 4  # times that children are drawn, and how many times as many at most
 _LEAST_DRAWN = 10_000  # random members, before a space counts as one where hardly any is allowed
-_ONE_CHOICE = 0.5  # of the children by mutation, the share that differs in one choice only
+_ONE_CHOICE = 0.5  # of the children by mutation, the fraction that differs in one choice only
 
 
 class SubnetEvolution:
@@ -90,7 +90,7 @@ class SubnetEvolution:
             parents: to mutate, and to cross.
             others: as many, whom these are crossed with.
             number: of children.
-            mutated: the share by mutation.
+            mutated: the fraction by mutation.
         """
         found = parents[:0]
         for _ in range(_REDRAWS):

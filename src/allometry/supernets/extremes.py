@@ -118,7 +118,7 @@ def least_latency(space: Space, table: LatencyTable) -> Extreme:
         >>> table = LatencyTable(
         ...     space="fbnet",
         ...     runtime_config=RuntimeConfig(),
-        ...     fingerprint={},
+        ...     machine_info={},
         ...     seconds={key_of(piece): 0.001 for piece in distinct_blocks(space)},
         ...     labels={},
         ... )

@@ -16,7 +16,7 @@ import torch
 from allometry.arch import Space, space_to_json
 from allometry.base import InputError, Progress, RunFolderError, SilentProgress
 from allometry.base.machine import half_the_cores
-from allometry.data import Dataset, fingerprint
+from allometry.data import Dataset
 from allometry.nas import narrow
 from allometry.runs.phases import Phase, phases_to_json
 from allometry.training import (
@@ -140,7 +140,7 @@ class SupernetJob:
             self.coupled,
             asdict(self.preprocessing),
             self.seed,
-            fingerprint(self.dataset),
+            self.dataset.fingerprint,
         ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -29,7 +29,7 @@ class ParetoConfig:
         living: networks that live on and have children, or a few more: the front, the front of the rest, and so on.
         population: children of a generation.
         generations: at most; it ends before where nothing new is found.
-        mutated: the share of the children by mutation, half of them in one choice only; the others are crossed.
+        mutated: the fraction of the children by mutation, half of them in one choice only; the others are crossed.
         rate: with which a choice mutates in the other half.
         network_rate: the same of the choices of the whole network, such as the resolution.
 
@@ -50,7 +50,7 @@ class ParetoConfig:
                 raise InputError(f"{name} must be at least {least}, not {getattr(self, name)!r}.")
         for name in ("mutated", "rate", "network_rate"):
             if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} must be a share from 0 to 1, not {getattr(self, name)!r}.")
+                raise InputError(f"{name} must be a fraction from 0 to 1, not {getattr(self, name)!r}.")
 
 
 class Front(NamedTuple):

@@ -234,7 +234,7 @@ def fit_predictor(
     Args:
         space: of the rows.
         rows: measured members, [N, choices], of all sizes that matter: `sample_encodings` with `by="choice"`.
-        accuracies: of these, [N], as shares from 0 to 1.
+        accuracies: of these, [N], as fractions from 0 to 1.
         settings: what it may use.
         seed: of the draw of networks by which it chooses, where there are very many.
 

@@ -14,7 +14,7 @@ from allometry.nas.encodings import Encodings
 from allometry.runs import PredictedBin, PredictorQuality
 
 Accuracies = npt.NDArray[np.float64]
-"""[N]: of each row, as a share from 0 to 1."""
+"""[N]: of each row, as a fraction from 0 to 1."""
 Predicts = Callable[[Encodings], Accuracies]
 """Says the accuracy of rows: a `Predictor`, or anything else that can be called so."""
 MIN_TAU = 0.6
@@ -45,11 +45,11 @@ def split_rows(rows: Encodings, accuracies: Accuracies, *, held_out: float = 0.2
     Args:
         rows: [N, choices].
         accuracies: [N].
-        held_out: the share that is held out, more than 0 and less than 1; at least one network is, and one is not.
+        held_out: the fraction that is held out, more than 0 and less than 1; at least one network is, and one is not.
         seed: of the draw.
 
     Raises:
-        InputError: there are fewer than two different networks, or the share or the lengths cannot be.
+        InputError: there are fewer than two different networks, or the fraction or the lengths cannot be.
 
     Source: released Once-for-All code holds 20 % out.
 
@@ -61,7 +61,7 @@ def split_rows(rows: Encodings, accuracies: Accuracies, *, held_out: float = 0.2
     """
     if not 0 < held_out < 1:
         raise InputError(
-            f"held_out must be a share between 0 and 1, not {held_out!r}; 0.2 holds one in five out."
+            f"held_out must be a fraction between 0 and 1, not {held_out!r}; 0.2 holds one in five out."
         )
     accuracies = checked_accuracies(rows, accuracies)
     distinct, which = np.unique(rows, axis=0, return_inverse=True)

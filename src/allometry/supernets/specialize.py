@@ -25,8 +25,8 @@ class SpecializeConfig:
     Attributes:
         population: children of a generation.
         generations: at most; it ends before where nothing new is found.
-        parents: the share of the population that lives on and has children.
-        mutated: the share of the children by mutation, half of them in one choice only; the others are crossed.
+        parents: the fraction of the population that lives on and has children.
+        mutated: the fraction of the children by mutation, half of them in one choice only; the others are crossed.
         rate: with which a choice mutates in the other half.
         network_rate: the same of the choices of the whole network, such as the resolution.
         best: networks that are given back.
@@ -52,7 +52,7 @@ class SpecializeConfig:
                 raise InputError(f"{name} must be at least {least}, not {getattr(self, name)!r}.")
         for name in ("parents", "mutated", "rate", "network_rate"):
             if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} must be a share from 0 to 1, not {getattr(self, name)!r}.")
+                raise InputError(f"{name} must be a fraction from 0 to 1, not {getattr(self, name)!r}.")
 
 
 THOROUGH = SpecializeConfig(population=4000, generations=300)

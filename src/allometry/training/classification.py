@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from allometry.arch import Network, digest
-from allometry.data import Batch, fingerprint
+from allometry.data import Batch
 from allometry.nn import build, scale_residuals
 from allometry.runs import EpochMetrics
 from allometry.training.batch_norm import synchronize
@@ -57,7 +57,7 @@ class ClassificationJob(Job[EpochMetrics]):
             digest(self.network),
             self.recipe.to_dict(),
             self.seed,
-            fingerprint(self.dataset),
+            self.dataset.fingerprint,
         ]
         if self.start is not None:
             parts.append(digest_of(self.start))

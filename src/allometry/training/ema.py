@@ -38,7 +38,7 @@ class ModelEma:
         """Move the average towards the module; fast at first, then slowly.
 
         Args:
-            decay: share that stays; 0 copies.
+            decay: fraction that stays; 0 copies.
             step: of the training, counted from 0.
         """
         weight = max(1 - decay, 9 / (10 + step)) if decay else 1.0

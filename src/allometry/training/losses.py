@@ -14,12 +14,12 @@ from allometry.training.recipes import Recipe
 
 
 def cross_entropy(logits: Tensor, batch: Batch, *, label_smoothing: float) -> tuple[Tensor, Tensor]:
-    """The cross-entropy of each image, of images that were mixed by the share of each, and the labels.
+    """The cross-entropy of each image, of images that were mixed by the fraction of each, and the labels.
 
     Args:
         logits: [N, classes].
         batch: whose images they are of.
-        label_smoothing: share of the target spread over all classes.
+        label_smoothing: fraction of the target spread over all classes.
 
     Returns:
         Losses [N] and labels [N], on the logits' device.

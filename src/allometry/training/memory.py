@@ -150,7 +150,9 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.live -= self._sizes.pop(key, 0)
 
 
-_USABLE = 0.85  # share of a device's memory; the rest is for data, kernels and what the allocator keeps back
+_USABLE = (
+    0.85  # fraction of a device's memory; the rest is for data, kernels and what the allocator keeps back
+)
 
 
 def settle_execution(

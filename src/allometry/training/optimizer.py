@@ -91,7 +91,7 @@ def make_optimizer(
     """The recipe's optimizer over the module's parameters.
 
     AdamW decays weight matrices and kernels only; the paper's RMSProp everything but batch norm. Every group has a
-    `scale`, the share of the learning rate that its layers get.
+    `scale`, the fraction of the learning rate that its layers get.
 
     Example:
         >>> type(make_optimizer(nn.Linear(2, 2), Recipe(epochs=1, optimizer="rmsprop"))).__name__

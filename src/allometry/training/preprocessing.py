@@ -21,7 +21,7 @@ class Preprocessing:
     Attributes:
         channels: 3 for color, 1 for gray.
         resolution: side of the input in pixels.
-        crop: share of the shorter side that the view shows.
+        crop: fraction of the shorter side that the view shows.
         mean: per channel, on the scale 0 to 1.
         std: per channel, on the scale 0 to 1.
         classes: what the network's outputs stand for, in order.

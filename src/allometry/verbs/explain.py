@@ -57,7 +57,7 @@ def explain_pretrained(
         images: files of any kind that training takes.
         class_name: the class to explain; by default the most probable one.
         out: the folder for the images; by default `explain` in the current one.
-        crop: share of the shorter side that the view shows; by default what the weights expect.
+        crop: fraction of the shorter side that the view shows; by default what the weights expect.
 
     Raises:
         InputError: network, weights or crop are wrong.
@@ -66,7 +66,7 @@ def explain_pretrained(
         StorageError: an image cannot be written.
     """
     if crop is not None and not 0 < crop <= 1:
-        raise InputError(f"The crop must be a share above 0 and at most 1, not {crop:g}.")
+        raise InputError(f"The crop must be a fraction above 0 and at most 1, not {crop:g}.")
     ready = open_pretrained(network, weights)
     asked = ready.preprocessing if crop is None else replace(ready.preprocessing, crop=crop)
     macs = watch_module(ready.module, resolution=asked.resolution, in_channels=asked.channels).cost.macs

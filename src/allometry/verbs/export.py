@@ -20,7 +20,7 @@ from allometry.deploy import ExportConfig, Layer, inputs_of, quantize, write_fil
 from allometry.deploy.formats import METADATA, convert_to_openvino
 from allometry.deploy.isolated_runtime import IsolatedRuntime
 from allometry.deploy.verified_export import SCRIPT, check, views_of, write_checked
-from allometry.profiling import MeasureConfig, MeasuredNetwork, Runtime, fingerprint, measure
+from allometry.profiling import MeasureConfig, MeasuredNetwork, Runtime, machine_info, measure
 from allometry.training import Preprocessing
 from allometry.training.pretrained import FinishedRun, open_finished
 from allometry.verbs.evaluate import data_of
@@ -199,7 +199,7 @@ def _latencies(
 
 
 def _sums_overflow() -> bool:
-    instructions = fingerprint().instructions
+    instructions = machine_info().instructions
     return "avx2" in instructions and not {"avx512_vnni", "avx_vnni"} & set(instructions)
 
 

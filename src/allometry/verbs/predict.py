@@ -76,14 +76,14 @@ def predict_pretrained(
         weights: a file, `hf://owner/name`, or a run folder.
         images: files of any kind that training takes.
         top: how many classes for each.
-        crop: share of the shorter side that the view shows; by default what the weights expect.
+        crop: fraction of the shorter side that the view shows; by default what the weights expect.
 
     Raises:
         InputError: network, weights or crop are wrong.
         DataError: an image is missing or unreadable.
     """
     if crop is not None and not 0 < crop <= 1:
-        raise InputError(f"The crop must be a share above 0 and at most 1, not {crop:g}.")
+        raise InputError(f"The crop must be a fraction above 0 and at most 1, not {crop:g}.")
     ready = open_pretrained(network, weights)
     asked = ready.preprocessing if crop is None else replace(ready.preprocessing, crop=crop)
     return classify_images(ready.module, asked, images, top=top)

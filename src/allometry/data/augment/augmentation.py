@@ -36,17 +36,17 @@ class Augmentation:
     """Strengths of the random changes to training images; everything is off by default.
 
     Attributes:
-        crop: smallest share of the area that a random crop keeps, 0.01 to 1; 1 is off and gives the center
+        crop: smallest fraction of the area that a random crop keeps, 0.01 to 1; 1 is off and gives the center
             square. The crop's aspect is 3/4 to 4/3, and it is resized to a square.
         rotation: up to this many degrees either way.
-        scale: size, up to this share larger or smaller.
-        stretch: width against height, up to this share either way.
+        scale: size, up to this fraction larger or smaller.
+        stretch: width against height, up to this fraction either way.
         shear: up to this many pixels sideways per pixel down, either way.
-        translation: up to this share of the side, in both directions.
+        translation: up to this fraction of the side, in both directions.
         flip: mirror every other image, left to right.
-        brightness: all levels, up to this share higher or lower.
-        contrast: distance from the mean level, up to this share larger or smaller.
-        saturation: distance from gray, up to this share larger or smaller; gray images stay as they are.
+        brightness: all levels, up to this fraction higher or lower.
+        contrast: distance from the mean level, up to this fraction larger or smaller.
+        saturation: distance from gray, up to this fraction larger or smaller; gray images stay as they are.
         invert: probability of a negative.
         stroke: probability of thickening or thinning strokes by a pixel, half each.
         erase: probability of filling a rectangle, of sides 15 % to 45 % of the image's, with one level.
@@ -58,7 +58,7 @@ class Augmentation:
         magnitude: of RandAugment's operations, 0 to 30; 10 is the nominal full strength of the released
             EfficientNet code. The other policies have strengths of their own.
         operations: how many RandAugment does one after the other, 1 to 16.
-        mixup: alpha of the Beta distribution of the shares in which two images of a batch are mixed, 0 to 10;
+        mixup: alpha of the Beta distribution of the fractions in which two images of a batch are mixed, 0 to 10;
             0 is off.
         cutmix: alpha of the Beta distribution of the area that remains where a box of another image of the
             batch is pasted, 0 to 10; 0 is off. With both, half of the pairs are mixed either way.

@@ -26,8 +26,8 @@ class AffineParams(NamedTuple):
         scale_x: magnification of the width.
         scale_y: magnification of the height.
         shear: pixels to the right per pixel down.
-        right: translation, as a share of the side.
-        down: translation, as a share of the side.
+        right: translation, as a fraction of the side.
+        down: translation, as a fraction of the side.
         flip: left to right.
     """
 
@@ -50,7 +50,7 @@ def center_view(image: Pixels, *, resolution: int, crop: float = 1.0) -> Pixels:
     Args:
         image: uint8 [height, width, channels].
         resolution: side of the result, in pixels.
-        crop: side of the square as a share of the image's shorter side.
+        crop: side of the square as a fraction of the image's shorter side.
 
     Returns:
         uint8 [resolution, resolution, channels], always a new array.

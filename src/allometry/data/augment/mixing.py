@@ -33,8 +33,8 @@ def box(side: int, fraction: float, *, x: float, y: float) -> tuple[slice, slice
     Args:
         side: of the images, in pixels.
         fraction: of the area that should remain, 0 to 1.
-        x: of the square's center, as a share of the width.
-        y: of its center, as a share of the height.
+        x: of the square's center, as a fraction of the width.
+        y: of its center, as a fraction of the height.
 
     Source: CutMix (Yun et al. 2019), section 3.1.
 
@@ -58,7 +58,7 @@ def mix_pair(
     Args:
         one: uint8 [side, side, channels]; becomes `fraction` of itself and the rest of `other`.
         other: of the same shape; becomes `fraction` of itself and the rest of `one`.
-        mixup: alpha of the share's Beta(alpha, alpha) distribution; 0 is off.
+        mixup: alpha of the fraction's Beta(alpha, alpha) distribution; 0 is off.
         cutmix: likewise.
         random: draws way, share and place.
 

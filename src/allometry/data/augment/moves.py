@@ -50,7 +50,7 @@ def shear_y(pixels: Pixels, slope: float) -> Pixels:
 
 
 def translate_x(pixels: Pixels, fraction: float) -> Pixels:
-    """Moved left by this share of the width, by whole pixels; negative shares move right.
+    """Moved left by this fraction of the width, by whole pixels; negative fractions move right.
 
     Example:
         >>> translate_x(np.array([[[1], [2], [3]]], np.uint8), 1 / 3).ravel().tolist()
@@ -60,7 +60,7 @@ def translate_x(pixels: Pixels, fraction: float) -> Pixels:
 
 
 def translate_y(pixels: Pixels, fraction: float) -> Pixels:
-    """Moved up by this share of the height, by whole pixels; negative shares move down.
+    """Moved up by this fraction of the height, by whole pixels; negative fractions move down.
 
     Example:
         >>> translate_y(np.array([[[1]], [[2]], [[3]]], np.uint8), -1 / 3).ravel().tolist()
@@ -70,13 +70,13 @@ def translate_y(pixels: Pixels, fraction: float) -> Pixels:
 
 
 def cutout(pixels: Pixels, fraction: float, *, x: float, y: float) -> Pixels:
-    """A gray square that reaches this share of the side from its center, which may lie anywhere.
+    """A gray square that reaches this fraction of the side from its center, which may lie anywhere.
 
     Args:
         pixels: the image.
-        fraction: half of the square's side, as a share of the image's shorter side.
-        x: of the center, as a share of the width.
-        y: of the center, as a share of the height.
+        fraction: half of the square's side, as a fraction of the image's shorter side.
+        x: of the center, as a fraction of the width.
+        y: of the center, as a fraction of the height.
 
     Example:
         >>> cutout(np.zeros((1, 4, 1), np.uint8), 1.0, x=0.5, y=0.0).ravel().tolist()

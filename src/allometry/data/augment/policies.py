@@ -64,9 +64,9 @@ class Step(NamedTuple):
 
     Attributes:
         operation: what happens.
-        strength: in the operation's own unit: degrees, bits, a level, a factor, a slope or a share of the side.
-        x: where, for cutout, as a share of the width.
-        y: where, for cutout, as a share of the height.
+        strength: in the operation's own unit: degrees, bits, a level, a factor, a slope or a fraction of the side.
+        x: where, for cutout, as a fraction of the width.
+        y: where, for cutout, as a fraction of the height.
     """
 
     operation: Operation
@@ -111,7 +111,7 @@ def take_steps(view: Pixels, steps: tuple[Step, ...]) -> Pixels:
 def released_strength(operation: Operation, level: float, *, translation: float = _TRANSLATION) -> float:
     """The strength of an operation at a level, where 10 is the nominal full one.
 
-    Source: the released EfficientNet code, with lengths as shares of the side. Its posterize leaves no bit at all
+    Source: the released EfficientNet code, with lengths as fractions of the side. Its posterize leaves no bit at all
     below level 2.5; one bit stays here.
 
     Example:
@@ -139,7 +139,7 @@ def released_strength(operation: Operation, level: float, *, translation: float 
 def wide_strength(operation: Operation, level: int) -> float:
     """The strength of an operation at a level from 0 to 30.
 
-    Source: TrivialAugment (Müller & Hutter 2021), the wide space, with lengths as shares of the side.
+    Source: TrivialAugment (Müller & Hutter 2021), the wide space, with lengths as fractions of the side.
 
     Example:
         >>> [wide_strength(operation, 30) for operation in ("rotate", "posterize", "solarize", "color")]

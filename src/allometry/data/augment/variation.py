@@ -64,7 +64,7 @@ class Need(NamedTuple):
 
     Attributes:
         side: the shorter side that suffices, in pixels.
-        upper: share of the rows, from the top, below which nothing is looked at.
+        upper: fraction of the rows, from the top, below which nothing is looked at.
     """
 
     side: int

@@ -85,7 +85,7 @@ def decode_jpeg(
         min_side: decode at 1/2, 1/4 or 1/8 of the size where the shorter side still has this many pixels.
         quick: round more coarsely and repeat the color of neighbors instead of blending it, in less time; levels
             differ by about one on the average.
-        upper: share of the rows, from the top, that will be looked at. Those below may come out black, which saves
+        upper: fraction of the rows, from the top, that will be looked at. Those below may come out black, which saves
             the time for them.
 
     Returns:

@@ -86,7 +86,7 @@ def read_image(
         min_side: the caller needs no more than this shorter side, in pixels: a larger image is shrunk to exactly that
             (a JPEG is decoded smaller to begin with).
         quick: a JPEG may be decoded less exactly for less time (see `decode_jpeg`).
-        upper: share of the rows, from the top, that will be looked at; those below may come out black.
+        upper: fraction of the rows, from the top, that will be looked at; those below may come out black.
         max_pixels: refuse larger images before they fill the memory.
 
     Raises:

@@ -112,9 +112,9 @@ class GradientConfig:
         betas: of Adam.
         weight_decay: of the architecture parameters.
         spread: standard deviation of the first architecture parameters.
-        warmup: share of the epochs, at the start, in which only weights are trained.
+        warmup: fraction of the epochs, at the start, in which only weights are trained.
         every: steps of the weights for each step of the architecture.
-        held_out: share of the training images that only the architecture learns from.
+        held_out: fraction of the training images that only the architecture learns from.
         first_temperature: of the Gumbel softmax.
         last_temperature: in the last epoch; between the two it falls by one factor per epoch.
         cost_loss: how the cost counts.

@@ -18,7 +18,7 @@ import torch
 from allometry.arch import Space, space_to_json
 from allometry.base import InputError, Progress, SilentProgress
 from allometry.base.machine import half_the_cores
-from allometry.data import Dataset, Split, fingerprint, part_of
+from allometry.data import Dataset, Split, part_of
 from allometry.nas.encodings import Encodings
 from allometry.nas.gradient.choices import Choices, choices_of
 from allometry.nas.gradient.config import GradientConfig
@@ -131,7 +131,7 @@ class GradientJob:
             asdict(self.settings),
             asdict(self.preprocessing),
             self.seed,
-            fingerprint(self.dataset),
+            self.dataset.fingerprint,
             None
             if self.expected_cost is None
             else [self.cost and self.cost.unit, self.expected_cost.table()],

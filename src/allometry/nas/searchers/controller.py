@@ -24,7 +24,7 @@ class ControllerConfig:
         clip: of the ratio of probabilities, from 1.
         passes: over the encodings of one lesson.
         entropy: weight of the policy's entropy, which keeps it from settling early.
-        memory: share of the old baseline that stays with each lesson.
+        memory: fraction of the old baseline that stays with each lesson.
 
     Raises:
         InputError: a number is out of its range.

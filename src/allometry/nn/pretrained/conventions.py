@@ -26,7 +26,7 @@ class Conventions:
         resolution: side of the input in pixels; None for the network's.
         mean: per channel, on the scale 0 to 1.
         std: per channel, on the scale 0 to 1.
-        crop: share of the shorter side that the view shows.
+        crop: fraction of the shorter side that the view shows.
         classes: names of the outputs, in order; empty where the file does not tell.
 
     Source: the released code of each layout's authors.
@@ -53,7 +53,7 @@ class Conventions:
                 f"There must be one mean and one deviation above 0 a channel, not {self.mean} and {self.std}."
             )
         if not _is_number(self.crop) or not 0 < self.crop <= 1:
-            raise WeightsError(f"The crop must be a share above 0 and at most 1, not {self.crop!r}.")
+            raise WeightsError(f"The crop must be a fraction above 0 and at most 1, not {self.crop!r}.")
 
     def applied_to(self, network: Network) -> Network:
         """The network with these conventions."""

@@ -14,7 +14,7 @@ RESAMPLES = 1000
 
 
 def wilson_interval(right: int, total: int, *, z: float = 1.959964) -> Interval:
-    """The 95 % interval of a share that was seen `right` times in `total`.
+    """The 95 % interval of a fraction that was seen `right` times in `total`.
 
     Source: Wilson 1927.
 

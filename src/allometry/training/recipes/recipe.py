@@ -23,8 +23,8 @@ class Progressive:
 
     Attributes:
         stages: how many.
-        early: share of the epochs that lie before the last stage.
-        resolution: side of the first stage's images, as a share of the network's.
+        early: fraction of the epochs that lie before the last stage.
+        resolution: side of the first stage's images, as a fraction of the network's.
         magnitude: of the augmentation's policy in the first stage.
         mixup: of the augmentation in the first stage.
         cutmix: of the augmentation in the first stage.
@@ -77,7 +77,7 @@ class Distillation:
     """How much a teacher says; without a teacher nothing of it counts.
 
     Attributes:
-        weight: share of the loss that compares with the teacher, from 0 to 1; the labels have the rest.
+        weight: fraction of the loss that compares with the teacher, from 0 to 1; the labels have the rest.
         temperature: both networks' scores are divided by it first; the loss is multiplied by its square.
 
     Raises:
@@ -164,15 +164,15 @@ class Recipe:
         batch_size: images per step, over all processes.
         optimizer: `adamw`, or the paper's `rmsprop`.
         learning_rate: the highest of the schedule.
-        layer_decay: from the classifier towards the stem, each stage learns at this share of the next one's rate;
+        layer_decay: from the classifier towards the stem, each stage learns at this fraction of the next one's rate;
             1 for the same everywhere.
         weight_decay: decoupled for `adamw`, an L2 term for `rmsprop`.
         head_epochs: in so many epochs at the start only the classifier learns, at the constant rate.
-        warmup: share of the other epochs in which the learning rate rises from 0, linearly.
+        warmup: fraction of the other epochs in which the learning rate rises from 0, linearly.
         schedule: what follows: `cosine` to 0, `exponential` (times `decay` every `decay_epochs`), `constant`.
         decay: factor of the exponential schedule.
         decay_epochs: epochs between two such factors.
-        label_smoothing: share of the target spread over all classes.
+        label_smoothing: fraction of the target spread over all classes.
         ema: decay of the exponential moving average of the weights, which is what is evaluated and kept;
             0 keeps the weights themselves.
         clip: largest norm of the gradient; 0 for no clipping.
@@ -186,9 +186,9 @@ class Recipe:
             training starts from; `re-estimated`, as `train`, and after each epoch anew for the averaged weights.
         keep: which epoch's weights are the result: the `last`, or the `best` on the validation images.
         patience: stop after so many epochs without a better one; 0 for never.
-        train_resolution: side of the training images, as a share of the network's; EfficientNetV2 trains on
+        train_resolution: side of the training images, as a fraction of the network's; EfficientNetV2 trains on
             smaller ones than it is tested on.
-        crop: share of the shorter side that the evaluation view shows.
+        crop: fraction of the shorter side that the evaluation view shows.
         progressive: how images and regularization grow during the training.
         distillation: what a teacher is worth.
         augmentation: what happens to each training image.

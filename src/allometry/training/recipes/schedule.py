@@ -171,7 +171,7 @@ def _epoch(recipe: Recipe, network: Network, images: int, number: int, first_ste
 
 
 def _side(recipe: Recipe, number: int) -> float:
-    """Side of an epoch's images, as a share of the network's."""
+    """Side of an epoch's images, as a fraction of the network's."""
     progressive = recipe.progressive
     share = progressive.share(progressive.stage_of(number, recipe.epochs))
     return progressive.resolution + (recipe.train_resolution - progressive.resolution) * share
