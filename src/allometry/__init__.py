@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from allometry.nn import build
     from allometry.scaling import COMPOUND, ScalingLaw, solve
     from allometry.training.recipes import specs as recipes
+    from allometry.verbs.explain import explain
     from allometry.verbs.info import info
+    from allometry.verbs.predict import predict
     from allometry.verbs.run import run
     from allometry.verbs.scale import scale
     from allometry.verbs.zoo import zoo
@@ -45,7 +47,9 @@ _HOME = {
     "get": "allometry.catalog",
     "parse_budget": "allometry.cost",
     "run": "allometry.verbs.run",
+    "explain": "allometry.verbs.explain",
     "info": "allometry.verbs.info",
+    "predict": "allometry.verbs.predict",
     "scale": "allometry.verbs.scale",
     "solve": "allometry.scaling",
     "zoo": "allometry.verbs.zoo",
@@ -62,9 +66,11 @@ __all__ = [
     "__version__",
     "build",
     "count",
+    "explain",
     "get",
     "info",
     "parse_budget",
+    "predict",
     "recipes",
     "run",
     "scale",

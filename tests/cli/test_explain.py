@@ -94,7 +94,7 @@ def test_published_weights(call, pictures, tmp_path):
     assert result.status == 0
     assert [each["class"] for each in result.json["explanations"]] == ["c", "c"]
     assert result.json["explanations"][0]["map"] == [6, 6]
-    assert "share above 0" in call("explain", *pictures, *options, "--crop", 2).err
+    assert "above 0" in call("explain", *pictures, *options, "--crop", 2).err
 
 
 def test_mistakes_are_one_sentence(call, finished, pictures, tmp_path):
@@ -113,7 +113,7 @@ def test_mistakes_are_one_sentence(call, finished, pictures, tmp_path):
         ((finished, tmp_path / "none", image), "no file and no run folder"),
         ((finished, tmp_path / "notes.txt"), "not an image"),
         ((finished, image, "--class", "disk"), "Did you mean 'disc'? These are the classes of photos."),
-        ((finished, image, "--crop", "0.5"), "--crop goes with --network"),
+        ((finished, image, "--crop", "0.5"), "crop goes with network"),
         ((image, "--network", "efficientnet-b0"), "go together"),
     ):
         result = call("explain", *arguments)

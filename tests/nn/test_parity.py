@@ -15,7 +15,7 @@ import torch
 from allometry.catalog import get
 from allometry.data import center_view, read_image
 from allometry.nn import load_pretrained
-from allometry.verbs.predict import predict_pretrained
+from allometry.verbs.predict import predict
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TOLERANCE = 1e-5
@@ -203,7 +203,9 @@ def test_published_weights_know_photographs(name):
 
 def test_predict_names_the_five_best_classes():
     chair = folder("foolbox") / "data" / "imagenet_01_559.jpg"
-    answers = predict_pretrained("efficientnet-lite0", str(published("efficientnet-lite0")), [chair])
+    answers = predict(
+        images=[chair], network="efficientnet-lite0", pretrained=published("efficientnet-lite0")
+    )
     assert len(answers[0].classes) == 5
     name, probability = answers[0].classes[0]
     assert name == "folding chair"

@@ -16,7 +16,7 @@ from allometry.cli import main
 from allometry.nn import Conventions, build, save_pretrained
 from allometry.training import Preprocessing
 from allometry.training.pretrained import open_pretrained
-from allometry.verbs.predict import predict_pretrained
+from allometry.verbs.predict import predict
 from allometry.verbs.train import train_run
 from tests.images import CLASSES, write_photos
 
@@ -97,8 +97,8 @@ def test_a_run_folder_is_a_source_of_weights(photos, published, tmp_path):
     train_run(
         network, data=str(photos), pretrained=str(tmp_path / "first"), settings=FAST, out=tmp_path / "second"
     )
-    image = next(photos.rglob("*.png"))
-    by_run = predict_pretrained(network, str(tmp_path / "first"), [image], top=3)
+    picture = next(photos.rglob("*.png"))
+    by_run = predict(images=picture, network=network, pretrained=tmp_path / "first", top=3)
     assert {name for name, _ in by_run[0].classes} == set(CLASSES)
 
 
@@ -111,8 +111,8 @@ def test_predict_on_the_command_line(photos, published, capfd):
     for arguments, words in (
         (["predict", image, "--network", network], "go together"),
         (["predict", image], "Give a run folder and image files"),
-        (["predict", image, "x", "--crop", "0.5"], "--crop goes with --network"),
-        (["predict", image, "--network", network, "--pretrained", weights, "--crop", "7"], "share above 0"),
+        (["predict", image, "x", "--crop", "0.5"], "crop goes with network"),
+        (["predict", image, "--network", network, "--pretrained", weights, "--crop", "7"], "above 0"),
         (["predict", image, "--network", network, "--pretrained", image], "no file of weights"),
         (["predict", "none.png", "--network", network, "--pretrained", weights], "none.png"),
     ):
@@ -131,12 +131,12 @@ def test_any_torch_module_takes_its_own_weights(photos, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mynets", types.SimpleNamespace(make=make_tiny))
     file = tmp_path / "own.pth"
     torch.save(make_tiny().state_dict(), file)
-    image = next(photos.rglob("*.png"))
-    answers = predict_pretrained("mynets:make", str(file), [image])
+    picture = next(photos.rglob("*.png"))
+    answers = predict(images=[picture], network="mynets:make", pretrained=file)
     assert {name for name, _ in answers[0].classes} == {f"class {number}" for number in range(4)}
     torch.save({"other": torch.zeros(1)}, file)
     with pytest.raises(WeightsError, match="does not hold the weights of mynets:make"):
-        predict_pretrained("mynets:make", str(file), [image])
+        predict(images=[picture], network="mynets:make", pretrained=file)
 
 
 def test_a_run_folder_gives_its_padding_and_constants_too(photos, published, tmp_path):
@@ -165,7 +165,7 @@ class EndsWithNorm(torch.nn.Sequential):
 def test_the_classes_of_a_module_are_counted_by_its_outputs(photos, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mynets", types.SimpleNamespace(make=EndsWithNorm))
     torch.save(EndsWithNorm().state_dict(), tmp_path / "own.pth")
-    answers = predict_pretrained(
-        "mynets:make", str(tmp_path / "own.pth"), [next(photos.rglob("*.png"))], top=9
+    answers = predict(
+        images=next(photos.rglob("*.png")), network="mynets:make", pretrained=tmp_path / "own.pth", top=9
     )
     assert len(answers[0].classes) == 6

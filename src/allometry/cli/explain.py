@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from allometry.base import DataError, InputError
 from allometry.cli.options import Crop, Instead, Json, WeightsOption
-from allometry.cli.printing import _check_together, print_figures, print_json
+from allometry.cli.printing import print_figures, print_json
 
 if TYPE_CHECKING:
-    from allometry.reports.explanations import Explanation
+    from allometry.reports.class_maps import ClassMap
 
 
 def explain(
@@ -44,23 +47,47 @@ def explain(
 
     Example: `allometry explain runs/photos-5M runs/photos-20M cat.jpg dog.png`
     """
-    from allometry.verbs.explain import explain_pretrained, explain_runs
+    from allometry.verbs.explain import explain as draw
 
-    _check_together(network, pretrained, crop)
-    if network is not None and pretrained is not None:
-        found = explain_pretrained(network, pretrained, paths, class_name=class_name, out=out, crop=crop)
-    else:
-        found = explain_runs(paths, class_name=class_name, out=out)
+    runs, images = ([], paths) if network is not None else _runs_and_images(paths)
+    maps = draw(
+        runs or None,
+        images,
+        network=network,
+        pretrained=pretrained,
+        class_name=class_name,
+        out=out,
+        crop=crop,
+    )
     if as_json:
-        print_json(found.to_dict())
+        print_json(maps.to_dict())
         return
-    for image in dict.fromkeys(each.image for each in found.explanations):
-        seen = [each for each in found.explanations if each.image == image]
-        print_figures(str(image), {each.network: _said(each) for each in seen})
-    for path in found.grids:
+    for image in dict.fromkeys(one.image for one in maps):
+        print_figures(image, {one.network: _line(one) for one in maps if one.image == image})
+    for path in maps.grids:
         typer.echo(path)
 
 
-def _said(one: Explanation) -> str:
-    said = f"{one.explained} {one.probability:.1%}"
-    return said if one.answer == one.explained else f"{said}; answer {one.answer} {one.confidence:.1%}"
+def _line(one: ClassMap) -> str:
+    line = f"{one.explained} {one.probability:.1%}"
+    return line if one.predicted == one.explained else f"{line}; answer {one.predicted} {one.confidence:.1%}"
+
+
+def _runs_and_images(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """The run folders and the image files of a command line."""
+    usage = "Give run folders first, then image files."
+    runs = list(takewhile(Path.is_dir, paths))
+    images = list(paths[len(runs) :])
+    if images and not runs:
+        if images[0].is_file():
+            raise InputError(f"{images[0]} is a file, not a run folder. {usage}")
+        runs.append(images.pop(0))  # opening it says which runs are near
+    late = next((path for path in images if path.is_dir()), None)
+    if late is not None:
+        raise InputError(f"{late} is a folder but comes after an image. {usage}")
+    missing = next((path for path in images if not path.exists()), None)
+    if missing is not None and runs[-1].exists():
+        raise DataError(f"There is no file and no run folder {missing}. {usage}")
+    if not images and runs[0].exists():
+        raise InputError(f"No image is given. {usage}" if runs else usage)
+    return runs, images

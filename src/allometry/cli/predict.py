@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from allometry.base import InputError
 from allometry.cli.options import Crop, Instead, Json, WeightsOption
-from allometry.cli.printing import _check_together, print_figures, print_json
-
-if TYPE_CHECKING:
-    pass
+from allometry.cli.printing import print_figures, print_json
 
 
 def predict(
@@ -33,24 +30,14 @@ def predict(
 
     Example: `allometry predict runs/photos-20M cat.jpg dog.png`
     """
-    from allometry.verbs.predict import predict_images, predict_pretrained
+    from allometry.verbs.predict import predict as predict_images
 
-    _check_together(network, pretrained, crop)
-    if network is not None and pretrained is not None:
-        answers = predict_pretrained(network, pretrained, paths, top=top, crop=crop)
-    else:
-        if len(paths) < 2:
-            raise InputError("Give a run folder and image files, or --network, --pretrained and image files.")
-        answers = predict_images(paths[0], paths[1:], top=top)
+    run, images = (paths[0], paths[1:]) if network is None else (None, paths)
+    if not images:
+        raise InputError("Give a run folder and image files, or --network, --pretrained and image files.")
+    predictions = predict_images(run, images, network=network, pretrained=pretrained, top=top, crop=crop)
     if as_json:
-        rows = [
-            {
-                "image": answer.image,
-                "classes": [{"name": name, "probability": share} for name, share in answer.classes],
-            }
-            for answer in answers
-        ]
-        print_json({"predictions": rows})
+        print_json(predictions.to_dict())
         return
-    for answer in answers:
-        print_figures(answer.image, {name: f"{share:.1%}" for name, share in answer.classes})
+    for one in predictions:
+        print_figures(one.image, {name: f"{probability:.1%}" for name, probability in one.classes})

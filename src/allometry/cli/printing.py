@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from allometry.arch import Network
-from allometry.base import InputError
 from allometry.base.units import format_duration, format_milliseconds, format_quantity
 from allometry.cost import Cost, count, count_stages
 
@@ -193,10 +192,3 @@ def _figures(summary: dict[str, Any]) -> dict[str, str]:
         "test accuracy": f"{summary['test_accuracy']:.2%} of {summary['test_images']:,} images "
         f"({low:.1%} to {high:.1%})",
     }
-
-
-def _check_together(network: str | None, pretrained: str | None, crop: float | None) -> None:
-    if (network is None) != (pretrained is None):
-        raise InputError("--network and --pretrained go together: a network, and the weights to put into it.")
-    if network is None and crop is not None:
-        raise InputError("--crop goes with --network: a run looks at images as it was trained to.")

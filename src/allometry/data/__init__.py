@@ -6,7 +6,7 @@ from allometry.data.augment.variation import augment
 from allometry.data.batches import batches_per_epoch, train_batches, view_batches
 from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split
 from allometry.data.images.reading import read_image
-from allometry.data.images.values import image_pixels
+from allometry.data.images.values import NamedImage, as_images, image_pixels
 from allometry.data.loader import Batch
 from allometry.data.sources.arrays import open_arrays
 from allometry.data.sources.opening import open_data
@@ -27,12 +27,14 @@ __all__ = [
     "Batch",
     "Data",
     "Dataset",
+    "NamedImage",
     "Normalization",
     "Policy",
     "Rejected",
     "Split",
     "Summary",
     "as_dataset",
+    "as_images",
     "augment",
     "batches_per_epoch",
     "center_view",

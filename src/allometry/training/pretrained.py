@@ -47,17 +47,17 @@ class Classifier:
     preprocessing: Preprocessing
 
 
-def open_pretrained(network: str, weights: str) -> Classifier:
+def open_pretrained(network: Network | str | Path, weights: str) -> Classifier:
     """Put published weights into a network.
 
     Args:
-        network: as in `predict_pretrained`.
-        weights: as in `predict_pretrained`.
+        network: a network, a name of the zoo, a network's JSON file, `timm:NAME` or `package.module:factory`.
+        weights: a file, `hf://owner/name`, or a run folder.
 
     Raises:
         InputError: network or weights are wrong.
     """
-    if names_module(network):
+    if isinstance(network, str) and names_module(network):
         return _open_module(network, weights)
     loaded = _load(as_network(network), weights)
     made = loaded.network
@@ -70,7 +70,9 @@ def open_pretrained(network: str, weights: str) -> Classifier:
     return Classifier(loaded.module, asked)
 
 
-def start_from(session: Session, network: str, weights: str, *, classes: int, in_channels: int) -> Pretrained:
+def start_from(
+    session: Session, network: Network | str, weights: str, *, classes: int, in_channels: int
+) -> Pretrained:
     """The weights that a training starts from, for its classes and channels.
 
     They are kept in the run folder: a training that goes on needs neither the file nor the hub again.

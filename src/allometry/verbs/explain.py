@@ -2,103 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from allometry.base import DataError, InputError
-from allometry.cost import count
-from allometry.nn import watch_module
-from allometry.reports.explanations import Explained, Viewer, explain
-from allometry.runs.folder import find_run
-from allometry.training.pretrained import open_finished, open_pretrained
+from allometry.arch import Network
+from allometry.data import as_images
+from allometry.reports.class_maps import ClassMaps, Viewer, draw_class_maps
+from allometry.verbs.arguments import RunLike, check_together, folder_of, macs_of, open_classifier
 
 
-def explain_runs(
-    paths: Sequence[Path], *, class_name: str | None = None, out: Path | None = None
-) -> Explained:
-    """Draw what trained runs look at in image files.
-
-    Args:
-        paths: run folders, then image files. What is a folder at the beginning is taken for a run.
-        class_name: the class to explain; by default each network's most probable one.
-        out: the folder for the images; by default `explain` in the first run folder.
-
-    Raises:
-        InputError: no run or no image is given, or they are mixed.
-        RunFolderError: a run is missing or not finished.
-        DataError: an image is missing or unreadable.
-        UnknownNameError: a run has no such class.
-        StorageError: an image cannot be written.
-    """
-    runs, images = _sorted(paths)
-    names = _names(runs)
-    viewers = []
-    for run, name in zip(runs, names, strict=True):
-        finished = open_finished(run)
-        viewers.append(Viewer(name, finished.module, finished.preprocessing, count(finished.network).macs))
-    return explain(viewers, images, class_name=class_name, out=out or runs[0] / "explain")
-
-
-def explain_pretrained(
-    network: str,
-    weights: str,
-    images: Sequence[Path],
+def explain(
+    runs: RunLike | Sequence[RunLike] | None = None,
+    images: object = (),
     *,
+    network: Network | str | Path | None = None,
+    pretrained: RunLike | None = None,
     class_name: str | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     crop: float | None = None,
-) -> Explained:
-    """Draw what a network with published weights looks at in image files.
+) -> ClassMaps:
+    """Draw what networks look at in images, several networks side by side.
 
     Args:
-        network: a name of the zoo, a network's JSON file, `timm:NAME` or `package.module:factory`.
-        weights: a file, `hf://owner/name`, or a run folder.
-        images: files of any kind that training takes.
-        class_name: the class to explain; by default the most probable one.
-        out: the folder for the images; by default `explain` in the current one.
-        crop: fraction of the shorter side that the view shows; by default what the weights expect.
+        runs: a run or its folder, or several; None where a network is given.
+        images: as for `predict`.
+        network: instead of runs, as for `predict`.
+        pretrained: its weights, as for `predict`.
+        class_name: the class to explain; by default each network's most probable one.
+        out: the folder for the pictures; by default `explain` in the first run's folder, or in the current one.
+        crop: as for `predict`.
+
+    Returns:
+        A map for each image and network, image by image, and the grids with all of them.
 
     Raises:
+        RunFolderError: a run is missing or not finished.
         InputError: network, weights or crop are wrong.
-        DataError: an image is missing or unreadable.
-        UnknownNameError: the network has no such class.
-        StorageError: an image cannot be written.
+        DataError: an image is missing, unreadable, or of another kind.
+        UnknownNameError: a network has no such class.
+        StorageError: a picture cannot be written.
+
+    Source: class activation maps: Zhou et al. 2016; so drawn: Tan & Le 2019 (EfficientNet), figure 7.
     """
-    if crop is not None and not 0 < crop <= 1:
-        raise InputError(f"The crop must be a fraction above 0 and at most 1, not {crop:g}.")
-    ready = open_pretrained(network, weights)
-    asked = ready.preprocessing if crop is None else replace(ready.preprocessing, crop=crop)
-    macs = watch_module(ready.module, resolution=asked.resolution, in_channels=asked.channels).cost.macs
-    viewer = Viewer(network, ready.module, asked, macs)
-    return explain([viewer], images, class_name=class_name, out=out or Path("explain"))
+    given = _listed(runs)
+    check_together(run=given or None, network=network, pretrained=pretrained, crop=crop)
+    viewers = list(_of_runs(given)) or [_of_network(network, pretrained, crop)]
+    default = folder_of(given[0]) / "explain" if given else Path("explain")
+    return draw_class_maps(
+        viewers, as_images(images), class_name=class_name, out=Path(out) if out is not None else default
+    )
 
 
-def _sorted(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """The run folders and the image files of a command line."""
-    usage = "Give run folders first, then image files."
-    runs = []
-    for path in paths:
-        if not path.is_dir():
-            break
-        runs.append(path)
-    images = list(paths[len(runs) :])
-    if images and not runs:
-        if images[0].is_file():
-            raise InputError(f"{images[0]} is a file, not a run folder. {usage}")
-        find_run(images[0])  # says which runs are near
-    late = next((path for path in images if path.is_dir()), None)
-    if late is not None:
-        raise InputError(f"{late} is a folder but comes after an image. {usage}")
-    if not runs or not images:
-        raise InputError(f"No image is given. {usage}" if runs else usage)
-    missing = next((path for path in images if not path.exists()), None)
-    if missing is not None:
-        raise DataError(f"There is no file and no run folder {missing}. {usage}")
-    return runs, images
+def _listed(runs: RunLike | Sequence[RunLike] | None) -> list[RunLike]:
+    if runs is None:
+        return []
+    return list(runs) if isinstance(runs, Sequence) and not isinstance(runs, str) else [runs]
 
 
-def _names(runs: Sequence[Path]) -> list[str]:
-    """Each run's folder name, or its whole path where two folders have the same name."""
-    short = [run.resolve().name for run in runs]
-    return [name if short.count(name) == 1 else str(run) for name, run in zip(short, runs, strict=True)]
+def _of_runs(runs: Sequence[RunLike]) -> Iterator[Viewer]:
+    """Each by its folder's name, or by its whole path where two folders have the same name."""
+    folders = [folder_of(run) for run in runs]
+    short = [folder.resolve().name for folder in folders]
+    for folder, name in zip(folders, short, strict=True):
+        known = open_classifier(folder, None, None, None)
+        label = name if short.count(name) == 1 else str(folder)
+        yield Viewer(label, known.module, known.preprocessing, macs_of(known.module, known.preprocessing))
+
+
+def _of_network(
+    network: Network | str | Path | None, pretrained: RunLike | None, crop: float | None
+) -> Viewer:
+    known = open_classifier(None, network, pretrained, crop)
+    name = network.name if isinstance(network, Network) else str(network)
+    return Viewer(name, known.module, known.preprocessing, macs_of(known.module, known.preprocessing))

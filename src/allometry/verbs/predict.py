@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import torch
-from torch import nn
 
+from allometry.arch import Network
 from allometry.base import InputError
-from allometry.data import center_view, read_image
-from allometry.training import Preprocessing, to_input
-from allometry.training.pretrained import open_finished, open_pretrained
+from allometry.base.html import html_table
+from allometry.base.units import plural
+from allometry.data import NamedImage, as_images, center_view
+from allometry.training import to_input
+from allometry.training.pretrained import Classifier
+from allometry.verbs.arguments import RunLike, open_classifier
+
+_AT_ONCE = 64  # images
+
+
+class ClassProbability(NamedTuple):
+    """A class, and how probable it is, from 0 to 1."""
+
+    name: str
+    probability: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,69 +34,138 @@ class Prediction:
     """What a network says of one image.
 
     Attributes:
-        image: the file.
-        classes: the most probable classes, best first, with their probabilities.
+        image: the file, or `image 0` and so on.
+        classes: the most probable classes, best first.
+
+    Example:
+        >>> Prediction("cat.jpg", (ClassProbability("cat", 0.75), ClassProbability("dog", 0.25)))
+        Prediction(cat.jpg: cat 75.0%, dog 25.0%)
     """
 
     image: str
-    classes: tuple[tuple[str, float], ...]
+    classes: tuple[ClassProbability, ...]
+
+    @property
+    def best(self) -> str:
+        """The most probable class."""
+        return self.classes[0].name
+
+    @property
+    def probability(self) -> float:
+        """Of the most probable class."""
+        return self.classes[0].probability
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {"image": self.image, "classes": [one._asdict() for one in self.classes]}
+
+    def __repr__(self) -> str:
+        classes = ", ".join(f"{name} {probability:.1%}" for name, probability in self.classes)
+        return f"Prediction({self.image}: {classes})"
 
 
-def predict_images(run: Path, images: Sequence[Path], *, top: int = 5) -> tuple[Prediction, ...]:
-    """The most probable classes of some image files.
+@dataclass(frozen=True, slots=True)
+class Predictions(Sequence[Prediction]):
+    """Predictions, one for each image, in their order.
+
+    Attributes:
+        predictions: one for each image.
+    """
+
+    predictions: tuple[Prediction, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {"predictions": [one.to_dict() for one in self.predictions]}
+
+    @overload
+    def __getitem__(self, index: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, index: slice) -> Predictions: ...
+    def __getitem__(self, index: int | slice) -> Prediction | Predictions:
+        """The prediction of an image by its place, or those of some."""
+        return Predictions(self.predictions[index]) if isinstance(index, slice) else self.predictions[index]
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return iter(self.predictions)
+
+    def __repr__(self) -> str:
+        best = ", ".join(f"{one.best} {one.probability:.1%}" for one in self.predictions[:3])
+        return f"Predictions({plural(len(self), 'image')}: {best}{', ...' if len(self) > 3 else ''})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (one.image, *(f"{name} {probability:.1%}" for name, probability in one.classes))
+            for one in self.predictions
+        ]
+        places = max((len(row) - 1 for row in rows), default=0)
+        return html_table(("image", *(f"{place}." for place in range(1, places + 1))), rows)
+
+
+def predict(
+    run: RunLike | None = None,
+    images: object = (),
+    *,
+    network: Network | str | Path | None = None,
+    pretrained: RunLike | None = None,
+    top: int = 5,
+    crop: float | None = None,
+) -> Predictions:
+    """The most probable classes of one image or of many.
 
     Args:
-        run: the run folder.
-        images: files of any kind that training takes.
-        top: how many classes for each.
+        run: a run or its folder; None where a network is given.
+        images: image files, PIL images, uint8 arrays or tensors, one or many: a sequence of them, an array [N, height,
+            width] or [N, height, width, channels], or a tensor [N, channels, height, width].
+        network: instead of a run: a network, a name of the zoo, a network's JSON file, `timm:NAME` or
+            `package.module:factory`.
+        pretrained: its weights: a file, `hf://owner/name`, or a run.
+        top: how many classes for each image.
+        crop: with a network, fraction of the shorter side that the view shows; by default what the weights expect.
+
+    Returns:
+        A prediction for each image, in their order; one for a single image, too.
 
     Raises:
         RunFolderError: the run is missing or not finished.
-        DataError: an image is missing or unreadable.
-    """
-    finished = open_finished(run)
-    return classify_images(finished.module, finished.preprocessing, images, top=top)
-
-
-def classify_images(
-    module: nn.Module, asked: Preprocessing, images: Sequence[Path], *, top: int = 5
-) -> tuple[Prediction, ...]:
-    """The most probable classes of some image files, by a module in evaluation mode.
-
-    Raises:
-        DataError: an image is missing or unreadable.
-    """
-    answers = []
-    for path in images:
-        pixels = read_image(path, channels=asked.channels, min_side=asked.resolution)
-        view = center_view(pixels, resolution=asked.resolution, crop=asked.crop)
-        batch = to_input(np.ascontiguousarray(view[None]), asked, torch.device("cpu"))
-        with torch.inference_mode():
-            probabilities = module(batch).softmax(1)[0]
-        values, places = probabilities.topk(min(top, len(asked.classes)))
-        pairs = zip(places.tolist(), values.tolist(), strict=True)
-        answers.append(Prediction(str(path), tuple((asked.classes[place], value) for place, value in pairs)))
-    return tuple(answers)
-
-
-def predict_pretrained(
-    network: str, weights: str, images: Sequence[Path], *, top: int = 5, crop: float | None = None
-) -> tuple[Prediction, ...]:
-    """The most probable classes of some image files, by a network with published weights.
-
-    Args:
-        network: a name of the zoo, a network's JSON file, `timm:NAME` or `package.module:factory`.
-        weights: a file, `hf://owner/name`, or a run folder.
-        images: files of any kind that training takes.
-        top: how many classes for each.
-        crop: fraction of the shorter side that the view shows; by default what the weights expect.
-
-    Raises:
         InputError: network, weights or crop are wrong.
+        DataError: an image is missing, unreadable, or of another kind.
+    """
+    if top < 1:
+        raise InputError(f"top must be at least 1, not {top}.")
+    classifier = open_classifier(run, network, pretrained, crop)
+    return classify(classifier, as_images(images), top=top)
+
+
+def classify(classifier: Classifier, images: Sequence[NamedImage], *, top: int = 5) -> Predictions:
+    """The most probable classes of images, by a network that is open already.
+
+    Raises:
         DataError: an image is missing or unreadable.
     """
-    if crop is not None and not 0 < crop <= 1:
-        raise InputError(f"The crop must be a fraction above 0 and at most 1, not {crop:g}.")
-    ready = open_pretrained(network, weights)
-    asked = ready.preprocessing if crop is None else replace(ready.preprocessing, crop=crop)
-    return classify_images(ready.module, asked, images, top=top)
+    made: list[Prediction] = []
+    for first in range(0, len(images), _AT_ONCE):
+        made += _classify(classifier, images[first : first + _AT_ONCE], top)
+    return Predictions(tuple(made))
+
+
+def _classify(classifier: Classifier, images: Sequence[NamedImage], top: int) -> Iterator[Prediction]:
+    preprocessing = classifier.preprocessing
+    resolution, classes = preprocessing.resolution, preprocessing.classes
+    views = [
+        center_view(
+            image.pixels(channels=preprocessing.channels, min_side=resolution),
+            resolution=resolution,
+            crop=preprocessing.crop,
+        )
+        for image in images
+    ]
+    batch = to_input(np.stack(views), preprocessing, torch.device("cpu"))
+    with torch.inference_mode():
+        values, places = classifier.module(batch).softmax(1).topk(min(top, len(classes)))
+    for image, own, named in zip(images, values.tolist(), places.tolist(), strict=True):
+        pairs = zip(named, own, strict=True)
+        yield Prediction(image.name, tuple(ClassProbability(classes[place], value) for place, value in pairs))

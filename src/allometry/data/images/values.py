@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +12,14 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from allometry.base import DataError
-from allometry.data.images.pixels import Pixels
-from allometry.data.images.reading import UnreadableImageError, eight_bit, with_channel_axis
+from allometry.data.images.pixels import Pixels, shrink
+from allometry.data.images.reading import (
+    UnreadableImageError,
+    eight_bit,
+    read_image,
+    to_pixels,
+    with_channel_axis,
+)
 
 _SLACK = 1e-3  # interpolation leaves floats a little outside 0 to 1
 _CHANNELS = (1, 3, 4)
@@ -114,3 +123,69 @@ def _refused(image: object, name: str) -> DataError:
         return DataError(f"{name} is of the type {type(image).__name__}. {_KINDS}.")
     kind = "tensor" if is_tensor(image) else "array"
     return DataError(f"{name} is a {str(dtype).removeprefix('torch.')} {kind} {list(shape)}. {_KINDS}.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NamedImage:
+    """An image file, or an image in memory.
+
+    Attributes:
+        name: of the file, or `image 0` and so on.
+        source: the file, or the pixels.
+    """
+
+    name: str
+    source: Path | Pixels
+
+    def pixels(self, *, channels: int, min_side: int | None = None) -> Pixels:
+        """The image as uint8 [height, width, channels], shrunk to a shorter side of `min_side` if larger.
+
+        Raises:
+            DataError: the file is missing or unreadable.
+        """
+        if isinstance(self.source, Path):
+            return read_image(self.source, channels=channels, min_side=min_side)
+        return shrink(to_pixels(self.source, channels=channels), min_side)
+
+
+def as_images(images: object) -> tuple[NamedImage, ...]:
+    """The images that somebody means: one or many, files or values.
+
+    Args:
+        images: a file, a PIL image, an array or a tensor (see `image_pixels`); or an array [N, height, width] or
+            [N, height, width, channels], a tensor [N, channels, height, width], or a sequence of images of any kind.
+
+    Raises:
+        DataError: there is none, or one is of another kind.
+
+    Example:
+        >>> [one.name for one in as_images(["cat.jpg", np.zeros((4, 6), np.uint8)])]
+        ['cat.jpg', 'image 1']
+        >>> len(as_images(np.zeros((5, 4, 6), np.uint8))), len(as_images(np.zeros((4, 6, 3), np.uint8)))
+        (5, 1)
+    """
+    many: list[object]
+    if isinstance(images, np.ndarray) or is_tensor(images):
+        stack: Any = images
+        many = list(stack) if _is_stack(stack) else [stack]
+    elif isinstance(images, Iterable) and not isinstance(images, str | Image.Image | Path):
+        many = list(images)
+    else:
+        many = [images]
+    if not many:
+        raise DataError("No image is given.")
+    return tuple(_named(image, number) for number, image in enumerate(many))
+
+
+def _named(image: object, number: int) -> NamedImage:
+    if isinstance(image, str | Path):
+        return NamedImage(str(image), Path(image))
+    name = f"image {number}"
+    return NamedImage(name, image_pixels(image, name=name))
+
+
+def _is_stack(images: Any) -> bool:  # noqa: ANN401 - an array or a tensor
+    """Whether this is several images rather than one."""
+    shape = tuple(images.shape)
+    ends = (shape[0], shape[-1]) if is_tensor(images) else (shape[-1],)
+    return len(shape) == 4 or (len(shape) == 3 and not set(ends) & set(_CHANNELS))

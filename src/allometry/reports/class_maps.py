@@ -1,12 +1,13 @@
-"""What networks look at in image files: one picture for each pair, and all of them side by side."""
+"""What networks look at in images: one picture for each pair, and all of them side by side."""
 
 from __future__ import annotations
 
+import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,8 @@ import torch
 from torch import nn
 
 from allometry.base import UnknownNameError
-from allometry.base.units import format_quantity
-from allometry.data import center_view, read_image
+from allometry.base.units import format_quantity, plural
+from allometry.data import NamedImage, center_view
 from allometry.nn import class_activation_map
 from allometry.reports.cam_grids import Caption, Tile, grid, save_picture
 from allometry.reports.cam_overlays import enlarged, overlay
@@ -45,70 +46,101 @@ class Viewer:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class ClassMap:
     """What one network looks at in one image.
 
     Attributes:
         network: the network's name.
-        image: the image's file.
+        image: the image's file, or `image 0` and so on.
         explained: the class that the map speaks for.
         probability: of that class.
-        answer: the most probable class.
+        predicted: the most probable class.
         confidence: its probability.
         map: how much each place speaks for the explained class, float32 [h, w].
         overlay: the PNG of the image with the map on it.
     """
 
     network: str
-    image: Path
+    image: str
     explained: str
     probability: float
-    answer: str
+    predicted: str
     confidence: float
     map: npt.NDArray[np.float32]
     overlay: Path
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values; of the map only its size."""
+        return {
+            "network": self.network,
+            "image": self.image,
+            "class": self.explained,
+            "probability": self.probability,
+            "answer": self.predicted,
+            "confidence": self.confidence,
+            "map": list(self.map.shape),
+            "overlay": str(self.overlay),
+        }
+
+    def __repr__(self) -> str:
+        return f"ClassMap({self.network} on {self.image}: {self.explained} {self.probability:.1%})"
+
 
 @dataclass(frozen=True, slots=True)
-class Explained:
-    """What `explain_runs` and `explain_pretrained` made.
+class ClassMaps(Sequence[ClassMap]):
+    """Class activation maps, one for each image and network, image by image.
 
     Attributes:
         grids: PNGs with all images and networks, 12 rows in each.
-        explanations: one for each image and network, image by image.
+        maps: one for each image and network.
     """
 
     grids: tuple[Path, ...]
-    explanations: tuple[Explanation, ...]
+    maps: tuple[ClassMap, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values; of a map only its size."""
         return {
             "grids": [str(path) for path in self.grids],
-            "explanations": [
-                {
-                    "network": each.network,
-                    "image": str(each.image),
-                    "class": each.explained,
-                    "probability": each.probability,
-                    "answer": each.answer,
-                    "confidence": each.confidence,
-                    "map": list(each.map.shape),
-                    "overlay": str(each.overlay),
-                }
-                for each in self.explanations
-            ],
+            "explanations": [one.to_dict() for one in self.maps],
         }
 
+    @overload
+    def __getitem__(self, index: int) -> ClassMap: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[ClassMap, ...]: ...
+    def __getitem__(self, index: int | slice) -> ClassMap | tuple[ClassMap, ...]:
+        """A map by its place, or some of them."""
+        return self.maps[index]
 
-def explain(
-    viewers: Sequence[Viewer], images: Sequence[Path], *, class_name: str | None = None, out: Path
-) -> Explained:
-    """Draw what networks look at in image files: one picture for each pair, and all of them in a grid.
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def __iter__(self) -> Iterator[ClassMap]:
+        return iter(self.maps)
+
+    def __repr__(self) -> str:
+        return f"ClassMaps({plural(len(self), 'map')} in {', '.join(str(path) for path in self.grids)})"
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            f'<img alt="class activation maps" style="max-width:100%" src="data:image/png;base64,{_base64(path)}">'
+            for path in self.grids
+        )
+
+
+def _base64(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def draw_class_maps(
+    viewers: Sequence[Viewer], images: Sequence[NamedImage], *, class_name: str | None = None, out: Path
+) -> ClassMaps:
+    """Draw what networks look at in images: one picture for each pair, and all of them in a grid.
 
     Args:
         viewers: the networks.
-        images: files of any kind that training takes.
+        images: files or pixels.
         class_name: the class to explain; by default each network's most probable one.
         out: the folder for the pictures.
 
@@ -127,20 +159,20 @@ def explain(
         _SMALLEST, *(math.ceil(each.preprocessing.resolution / each.preprocessing.crop) for each in viewers)
     )
     heads = [Caption("image"), *(_head(viewer) for viewer in viewers)]
-    found: list[Explanation] = []
+    maps: list[ClassMap] = []
     rows: list[list[Tile]] = []
     stems = _stems(images)
     for image, stem in zip(images, stems, strict=True):
-        picture = enlarged(read_image(image, channels=3, min_side=side), side=side)
-        tiles = [Tile(picture, Caption(image.name))]
+        picture = enlarged(image.pixels(channels=3, min_side=side), side=side)
+        tiles = [Tile(picture, Caption(Path(image.name).name))]
         for viewer in viewers:
-            one = _look(viewer, image, class_name, out / f"{stem}-{_plain(viewer.name)}.png")
+            one = _class_map(viewer, image, class_name, out / f"{stem}-{_plain(viewer.name)}.png")
             drawn = overlay(picture, one.map, crop=viewer.preprocessing.crop)
             save_picture(drawn, one.overlay)
             tiles.append(Tile(drawn, _caption(one)))
-            found.append(one)
+            maps.append(one)
         rows.append(tiles)
-    return Explained(_save_grids(heads, rows, out), tuple(found))
+    return ClassMaps(_save_grids(heads, rows, out), tuple(maps))
 
 
 def _save_grids(heads: list[Caption], rows: list[list[Tile]], out: Path) -> tuple[Path, ...]:
@@ -156,32 +188,33 @@ def _save_grids(heads: list[Caption], rows: list[list[Tile]], out: Path) -> tupl
     )
 
 
-def _look(viewer: Viewer, image: Path, class_name: str | None, path: Path) -> Explanation:
-    asked = viewer.preprocessing
-    pixels = read_image(image, channels=asked.channels, min_side=asked.resolution)
-    view = center_view(pixels, resolution=asked.resolution, crop=asked.crop)
-    batch = to_input(np.ascontiguousarray(view[None]), asked, torch.device("cpu"))
+def _class_map(viewer: Viewer, image: NamedImage, class_name: str | None, path: Path) -> ClassMap:
+    preprocessing = viewer.preprocessing
+    resolution, classes = preprocessing.resolution, preprocessing.classes
+    pixels = image.pixels(channels=preprocessing.channels, min_side=resolution)
+    view = center_view(pixels, resolution=resolution, crop=preprocessing.crop)
+    batch = to_input(np.ascontiguousarray(view[None]), preprocessing, torch.device("cpu"))
     with torch.no_grad():
         probabilities = viewer.module(batch).softmax(1)[0]
     best = int(probabilities.argmax())
-    place = best if class_name is None else asked.classes.index(class_name)
-    return Explanation(
+    place = best if class_name is None else classes.index(class_name)
+    return ClassMap(
         network=viewer.name,
-        image=image,
-        explained=asked.classes[place],
+        image=image.name,
+        explained=classes[place],
         probability=float(probabilities[place]),
-        answer=asked.classes[best],
+        predicted=classes[best],
         confidence=float(probabilities[best]),
         map=class_activation_map(viewer.module, batch, [place])[0].numpy(),
         overlay=path,
     )
 
 
-def _stems(images: Sequence[Path]) -> list[str]:
-    """File names without endings; a name that came before gets a number."""
+def _stems(images: Sequence[NamedImage]) -> list[str]:
+    """The images' names without endings; a name that came before gets a number."""
     stems: list[str] = []
     for image in images:
-        stem, number = _plain(image.stem), 1
+        stem, number = _plain(Path(image.name).stem), 1
         while (numbered := stem if number == 1 else f"{stem}-{number}") in stems:
             number += 1
         stems.append(numbered)
@@ -204,8 +237,8 @@ def _head(viewer: Viewer) -> Caption:
     return Caption(viewer.name, f"{format_quantity(viewer.macs)} MACs, {size}")
 
 
-def _caption(one: Explanation) -> Caption:
+def _caption(one: ClassMap) -> Caption:
     first = f"{one.explained}  {one.probability:.1%}"
     return Caption(
-        first, "" if one.answer == one.explained else f"answer: {one.answer}  {one.confidence:.1%}"
+        first, "" if one.predicted == one.explained else f"answer: {one.predicted}  {one.confidence:.1%}"
     )
