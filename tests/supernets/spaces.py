@@ -25,7 +25,7 @@ from allometry.arch import (
     sample,
 )
 from allometry.nn.layers import DropPath
-from allometry.supernets import Supernet, build_supernet
+from allometry.supernets import LayerOptions, Supernet, build_supernet
 
 HEAD = Head(channels=12, classes=3, activation="silu", dropout=0.0)
 
@@ -181,7 +181,7 @@ def spaces(draw: st.DrawFn) -> Space:
 
 def grown(space: Space, *, seed: int = 0) -> Supernet:
     """A supernet whose matrices are not the identity, and whose norms have seen something."""
-    supernet = build_supernet(space, dropout=0.0, seed=seed)
+    supernet = build_supernet(space, options=LayerOptions(dropout=0.0), seed=seed)
     stir(supernet, seed=seed)
     return supernet
 

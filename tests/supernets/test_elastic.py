@@ -22,7 +22,7 @@ from allometry.catalog import spaces as published
 from allometry.catalog.elastic import apart
 from allometry.deploy import write_onnx
 from allometry.nn import ConvNet, build
-from allometry.supernets import Supernet, build_supernet
+from allometry.supernets import LayerOptions, Supernet, build_supernet
 
 from .spaces import (
     SMALL,
@@ -170,7 +170,7 @@ def test_dropout_is_the_networks_own_or_what_is_asked_for():
     space = replace(space, template=own)
     images, network = pictures(), space.largest()
     for asked, expected in ((None, 0.5), (0.2, 0.2)):
-        supernet = build_supernet(space, dropout=asked, seed=0).train()
+        supernet = build_supernet(space, options=LayerOptions(dropout=asked), seed=0).train()
         plain = supernet.extract(network).train()
         plain.dropout.p = expected
         outputs = []

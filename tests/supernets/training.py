@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from allometry.arch import MBConv, Space
 from allometry.data import Dataset
+from allometry.runs import SupernetEpochMetrics
 from allometry.supernets import SupernetJob, shrinking
 from allometry.training import Preprocessing, Recipe
 from tests.images import CLASSES, shapes_dataset
@@ -61,5 +62,5 @@ def asks_until(phase: int) -> int:
     return STEPS * sum(each.epochs for each in PHASES[:phase])
 
 
-def without_time(history: tuple[Mapping[str, Any], ...]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in record.items() if name != "seconds"} for record in history]
+def without_time(history: Sequence[SupernetEpochMetrics]) -> list[SupernetEpochMetrics]:
+    return [replace(record, seconds=0.0) for record in history]

@@ -11,7 +11,7 @@ from allometry.cost import count
 from allometry.nas import narrow
 from allometry.supernets import PLANS
 from allometry.supernets.config import step_activations
-from allometry.supernets.steps import drawn
+from allometry.supernets.job import drawn
 
 from ..supernets.spaces import SMALL
 

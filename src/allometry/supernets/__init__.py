@@ -28,31 +28,39 @@ from allometry.supernets.predictor_quality import (
 from allometry.supernets.specialize import THOROUGH, SpecializeConfig, Specialized, specialize
 
 if TYPE_CHECKING:
-    from allometry.supernets.elastic import Part, Subnet, Supernet, build_supernet, supernet_of
+    from allometry.supernets.elastic import LayerOptions, Part, Subnet, Supernet, build_supernet, supernet_of
     from allometry.supernets.extract import ESTIMATED, extract_subnet, preprocessing_of
     from allometry.supernets.job import SupernetJob
-    from allometry.supernets.loop import SUPERNET, TrainedSupernet, load_supernet, train_supernet
     from allometry.supernets.sorting import Axis, Spot, axes_of, sort_channels
+    from allometry.supernets.task import (
+        SUPERNET,
+        SupernetTask,
+        TrainedSupernet,
+        load_supernet,
+        train_supernet,
+    )
 
 
 _LATER = {
     "Axis": "sorting",
     "ESTIMATED": "extract",
     "Part": "elastic",
-    "SUPERNET": "loop",
+    "SUPERNET": "task",
     "Spot": "sorting",
     "Subnet": "elastic",
     "Supernet": "elastic",
     "SupernetJob": "job",
-    "TrainedSupernet": "loop",
+    "SupernetTask": "task",
+    "LayerOptions": "elastic",
+    "TrainedSupernet": "task",
     "axes_of": "sorting",
     "build_supernet": "elastic",
-    "load_supernet": "loop",
+    "load_supernet": "task",
     "preprocessing_of": "extract",
     "sort_channels": "sorting",
     "supernet_of": "elastic",
     "extract_subnet": "extract",
-    "train_supernet": "loop",
+    "train_supernet": "task",
 }
 
 __all__ = [
@@ -64,6 +72,7 @@ __all__ = [
     "Axis",
     "Extreme",
     "Front",
+    "LayerOptions",
     "ParetoConfig",
     "Part",
     "Predictor",
@@ -76,6 +85,7 @@ __all__ = [
     "Subnet",
     "Supernet",
     "SupernetJob",
+    "SupernetTask",
     "TrainedSupernet",
     "Transform",
     "at_once",

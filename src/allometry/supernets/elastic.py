@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
 
 from allometry.arch import Decisions, Network, Shape, Space
 from allometry.base import InputError
 from allometry.nn import ConvNet, initialize
 from allometry.supernets.places import Exit, LayerCandidate, LayerPlace, candidates_of, shapes_of, skeleton
+from allometry.training.batch_norm import batch_norms, synchronize
 
 
 class Part(NamedTuple):
@@ -36,6 +38,27 @@ class Subnet(NamedTuple):
     parts: tuple[Part, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerOptions:
+    """How the layers of a supernet compute.
+
+    Attributes:
+        dropout: before the classifier in training; None for the networks' own.
+        drop_rates: stochastic depth of the layers, by the name of their holder; none for those that are not named.
+        frozen_statistics: batch norms use the greatest network's statistics in training, too.
+        synchronize: in training batch norms look at the images of all processes.
+        recompute: keep only what goes from layer to layer, and compute the inside again on the way back.
+        compile: let `torch.compile` write each layer.
+    """
+
+    dropout: float | None = None
+    drop_rates: Mapping[str, float] = field(default_factory=dict)
+    frozen_statistics: bool = False
+    synchronize: bool = False
+    recompute: bool = False
+    compile: bool = False
+
+
 class Supernet(nn.Module):
     """All networks of a space in one set of weights.
 
@@ -46,14 +69,13 @@ class Supernet(nn.Module):
     Whatever it is asked for is computed by the module that the member has by itself, with those parts of the weights:
     so what `extract` gives is what was trained.
 
-    In training mode batch norms use the batch's own statistics and gather none: those of one member would be wrong
-    for another. In evaluation mode they use the greatest network's, in the same parts. `extract`, then
-    `train.re_estimate` gives a member its own.
+    In training mode batch norms use the batch's own statistics and gather none, unless the options freeze them:
+    those of one member would be wrong for another. In evaluation mode they use the greatest network's, in the same
+    parts. `extract`, then `training.recalibrate_batch_norm` gives a member its own.
 
     Args:
         space: whose cells, if it has any, do not read the input of the cell before.
-        dropout: before the classifier in training; None for the networks' own. Stochastic depth is left out: layers
-            come and go anyway.
+        options: how layers compute. Without drop rates there is no stochastic depth: layers come and go anyway.
 
     Raises:
         InputError: the space is not of that kind, or a place has options of one kind none of which has all the
@@ -74,11 +96,11 @@ class Supernet(nn.Module):
         torch.Size([2, 1000])
     """
 
-    def __init__(self, space: Space, *, dropout: float | None = None) -> None:
+    def __init__(self, space: Space, *, options: LayerOptions = LayerOptions()) -> None:
         super().__init__()
-        self.space, self.dropout = space, dropout
+        self.space, self.options = space, options
         self._sources: dict[LayerCandidate, Shape] = {}
-        self._skeletons: dict[tuple[LayerCandidate, bool], nn.Module] = {}
+        self._skeletons: dict[tuple[LayerCandidate, float, bool], nn.Module] = {}
         self._shapes: dict[LayerCandidate, dict[str, torch.Size]] = {}
         self.hosts = nn.ModuleDict()
         self.matrices = nn.ParameterDict()
@@ -96,10 +118,17 @@ class Supernet(nn.Module):
         if isinstance(subnet, Network):
             subnet = self.subnet(subnet)
         for part in subnet.parts:
-            module = self._skeleton(part.candidate)
-            tensors = self.weights(part, statistics=not self.training)
-            x = cast(Tensor, functional_call(module, tensors, (x,), tie_weights=False))
+            if self.training and self.options.recompute and part.candidate.kind not in ("stem", "head"):
+                x = cast(Tensor, checkpoint(self._layer, part, x, use_reentrant=False))
+            else:
+                x = self._layer(part, x)
         return x
+
+    def set_options(self, options: LayerOptions) -> None:
+        """Let the layers compute in another way from now on."""
+        if options != self.options:
+            self.options = options
+            self._skeletons.clear()
 
     def subnet(self, member: Network | Decisions) -> Subnet:
         """A member of the space, by itself or by its decisions.
@@ -147,7 +176,8 @@ class Supernet(nn.Module):
     def extract(self, member: Subnet | Network) -> ConvNet:
         """The ordinary module of a member, with a copy of its weights; nothing of the supernet is in it.
 
-        Its batch norms have the greatest network's statistics, in parts. Give it its own by `train.re_estimate`.
+        Its batch norms have the greatest network's statistics, in parts. Give it its own by
+        `training.recalibrate_batch_norm`.
 
         Raises:
             NetworkError: it is no member.
@@ -256,21 +286,33 @@ class Supernet(nn.Module):
             value = (middle @ matrix.T).unflatten(2, (smaller, smaller))
         return _middle(value, (shape[2], shape[3]))
 
-    def _skeleton(self, candidate: LayerCandidate) -> nn.Module:
-        found = self._skeletons.get((candidate, self.training))
-        if found is not None:
-            return found
-        module = skeleton(candidate, self._sources[candidate], self.space.template).train(self.training)
-        if isinstance(module, Exit) and self.dropout is not None:
-            module.dropout.p = self.dropout
-        for norm in module.modules():
-            if isinstance(norm, _BatchNorm) and self.training:
-                norm.track_running_stats = False
-        self._skeletons[candidate, self.training] = module
+    def _layer(self, part: Part, x: Tensor) -> Tensor:
+        module = self._skeleton(part)
+        tensors = self.weights(part, statistics=not self.training or self.options.frozen_statistics)
+        return cast(Tensor, functional_call(module, tensors, (x,), tie_weights=False))
+
+    def _skeleton(self, part: Part) -> nn.Module:
+        candidate, options = part.candidate, self.options
+        drop_rate = options.drop_rates.get(part.host, 0.0)
+        known = self._skeletons.get((candidate, drop_rate, self.training))
+        if known is not None:
+            return known
+        module = skeleton(candidate, self._sources[candidate], self.space.template, drop_rate=drop_rate)
+        module.train(self.training)
+        if isinstance(module, Exit) and options.dropout is not None:
+            module.dropout.p = options.dropout
+        for norm in batch_norms(module) if self.training else ():
+            norm.train(not options.frozen_statistics)
+            norm.track_running_stats = options.frozen_statistics
+        if options.synchronize and self.training and not options.frozen_statistics:
+            synchronize(module, device=next(self.parameters()).device)
+        if options.compile and self.training:
+            module.compile()
+        self._skeletons[candidate, drop_rate, self.training] = module
         return module
 
 
-def build_supernet(space: Space, *, dropout: float | None = None, seed: int) -> Supernet:
+def build_supernet(space: Space, *, options: LayerOptions = LayerOptions(), seed: int) -> Supernet:
     """A supernet with initial weights as `nn.build` draws them; the matrices of kernels change nothing yet.
 
     Raises:
@@ -282,7 +324,7 @@ def build_supernet(space: Space, *, dropout: float | None = None, seed: int) -> 
         >>> sum(parameter.numel() for parameter in supernet.parameters())
         7678880
     """
-    supernet = Supernet(space, dropout=dropout).to_empty(device="cpu")
+    supernet = Supernet(space, options=options).to_empty(device="cpu")
     initialize(supernet, seed=seed)
     with torch.no_grad():
         for matrix in supernet.matrices.values():
@@ -290,12 +332,15 @@ def build_supernet(space: Space, *, dropout: float | None = None, seed: int) -> 
     return supernet
 
 
-def supernet_of(space: Space, weights: Mapping[str, Tensor]) -> Supernet:
+def supernet_of(
+    space: Space, weights: Mapping[str, Tensor], *, options: LayerOptions = LayerOptions()
+) -> Supernet:
     """A supernet with these weights, in evaluation mode; none are drawn.
 
     Args:
         space: that they are for.
         weights: by their names, as `Supernet.state_dict` gives them.
+        options: how layers compute.
 
     Raises:
         InputError: a supernet cannot hold the space, or the weights are not for it.
@@ -307,7 +352,7 @@ def supernet_of(space: Space, weights: Mapping[str, Tensor]) -> Supernet:
         >>> supernet_of(space, weights).training
         False
     """
-    supernet = Supernet(space).to_empty(device="cpu")
+    supernet = Supernet(space, options=options).to_empty(device="cpu")
     try:
         supernet.load_state_dict(weights)
     except RuntimeError as error:

@@ -30,6 +30,8 @@ def extract_subnet(
 ) -> ConvNet:
     """The module of a member with its weights and batch-norm statistics of its own, in evaluation mode.
 
+    Of a supernet that was trained with frozen statistics it keeps the parts of those.
+
     Args:
         supernet: to take it from; stays as it is.
         member: of its space.
@@ -45,6 +47,8 @@ def extract_subnet(
     """
     network = member if isinstance(member, Network) else member.network
     module = supernet.extract(member)
+    if supernet.options.frozen_statistics:
+        return module.eval()
     device = next(module.parameters()).device
     asked = preprocessing_of(network, preprocessing)
     recalibrate_batch_norm(module, _inputs(split, asked, device, seed=seed, images=images))

@@ -1,95 +1,54 @@
-"""What the training of a supernet is: fixed from its first step to its last."""
+"""What the training of a supernet is: fixed from its first step to its last, with the subnets that each step draws."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-import torch
+import numpy as np
 
-from allometry.arch import Space, space_to_json
-from allometry.base import InputError, Progress, RunFolderError, SilentProgress
-from allometry.base.machine import half_the_cores
-from allometry.data import Dataset
-from allometry.nas import narrow
-from allometry.runs.phases import Phase, phases_to_json
-from allometry.training import (
-    ALONE,
-    DistContext,
-    Epoch,
-    Preprocessing,
-    Recipe,
-    plan_epochs,
-    refuse_other_images,
-)
+from allometry.arch import Option, Space, space_to_json
+from allometry.base import InputError
+from allometry.nas import ABSENT, Encoding, narrow, sample_encodings
+from allometry.runs import SupernetEpochMetrics
+from allometry.runs.phases import Phase, dimension_of, phases_to_json
+from allometry.supernets.coupling import couple_rows
+from allometry.training import Job, Recipe, TaskPhase, plan_epochs, refuse_other_images
+
+_DRAWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class SupernetJob:
+class SupernetJob(Job[SupernetEpochMetrics]):
     """What is trained, on what, and where.
 
-    Of the recipe the batches, images, augmentation, optimizer, learning rate, schedule, label smoothing, clipping,
-    precision, dropout, average and distillation hold, in each phase anew; the epochs are the phases'.
+    The recipe holds in each phase anew; the epochs are the phases'. `keep` and `patience` compare the epochs of a phase
+    by the mean of its largest and smallest network; with `best` the next phase begins with the best epoch's weights.
+    Images of another `train_resolution`, or in early stages of progressive learning, are that much smaller than the
+    subnets of a step ask for. Batch norms gather no statistics unless they are `frozen`, for those of one subnet are
+    wrong for another: so `train` means the same as `re-estimated`. The networks' own stochastic depth is left out, as
+    layers come and go anyway; the recipe's counts, if it has one.
 
     Attributes:
         space: of the subnets.
-        dataset: its images.
-        preprocessing: how they become the input of the largest network.
-        recipe: how it is trained.
         phases: in order.
-        folder: where `metrics.jsonl`, `checkpoints/` and `supernet.safetensors` go.
         coupled: width follows depth in every subnet that is trained (`couple_rows`).
-        seed: of the initial weights, the order, the augmentation and all draws.
-        device: where it runs.
-        dist: this process among those that train together.
-        workers: threads that prepare images; the result does not depend on them.
-        progress: is told how it goes.
-        should_stop: asked after each step; once it says True a checkpoint is written and `Stopped` raised.
-        on_epoch_end: given each epoch's record once it is written.
-        save_every: seconds between checkpoints inside a long epoch; more where writing one takes long.
-        clock: seconds, for the cost log and for when to write; the weights do not depend on it.
 
     Raises:
-        InputError: the recipe asks for what the training of a supernet does not do, or the networks are not for these
-            images.
+        InputError: the phases do not follow each other, or the networks are not for these images.
     """
 
+    CONTENT: ClassVar[str] = (
+        "the training of another supernet: of another space, recipe, data set or seed, or in other phases"
+    )
+
     space: Space
-    dataset: Dataset
-    preprocessing: Preprocessing
-    recipe: Recipe
     phases: tuple[Phase, ...]
-    folder: Path
     coupled: bool = False
-    seed: int = 0
-    device: torch.device = torch.device("cpu")
-    dist: DistContext = ALONE
-    workers: int = field(default_factory=half_the_cores)
-    progress: Progress = SilentProgress()
-    should_stop: Callable[[], bool] = lambda: False
-    on_epoch_end: Callable[[Mapping[str, Any]], None] = lambda _record: None
-    save_every: float = 120.0
-    clock: Callable[[], float] = time.monotonic
+    label: str = "supernet training"
 
     def __post_init__(self) -> None:
-        for name, plain in _PLAIN.items():
-            value = self.recipe.to_dict()[name]
-            if value != plain:
-                raise InputError(
-                    f"A supernet trains all its weights, on images of the subnets' own sizes: the recipe's {name} must "
-                    f"be {plain!r}, not {value!r}."
-                )
-        if self.recipe.stochastic_depth:
-            raise InputError(
-                "Layers of a supernet come and go anyway: the recipe's stochastic_depth must be 0, not "
-                f"{self.recipe.stochastic_depth!r}."
-            )
         if not self.phases:
             raise InputError("A supernet is trained in one phase or more; none was given.")
         names = [phase.name for phase in self.phases]
@@ -108,6 +67,8 @@ class SupernetJob:
             called="largest network",
             place="the space",
         )
+        for phase in self.phases:  # refuses a phase that is too short for the recipe's head epochs
+            self.recipe_of(phase)
 
     @cached_property
     def spaces(self) -> tuple[Space, ...]:
@@ -115,25 +76,28 @@ class SupernetJob:
         return tuple(narrow(self.space, phase.part_of(self.space)) for phase in self.phases)
 
     @cached_property
-    def epochs(self) -> tuple[tuple[Epoch, ...], ...]:
+    def plans(self) -> tuple[TaskPhase, ...]:
         """Every epoch of each phase, planned."""
-        images = len(self.dataset.splits["train"])
+        images, largest = len(self.dataset.splits["train"]), self.space.largest()
+        recipes = [(phase.name, self.recipe_of(phase)) for phase in self.phases]
         return tuple(
-            plan_epochs(self.recipe_of(number), self.space.largest(), images)
-            for number in range(len(self.phases))
+            TaskPhase(name=name, recipe=recipe, epochs=plan_epochs(recipe, largest, images))
+            for name, recipe in recipes
         )
 
-    def recipe_of(self, phase: int) -> Recipe:
-        """The recipe, with a phase's epochs and learning rate."""
-        asked = self.phases[phase]
+    def recipe_of(self, phase: Phase) -> Recipe:
+        """The recipe, with a phase's epochs and learning rate.
+
+        Raises:
+            RecipeError: the recipe does not go with so many epochs.
+        """
         return replace(
-            self.recipe, epochs=asked.epochs, learning_rate=self.recipe.learning_rate * asked.lr_scale
+            self.recipe, epochs=phase.epochs, learning_rate=self.recipe.learning_rate * phase.lr_scale
         )
 
-    @cached_property
-    def identity(self) -> str:
-        """A digest of all that decides the weights; a checkpoint of another job is refused."""
-        parts = [
+    def identity_parts(self) -> list[object]:
+        """All that decides the weights, as JSON-ready values."""
+        return [
             space_to_json(self.space),
             self.recipe.to_dict(),
             phases_to_json(self.phases),
@@ -142,31 +106,27 @@ class SupernetJob:
             self.seed,
             self.dataset.fingerprint,
         ]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-    def refuse_other(self, identity: object) -> None:
-        """Refuse what another job has written.
-
-        Raises:
-            RunFolderError: `identity` is not this job's.
-        """
-        if identity != self.identity:
-            raise RunFolderError(
-                f"{self.folder} holds the training of another supernet: of another space, recipe, data set or seed, or "
-                "in other phases. Give another folder, or remove this one to start anew."
-            )
 
 
-_PLAIN: dict[str, Any] = {
-    "head_epochs": 0,
-    "layer_decay": 1.0,
-    "batch_norm": "train",
-    "keep": "last",
-    "patience": 0,
-    "train_resolution": 1.0,
-    "progressive.resolution": 1.0,
-    "execution.micro_batch": 0,
-    "execution.recompute": False,
-    "execution.compile": False,
-    "execution.synchronize": False,
-}
+def drawn(job: SupernetJob, phase: int, step: int) -> list[dict[str, Option]]:
+    """What the subnets of a step decide, the same in every process; all are for images of one size."""
+    plan, space = job.phases[phase], job.spaces[phase]
+    random = np.random.default_rng([job.seed, _DRAWN, phase, step])
+    rows = sample_encodings(space, random, plan.subnets, by="choice")
+    if job.coupled:
+        rows = couple_rows(space, rows)
+    subnets = [decisions_of(space, row) for row in rows]
+    if plan.sampling == "sandwich":
+        subnets[:2] = [{choice.name: choice.options[place] for choice in space.choices} for place in (-1, 0)]
+    names = [choice.name for choice in space.choices if dimension_of(choice) == "resolution"]
+    side = {name: decisions_of(space, rows[0])[name] for name in names}
+    return [{**decisions, **side} for decisions in subnets]
+
+
+def decisions_of(space: Space, row: Encoding) -> dict[str, Option]:
+    """What a row of a space decides."""
+    return {
+        choice.name: choice.options[number]
+        for choice, number in zip(space.choices, row.tolist(), strict=True)
+        if number != ABSENT
+    }

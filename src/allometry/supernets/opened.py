@@ -16,9 +16,9 @@ from allometry.runs.folder import find_run, work_in
 from allometry.runs.phases import load_phases
 from allometry.supernets.config import supernet_recipe
 from allometry.supernets.coupling import couple_rows
-from allometry.supernets.elastic import Supernet, supernet_of
+from allometry.supernets.elastic import LayerOptions, Supernet, supernet_of
 from allometry.supernets.evolution import Transform
-from allometry.supernets.loop import SUPERNET
+from allometry.supernets.task import SUPERNET
 from allometry.training import Preprocessing, Recipe, load_weights
 from allometry.training.devices import resolve_device
 from allometry.training.images import Images
@@ -81,21 +81,23 @@ def open_supernet(
         whole = load_space(path / SPACE)
         space = narrow(whole, load_phases(path / PHASES)[-1].part_of(whole))
         images = read_data(session, str(asked["data"]))
+        recipe = supernet_recipe(images, whole, tuple(asked["settings"]))
         yield OpenSupernet(
             session=session,
             space=space,
-            supernet=_weights(path, whole, place),
+            supernet=_weights(path, whole, recipe, place),
             images=images,
             preprocessing=Preprocessing.load(path / "preprocessing.json"),
-            recipe=supernet_recipe(images, whole, tuple(asked["settings"])),
+            recipe=recipe,
             coupled=bool(asked["coupled"]),
         )
 
 
-def _weights(path: Path, space: Space, device: torch.device) -> Supernet:
+def _weights(path: Path, space: Space, recipe: Recipe, device: torch.device) -> Supernet:
     weights = load_weights(path / SUPERNET)
+    options = LayerOptions(frozen_statistics=recipe.batch_norm == "frozen")
     try:
-        supernet = supernet_of(space, weights)
+        supernet = supernet_of(space, weights, options=options)
     except InputError as error:
         raise RunFolderError(f"The weights {path / SUPERNET} are not those of {path / SPACE}.") from error
     return supernet.to(device)

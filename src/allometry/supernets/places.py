@@ -86,13 +86,16 @@ def candidates_of(space: Space) -> dict[LayerPlace, dict[LayerCandidate, Shape]]
     return found
 
 
-def skeleton(candidate: LayerCandidate, source: Shape, frame: Network) -> nn.Module:
+def skeleton(
+    candidate: LayerCandidate, source: Shape, frame: Network, *, drop_rate: float = 0.0
+) -> nn.Module:
     """The module of a candidate without any values: what is computed, for weights that are given with the input.
 
     Args:
         candidate: what stands there.
         source: an input that it may have.
         frame: of which the batch norm's constants are taken.
+        drop_rate: stochastic depth of a block with a residual connection.
     """
     part = candidate.part
     with torch.device("meta"):
@@ -105,7 +108,7 @@ def skeleton(candidate: LayerCandidate, source: Shape, frame: Network) -> nn.Mod
             return Entry(alone) if isinstance(part, Stem) else Exit(alone)
         out = part.after(source, source, candidate.padding)
         return make_block(
-            PlacedBlock(part, source, source, out, 0, 0.0),
+            PlacedBlock(part, source, source, out, 0, drop_rate),
             batch_norm=frame.batch_norm,
             padding=candidate.padding,
         )

@@ -23,7 +23,7 @@ from allometry.training.losses import Teacher, student_losses
 from allometry.training.preprocessing import normalize, to_pixels
 from allometry.training.recipes import Epoch, plan_epochs
 from allometry.training.recompute import recompute_blocks
-from allometry.training.task import EpochSummary, Task, TaskPhase, Validation
+from allometry.training.task import EpochSummary, Task, TaskPhase, Validation, step_sums
 from allometry.training.validation import settle_statistics, validate
 
 
@@ -131,7 +131,7 @@ class ClassificationTask(Task[EpochMetrics, Trained]):
         self.module = module
         self._forward = cast("nn.Module", torch.compile(module)) if job.recipe.execution.compile else module
 
-    def learn(self, batch: Batch, scale: float) -> Tensor:
+    def learn(self, batch: Batch, epoch: Epoch) -> Tensor:
         """Losses against the labels, and against the teacher's logits where there is one."""
         job = self.job
         pixels = to_pixels(batch.images, job.device)
@@ -141,7 +141,7 @@ class ClassificationTask(Task[EpochMetrics, Trained]):
                 taught = job.teacher.logits(pixels)
             logits = self._forward(normalize(pixels, job.preprocessing))
         losses, labels = student_losses(logits, batch, job.recipe, teacher_logits=taught)
-        torch.autograd.backward(losses.sum() * scale)
+        torch.autograd.backward(losses.sum() * self.loss_scale(epoch))
         return step_sums(losses, logits, labels)
 
     def validate(self, epoch: Epoch) -> Validation:
@@ -184,15 +184,3 @@ class ClassificationTask(Task[EpochMetrics, Trained]):
             images=sum(record.images for record in history),
             kept=kept,
         )
-
-
-def step_sums(losses: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    """The sums of losses, correct answers and images, as `Task.learn` gives them, float64 [3].
-
-    Example:
-        >>> step_sums(torch.tensor([1.0, 2.0]), torch.eye(2), torch.tensor([0, 0])).tolist()
-        [3.0, 1.0, 2.0]
-    """
-    total = losses.detach().sum()
-    correct = (logits.detach().argmax(1) == labels).sum()
-    return torch.stack([total, correct, total.new_tensor(len(losses))]).double()

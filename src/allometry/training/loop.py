@@ -182,10 +182,8 @@ def take_step(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoch, 
     seed_step(job.seed, task.seeds_per_step * state.steps, rank=job.dist.rank)
     optimizer.zero_grad(set_to_none=True)  # what takes no part in a step does not even decay
     task.start_step(epoch, state.step)
-    # Processes average their gradients; a part of the batch counts by its images.
-    scale = job.dist.world_size / epoch.images_per_step
     for part in micro_batches(batch, recipe.execution.micro_batch):
-        state.sums[:SUMS] += task.learn(part, scale)
+        state.sums[:SUMS] += task.learn(part, epoch)
     average_gradients(job.dist, task.module.parameters())
     if recipe.clip:
         state.sums[SUMS] += nn.utils.clip_grad_norm_(task.module.parameters(), recipe.clip).double()

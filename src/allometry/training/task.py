@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from allometry.data import Batch, Split
@@ -177,16 +178,25 @@ class Task(ABC, Generic[RecordT, ResultT]):
         """Draw what a step computes."""
 
     @abstractmethod
-    def learn(self, batch: Batch, scale: float) -> Tensor:
+    def learn(self, batch: Batch, epoch: Epoch) -> Tensor:
         """Add the gradients of a batch, or of a part of it, to those that the module's parameters have.
 
         Args:
             batch: the images of this process.
-            scale: what the sum of the images' losses is multiplied by.
+            epoch: that the step belongs to.
 
         Returns:
             The sums of losses, of correct answers, and of images that passed, float64 [3].
         """
+
+    def loss_scale(self, epoch: Epoch, *, passes: int = 1) -> float:
+        """What the sum of losses is multiplied by: processes average their gradients, and parts of a batch add up.
+
+        Args:
+            epoch: that the step belongs to.
+            passes: how often each image passes.
+        """
+        return self.job.dist.world_size / (epoch.images_per_step * passes)
 
     def after_step(self, epoch: Epoch, step: int) -> None:
         """Do what follows a step of the weights; `step` counts it."""
@@ -234,3 +244,15 @@ class Task(ABC, Generic[RecordT, ResultT]):
     @abstractmethod
     def result(self, weights: Mapping[str, Tensor], history: Sequence[RecordT]) -> ResultT:
         """The result, from the final weights and all records; nothing may have been built."""
+
+
+def step_sums(losses: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    """The sums of losses, correct answers and images, as `Task.learn` gives them, float64 [3].
+
+    Example:
+        >>> step_sums(torch.tensor([1.0, 2.0]), torch.eye(2), torch.tensor([0, 0])).tolist()
+        [3.0, 1.0, 2.0]
+    """
+    total = losses.detach().sum()
+    correct = (logits.detach().argmax(1) == labels).sum()
+    return torch.stack([total, correct, total.new_tensor(len(losses))]).double()

@@ -209,20 +209,20 @@ def _train(session: Session, job: SupernetJob, images: Images) -> dict[str, Any]
     if not session.dist.is_main:
         return {}
     for phase in job.phases:
-        records = [record for record in trained.history if record["name"] == phase.name]
+        records = [record for record in trained.history if record.name == phase.name]
         session.run.record_cost(
             "supernet",
             phase.name,
-            seconds=sum(record["seconds"] for record in records),
-            images=sum(record["passes"] for record in records),
+            seconds=sum(record.seconds for record in records),
+            images=sum(record.passes for record in records),
         )
     last, ends = trained.history[-1], job.spaces[-1]
     result = {
         "data": images.dataset.name,
         "space": repr(space),
         "size": str(_size(ends, coupled=job.coupled)),
-        "largest": {**count(ends.largest()).to_dict(), "validation_accuracy": last["largest"]},
-        "smallest": {**count(ends.smallest()).to_dict(), "validation_accuracy": last["smallest"]},
+        "largest": {**count(ends.largest()).to_dict(), "validation_accuracy": last.largest},
+        "smallest": {**count(ends.smallest()).to_dict(), "validation_accuracy": last.smallest},
         "phases": len(job.phases),
         "epochs": len(trained.history),
         "seconds": round(trained.seconds, 1),

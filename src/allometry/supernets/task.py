@@ -1,0 +1,299 @@
+"""The training of a supernet as a task of the training loop: in each step some subnets see the same images."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from allometry.data import Batch
+from allometry.nn import ConvNet, save_weights, scale_residuals
+from allometry.runs import SupernetEpochMetrics
+from allometry.runs.phases import dimension_of
+from allometry.supernets.elastic import LayerOptions, Subnet, Supernet, build_supernet, supernet_of
+from allometry.supernets.extract import extract_subnet, preprocessing_of
+from allometry.supernets.job import SupernetJob, drawn
+from allometry.supernets.sorting import sort_channels
+from allometry.training import (
+    Epoch,
+    EpochSummary,
+    Score,
+    Task,
+    TaskPhase,
+    Validation,
+    autocast,
+    load_weights,
+    run_task,
+    student_losses,
+    to_input,
+)
+from allometry.training.batch_norm import batch_norms
+from allometry.training.optimizer import layers_above
+from allometry.training.task import step_sums
+from allometry.training.validation import validate
+
+SUPERNET = "supernet.safetensors"
+LARGEST = "largest.safetensors"
+"""The largest network as it was at the end of the first phase: the teacher where a phase names it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedSupernet:
+    """A finished training.
+
+    Attributes:
+        supernet: with its averaged weights, in evaluation mode, on the CPU.
+        history: one record per epoch, as in `metrics.jsonl`.
+        seconds: what the training took, over all its sessions.
+        images: training images seen, once for all subnets of a step.
+    """
+
+    supernet: Supernet
+    history: tuple[SupernetEpochMetrics, ...]
+    seconds: float
+    images: int
+
+
+def train_supernet(job: SupernetJob) -> TrainedSupernet:
+    """Train all phases, or go on with a training that stopped, or give the result of one that is finished.
+
+    The errors and promises are those of `run_task`.
+
+    Source: Once-for-All (Cai et al. 2020), section 3.3.
+    """
+    return run_task(SupernetTask(job))
+
+
+def load_supernet(job: SupernetJob) -> Supernet:
+    """The supernet of a finished training, in evaluation mode, on the CPU.
+
+    Raises:
+        RunFolderError: the training is not finished, or damaged.
+    """
+    return supernet_of(job.space, load_weights(job.folder / SUPERNET), options=_options_in_use(job))
+
+
+class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
+    """All networks of a space learn in one set of weights."""
+
+    record_type = SupernetEpochMetrics
+    job: SupernetJob
+    module: Supernet
+    average: Supernet
+
+    @property
+    def phases(self) -> tuple[TaskPhase, ...]:
+        """The job's phases."""
+        return self.job.plans
+
+    @property
+    def final(self) -> Path:
+        """The supernet's file, which those who take subnets out of it read."""
+        return self.job.folder / SUPERNET
+
+    def build(self) -> None:
+        """Make the supernet, and its average, which may teach: so nothing of that is dropped."""
+        job, recipe = self.job, self.job.recipe
+        supernet = build_supernet(job.space, seed=job.seed)
+        scale_residuals(supernet, recipe.residual_scale)
+        supernet.to(job.device)
+        self.average = copy.deepcopy(supernet).train()
+        self.average.set_options(replace(_options_in_use(job), dropout=0.0))
+        supernet.set_options(
+            replace(
+                _options_in_use(job),
+                dropout=recipe.dropout,
+                drop_rates=self._drop_rates(supernet),
+                synchronize=recipe.execution.synchronize and not job.dist.alone,
+                recompute=recipe.execution.recompute,
+                compile=recipe.execution.compile,
+            )
+        )
+        self.module = supernet
+        self._phase = 0
+        self._subnets: list[Subnet] = []
+        self._largest = supernet.subnet(job.space.largest())
+        self._teacher: nn.Module | None = None
+
+    @cached_property
+    def classifier(self) -> nn.Module:
+        """What alone learns in the recipe's head epochs."""
+        return self.module.get_submodule("hosts.head.classifier")
+
+    def layers_above(self, name: str) -> int:
+        """How many layers lie between a parameter and the logits; a matrix of kernels belongs to its layer."""
+        _, place, *rest = name.replace("/", ".").split(".")
+        if place.startswith("stage_"):
+            place = f"stages.{place.split('_')[1]}"
+        elif place == "head":
+            place = rest[0]
+        return layers_above(place, stages=len(self.job.space.template.stages))
+
+    # Phases, epochs, steps
+
+    def enter_phase(self, number: int) -> None:
+        """Make ready for the steps of a phase: its teacher, if it has one."""
+        self._phase = number
+        if self.job.phases[number].teacher != "largest" or self._teacher is not None:
+            return
+        job, path = self.job, self.job.folder / "checkpoints" / LARGEST
+        weights = job.dist.broadcast_object(load_weights(path) if job.dist.is_main else None)
+        teacher = ConvNet(job.space.largest())
+        teacher.load_state_dict(weights)
+        self._teacher = teacher.to(job.device).eval().requires_grad_(False)
+
+    def next_phase(self, number: int) -> None:
+        """Go over to the next phase: from the averaged weights, the most important channels first."""
+        job = self.job
+        if number == 1 and job.dist.is_main:
+            largest = self._extract(self._largest)
+            save_weights(job.folder / "checkpoints" / LARGEST, largest, metadata={"identity": job.identity})
+        self.module.load_state_dict(self.average.state_dict())
+        before, now = job.spaces[number - 1], job.spaces[number]
+        if any(
+            dimension_of(choice) in ("width", "channels") and choice.options != old.options
+            for old, choice in zip(before.choices, now.choices, strict=True)
+        ):
+            sort_channels(self.module, narrower=before, also=[self.average])
+
+    def freeze_statistics(self, *, frozen: bool) -> None:
+        """Nothing: where the recipe freezes statistics the options say so, and there are none in head epochs either."""
+
+    def set_dropout(self, probability: float) -> None:
+        """Set the dropout before the classifier, where the recipe lets it change from epoch to epoch."""
+        if self.job.recipe.progressive.dropout is not None:
+            self.module.set_options(replace(self.module.options, dropout=probability))
+
+    def side_of(self, epoch: Epoch, step: int) -> int:
+        """The side of a step's images, in pixels.
+
+        Images are made at that size, as they will be when a subnet is used: images of the largest size that are shrunk
+        once more would be softer.
+        """
+        job = self.job
+        own = job.spaces[self._phase].network(drawn(job, self._phase, step)[0]).resolution
+        return max(1, round(own * epoch.resolution / job.preprocessing.resolution))
+
+    def start_step(self, epoch: Epoch, step: int) -> None:
+        """Draw the step's subnets."""
+        del epoch
+        self._subnets = [self.module.subnet(each) for each in drawn(self.job, self._phase, step)]
+
+    def learn(self, batch: Batch, epoch: Epoch) -> Tensor:
+        """Let the step's subnets learn from a batch; their gradients add up."""
+        job, plan = self.job, self.job.phases[self._phase]
+        images = to_input(batch.images, job.preprocessing, job.device)
+        with autocast(job.recipe, job.device):
+            taught = self.teacher_logits(images)
+        scale, sums = self.loss_scale(epoch, passes=len(self._subnets)), []
+        for subnet in self._subnets:
+            with autocast(job.recipe, job.device):
+                logits = self.module(images, subnet).float()
+            losses, labels = student_losses(logits, batch, job.recipe, teacher_logits=taught)
+            torch.autograd.backward(losses.sum() * scale)
+            if plan.teacher == "itself" and taught is None:  # the first one is the largest
+                taught = logits.detach()
+            sums.append(step_sums(losses, logits, labels))
+        return torch.stack(sums).sum(0)
+
+    def teacher_logits(self, images: Tensor) -> Tensor | None:
+        """The logits of a teacher that does not learn from this step; None without one.
+
+        Its batch norms use the batch's own statistics, as images come in many sizes.
+
+        Source: Once-for-All, released code.
+        """
+        teacher = self.job.phases[self._phase].teacher
+        logits: Tensor | None = None
+        with torch.no_grad():
+            if teacher == "average":
+                logits = self.average(images, self._largest)
+            elif teacher == "largest" and self._teacher is not None:
+                for norm in () if self.average.options.frozen_statistics else batch_norms(self._teacher):
+                    norm.training, norm.track_running_stats = True, False
+                logits = self._teacher(images)
+        return logits
+
+    # After an epoch, and at the end
+
+    def validate(self, epoch: Epoch) -> Validation:
+        """The phase's largest and smallest networks, taken out of the average; they count alike."""
+        del epoch
+        job, space = self.job, self.job.spaces[self._phase]
+        scores: list[Score] = []
+        for network in (space.largest(), space.smallest()):
+            module = self._extract(self.average.subnet(network))
+            scores.append(validate(job, module, preprocessing=preprocessing_of(network, job.preprocessing)))
+        largest, smallest = scores
+        return Validation(
+            score=Score((largest.accuracy + smallest.accuracy) / 2, (largest.loss + smallest.loss) / 2),
+            measures={"largest": largest.accuracy, "smallest": smallest.accuracy},
+        )
+
+    def record(self, summary: EpochSummary, validation: Validation) -> SupernetEpochMetrics:
+        """The epoch's record."""
+        phase = self.job.phases[summary.phase]
+        return SupernetEpochMetrics(
+            phase=summary.phase + 1,
+            name=phase.name,
+            epoch=summary.epoch.number + 1,
+            epochs=summary.epochs,
+            step=summary.step,
+            learning_rate=summary.learning_rate,
+            train_loss=summary.loss,
+            train_accuracy=summary.accuracy,
+            largest=validation.measures["largest"],
+            smallest=validation.measures["smallest"],
+            images=round(summary.passes / phase.subnets),
+            passes=summary.passes,
+            seconds=summary.seconds,
+        )
+
+    def final_weights(self) -> dict[str, Tensor]:
+        """The averaged weights; their statistics are the largest network's."""
+        self.average.load_largest(self._extract(self._largest))
+        return self.average.state_dict()
+
+    def result(
+        self, weights: Mapping[str, Tensor], history: Sequence[SupernetEpochMetrics]
+    ) -> TrainedSupernet:
+        """The supernet with its final weights."""
+        return TrainedSupernet(
+            supernet=supernet_of(self.job.space, weights, options=_options_in_use(self.job)),
+            history=tuple(history),
+            seconds=sum(record.seconds for record in history),
+            images=sum(record.images for record in history),
+        )
+
+    def _extract(self, subnet: Subnet) -> ConvNet:
+        job = self.job
+        return extract_subnet(
+            self.average,
+            subnet,
+            job.dataset.splits["train"],
+            preprocessing=job.preprocessing,
+            seed=job.seed,
+        )
+
+    def _drop_rates(self, supernet: Supernet) -> dict[str, float]:
+        """The recipe's stochastic depth, growing from layer to layer of the greatest network as in one by itself."""
+        largest = replace(self.job.space.largest(), stochastic_depth=self.job.recipe.stochastic_depth or 0.0)
+        rates: dict[str, float] = {}
+        within: dict[int, int] = {}
+        for placed in largest.blocks():
+            layer = within.get(placed.stage, 0)
+            within[placed.stage] = layer + 1
+            start = f"stage_{placed.stage}_layer_{layer}_"
+            if placed.drop_rate:
+                rates |= {host: placed.drop_rate for host in supernet.hosts if host.startswith(start)}
+        return rates
+
+
+def _options_in_use(job: SupernetJob) -> LayerOptions:
+    """How the layers of what is trained compute afterwards."""
+    return LayerOptions(frozen_statistics=job.recipe.batch_norm == "frozen")
