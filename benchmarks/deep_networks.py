@@ -25,7 +25,7 @@ from allometry.catalog import get
 from allometry.cost import count
 from allometry.data import open_data
 from allometry.scaling import DEPTH, solve
-from allometry.scaling.fitting import adapt
+from allometry.scaling.strides import adapt
 
 BASELINE, TIMES = "macs<=2M", 4
 SCALES = (1.0, 0.0)

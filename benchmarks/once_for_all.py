@@ -36,7 +36,7 @@ from allometry.cost import count, parse_budget
 from allometry.data import open_data
 from allometry.nas import Costs, Encodings, network_of, sample_encodings
 from allometry.scaling import solve
-from allometry.scaling.fitting import adapt
+from allometry.scaling.strides import adapt
 from allometry.supernets import (
     ESTIMATED,
     THOROUGH,

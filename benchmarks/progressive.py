@@ -23,7 +23,7 @@ from allometry.arch import save
 from allometry.base.files import read_lines
 from allometry.catalog import get
 from allometry.scaling import solve
-from allometry.scaling.fitting import adapt
+from allometry.scaling.strides import adapt
 from allometry.verbs.train import train_run
 
 DATA: dict[str, dict[str, Any]] = {

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allometry.base import DataError
-from allometry.data.sources.splitting import deal
+from allometry.data.sources.assembling import deal
 
 CUTS = ["val", "test"]
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
-from allometry.data.augment import levels, moves
+from allometry.data.augment import operations
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -54,9 +54,9 @@ def difference(one: Pixels, other: Pixels) -> int:
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (levels.autocontrast, ImageOps.autocontrast),
-        (levels.equalize, ImageOps.equalize),
-        (levels.invert, ImageOps.invert),
+        (operations.autocontrast, ImageOps.autocontrast),
+        (operations.equalize, ImageOps.equalize),
+        (operations.invert, ImageOps.invert),
     ],
 )
 @settings(deadline=None, max_examples=80)
@@ -72,8 +72,8 @@ def test_without_strength_equals_pillow(
 @settings(deadline=None, max_examples=80)
 @given(images, st.integers(1, 8), st.integers(0, 256))
 def test_posterize_and_solarize_equal_pillow(image: Pixels, bits: int, threshold: int) -> None:
-    assert difference(levels.posterize(image, bits), array(ImageOps.posterize(pillow(image), bits))) == 0
-    ours, theirs = levels.solarize(image, threshold), ImageOps.solarize(pillow(image), threshold)
+    assert difference(operations.posterize(image, bits), array(ImageOps.posterize(pillow(image), bits))) == 0
+    ours, theirs = operations.solarize(image, threshold), ImageOps.solarize(pillow(image), threshold)
     assert difference(ours, array(theirs)) == 0
 
 
@@ -81,21 +81,21 @@ def test_posterize_and_solarize_equal_pillow(image: Pixels, bits: int, threshold
 @given(images, st.integers(0, 255))
 def test_solarize_add(image: Pixels, addition: int) -> None:
     expected = np.where(image < 128, np.minimum(image.astype(int) + addition, 255), image)
-    assert (levels.solarize_add(image, addition) == expected).all()
+    assert (operations.solarize_add(image, addition) == expected).all()
 
 
 @settings(deadline=None, max_examples=80)
 @given(images, factors)
 def test_brightness_equals_pillow(image: Pixels, factor: float) -> None:
     theirs = array(ImageEnhance.Brightness(pillow(image)).enhance(factor))
-    assert difference(levels.brightness(image, factor), theirs) == 0
+    assert difference(operations.brightness(image, factor), theirs) == 0
 
 
 @settings(deadline=None, max_examples=80)
 @given(images, factors)
 def test_contrast_is_pillows_to_the_rounding_of_the_mean(image: Pixels, factor: float) -> None:
     theirs = array(ImageEnhance.Contrast(pillow(image)).enhance(factor))
-    assert difference(levels.contrast(image, factor), theirs) <= math.ceil(abs(1 - factor))
+    assert difference(operations.contrast(image, factor), theirs) <= math.ceil(abs(1 - factor))
 
 
 @settings(deadline=None, max_examples=80)
@@ -105,9 +105,9 @@ def test_color_and_sharpness_are_pillows_to_a_rounding(image: Pixels, factor: fl
         math.ceil(abs(1 - factor)) + 1
     )  # gray and the smoothed image are whole levels before they are mixed
     theirs = array(ImageEnhance.Color(pillow(image)).enhance(factor))
-    assert difference(levels.color(image, factor), theirs) <= allowed
+    assert difference(operations.color(image, factor), theirs) <= allowed
     theirs = array(ImageEnhance.Sharpness(pillow(image)).enhance(factor))
-    assert difference(levels.sharpness(image, factor), theirs) <= allowed
+    assert difference(operations.sharpness(image, factor), theirs) <= allowed
 
 
 def affine(image: Pixels, *numbers: float) -> Pixels:
@@ -141,7 +141,7 @@ def test_rotate_is_pillows(channels: int, shape: tuple[int, int], degrees: float
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     x, y = shape[1] / 2, shape[0] / 2
     numbers = (cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y)
-    assert agrees(moves.rotate(image, degrees), array(theirs), numbers)
+    assert agrees(operations.rotate(image, degrees), array(theirs), numbers)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -150,8 +150,8 @@ def test_rotate_is_pillows(channels: int, shape: tuple[int, int], degrees: float
 def test_shears_are_pillows(channels: int, slope: float) -> None:
     image = noise(50, 64, channels, 0, 255, 1)
     sideways, upwards = (1, slope, 0, 0, 1, 0), (1, 0, 0, slope, 1, 0)
-    assert agrees(moves.shear_x(image, slope), affine(image, *sideways), sideways)
-    assert agrees(moves.shear_y(image, slope), affine(image, *upwards), upwards)
+    assert agrees(operations.shear_x(image, slope), affine(image, *sideways), sideways)
+    assert agrees(operations.shear_y(image, slope), affine(image, *upwards), upwards)
 
 
 @settings(deadline=None, max_examples=80)
@@ -160,16 +160,20 @@ def test_translations_equal_pillow(image: Pixels, fraction: float) -> None:
     height, width = image.shape[:2]
     # Pillow cannot look up a pixel half-way between two without the last bit of the sum deciding.
     if abs(fraction * width % 1 - 0.5) > 1e-6:
-        assert (moves.translate_x(image, fraction) == affine(image, 1, 0, fraction * width, 0, 1, 0)).all()
+        assert (
+            operations.translate_x(image, fraction) == affine(image, 1, 0, fraction * width, 0, 1, 0)
+        ).all()
     if abs(fraction * height % 1 - 0.5) > 1e-6:
-        assert (moves.translate_y(image, fraction) == affine(image, 1, 0, 0, 0, 1, fraction * height)).all()
+        assert (
+            operations.translate_y(image, fraction) == affine(image, 1, 0, 0, 0, 1, fraction * height)
+        ).all()
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(2, 50), st.floats(0, 0.6), st.floats(0, 0.999), st.floats(0, 0.999))
 def test_cutout_is_one_square_within_the_image(side: int, fraction: float, x: float, y: float) -> None:
     image = np.zeros((side, side, 3), np.uint8)
-    rows, columns = np.nonzero(moves.cutout(image, fraction, x=x, y=y)[..., 0])
+    rows, columns = np.nonzero(operations.cutout(image, fraction, x=x, y=y)[..., 0])
     reach = int(fraction * side)
     assert len(rows) <= (2 * reach) ** 2
     if reach:
@@ -180,6 +184,6 @@ def test_cutout_is_one_square_within_the_image(side: int, fraction: float, x: fl
 
 def test_one_channel_keeps_its_axis() -> None:
     image = noise(9, 8, 1, 0, 255, 0)
-    for change in (levels.autocontrast, levels.equalize, levels.invert):
+    for change in (operations.autocontrast, operations.equalize, operations.invert):
         assert change(image).shape == (9, 8, 1)
     assert cv2.getNumThreads() == 1

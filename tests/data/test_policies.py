@@ -11,8 +11,15 @@ from hypothesis import strategies as st
 from allometry.base import RecipeError
 from allometry.data import Augmentation, augment, center_view
 from allometry.data.augment.augmentation import Policy
-from allometry.data.augment.imagenet_policy import IMAGENET_POLICY, Operation
-from allometry.data.augment.policies import Step, draw_steps, released_strength, take_steps, wide_strength
+from allometry.data.augment.policies import (
+    IMAGENET_POLICY,
+    Operation,
+    Step,
+    draw_steps,
+    released_strength,
+    take_steps,
+    wide_strength,
+)
 
 OPERATIONS = get_args(Operation)
 POLICIES = [policy for policy in get_args(Policy) if policy != "none"]

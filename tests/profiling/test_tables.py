@@ -25,7 +25,7 @@ from allometry.cost import LatencyTable, RuntimeConfig
 from allometry.cost.latency import key_of
 from allometry.profiling import TableConfig, build_table, check_table, fit_correction
 from allometry.profiling import tables as module
-from allometry.profiling.parts import export_parts, part_module
+from allometry.profiling.pieces import export_parts, part_module
 
 NETWORK = Network(
     name="tiny",

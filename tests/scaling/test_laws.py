@@ -22,7 +22,7 @@ from allometry.scaling import (
     fit_strides,
     scale,
 )
-from allometry.scaling.fitting import feature_size
+from allometry.scaling.strides import feature_size
 from tests.strategies import networks
 
 B0 = get("efficientnet-b0")

@@ -6,7 +6,7 @@ from allometry.cost import count, parse_budget
 from allometry.data import open_data
 from allometry.nas.growth_plan import make_plan
 from allometry.scaling import smallest
-from allometry.scaling.fitting import adapt
+from allometry.scaling.strides import adapt
 from allometry.training.devices import resolve_device
 from tests.images import shapes_dataset
 

@@ -3,7 +3,6 @@
 from allometry.arch.blocks import MOBILENET_V3_GATE, FusedMBConv, MBConv, SqueezeExciteConfig
 from allometry.arch.cells import INPUT, SKIP, Cell, Node, passes_skip
 from allometry.arch.choices import Choice, Decisions, Option
-from allometry.arch.growth import apply_multipliers, depth_exponents
 from allometry.arch.layers import (
     ACTIVATIONS,
     Act,
@@ -21,7 +20,6 @@ from allometry.arch.layers import (
     SqueezeExcite,
 )
 from allometry.arch.network import Network, PlacedBlock, least_resolution
-from allometry.arch.parts import BatchNorm, Block, Head, Stage, Stem
 from allometry.arch.pieces import Piece, pieces, wrap_alone
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, round_repeats, widen
@@ -30,7 +28,8 @@ from allometry.arch.serial import digest, from_json, load, save, to_json, weight
 from allometry.arch.shapes import Padding, Shape, conv_output_size, strided
 from allometry.arch.space import Space
 from allometry.arch.space_serial import load_space, save_space, space_from_json, space_to_json
-from allometry.arch.transforms import lite
+from allometry.arch.stages import BatchNorm, Block, Head, Stage, Stem
+from allometry.arch.transforms import apply_multipliers, depth_exponents, lite
 from allometry.arch.walk import StageOptions, WalkState, WalkStep, distinct_blocks, walk
 
 __all__ = [

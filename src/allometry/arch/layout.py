@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from allometry.arch.choices import Choice, ChoiceTarget, Decisions, Option, read, rewritten
 from allometry.arch.network import Network
-from allometry.arch.parts import Block
+from allometry.arch.stages import Block
 from allometry.base import NetworkError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from allometry.arch.choices import Choice, ChoiceTarget, Option, read, rewritten
 from allometry.arch.layout import Layout
 from allometry.arch.network import Network
-from allometry.arch.parts import Block, Stage
+from allometry.arch.stages import Block, Stage
 from allometry.base import NetworkError
 
 

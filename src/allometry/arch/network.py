@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from allometry.arch.cells import Cell, passes_skip
 from allometry.arch.checks import STRICT, check_integer, check_number, check_one_of
-from allometry.arch.parts import BatchNorm, Block, Head, Stage, Stem
 from allometry.arch.shapes import Padding, Shape
+from allometry.arch.stages import BatchNorm, Block, Head, Stage, Stem
 from allometry.base import NetworkError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 from allometry.arch.blocks import MBConv
 from allometry.arch.cells import Cell
 from allometry.arch.network import Network
-from allometry.arch.parts import Block, Head, Stage, Stem
 from allometry.arch.shapes import Shape
+from allometry.arch.stages import Block, Head, Stage, Stem
 from allometry.base import NetworkError
 
 Kind = Literal["stem", "block", "head"]

@@ -26,8 +26,8 @@ from allometry.arch.layers import (
     SqueezeExcite,
 )
 from allometry.arch.network import Network
-from allometry.arch.parts import Block
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
+from allometry.arch.stages import Block
 from allometry.base import NetworkError
 from allometry.base.files import write_text
 

@@ -11,7 +11,7 @@ from allometry.arch.choices import Choice, Decisions, Option, read, target, writ
 from allometry.arch.layout import Layout, layout_of
 from allometry.arch.membership import agreed, aligned, difference, folded, found_option, possible
 from allometry.arch.network import Network
-from allometry.arch.parts import Block
+from allometry.arch.stages import Block
 from allometry.base import NetworkError, UnknownNameError
 
 _SPELT = 10**6

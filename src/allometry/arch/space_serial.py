@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from allometry.arch.choices import Choice, Option
-from allometry.arch.parts import Block
 from allometry.arch.serial import from_json, read_as, to_json
 from allometry.arch.space import Space
+from allometry.arch.stages import Block
 from allometry.base import NetworkError
 from allometry.base.files import write_text
 

@@ -22,8 +22,14 @@ from allometry.arch import (
     Stem,
     strided,
 )
-from allometry.cost.graphs import count_cell
-from allometry.cost.parts import Part, count_fused, count_head, count_mbconv, count_stem
+from allometry.cost.part_counts import (
+    PartCounts,
+    count_cell,
+    count_fused,
+    count_head,
+    count_mbconv,
+    count_stem,
+)
 
 FLOAT_BYTES = 4
 
@@ -108,7 +114,7 @@ def count(network: Network) -> Cost:
     return Cost(params, macs, activations, FLOAT_BYTES * (params + statistics + live))
 
 
-def count_piece(piece: Piece, padding: Padding) -> Part:
+def count_piece(piece: Piece, padding: Padding) -> PartCounts:
     """Exact counts of one stem, block or head in its place; their sums, and the largest `live`, are a network's.
 
     A cell counts as if the one after it did not read what it read itself; such cells have no `live` of their own.
@@ -161,7 +167,7 @@ class _Piece(NamedTuple):
 
     stage: int
     repeats: int
-    part: Part
+    part: PartCounts
     source: Shape
     out: Shape
 
@@ -209,7 +215,7 @@ def _block(
     source: Shape,
     out: Shape,
     padding: Padding,
-) -> Part:
+) -> PartCounts:
     if isinstance(block, MBConv):
         return count_mbconv(block, stride, source, out)
     if isinstance(block, FusedMBConv):

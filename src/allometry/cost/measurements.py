@@ -27,7 +27,7 @@ class Measurement(NamedTuple):
 
 
 MeasureFn = Callable[[Network], Measurement]
-"""Measures a network on a device; `measure.Stopwatch` is one. A network asked for again answers at once."""
+"""Measures a network on a device; `profiling.LatencyMeter` is one. A network asked for again answers at once."""
 Pricing = Callable[[Network], Cost]
 """What a network costs: `count`, or an `Expectation`."""
 

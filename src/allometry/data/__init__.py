@@ -3,11 +3,10 @@
 from allometry.data.augment.augmentation import Augmentation, Policy
 from allometry.data.augment.geometry import center_view
 from allometry.data.augment.variation import augment
-from allometry.data.batches import batches_per_epoch, train_batches, view_batches
 from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split
 from allometry.data.images.reading import read_image
 from allometry.data.images.values import NamedImage, as_images, image_pixels
-from allometry.data.loader import Batch
+from allometry.data.loader import Batch, batches_per_epoch, train_batches, view_batches
 from allometry.data.sources.arrays import open_arrays
 from allometry.data.sources.opening import open_data
 from allometry.data.sources.values import (

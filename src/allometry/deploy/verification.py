@@ -1,7 +1,8 @@
-"""Proof that a delivered file gives the network's results, where neither the network nor this library is."""
+"""Writing files and running them beside the original network, on the images of the test split."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,21 @@ from torch import nn
 
 from allometry.base import VerificationError
 from allometry.base.files import size_with_weights
+from allometry.data import Split, part_of, view_batches
 from allometry.data.images.pixels import Pixels
 from allometry.deploy.export_config import ExportConfig
+from allometry.deploy.formats import write_file
 from allometry.deploy.isolated_runtime import IsolatedRuntime
+from allometry.deploy.script import write_script
 from allometry.runs import Verification
 from allometry.training import Preprocessing, to_input
 
 _LARGEST_DIFFERENCE = 1e-3  # of the scores' range, in float32
 _LEAST_AGREEMENT = {"float32": 0.99, "bfloat16": 0.95, "int8": 0.0}
+
+
+SCRIPT = "predict.py"
+_VERIFIED = 256
 
 
 def inputs_of(
@@ -83,3 +91,36 @@ def _refuse_others(path: Path, result: Verification, export_config: ExportConfig
             f"{path} does not give the network's results: scores differ by up to {result.largest_difference:.2g} "
             f"(allowed {allowed:.2g}) and {result.agreement:.1%} of the top classes agree (least {least:.0%})."
         )
+
+
+def write_checked(
+    module: nn.Module,
+    path: Path,
+    split: Split,
+    preprocessing: Preprocessing,
+    export_config: ExportConfig = ExportConfig(),
+) -> Verification:
+    """Write a module as a file, with the program that shows its use, and verify both on images of a split."""
+    write_file(module, path, preprocessing=preprocessing, export_config=export_config)
+    return check(module, path, split, preprocessing, export_config)
+
+
+def check(
+    module: nn.Module, path: Path, split: Split, preprocessing: Preprocessing, export_config: ExportConfig
+) -> Verification:
+    """Write the program that shows a file's use, and verify both on images of a split."""
+    script = write_script(
+        path.with_name(SCRIPT), model=path, preprocessing=preprocessing, export_config=export_config
+    )
+    chosen = np.linspace(0, len(split) - 1, min(_VERIFIED, len(split))).astype(np.int64)
+    batch = next(views_of(part_of(split, chosen), preprocessing, batch_size=_VERIFIED))
+    return verify(
+        path, module, batch, script=script, preprocessing=preprocessing, export_config=export_config
+    )
+
+
+def views_of(split: Split, preprocessing: Preprocessing, *, batch_size: int) -> Iterator[Pixels]:
+    """What a network sees of a split's images, uint8 [N, R, R, C] at a time."""
+    side, crop = preprocessing.resolution, preprocessing.crop
+    for batch in view_batches(split, resolution=side, batch_size=batch_size, crop=crop):
+        yield batch.images

@@ -16,7 +16,7 @@ from allometry.nas.trial_training import TrialConfig, trial_recipe
 from allometry.nas.trials import Halving
 from allometry.nas.workers import check_workers, threads_of
 from allometry.scaling import UNSCALED, ScalingLaw, solve
-from allometry.scaling.fitting import adapt
+from allometry.scaling.strides import adapt
 from allometry.training import small
 from allometry.training.forecast import seconds_per_image
 from allometry.training.images import Images

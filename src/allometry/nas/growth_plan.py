@@ -17,7 +17,7 @@ from allometry.nas.law_grid import Point, grid_points
 from allometry.nas.trial_training import trial_recipe
 from allometry.profiling.latency_meter import open_meter
 from allometry.scaling import COMPOUND, ScalingLaw, Solution, solve
-from allometry.scaling.fitting import adapt
+from allometry.scaling.strides import adapt
 from allometry.training import Recipe, full_epochs, small
 from allometry.training.forecast import Forecast, seconds_per_image
 from allometry.training.images import Images

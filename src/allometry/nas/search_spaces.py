@@ -13,7 +13,7 @@ from allometry.cost import Budget, Cost, MeasureFn, count, parse_budget
 from allometry.cost.budget import format_measure
 from allometry.data import Dataset
 from allometry.scaling import COMPOUND, ScalingLaw, solve
-from allometry.scaling.fitting import adapt
+from allometry.scaling.strides import adapt
 
 KERNELS, EXPAND_RATIOS, WIDTHS = (3, 5, 7), (3, 6), (0.75, 1.0, 1.25)
 SIDES = (0.75, 0.875, 1.0)

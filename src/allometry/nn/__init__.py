@@ -29,7 +29,7 @@ from allometry.nn.pretrained import (
     read_weights,
     save_pretrained,
 )
-from allometry.nn.storage import save_weights
+from allometry.nn.pretrained.files import save_weights
 
 __all__ = [
     "CellBlock",

@@ -236,46 +236,12 @@ def _gate(block: MBConv | FusedMBConv, in_channels: int) -> nn.Module:
     )
 
 
-def _layer(  # noqa: C901 - a table of cases
+def _layer(
     layer: Layer, channels: int, *, drop_rate: float, batch_norm: BatchNorm, padding: Padding
 ) -> nn.Module:
     match layer:
-        case Conv():
-            return ConvNorm(
-                channels,
-                layer.channels,
-                kernel=layer.kernel,
-                stride=layer.stride,
-                groups=layer.groups,
-                bias=layer.bias,
-                activation=layer.activation,
-                batch_norm=batch_norm if layer.norm else None,
-                padding=layer.padding or padding,
-            )
-        case RowColumn():
-            conv = partial(ConvNorm, batch_norm=batch_norm, padding=padding)
-            kernel, stride = layer.kernel, layer.stride
-            return nn.Sequential(
-                conv(
-                    channels,
-                    layer.channels,
-                    kernel=(1, kernel),
-                    stride=(1, stride),
-                    activation=layer.activation,
-                ),
-                conv(layer.channels, layer.channels, kernel=(kernel, 1), stride=(stride, 1), activation=None),
-            )
-        case Depthwise():
-            return ConvNorm(
-                channels,
-                channels,
-                kernel=layer.kernel,
-                stride=layer.stride,
-                groups=channels,
-                activation=layer.activation,
-                batch_norm=batch_norm if layer.norm else None,
-                padding=layer.padding or padding,
-            )
+        case Conv() | RowColumn() | Depthwise():
+            return _convolution(layer, channels, batch_norm=batch_norm, padding=padding)
         case Norm(activation=None):
             return make_norm(channels, batch_norm)
         case Norm(activation=str(function)):
@@ -300,3 +266,30 @@ def _layer(  # noqa: C901 - a table of cases
             return DropPath(drop_rate)
         case _:
             return Shifted()
+
+
+def _convolution(
+    layer: Conv | RowColumn | Depthwise, channels: int, *, batch_norm: BatchNorm, padding: Padding
+) -> nn.Module:
+    if isinstance(layer, RowColumn):
+        conv = partial(ConvNorm, batch_norm=batch_norm, padding=padding)
+        kernel, stride, out, activation = layer.kernel, layer.stride, layer.channels, layer.activation
+        return nn.Sequential(
+            conv(channels, out, kernel=(1, kernel), stride=(1, stride), activation=activation),
+            conv(out, out, kernel=(kernel, 1), stride=(stride, 1), activation=None),
+        )
+    if isinstance(layer, Depthwise):
+        out, groups, bias = channels, channels, False
+    else:
+        out, groups, bias = layer.channels, layer.groups, layer.bias
+    return ConvNorm(
+        channels,
+        out,
+        kernel=layer.kernel,
+        stride=layer.stride,
+        groups=groups,
+        bias=bias,
+        activation=layer.activation,
+        batch_norm=batch_norm if layer.norm else None,
+        padding=layer.padding or padding,
+    )

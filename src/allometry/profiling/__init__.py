@@ -1,6 +1,9 @@
 """What a network costs on a device: latency with its spread, throughput, memory, measured by turns."""
 
-from allometry.profiling.candidates import (
+from allometry.profiling.latency_meter import LatencyMeter, solve_on_device
+from allometry.profiling.machine import MachineInfo, machine_info
+from allometry.profiling.measure import measure
+from allometry.profiling.measured_network import (
     PRECISIONS,
     RUNTIMES,
     MeasuredNetwork,
@@ -8,9 +11,6 @@ from allometry.profiling.candidates import (
     Runtime,
     networks_to_measure,
 )
-from allometry.profiling.latency_meter import LatencyMeter, solve_on_device
-from allometry.profiling.machine import MachineInfo, machine_info
-from allometry.profiling.measure import measure
 from allometry.profiling.results import Latency, Measured, Measurements, Ratio
 from allometry.profiling.sampling import MeasureConfig
 from allometry.profiling.tables import TableCheck, TableConfig, build_table, check_table, fit_correction

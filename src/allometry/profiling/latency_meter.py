@@ -15,9 +15,9 @@ from allometry.base.files import append_line, read_lines
 from allometry.base.processes import Resource
 from allometry.base.units import format_milliseconds
 from allometry.cost import Budget, MeasureFn, Measurement, RuntimeConfig, count
-from allometry.profiling.candidates import MeasuredNetwork
 from allometry.profiling.machine import machine_info
 from allometry.profiling.measure import Opener, measure
+from allometry.profiling.measured_network import MeasuredNetwork
 from allometry.profiling.processes import Subject, open_all
 from allometry.profiling.results import quiet_ratio
 from allometry.profiling.sampling import MeasureConfig

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from allometry.base import InputError, Progress, SilentProgress
-from allometry.profiling.candidates import MeasuredNetwork
 from allometry.profiling.machine import busy_seconds, machine_info
+from allometry.profiling.measured_network import MeasuredNetwork
 from allometry.profiling.processes import Subject, open_all
 from allometry.profiling.results import Measurements, Ratio, measured, measurement_warnings, ratio
 from allometry.profiling.sampling import MeasureConfig, Samples, sample

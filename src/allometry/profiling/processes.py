@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from allometry.base import MeasurementError
 from allometry.base.processes import JsonProcess, Resource
-from allometry.profiling.candidates import MeasuredNetwork
+from allometry.profiling.measured_network import MeasuredNetwork
 
 
 class Block(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from allometry.profiling.candidates import MeasuredNetwork
 from allometry.profiling.machine import MachineInfo
+from allometry.profiling.measured_network import MeasuredNetwork
 from allometry.profiling.sampling import Samples
 
 _RESAMPLED = 10_000

@@ -118,7 +118,7 @@ def _torch(specification: Mapping[str, Any]) -> Loaded:
     import torch
 
     from allometry.nn import open_module
-    from allometry.profiling.parts import part_module
+    from allometry.profiling.pieces import part_module
 
     device = torch.device(specification["device"])
     if device.type == "cuda" and not torch.cuda.is_available():

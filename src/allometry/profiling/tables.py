@@ -19,9 +19,9 @@ from allometry.base.processes import Resource
 from allometry.base.progress import tracked
 from allometry.cost import Correction, LatencyTable, RuntimeConfig, count
 from allometry.cost.latency import key_of, label_of
-from allometry.profiling.candidates import MeasuredNetwork
 from allometry.profiling.latency_meter import whole
 from allometry.profiling.machine import machine_info
+from allometry.profiling.measured_network import MeasuredNetwork
 from allometry.profiling.processes import specification, start_worker
 
 _CHUNK = 32  # blocks that take turns with each other
@@ -298,7 +298,7 @@ class _Bench(Resource):
         return candidate if file is None else replace(candidate, network=None, file=Path(file))
 
     def _made(self, chunk: Sequence[Piece], folder: Path) -> list[MeasuredNetwork]:
-        from allometry.profiling.parts import export_parts
+        from allometry.profiling.pieces import export_parts
 
         files: list[Path | None] = [None] * len(chunk)
         if self._setting.runtime in ("onnxruntime", "openvino"):

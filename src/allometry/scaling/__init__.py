@@ -1,6 +1,5 @@
 """How a network grows: laws, solving for a budget, fitting to small images."""
 
-from allometry.scaling.fitting import fit_strides
 from allometry.scaling.laws import (
     COMPOUND,
     DEPTH,
@@ -15,8 +14,8 @@ from allometry.scaling.laws import (
     as_law,
     scale,
 )
-from allometry.scaling.solution import Solution
-from allometry.scaling.solving import smallest, solve
+from allometry.scaling.solving import Solution, smallest, solve
+from allometry.scaling.strides import fit_strides
 
 __all__ = [
     "COMPOUND",

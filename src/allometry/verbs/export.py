@@ -19,7 +19,7 @@ from allometry.data import Dataset, Split, part_of
 from allometry.deploy import ExportConfig, Layer, inputs_of, quantize, write_file, write_script
 from allometry.deploy.formats import METADATA, convert_to_openvino
 from allometry.deploy.isolated_runtime import IsolatedRuntime
-from allometry.deploy.verified_export import SCRIPT, check, views_of, write_checked
+from allometry.deploy.verification import SCRIPT, check, views_of, write_checked
 from allometry.profiling import MeasureConfig, MeasuredNetwork, Runtime, machine_info, measure
 from allometry.training import Preprocessing
 from allometry.training.pretrained import FinishedRun, open_finished

@@ -8,7 +8,7 @@ from typing import Any
 
 from allometry.base.files import read_json, write_json
 from allometry.deploy import ExportConfig
-from allometry.deploy.verified_export import write_checked
+from allometry.deploy.verification import write_checked
 from allometry.reports import write_report
 from allometry.reports.cam_samples import looks
 from allometry.training import (

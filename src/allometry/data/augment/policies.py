@@ -8,15 +8,33 @@ sharpness is 1, which changes nothing, at level 5.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from allometry.data.augment import levels, moves
+from allometry.data.augment import operations
 from allometry.data.augment.augmentation import Augmentation
-from allometry.data.augment.imagenet_policy import IMAGENET_POLICY, Operation
 from allometry.data.images.pixels import Pixels
 
+Operation = Literal[
+    "identity",
+    "autocontrast",
+    "equalize",
+    "invert",
+    "posterize",
+    "solarize",
+    "solarize_add",
+    "color",
+    "contrast",
+    "brightness",
+    "sharpness",
+    "rotate",
+    "shear_x",
+    "shear_y",
+    "translate_x",
+    "translate_y",
+    "cutout",
+]
 _TRANSLATION = 100 / 224  # RandAugment's 100 pixels, at the resolution that they were chosen for
 _CUTOUT = 40 / 224  # likewise
 _LONG_TRANSLATION = 150 / 331  # AutoAugment's, by its paper
@@ -57,6 +75,51 @@ _TRIVIALAUGMENT: tuple[Operation, ...] = (
     "translate_y",
 )
 _WIDE_LEVELS = 31  # TrivialAugment's strengths, from none to full
+
+
+class Chance(NamedTuple):
+    """One step of a sub-policy.
+
+    Attributes:
+        operation: what happens.
+        probability: of its happening.
+        level: how strongly, 0 to 10.
+    """
+
+    operation: Operation
+    probability: float
+    level: float
+
+
+# Cubuk et al. 2019, "AutoAugment: Learning Augmentation Policies from Data": the search is the paper's, the table is
+# that of the released code (policy v0), which trained EfficientNet-B0 to B7 and differs from the paper's appendix.
+IMAGENET_POLICY: tuple[tuple[Chance, Chance], ...] = (
+    (Chance("equalize", 0.8, 1), Chance("shear_y", 0.8, 4)),
+    (Chance("color", 0.4, 9), Chance("equalize", 0.6, 3)),
+    (Chance("color", 0.4, 1), Chance("rotate", 0.6, 8)),
+    (Chance("solarize", 0.8, 3), Chance("equalize", 0.4, 7)),
+    (Chance("solarize", 0.4, 2), Chance("solarize", 0.6, 2)),
+    (Chance("color", 0.2, 0), Chance("equalize", 0.8, 8)),
+    (Chance("equalize", 0.4, 8), Chance("solarize_add", 0.8, 3)),
+    (Chance("shear_x", 0.2, 9), Chance("rotate", 0.6, 8)),
+    (Chance("color", 0.6, 1), Chance("equalize", 1.0, 2)),
+    (Chance("invert", 0.4, 9), Chance("rotate", 0.6, 0)),
+    (Chance("equalize", 1.0, 9), Chance("shear_y", 0.6, 3)),
+    (Chance("color", 0.4, 7), Chance("equalize", 0.6, 0)),
+    (Chance("posterize", 0.4, 6), Chance("autocontrast", 0.4, 7)),
+    (Chance("solarize", 0.6, 8), Chance("color", 0.6, 9)),
+    (Chance("solarize", 0.2, 4), Chance("rotate", 0.8, 9)),
+    (Chance("rotate", 1.0, 7), Chance("translate_y", 0.8, 9)),
+    (Chance("shear_x", 0.0, 0), Chance("solarize", 0.8, 4)),
+    (Chance("shear_y", 0.8, 0), Chance("color", 0.6, 4)),
+    (Chance("color", 1.0, 0), Chance("rotate", 0.6, 2)),
+    (Chance("equalize", 0.8, 4), Chance("equalize", 0.0, 8)),
+    (Chance("equalize", 1.0, 4), Chance("autocontrast", 0.6, 2)),
+    (Chance("shear_y", 0.4, 7), Chance("solarize_add", 0.6, 7)),
+    (Chance("posterize", 0.8, 2), Chance("solarize", 0.6, 10)),
+    (Chance("solarize", 0.6, 8), Chance("equalize", 0.6, 1)),
+    (Chance("color", 0.8, 6), Chance("rotate", 0.4, 5)),
+)
 
 
 class Step(NamedTuple):
@@ -187,20 +250,20 @@ def _signed(operation: Operation, strength: float, sign: float) -> float:
 
 _CHANGES: Mapping[Operation, Callable[[Pixels, Step], Pixels]] = {
     "identity": lambda view, _: view,
-    "autocontrast": lambda view, _: levels.autocontrast(view),
-    "equalize": lambda view, _: levels.equalize(view),
-    "invert": lambda view, _: levels.invert(view),
-    "posterize": lambda view, step: levels.posterize(view, int(step.strength)),
-    "solarize": lambda view, step: levels.solarize(view, int(step.strength)),
-    "solarize_add": lambda view, step: levels.solarize_add(view, int(step.strength)),
-    "color": lambda view, step: levels.color(view, step.strength),
-    "contrast": lambda view, step: levels.contrast(view, step.strength),
-    "brightness": lambda view, step: levels.brightness(view, step.strength),
-    "sharpness": lambda view, step: levels.sharpness(view, step.strength),
-    "rotate": lambda view, step: moves.rotate(view, step.strength),
-    "shear_x": lambda view, step: moves.shear_x(view, step.strength),
-    "shear_y": lambda view, step: moves.shear_y(view, step.strength),
-    "translate_x": lambda view, step: moves.translate_x(view, step.strength),
-    "translate_y": lambda view, step: moves.translate_y(view, step.strength),
-    "cutout": lambda view, step: moves.cutout(view, step.strength, x=step.x, y=step.y),
+    "autocontrast": lambda view, _: operations.autocontrast(view),
+    "equalize": lambda view, _: operations.equalize(view),
+    "invert": lambda view, _: operations.invert(view),
+    "posterize": lambda view, step: operations.posterize(view, int(step.strength)),
+    "solarize": lambda view, step: operations.solarize(view, int(step.strength)),
+    "solarize_add": lambda view, step: operations.solarize_add(view, int(step.strength)),
+    "color": lambda view, step: operations.color(view, step.strength),
+    "contrast": lambda view, step: operations.contrast(view, step.strength),
+    "brightness": lambda view, step: operations.brightness(view, step.strength),
+    "sharpness": lambda view, step: operations.sharpness(view, step.strength),
+    "rotate": lambda view, step: operations.rotate(view, step.strength),
+    "shear_x": lambda view, step: operations.shear_x(view, step.strength),
+    "shear_y": lambda view, step: operations.shear_y(view, step.strength),
+    "translate_x": lambda view, step: operations.translate_x(view, step.strength),
+    "translate_y": lambda view, step: operations.translate_y(view, step.strength),
+    "cutout": lambda view, step: operations.cutout(view, step.strength, x=step.x, y=step.y),
 }

@@ -6,17 +6,19 @@ import os
 from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from allometry.base import DataError, Progress, SilentProgress
 from allometry.base.machine import memory, user_cache
-from allometry.data.dataset import Dataset
+from allometry.data.dataset import SPLITS, ArraySplit, Dataset
 from allometry.data.images.cache import image_memory
 from allometry.data.sources.array_files import NEEDED, open_npy_folder, open_npz
 from allometry.data.sources.downloads import SCHEMES, fetch_shards
 from allometry.data.sources.folder import MANIFESTS, files_in, is_image, open_folder, subfolders
-from allometry.data.sources.icons import open_icons
 from allometry.data.sources.manifest import open_manifest
 from allometry.data.sources.naming import ICONS, SHARD, expand, is_address, is_pattern, short_name
 from allometry.data.sources.records import SPLIT_OF_NAME, Options
@@ -27,6 +29,26 @@ _KINDS = (
     "arrays (.npz) will do, too"
 )
 _COMPRESSED = (".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar.lz4")
+
+
+def open_icons() -> Dataset:
+    """The 88 classes of icons, uint8 [96, 96, 1], ink = 255; whole icon sets belong to one split.
+
+    `icons/README.md` beside this file tells where they are from, `icons/sources.json` who drew them.
+    """
+    with (files("allometry.data") / "icons" / "icons.npz").open("rb") as file, np.load(file) as arrays:
+        images, labels, split = arrays["image"], arrays["label"], arrays["split"]
+        names = np.char.add(np.char.add(arrays["source"], "/"), arrays["name"])
+        classes = tuple(arrays["classes"].tolist())
+    splits = {}
+    for name in SPLITS:
+        chosen = np.flatnonzero(split == name)
+        splits[name] = ArraySplit(
+            images=images[chosen][..., np.newaxis],
+            labels=labels[chosen].astype(np.int64),
+            names=tuple(names[chosen].tolist()),
+        )
+    return Dataset(name="icons", classes=classes, channels=1, image_size=images.shape[1], splits=splits)
 
 
 def open_data(

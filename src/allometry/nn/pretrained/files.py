@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +14,19 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from allometry.base import WeightsError
+from allometry.base.files import replacing
 
 _WRAPPERS = ("state_dict_ema", "state_dict", "model_state", "model")
 _SHOWN = 3
 _LONGEST = 200
 _KINDS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+_ERROR_NUMBER = re.compile(r"os error (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +181,29 @@ def _first(error: BaseException) -> str:
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     return short if short.endswith(".") else f"{short}."
+
+
+def save_weights(
+    path: Path, weights: nn.Module | Mapping[str, Tensor], *, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a module's weights and statistics as safetensors, in one step.
+
+    Raises:
+        StorageError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "weights.safetensors"
+        >>> save_weights(path, nn.Linear(2, 1))
+        >>> path.stat().st_size > 12
+        True
+    """
+    tensors = weights.state_dict() if isinstance(weights, nn.Module) else weights
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as beside:
+        try:
+            save_file(plain, beside, metadata=dict(metadata or {}))
+        except SafetensorError as error:
+            # The library tells the system's error number in its text only.
+            number = _ERROR_NUMBER.search(str(error))
+            raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error

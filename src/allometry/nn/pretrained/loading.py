@@ -17,11 +17,10 @@ from allometry.catalog import has_own_resolution, recognize
 from allometry.nn.build import ConvNet, build
 from allometry.nn.pretrained import hub
 from allometry.nn.pretrained.conventions import Conventions, from_hub, from_metadata, to_metadata
-from allometry.nn.pretrained.files import read_weights
+from allometry.nn.pretrained.files import read_weights, save_weights
 from allometry.nn.pretrained.layouts import OWN
 from allometry.nn.pretrained.matching import match
 from allometry.nn.pretrained.published import conventions_of
-from allometry.nn.storage import save_weights
 
 _IMAGENET_CLASSES = 1000
 _FORM = "allometry.form"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from allometry.arch import Cell, Conv, Depthwise, Network, Norm, SqueezeExcite
-from allometry.nn.pretrained.places import Place, pair, places
+from allometry.nn.pretrained.layouts.common import Place, pair, places
 
 _INCEPTION_V3 = ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")
 _INCEPTION_V3_STEM = {

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from allometry.arch import Block, FusedMBConv, MBConv, Network
-from allometry.nn.pretrained.places import pair, places
+from allometry.nn.pretrained.layouts.common import pair, places
 
 _AVERAGED = "/ExponentialMovingAverage"
 _SUFFIXES = {

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from allometry.arch import BasicBlock, Bottleneck, FusedMBConv, MBConv, Network
-from allometry.nn.pretrained.layouts.residual import regnet, resnet
-from allometry.nn.pretrained.places import Place, pair, places
+from allometry.nn.pretrained.layouts.common import Place, pair, places, regnet, resnet
 
 
 def torchvision(network: Network) -> dict[str, str] | None:

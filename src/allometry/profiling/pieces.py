@@ -13,7 +13,7 @@ from allometry.arch import Piece, from_json, to_json, wrap_alone
 from allometry.deploy.onnx import quiet_exporter
 from allometry.nn import build
 from allometry.nn.build import ConvNet
-from allometry.profiling.candidates import Part
+from allometry.profiling.measured_network import Part
 
 _AT_ONCE = 32  # parts of one export: each export has a price of its own
 
