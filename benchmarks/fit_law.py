@@ -37,7 +37,7 @@ _T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # Student's t for a mean of s
 def fit(folder: Path) -> dict[str, Any]:
     """The command itself."""
     found, seconds, _ = call(["fit", "efficientnet-b0", "--budget", BASELINE, "--out", str(folder / "fit")])
-    kept = ("law", "likely", "laws", "finalists", "outlook", "training_seconds", "share_of_full", "macs")
+    kept = ("law", "likely", "laws", "finalists", "forecast", "training_seconds", "fraction_of_full", "macs")
     return {"seconds": seconds, **{name: found[name] for name in kept}}
 
 
@@ -173,8 +173,8 @@ def lines(result: dict[str, Any]) -> list[str]:
     if "fit" in result:
         found = result["fit"]
         text += [
-            f"`fit` took {found['seconds'] / 60:.1f} minutes for {found['laws']} laws, {found['share_of_full']:.0%} of "
-            f"the MACs of training all of them fully, and chose {_law(found['law'])}.",
+            f"`fit` took {found['seconds'] / 60:.1f} minutes for {found['laws']} laws, {found['fraction_of_full']:.0%} "
+            f"of the MACs of training all of them fully, and chose {_law(found['law'])}.",
             "",
             *table(
                 [

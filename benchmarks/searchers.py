@@ -192,10 +192,10 @@ def _mean(run: Path, phase: str) -> float:
 
 def _climbs(trials: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
     """The best so far after each fraction of the search's cost, of the search and of random search."""
-    whole = sum(each["work"] for each in trials if each["phase"] == "search")
+    whole = sum(each["training_macs"] for each in trials if each["phase"] == "search")
     climbs = {}
     for phase in ("search", "random"):
-        spent = np.cumsum([each["work"] for each in trials if each["phase"] == phase])
+        spent = np.cumsum([each["training_macs"] for each in trials if each["phase"] == phase])
         values = np.maximum.accumulate(
             [each["values"][0] or 0.0 for each in trials if each["phase"] == phase]
         )

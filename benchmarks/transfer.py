@@ -23,6 +23,7 @@ from allometry.arch import save
 from allometry.base.files import read_lines
 from allometry.catalog import get
 from allometry.reports import write_report
+from allometry.runs import read_run
 from allometry.training import transfer
 from allometry.verbs.train import train_run
 
@@ -84,7 +85,7 @@ def main() -> None:
             )
             if seed == 0:
                 folders.append(folder)
-    write_report(folders, out=asked.out / "comparison.html")
+    write_report([read_run(each) for each in folders], out=asked.out / "comparison.html")
     rows = {
         name: {
             **{

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from allometry.base.machine import user_cache
+from allometry.base.machine import processor, user_cache
 
 
 def test_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -16,3 +16,7 @@ def test_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         assert user_cache() == tmp_path / ".cache/allometry"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert user_cache() == tmp_path / ".cache/allometry"
+
+
+def test_the_processor_has_a_name_and_cores() -> None:
+    assert processor().endswith("cores")

@@ -138,7 +138,7 @@ def test_evaluate_says_the_essentials_and_all_of_it(call, finished):
 
 
 def test_a_run_keeps_what_it_looks_at(finished):
-    looks = json.loads((finished / "explain.json").read_text())["looks"]
+    looks = json.loads((finished / "explain.json").read_text())["explanations"]
     assert {look["truth"] for look in looks if look["group"] == "drawn"} == set(CLASSES)
     for look in looks:
         assert ("truth_map" in look) == (look["truth"] != look["answer"])

@@ -29,7 +29,7 @@ FIT = (
 
 
 def told(folder):
-    fields = ("number", "values", "figures", "epochs", "images", "stopped", "failed")
+    fields = ("number", "values", "metrics", "epochs", "images", "stopped", "failed")
     return [{name: line[name] for name in fields} for line in read_lines(folder / "trials.jsonl")]
 
 
@@ -110,7 +110,7 @@ def test_a_killed_fit_goes_on(start, call, photos, tmp_path):
     assert result.status == 0
     assert "how sure" in result.out
     found = json.loads((folder / "result.json").read_text())
-    for name in ("law", "finalists", "outlook", "training_images", "share_of_full"):
+    for name in ("law", "finalists", "forecast", "training_images", "fraction_of_full"):
         assert found[name] == whole[name]
     grown = call("scale", "efficientnet-b0", "--law", folder / "law.json", "--phi", "1", "--json")
     assert grown.status == 0

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -102,7 +103,7 @@ def test_all_the_best_subnets_at_once(call, own):
     assert costs == sorted(costs)
     predicted = [each["predicted_accuracy"] for each in found["subnets"]]
     assert predicted == sorted(predicted)
-    assert call("info", found["subnets"][0]["file"], "--json").json["macs"] == costs[0]
+    assert call("info", Path(found["folder"]) / "1.json", "--json").json["macs"] == costs[0]
     nothing = call("supernet", "search", own)
     assert nothing.status == 2
     assert "--front macs" in nothing.err

@@ -53,7 +53,7 @@ def test_a_run_on_photographs_leaves_everything(finished):
     assert {path.name for path in finished.iterdir()} >= LAYOUT
     result = json.loads((finished / "result.json").read_text())
     assert result["macs"] <= 400_000
-    assert result["onnx"]["agreement"] == 1
+    assert result["export"]["agreement"] == 1
     assert (
         result["test_images"] == len(json.loads((finished / "evaluation.json").read_text())["confusion"]) * 2
     )

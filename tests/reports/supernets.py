@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from allometry.arch import Space, save, save_space
+from allometry.arch import Space, save, save_space, to_json
 from allometry.catalog import mbconv_space
+from allometry.cost import count
 from allometry.runs.phases import phases_to_json
 from allometry.supernets import sandwich, shrinking
-
-from .conftest import contents, lines, looks, small_network
+from tests.run_folders import contents, lines, looks, small_network
 
 CLASSES = ("heart", "star", "moon", "sun", "cloud", "car")
 PLANS = {"shrinking": shrinking, "sandwich": sandwich}
@@ -36,6 +36,10 @@ def epochs_of(space: Space, plan: str) -> list[dict[str, Any]]:
                     "name": asked.name,
                     "epoch": epoch,
                     "epochs": asked.epochs,
+                    "step": 10 * epoch,
+                    "learning_rate": 0.01,
+                    "images": 1000,
+                    "train_accuracy": 0.5,
                     "train_loss": 2.0,
                     "largest": 0.7 + len(found) / 100,
                     "smallest": 0.6 + epoch / 100 - phase / 100,
@@ -50,9 +54,11 @@ def found_subnet(name: str, macs: int, **more: Any) -> dict[str, Any]:
     return {
         "name": name,
         "budget": name.replace("-", " <= ").replace("5ms", "5 ms"),
+        "network": json.loads(to_json(replace(small_space().smallest(), resolution=64))),
         "macs": macs,
         "params": 123_456,
-        "resolution": 64,
+        "activations": 1000,
+        "memory": 1_000_000,
         "predicted_accuracy": 0.71,
         "validation_accuracy": 0.702,
         "test_accuracy": 0.694,
@@ -65,6 +71,8 @@ JUDGED = {
     "number": 20,
     "tau": 0.8,
     "attainable": 0.85,
+    "spearman": 0.9,
+    "rmse": 0.006,
     "mean_absolute_error": 0.0052,
     "bias": 0.0011,
     "fitted": 40,
@@ -99,12 +107,25 @@ def write_supernet(folder: Path, *, plan: str = "shrinking", searched: bool = Tr
     (folder / "data.json").write_text(plain["data.json"])
     save_space(space, folder / "space.json")
     save(space.largest(), folder / "network.json")
-    (folder / "phases.json").write_text(json.dumps({"phases": phases_to_json(PLANS[plan](space, epochs=3))}))
+    (folder / "phases.json").write_text(
+        json.dumps({"phases": phases_to_json(PLANS[plan](space, epochs=3)), "size": str(space.size)})
+    )
     (folder / "metrics.jsonl").write_text(lines(epochs_of(space, plan)))
-    ledger = [{"phase": "supernet", "name": "largest", "seconds": 90.0, "images": 9000}]
+    costs = [{"phase": "supernet", "name": "largest", "seconds": 90.0, "images": 9000, "device": "here"}]
     if searched:
         measured = [
-            {"row": [0], "macs": 1_000_000 + 100_000 * each, "params": 50_000, "accuracy": 0.6 + each / 100}
+            {
+                "row": [0],
+                "macs": 1_000_000 + 100_000 * each,
+                "params": 50_000,
+                "activations": 1000,
+                "memory": 1_000_000,
+                "accuracy": 0.6 + each / 100,
+                "loss": 1.0,
+                "correct": [1, 2],
+                "seconds": 3.75,
+                "images": 1000,
+            }
             for each in range(8)
         ]
         (folder / "accuracies.jsonl").write_text(lines(measured))
@@ -112,30 +133,37 @@ def write_supernet(folder: Path, *, plan: str = "shrinking", searched: bool = Tr
         write_found(folder, found_subnet("macs-2.00M", 1_900_000))
         write_found(folder, found_subnet("latency-1.5ms", 2_500_000, **LATENCY))
         front = {
+            "name": "front-macs",
             "measure": "macs",
             "budget": None,
             "subnets": [
-                {
-                    "cost": macs,
-                    "macs": macs,
-                    "params": 1000,
-                    "predicted_accuracy": 0.6,
-                    "validation_accuracy": 0.61,
-                }
-                for macs in (900_000, 1_800_000)
+                found_subnet(f"front-macs-{place}", macs, validation_accuracy=0.61, budget=None)
+                for place, macs in enumerate((900_000, 1_800_000), start=1)
             ],
+            "size": 50,
+            "examined": 1000,
+            "search_seconds": 2.0,
+            "tau": 0.8,
         }
         (folder / "subnets" / "front-macs").mkdir()
         (folder / "subnets" / "front-macs" / "front.json").write_text(json.dumps(front))
-        ledger.append({"phase": "look", "name": "up to subnet 8", "seconds": 30.0, "images": 8000})
-    (folder / "costs.jsonl").write_text(lines(ledger))
+        costs.append(
+            {
+                "phase": "look",
+                "name": "up to subnet 8",
+                "seconds": 30.0,
+                "images": 8000,
+                "device": "here",
+            }
+        )
+    (folder / "costs.jsonl").write_text(lines(costs))
     return folder
 
 
 def write_found(folder: Path, found: dict[str, Any]) -> None:
     own = folder / "subnets" / str(found["name"])
     own.mkdir(parents=True)
-    (own / "found.json").write_text(json.dumps(found))
+    (own / "subnet.json").write_text(json.dumps(found))
 
 
 def write_extracted(folder: Path, *, epochs: int = 0) -> Path:
@@ -154,10 +182,20 @@ def write_extracted(folder: Path, *, epochs: int = 0) -> Path:
         },
     }
     result = {
-        "taken_accuracy": 0.70,
+        "data": "icons",
+        "network": "latency-1.5ms",
+        "resolution": 32,
+        **count(small_space().smallest()).to_dict(),
+        "latency": 0.00148,
+        "extracted_accuracy": 0.70,
         "validation_accuracy": 0.73 if epochs else 0.70,
+        "test_accuracy": 0.8874,
+        "test_interval": [0.8743, 0.8991],
+        "test_images": 2481,
+        "supernet": "/runs/net",
         "epochs": epochs,
-        "found": {"budget": "latency <= 1.5 ms", "predicted_accuracy": 0.71, "latency": 0.00148},
+        "budget": "latency <= 1.5 ms",
+        "predicted_accuracy": 0.71,
     }
     (folder / "run.json").write_text(json.dumps(info))
     (folder / "result.json").write_text(json.dumps(result))

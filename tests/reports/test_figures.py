@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from allometry.reports import write_report
 from allometry.reports.figures import log_axis
 from allometry.reports.words import shortened
+from allometry.runs import read_run
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def figures(make_run):
     folders = [make_run(), make_run("second", only=["network.json", "metrics.jsonl"])]
     found = {}
     for chosen in (folders[:1], folders):
-        page = write_report(chosen, out=folders[0] / "report.html").read_text()
+        page = write_report([read_run(each) for each in chosen], out=folders[0] / "report.html").read_text()
         for body in re.findall(r"Plotly\.newPlot\((.*?)\)\s*};", page, flags=re.DOTALL):
             name, traces, layout, _ = _arguments(body)
             found[name.removesuffix("-figure")] = (traces, layout)

@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from allometry.base import RunFolderError
-from allometry.cost import count
-from allometry.reports import read_run, write_report
-
-from .conftest import looks
+from allometry.cost import RuntimeConfig, count
+from allometry.reports import write_report
+from allometry.runs import read_run
+from tests.run_folders import looks
 
 SECTIONS = {
     "network": {"network.json"},
@@ -70,7 +71,11 @@ class Page(HTMLParser):
 
 
 def page_of(*folders: Path) -> Page:
-    return Page(write_report(folders, out=folders[0] / "report.html").read_text(encoding="utf-8"))
+    return Page(
+        write_report([read_run(each) for each in folders], out=folders[0] / "report.html").read_text(
+            encoding="utf-8"
+        )
+    )
 
 
 def test_everything_has_its_section(make_run):
@@ -126,23 +131,6 @@ def test_the_numbers_are_those_of_the_files(make_run):
         assert expected in text
 
 
-def test_old_evaluations_are_shown_without_what_they_lack(make_run):
-    folder = make_run()
-    fields = json.loads((folder / "evaluation.json").read_text())
-    old = {"split", "images", "accuracy", "interval", "top5", "loss", "classes", "confusion", "mistakes"}
-    kept = {name: value for name, value in fields.items() if name in old}
-    kept["per_class"] = [
-        {name: each[name] for name in ("name", "images", "accuracy")} for each in fields["per_class"]
-    ]
-    (folder / "evaluation.json").write_text(json.dumps(kept))
-    (folder / "explain.json").unlink()
-    page = page_of(folder)
-    assert page.sections == (SECTIONS.keys() | ALWAYS) - {"calibration", "looks"}
-    assert "star 9 99.9 %" in page.text
-    assert "precision" not in page.text
-    assert "The loss is 0.451." in page.text
-
-
 @pytest.mark.parametrize(
     ("change", "verdict"),
     [
@@ -159,7 +147,7 @@ def test_the_verdict_on_the_probabilities(make_run, change, verdict):
 
 
 def test_maps_lie_over_their_pictures_and_a_wrong_answer_has_that_of_the_truth(make_run):
-    html = (write_report([make_run()], out=make_run("other") / "r.html")).read_text()
+    html = (write_report([read_run(make_run())], out=make_run("other") / "r.html")).read_text()
     section = html[html.index('id="run-looks"') : html.index('id="run-mistakes"')]
     assert section.count('class="layers"') == 3
     assert section.count("<img") == 2 + 3 * 2
@@ -171,8 +159,7 @@ def test_maps_lie_over_their_pictures_and_a_wrong_answer_has_that_of_the_truth(m
 def test_broken_maps_are_left_out(make_run):
     folder = make_run()
     fields = json.loads((folder / "explain.json").read_text())
-    fields["looks"][0]["map"] = "PHN2Zz4="
-    fields["looks"][1] = "no look"
+    fields["explanations"][0]["map"] = "PHN2Zz4="
     (folder / "explain.json").write_text(json.dumps(fields))
     page = page_of(folder)
     assert "looks" in page.sections
@@ -189,7 +176,7 @@ def test_runs_on_the_same_images_show_them_side_by_side(make_run):
     assert "1 icons-10M" in shared
     assert "heart heart 81 % moon 81 %" in shared
     assert "star" not in shared
-    for look in other["looks"]:
+    for look in other["explanations"]:
         look["digest"] += " of other data"
     (second / "explain.json").write_text(json.dumps(other))
     assert "all-looks" not in page_of(first, second).ids
@@ -246,8 +233,8 @@ def test_without_figures_there_is_no_javascript(make_run):
 
 def test_the_same_folder_gives_the_same_bytes(make_run):
     folder = make_run()
-    first = write_report([folder], out=folder / "report.html").read_bytes()
-    assert write_report([folder], out=folder / "report.html").read_bytes() == first
+    first = write_report([read_run(folder)], out=folder / "report.html").read_bytes()
+    assert write_report([read_run(folder)], out=folder / "report.html").read_bytes() == first
 
 
 def test_an_unfinished_run_says_so(make_run):
@@ -300,7 +287,9 @@ def test_the_heat_map_needs_four_trials(make_run):
 def test_over_the_limit_is_said(make_run):
     folder = make_run()
     limits = [{"measure": "macs", "most": 1_000_000}, {"measure": "latency", "most": 0.02}]
-    plan = {"budget": limits, "cost": {"latency": 0.01731}, "measured": "onnxruntime, 1 thread"}
+    plan = json.loads((folder / "plan.json").read_text())
+    plan |= {"budget": limits, "measured": asdict(RuntimeConfig())}
+    plan["cost"]["latency"] = 0.01731
     (folder / "plan.json").write_text(json.dumps(plan))
     text = page_of(folder).text
     assert "over the limit of 1.00M" in text

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from allometry.cost import count
-from allometry.reports import read_run, write_report
+from allometry.reports import write_report
+from allometry.runs import read_run
 
 from .supernets import (
     JUDGED,
@@ -33,7 +34,7 @@ def own_sections(page: Page) -> set[str]:
 
 
 def figures_of(*folders: Path) -> dict[str, tuple[list, dict]]:
-    page = write_report(folders, out=folders[0] / "report.html").read_text()
+    page = write_report([read_run(each) for each in folders], out=folders[0] / "report.html").read_text()
     found = {}
     for body in re.findall(r"Plotly\.newPlot\((.*?)\)\s*};", page, flags=re.DOTALL):
         name, traces, layout, _ = _arguments(body)
@@ -160,7 +161,7 @@ def test_a_missing_or_torn_file_is_absent(tmp_path, file, text):
 def test_names_are_escaped(tmp_path):
     folder = write_supernet(tmp_path / "net")
     evil = "<img src=x onerror=alert(1)>"
-    (folder / "subnets" / "macs-2.00M" / "found.json").write_text(json.dumps(found_subnet(evil, 2_000_000)))
+    (folder / "subnets" / "macs-2.00M" / "subnet.json").write_text(json.dumps(found_subnet(evil, 2_000_000)))
     page = page_of(folder)
     assert evil in page.text
     assert page.loads == []
@@ -227,9 +228,12 @@ def test_the_record_reads_every_file(tmp_path):
     record = read_run(write_supernet(tmp_path / "net", arguments={"coupled": True}))
     supernet = record.supernet
     assert supernet is not None
-    assert record.epochs == ()
-    assert supernet.size is not None
-    assert supernet.size < small_space().size
+    assert record.history == ()
+    assert supernet.coupled
+    assert supernet.size == small_space().size
+    assert len(supernet.measured) == 8
+    assert [each.name for each in supernet.subnets] == ["latency-1.5ms", "macs-2.00M"]
+    assert [each.size for each in supernet.fronts] == [50]
     assert supernet.smallest(1) != small_space().smallest()
     assert supernet.smallest(len(supernet.phases)) == small_space().smallest()
     assert supernet.smallest(len(supernet.phases) + 1) is None
@@ -238,7 +242,7 @@ def test_the_record_reads_every_file(tmp_path):
 def test_what_the_last_phase_leaves_closed_does_not_count(tmp_path):
     folder = write_supernet(tmp_path / "net")
     (folder / "phases.json").write_text(
-        '{"phases": [{"name": "a", "epochs": 3, "elastic": {"resolution": 0}}]}'
+        '{"phases": [{"name": "a", "epochs": 3, "elastic": {"resolution": 0}}], "size": "2"}'
     )
     supernet = read_run(folder).supernet
     assert supernet is not None

@@ -69,7 +69,7 @@ def result(process):
 
 
 def told(out):
-    fields = ("number", "values", "figures", "epochs", "images", "stopped", "failed")
+    fields = ("number", "values", "metrics", "epochs", "images", "stopped", "failed")
     return [{name: line[name] for name in fields} for line in read_lines(out / "trials.jsonl")]
 
 

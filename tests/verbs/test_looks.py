@@ -9,7 +9,7 @@ from PIL import Image
 from allometry.arch import Head, MBConv, Network, Stage, Stem
 from allometry.nn import build, class_activation_map
 from allometry.reports.cam_overlays import color_bar, enlarged, layer_png, overlay, strength
-from allometry.reports.cam_samples import choose_looks, looks
+from allometry.reports.cam_samples import choose_samples, explain_samples
 from allometry.training import Predictions, Preprocessing, predict, to_input
 from tests.images import CLASSES, shapes_dataset
 
@@ -35,7 +35,7 @@ def answers(split, seed):
 
 
 def test_the_drawn_images_do_not_depend_on_the_network(split):
-    first, second = (choose_looks(split, answers(split, seed)) for seed in (0, 1))
+    first, second = (choose_samples(split, answers(split, seed)) for seed in (0, 1))
     assert first["drawn"] == second["drawn"]
     assert first["wrong"] != second["wrong"]
     assert {split.labels[place] for place in first["drawn"][:3]} == {0, 1, 2}
@@ -43,11 +43,11 @@ def test_the_drawn_images_do_not_depend_on_the_network(split):
 
 def test_the_surest_answers_are_shown_of_different_classes_first(split):
     said = answers(split, 0)
-    chosen = choose_looks(split, said)
+    chosen = choose_samples(split, said)
     right, sure = said.probabilities.argmax(1) == said.labels, said.probabilities.max(1)
     places = [place for group in chosen.values() for place in group]
     assert len(places) == len(set(places))
-    for group, wanted in (("right", True), ("wrong", False)):
+    for group, wanted in (("correct", True), ("wrong", False)):
         shown = chosen[group]
         assert all(right[place] == wanted for place in shown)
         others = [place for place in np.flatnonzero(right == wanted) if place not in chosen["drawn"]]
@@ -61,23 +61,21 @@ def test_the_surest_answers_are_shown_of_different_classes_first(split):
 def test_pictures_and_maps_are_those_of_the_images(split):
     module = build(NETWORK, seed=3).eval()
     said = predict(module, split, preprocessing=GRAY, device=CPU)
-    entries = looks(module, split, said, preprocessing=GRAY, device=CPU)["looks"]
-    for entry in entries:
-        place = split.names.index(entry["image"])
-        assert entry["digest"] == split.digest(place)
-        assert entry["truth"] == CLASSES[split.labels[place]]
+    samples = explain_samples(module, split, said, preprocessing=GRAY, device=CPU)
+    for each in samples.explanations:
+        place = split.names.index(each.image)
+        assert each.digest == split.digest(place)
+        assert each.truth == CLASSES[split.labels[place]]
         answer = int(said.probabilities[place].argmax())
-        assert entry["answer"] == CLASSES[answer]
+        assert each.predicted == CLASSES[answer]
         batch = to_input(split.image(place)[None].copy(), GRAY, CPU)
         for name, number in (("map", answer), ("truth_map", int(split.labels[place]))):
-            if name in entry:
+            if getattr(each, name):
                 expected = layer_png(class_activation_map(module, batch, [number])[0].numpy(), side=128)
-                shown, wanted = (opened(data) for data in (base64.b64decode(entry[name]), expected))
+                shown, wanted = (opened(data) for data in (base64.b64decode(getattr(each, name)), expected))
                 # Another batch size may round the last bit otherwise.
                 assert np.abs(shown.astype(int) - wanted).mean() < 1
-        assert np.array_equal(
-            opened(base64.b64decode(entry["picture"])), enlarged(split.image(place), side=128)
-        )
+        assert np.array_equal(opened(base64.b64decode(each.picture)), enlarged(split.image(place), side=128))
 
 
 def opened(data):

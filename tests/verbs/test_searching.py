@@ -12,6 +12,7 @@ from allometry.cost import count
 from allometry.nas.fit_setup import FitConfig
 from allometry.nas.search_config import SearchConfig
 from allometry.reports import write_report
+from allometry.runs import read_run
 from allometry.scaling import ScalingLaw
 from allometry.verbs.fit import fit
 from allometry.verbs.search import search
@@ -51,10 +52,10 @@ def test_a_search_leaves_a_network_its_trials_and_their_price(photos, tmp_path):
     lines = read_lines(folder / "trials.jsonl")
     ours = [line for line in lines if line["phase"] == "search"]
     assert [line["number"] for line in ours] == [0, 1, 2, 3]
-    assert all(line["figures"]["macs"] <= 300_000 for line in lines)
+    assert all(line["metrics"]["macs"] <= 300_000 for line in lines)
     assert result["values"] == [max(line["values"][0] for line in ours)] == [result["validation_accuracy"]]
-    spent = sum(line["work"] for line in ours)
-    random = [line["work"] for line in lines if line["phase"] == "random"]
+    spent = sum(line["training_macs"] for line in ours)
+    random = [line["training_macs"] for line in lines if line["phase"] == "random"]
     assert sum(random) >= spent > sum(random[:-1])
     charged = [entry for entry in read_lines(folder / "costs.jsonl") if entry["phase"] == "search"]
     assert (
@@ -94,19 +95,17 @@ def test_a_front_of_several_objectives(photos, tmp_path):
     config = {"algorithm": "nsga2", "trials": 5, "halving": False}
     result = look(photos, tmp_path / "run", objective="accuracy; -macs", budget=None, config=config)
     lines = {line["number"]: line for line in read_lines(tmp_path / "run" / "trials.jsonl")}
-    found = json.loads((tmp_path / "run" / "search.json").read_text())
-    assert len(found["front"]) == result["front"]
-    for number in found["front"]:
+    for number in result["front"]:
         member = load(tmp_path / "run" / "front" / f"{number}.json")
         assert count(member).macs == -lines[number]["values"][1]
-    best = max(lines[number]["values"][0] for number in found["front"])
-    assert lines[found["chosen"]]["values"][0] == best
+    best = max(lines[number]["values"][0] for number in result["front"])
+    assert lines[result["chosen"]]["values"][0] == best
 
 
 def test_the_objective_of_a_training_step(photos, tmp_path):
     result = look(photos, tmp_path / "run", objective="training-aware", budget=None, config={"trials": 1})
     (line,) = read_lines(tmp_path / "run" / "trials.jsonl")
-    figures = line["figures"]
+    figures = line["metrics"]
     worth = figures["accuracy"] * figures["step_time"] ** -0.07 * figures["params"] ** -0.05
     assert result["values"] == [pytest.approx(worth)]
 
@@ -193,7 +192,7 @@ def test_a_fit_leaves_the_law_how_sure_it_is_and_its_price(photos, tmp_path):
     assert sum(each["best"] for each in finalists) == pytest.approx(1)
     for name, (low, high) in result["likely"].items():
         assert low <= result["law"][name] <= high or all(each["best"] < 0.05 for each in finalists)
-    assert [round(each["macs"] / finalists[0]["macs"]) for each in result["outlook"]] == [2, 4, 8]
+    assert [round(each["macs"] / finalists[0]["macs"]) for each in result["forecast"]] == [2, 4, 8]
     lines = read_lines(folder / "trials.jsonl")
     assert len(lines) == result["laws"]
     assert [line["chosen"] for line in lines].count(True) == 1
@@ -217,7 +216,7 @@ def test_a_fit_goes_on_after_a_stop_and_is_the_same_with_processes(photos, tmp_p
     assert kept
     pair = FitConfig(**{**_fields(SMALL), "workers": "2", "threads": 1})
     result = fitted(photos, tmp_path / "run", config=pair)
-    names = ("law", "finalists", "outlook", "training_images", "share_of_full")
+    names = ("law", "finalists", "forecast", "training_images", "fraction_of_full")
     assert [whole[name] for name in names] == [result[name] for name in names]
     assert read_lines(tmp_path / "run" / "trainings.jsonl")[: len(kept)] == kept
 
@@ -242,7 +241,7 @@ def test_the_report_of_a_search_that_is_not_finished(photos, tmp_path):
     should_stop = Stopping("search: 1 trial,")
     with pytest.raises(Stopped):
         look(photos, tmp_path / "run", progress=should_stop, should_stop=lambda: should_stop.over)
-    page = write_report([tmp_path / "run"], out=tmp_path / "page.html").read_text()
+    page = write_report([read_run(tmp_path / "run")], out=tmp_path / "page.html").read_text()
     assert "This run has not finished" in page
     assert "The search</h2>" in page
     assert "allometry search efficientnet-b0" in page

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from allometry.arch import Space
-from allometry.base.files import append_line, read_lines
+from allometry.base.files import read_lines
 from allometry.catalog import get, mbconv_space
-from allometry.runs.files import RunInfo
+from allometry.cost import Cost
+from allometry.runs import MeasuredSubnet
+from allometry.runs.files import ACCURACIES, RunInfo
 from allometry.runs.folder import RunFolder
 from allometry.supernets import couple_rows
-from allometry.supernets.accuracy_predictor import FILE, record_looks, sample_subnets
+from allometry.supernets.accuracy_predictor import record_looks, sample_subnets
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +45,12 @@ def test_each_look_is_charged_once(tmp_path: Path):
     )
     run = RunFolder(tmp_path, info)
     opened = SimpleNamespace(session=SimpleNamespace(run=run))
+    measured = MeasuredSubnet(
+        row=(0,), cost=Cost(1, 2, 3, 4), accuracy=0.5, loss=1.0, correct=(1,), seconds=1.5, images=100
+    )
     for number in (3, 0, 2):
         for _ in range(number):
-            append_line(tmp_path / FILE, {"row": [0], "accuracy": 0.5, "seconds": 1.5, "images": 100})
+            ACCURACIES.append(tmp_path, measured)
         record_looks(opened)
     lines = read_lines(tmp_path / "costs.jsonl")
     assert [(line["seconds"], line["images"]) for line in lines] == [(4.5, 300), (3.0, 200)]

@@ -117,13 +117,13 @@ def _fitted(result: dict[str, Any]) -> dict[str, str]:
         "accuracy": f"{chosen['accuracy']:.1%} of the validation images ({low:.1%} to {high:.1%}), "
         f"{result['epochs']} epochs, {chosen['seeds']} seeds",
     }
-    for each in result["outlook"]:
+    for each in result["forecast"]:
         low, high = each["interval"]
         figures[f"at {format_quantity(each['macs'])} MACs"] = (
             f"about {each['accuracy']:.1%} ({low:.1%} to {high:.1%}) after such a short training"
         )
     return figures | {
-        "cost": f"{format_duration(result['training_seconds'])} of training, {result['share_of_full']:.0%} of training "
-        "every law fully",
+        "cost": f"{format_duration(result['training_seconds'])} of training, {result['fraction_of_full']:.0%} of "
+        "training every law fully",
         "report": result["report"],
     }

@@ -83,7 +83,7 @@ def run(
         return
     summary = result.summary
     chosen = f"best of {summary['trials']}" if summary["trials"] else "as given"
-    exported = summary["onnx"]
+    exported = summary["export"]
     found = summary["law"]
     print_figures(
         f"{summary['folder']}",

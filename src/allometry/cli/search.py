@@ -160,7 +160,7 @@ def search(
 
 def _found(result: dict[str, Any]) -> dict[str, str]:
     cost = f"{result['macs']:,} MACs, {result['params']:,} params"
-    if "latency" in result:
+    if result.get("latency") is not None:
         cost += (
             f", {format_milliseconds(result['latency'])} in {result['measured']['runtime']} "
             f"(predicted {format_milliseconds(result['predicted_latency'])})"
@@ -174,10 +174,10 @@ def _found(result: dict[str, Any]) -> dict[str, str]:
         "searched": f"{plural(result['trials'], 'trial')}, {result['stopped']} stopped early, "
         f"{format_duration(result['search_seconds'])} of training",
     }
-    if "random" in result:
+    if result["random"] is not None:
         figures["random search"] = (
             f"{result['random']:.5g} with {plural(result['random_trials'], 'trial')} of equal cost"
         )
-    if result["front"] > 1:
-        figures["front"] = f"{result['front']} networks, in front/"
+    if len(result["front"]) > 1:
+        figures["front"] = f"{len(result['front'])} networks, in front/"
     return {**figures, "report": result["report"]}

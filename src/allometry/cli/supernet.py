@@ -261,13 +261,14 @@ def _trained(result: dict[str, Any]) -> dict[str, str]:
 
 def _front(result: dict[str, Any]) -> dict[str, str]:
     measure = result["measure"]
+    known = "predicted_latency" if measure == "latency" else measure
     return {
         **{
-            f"{format_measure(measure, each['cost'])}": f"{each['validation_accuracy']:.2%}, predicted "
-            f"{each['predicted_accuracy']:.2%}, {each['resolution']} px, {Path(each['file']).name}"
+            f"{format_measure(measure, each[known])}": f"{each['validation_accuracy']:.2%}, predicted "
+            f"{each['predicted_accuracy']:.2%}, {each['resolution']} px, {each['name']}"
             for each in result["subnets"]
         },
-        "searched": f"{result['looked']:,} subnets in {format_duration(result['search_seconds'])}, {result['front']} "
+        "searched": f"{result['examined']:,} subnets in {format_duration(result['search_seconds'])}, {result['size']} "
         f"of them on the front; Kendall tau of the predictor {result['tau']:.2f}",
     }
 
@@ -279,14 +280,14 @@ def _found(result: dict[str, Any]) -> dict[str, str]:
         "validation accuracy": f"{result['validation_accuracy']:.2%}, predicted {result['predicted_accuracy']:.2%}",
         "test accuracy": f"{result['test_accuracy']:.2%}",
     }
-    if "latency" in result:
+    if result.get("latency") is not None:
         figures["latency"] = (
             f"{format_milliseconds(result['latency'])} in {result['measured']['runtime']}, predicted "
             f"{format_milliseconds(result['predicted_latency'])}"
         )
     return figures | {
-        "searched": f"{result['looked']:,} subnets in {format_duration(result['search_seconds'])}; Kendall tau of the "
-        f"predictor {result['tau']:.2f}",
+        "searched": f"{result['examined']:,} subnets in {format_duration(result['search_seconds'])}; Kendall tau of "
+        f"the predictor {result['tau']:.2f}",
         "next": f"allometry supernet extract {Path(result['folder']).parent.parent} {result['name']}",
         "report": result["report"],
     }
@@ -302,6 +303,6 @@ def _taken(result: dict[str, Any]) -> dict[str, str]:
     }
     if result["epochs"]:
         figures["validation accuracy"] += (
-            f", {result['taken_accuracy']:.2%} before {result['epochs']} epochs of further training"
+            f", {result['extracted_accuracy']:.2%} before {result['epochs']} epochs of further training"
         )
     return figures | {"next": f"allometry export {result['folder']} --to onnx", "report": result["report"]}

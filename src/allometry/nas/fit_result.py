@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from allometry.arch import digest, save
 from allometry.base import SearchError
-from allometry.base.files import read_lines, write_json, write_lines
 from allometry.cost import count
 from allometry.nas.fit_setup import FitSetup
 from allometry.nas.law_grid import Point
-from allometry.nas.law_ranking import Extrapolation, LawRanking, extrapolate, rank_laws
+from allometry.nas.law_ranking import LawRanking, extrapolate, rank_laws
 from allometry.nas.law_trials import GridTrainingResult, correct_matrix, trained_macs
+from allometry.runs import Finalist, FitResult, Interval, LawTrialRecord, SizeAccuracy
+from allometry.runs.files import COSTS, LAW_TRIALS
 from allometry.scaling import ScalingLaw
 from allometry.training.session import Session
 
@@ -27,7 +27,7 @@ def fitted_result(
     first: Sequence[GridTrainingResult],
     judged: Mapping[int, Sequence[GridTrainingResult]],
     base: Sequence[GridTrainingResult],
-) -> dict[str, Any]:
+) -> FitResult:
     """Choose the law, write it and all trainings down, and give the figures of the fit.
 
     Args:
@@ -58,80 +58,74 @@ def fitted_result(
         (float(point.cost.macs), right[str(chosen)]),
     ]
     ahead = extrapolate(sizes, [factor * point.cost.macs for factor in _AHEAD], seed=session.seed)
-    fitted = {
-        "law": point.law.to_dict(),
-        "likely": _likely([points[place].law for place, each in found.items() if each.best >= _LIKELY]),
-        "epochs": setup.trial_config.epochs,
-        "finalists": [_finalist(points[place], each, len(judged[place])) for place, each in found.items()],
-        "sizes": [{"macs": macs, "accuracy": float(each.mean())} for macs, each in sizes],
-        "outlook": [_ahead(each) for each in ahead],
-    }
-    write_json(folder / "fit.json", fitted)
-    write_lines(folder / "trials.jsonl", _trial_lines(setup, first, chosen))
+    LAW_TRIALS.write(folder, _trial_records(setup, first, chosen))
     for kept in (folder / "trials").glob("*/checkpoints"):
         shutil.rmtree(kept, ignore_errors=True)
-    spent = [line for line in read_lines(folder / "costs.jsonl") if line["phase"] == "fit"]
+    spent = [entry for entry in COSTS.read(folder) if entry.phase == "fit"]
     full = (
         setup.full_epochs * len(setup.images.dataset.splits["train"]) * sum(each.cost.macs for each in points)
     )
-    return {
-        "data": setup.images.dataset.name,
-        "network": setup.baseline.name,
-        **count(setup.baseline).to_dict(),
-        **fitted,
-        "laws": len(points),
-        "training_seconds": round(sum(line["seconds"] for line in spent), 1),
-        "training_images": sum(line["images"] for line in spent),
-        "share_of_full": trained_macs(folder) / full,
-    }
+    return FitResult(
+        data=setup.images.dataset.name,
+        network=setup.baseline.name,
+        cost=count(setup.baseline),
+        law=point.law,
+        likely=_likely([points[place].law for place, each in found.items() if each.best >= _LIKELY]),
+        epochs=setup.trial_config.epochs,
+        finalists=tuple(_finalist(points[place], each, len(judged[place])) for place, each in found.items()),
+        sizes=tuple(SizeAccuracy(macs=macs, accuracy=float(each.mean())) for macs, each in sizes),
+        forecast=tuple(
+            SizeAccuracy(macs=each.macs, accuracy=each.accuracy, interval=each.interval) for each in ahead
+        ),
+        laws=len(points),
+        training_seconds=round(sum(entry.seconds for entry in spent), 1),
+        training_images=sum(entry.images for entry in spent),
+        fraction_of_full=trained_macs(folder) / full,
+    )
 
 
-def _likely(laws: Sequence[ScalingLaw]) -> dict[str, list[float]]:
+def _likely(laws: Sequence[ScalingLaw]) -> dict[str, Interval]:
     """Between what the coefficients of these laws lie."""
     names = ("alpha", "beta", "gamma")
     found = {name: [float(getattr(law, name)) for law in laws] for name in names}
-    return {name: [min(values), max(values)] for name, values in found.items()}
+    return {name: (min(values), max(values)) for name, values in found.items()}
 
 
 def _loss(results: Sequence[GridTrainingResult]) -> float:
     return sum(result.loss for result in results) / len(results)
 
 
-def _finalist(point: Point, standing: LawRanking, seeds: int) -> dict[str, Any]:
-    return {
-        "law": point.law.to_dict(),
-        "macs": point.cost.macs,
-        "params": point.cost.params,
-        "resolution": point.network.resolution,
-        "seeds": seeds,
-        "accuracy": standing.accuracy,
-        "interval": list(standing.interval),
-        "best": standing.best,
-        "behind": list(standing.behind),
-    }
+def _finalist(point: Point, ranking: LawRanking, seeds: int) -> Finalist:
+    return Finalist(
+        law=point.law,
+        macs=point.cost.macs,
+        params=point.cost.params,
+        resolution=point.network.resolution,
+        seeds=seeds,
+        accuracy=ranking.accuracy,
+        interval=ranking.interval,
+        best=ranking.best,
+        behind=ranking.behind,
+    )
 
 
-def _ahead(each: Extrapolation) -> dict[str, Any]:
-    return {"macs": each.macs, "accuracy": each.accuracy, "interval": list(each.interval)}
-
-
-def _trial_lines(setup: FitSetup, first: Sequence[GridTrainingResult], chosen: int) -> list[dict[str, Any]]:
+def _trial_records(setup: FitSetup, first: Sequence[GridTrainingResult], chosen: int) -> list[LawTrialRecord]:
     """The first round, in which all laws were trained alike, as the report shows it."""
     return [
-        {
-            "name": str(point.law),
-            "kind": "grid",
-            "law": point.law.to_dict(),
-            "network": digest(point.network),
-            "resolution": point.network.resolution,
-            "macs": point.cost.macs,
-            "params": point.cost.params,
-            "epochs": result.epochs,
-            "accuracy": result.accuracy,
-            "loss": result.loss,
-            "seconds": result.seconds,
-            "images": result.images,
-            "chosen": place == chosen,
-        }
+        LawTrialRecord(
+            name=str(point.law),
+            kind="grid",
+            law=point.law,
+            network=digest(point.network),
+            resolution=point.network.resolution,
+            macs=point.cost.macs,
+            params=point.cost.params,
+            epochs=result.epochs,
+            accuracy=result.accuracy,
+            loss=result.loss,
+            seconds=result.seconds,
+            images=result.images,
+            chosen=place == chosen,
+        )
         for place, (point, result) in enumerate(zip(setup.points, first, strict=True))
     ]

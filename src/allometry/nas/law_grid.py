@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from allometry.arch import Network, digest
 from allometry.base import BudgetError, LawError
-from allometry.base.files import append_line, read_lines, write_lines
 from allometry.cost import Budget, Cost
+from allometry.runs import LawTrialRecord
+from allometry.runs.files import LAW_TRIALS
 from allometry.scaling import COMPOUND, Multipliers, ScalingLaw, solve
 
 STEP_GROWTH = 2.0
@@ -140,8 +141,7 @@ def try_points(
         run: trains one point in the folder it is given.
         folder: of the whole run.
     """
-    file = folder / "trials.jsonl"
-    known = {record["network"]: record for record in read_lines(file)}
+    known = {record.network: record for record in LAW_TRIALS.read(folder)}
     trials = []
     for point in points:
         key = digest(point.network)
@@ -149,36 +149,35 @@ def try_points(
             trials.append(_from_record(point, known[key]))
             continue
         trial = run(point, folder / "trials" / key[:12])
-        append_line(file, _to_record(trial))
+        LAW_TRIALS.append(folder, _to_record(trial))
         trials.append(trial)
     # Equal accuracies are common on few validation images; the loss then tells more.
     candidates = [trial for trial in trials if trial.point.kind == "grid"]
     best = max(candidates, key=lambda trial: (trial.accuracy, -trial.loss))
-    write_lines(file, [{**_to_record(trial), "chosen": trial is best} for trial in trials])
+    LAW_TRIALS.write(folder, [replace(_to_record(trial), chosen=trial is best) for trial in trials])
     return tuple(trials), best
 
 
-def _to_record(trial: LawTrial) -> dict[str, Any]:
+def _to_record(trial: LawTrial) -> LawTrialRecord:
     law, network, on_grid = trial.point.law, trial.point.network, trial.point.kind == "grid"
-    return {
-        "name": str(law) if on_grid else "baseline",
-        "kind": trial.point.kind,
-        "law": law.to_dict() if on_grid else {},
-        "network": digest(network),
-        "resolution": network.resolution,
-        "macs": trial.point.cost.macs,
-        "params": trial.point.cost.params,
-        "epochs": trial.epochs,
-        "accuracy": trial.accuracy,
-        "loss": trial.loss,
-        "seconds": trial.seconds,
-        "images": trial.images,
-    }
+    return LawTrialRecord(
+        name=str(law) if on_grid else "baseline",
+        kind=trial.point.kind,
+        law=law if on_grid else None,
+        network=digest(network),
+        resolution=network.resolution,
+        macs=trial.point.cost.macs,
+        params=trial.point.cost.params,
+        epochs=trial.epochs,
+        accuracy=trial.accuracy,
+        loss=trial.loss,
+        seconds=trial.seconds,
+        images=trial.images,
+    )
 
 
-def _from_record(point: Point, record: dict[str, Any]) -> LawTrial:
-    names = ("accuracy", "loss", "epochs", "seconds", "images")
-    return LawTrial(point, *(record[name] for name in names))
+def _from_record(point: Point, record: LawTrialRecord) -> LawTrial:
+    return LawTrial(point, record.accuracy, record.loss, record.epochs, record.seconds, record.images)
 
 
 def _distance_from_paper(law: ScalingLaw) -> float:

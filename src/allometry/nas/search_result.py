@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 from allometry.arch import save
 from allometry.base import SearchError
-from allometry.base.files import read_lines, write_json, write_lines
 from allometry.base.units import format_milliseconds
 from allometry.cost import count
 from allometry.nas.encodings import network_of
@@ -16,6 +13,8 @@ from allometry.nas.search_config import SearchSetup
 from allometry.nas.searchers.base import front
 from allometry.nas.trials import NOTHING, Trial
 from allometry.profiling.latency_meter import open_meter
+from allometry.runs import SearchPlan, SearchResult, SearchTrialRecord
+from allometry.runs.files import COSTS, SEARCH, SEARCH_TRIALS
 from allometry.training.session import Session
 
 _CONFIRMED = 5  # networks that are measured, at most, until one keeps its latency
@@ -23,7 +22,7 @@ _CONFIRMED = 5  # networks that are measured, at most, until one keeps its laten
 
 def found_result(
     session: Session, setup: SearchSetup, tried: Sequence[Trial], others: Sequence[Trial]
-) -> dict[str, Any]:
+) -> SearchResult:
     """Choose the network, write it and all trials down, and give the figures of the search.
 
     Args:
@@ -42,7 +41,7 @@ def found_result(
         raise SearchError(f"No trial came to a result; the first one: {reason}")
     # Of one objective the second best may do where the best is too slow; of several, only the front.
     able = [each for each in tried if min(each.values) > NOTHING]
-    chosen, confirmed = _confirm(
+    chosen, latency = _confirm(
         session, setup, able if len(setup.objectives) == 1 else [tried[p] for p in best]
     )
     network = setup.network(chosen)
@@ -54,37 +53,39 @@ def found_result(
     # Other drivers may have had a part in it: here are all trials.
     records = [trial_record(setup, each, phase="search") for each in tried]
     records += [trial_record(setup, each, phase="random") for each in others]
-    write_lines(folder / "trials.jsonl", records)
-    numbers = [tried[place].number for place in best]
-    write_question(session, setup, chosen=chosen.number, front=numbers, latency=confirmed.get("latency"))
+    SEARCH_TRIALS.write(folder, records)
     able_others = [each for each in others if min(each.values) > NOTHING]
     ours, theirs = (max((each.values[0] for each in trials), default=None) for trials in (able, able_others))
-    return {
-        "data": setup.images.dataset.name,
-        "network": network.name,
-        "resolution": network.resolution,
-        **count(network).to_dict(),
-        **confirmed,
-        "objective": "; ".join(map(str, setup.objectives)),
-        "values": list(chosen.values),
-        "validation_accuracy": chosen.outcome.metrics["accuracy"],
-        "asked": setup.config.trials,
-        "versus": setup.config.compare_with,
-        "trials": len(tried),
-        "stopped": sum(each.outcome.stopped for each in tried),
-        "failed": sum(bool(each.outcome.failed) for each in tried),
-        "front": len(best),
-        "search_seconds": round(_seconds(session), 1),
-        "trial_images": sum(each.outcome.images for each in tried),
-        **({"best": ours, "random": theirs, "random_trials": len(others)} if able_others else {}),
-    }
+    return SearchResult(
+        data=setup.images.dataset.name,
+        network=network.name,
+        resolution=network.resolution,
+        cost=count(network)._replace(latency=latency),
+        objective="; ".join(map(str, setup.objectives)),
+        values=chosen.values,
+        validation_accuracy=chosen.outcome.metrics["accuracy"],
+        chosen=chosen.number,
+        front=tuple(tried[place].number for place in best),
+        max_trials=setup.config.trials,
+        compare_with=setup.config.compare_with,
+        trials=len(tried),
+        stopped=sum(each.outcome.stopped for each in tried),
+        failed=sum(bool(each.outcome.failed) for each in tried),
+        search_seconds=round(_seconds(session), 1),
+        trial_images=sum(each.outcome.images for each in tried),
+        predicted_latency=float(setup.costs.of(chosen.encoding)["latency"]) if setup.runtime_config else None,
+        measured=setup.runtime_config,
+        best=ours if able_others else None,
+        random=theirs if able_others else None,
+        random_trials=len(others) if able_others else None,
+    )
 
 
-def _confirm(session: Session, setup: SearchSetup, best: Sequence[Trial]) -> tuple[Trial, dict[str, Any]]:
-    """The best one whose measured latency keeps the budget, and that latency beside the predicted one."""
+def _confirm(session: Session, setup: SearchSetup, best: Sequence[Trial]) -> tuple[Trial, float | None]:
+    """The best one whose measured latency keeps the budget, and that latency."""
     ranked = sorted(best, key=lambda each: each.values, reverse=True)
     if setup.runtime_config is None:
-        return ranked[0], {}
+        return ranked[0], None
     limits = setup.budget.limits if setup.budget else ()
     most = next((limit.most for limit in limits if limit.measure == "latency"), None)
     with open_meter(session, setup.runtime_config) as watch:
@@ -104,48 +105,40 @@ def _confirm(session: Session, setup: SearchSetup, best: Sequence[Trial]) -> tup
         session.progress.say(
             f"none of {len(readings)} networks was measured within the limit; the quickest of them is given"
         )
-    predicted = setup.costs.of(chosen.encoding)["latency"]
-    return chosen, {
-        "latency": latency,
-        "predicted_latency": predicted,
-        "measured": asdict(setup.runtime_config),
-    }
+    return chosen, latency
 
 
 def _seconds(session: Session) -> float:
     """What the search itself took, of whatever kind, in this folder."""
-    lines = read_lines(session.run.path / "costs.jsonl")
-    return float(sum(line["seconds"] for line in lines if line["phase"] in ("search", "gradient")))
+    entries = COSTS.read(session.run.path)
+    return sum(entry.seconds for entry in entries if entry.phase in ("search", "gradient"))
 
 
-def write_question(session: Session, setup: SearchSetup, **found: Any) -> None:  # noqa: ANN401 - JSON values
-    """Write down what is looked for, and what was found."""
-    write_json(
-        session.run.path / "search.json",
-        {
-            "objectives": [str(each) for each in setup.objectives],
-            "by": setup.config.algorithm,
-            "space": repr(setup.space),
-            "size": str(setup.space.size),
-            "budget": None if setup.budget is None else str(setup.budget),
-            **found,
-        },
+def write_plan(session: Session, setup: SearchSetup) -> None:
+    """Write down what is looked for."""
+    plan = SearchPlan(
+        objectives=tuple(str(each) for each in setup.objectives),
+        algorithm=setup.config.algorithm,
+        space=repr(setup.space),
+        size=setup.space.size,
+        budget=None if setup.budget is None else str(setup.budget),
     )
+    SEARCH.write(session.run.path, plan)
 
 
-def trial_record(setup: SearchSetup, tried: Trial, *, phase: str) -> dict[str, Any]:
+def trial_record(setup: SearchSetup, tried: Trial, *, phase: str) -> SearchTrialRecord:
     """A trial as it is written down."""
     outcome = tried.outcome
-    return {
-        "phase": phase,
-        "number": tried.number,
-        "values": [None if value == NOTHING else value for value in tried.values],
-        "figures": dict(outcome.metrics),
-        "resolution": network_of(setup.space, tried.encoding).resolution,
-        "epochs": outcome.epochs,
-        "seconds": outcome.seconds,
-        "images": outcome.images,
-        "work": setup.work(tried),
-        "stopped": outcome.stopped,
-        "failed": outcome.failed,
-    }
+    return SearchTrialRecord(
+        phase=phase,
+        number=tried.number,
+        values=tuple(None if value == NOTHING else value for value in tried.values),
+        metrics=outcome.metrics,
+        resolution=network_of(setup.space, tried.encoding).resolution,
+        epochs=outcome.epochs,
+        seconds=outcome.seconds,
+        images=outcome.images,
+        training_macs=setup.work(tried),
+        stopped=outcome.stopped,
+        failed=outcome.failed,
+    )

@@ -16,8 +16,8 @@ from allometry.reports.figures import (
     side_by_side,
 )
 from allometry.reports.markup import Column, Html, Row, Section, bar, details, element, note, number, table
-from allometry.reports.record import Bin, Evaluation, RunRecord
 from allometry.reports.words import NO_BREAK, percent, percent_range, whole
+from allometry.runs import CalibrationBin, Evaluation, RunRecord
 
 _MATTERS = 1.5  # an error below so many times what chance gives is not worth a warning
 _SHARES = {
@@ -51,32 +51,23 @@ def calibration_section(record: RunRecord, *, prefix: str) -> Section | None:
     return Section("calibration", "How sure it is", content)
 
 
-def _sentence(evaluation: Evaluation, bins: Sequence[Bin]) -> str:
+def _sentence(evaluation: Evaluation, bins: Sequence[CalibrationBin]) -> str:
     images = sum(each.images for each in bins)
     sure = sum(each.images * (each.confidence or 0.0) for each in bins) / images
     sentences = [
         f"On average it gives its answers a probability of {percent(sure)}, and {percent(evaluation.accuracy)} "
         f"of them are right."
     ]
-    error, chance, interval = (
-        evaluation.calibration_error,
-        evaluation.calibration_by_chance,
-        evaluation.calibration_interval,
+    error, chance = evaluation.calibration_error, evaluation.calibration_by_chance
+    sentences.append(
+        f"Within each range of probabilities the two differ by {percent(error)} "
+        f"({percent_range(evaluation.calibration_interval)}{NO_BREAK}%) on average: the expected calibration error."
     )
-    if error is not None:
-        between = f" ({percent_range(interval)}{NO_BREAK}%)" if interval else ""
-        sentences.append(
-            f"Within each range of probabilities the two differ by {percent(error)}{between} on average: "
-            "the expected calibration error."
-        )
-    if error is not None and chance is not None:
-        verdict = _verdict(error, chance, sure, evaluation)
-        sentences.append(
-            f"On {whole(images)} images chance alone gives {percent(chance)}, even to a network that is exactly as "
-            f"sure as it should be. {verdict}"
-        )
-    if evaluation.brier is not None:
-        sentences.append(f"Its Brier score is {evaluation.brier:.3f}.")
+    sentences.append(
+        f"On {whole(images)} images chance alone gives {percent(chance)}, even to a network that is exactly as sure as "
+        f"it should be. {_verdict(error, chance, sure, evaluation)}"
+    )
+    sentences.append(f"Its Brier score is {evaluation.brier:.3f}.")
     return " ".join(sentences)
 
 
@@ -88,7 +79,7 @@ def _verdict(error: float, chance: float, sure: float, evaluation: Evaluation) -
     return "So it is right less often than it says: do not take its probabilities at their word."
 
 
-def _diagram(name: str, bins: Sequence[Bin]) -> Html:
+def _diagram(name: str, bins: Sequence[CalibrationBin]) -> Html:
     accuracies = [each.accuracy or 0.0 for each in bins]
     bounds = [each.interval or (accuracy, accuracy) for each, accuracy in zip(bins, accuracies, strict=True)]
     bars = _bars(bins, [100 * value for value in accuracies], hover=[_hover(each) for each in bins])
@@ -123,7 +114,7 @@ def _diagram(name: str, bins: Sequence[Bin]) -> Html:
     )
 
 
-def _histogram(name: str, bins: Sequence[Bin]) -> Html:
+def _histogram(name: str, bins: Sequence[CalibrationBin]) -> Html:
     images = sum(each.images for each in bins)
     shares = [100 * each.images / images for each in bins]
     bars = _bars(bins, shares, hover=[f"{whole(each.images)} images" for each in bins])
@@ -137,7 +128,7 @@ def _histogram(name: str, bins: Sequence[Bin]) -> Html:
     )
 
 
-def _bars(bins: Sequence[Bin], heights: Sequence[float], *, hover: Sequence[str]) -> Trace:
+def _bars(bins: Sequence[CalibrationBin], heights: Sequence[float], *, hover: Sequence[str]) -> Trace:
     return {
         "type": "bar",
         "x": [round(50 * (each.low + each.high), 4) for each in bins],
@@ -149,13 +140,13 @@ def _bars(bins: Sequence[Bin], heights: Sequence[float], *, hover: Sequence[str]
     }
 
 
-def _hover(each: Bin) -> str:
+def _hover(each: CalibrationBin) -> str:
     said = f"says {percent(each.confidence)}" if each.confidence is not None else ""
     right = f"right {percent(each.accuracy)}" if each.accuracy is not None else ""
     return f"{said}<br>{right}<br>{whole(each.images)} images"
 
 
-def _table(bins: Sequence[Bin]) -> Html:
+def _table(bins: Sequence[CalibrationBin]) -> Html:
     images = sum(each.images for each in bins)
     rows = [
         Row(

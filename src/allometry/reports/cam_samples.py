@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,19 +14,22 @@ from torch import nn
 from allometry.data import Split, center_view
 from allometry.nn import class_activation_map
 from allometry.reports.cam_overlays import enlarged, layer_png, picture_png
+from allometry.runs import Explanation
+from allometry.runs.files import Explanations
 from allometry.training import Predictions, Preprocessing, to_input
 
+Group = Literal["drawn", "wrong", "correct"]
 _DRAWN = 6
 _SUREST = 6
 _SIDE = 128
 _BATCH = 8
 
 
-def choose_looks(split: Split, said: Predictions) -> dict[str, list[int]]:
+def choose_samples(split: Split, said: Predictions) -> dict[Group, list[int]]:
     """Which test images to show, by their places in the split.
 
     `drawn` are images of different classes that do not depend on the network: they are the first by the digests of
-    their contents. Runs on the same images, whatever their seed, have them in common. `wrong` and `right` are the
+    their contents. Runs on the same images, whatever their seed, have them in common. `wrong` and `correct` are the
     answers that the network was surest of, of different classes as long as there are some.
 
     Args:
@@ -34,7 +37,7 @@ def choose_looks(split: Split, said: Predictions) -> dict[str, list[int]]:
         said: the network's answers.
 
     Returns:
-        Up to six places each for `drawn`, `wrong` and `right`.
+        Up to six places each for `drawn`, `wrong` and `correct`.
     """
     labels = said.labels.tolist()
     by_digest = sorted(range(len(split)), key=split.digest)
@@ -45,19 +48,19 @@ def choose_looks(split: Split, said: Predictions) -> dict[str, list[int]]:
     return {
         "drawn": drawn,
         "wrong": _of_different_classes((each for each in surest if not right[each]), labels, most=_SUREST),
-        "right": _of_different_classes((each for each in surest if right[each]), labels, most=_SUREST),
+        "correct": _of_different_classes((each for each in surest if right[each]), labels, most=_SUREST),
     }
 
 
-def looks(
+def explain_samples(
     module: nn.Module,
     split: Split,
     said: Predictions,
     *,
     preprocessing: Preprocessing,
     device: torch.device,
-) -> dict[str, Any]:
-    """The pictures of chosen test images with the maps of the network's answers; JSON-ready.
+) -> Explanations:
+    """The pictures of chosen test images with the class activation maps of the network's answers.
 
     Args:
         module: the trained network, on `device`.
@@ -65,13 +68,8 @@ def looks(
         said: what the network says of each of them.
         preprocessing: of the network's input.
         device: where to work.
-
-    Returns:
-        `looks`: a list of images, each with `group`, `image`, `digest`, `truth`, `answer`, `confidence` (of the
-        answer), `truth_probability`, and as base64 PNG `picture`, `map` (of the answer) and, where the answer is
-        wrong, `truth_map` (of the truth).
     """
-    chosen = choose_looks(split, said)
+    chosen = choose_samples(split, said)
     places = [place for group in chosen.values() for place in group]
     answers, truths = said.probabilities[places].argmax(1), said.labels[places]
     maps = _maps(module, split, places, answers, preprocessing, device)
@@ -86,25 +84,29 @@ def looks(
         )
     )
     groups = [group for group, members in chosen.items() for _ in members]
-    entries = []
+    truth_layers = {
+        number: _text(layer_png(layer, side=_SIDE, crop=preprocessing.crop))
+        for number, layer in truth_maps.items()
+    }
+    explanations = []
     for number, place in enumerate(places):
         probabilities = said.probabilities[place]
-        entry = {
-            "group": groups[number],
-            "image": split.names[place],
-            "digest": split.digest(place),
-            "truth": preprocessing.classes[truths[number]],
-            "answer": preprocessing.classes[answers[number]],
-            "confidence": float(probabilities[answers[number]]),
-            "truth_probability": float(probabilities[truths[number]]),
-            "picture": _text(picture_png(enlarged(split.image(place, min_side=_SIDE), side=_SIDE))),
-            "map": _text(layer_png(maps[number], side=_SIDE, crop=preprocessing.crop)),
-        }
-        if number in truth_maps:
-            layer = layer_png(truth_maps[number], side=_SIDE, crop=preprocessing.crop)
-            entry["truth_map"] = _text(layer)
-        entries.append(entry)
-    return {"looks": entries}
+        picture = picture_png(enlarged(split.image(place, min_side=_SIDE), side=_SIDE))
+        explanations.append(
+            Explanation(
+                group=groups[number],
+                image=split.names[place],
+                digest=split.digest(place),
+                truth=preprocessing.classes[truths[number]],
+                predicted=preprocessing.classes[answers[number]],
+                confidence=float(probabilities[answers[number]]),
+                truth_probability=float(probabilities[truths[number]]),
+                picture=_text(picture),
+                map=_text(layer_png(maps[number], side=_SIDE, crop=preprocessing.crop)),
+                truth_map=truth_layers.get(number, ""),
+            )
+        )
+    return Explanations(explanations=tuple(explanations))
 
 
 def _maps(

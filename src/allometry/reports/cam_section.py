@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from allometry.cost import count
 from allometry.reports.markup import Html, Section, element, joined, note
 from allometry.reports.pictures import picture
-from allometry.reports.record import Look, RunRecord
 from allometry.reports.words import ARROW, NO_BREAK, percent, quantity
+from allometry.runs import Explanation, RunRecord
 
 _GROUPS = {
     "drawn": "Some images",
     "wrong": "Wrong answers it was surest of",
-    "right": "Right answers it was surest of",
+    "correct": "Correct answers it was surest of",
 }
 _SHOWN = 8
 _READING = (
@@ -27,7 +27,7 @@ def looks_section(record: RunRecord) -> Section | None:
     """Test images with the maps of the network's answers, the truth beside where the answer is wrong."""
     content: list[Html] = []
     for group, title in _GROUPS.items():
-        members = [look for look in record.looks if look.group == group]
+        members = [look for look in record.explanations if look.group == group]
         if members:
             content += [element("h3", title), element("div", *map(_look, members), class_="looks")]
     if not content:
@@ -35,14 +35,14 @@ def looks_section(record: RunRecord) -> Section | None:
     return Section("looks", "What it looks at", [element("p", _READING), *content])
 
 
-def _look(look: Look) -> Html:
-    wrong = look.answer != look.truth
-    answer = f"{look.answer}, with the evidence for it"
+def _look(look: Explanation) -> Html:
+    wrong = look.predicted != look.truth
+    answer = f"{look.predicted}, with the evidence for it"
     parts = [
         _seen(picture(look.picture, text=look.truth), look.truth, ""),
         _seen(
             picture(look.picture, text=answer, over=look.map),
-            joined([f"{ARROW}{NO_BREAK}", element("b", look.answer)]),
+            joined([f"{ARROW}{NO_BREAK}", element("b", look.predicted)]),
             _share(look.confidence),
             kind="wrong" if wrong else "right",
         ),
@@ -70,8 +70,8 @@ def _share(value: float | None) -> str:
 
 def looks_compared(records: Sequence[RunRecord]) -> Section | None:
     """Test images that several runs have in common, a row for each image and a column for each run."""
-    looking = [(number, record) for number, record in enumerate(records, 1) if record.looks]
-    seen = [{look.digest: look for look in record.looks if look.digest} for _, record in looking]
+    looking = [(number, record) for number, record in enumerate(records, 1) if record.explanations]
+    seen = [{look.digest: look for look in record.explanations if look.digest} for _, record in looking]
     common = [digest for digest in _in_order(seen) if sum(digest in looks for looks in seen) > 1][:_SHOWN]
     if not common:
         return None
@@ -89,7 +89,7 @@ def looks_compared(records: Sequence[RunRecord]) -> Section | None:
     return Section("looks", "What they look at", content)
 
 
-def _in_order(seen: Iterable[dict[str, Look]]) -> list[str]:
+def _in_order(seen: Iterable[dict[str, Explanation]]) -> list[str]:
     """The images drawn for all runs alike first, the others after them."""
     looks = {digest: look for each in seen for digest, look in each.items()}
     return sorted(looks, key=lambda digest: looks[digest].group != "drawn")
@@ -103,7 +103,7 @@ def _head(number: int, record: RunRecord) -> Html:
     )
 
 
-def _row(digest: str, seen: Sequence[dict[str, Look]]) -> list[Html]:
+def _row(digest: str, seen: Sequence[dict[str, Explanation]]) -> list[Html]:
     first = next(looks[digest] for looks in seen if digest in looks)
     cells = [element("td", _seen(picture(first.picture, text=first.truth), first.truth, ""))]
     for looks in seen:
@@ -111,9 +111,9 @@ def _row(digest: str, seen: Sequence[dict[str, Look]]) -> list[Html]:
         if look is None:
             cells.append(element("td"))
             continue
-        shown = picture(look.picture, text=f"{look.answer}, with the evidence for it", over=look.map)
-        kind = "right" if look.answer == look.truth else "wrong"
+        shown = picture(look.picture, text=f"{look.predicted}, with the evidence for it", over=look.map)
+        kind = "right" if look.predicted == look.truth else "wrong"
         cells.append(
-            element("td", _seen(shown, element("b", look.answer), _share(look.confidence), kind=kind))
+            element("td", _seen(shown, element("b", look.predicted), _share(look.confidence), kind=kind))
         )
     return cells

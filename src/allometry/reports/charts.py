@@ -8,19 +8,19 @@ from typing import Any
 
 from allometry.reports.figures import BLUE, GRAY, IN_PERCENT, ORANGE, Glyph, Trace, axis, figure, shades
 from allometry.reports.markup import Html
-from allometry.reports.record import Epoch, Trial
 from allometry.reports.words import percent, quantity, shortened
+from allometry.runs import EpochMetrics, LawTrialRecord
 
 _BETA = "\u03b2"
 
 
 def learning_curve(
     name: str,
-    epochs: Sequence[Epoch],
+    epochs: Sequence[EpochMetrics],
     *,
     of: str,
-    train: Callable[[Epoch], float | None],
-    val: Callable[[Epoch], float | None],
+    train: Callable[[EpochMetrics], float | None],
+    val: Callable[[EpochMetrics], float | None],
     in_percent: bool,
 ) -> Html:
     """One quantity over the epochs, on training and on validation images."""
@@ -42,7 +42,9 @@ def learning_curve(
     )
 
 
-def _curve(epochs: Sequence[Epoch], read: Callable[[Epoch], float | None], factor: float) -> Trace:
+def _curve(
+    epochs: Sequence[EpochMetrics], read: Callable[[EpochMetrics], float | None], factor: float
+) -> Trace:
     known = [(epoch.epoch, value * factor) for epoch in epochs if (value := read(epoch)) is not None]
     return {
         "type": "scatter",
@@ -54,7 +56,7 @@ def _curve(epochs: Sequence[Epoch], read: Callable[[Epoch], float | None], facto
     }
 
 
-def trial_dots(name: str, trials: Sequence[Trial]) -> Html:
+def trial_dots(name: str, trials: Sequence[LawTrialRecord]) -> Html:
     """The accuracy of every trial, the best on top, the chosen one marked."""
     ordered = sorted(trials, key=lambda trial: trial.accuracy)
     places = list(range(len(ordered)))
@@ -86,11 +88,12 @@ def trial_dots(name: str, trials: Sequence[Trial]) -> Html:
     )
 
 
-def law_heat_map(name: str, trials: Sequence[Trial]) -> Html:
+def law_heat_map(name: str, trials: Sequence[LawTrialRecord]) -> Html:
     """Accuracy over alpha and gamma, the best trial where several share a cell; the chosen one has a frame."""
-    best: dict[tuple[float, float], Trial] = {}
+    best: dict[tuple[float, float], LawTrialRecord] = {}
     for trial in sorted(trials, key=lambda trial: trial.accuracy):
-        best[trial.law["alpha"], trial.law["gamma"]] = trial
+        if trial.law is not None:
+            best[trial.law.alpha, trial.law.gamma] = trial
     alphas = sorted({alpha for alpha, _ in best})
     gammas = sorted({gamma for _, gamma in best})
     cells = [[best.get((alpha, gamma)) for alpha in alphas] for gamma in gammas]
@@ -137,20 +140,22 @@ def law_heat_map(name: str, trials: Sequence[Trial]) -> Html:
     )
 
 
-def _trial_symbol(trial: Trial) -> Glyph:
+def _trial_symbol(trial: LawTrialRecord) -> Glyph:
     return "diamond" if trial.chosen else "square" if trial.kind == "baseline" else "circle-open"
 
 
-def _trial_hover(trial: Trial) -> str:
-    parts = [f"<b>{escape(trial.name)}</b>", percent(trial.accuracy)]
-    parts += [f"{quantity('macs', trial.macs)} MACs"] if trial.macs is not None else []
-    parts += [f"{trial.resolution} px"] if trial.resolution is not None else []
+def _trial_hover(trial: LawTrialRecord) -> str:
+    parts = (
+        f"<b>{escape(trial.name)}</b>",
+        percent(trial.accuracy),
+        f"{quantity('macs', trial.macs)} MACs",
+        f"{trial.resolution} px",
+    )
     return "<br>".join(parts)
 
 
-def _cell_text(trial: Trial) -> str:
-    beta = trial.law.get("beta")
-    return percent(trial.accuracy) + (f"<br>{_BETA} {beta:.3g}" if beta is not None else "")
+def _cell_text(trial: LawTrialRecord) -> str:
+    return percent(trial.accuracy) + (f"<br>{_BETA} {trial.law.beta:.3g}" if trial.law else "")
 
 
 def _frame(column: int, row: int) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from allometry.base.units import format_duration
 from allometry.reports.figures import BLUE, GRAY, ORANGE, legend, side_by_side
 from allometry.reports.markup import Column, Html, Row, Section, element, note, number, table
 from allometry.reports.networks import costs_of
-from allometry.reports.record import RunRecord
 from allometry.reports.scatter import Point, PointGroup, accuracy_against
 from allometry.reports.search import found_trial
 from allometry.reports.words import listed, percent, percent_range, whole
+from allometry.runs import RunRecord
 
 _TEST = "accuracy on test images, with its 95 % interval"
 _VALIDATION = "accuracy on validation images: not evaluated on test images yet"
@@ -61,7 +61,7 @@ def comparison_section(records: Sequence[RunRecord]) -> Section:
             note("The numbers are the lines of the table."),
         ]
     content.append(_table(results))
-    if any(record.supernet and record.supernet.found for record in records):
+    if any(record.supernet and record.supernet.subnets for record in records):
         content.append(note("The subnets of a supernet share what it cost."))
     names = sorted({result.data for result in results if result.data})
     if len(names) > 1:
@@ -73,26 +73,25 @@ def comparison_section(records: Sequence[RunRecord]) -> Section:
 
 def _result(place: int, record: RunRecord) -> _Result:
     evaluation = record.evaluation
-    validated = [epoch.val_accuracy for epoch in record.epochs if epoch.val_accuracy is not None]
     found = found_trial(record)
     accuracy, seen = None, ""
     if evaluation is not None:
         accuracy, seen = evaluation.accuracy, evaluation.split
-    elif validated:
-        accuracy, seen = validated[-1], "validation"
-    elif found is not None and "accuracy" in found.figures:
-        accuracy, seen = found.figures["accuracy"], "validation, short"
+    elif record.history:
+        accuracy, seen = record.history[-1].val_accuracy, "validation"
+    elif found is not None and "accuracy" in found.metrics:
+        accuracy, seen = found.metrics["accuracy"], "validation, short"
     return _Result(
         number=str(place),
         place=place,
         name=record.name,
-        costs=_costs(record),
+        costs=_in_milliseconds(costs_of(record)),
         accuracy=accuracy,
         interval=evaluation.interval if evaluation else None,
         seen=seen,
         data=_data(record),
         resolution=record.network.resolution if record.network else None,
-        seconds=sum(line.seconds for line in record.ledger) if record.ledger else None,
+        seconds=record.seconds if record.costs else None,
     )
 
 
@@ -105,26 +104,25 @@ def _subnets(place: int, record: RunRecord) -> list[_Result]:
     supernet = record.supernet
     if supernet is None:
         return []
-    if not supernet.found:
+    if not supernet.subnets:
         last, result = supernet.last, _result(place, record)
-        seen = "validation" if last is not None and last.largest is not None else ""
+        seen = "validation" if last is not None else ""
         accuracy = last.largest if last is not None else None
         return [replace(result, name=f"{record.name}, largest", accuracy=accuracy, seen=seen)]
     return [
         _Result(
             number=f"{place}{_letters(number)}",
             place=place,
-            name=f"{record.name}, {found.name}",
-            costs={"macs": found.macs, "params": found.params}
-            | ({} if found.latency is None else {"latency": 1000 * found.latency}),
-            accuracy=found.validation_accuracy if found.test_accuracy is None else found.test_accuracy,
-            interval=found.test_interval,
-            seen="validation" if found.test_accuracy is None else "test",
+            name=f"{record.name}, {subnet.name}",
+            costs=_in_milliseconds(subnet.cost.to_dict()),
+            accuracy=subnet.validation_accuracy if subnet.test_accuracy is None else subnet.test_accuracy,
+            interval=subnet.test_interval,
+            seen="validation" if subnet.test_accuracy is None else "test",
             data=_data(record),
-            resolution=found.resolution,
+            resolution=subnet.resolution,
             seconds=None,
         )
-        for number, found in enumerate(sorted(supernet.found, key=lambda each: each.macs))
+        for number, subnet in enumerate(sorted(supernet.subnets, key=lambda each: each.cost.macs))
     ]
 
 
@@ -133,12 +131,11 @@ def _letters(number: int) -> str:
     return (_letters(number // 26 - 1) if number >= 26 else "") + chr(ord("a") + number % 26)
 
 
-def _costs(record: RunRecord) -> Mapping[str, float]:
-    """What the network costs, with its latency in milliseconds where that was measured."""
-    found = {name: value for name, value in costs_of(record).items() if name in _AXES}
-    taken = record.search or record.extracted
-    latency = costs_of(record).get("latency", taken.latency if taken else None)
-    return found | ({} if latency is None else {"latency": 1000 * latency})
+def _in_milliseconds(costs: Mapping[str, float]) -> Mapping[str, float]:
+    """The costs that are shown; latency, where that was measured, in milliseconds."""
+    return {
+        name: 1000 * value if name == "latency" else value for name, value in costs.items() if name in _AXES
+    }
 
 
 def _groups(results: Sequence[_Result], cost: str) -> list[PointGroup]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
 from allometry.reports.figures import BLUE, ORANGE, Trace, axis, figure, shades
 from allometry.reports.markup import Html, element
-from allometry.reports.record import Evaluation
 from allometry.reports.words import ARROW, percent, shortened
+from allometry.runs import Evaluation
 
 _WITH_COUNTS = 12
 
@@ -30,18 +31,16 @@ def has_matrix(evaluation: Evaluation) -> bool:
     return size > 0 and len(rows) == size and all(len(row) == size for row in rows)
 
 
-def confused_pairs(evaluation: Evaluation, *, most: int) -> list[Pair]:
+def confused_pairs(names: Sequence[str], confusion: Sequence[Sequence[int]], *, most: int) -> list[Pair]:
     """The pairs with most mistakes, the larger share of the class first among equals.
 
     Example:
-        >>> evaluation = Evaluation(accuracy=0.8, classes=("cat", "dog"), confusion=((8, 2), (0, 10)))
-        >>> confused_pairs(evaluation, most=10)
+        >>> confused_pairs(("cat", "dog"), ((8, 2), (0, 10)), most=10)
         [Pair(truth='cat', predicted='dog', images=2, share=0.2)]
     """
-    names = evaluation.classes
     pairs = [
         Pair(names[truth], names[predicted], images, images / sum(row))
-        for truth, row in enumerate(evaluation.confusion)
+        for truth, row in enumerate(confusion)
         for predicted, images in enumerate(row)
         if truth != predicted and images > 0
     ]

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from allometry.base.units import format_duration, format_quantity
 from allometry.reports.markup import Column, Html, Row, Section, bar, element, facts, note, number, table
 from allometry.reports.overview import command_line
-from allometry.reports.record import Export, LedgerLine, RunRecord
-from allometry.reports.supernet_record import SupernetRecord
 from allometry.reports.words import listed, percent, whole
+from allometry.runs import CostEntry, FitResult, RunRecord, SupernetRecord, Verification
 
 _OF_A_SUPERNET = (
     "supernet: the training of all phases, once for all budgets. look: subnets run on validation images. predict: "
@@ -22,33 +21,25 @@ _OF_A_SUPERNET = (
 
 def delivery_section(record: RunRecord) -> Section | None:
     """The exported file and how it was checked against the original."""
-    export = record.export
-    if export is None:
+    if record.export is None:
         return None
-    return Section("delivery", "Delivery", [element("p", _verdict(export)), facts(_export_facts(export))])
+    checked = record.export.verification
+    return Section("delivery", "Delivery", [element("p", _verdict(checked)), facts(_export_facts(checked))])
 
 
-def _verdict(export: Export) -> str:
-    if export.agreement is None:
-        return f"The network was exported to {export.file}; no check against the original is recorded."
-    on = f" on {whole(export.images)} images" if export.images else ""
-    same = "the same class for every image" if export.agreement == 1 else "the same class"
-    share = "" if export.agreement == 1 else f" for {percent(export.agreement, digits=2)} of them"
-    return f"{export.file} was run beside the original{on} and gives {same}{share}."
+def _verdict(checked: Verification) -> str:
+    same = "the same class for every image" if checked.agreement == 1 else "the same class"
+    share = "" if checked.agreement == 1 else f" for {percent(checked.agreement, digits=2)} of them"
+    return f"{checked.file} was run beside the original on {whole(checked.images)} images and gives {same}{share}."
 
 
-def _export_facts(export: Export) -> Iterator[tuple[str, str]]:
-    yield "file", export.file
-    if export.bytes is not None:
-        yield "size", f"{format_quantity(export.bytes, unit='B')} ({whole(export.bytes)} bytes)"
-    if export.runtime:
-        yield "runtime", export.runtime
-    if export.images is not None:
-        yield "checked on", f"{whole(export.images)} images"
-    if export.largest_difference is not None:
-        yield "largest difference", f"{export.largest_difference:.2g} in any output"
-    if export.agreement is not None:
-        yield "same class", percent(export.agreement, digits=2)
+def _export_facts(checked: Verification) -> Iterator[tuple[str, str]]:
+    yield "file", checked.file
+    yield "size", f"{format_quantity(checked.bytes, unit='B')} ({whole(checked.bytes)} bytes)"
+    yield "runtime", checked.runtime
+    yield "checked on", f"{whole(checked.images)} images"
+    yield "largest difference", f"{checked.largest_difference:.2g} in any output"
+    yield "same class", percent(checked.agreement, digits=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +51,31 @@ class PhaseCost:
     images: int
 
 
-def phase_costs(lines: Sequence[LedgerLine]) -> list[PhaseCost]:
-    """The ledger summed by phase, in the order in which the phases began.
+def phase_costs(entries: Sequence[CostEntry]) -> list[PhaseCost]:
+    """The cost log summed by phase, in the order in which the phases began.
 
     Example:
-        >>> lines = [LedgerLine(phase=phase, seconds=2.0, images=10) for phase in ("fit", "train", "fit")]
-        >>> phase_costs(lines)
+        >>> entries = [
+        ...     CostEntry(phase=phase, name="", seconds=2.0, images=10, device="cpu")
+        ...     for phase in ("fit", "train", "fit")
+        ... ]
+        >>> phase_costs(entries)
         [PhaseCost(phase='fit', seconds=4.0, images=20), PhaseCost(phase='train', seconds=2.0, images=10)]
     """
     sums: dict[str, PhaseCost] = {}
-    for line in lines:
-        before = sums.get(line.phase, PhaseCost(line.phase, 0.0, 0))
-        sums[line.phase] = PhaseCost(
-            line.phase, before.seconds + line.seconds, before.images + (line.images or 0)
+    for entry in entries:
+        before = sums.get(entry.phase, PhaseCost(entry.phase, 0.0, 0))
+        sums[entry.phase] = PhaseCost(
+            entry.phase, before.seconds + entry.seconds, before.images + entry.images
         )
     return list(sums.values())
 
 
-def ledger_section(record: RunRecord) -> Section | None:
+def costs_section(record: RunRecord) -> Section | None:
     """What each phase took: time, images, and its share."""
-    if not record.ledger:
+    if not record.costs:
         return None
-    phases = phase_costs(record.ledger)
+    phases = phase_costs(record.costs)
     total = sum(phase.seconds for phase in phases)
     rows = [_phase_row(phase, total) for phase in phases]
     images = sum(phase.images for phase in phases)
@@ -94,7 +88,7 @@ def ledger_section(record: RunRecord) -> Section | None:
         number("images per second"),
     ]
     content = [table(columns, rows, footer=footer)]
-    devices = sorted({line.device for line in record.ledger if line.device})
+    devices = sorted({entry.device for entry in record.costs if entry.device})
     if devices:
         content.append(note(f"On {listed(devices)}."))
     if record.supernet is not None:
@@ -123,7 +117,7 @@ def next_section(record: RunRecord) -> Section:
         again = f"{command_line(record)} --out {folder}"
         return Section("next", "How to go on", [_step("Go on where it stopped", again)])
     data = shlex.quote(str(record.arguments.get("data") or "icons"))
-    if record.fit is not None:
+    if isinstance(record.result, FitResult):
         law, baseline = (shlex.quote(str(record.folder / name)) for name in ("law.json", "baseline.json"))
         steps = [
             (
@@ -153,7 +147,7 @@ def _of_supernet(supernet: SupernetRecord, folder: str) -> Iterator[Html]:
     search = f"allometry supernet search {folder}"
     yield _step("Find the best subnet for a budget", f'{search} --budget "latency<=5ms"')
     yield _step("Find all the best at once", f"{search} --front macs")
-    for found in supernet.found[:1]:
+    for found in supernet.subnets[:1]:
         yield _step(
             "Take a subnet out, as a run of its own",
             f"allometry supernet extract {folder} {shlex.quote(found.name)}",

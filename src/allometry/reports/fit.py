@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from allometry.base.units import plural
 from allometry.reports.figures import BLUE, GREEN, Glyph, Trace, axis, figure, legend, log_axis
 from allometry.reports.markup import Column, Html, Row, Section, element, note, number, table
-from allometry.reports.record import Fit, RunRecord, SizeOutlook
 from allometry.reports.words import NO_BREAK, decimal, percent, percent_range, quantity, whole
+from allometry.runs import FitResult, RunRecord, SizeAccuracy
 
 _NAMES = ("alpha", "beta", "gamma")
 _MEANING = {"alpha": "depth", "beta": "width", "gamma": "resolution"}
@@ -17,19 +17,15 @@ _NEARLY = 0.9
 
 def fit_section(record: RunRecord, *, prefix: str) -> Section | None:
     """The law that was found."""
-    fit = record.fit
-    if fit is None:
+    fit = record.result
+    if not isinstance(fit, FitResult):
         return None
-    content = [element("p", _sentence(fit))]
-    if fit.finalists:
-        content += [_finalists(fit), note(_how_judged(fit))]
-    if fit.sizes and fit.outlook:
-        content += _outlook(fit, prefix)
+    content = [element("p", _sentence(fit)), _finalists(fit), note(_how_judged(fit)), *_forecast(fit, prefix)]
     return Section("law", "The law", content)
 
 
-def _sentence(fit: Fit) -> str:
-    law = ", ".join(f"{name} {decimal(fit.law.get(name))} ({_MEANING[name]})" for name in _NAMES)
+def _sentence(fit: FitResult) -> str:
+    law = ", ".join(f"{name} {decimal(getattr(fit.law, name))} ({_MEANING[name]})" for name in _NAMES)
     best = next((each for each in fit.finalists if each.law == fit.law), None)
     if best is None:
         return f"Found: {law}."
@@ -46,7 +42,7 @@ def _sentence(fit: Fit) -> str:
     return f"Found: {law}. {sure}"
 
 
-def _finalists(fit: Fit) -> Html:
+def _finalists(fit: FitResult) -> Html:
     columns = [
         *(number(f"{name}, {_MEANING[name]}") for name in _NAMES),
         number("input, px"),
@@ -61,9 +57,9 @@ def _finalists(fit: Fit) -> Html:
     rows = [
         Row(
             [
-                *(decimal(each.law.get(name)) for name in _NAMES),
+                *(decimal(getattr(each.law, name)) for name in _NAMES),
                 whole(each.resolution),
-                "" if each.macs is None else quantity("macs", each.macs),
+                quantity("macs", each.macs),
                 percent(each.accuracy),
                 percent_range(each.interval),
                 f"{100 * each.behind[0]:.1f} ({percent_range(each.behind[1:])})" if any(each.behind) else "",
@@ -77,15 +73,14 @@ def _finalists(fit: Fit) -> Html:
     return table(columns, rows)
 
 
-def _how_judged(fit: Fit) -> str:
-    epochs = f" of {plural(fit.epochs, 'epoch')}" if fit.epochs else ""
+def _how_judged(fit: FitResult) -> str:
     return (
-        f"Validation accuracy after short trainings{epochs}; intervals by resampling seeds and images, which all "
-        "finalists share."
+        f"Validation accuracy after short trainings of {plural(fit.epochs, 'epoch')}; intervals by resampling "
+        "seeds and images, which all finalists share."
     )
 
 
-def _outlook(fit: Fit, prefix: str) -> list[Html]:
+def _forecast(fit: FitResult, prefix: str) -> list[Html]:
     keys: list[tuple[Glyph, str, str]] = [
         ("circle", BLUE, "trained: the baseline, and one step of the law"),
         ("dashes", GREEN, "to be expected of larger ones, with its 95 % interval"),
@@ -94,11 +89,11 @@ def _outlook(fit: Fit, prefix: str) -> list[Html]:
         element("h3", "What more MACs would buy"),
         legend(keys),
         figure(
-            f"{prefix}-outlook",
-            [_band(fit.sizes, fit.outlook), _line(fit.sizes, fit.outlook), _trained(fit.sizes)],
+            f"{prefix}-forecast",
+            [_band(fit.sizes, fit.forecast), _line(fit.sizes, fit.forecast), _trained(fit.sizes)],
             height=340,
             label="Accuracy against MACs, and what larger networks are expected to reach",
-            xaxis=log_axis("MACs (logarithmic)", [each.macs for each in (*fit.sizes, *fit.outlook)]),
+            xaxis=log_axis("MACs (logarithmic)", [each.macs for each in (*fit.sizes, *fit.forecast)]),
             yaxis=axis("validation accuracy", nticks=7, ticksuffix=f"{NO_BREAK}%", hoverformat=".1f"),
         ),
         note(
@@ -108,7 +103,7 @@ def _outlook(fit: Fit, prefix: str) -> list[Html]:
     ]
 
 
-def _trained(sizes: Sequence[SizeOutlook]) -> Trace:
+def _trained(sizes: Sequence[SizeAccuracy]) -> Trace:
     return {
         "type": "scatter",
         "mode": "markers",
@@ -119,7 +114,7 @@ def _trained(sizes: Sequence[SizeOutlook]) -> Trace:
     }
 
 
-def _line(sizes: Sequence[SizeOutlook], ahead: Sequence[SizeOutlook]) -> Trace:
+def _line(sizes: Sequence[SizeAccuracy], ahead: Sequence[SizeAccuracy]) -> Trace:
     points = [*sizes, *ahead]
     return {
         "type": "scatter",
@@ -131,7 +126,7 @@ def _line(sizes: Sequence[SizeOutlook], ahead: Sequence[SizeOutlook]) -> Trace:
     }
 
 
-def _band(sizes: Sequence[SizeOutlook], ahead: Sequence[SizeOutlook]) -> Trace:
+def _band(sizes: Sequence[SizeAccuracy], ahead: Sequence[SizeAccuracy]) -> Trace:
     """From the last that was trained, ever wider."""
     start = sizes[-1]
     points = [(start.macs, (start.accuracy, start.accuracy))]

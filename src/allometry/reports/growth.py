@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from allometry.base.units import plural
 from allometry.reports.charts import law_heat_map, trial_dots
 from allometry.reports.figures import BLUE, GRAY, ORANGE, Glyph, legend
 from allometry.reports.markup import Column, Html, Row, Section, details, element, note, number, table
-from allometry.reports.record import Plan, RunRecord, Trial
 from allometry.reports.words import NO_BREAK, TIMES, decimal, percent, quantity, whole
+from allometry.runs import GrowthPlan, LawTrialRecord, RunRecord
 
 _MOST_TRIALS = 30
 _LEAST_FOR_HEAT_MAP = 4
@@ -19,41 +19,34 @@ _DIMENSIONS = (("alpha", "depth"), ("beta", "width"), ("gamma", "resolution"))
 def growth_section(record: RunRecord, *, prefix: str) -> Section | None:
     """How the baseline grew, and why in this proportion."""
     content: list[Html] = []
-    if record.plan is not None and (record.plan.law or record.plan.multipliers):
+    if record.plan is not None:
         content += _law(record.plan)
-    if record.trials:
-        content += _trials(record.trials, prefix)
+    if record.law_trials:
+        content += _trials(record.law_trials, prefix)
     return Section("growth", "How it grew", content) if content else None
 
 
-def _law(plan: Plan) -> list[Html]:
-    sentence = "Each dimension has a factor of its own; channels and repeats are then rounded to whole ones."
-    if plan.law and plan.phi is not None:
-        sentence = (
-            f"Depth, width and resolution grew together, each by its coefficient to the power of "
-            f"phi{NO_BREAK}={NO_BREAK}{plan.phi:.4g}; channels and repeats are then rounded to whole ones."
-        )
+def _law(plan: GrowthPlan) -> list[Html]:
+    sentence = (
+        f"Depth, width and resolution grew together, each by its coefficient to the power of "
+        f"phi{NO_BREAK}={NO_BREAK}{plan.phi:.4g}; channels and repeats are then rounded to whole ones."
+    )
     rows = [
         Row(
             [
                 dimension,
                 coefficient,
-                _value(plan.law, coefficient),
-                TIMES + _value(plan.multipliers, dimension),
+                decimal(getattr(plan.law, coefficient)),
+                TIMES + decimal(getattr(plan.multipliers, dimension)),
             ]
         )
         for coefficient, dimension in _DIMENSIONS
-        if coefficient in plan.law or dimension in plan.multipliers
     ]
     columns = [Column("dimension"), Column("coefficient"), number("per step"), number("in all")]
     return [element("p", sentence), table(columns, rows)]
 
 
-def _value(values: Mapping[str, float], name: str) -> str:
-    return decimal(values.get(name)) or "?"
-
-
-def _trials(trials: Sequence[Trial], prefix: str) -> list[Html]:
+def _trials(trials: Sequence[LawTrialRecord], prefix: str) -> list[Html]:
     best = sorted(trials, key=lambda trial: (-trial.accuracy, trial.name))
     shown = _with_chosen(best)
     content = [element("h3", "The trials"), element("p", _explanation(trials))]
@@ -62,7 +55,7 @@ def _trials(trials: Sequence[Trial], prefix: str) -> list[Html]:
         content.append(
             note(f"The figure shows the best {len(shown)} of {len(best)} trials; the table has all.")
         )
-    placed = [trial for trial in trials if {"alpha", "gamma"} <= trial.law.keys()]
+    placed = [trial for trial in trials if trial.law is not None]
     if len(placed) >= _LEAST_FOR_HEAT_MAP:
         content += [
             element("h3", "Over depth and resolution"),
@@ -75,13 +68,13 @@ def _trials(trials: Sequence[Trial], prefix: str) -> list[Html]:
     return [*content, details(f"All {plural(len(trials), 'trial')} in numbers", _trial_table(best))]
 
 
-def _with_chosen(best: Sequence[Trial]) -> list[Trial]:
+def _with_chosen(best: Sequence[LawTrialRecord]) -> list[LawTrialRecord]:
     rest = [trial for trial in best[_MOST_TRIALS:] if trial.chosen]
     return [*best[:_MOST_TRIALS], *rest]
 
 
-def _explanation(trials: Sequence[Trial]) -> str:
-    lengths = sorted({trial.epochs for trial in trials if trial.epochs is not None})
+def _explanation(trials: Sequence[LawTrialRecord]) -> str:
+    lengths = sorted({trial.epochs for trial in trials})
     noun = "epoch" if lengths == [1] else "epochs"
     each = f" of {' or '.join(f'{length:g}' for length in lengths)} {noun}" if lengths else ""
     chosen = next((trial for trial in trials if trial.chosen), None)
@@ -92,7 +85,7 @@ def _explanation(trials: Sequence[Trial]) -> str:
     )
 
 
-def _legend(trials: Sequence[Trial]) -> list[tuple[Glyph, str, str]]:
+def _legend(trials: Sequence[LawTrialRecord]) -> list[tuple[Glyph, str, str]]:
     keys: list[tuple[Glyph, str, str]] = []
     if any(trial.chosen for trial in trials):
         keys.append(("diamond", ORANGE, "chosen"))
@@ -103,15 +96,15 @@ def _legend(trials: Sequence[Trial]) -> list[tuple[Glyph, str, str]]:
     return keys
 
 
-def _trial_table(trials: Sequence[Trial]) -> Html:
+def _trial_table(trials: Sequence[LawTrialRecord]) -> Html:
     rows = [
         Row(
             [
                 trial.name,
-                *(f"{trial.law[name]:.3g}" if name in trial.law else "" for name, _ in _DIMENSIONS),
+                *(f"{getattr(trial.law, name):.3g}" if trial.law else "" for name, _ in _DIMENSIONS),
                 whole(trial.resolution),
-                "" if trial.params is None else quantity("params", trial.params),
-                "" if trial.macs is None else quantity("macs", trial.macs),
+                quantity("params", trial.params),
+                quantity("macs", trial.macs),
                 decimal(trial.loss),
                 percent(trial.accuracy),
             ],

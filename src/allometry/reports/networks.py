@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from allometry.arch import Network
-from allometry.cost import Cost, StageCost, count, count_stages
+from allometry.cost import StageCost, count, count_stages
 from allometry.reports.markup import Column, Html, Row, Section, bar, element, joined, note, number, table
-from allometry.reports.record import RunRecord
 from allometry.reports.words import (
     ARROW,
     MEASURE_NAMES,
@@ -18,6 +17,7 @@ from allometry.reports.words import (
     whole,
     with_measure,
 )
+from allometry.runs import RunRecord
 
 
 def network_section(record: RunRecord) -> Section | None:
@@ -148,10 +148,8 @@ def _how_known(record: RunRecord) -> str:
 
 
 def costs_of(record: RunRecord) -> Mapping[str, float]:
-    """The network's costs by measure: those measured for the plan, and those counted from the network."""
-    planned = dict(record.plan.cost) if record.plan else {}
-    counted: Cost | None = count(record.network) if record.network else None
-    return (counted.to_dict() if counted else {}) | planned
+    """The network's costs by measure, counted, or measured where the run did that."""
+    return record.cost.to_dict() if record.cost else {}
 
 
 def _unlimited(measure: str, value: float) -> str:

@@ -7,12 +7,11 @@ from pathlib import PurePath
 
 from allometry.base.units import plural
 from allometry.reports.markup import Section, element, facts, note
-from allometry.reports.record import RunRecord
-from allometry.reports.supernet_record import Extracted
 from allometry.reports.words import percent, quantity
+from allometry.runs import ExtractResult, RunRecord
 
 
-def extracted_wish(extracted: Extracted, on: str) -> str:
+def extracted_wish(extracted: ExtractResult, on: str) -> str:
     """What was asked for, as a sentence."""
     budget = f" within {extracted.budget}" if extracted.budget else ""
     further = f", trained further for {plural(extracted.epochs, 'epoch')}" if extracted.epochs else ""
@@ -21,8 +20,8 @@ def extracted_wish(extracted: Extracted, on: str) -> str:
 
 def origin_section(record: RunRecord) -> Section | None:
     """The supernet, and what the subnet was worth when it came out of it."""
-    extracted = record.extracted
-    if extracted is None:
+    extracted = record.result
+    if not isinstance(extracted, ExtractResult):
         return None
     content = [element("p", _sentence(extracted)), facts(_facts(extracted))]
     if not extracted.epochs:
@@ -35,28 +34,22 @@ def origin_section(record: RunRecord) -> Section | None:
     return Section("origin", "Where it comes from", content)
 
 
-def _sentence(extracted: Extracted) -> str:
+def _sentence(extracted: ExtractResult) -> str:
     if not extracted.epochs:
         return "It was taken out of a supernet as it is; nothing was trained."
-    before, after = extracted.taken_accuracy, extracted.validation_accuracy
-    change = (
-        f" On the validation images that brought it from {percent(before)} to {percent(after)}."
-        if before is not None and after is not None
-        else ""
-    )
     return (
-        f"It was taken out of a supernet and trained further for {plural(extracted.epochs, 'epoch')}.{change}"
+        f"It was taken out of a supernet and trained further for {plural(extracted.epochs, 'epoch')}. On the "
+        f"validation images that brought it from {percent(extracted.extracted_accuracy)} to "
+        f"{percent(extracted.validation_accuracy)}."
     )
 
 
-def _facts(extracted: Extracted) -> Iterator[tuple[str, str]]:
-    if extracted.supernet:
-        yield "supernet", extracted.supernet
+def _facts(extracted: ExtractResult) -> Iterator[tuple[str, str]]:
+    yield "supernet", extracted.supernet
     if extracted.budget:
         yield "found for", extracted.budget
     if extracted.predicted_accuracy is not None:
         yield "predicted", f"{percent(extracted.predicted_accuracy)} of the validation images"
-    if extracted.taken_accuracy is not None:
-        yield "as taken out", f"{percent(extracted.taken_accuracy)} of the validation images"
-    if extracted.latency is not None:
-        yield "latency", f"{quantity('latency', extracted.latency)}, measured when it was found"
+    yield "as taken out", f"{percent(extracted.extracted_accuracy)} of the validation images"
+    if extracted.cost.latency is not None:
+        yield "latency", f"{quantity('latency', extracted.cost.latency)}, measured when it was found"

@@ -8,10 +8,9 @@ from typing import Any
 
 from allometry.base.units import plural
 from allometry.cost import count
-from allometry.reports.markup import Column, Html, Row, Section, details, element, facts, joined, note, table
+from allometry.reports.markup import Column, Html, Row, Section, details, element, facts, joined, table
 from allometry.reports.networks import costs_of
 from allometry.reports.origin import extracted_wish
-from allometry.reports.record import Data, Evaluation, RunRecord
 from allometry.reports.supernet import supernet_figures, supernet_result, supernet_wish
 from allometry.reports.words import (
     MEASURE_NAMES,
@@ -25,6 +24,7 @@ from allometry.reports.words import (
     whole,
     with_measure,
 )
+from allometry.runs import DataSummary, Evaluation, ExtractResult, RunRecord
 
 # Where the command line says it in another way than the run folder.
 _POSITIONAL = {"network", "space", "supernet", "subnet"}
@@ -67,10 +67,10 @@ def _key_figures(record: RunRecord) -> Iterator[tuple[str, str, str]]:
         yield from supernet_figures(record, record.supernet)
         return
     evaluation, network = record.evaluation, record.network
-    last = record.epochs[-1] if record.epochs else None
+    last = record.history[-1] if record.history else None
     if evaluation is not None:
         yield f"{evaluation.split} accuracy", percent(evaluation.accuracy), _interval(evaluation)
-    elif last is not None and last.val_accuracy is not None:
+    elif last is not None:
         yield "validation accuracy", percent(last.val_accuracy), f"after epoch {last.epoch}"
     if network is not None:
         cost, used = count(network), _budget_shares(record)
@@ -88,7 +88,7 @@ def _key_figures(record: RunRecord) -> Iterator[tuple[str, str, str]]:
 
 
 def _interval(evaluation: Evaluation) -> str:
-    return percent_range(evaluation.interval) if evaluation.interval else ""
+    return percent_range(evaluation.interval)
 
 
 def _budget_shares(record: RunRecord) -> dict[str, str]:
@@ -105,8 +105,8 @@ def _wish(record: RunRecord) -> str:
     on = f" on {data}" if data else ""
     if record.supernet is not None:
         return supernet_wish(record, record.supernet, on)
-    if record.extracted is not None:
-        return extracted_wish(record.extracted, on)
+    if isinstance(record.result, ExtractResult):
+        return extracted_wish(record.result, on)
     limits = record.plan.budget if record.plan else ()
     if limits:
         most = listed([with_measure(limit.measure, limit.most) for limit in limits])
@@ -135,10 +135,9 @@ def _result(record: RunRecord) -> str:
 
 
 def _rightly(evaluation: Evaluation) -> str:
-    interval = f" ({_interval(evaluation)})" if evaluation.interval else ""
     seen = "unseen test" if evaluation.split == "test" else evaluation.split
-    of = f"{whole(evaluation.images)} {seen} images" if evaluation.images else f"the {seen} images"
-    return f"classifies {percent(evaluation.accuracy)}{interval} of {of} rightly"
+    of = f"{whole(evaluation.images)} {seen} images"
+    return f"classifies {percent(evaluation.accuracy)} ({_interval(evaluation)}) of {of} rightly"
 
 
 def asked_section(record: RunRecord) -> Section:
@@ -147,8 +146,6 @@ def asked_section(record: RunRecord) -> Section:
     content.append(facts(_facts(record)))
     if record.data and record.data.rejected:
         content.append(_rejected(record.data))
-    elif record.data and record.data.left_out:
-        content.append(note(f"{plural(record.data.left_out, 'file')} of the data could not be used."))
     return Section("asked", "What was asked", content)
 
 
@@ -170,7 +167,7 @@ def command_line(record: RunRecord) -> str:
 def _typed(record: RunRecord) -> Mapping[str, Any]:
     """The arguments as they are given; what is 0 and means the default is left out, as is what the supernet decides."""
     given = {name: value for name, value in record.arguments.items() if (name, value) != ("epochs", 0)}
-    if record.extracted is None:
+    if record.command != "supernet extract":
         return given
     own = {name: value for name, value in given.items() if name not in _OF_SUPERNET}
     return own | {"subnet": str(record.folder / "network.json")}
@@ -208,24 +205,18 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
         yield "time", moment(record.started) + until
 
 
-def _data_facts(data: Data) -> Iterator[tuple[str, str]]:
-    if data.name:
-        yield "data", data.name
-    if data.splits:
-        total = sum(data.splits.values())
-        parts = ", ".join(f"{whole(images)} {split}" for split, images in data.splits.items())
-        yield "images", f"{whole(total)}: {parts}"
-    if data.classes:
-        smallest, largest = data.smallest_class, data.largest_class
-        known = smallest is not None and largest is not None
-        sizes = f", of {whole(smallest)} to {whole(largest)} training images each" if known else ""
-        yield "classes", f"{whole(len(data.classes))}{sizes}"
-    if data.image_size is not None:
-        colors = {1: ", gray", 3: ", color"}.get(data.channels or 0, "")
-        yield "picture", f"{data.image_size} {TIMES} {data.image_size} pixels{colors}"
+def _data_facts(data: DataSummary) -> Iterator[tuple[str, str]]:
+    yield "data", data.name
+    parts = ", ".join(f"{whole(images)} {split}" for split, images in data.images.items())
+    yield "images", f"{whole(sum(data.images.values()))}: {parts}"
+    train = data.per_class.get("train")
+    sizes = f", of {whole(train.least)} to {whole(train.most)} training images each" if train else ""
+    yield "classes", f"{whole(len(data.classes))}{sizes}"
+    colors = {1: ", gray", 3: ", color"}.get(data.channels, "")
+    yield "picture", f"{data.image_size} {TIMES} {data.image_size} pixels{colors}"
 
 
-def _rejected(data: Data) -> Html:
+def _rejected(data: DataSummary) -> Html:
     shown = data.rejected[:200]
     rows = [Row([each.path, each.reason]) for each in shown]
     left = len(data.rejected) - len(shown)

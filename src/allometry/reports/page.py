@@ -12,7 +12,7 @@ from allometry.base.units import plural
 from allometry.reports.calibration import calibration_section
 from allometry.reports.cam_section import looks_compared, looks_section
 from allometry.reports.comparison import comparison_section
-from allometry.reports.delivery import delivery_section, ledger_section, next_section
+from allometry.reports.delivery import costs_section, delivery_section, next_section
 from allometry.reports.figures import library
 from allometry.reports.fit import fit_section
 from allometry.reports.growth import growth_section
@@ -21,12 +21,11 @@ from allometry.reports.networks import budget_section, network_section
 from allometry.reports.origin import origin_section
 from allometry.reports.overview import asked_section, key_figures, summary, unfinished
 from allometry.reports.quality import classes_section, evaluation_section, mistakes_section
-from allometry.reports.reading import read_run
-from allometry.reports.record import RunRecord
 from allometry.reports.search import search_section
 from allometry.reports.subnets import predictor_section, subnets_section
 from allometry.reports.supernet import supernet_section
 from allometry.reports.training import cost_section, training_section
+from allometry.runs import RunRecord
 
 # The browser itself then refuses whatever the page would load from elsewhere.
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
@@ -34,35 +33,33 @@ _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inl
 _SORTABLE = 'sortable">'
 
 
-def write_report(folders: Sequence[Path], *, out: Path) -> Path:
+def write_report(runs: Sequence[RunRecord], *, out: Path) -> Path:
     """Write one HTML page that shows a run, or compares several; it opens anywhere, without a network.
 
-    The same run folders give the same bytes.
+    The same runs give the same bytes.
 
     Args:
-        folders: run folders, one or more.
+        runs: one or more, as `read_run` gives them.
         out: the file to write; it takes its place in one step.
 
     Returns:
         `out`.
 
     Raises:
-        RunFolderError: no folder is given, or one of them is not a run folder.
+        RunFolderError: no run is given.
         StorageError: the page cannot be written.
 
     Example:
         >>> import tempfile
-        >>> folder = Path(tempfile.mkdtemp()) / "first"
-        >>> folder.mkdir()
-        >>> _ = (folder / "run.json").write_text('{"command": "train"}')
-        >>> page = write_report([folder], out=folder / "report.html")
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> run = RunRecord(folder=folder, name="first", command="train")
+        >>> page = write_report([run], out=folder / "report.html")
         >>> "<h1>first</h1>" in page.read_text()
         True
     """
-    records = [read_run(folder) for folder in folders]
-    if not records:
+    if not runs:
         raise RunFolderError("No run folder was given; give the folder of one run, or of several to compare.")
-    title, body = _one(records[0]) if len(records) == 1 else _several(records)
+    title, body = _one(runs[0]) if len(runs) == 1 else _several(runs)
     write_text(Path(out), _document(title, body))
     return Path(out)
 
@@ -111,7 +108,7 @@ def _sections(record: RunRecord, *, prefix: str) -> list[Section]:
         looks_section(record),
         mistakes_section(record),
         delivery_section(record),
-        ledger_section(record),
+        costs_section(record),
         next_section(record),
     )
     return [section for section in sections if section is not None]
@@ -127,7 +124,7 @@ def _short(record: RunRecord, *, prefix: str) -> Html:
         network_section(record),
         budget_section(record),
         training_section(record, prefix=prefix),
-        ledger_section(record),
+        costs_section(record),
         next_section(record),
     )
     number = prefix.removeprefix("run-")

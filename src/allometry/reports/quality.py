@@ -22,8 +22,8 @@ from allometry.reports.markup import (
     table,
 )
 from allometry.reports.pictures import picture
-from allometry.reports.record import ClassFigures, Evaluation, Mistake, RunRecord
 from allometry.reports.words import ARROW, NO_BREAK, decimal, percent, percent_range, whole
+from allometry.runs import ClassMetrics, Evaluation, Mistake, RunRecord
 
 _MOST_IN_MATRIX = 200
 _SHOWN_CLASSES = 10
@@ -42,32 +42,23 @@ def evaluation_section(record: RunRecord, *, prefix: str) -> Section | None:
 
 
 def _sentence(evaluation: Evaluation) -> str:
-    images = f" of {whole(evaluation.images)} {evaluation.split} images" if evaluation.images else ""
-    sentences = [f"{percent(evaluation.accuracy)}{images} are classified rightly."]
-    if evaluation.interval:
+    sentences = [
+        f"{percent(evaluation.accuracy)} of {whole(evaluation.images)} {evaluation.split} images are classified "
+        "rightly.",
+        f"With {percent(0.95, digits=0)} confidence the true rate is {percent_range(evaluation.interval)}{NO_BREAK}%.",
+    ]
+    if len(evaluation.classes) > 5:
         sentences.append(
-            f"With {percent(0.95, digits=0)} confidence the true rate is "
-            f"{percent_range(evaluation.interval)}{NO_BREAK}%."
+            f"For {percent(evaluation.top5)} ({percent_range(evaluation.top5_interval)}) the truth is among the "
+            "five likeliest classes."
         )
-    if evaluation.top5 is not None and len(evaluation.classes) > 5:
-        sentences.append(
-            f"For {percent(evaluation.top5)}{_within(evaluation.top5_interval)} the truth is among the five likeliest "
-            "classes."
-        )
-    if evaluation.balanced_accuracy is not None:
-        sentences.append(
-            f"Counting each class alike, whatever its size, the accuracy is {percent(evaluation.balanced_accuracy)}"
-            f"{_within(evaluation.balanced_interval)}."
-        )
-    if evaluation.loss is not None:
-        bounds = evaluation.loss_interval
-        within = f" ({decimal(bounds[0])} to {decimal(bounds[1])})" if bounds else ""
-        sentences.append(f"The loss is {decimal(evaluation.loss)}{within}.")
+    low, high = evaluation.loss_interval
+    sentences += [
+        f"Counting each class alike, whatever its size, the accuracy is {percent(evaluation.balanced_accuracy)} "
+        f"({percent_range(evaluation.balanced_interval)}).",
+        f"The loss is {decimal(evaluation.loss)} ({decimal(low)} to {decimal(high)}).",
+    ]
     return " ".join(sentences)
-
-
-def _within(interval: tuple[float, float] | None) -> str:
-    return f" ({percent_range(interval)})" if interval else ""
 
 
 def _confusion(evaluation: Evaluation, prefix: str) -> list[Html]:
@@ -89,7 +80,7 @@ def _confusion(evaluation: Evaluation, prefix: str) -> list[Html]:
                 "logarithmic scale for mistakes; point at a cell for names and counts."
             ),
         ]
-    pairs = confused_pairs(evaluation, most=10)
+    pairs = confused_pairs(evaluation.classes, evaluation.confusion, most=10)
     if pairs:
         content += [element("h3", "Most confused"), _pair_table(pairs)]
     else:
@@ -150,10 +141,10 @@ class _Judged:
     name: str
     images: int
     accuracy: float
-    figures: ClassFigures
+    figures: ClassMetrics
 
 
-def _ordered(classes: Sequence[ClassFigures]) -> list[_Judged]:
+def _ordered(classes: Sequence[ClassMetrics]) -> list[_Judged]:
     judged = [
         _Judged(each.name, each.images, each.accuracy, each)
         for each in classes
@@ -172,7 +163,7 @@ def _class_table(classes: Sequence[_Judged], *, all_figures: bool) -> Html:
     return table(columns, [Row(row) for row in rows], sortable=all_figures)
 
 
-def _more(figures: ClassFigures) -> list[str]:
+def _more(figures: ClassMetrics) -> list[str]:
     precision, f1 = figures.precision, figures.f1
     return [
         percent_range(figures.interval) if figures.interval else "",
@@ -195,9 +186,7 @@ def mistakes_section(record: RunRecord) -> Section | None:
 
 
 def _mistake(mistake: Mistake) -> Html:
-    sure = (
-        element("small", percent(mistake.confidence, digits=0)) if mistake.confidence is not None else Html()
-    )
+    sure = element("small", percent(mistake.confidence, digits=0))
     caption = [element("span", mistake.truth), f" {ARROW} ", element("b", mistake.predicted), " ", sure]
     text = f"{mistake.truth}, taken for {mistake.predicted}"
     return element(

@@ -8,31 +8,32 @@ from html import escape
 from allometry.base.units import plural
 from allometry.reports.figures import BLUE, GRAY, GREEN, ORANGE, Glyph, Trace, axis, figure, legend
 from allometry.reports.markup import Column, Html, Row, Section, details, element, note, number, table
-from allometry.reports.record import RunRecord, Search, SearchTrial
 from allometry.reports.scatter import Point, PointGroup, accuracy_against
 from allometry.reports.words import listed, percent, quantity, whole
+from allometry.runs import RunRecord, SearchPlan, SearchResult, SearchTrialRecord
 
 _COLUMNS = {"accuracy": "accuracy", "macs": "MACs", "params": "parameters", "latency": "latency"}
 _GRADIENT = ("proxylessnas", "fbnet")
 _TERA = 1e12
+_COUNTABLE = 10**9  # networks; of more, the power of ten says enough
 
 
 def search_section(record: RunRecord, *, prefix: str) -> Section | None:
     """What was searched and found."""
-    found = record.search
-    if found is None:
+    plan, result = record.search, _result(record)
+    if plan is None:
         return None
     ours = _of(record, "search")
-    content = [element("p", _sentence(found, ours))]
+    content = [element("p", _sentence(plan, result, ours))]
     if ours:
-        content += _points(found, ours, prefix)
-        if found.by not in _GRADIENT:
-            content += _curves(found, ours, _of(record, "random"), prefix)
-        content.append(details(f"All {plural(len(ours), 'trial')} in numbers", _table(found, ours)))
+        content += _points(result, ours, prefix)
+        if plan.algorithm not in _GRADIENT:
+            content += _curves(plan, ours, _of(record, "random"), prefix)
+        content.append(details(f"All {plural(len(ours), 'trial')} in numbers", _table(plan, result, ours)))
     return Section("search", "The search", content)
 
 
-def found_trial(record: RunRecord) -> SearchTrial | None:
+def found_trial(record: RunRecord) -> SearchTrialRecord | None:
     """The trial of the network that a search has found.
 
     Example:
@@ -40,60 +41,61 @@ def found_trial(record: RunRecord) -> SearchTrial | None:
         >>> found_trial(RunRecord(folder=Path("x"), name="x")) is None
         True
     """
-    if record.search is None:
+    result = _result(record)
+    if result is None:
         return None
-    return next((each for each in _of(record, "search") if each.number == record.search.chosen), None)
+    return next((each for each in _of(record, "search") if each.number == result.chosen), None)
 
 
-def _of(record: RunRecord, phase: str) -> list[SearchTrial]:
+def _result(record: RunRecord) -> SearchResult | None:
+    return record.result if isinstance(record.result, SearchResult) else None
+
+
+def _of(record: RunRecord, phase: str) -> list[SearchTrialRecord]:
     """The trials of a phase, by number; where one is written down twice, the later line counts."""
-    latest = {each.number: each for each in record.tried if each.phase == phase}
+    latest = {each.number: each for each in record.search_trials if each.phase == phase}
     return [latest[place] for place in sorted(latest)]
 
 
-def _sentence(found: Search, trials: Sequence[SearchTrial]) -> str:
-    size = whole(float(found.size)) if found.size.isdigit() and len(found.size) < 10 else _power(found.size)
-    within = f" within {found.budget}" if found.budget else ""
+def _sentence(plan: SearchPlan, result: SearchResult | None, trials: Sequence[SearchTrialRecord]) -> str:
+    size = whole(plan.size) if plan.size < _COUNTABLE else f"about 10^{len(str(plan.size)) - 1}"
+    within = f" within {plan.budget}" if plan.budget else ""
     stopped = sum(each.stopped for each in trials)
     failed = sum(bool(each.failed) for each in trials)
-    if found.by in _GRADIENT:
-        return _by_gradient(found, size, within, trials)
+    if plan.algorithm in _GRADIENT:
+        return _by_gradient(plan, size, within, trials)
     parts = [
-        f"Of the {size} networks of {found.space.partition('(')[2].partition(',')[0] or 'the space'}, "
-        f"{found.by} tried {plural(len(trials), 'network')}{within}, for the largest "
-        f"{listed(list(found.objectives))}."
+        f"Of the {size} networks of {plan.space.partition('(')[2].partition(',')[0] or 'the space'}, "
+        f"{plan.algorithm} tried {plural(len(trials), 'network')}{within}, for the largest "
+        f"{listed(list(plan.objectives))}."
     ]
     if stopped:
         parts.append(f"{plural(stopped, 'training')} ended early, being worse than half of those before.")
     if failed:
         parts.append(f"{plural(failed, 'training')} came to nothing.")
-    best = next((each for each in trials if each.number == found.chosen), None)
+    best = next((each for each in trials if result and each.number == result.chosen), None)
     if best is not None:
         values = ", ".join(f"{value:.4g}" for value in best.values if value is not None)
         parts.append(f"Found: number {best.number}, worth {values}.")
     return " ".join(parts)
 
 
-def _by_gradient(found: Search, size: str, within: str, trials: Sequence[SearchTrial]) -> str:
+def _by_gradient(plan: SearchPlan, size: str, within: str, trials: Sequence[SearchTrialRecord]) -> str:
     values = [f"{value:.4g}" for each in trials for value in each.values if value is not None]
     worth = (
-        f" Trained briefly, it is worth {', '.join(values)} ({listed(list(found.objectives))})."
+        f" Trained briefly, it is worth {', '.join(values)} ({listed(list(plan.objectives))})."
         if values
         else ""
     )
     return (
-        f"One network with all choices of the space, which has {size} networks, was trained by {found.by}, and with it "
-        f"how probable each choice is; the most probable network{within} was taken.{worth}"
+        f"One network with all choices of the space, which has {size} networks, was trained by {plan.algorithm}, and "
+        f"with it how probable each choice is; the most probable network{within} was taken.{worth}"
     )
 
 
-def _power(size: str) -> str:
-    return f"about 10^{len(size) - 1}" if size.isdigit() else "many"
-
-
-def _points(found: Search, trials: Sequence[SearchTrial], prefix: str) -> list[Html]:
-    chosen = [each for each in trials if each.number == found.chosen]
-    front = [each for each in trials if each.number in found.front and each not in chosen]
+def _points(result: SearchResult | None, trials: Sequence[SearchTrialRecord], prefix: str) -> list[Html]:
+    chosen = [each for each in trials if result and each.number == result.chosen]
+    front = [each for each in trials if result and each.number in result.front and each not in chosen]
     stopped = [each for each in trials if each.stopped and each not in (*chosen, *front)]
     others = [each for each in trials if each not in (*chosen, *front, *stopped)]
     groups = [
@@ -113,38 +115,40 @@ def _points(found: Search, trials: Sequence[SearchTrial], prefix: str) -> list[H
     return [element("h3", "The trials"), *shown]
 
 
-def _group(meaning: str, glyph: Glyph, color: str, size: int, trials: Iterable[SearchTrial]) -> PointGroup:
+def _group(
+    meaning: str, glyph: Glyph, color: str, size: int, trials: Iterable[SearchTrialRecord]
+) -> PointGroup:
     points = [
-        Point(cost=each.figures["macs"], accuracy=each.figures["accuracy"], hover=_hover(each))
+        Point(cost=each.metrics["macs"], accuracy=each.metrics["accuracy"], hover=_hover(each))
         for each in trials
-        if each.figures.get("macs") and "accuracy" in each.figures
+        if each.metrics.get("macs") and "accuracy" in each.metrics
     ]
     return PointGroup(meaning=meaning, glyph=glyph, color=color, size=size, points=points)
 
 
-def _hover(trial: SearchTrial) -> str:
-    lines = [f"<b>number {trial.number}</b>", percent(trial.figures["accuracy"])]
+def _hover(trial: SearchTrialRecord) -> str:
+    lines = [f"<b>number {trial.number}</b>", percent(trial.metrics["accuracy"])]
     lines += [
-        f"{quantity(name, trial.figures[name])} {title}"
+        f"{quantity(name, trial.metrics[name])} {title}"
         for name, title in _COLUMNS.items()
-        if name != "accuracy" and name in trial.figures
+        if name != "accuracy" and name in trial.metrics
     ]
     lines += [f"worth {value:.4g}" for value in trial.values if value is not None]
     return "<br>".join(lines)
 
 
 def _curves(
-    found: Search, ours: Sequence[SearchTrial], random: Sequence[SearchTrial], prefix: str
+    plan: SearchPlan, ours: Sequence[SearchTrialRecord], random: Sequence[SearchTrialRecord], prefix: str
 ) -> list[Html]:
     """The best so far over what it has cost."""
-    lines: list[tuple[str, Glyph, str, Sequence[SearchTrial]]] = [(found.by, "line", BLUE, ours)]
+    lines: list[tuple[str, Glyph, str, Sequence[SearchTrialRecord]]] = [(plan.algorithm, "line", BLUE, ours)]
     if random:
         lines.append(("random search of the same cost", "dashes", GRAY, random))
     traces = [_curve(name, glyph, color, trials) for name, glyph, color, trials in lines]
     traces = [trace for trace in traces if trace["x"]]
     if not traces:
         return []
-    objective = found.objectives[0] if found.objectives else "value"
+    objective = plan.objectives[0] if plan.objectives else "value"
     return [
         element("h3", "The best so far over its cost"),
         legend([(glyph, color, name) for name, glyph, color, trials in lines if trials]),
@@ -159,10 +163,10 @@ def _curves(
     ]
 
 
-def _curve(name: str, glyph: Glyph, color: str, trials: Sequence[SearchTrial]) -> Trace:
+def _curve(name: str, glyph: Glyph, color: str, trials: Sequence[SearchTrialRecord]) -> Trace:
     spent, best, places, values = 0.0, float("-inf"), [], []
     for each in trials:
-        spent += each.work
+        spent += each.training_macs
         value = each.values[0] if each.values else None
         best = best if value is None else max(best, value)
         if best > float("-inf"):
@@ -184,11 +188,11 @@ def _curve(name: str, glyph: Glyph, color: str, trials: Sequence[SearchTrial]) -
     }
 
 
-def _table(found: Search, trials: Sequence[SearchTrial]) -> Html:
-    known = [name for name in _COLUMNS if any(name in each.figures for each in trials)]
+def _table(plan: SearchPlan, result: SearchResult | None, trials: Sequence[SearchTrialRecord]) -> Html:
+    known = [name for name in _COLUMNS if any(name in each.metrics for each in trials)]
     columns = [
         number("number"),
-        *(number(text) for text in (found.objectives if len(found.objectives) > 1 else ("worth",))),
+        *(number(text) for text in (plan.objectives if len(plan.objectives) > 1 else ("worth",))),
         *(number(_COLUMNS[name]) for name in known),
         number("input, px"),
         number("epochs"),
@@ -197,16 +201,18 @@ def _table(found: Search, trials: Sequence[SearchTrial]) -> Html:
     ranked = sorted(
         trials, key=lambda each: [float("inf") if value is None else -value for value in each.values]
     )
-    rows = [_row(each, found, known) for each in ranked]
+    rows = [_row(each, plan, result, known) for each in ranked]
     return table(columns, rows, sortable=True)
 
 
-def _row(trial: SearchTrial, found: Search, known: Sequence[str]) -> Row:
-    values = list(trial.values) + [None] * (max(1, len(found.objectives)) - len(trial.values))
+def _row(
+    trial: SearchTrialRecord, plan: SearchPlan, result: SearchResult | None, known: Sequence[str]
+) -> Row:
+    values = list(trial.values) + [None] * (max(1, len(plan.objectives)) - len(trial.values))
     figures = [
-        "" if name not in trial.figures
-        else percent(trial.figures[name]) if name == "accuracy"
-        else quantity(name, trial.figures[name])
+        "" if name not in trial.metrics
+        else percent(trial.metrics[name]) if name == "accuracy"
+        else quantity(name, trial.metrics[name])
         for name in known
     ]  # fmt: skip
     return Row(
@@ -218,5 +224,5 @@ def _row(trial: SearchTrial, found: Search, known: Sequence[str]) -> Row:
             whole(trial.epochs),
             trial.failed or ("ended early" if trial.stopped else ""),
         ],
-        marked=trial.number == found.chosen,
+        marked=result is not None and trial.number == result.chosen,
     )

@@ -7,20 +7,21 @@ from collections.abc import Sequence
 from html import escape
 
 from allometry.base.units import plural
+from allometry.cost import Cost, RuntimeConfig
+from allometry.cost.budget import Measure
 from allometry.reports.figures import BLUE, GREEN, IN_PERCENT, ORANGE, Trace, axis, figure, legend
 from allometry.reports.markup import Column, Html, Row, Section, details, element, joined, note, number, table
-from allometry.reports.record import RunRecord
 from allometry.reports.scatter import Point, PointGroup, accuracy_against
-from allometry.reports.supernet_record import (
-    CalibrationBin,
-    FoundFront,
-    FoundSubnet,
-    FrontSubnet,
+from allometry.reports.words import MEASURE_NAMES, NO_BREAK, listed, percent, percent_range, quantity, whole
+from allometry.runs import (
     MeasuredSubnet,
-    PredictorJudgment,
+    PredictedBin,
+    PredictorQuality,
+    RunRecord,
+    Subnet,
+    SubnetFront,
     SupernetRecord,
 )
-from allometry.reports.words import MEASURE_NAMES, NO_BREAK, listed, percent, percent_range, quantity, whole
 from allometry.supernets import MIN_TAU
 
 _MARGIN = 0.08  # of an axis, on either side of what it shows
@@ -29,7 +30,7 @@ _DEVIATIONS = 1.96  # of a share, to either side of it: 95 %
 
 def predictor_section(record: RunRecord, *, prefix: str) -> Section | None:
     """What the predictor of accuracy is worth: in words, and predicted against measured."""
-    judged = record.supernet.judgment if record.supernet else None
+    judged = record.supernet.predictor if record.supernet else None
     if judged is None:
         return None
     content = [element("p", _worth(judged))]
@@ -51,20 +52,17 @@ def predictor_section(record: RunRecord, *, prefix: str) -> Section | None:
     return Section("predictor", "The predictor of accuracy", content)
 
 
-def _worth(judged: PredictorJudgment) -> str:
+def _worth(judged: PredictorQuality) -> str:
     fitted = f"Fitted to {plural(judged.fitted, 'measured subnet')}, it" if judged.fitted else "It"
     sentences = [
         f"{fitted} was judged by {whole(judged.number)} others: Kendall's tau is {judged.tau:.2f}, so it puts about "
         f"{percent((1 + judged.tau) / 2, digits=0)} of the pairs in the right order."
     ]
-    if judged.mean_absolute_error is not None:
-        bias = judged.bias or 0.0
-        much = (
-            f", {100 * abs(bias):.2f} too {'high' if bias > 0 else 'low'} taken all together" if bias else ""
-        )
-        sentences.append(
-            f"Its predictions are off by {100 * judged.mean_absolute_error:.2f} points on average{much}."
-        )
+    bias = judged.bias
+    much = f", {100 * abs(bias):.2f} too {'high' if bias > 0 else 'low'} taken all together" if bias else ""
+    sentences.append(
+        f"Its predictions are off by {100 * judged.mean_absolute_error:.2f} points on average{much}."
+    )
     if judged.attainable is not None:
         sentences.append(
             f"One that knew how good the subnets are would have about {judged.attainable:.2f}, since part of what "
@@ -78,11 +76,11 @@ def _worth(judged: PredictorJudgment) -> str:
     return " ".join(sentences)
 
 
-def _per_bin(judged: PredictorJudgment) -> str:
+def _per_bin(judged: PredictorQuality) -> str:
     return plural(round(sum(each.number for each in judged.bins) / len(judged.bins)), "subnet")
 
 
-def _calibration(name: str, bins: Sequence[CalibrationBin]) -> Html:
+def _calibration(name: str, bins: Sequence[PredictedBin]) -> Html:
     values = [each.predicted for each in bins]
     values += [each.measured + sign * each.spread for each in bins for sign in (-1, 1)]
     margin = _MARGIN * (max(values) - min(values)) or 0.01
@@ -125,7 +123,7 @@ def _calibration(name: str, bins: Sequence[CalibrationBin]) -> Html:
     )
 
 
-def _bins(bins: Sequence[CalibrationBin]) -> Html:
+def _bins(bins: Sequence[PredictedBin]) -> Html:
     rows = [
         Row(
             [
@@ -153,15 +151,19 @@ def subnets_section(record: RunRecord, *, prefix: str) -> Section | None:
             legend((group.glyph, group.color, group.meaning) for group in groups),
             accuracy_against(f"{prefix}-subnets", groups, cost="MACs", accuracy="validation accuracy"),
         ]
-    if supernet.found:
-        content += [element("h3", "Found for budgets"), _found(supernet.found), note(_chosen(supernet.found))]
+    if supernet.subnets:
+        content += [
+            element("h3", "Found for budgets"),
+            _found(supernet.subnets),
+            note(_chosen(supernet.subnets)),
+        ]
     for front in supernet.fronts:
         content.append(details(_front_title(front), _front(front)))
     return Section("subnets", "Its subnets", content) if content else None
 
 
 def _measured(measured: Sequence[MeasuredSubnet], record: RunRecord) -> str:
-    images = record.data.splits.get("val") if record.data else None
+    images = record.data.images.get("val") if record.data else None
     if not measured:
         return "Subnets that were found, with their accuracies as measured."
     sentence = (
@@ -182,28 +184,25 @@ def _measured(measured: Sequence[MeasuredSubnet], record: RunRecord) -> str:
 
 def _groups(supernet: SupernetRecord) -> list[PointGroup]:
     tried = [
-        Point(cost=each.macs, accuracy=each.accuracy, hover=_hover("measured", each.accuracy, each))
+        Point(cost=each.cost.macs, accuracy=each.accuracy, hover=_hover("measured", each.accuracy, each.cost))
         for each in supernet.measured
-        if each.macs
     ]
     fronts = [
         Point(
-            cost=each.macs,
+            cost=each.cost.macs,
             accuracy=each.validation_accuracy,
-            hover=_hover(f"{front.name}, {place}.json", each.validation_accuracy, each),
+            hover=_hover(f"{front.name}, {place}.json", each.validation_accuracy, each.cost),
         )
         for front in supernet.fronts
         for place, each in enumerate(front.subnets, start=1)
-        if each.validation_accuracy is not None
     ]
     found = [
         Point(
-            cost=each.macs,
+            cost=each.cost.macs,
             accuracy=each.validation_accuracy,
-            hover=_hover(each.name, each.validation_accuracy, each),
+            hover=_hover(each.name, each.validation_accuracy, each.cost),
         )
-        for each in supernet.found
-        if each.validation_accuracy is not None
+        for each in supernet.subnets
     ]
     return [
         PointGroup(meaning="measured", glyph="circle-open", color=BLUE, size=8, points=tried),
@@ -218,16 +217,17 @@ def _groups(supernet: SupernetRecord) -> list[PointGroup]:
     ]
 
 
-def _hover(name: str, accuracy: float, subnet: MeasuredSubnet | FrontSubnet | FoundSubnet) -> str:
+def _hover(name: str, accuracy: float, cost: Cost) -> str:
     lines = [f"<b>{escape(name)}</b>", percent(accuracy)]
-    for measure in ("macs", "params"):
-        value = getattr(subnet, measure)
-        lines += [f"{quantity(measure, value)} {MEASURE_NAMES[measure]}"] if value is not None else []
+    lines += [
+        f"{quantity(measure, getattr(cost, measure))} {MEASURE_NAMES[measure]}"
+        for measure in ("macs", "params")
+    ]
     return "<br>".join(lines)
 
 
-def _found(found: Sequence[FoundSubnet]) -> Html:
-    timed = any(each.latency is not None for each in found)
+def _found(found: Sequence[Subnet]) -> Html:
+    timed = any(each.cost.latency is not None for each in found)
     latency = [number("latency"), number(_below("latency,", "predicted"))] if timed else []
     columns = [
         Column("subnet"),
@@ -242,16 +242,16 @@ def _found(found: Sequence[FoundSubnet]) -> Html:
         number(_below("95 %", "interval")),
     ]
     rows = []
-    for each in sorted(found, key=lambda each: each.macs):
-        times = [_latency(each.latency), _latency(each.predicted_latency)] if timed else []
+    for each in sorted(found, key=lambda each: each.cost.macs):
+        times = [_latency(each.cost.latency), _latency(each.predicted_latency)] if timed else []
         rows.append(
             Row(
                 [
                     element("span", each.name, class_="whole"),
-                    each.budget.replace(" ", NO_BREAK),
+                    (each.budget or "").replace(" ", NO_BREAK),
                     whole(each.resolution),
-                    quantity("params", each.params),
-                    quantity("macs", each.macs),
+                    quantity("params", each.cost.params),
+                    quantity("macs", each.cost.macs),
                     *times,
                     _accuracy(each.predicted_accuracy),
                     _accuracy(each.validation_accuracy),
@@ -263,34 +263,30 @@ def _found(found: Sequence[FoundSubnet]) -> Html:
     return table(columns, rows)
 
 
-def _chosen(found: Sequence[FoundSubnet]) -> str:
+def _chosen(found: Sequence[Subnet]) -> str:
     sentences = [
         "Validation accuracy was among the reasons to choose a subnet, and is a little flattered by that; nothing was "
         "chosen by test images."
     ]
-    settings = {_setting(each) for each in found if each.latency is not None and each.measured}
+    settings = {_setting(each.measured) for each in found if each.measured is not None}
     if settings:
         sentences.append(f"Latencies are those in {listed(sorted(settings))}.")
     return " ".join(sentences)
 
 
-def _setting(subnet: FoundSubnet) -> str:
-    asked = subnet.measured
-    threads = asked.get("threads")
-    parts = [str(asked.get("runtime", ""))]
-    parts += [plural(threads, "thread")] if isinstance(threads, int) else []
-    parts += [f"batches of {asked['batch']}"] if asked.get("batch", 1) != 1 else []
-    return ", ".join(part for part in parts if part)
+def _setting(config: RuntimeConfig) -> str:
+    batch = f", batches of {config.batch}" if config.batch != 1 else ""
+    return f"{config.runtime}, {plural(config.threads, 'thread')}{batch}"
 
 
-def _front_title(front: FoundFront) -> str:
+def _front_title(front: SubnetFront) -> str:
     measure = MEASURE_NAMES.get(front.measure, front.measure)
     within = f" within {front.budget}" if front.budget else ""
     return f"The front of accuracy against {measure}{within}: {plural(len(front.subnets), 'subnet')}"
 
 
-def _front(front: FoundFront) -> Html:
-    own = front.measure not in ("macs", "params")
+def _front(front: SubnetFront) -> Html:
+    own = front.measure not in ("macs", "params")  # which have columns of their own
     columns = [
         Column("file"),
         *([number(MEASURE_NAMES.get(front.measure, front.measure))] if own else []),
@@ -304,10 +300,10 @@ def _front(front: FoundFront) -> Html:
         Row(
             [
                 f"{front.name}/{place}.json",
-                *([quantity(front.measure, each.cost)] if own else []),
+                *([_cost_of(each, front.measure)] if own else []),
                 whole(each.resolution),
-                quantity("params", each.params),
-                quantity("macs", each.macs),
+                quantity("params", each.cost.params),
+                quantity("macs", each.cost.macs),
                 _accuracy(each.predicted_accuracy),
                 _accuracy(each.validation_accuracy),
             ]
@@ -315,6 +311,13 @@ def _front(front: FoundFront) -> Html:
         for place, each in enumerate(front.subnets, start=1)
     ]
     return table(columns, rows)
+
+
+def _cost_of(subnet: Subnet, measure: Measure) -> str:
+    """What a front was searched by: a latency as it was predicted."""
+    if measure == "latency":
+        return _latency(subnet.predicted_latency)
+    return quantity(measure, getattr(subnet.cost, measure))
 
 
 def _below(first: str, second: str) -> Html:

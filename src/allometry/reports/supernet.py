@@ -10,9 +10,8 @@ from allometry.base.units import format_duration, plural
 from allometry.cost import count
 from allometry.reports.figures import BLUE, IN_PERCENT, ORANGE, Trace, axis, figure, legend
 from allometry.reports.markup import Column, Html, Row, Section, element, note, number, table
-from allometry.reports.record import RunRecord
-from allometry.reports.supernet_record import SupernetEpoch, SupernetRecord
 from allometry.reports.words import NO_BREAK, networks_in, percent, quantity, whole, with_measure
+from allometry.runs import RunRecord, SupernetEpochMetrics, SupernetRecord
 from allometry.runs.phases import ALL, Phase
 
 _TEACHERS = {
@@ -47,7 +46,7 @@ def supernet_result(supernet: SupernetRecord) -> str:
             f"Its largest network needs {large} for one image and classifies {percent(right)} of the validation images "
             f"rightly, its smallest {small} and {percent(also)}."
         )
-    found = supernet.found
+    found = supernet.subnets
     if not found:
         return sentence
     return f"{sentence} {plural(len(found), 'subnet was', 'subnets were')} found for budgets so far."
@@ -63,9 +62,9 @@ def supernet_figures(record: RunRecord, supernet: SupernetRecord) -> Iterator[tu
             yield f"{name} network", quantity("macs", count(network).macs), "MACs"
         else:
             yield f"{name} network", percent(accuracy), f"of validation images, {macs}"
-    if record.ledger:
-        seconds = sum(line.seconds for line in record.ledger)
-        trained = sum(line.seconds for line in record.ledger if line.phase == "supernet")
+    if record.costs:
+        seconds = record.seconds
+        trained = sum(entry.seconds for entry in record.costs if entry.phase == "supernet")
         rest = f"the training {format_duration(trained)} of it" if trained < seconds else "the training"
         yield "cost", format_duration(seconds), rest
 
@@ -88,11 +87,11 @@ def supernet_section(record: RunRecord, *, prefix: str) -> Section | None:
     if supernet is None:
         return None
     content = list(_space(supernet))
-    if supernet.epochs:
+    if supernet.history:
         content += [
             element("h3", "Over the epochs of all phases"),
             legend([("line", BLUE, "the largest network"), ("line", ORANGE, "the smallest of the phase")]),
-            _curves(f"{prefix}-phases", supernet.epochs),
+            _curves(f"{prefix}-phases", supernet.history),
             note(_reading(supernet)),
         ]
     if supernet.phases:
@@ -126,7 +125,7 @@ def _space(supernet: SupernetRecord) -> Iterator[Html]:
     yield table([Column("network"), *(number(title) for title in titles)], rows)
 
 
-def _curves(name: str, epochs: Sequence[SupernetEpoch]) -> Html:
+def _curves(name: str, epochs: Sequence[SupernetEpochMetrics]) -> Html:
     bands, labels = _bands(epochs)
     return figure(
         name,
@@ -148,16 +147,15 @@ def _step(epochs: int) -> int:
     return next(step for step in steps if epochs <= _TICKS * step)
 
 
-def _line(epochs: Sequence[SupernetEpoch], which: str, color: str) -> Trace:
+def _line(epochs: Sequence[SupernetEpochMetrics], which: str, color: str) -> Trace:
     """One line; that of the smallest is broken between phases, since it is another network in each."""
     places: list[float] = []
     values: list[float | None] = []
     for place, each in enumerate(epochs, start=1):
         if which == "smallest" and place > 1 and epochs[place - 2].phase != each.phase:
             places, values = [*places, place - 0.5], [*values, None]
-        value: float | None = getattr(each, which)
         places.append(place)
-        values.append(None if value is None else round(100 * value, 4))
+        values.append(round(100 * getattr(each, which), 4))
     return {
         "type": "scatter",
         "mode": "lines+markers",
@@ -170,7 +168,7 @@ def _line(epochs: Sequence[SupernetEpoch], which: str, color: str) -> Trace:
     }
 
 
-def _bands(epochs: Sequence[SupernetEpoch]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+def _bands(epochs: Sequence[SupernetEpochMetrics]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     """Every second phase shaded, and the numbers of all above them."""
     shapes: list[dict[str, object]] = []
     labels: list[dict[str, object]] = []
@@ -199,7 +197,7 @@ def _bands(epochs: Sequence[SupernetEpoch]) -> tuple[list[dict[str, object]], li
 
 def _reading(supernet: SupernetRecord) -> str:
     alone = "Each network was taken out and given batch-norm statistics of its own before it was judged."
-    if len({each.phase for each in supernet.epochs}) < 2:
+    if len({each.phase for each in supernet.history}) < 2:
         return alone
     return (
         "The numbers above are the phases. The smallest network is that of the phase, and another one wherever a phase "
@@ -232,9 +230,9 @@ def _phases(supernet: SupernetRecord) -> list[Html]:
 
 
 def _phase(place: int, phase: Phase, supernet: SupernetRecord) -> Row:
-    done = [each for each in supernet.epochs if each.phase == place]
+    done = [each for each in supernet.history if each.phase == place]
     last = done[-1] if done else None
-    seconds = [each.seconds for each in done if each.seconds is not None]
+    seconds = [each.seconds for each in done]
     smallest = supernet.smallest(place)
     sandwich = " (sandwich)" if phase.sampling == "sandwich" else ""
     return Row(
@@ -246,8 +244,8 @@ def _phase(place: int, phase: Phase, supernet: SupernetRecord) -> Row:
             _TEACHERS[phase.teacher],
             f"{phase.epochs}" if len(done) == phase.epochs else f"{len(done)} of {phase.epochs}",
             percent(phase.lr_scale, digits=0),
-            percent(last.largest) if last and last.largest is not None else "",
-            percent(last.smallest) if last and last.smallest is not None else "",
+            percent(last.largest) if last else "",
+            percent(last.smallest) if last else "",
             quantity("macs", count(smallest).macs) if smallest else "",
             format_duration(sum(seconds)) if seconds else "",
         ]

@@ -10,30 +10,30 @@ from allometry.cost import count
 from allometry.reports.charts import learning_curve
 from allometry.reports.figures import BLUE, GRAY, GREEN, ORANGE, legend, side_by_side
 from allometry.reports.markup import Html, Section, details, element, facts, note
-from allometry.reports.record import Epoch, RunRecord, Trial
 from allometry.reports.scatter import Point, PointGroup, accuracy_against
 from allometry.reports.words import decimal, percent, whole, with_measure
+from allometry.runs import EpochMetrics, ExtractResult, LawTrialRecord, RunRecord
 
 
 def training_section(record: RunRecord, *, prefix: str) -> Section | None:
     """Loss and accuracy over the epochs."""
     content: list[Html] = []
-    if record.epochs:
+    if record.history:
         content = [
-            element("p", _progress(record.epochs)),
+            element("p", _progress(record.history)),
             legend([("dashes", GRAY, "training images"), ("line", BLUE, "validation images")]),
-            _curves(record.epochs, prefix),
+            _curves(record.history, prefix),
         ]
     if record.recipe:
         pairs = ((name.replace("_", " "), _shown(value)) for name, value in record.recipe.items())
-        untrained = record.extracted is not None and not record.extracted.epochs
+        untrained = isinstance(record.result, ExtractResult) and not record.result.epochs
         content.append(details("The supernet's recipe" if untrained else "The recipe", facts(pairs)))
     return (
-        Section("training", "Learning curves" if record.epochs else "Training", content) if content else None
+        Section("training", "Learning curves" if record.history else "Training", content) if content else None
     )
 
 
-def _curves(epochs: Sequence[Epoch], prefix: str) -> Html:
+def _curves(epochs: Sequence[EpochMetrics], prefix: str) -> Html:
     return side_by_side(
         learning_curve(
             f"{prefix}-loss",
@@ -54,27 +54,16 @@ def _curves(epochs: Sequence[Epoch], prefix: str) -> Html:
     )
 
 
-def _progress(epochs: Sequence[Epoch]) -> str:
+def _progress(epochs: Sequence[EpochMetrics]) -> str:
     last = epochs[-1]
-    of = f" of {last.epochs}" if last.epochs and last.epochs != last.epoch else ""
-    sentences = [f"After epoch {last.epoch}{of}: {_standing(last)}."]
-    seconds = [epoch.seconds for epoch in epochs if epoch.seconds is not None]
-    if seconds:
-        sentences.append(f"An epoch took {format_duration(sum(seconds) / len(seconds))} on average")
-        speeds = [epoch.images_per_second for epoch in epochs if epoch.images_per_second is not None]
-        sentences[-1] += f", at {whole(sum(speeds) / len(speeds))} images per second." if speeds else "."
-    return " ".join(sentences)
-
-
-def _standing(epoch: Epoch) -> str:
-    parts = []
-    if epoch.val_accuracy is not None:
-        parts.append(f"{percent(epoch.val_accuracy)} of the validation images right")
-    if epoch.val_loss is not None:
-        parts.append(f"validation loss {decimal(epoch.val_loss)}")
-    if epoch.train_loss is not None:
-        parts.append(f"training loss {decimal(epoch.train_loss)}")
-    return ", ".join(parts) or "nothing measured yet"
+    of = f" of {last.epochs}" if last.epochs != last.epoch else ""
+    seconds = sum(epoch.seconds for epoch in epochs) / len(epochs)
+    speed = sum(epoch.images_per_second for epoch in epochs) / len(epochs)
+    return (
+        f"After epoch {last.epoch}{of}: {percent(last.val_accuracy)} of the validation images right, validation loss "
+        f"{decimal(last.val_loss)}, training loss {decimal(last.train_loss)}. An epoch took {format_duration(seconds)} "
+        f"on average, at {whole(speed)} images per second."
+    )
 
 
 def _shown(value: object) -> str:
@@ -110,10 +99,10 @@ _FULL = "the network, full training"
 
 
 def _groups(record: RunRecord) -> list[PointGroup]:
-    short = _short(record.trials)
-    chosen = [trial for trial in record.trials if trial.chosen]
-    baseline = [trial for trial in record.trials if trial.kind == "baseline" and not trial.chosen]
-    others = [trial for trial in record.trials if trial.kind != "baseline" and not trial.chosen]
+    short = _short(record.law_trials)
+    chosen = [trial for trial in record.law_trials if trial.chosen]
+    baseline = [trial for trial in record.law_trials if trial.kind == "baseline" and not trial.chosen]
+    others = [trial for trial in record.law_trials if trial.kind != "baseline" and not trial.chosen]
     return [
         PointGroup(
             meaning=f"other proportions{short}",
@@ -133,30 +122,26 @@ def _groups(record: RunRecord) -> list[PointGroup]:
             points=_trial_points(chosen),
         ),
         PointGroup(
-            meaning=_full(record.epochs), glyph="star", color=GREEN, size=19, points=_final_point(record)
+            meaning=_full(record.history), glyph="star", color=GREEN, size=19, points=_final_point(record)
         ),
     ]
 
 
-def _full(epochs: Sequence[Epoch]) -> str:
+def _full(epochs: Sequence[EpochMetrics]) -> str:
     if not epochs:
         return _FULL
     done, of = epochs[-1].epoch, epochs[-1].epochs
-    return (
-        f"{_FULL} ({done} of {of} epochs so far)"
-        if of and done < of
-        else f"{_FULL} ({plural(done, 'epoch')})"
-    )
+    return f"{_FULL} ({done} of {of} epochs so far)" if done < of else f"{_FULL} ({plural(done, 'epoch')})"
 
 
-def _short(trials: Sequence[Trial]) -> str:
-    lengths = {trial.epochs for trial in trials if trial.epochs is not None}
+def _short(trials: Sequence[LawTrialRecord]) -> str:
+    lengths = {trial.epochs for trial in trials}
     if len(lengths) == 1:
         return f", short training ({plural(round(lengths.pop()), 'epoch')})"
     return ", short training"
 
 
-def _trial_points(trials: Sequence[Trial]) -> list[Point]:
+def _trial_points(trials: Sequence[LawTrialRecord]) -> list[Point]:
     return [
         Point(
             cost=trial.macs,
@@ -164,20 +149,18 @@ def _trial_points(trials: Sequence[Trial]) -> list[Point]:
             hover=_hover(escape(trial.name), trial.accuracy, trial.macs),
         )
         for trial in trials
-        if trial.macs
     ]
 
 
 def _final_point(record: RunRecord) -> list[Point]:
-    known = [epoch for epoch in record.epochs if epoch.val_accuracy is not None]
-    if record.network is None or not known:
+    if record.network is None or not record.history:
         return []
-    macs, accuracy = count(record.network).macs, known[-1].val_accuracy or 0.0
+    macs, accuracy = count(record.network).macs, record.history[-1].val_accuracy
     return [
         Point(
             cost=macs,
             accuracy=accuracy,
-            hover=_hover(_full(record.epochs), accuracy, macs),
+            hover=_hover(_full(record.history), accuracy, macs),
         )
     ]
 

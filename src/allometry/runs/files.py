@@ -175,7 +175,7 @@ EVALUATION = RecordFile("evaluation.json", Evaluation)
 EXPLANATIONS = RecordFile("explain.json", Explanations)
 EXPORT = RecordFile("export.json", Export)
 PHASES = RecordFile("phases.json", PhasePlan)
-PREDICTOR = RecordFile("predictor.json", PredictorQuality)
+PREDICTOR_QUALITY = RecordFile("predictor.json", PredictorQuality)
 SUBNET = RecordFile("subnet.json", Subnet)
 FRONT = RecordFile("front.json", SubnetFront)
 
@@ -220,6 +220,12 @@ def read_fronts(folder: Path) -> tuple[SubnetFront, ...]:
     """The fronts of subnets in a supernet's folder, by name."""
     files = sorted((folder / SUBNETS).glob(f"*/{FRONT.name}"))
     return tuple(front for file in files if (front := FRONT.read(file.parent)) is not None)
+
+
+def known_subnets(folder: Path) -> Mapping[str, Subnet]:
+    """Every subnet in a supernet's folder by its name, those of fronts included."""
+    of_fronts = (subnet for front in read_fronts(folder) for subnet in front.subnets)
+    return {subnet.name: subnet for subnet in (*read_subnets(folder), *of_fronts)}
 
 
 def _record(kind: type[AnyRecord], path: Path) -> AnyRecord:

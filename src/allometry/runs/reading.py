@@ -81,7 +81,7 @@ def _supernet(folder: Path, arguments: Mapping[str, Any]) -> SupernetRecord:
         phases=plan.phases if plan else (),
         history=tuple(latest[place] for place in sorted(latest)),
         measured=files.ACCURACIES.read(folder),
-        predictor=files.PREDICTOR.read(folder),
+        predictor=files.PREDICTOR_QUALITY.read(folder),
         subnets=files.read_subnets(folder),
         fronts=files.read_fronts(folder),
     )

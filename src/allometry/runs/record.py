@@ -11,6 +11,7 @@ from allometry.arch import Network, Space
 from allometry.cost import Cost, count
 from allometry.runs.evaluation import Evaluation, Explanation
 from allometry.runs.export import Export
+from allometry.runs.files import REPORT
 from allometry.runs.phases import Phase
 from allometry.runs.records import (
     CostEntry,
@@ -137,6 +138,22 @@ class RunRecord:
         if self.plan is not None:
             return self.plan.cost
         return None if self.network is None else count(self.network)
+
+    @property
+    def report(self) -> Path:
+        """Where the run's page is, once it is written."""
+        return self.folder / REPORT
+
+    def to_dict(self) -> dict[str, Any]:
+        """Where the run is and what it came to, as JSON-ready values."""
+        return {
+            "folder": str(self.folder),
+            "command": self.command,
+            "finished": self.finished,
+            **(self.result.to_dict() if self.result else {}),
+            **({"export": self.export.to_dict()} if self.export else {}),
+            "report": str(self.report),
+        }
 
     @property
     def seconds(self) -> float:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from allometry.base import InputError
-from allometry.base.files import append_line, read_lines, write_json
 from allometry.base.units import format_duration
 from allometry.cost import count
 from allometry.data import Split
 from allometry.nas import Encoding, Encodings, network_of, sample_encodings
-from allometry.runs import PredictorQuality
+from allometry.runs import MeasuredSubnet, PredictorQuality
+from allometry.runs.files import ACCURACIES, COSTS, PREDICTOR_QUALITY
 from allometry.supernets.coupling import couple_rows
 from allometry.supernets.extract import extract_subnet, preprocessing_of
 from allometry.supernets.opened import OpenSupernet
@@ -28,7 +27,6 @@ from allometry.supernets.predictor_quality import (
 )
 from allometry.training import Predictions, predict
 
-FILE = "accuracies.jsonl"
 PARTS = 8  # of the validation images, in which right answers are counted
 _ESTIMATED = (
     512  # images for a look's statistics: half of what a subnet gets that is taken out, in half of the time
@@ -47,8 +45,8 @@ def measure_subnets(opened: OpenSupernet, rows: Encodings) -> npt.NDArray[np.flo
     Raises:
         Stopped: the user asked for it; what was measured stays.
     """
-    session, file = opened.session, opened.session.run.path / FILE
-    known = {tuple(line["row"]): float(line["accuracy"]) for line in read_lines(file)}
+    session, folder = opened.session, opened.session.run.path
+    known = {each.row: each.accuracy for each in ACCURACIES.read(folder)}
     wanted = [row for row in rows if tuple(row.tolist()) not in known]
     split = opened.images.dataset.splits["val"]
     per_subnet = _ESTIMATED + len(split)
@@ -59,18 +57,17 @@ def measure_subnets(opened: OpenSupernet, rows: Encodings) -> npt.NDArray[np.flo
             session.halt_if_asked()
             began = time.monotonic()
             said = evaluate_subnet(opened, row, split)
-            key, cost = tuple(row.tolist()), count(network_of(opened.space, row))
-            record: dict[str, Any] = {
-                "row": list(key),
-                "macs": cost.macs,
-                "params": cost.params,
-                "accuracy": said.accuracy,
-                "loss": said.loss,
-                "rights": [int(said.right[part::PARTS].sum()) for part in range(PARTS)],
-            }
-            seconds = time.monotonic() - began
-            append_line(file, {**record, "seconds": round(seconds, 3), "images": per_subnet})
-            known[key] = said.accuracy
+            measured = MeasuredSubnet(
+                row=tuple(row.tolist()),
+                cost=count(network_of(opened.space, row)),
+                accuracy=said.accuracy,
+                loss=said.loss,
+                correct=tuple(int(said.right[part::PARTS].sum()) for part in range(PARTS)),
+                seconds=round(time.monotonic() - began, 3),
+                images=per_subnet,
+            )
+            ACCURACIES.append(folder, measured)
+            known[measured.row] = said.accuracy
             session.progress.advance(1, f"{said.accuracy:.1%}")
     finally:
         if wanted:
@@ -98,9 +95,8 @@ def evaluate_subnet(
 def correct_counts(opened: OpenSupernet, rows: Encodings) -> npt.NDArray[np.int64]:
     """Right answers in each part of the validation images, [N, PARTS], of those of these subnets that were measured."""
     wanted = set(map(tuple, rows.tolist()))
-    lines = read_lines(opened.session.run.path / FILE)
-    found = [line["rights"] for line in lines if "rights" in line and tuple(line["row"]) in wanted]
-    return np.array(found, np.int64).reshape(-1, PARTS)
+    correct = [each.correct for each in ACCURACIES.read(opened.session.run.path) if each.row in wanted]
+    return np.array(correct, np.int64).reshape(-1, PARTS)
 
 
 def sample_subnets(opened: OpenSupernet, number: int) -> Encodings:
@@ -123,15 +119,15 @@ def sample_subnets(opened: OpenSupernet, number: int) -> Encodings:
 def announce(opened: OpenSupernet, rows: Encodings) -> None:
     """Tell what measuring will cost, from what it has cost so far or from a few looks."""
     session = opened.session
-    lines = read_lines(session.run.path / FILE)
-    known = {tuple(line["row"]) for line in lines}
+    measured = ACCURACIES.read(session.run.path)
+    known = {each.row for each in measured}
     left = [row for row in rows if tuple(row.tolist()) not in known]
     if not left:
         return
-    if len(lines) < _TIMED:
+    if len(measured) < _TIMED:
         measure_subnets(opened, np.array(left[:_TIMED]))
-        lines, left = read_lines(session.run.path / FILE), left[_TIMED:]
-    each = float(np.median([line["seconds"] for line in lines]))
+        measured, left = ACCURACIES.read(session.run.path), left[_TIMED:]
+    each = float(np.median([one.seconds for one in measured]))
     session.progress.say(
         f"{len(left)} subnets are to be measured on {len(opened.images.dataset.splits['val']):,} validation images: "
         f"about {format_duration(each * len(left))}; each is kept for all later searches"
@@ -141,17 +137,15 @@ def announce(opened: OpenSupernet, rows: Encodings) -> None:
 def record_looks(opened: OpenSupernet) -> None:
     """Add to the cost log what subnets took that were measured and are not in it yet."""
     run = opened.session.run
-    lines = read_lines(run.path / FILE)
-    charged = [line for line in read_lines(run.path / "costs.jsonl") if line["phase"] == "look"]
-    seconds, images = (
-        sum(line[what] for line in lines) - sum(line[what] for line in charged)
-        for what in ("seconds", "images")
-    )
+    measured = ACCURACIES.read(run.path)
+    recorded = [entry for entry in COSTS.read(run.path) if entry.phase == "look"]
+    seconds = sum(each.seconds for each in measured) - sum(entry.seconds for entry in recorded)
+    images = sum(each.images for each in measured) - sum(entry.images for entry in recorded)
     if images > 0:
-        run.record_cost("look", f"up to subnet {len(lines)}", seconds=seconds, images=images)
+        run.record_cost("look", f"up to subnet {len(measured)}", seconds=seconds, images=images)
 
 
-PREDICTOR, JUDGMENT = "predictor.safetensors", "predictor.json"
+PREDICTOR = "predictor.safetensors"
 _FEWEST = 20  # measured subnets from which it is told what their images allow
 
 
@@ -205,7 +199,7 @@ def predictor_for(opened: OpenSupernet, how: PredictorConfig) -> tuple[Predictor
     )
     folder = opened.session.run.path
     predictor.save(folder / PREDICTOR)
-    write_json(folder / JUDGMENT, found.to_dict())
+    PREDICTOR_QUALITY.write(folder, found)
     opened.session.progress.say(
         f"predictor: Kendall tau {found.tau:.2f} on {found.number} subnets held out, off by "
         f"{100 * found.mean_absolute_error:.2f} points in the mean{_most(found)}"

@@ -12,8 +12,8 @@ import torch
 from allometry.arch import Space, load_space
 from allometry.base import InputError, Progress, RunFolderError
 from allometry.nas import narrow
+from allometry.runs.files import PHASES, SPACE
 from allometry.runs.folder import find_run, work_in
-from allometry.runs.phases import load_phases
 from allometry.supernets.config import supernet_recipe
 from allometry.supernets.coupling import couple_rows
 from allometry.supernets.elastic import LayerOptions, Supernet, supernet_of
@@ -25,7 +25,6 @@ from allometry.training.images import Images
 from allometry.training.session import Session, read_data
 
 COMMAND = "supernet train"
-PHASES, SPACE = "phases.json", "space.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +78,7 @@ def open_supernet(
             run=run, seed=int(asked["seed"]), device=place, progress=progress, should_stop=should_stop
         )
         whole = load_space(path / SPACE)
-        space = narrow(whole, load_phases(path / PHASES)[-1].part_of(whole))
+        space = narrow(whole, PHASES.load(path).phases[-1].part_of(whole))
         images = read_data(session, str(asked["data"]))
         recipe = supernet_recipe(images, whole, tuple(asked["settings"]))
         yield OpenSupernet(

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from allometry.arch import Network
 from allometry.base import Progress, RunFolderError, SilentProgress, Stopped
-from allometry.base.files import read_json, write_json
 from allometry.data import Dataset, Summary, as_dataset, data_argument, is_line_art, normalization, summarize
-from allometry.runs import EpochMetrics
+from allometry.runs import ClassSizes, DataSummary, EpochMetrics, RejectedFile
+from allometry.runs.files import DATA
 from allometry.runs.folder import RunFolder, open_run
 from allometry.training.classification import ClassificationJob
 from allometry.training.devices import describe_device, resolve_device
@@ -141,7 +141,7 @@ def read_data(session: Session, data: Dataset | str) -> Images:
     dataset = as_dataset(data, seed=session.seed, progress=session.progress)
     summary = summarize(dataset)
     _refuse_changed(session, data, dataset, summary)
-    write_json(session.run.path / "data.json", _describe(dataset, summary))
+    DATA.write(session.run.path, _describe(dataset, summary))
     session.progress.say(f"data: {summary}")
     for rejected in dataset.rejected[:_SHOWN_REJECTED]:
         session.progress.say(f"left out: {rejected.path}: {rejected.reason}")
@@ -154,13 +154,10 @@ def read_data(session: Session, data: Dataset | str) -> Images:
 
 def _refuse_changed(session: Session, data: Dataset | str, dataset: Dataset, summary: Summary) -> None:
     """A training that goes on with other images would end with weights that nothing explains."""
-    file = session.run.path / "data.json"
-    if not session.run.begun or not file.exists():
+    before = DATA.read(session.run.path) if session.run.begun else None
+    if before is None or before.fingerprint == dataset.fingerprint:
         return
-    before = read_json(file)
-    if before.get("fingerprint") in (None, dataset.fingerprint):
-        return
-    counts, now = before.get("images", {}), summary.images
+    counts, now = before.images, summary.images
     differing = [
         f"{counts.get(name, 0):,} are now {now[name]:,} in {name}"
         for name in now
@@ -173,14 +170,17 @@ def _refuse_changed(session: Session, data: Dataset | str, dataset: Dataset, sum
     )
 
 
-def _describe(dataset: Dataset, summary: Summary) -> dict[str, Any]:
-    rejected = [{"path": each.path, "reason": each.reason} for each in dataset.rejected]
-    return {
-        **summary.to_dict(),
-        "classes": list(dataset.classes),
-        "fingerprint": dataset.fingerprint,
-        "rejected": rejected,
-    }
+def _describe(dataset: Dataset, summary: Summary) -> DataSummary:
+    return DataSummary(
+        name=summary.name,
+        classes=dataset.classes,
+        channels=summary.channels,
+        image_size=summary.image_size,
+        images=summary.images,
+        per_class={name: ClassSizes(**each._asdict()) for name, each in summary.per_class.items()},
+        rejected=tuple(RejectedFile(path=each.path, reason=each.reason) for each in dataset.rejected),
+        fingerprint=dataset.fingerprint,
+    )
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ from allometry.data import data_argument, data_name
 from allometry.nas import LawTrial, Point, try_points
 from allometry.nas.growth_plan import Plan, Prepared, RunForecast, estimate_seconds, prepare
 from allometry.profiling.latency_meter import open_meter
-from allometry.scaling import ScalingLaw, Solution, as_law, solve
+from allometry.runs import GrowthPlan, GrowthResult
+from allometry.runs.files import PLAN
+from allometry.scaling import Multipliers, ScalingLaw, Solution, as_law, solve
 from allometry.training import train
 from allometry.training.forecast import forecast
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session, open_session
-from allometry.verbs.stages import deliver, finish, finished_result, judge, tested
+from allometry.verbs.stages import deliver, finish, finished_result, judge
 
 
 def forecast_whole_run(
@@ -210,21 +212,22 @@ def _run(
     session.halt_if_asked()
     evaluation = judge(session, trained, job)
     session.halt_if_asked()
-    verification = deliver(session, trained, job)
+    deliver(session, trained, job)
     # The same run comes to the same result, whenever and however often it was interrupted: no seconds in it.
-    delivered = {name: value for name, value in verification.items() if name != "load_seconds"}
-    result = {
-        "data": images.dataset.name,
-        "network": solution.network.name,
-        "budget": str(budget),
-        "resolution": solution.network.resolution,
-        **solution.cost.to_dict(),
-        **({"measured": asdict(runtime_config)} if runtime_config else {}),
-        "law": law.to_dict(),
-        "trials": len(plan.points),
-        **tested(trained, evaluation),
-        "onnx": delivered,
-    }
+    result = GrowthResult(
+        data=images.dataset.name,
+        network=solution.network.name,
+        resolution=solution.network.resolution,
+        cost=solution.cost,
+        validation_accuracy=trained.accuracy,
+        test_accuracy=evaluation.accuracy,
+        test_interval=evaluation.interval,
+        test_images=evaluation.images,
+        budget=str(budget),
+        law=law,
+        trials=len(plan.points),
+        measured=runtime_config,
+    )
     return finish(session, result)
 
 
@@ -290,21 +293,18 @@ def _write_plan(folder: Path, plan: Plan, solution: Solution, runtime_config: Ru
     save(solution.network, folder / "network.json")
     solution.law.save(folder / "law.json")
     start = plan.baseline.multipliers
-    relative = {
-        name: value / before
-        for (name, value), before in zip(solution.multipliers._asdict().items(), start, strict=True)
-    }
-    write_json(
-        folder / "plan.json",
-        {
-            "budget": [asdict(limit) for limit in plan.budget.limits],
-            "cost": solution.cost.to_dict(),
-            "law": solution.law.to_dict(),
-            "phi": solution.phi,
-            "multipliers": relative,
-            **({"measured": str(runtime_config)} if runtime_config else {}),
-        },
+    relative = Multipliers(
+        *(value / before for value, before in zip(solution.multipliers, start, strict=True))
     )
+    growth = GrowthPlan(
+        budget=plan.budget.limits,
+        cost=solution.cost,
+        law=solution.law,
+        phi=solution.phi,
+        multipliers=relative,
+        measured=runtime_config,
+    )
+    PLAN.write(folder, growth)
 
 
 def _law_text(trial: LawTrial) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from allometry.base import Progress, SilentProgress
-from allometry.base.files import append_line, read_json, write_text
+from allometry.base.files import write_text
 from allometry.base.units import plural
 from allometry.cost import parse_budget
 from allometry.data import data_argument, data_name
@@ -18,10 +18,12 @@ from allometry.nas import Proposals, Trial, TrialStore, drive, make_searcher, ne
 from allometry.nas.evaluators import make_evaluator
 from allometry.nas.gradient_trial import try_by_gradient
 from allometry.nas.search_config import SearchConfig, SearchSetup, check_question, latency_setting
-from allometry.nas.search_result import found_result, trial_record, write_question
+from allometry.nas.search_result import found_result, trial_record, write_plan
 from allometry.nas.search_setup import prepare_search
 from allometry.nas.search_spaces import reference_of
 from allometry.nas.trial_training import trial_folder
+from allometry.runs import SearchResult
+from allometry.runs.files import SEARCH_TRIALS, read_result
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session, open_session, plain_name
 from allometry.verbs.stages import finish, finished_result
@@ -110,8 +112,11 @@ def search(
         progress=progress,
         should_stop=should_stop,
     ) as session:
-        done = read_json(folder / "result.json") if session.run.finished else {}
-        if (done.get("asked"), done.get("versus")) == (config.trials, config.compare_with):
+        done = read_result(folder, "search") if session.run.finished else None
+        if isinstance(done, SearchResult) and (done.max_trials, done.compare_with) == (
+            config.trials,
+            config.compare_with,
+        ):
             return finished_result(session) or {}
         setup = prepare_search(
             session, space, data, objectives, limits, config, settings, table, runtime_config, device
@@ -121,7 +126,7 @@ def search(
 
 def _search(session: Session, setup: SearchSetup) -> dict[str, Any]:
     config, price = setup.config, setup.work
-    write_question(session, setup)
+    write_plan(session, setup)
     if config.by_gradient:
         found, spent = try_by_gradient(session, setup)
         trial: tuple[Trial, ...] = (found,)
@@ -189,7 +194,7 @@ def _drive(
 
     def finished(trial: Trial) -> None:
         record_cost(trial)
-        append_line(folder / "trials.jsonl", trial_record(setup, trial, phase=phase))
+        SEARCH_TRIALS.append(folder, trial_record(setup, trial, phase=phase))
         shutil.rmtree(
             trial_folder(folder, network_of(space, trial.encoding), session.seed) / "checkpoints",
             ignore_errors=True,

@@ -15,10 +15,10 @@ from allometry.base.units import format_duration, format_quantity, plural
 from allometry.cost import Budget, count, parse_budget
 from allometry.data import data_argument, data_name
 from allometry.nas.search_spaces import elastic_space, reference_of
-from allometry.runs.phases import phases_to_json
+from allometry.runs import SubnetAccuracy, SupernetResult
+from allometry.runs.files import PHASES, SPACE, PhasePlan
 from allometry.supernets import SupernetJob, coupled_size, train_supernet
 from allometry.supernets.config import SupernetConfig, forecast_seconds, supernet_recipe
-from allometry.supernets.opened import PHASES, SPACE
 from allometry.training.images import Images
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import (
@@ -201,7 +201,7 @@ def _train(session: Session, job: SupernetJob, images: Images) -> dict[str, Any]
     save(space.largest(), folder / "network.json")
     job.preprocessing.save(folder / "preprocessing.json")
     write_json(folder / "recipe.json", job.recipe.to_dict())
-    write_json(folder / PHASES, {"phases": phases_to_json(job.phases)})
+    PHASES.write(folder, PhasePlan(phases=job.phases, size=_size(job.spaces[-1], coupled=job.coupled)))
     if session.dist.is_main:
         _announce(session, _forecast(job, images))
     session.halt_if_asked()
@@ -217,17 +217,17 @@ def _train(session: Session, job: SupernetJob, images: Images) -> dict[str, Any]
             images=sum(record.passes for record in records),
         )
     last, ends = trained.history[-1], job.spaces[-1]
-    result = {
-        "data": images.dataset.name,
-        "space": repr(space),
-        "size": str(_size(ends, coupled=job.coupled)),
-        "largest": {**count(ends.largest()).to_dict(), "validation_accuracy": last.largest},
-        "smallest": {**count(ends.smallest()).to_dict(), "validation_accuracy": last.smallest},
-        "phases": len(job.phases),
-        "epochs": len(trained.history),
-        "seconds": round(trained.seconds, 1),
-        "images": trained.images,
-    }
+    result = SupernetResult(
+        data=images.dataset.name,
+        space=repr(space),
+        size=_size(ends, coupled=job.coupled),
+        largest=SubnetAccuracy(cost=count(ends.largest()), validation_accuracy=last.largest),
+        smallest=SubnetAccuracy(cost=count(ends.smallest()), validation_accuracy=last.smallest),
+        phases=len(job.phases),
+        epochs=len(trained.history),
+        seconds=round(trained.seconds, 1),
+        images=trained.images,
+    )
     return finish(session, result)
 
 

@@ -12,6 +12,8 @@ from allometry.base import InputError, Progress, SilentProgress, UnknownNameErro
 from allometry.base.files import write_json
 from allometry.cost import count
 from allometry.nn import save_weights
+from allometry.runs import ExtractResult, Subnet
+from allometry.runs.files import known_subnets
 from allometry.runs.folder import find_run
 from allometry.supernets import ESTIMATED, extract_subnet, preprocessing_of
 from allometry.supernets.opened import OpenSupernet, open_supernet
@@ -19,10 +21,8 @@ from allometry.training import FINAL, ClassificationJob, Recipe, Trained, change
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session, open_session
 from allometry.verbs.stages import finish, finished_result, judge
-from allometry.verbs.supernet_search import SUBNETS, found_subnets
 
 _FINE = 0.1  # of the recipe's learning rate: the weights are good already
-_FOUND = ("budget", "predicted_accuracy", "latency", "predicted_latency", "measured")
 
 
 def supernet_extract(
@@ -97,7 +97,7 @@ def _find(run: Path, subnet: str) -> tuple[Network, str]:
     path = Path(subnet)
     if path.suffix == ".json":
         return load(path), path.parent.name if path.stem == "network" else path.stem
-    known = found_subnets(run)
+    known = known_subnets(run)
     if not known:
         raise InputError(
             f"No subnet of {run} has been found yet: run `allometry supernet search {run} --budget ...` first, or give "
@@ -105,7 +105,7 @@ def _find(run: Path, subnet: str) -> tuple[Network, str]:
         )
     if subnet not in known:
         raise UnknownNameError("subnet", subnet, known, "A network's JSON file works too.")
-    return load(run / SUBNETS / subnet / "network.json"), subnet
+    return known[subnet].network, subnet
 
 
 def _extract(
@@ -148,28 +148,31 @@ def _extract(
         trained = Trained(module.cpu(), (), 0.0, 0, 0)
         accuracy = before.accuracy
     evaluation = judge(session, trained, job)
-    result = {
-        "data": images.dataset.name,
-        "network": network.name,
-        "resolution": network.resolution,
-        **count(network).to_dict(),
-        "taken_accuracy": before.accuracy,
-        "validation_accuracy": accuracy,
-        "test_accuracy": evaluation["accuracy"],
-        "test_interval": list(evaluation["interval"]),
-        "test_images": evaluation["images"],
-        "epochs": epochs,
-        "found": _found_as(opened.session.run.path, network),
-    }
+    searched = _searched(opened.session.run.path, network)
+    result = ExtractResult(
+        data=images.dataset.name,
+        network=network.name,
+        resolution=network.resolution,
+        cost=count(network)._replace(latency=searched.cost.latency if searched else None),
+        validation_accuracy=accuracy,
+        test_accuracy=evaluation.accuracy,
+        test_interval=evaluation.interval,
+        test_images=evaluation.images,
+        supernet=str(opened.session.run.path.resolve()),
+        epochs=epochs,
+        extracted_accuracy=before.accuracy,
+        budget=searched.budget if searched else None,
+        predicted_accuracy=searched.predicted_accuracy if searched else None,
+        predicted_latency=searched.predicted_latency if searched else None,
+        measured=searched.measured if searched else None,
+    )
     return finish(session, result)
 
 
-def _found_as(run: Path, network: Network) -> dict[str, Any]:
-    """For which budget `supernet_search` has found this subnet, with its predicted and measured figures, if it has."""
-    for name, found in found_subnets(run).items():
-        if digest(load(run / SUBNETS / name / "network.json")) == digest(network):
-            return {field: found[field] for field in _FOUND if field in found}
-    return {}
+def _searched(run: Path, network: Network) -> Subnet | None:
+    """The subnet that `supernet_search` gave, if this is one."""
+    own = digest(network)
+    return next((each for each in known_subnets(run).values() if digest(each.network) == own), None)
 
 
 def _recipe(recipe: Recipe, epochs: int, settings: Sequence[str]) -> Recipe:

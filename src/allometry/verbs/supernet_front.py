@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from allometry.arch import save
 from allometry.base import InputError, Progress, SilentProgress, UnknownNameError
-from allometry.base.files import write_json
 from allometry.cost import Measure, RuntimeConfig, count, parse_budget
 from allometry.nas import network_of
 from allometry.nas.search_config import latency_setting
 from allometry.reports import write_report
+from allometry.runs import Subnet, SubnetFront, read_run
+from allometry.runs.files import FRONT, REPORT, SUBNETS
 from allometry.supernets import pareto
 from allometry.supernets.accuracy_predictor import (
     PredictorConfig,
@@ -25,7 +26,7 @@ from allometry.supernets.accuracy_predictor import (
     record_looks,
 )
 from allometry.supernets.opened import open_supernet
-from allometry.verbs.supernet_search import SUBNETS, price_subnets
+from allometry.verbs.supernet_search import price_subnets
 
 _POINTS = 12
 
@@ -106,35 +107,35 @@ def supernet_front(
         accuracies = measure_subnets(opened, found.rows[chosen])
         record_looks(opened)
         folder = opened.session.run.path / SUBNETS / f"front-{cost}"
-        rows: list[dict[str, Any]] = []
+        subnets: list[Subnet] = []
         for place, accuracy in zip(chosen.tolist(), accuracies.tolist(), strict=True):
             network = network_of(opened.space, found.rows[place])
-            file = folder / f"{len(rows) + 1}.json"
-            save(network, file)
-            rows.append(
-                {
-                    "file": str(file),
-                    "cost": float(found.costs[place]),
-                    **count(network).to_dict(),
-                    "resolution": network.resolution,
-                    "predicted_accuracy": float(found.accuracies[place]),
-                    "validation_accuracy": accuracy,
-                }
+            number = len(subnets) + 1
+            save(network, folder / f"{number}.json")
+            subnet = Subnet(
+                name=f"{folder.name}-{number}",
+                network=network,
+                cost=count(network),
+                predicted_accuracy=float(found.accuracies[place]),
+                validation_accuracy=accuracy,
+                predicted_latency=float(found.costs[place]) if cost == "latency" else None,
             )
-        result = {
-            "folder": str(folder),
-            "measure": cost,
-            "budget": None if limits is None else str(limits),
-            "subnets": rows,
-            "front": len(found.rows),
-            "looked": found.looked,
-            "search_seconds": round(seconds, 2),
-            "tau": judgment.tau,
-        }
-        write_json(folder / "front.json", result)
-        opened.session.run.record_cost("search", f"front-{cost}", seconds=seconds)
-        write_report([run], out=run / "report.html")
-        return result
+            subnets.append(subnet)
+        front = SubnetFront(
+            name=folder.name,
+            measure=cast("Measure", cost),
+            budget=None if limits is None else str(limits),
+            subnets=tuple(subnets),
+            size=len(found.rows),
+            examined=found.looked,
+            search_seconds=round(seconds, 2),
+            tau=judgment.tau,
+            folder=folder,
+        )
+        FRONT.write(folder, front)
+        opened.session.run.record_cost("search", folder.name, seconds=seconds)
+        write_report([read_run(run)], out=run / REPORT)
+        return front.to_dict()
 
 
 def _spaced(costs: npt.NDArray[np.float64], number: int) -> npt.NDArray[np.int64]:

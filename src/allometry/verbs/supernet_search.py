@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from allometry.arch import Network, save
+from allometry.arch import save
 from allometry.base import BudgetError, Progress, SilentProgress
-from allometry.base.files import read_json, write_json
 from allometry.base.units import format_milliseconds
 from allometry.cost import Budget, RuntimeConfig, count, parse_budget
 from allometry.cost.budget import format_measure
@@ -22,6 +21,8 @@ from allometry.nas.search_config import latency_setting
 from allometry.nas.space_costs import SpaceCosts, table_for
 from allometry.profiling.latency_meter import open_meter
 from allometry.reports import write_report
+from allometry.runs import Subnet, SubnetCandidate, read_run
+from allometry.runs.files import NETWORK, REPORT, SUBNET, SUBNETS
 from allometry.supernets import ESTIMATED, Specialized, least_counted, least_latency, specialize
 from allometry.supernets.accuracy_predictor import (
     PredictorConfig,
@@ -34,7 +35,6 @@ from allometry.supernets.extremes import Summed
 from allometry.supernets.opened import OpenSupernet, open_supernet
 from allometry.training import wilson_interval
 
-SUBNETS = "subnets"
 _CONFIRMED = 5  # of the best predicted subnets are measured, and the best of those is given
 _SUMS: tuple[Summed, ...] = ("params", "macs", "activations")
 
@@ -95,9 +95,9 @@ def supernet_search(
         )
         seconds = time.monotonic() - began
         progress.say(f"searched: {found.looked:,} subnets in {seconds:.1f} s")
-        result = _confirmed(opened, limits, runtime_config, priced.prices, found)
-        result |= {"looked": found.looked, "search_seconds": round(seconds, 2), "tau": judgment.tau}
-        return _kept(opened, limits, result)
+        subnet = _confirmed(opened, limits, runtime_config, priced.prices, found)
+        subnet = replace(subnet, search_seconds=round(seconds, 2), tau=judgment.tau)
+        return _kept(opened, subnet)
 
 
 def name_of(budget: Budget) -> str:
@@ -165,7 +165,7 @@ def _confirmed(
     runtime_config: RuntimeConfig | None,
     prices: SpaceCosts,
     found: Specialized,
-) -> dict[str, Any]:
+) -> Subnet:
     """The best of the best predicted subnets, as measured: by validation accuracy, within the measured limits."""
     rows = found.rows[:_CONFIRMED]
     accuracies = measure_subnets(opened, rows)
@@ -182,26 +182,27 @@ def _confirmed(
     opened.session.run.record_cost(
         "confirm", name_of(limits), seconds=time.monotonic() - began, images=ESTIMATED + len(split)
     )
-    figures: dict[str, Any] = {
-        "data": opened.images.dataset.name,
-        "network": network,
-        "resolution": network.resolution,
-        **count(network).to_dict(),
-        "predicted_accuracy": float(found.accuracies[place]),
-        "validation_accuracy": float(accuracies[place]),
-        "test_accuracy": test.accuracy,
-        "test_interval": list(wilson_interval(round(test.accuracy * len(split)), len(split))),
-        "test_images": len(split),
-        "candidates": [
-            {"predicted": float(each), "measured": float(own)}
+    name, timed = name_of(limits), runtime_config is not None and latency is not None
+    return Subnet(
+        name=name,
+        network=network,
+        cost=count(network)._replace(latency=latency),
+        predicted_accuracy=float(found.accuracies[place]),
+        validation_accuracy=float(accuracies[place]),
+        budget=str(limits),
+        predicted_latency=float(prices.of(row)["latency"]) if timed else None,
+        measured=runtime_config if timed else None,
+        test_accuracy=test.accuracy,
+        test_interval=wilson_interval(round(test.accuracy * len(split)), len(split)),
+        test_images=len(split),
+        candidates=tuple(
+            SubnetCandidate(predicted=float(each), measured=float(own))
             for each, own in zip(found.accuracies[:_CONFIRMED], accuracies, strict=True)
-        ],
-        "history": [float(each) for each in found.history],
-    }
-    if runtime_config is not None and latency is not None:
-        predicted = prices.of(row)["latency"]
-        figures |= {"latency": latency, "predicted_latency": predicted, "measured": asdict(runtime_config)}
-    return figures
+        ),
+        history=tuple(float(each) for each in found.history),
+        examined=found.looked,
+        folder=opened.session.run.path / SUBNETS / name,
+    )
 
 
 def _quick_enough(
@@ -233,26 +234,12 @@ def _quick_enough(
     return place, latency
 
 
-def _kept(opened: OpenSupernet, limits: Budget, result: dict[str, Any]) -> dict[str, Any]:
+def _kept(opened: OpenSupernet, subnet: Subnet) -> dict[str, Any]:
     """Write the subnet down, and bring the report up to date."""
-    run, name = opened.session.run.path, name_of(limits)
-    folder = run / SUBNETS / name
-    network: Network = result["network"]
-    save(network, folder / "network.json")
-    whole = {
-        "folder": str(folder),
-        "name": name,
-        "budget": str(limits),
-        **result,
-        "network": f"subnet of {run.name} within {limits}",
-        "report": str(run / "report.html"),
-    }
-    write_json(folder / "found.json", whole)
-    opened.session.run.record_cost("search", name, seconds=whole["search_seconds"])
-    write_report([run], out=run / "report.html")
-    return whole
-
-
-def found_subnets(run: Path) -> dict[str, dict[str, Any]]:
-    """The subnets that were found in a supernet's folder, by name."""
-    return {file.parent.name: read_json(file) for file in sorted((run / SUBNETS).glob("*/found.json"))}
+    run = opened.session.run.path
+    folder = run / SUBNETS / subnet.name
+    save(subnet.network, folder / NETWORK)
+    SUBNET.write(folder, subnet)
+    opened.session.run.record_cost("search", subnet.name, seconds=subnet.search_seconds)
+    write_report([read_run(run)], out=run / REPORT)
+    return {**subnet.to_dict(), "report": str(run / REPORT)}

@@ -14,6 +14,7 @@ from allometry.base.files import write_json
 from allometry.catalog import as_network
 from allometry.cost import count
 from allometry.data import Normalization, data_name
+from allometry.runs import TrainResult
 from allometry.training import ALONE, RECIPES, ClassificationJob, Teacher, train
 from allometry.training.forecast import Forecast, forecast
 from allometry.training.images import Images
@@ -22,7 +23,7 @@ from allometry.training.pretrained import open_finished, start_from
 from allometry.training.requests import TrainRequest, make_request
 from allometry.training.session import Session, open_joint_session, open_session, plain_name, read_in_turn
 from allometry.training.tensorboard import open_tensorboard
-from allometry.verbs.stages import finish, finished_result, judge, tested
+from allometry.verbs.stages import finish, finished_result, judge
 
 
 def train_run(
@@ -138,13 +139,16 @@ def _train(session: Session, asked: TrainRequest, *, board: bool) -> dict[str, A
     session.halt_if_asked()
     # What follows is the leader's alone.
     evaluation = judge(session, trained, replace(job, dist=ALONE))
-    result = {
-        "data": images.dataset.name,
-        "network": job.network.name,
-        "resolution": job.network.resolution,
-        **count(job.network).to_dict(),
-        **tested(trained, evaluation),
-    }
+    result = TrainResult(
+        data=images.dataset.name,
+        network=job.network.name,
+        resolution=job.network.resolution,
+        cost=count(job.network),
+        validation_accuracy=trained.accuracy,
+        test_accuracy=evaluation.accuracy,
+        test_interval=evaluation.interval,
+        test_images=evaluation.images,
+    )
     return finish(session, result)
 
 
