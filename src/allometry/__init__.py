@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from allometry.training.recipes import specs as recipes
     from allometry.verbs.explain import explain
     from allometry.verbs.info import info
+    from allometry.verbs.measure import measure
     from allometry.verbs.predict import predict
     from allometry.verbs.run import run
     from allometry.verbs.scale import scale
@@ -49,6 +50,7 @@ _HOME = {
     "run": "allometry.verbs.run",
     "explain": "allometry.verbs.explain",
     "info": "allometry.verbs.info",
+    "measure": "allometry.verbs.measure",
     "predict": "allometry.verbs.predict",
     "scale": "allometry.verbs.scale",
     "solve": "allometry.scaling",
@@ -69,6 +71,7 @@ __all__ = [
     "explain",
     "get",
     "info",
+    "measure",
     "parse_budget",
     "predict",
     "recipes",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from allometry.base.units import format_milliseconds, format_quantity, plural
 from allometry.cli.options import Json, Precision, Threads
-from allometry.cli.printing import print_json, print_measurements
+from allometry.cli.printing import print_json, print_table
+
+if TYPE_CHECKING:
+    from allometry.profiling import Measured, Measurements
 
 
 def measure(
@@ -57,24 +61,59 @@ def measure(
     Example: `allometry measure efficientnet-b0 efficientnet-b1 --runtime onnxruntime --compare`
     """
     from allometry.base.files import write_json
-    from allometry.cli.progress_display import make_progress
-    from allometry.profiling import MeasureConfig, networks_to_measure
-    from allometry.profiling import measure as measure_all
+    from allometry.verbs.measure import measure as measure_all
 
-    chosen = networks_to_measure(
+    measured = measure_all(
         networks,
-        runtimes=runtime or ["torch"],
+        runtime=runtime or "torch",
         resolution=resolution,
         batch=batch,
         threads=threads,
         precision=precision,
         device=device,
+        rounds=rounds,
+        seconds=seconds,
     )
-    config = MeasureConfig(rounds=rounds, seconds=seconds)
-    found = measure_all(chosen, config=config, progress=make_progress()).to_dict()
     if save is not None:
-        write_json(save, found)
+        write_json(save, measured.to_dict())
     if as_json:
-        print_json(found)
+        print_json(measured.to_dict())
     else:
-        print_measurements(found, ratios=compare)
+        _print(measured, ratios=compare)
+
+
+def _print(measured: Measurements, *, ratios: bool) -> None:
+    """Figures of networks on a device, how they compare, the device, and reasons to doubt them."""
+    columns = ("name", "runtime", "px", "median", "10 % to 90 %", "images/s", "memory", "load", "size")
+    print_table(columns, [_row(one) for one in measured.measured])
+    first = measured.measured[0]
+    if ratios and measured.ratios:
+        typer.echo(f"\nbeside {first.name} in {first.runtime}")
+        rows = [
+            [one.name, one.runtime, f"{one.ratio:.3g}", f"{one.low:.3g} to {one.high:.3g}"]
+            for one in measured.ratios
+        ]
+        print_table(("name", "runtime", "times as long", "95 %"), rows)
+    where = measured.machine_info.accelerator or measured.machine_info.processor
+    runs = ", ".join(str(one.latency.runs) for one in measured.measured)
+    typer.echo(
+        f"\n{where}; {first.precision}, batch {first.batch}, {plural(first.threads, 'thread')}; {runs} runs in "
+        f"{first.latency.rounds} turns each; memory beyond the runtime's own"
+    )
+    for warning in measured.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+
+
+def _row(one: Measured) -> list[str]:
+    times = one.latency
+    return [
+        one.name,
+        one.runtime,
+        str(one.resolution),
+        format_milliseconds(times.median),
+        f"{format_milliseconds(times.low)} to {format_milliseconds(times.high)}",
+        f"{one.throughput:,.3g}" if one.throughput < 100 else f"{one.throughput:,.0f}",
+        format_quantity(one.own_memory, unit="B"),
+        format_milliseconds(one.load_seconds),
+        format_quantity(one.bytes, unit="B"),
+    ]

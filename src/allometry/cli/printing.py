@@ -125,45 +125,6 @@ def print_run_forecast(planned: dict[str, Any]) -> None:
     typer.echo(f"the whole run, trials and training: about {format_duration(planned['seconds'])} here")
 
 
-def print_measurements(found: dict[str, Any], *, ratios: bool) -> None:
-    """Figures of networks on a device, how they compare, the device, and reasons to doubt them."""
-    table = _table("name", "runtime", "px", "median", "10 % to 90 %", "images/s", "memory", "load", "size")
-    for each in found["measured"]:
-        times = each["latency"]
-        table.add_row(
-            each["name"],
-            each["runtime"],
-            str(each["resolution"]),
-            format_milliseconds(times["median"]),
-            f"{format_milliseconds(times['low'])} to {format_milliseconds(times['high'])}",
-            f"{each['throughput']:,.3g}" if each["throughput"] < 100 else f"{each['throughput']:,.0f}",
-            format_quantity(each["own_memory"], unit="B"),
-            format_milliseconds(each["load_seconds"]),
-            format_quantity(each["bytes"], unit="B"),
-        )
-    console = _console()
-    console.print(table)
-    if ratios and found["ratios"]:
-        first = found["measured"][0]
-        compared = _table("name", "runtime", "times as long", "95 %")
-        for each in found["ratios"]:
-            interval = f"{each['low']:.3g} to {each['high']:.3g}"
-            compared.add_row(each["name"], each["runtime"], f"{each['ratio']:.3g}", interval)
-        console.print(f"\nbeside {first['name']} in {first['runtime']}")
-        console.print(compared)
-    first, device = found["measured"][0], found["machine_info"]
-    where = device["accelerator"] or device["processor"]
-    setting = f"{first['precision']}, batch {first['batch']}, {first['threads']} thread"
-    runs = ", ".join(str(each["latency"]["runs"]) for each in found["measured"])
-    console.print(
-        f"\n{where}; {setting}{'s' if first['threads'] > 1 else ''}; {runs} runs in "
-        f"{first['latency']['rounds']} turns each; memory beyond the runtime's own",
-        markup=False,
-    )
-    for warning in found["warnings"]:
-        typer.echo(f"warning: {warning}", err=True)
-
-
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     words = {"", "name", "layer", "source", "runtime"}

@@ -110,6 +110,17 @@ def timm_config(module: nn.Module) -> dict[str, Any]:
     return from_hub(config) if isinstance(config, dict) else {}
 
 
+def input_channels(module: nn.Module) -> int | None:
+    """Channels that a module's first convolution takes; None where it has none.
+
+    Example:
+        >>> input_channels(nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3)))
+        1
+    """
+    first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
+    return None if first is None else first.in_channels
+
+
 def count_module(module: nn.Module, *, resolution: int = 224, in_channels: int = 3) -> ModuleCost:
     """Count what any module costs for one image; `watch_module` says more.
 

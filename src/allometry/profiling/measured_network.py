@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from allometry.arch import load, to_json
+from allometry.arch import Network, load, to_json
 from allometry.base import InputError, MissingExtraError, UnknownNameError
 from allometry.base.extras import load_extra
 from allometry.catalog import as_network, names_module
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Runtime = Literal["torch", "torch.compile", "onnxruntime", "openvino"]
 Precision = Literal["float32", "bfloat16"]
@@ -19,7 +22,9 @@ Part = Literal["whole", "stem", "block", "head"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 _OF_FILES: tuple[Runtime, ...] = ("onnxruntime", "openvino")
-_RUN_BY: dict[str, tuple[Runtime, ...]] = {".onnx": _OF_FILES, ".xml": ("openvino",)}
+_OF_TORCH: tuple[Runtime, ...] = ("torch", "torch.compile")
+_RUN_BY: dict[str, tuple[Runtime, ...]] = {".onnx": _OF_FILES, ".xml": ("openvino",), ".pt2": _OF_TORCH}
+_NAMED_FILES = (".onnx", ".xml")
 _USUAL_SIDE, _USUAL_CHANNELS = 224, 3
 
 
@@ -33,7 +38,7 @@ class MeasuredNetwork:
         network: as JSON text.
         part: of the network: `whole`, or what `around` was made for: `stem`, `block` or `head`.
         module: `package.module:factory` or `timm:NAME`.
-        file: of ONNX or OpenVINO (`.xml`).
+        file: of ONNX, OpenVINO (`.xml`) or `torch.export` (`.pt2`).
         channels: of the input.
         resolution: side of the input, in pixels.
         batch: images of a run.
@@ -96,8 +101,9 @@ class MeasuredNetwork:
 
 
 def networks_to_measure(
-    networks: Sequence[str],
+    networks: Sequence[Network | nn.Module | str | Path],
     *,
+    folder: Path | None = None,
     runtimes: Sequence[str] = ("torch",),
     resolution: int | None = None,
     batch: int = 1,
@@ -108,8 +114,9 @@ def networks_to_measure(
     """Every network in every runtime.
 
     Args:
-        networks: names of the zoo, JSON files, run folders, ONNX and OpenVINO files, `timm:NAME`,
-            `package.module:factory`.
+        networks: networks, names of the zoo, JSON files, run folders, ONNX and OpenVINO files, torch modules,
+            `timm:NAME`, `package.module:factory`.
+        folder: where modules are written, which a process of their own reads.
         runtimes: of `RUNTIMES`.
         resolution: side of the input, in pixels; by default each network's own.
         batch: images of a run.
@@ -125,11 +132,23 @@ def networks_to_measure(
         >>> [(each.name, each.runtime) for each in both]
         [('efficientnet-b0', 'torch'), ('efficientnet-b0', 'onnxruntime')]
     """
-    made = []
-    for text, runtime in product(networks, runtimes):
+    made: list[MeasuredNetwork] = []
+    for network, runtime in product(networks, runtimes):
         if runtime not in RUNTIMES:
             raise UnknownNameError("runtime", runtime, RUNTIMES)
-        first = _find(text, runtime)
+        if isinstance(network, Network | str | Path):
+            first = _find(network, runtime)
+        else:
+            assert folder is not None, "a module needs a folder"  # noqa: S101
+            first = _of_module(
+                network,
+                runtime,
+                folder / str(len(made)),
+                resolution=resolution,
+                batch=batch,
+                precision=precision,
+                device=device,
+            )
         if resolution is not None:
             first = replace(first, resolution=resolution)
         made.append(
@@ -138,20 +157,54 @@ def networks_to_measure(
     return tuple(made)
 
 
-def _find(text: str, runtime: Runtime) -> MeasuredNetwork:
-    path = Path(text)
-    if path.suffix in _RUN_BY:
+def _find(given: Network | str | Path, runtime: Runtime) -> MeasuredNetwork:
+    if isinstance(given, Network):
+        return _of_network(given.name or "network", given, runtime)
+    text, path = str(given), Path(given)
+    if path.suffix in _NAMED_FILES:
         return _of_file(path, runtime)
     if names_module(text):
         return MeasuredNetwork(name=text, runtime=runtime, module=text)
-    found = load(path / "network.json") if path.is_dir() else as_network(text)
+    known = load(path / "network.json") if path.is_dir() else as_network(text)
+    return _of_network(text, known, runtime)
+
+
+def _of_network(name: str, network: Network, runtime: Runtime) -> MeasuredNetwork:
     return MeasuredNetwork(
-        name=text,
+        name=name,
         runtime=runtime,
-        network=to_json(found),
-        channels=found.in_channels,
-        resolution=found.resolution,
+        network=to_json(network),
+        channels=network.in_channels,
+        resolution=network.resolution,
     )
+
+
+def _of_module(
+    module: nn.Module,
+    runtime: Runtime,
+    folder: Path,
+    *,
+    resolution: int | None,
+    batch: int,
+    precision: str,
+    device: str,
+) -> MeasuredNetwork:
+    """A module of another process is read from a file, whatever its class and wherever that is defined."""
+    from allometry.nn import input_channels, timm_config
+    from allometry.profiling.modules import write_module
+
+    channels = input_channels(module) or _USUAL_CHANNELS
+    side = resolution or int(timm_config(module).get("resolution", _USUAL_SIDE))
+    file = write_module(
+        module,
+        folder,
+        runtime=runtime,
+        shape=(batch, channels, side, side),
+        precision=precision,
+        device=device,
+    )
+    name = type(module).__name__
+    return MeasuredNetwork(name=name, runtime=runtime, file=file, channels=channels, resolution=side)
 
 
 def _of_file(path: Path, runtime: Runtime) -> MeasuredNetwork:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
 
+from allometry.base.html import html_table
+from allometry.base.units import format_milliseconds, format_quantity, plural
 from allometry.profiling.machine import MachineInfo
 from allometry.profiling.measured_network import MeasuredNetwork
 from allometry.profiling.sampling import Samples
@@ -124,6 +127,33 @@ class Measurements:
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        figures = "; ".join(
+            f"{one.name} in {one.runtime}: {format_milliseconds(one.latency.median)} "
+            f"({format_milliseconds(one.latency.low)} to {format_milliseconds(one.latency.high)})"
+            for one in self.measured
+        )
+        warned = f"; {plural(len(self.warnings), 'warning')}" if self.warnings else ""
+        return f"Measurements({figures}{warned})"
+
+    def _repr_html_(self) -> str:
+        columns = ("name", "runtime", "px", "median", "10 % to 90 %", "images/s", "memory", "load", "size")
+        rows = [
+            (
+                one.name,
+                one.runtime,
+                one.resolution,
+                format_milliseconds(one.latency.median),
+                f"{format_milliseconds(one.latency.low)} to {format_milliseconds(one.latency.high)}",
+                round(one.throughput),
+                format_quantity(one.own_memory, unit="B"),
+                format_milliseconds(one.load_seconds),
+                format_quantity(one.bytes, unit="B"),
+            )
+            for one in self.measured
+        ]
+        return html_table(columns, rows) + "".join(f"<p>{escape(warning)}</p>" for warning in self.warnings)
 
 
 def latency(rounds: Sequence[Sequence[float]]) -> Latency:

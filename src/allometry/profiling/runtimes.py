@@ -124,11 +124,14 @@ def _torch(specification: Mapping[str, Any]) -> Loaded:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError("There is no CUDA device here; measure on the cpu.")
     kind = {"float32": torch.float32, "bfloat16": torch.bfloat16}[specification["precision"]]
-    if specification["network"] is not None:
-        module: Any = part_module(specification["network"], specification["part"])
+    if specification["file"] is not None:
+        module: Any = torch.export.load(specification["file"]).module()
     else:
-        module = open_module(specification["module"])
-    module = module.eval().to(device, kind, memory_format=torch.channels_last)
+        if specification["network"] is not None:
+            module = part_module(specification["network"], specification["part"])
+        else:
+            module = open_module(specification["module"])
+        module = module.eval().to(device, kind, memory_format=torch.channels_last)
     image = torch.from_numpy(_input(specification)).to(device, kind, memory_format=torch.channels_last)
     weights = [*module.parameters(), *module.buffers()]
     size = sum(weight.numel() * weight.element_size() for weight in weights)

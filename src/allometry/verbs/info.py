@@ -130,19 +130,11 @@ def _as_module(value: object) -> nn.Module:
 
 
 def _module_info(name: str, module: nn.Module, resolution: int | None) -> ModuleInfo:
-    from allometry.nn import timm_config, watch_module
+    from allometry.nn import input_channels, timm_config, watch_module
 
     side = int(resolution or timm_config(module).get("resolution", _USUAL_SIDE))
-    cost, parts, _ = watch_module(module, resolution=side, in_channels=_in_channels(module))
+    cost, parts, _ = watch_module(module, resolution=side, in_channels=input_channels(module) or _COLOR)
     return ModuleInfo(name=name, resolution=side, cost=cost, parts=parts)
-
-
-def _in_channels(module: nn.Module) -> int:
-    """Channels that its first convolution takes."""
-    from torch import nn
-
-    first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
-    return _COLOR if first is None else first.in_channels
 
 
 def _growth(name: str) -> Growth | None:
