@@ -14,8 +14,8 @@ from allometry.nas.gradient import choices_of
 from allometry.nas.gradient.config import CostLoss, GradientConfig, fbnet, proxylessnas
 from allometry.nas.gradient.costs import LayerCost, counted, predicted
 from allometry.nas.gradient.job import GradientJob
-from allometry.nas.gradient.loop import GradientResult, search_by_gradient
 from allometry.nas.gradient.narrowing import with_fixed_shapes
+from allometry.nas.gradient.task import GradientResult, search_by_gradient
 from allometry.nas.search_config import SearchSetup
 from allometry.nas.space_costs import SpaceCosts
 from allometry.nas.trial_training import threads, try_candidate
@@ -32,7 +32,7 @@ _PRESSURE = 1.0  # of the cost above the limit, as a power; below it only the ac
 def gradient_recipe(setup: SearchSetup) -> Recipe:
     """How the over-parameterized network is trained: as a network of the space would be, fully."""
     recipe = at_full_size(setup.images.recipe(small, setup.space.template, setup.trial_config.settings))
-    return replace(recipe, epochs=setup.config.epochs or recipe.epochs, head_epochs=0)
+    return replace(recipe, epochs=setup.config.epochs or recipe.epochs)
 
 
 def passes_of(setup: SearchSetup) -> float:
@@ -111,6 +111,7 @@ def _search(session: Session, setup: SearchSetup, space: Space, recipe: Recipe) 
         allows=SpaceCosts(space, setup.costs.table).within(setup.budget),
         seed=session.seed,
         device=session.device,
+        dist=session.dist,
         progress=session.progress,
         should_stop=session.should_stop,
     )
@@ -143,5 +144,5 @@ def _history(setup: SearchSetup, space: Space, found: GradientResult) -> dict[st
         "probabilities": {name: list(values) for name, values in found.probabilities.items()},
         "seconds": found.seconds,
         "images": found.images,
-        "epochs": [dict(record) for record in found.history],
+        "epochs": [record.to_dict() for record in found.history],
     }

@@ -19,8 +19,7 @@ from allometry.training.batch_norm import synchronize
 from allometry.training.devices import autocast
 from allometry.training.job import Job, digest_of
 from allometry.training.loop import run_task
-from allometry.training.losses import Teacher, student_losses
-from allometry.training.preprocessing import normalize, to_pixels
+from allometry.training.losses import Teacher, input_and_teacher_logits, student_losses
 from allometry.training.recipes import Epoch, plan_epochs
 from allometry.training.recompute import recompute_blocks
 from allometry.training.task import EpochSummary, Task, TaskPhase, Validation, step_sums
@@ -134,12 +133,11 @@ class ClassificationTask(Task[EpochMetrics, Trained]):
     def learn(self, batch: Batch, epoch: Epoch) -> Tensor:
         """Losses against the labels, and against the teacher's logits where there is one."""
         job = self.job
-        pixels = to_pixels(batch.images, job.device)
-        taught = None
         with autocast(job.recipe, job.device):
-            if job.teacher is not None:
-                taught = job.teacher.logits(pixels)
-            logits = self._forward(normalize(pixels, job.preprocessing))
+            images, taught = input_and_teacher_logits(
+                batch, job.preprocessing, teacher=job.teacher, device=job.device
+            )
+            logits = self._forward(images)
         losses, labels = student_losses(logits, batch, job.recipe, teacher_logits=taught)
         torch.autograd.backward(losses.sum() * self.loss_scale(epoch))
         return step_sums(losses, logits, labels)

@@ -189,9 +189,9 @@ def take_step(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoch, 
         state.sums[SUMS] += nn.utils.clip_grad_norm_(task.module.parameters(), recipe.clip).double()
     optimizer.step()
     state.step += 1
+    task.after_step(epoch, state.step)
     if recipe.ema or state.step == epoch.last_step:
         state.update_average()
-    task.after_step(epoch, state.step)
 
 
 def micro_batches(batch: Batch, most: int) -> Iterator[Batch]:

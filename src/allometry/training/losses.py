@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from allometry.data import Batch
-from allometry.training.preprocessing import Preprocessing
+from allometry.training.preprocessing import Preprocessing, normalize, to_pixels
 from allometry.training.recipes import Recipe
 
 
@@ -68,6 +68,15 @@ class Teacher:
             std = torch.tensor(preprocessing.std, device=pixels.device).view(1, -1, 1, 1) * 255
             logits: Tensor = self.module((pixels - mean) / std)
         return logits
+
+
+def input_and_teacher_logits(
+    batch: Batch, preprocessing: Preprocessing, *, teacher: Teacher | None, device: torch.device
+) -> tuple[Tensor, Tensor | None]:
+    """A batch as a network's input, and what the teacher makes of it, if there is one."""
+    pixels = to_pixels(batch.images, device)
+    taught = None if teacher is None else teacher.logits(pixels)
+    return normalize(pixels, preprocessing), taught
 
 
 def distillation_loss(logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
@@ -28,10 +28,14 @@ def recompute_blocks(module: ConvNet) -> None:
         >>> module(torch.zeros(2, 3, 32, 32)).shape
         torch.Size([2, 1000])
     """
-    for stage in module.stages:
-        for block in cast("nn.Sequential", stage):
-            # A checkpoint's state names must stay, so the method is replaced and the block is not wrapped.
-            block.forward = _forgetting(block, block.forward)
+    recompute_each(block for stage in module.stages for block in cast("nn.Sequential", stage))
+
+
+def recompute_each(blocks: Iterable[nn.Module]) -> None:
+    """Let each of some modules forget its inside in training, as `recompute_blocks` does."""
+    for block in blocks:
+        # A checkpoint's state names must stay, so the method is replaced and the block is not wrapped.
+        block.forward = _forgetting(block, block.forward)
 
 
 def _forgetting(block: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,7 +6,6 @@ from allometry.nas.gradient.costs import ExpectedCost, LayerCost, counted, predi
 from allometry.nas.gradient.deriving import Derived, derive
 from allometry.nas.gradient.distribution import Distribution
 from allometry.nas.gradient.job import GradientJob
-from allometry.nas.gradient.loop import GradientResult, search_by_gradient
 from allometry.nas.gradient.mixed_network import (
     MixedNetwork,
     Mixture,
@@ -19,6 +18,7 @@ from allometry.nas.gradient.mixed_network import (
     draw_two_paths,
 )
 from allometry.nas.gradient.narrowing import narrow, with_fixed_shapes
+from allometry.nas.gradient.task import GradientResult, GradientTask, search_by_gradient
 
 __all__ = [
     "Choices",
@@ -30,6 +30,7 @@ __all__ = [
     "GradientConfig",
     "GradientJob",
     "GradientResult",
+    "GradientTask",
     "Group",
     "Layer",
     "LayerCost",

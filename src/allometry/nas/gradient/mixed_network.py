@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import cast
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from allometry.arch import PlacedBlock
+from allometry.arch import Network, PlacedBlock
 from allometry.nas.encodings import network_of
 from allometry.nas.gradient.choices import Choices, Group, Layer
 from allometry.nas.gradient.costs import joint
@@ -30,8 +30,8 @@ class MixedNetwork(nn.Module):
 
     Args:
         choices: what is decided.
-        recipe: whose dropout and batch-norm momentum hold; None for the network's own. Stochastic depth is left out,
-            since layers come and go anyway.
+        recipe: whose dropout, batch-norm momentum and stochastic depth hold; None for the network's own. That of the
+            network is left out, since layers come and go anyway.
 
     Shape:
         [N, in_channels, resolution, resolution] -> [N, classes]
@@ -58,18 +58,10 @@ class MixedNetwork(nn.Module):
         # Its stem and head serve all members; the layers between are those below.
         self.frame = ConvNet(replace(frame, stochastic_depth=0.0))
         self.frame.stages = nn.Sequential()
+        deepest = 0.0 if recipe is None else recipe.stochastic_depth or 0.0
+        rates = (deepest * number / frame.depth for number in range(frame.depth))  # as in a network by itself
         self.groups = nn.ModuleList(
-            nn.ModuleList(
-                nn.ModuleList(
-                    make_block(
-                        PlacedBlock(block, layer.source, layer.source, layer.out, layer.stage, 0.0),
-                        batch_norm=frame.batch_norm,
-                        padding=frame.padding,
-                    )
-                    for block in layer.candidates
-                )
-                for layer in group.layers
-            )
+            nn.ModuleList(_candidates(layer, frame, next(rates)) for layer in group.layers)
             for group in choices.groups
         )
 
@@ -79,6 +71,12 @@ class MixedNetwork(nn.Module):
         for group, modules in zip(self.choices.groups, self.groups, strict=True):
             x = self._group(group, cast(nn.ModuleList, modules), x, mixture)
         return self.frame.scores(self.frame.head(x))
+
+    def candidates(self) -> Iterator[nn.Module]:
+        """The modules of all layers' candidate blocks."""
+        for group in self.groups:
+            for layer in cast(nn.ModuleList, group):
+                yield from cast(nn.ModuleList, layer)
 
     def extract(self, encoding: npt.NDArray[np.int8]) -> ConvNet:
         """The module of a member by itself, with a copy of the weights that it has here.
@@ -172,6 +170,25 @@ def _relaxed(layer: Layer, modules: nn.ModuleList, x: Tensor, mixture: Relaxed) 
     for number in range(1, len(modules)):
         out = out + shares[number] * modules[number](x)
     return cast(Tensor, out)
+
+
+def _candidates(layer: Layer, frame: Network, drop_rate: float) -> nn.ModuleList:
+    """The modules of all that can stand in a layer."""
+    return nn.ModuleList(
+        make_block(
+            PlacedBlock(
+                block,
+                layer.source,
+                layer.source,
+                layer.out,
+                layer.stage,
+                drop_rate if block.has_residual(layer.source.channels) else 0.0,
+            ),
+            batch_norm=frame.batch_norm,
+            padding=frame.padding,
+        )
+        for block in layer.candidates
+    )
 
 
 def build_mixed_network(choices: Choices, *, recipe: Recipe | None = None, seed: int) -> MixedNetwork:
