@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import signal
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +34,7 @@ from allometry.supernets import (
     train_supernet,
 )
 from allometry.training import evaluate, latest_checkpoint, load_weights, run_task
+from tests.killing import is_killed, kill_myself, start
 
 from .training import NAMES, PHASES, RECIPE, SIDE, SPACE, STEPS, asks_until, job_in, without_time
 
@@ -267,37 +270,25 @@ def test_with_an_optimizer_that_remembers_and_a_sandwich_too(tmp_path):
         assert same(tmp_path / "whole", tmp_path / str(asks))
 
 
-KILLED = """
-    import os, signal, sys
-    sys.path[:0] = {paths!r}
-    import torch
-    torch.set_num_threads(1)
-    from pathlib import Path
-    from allometry.supernets import train_supernet
-    from tests.supernets.training import job_in
-    folder, phase, ask = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+def train_until_step(folder: Path, step: int) -> None:
+    steps = itertools.count(1)
 
-    def kill_after_step():
-        asked[0] += 1
-        if asked[0] == ask:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return False
+    def kill_after_step() -> bool:
+        return kill_myself() if next(steps) == step else False
 
-    def kill_after_record(record):
+    train_supernet(job_in(folder, save_every=0.0, should_stop=kill_after_step))
+
+
+def train_until_record(folder: Path, phase: int) -> None:
+    def kill_after_record(record) -> None:
         if record.phase == phase:
-            os.kill(os.getpid(), signal.SIGKILL)
+            kill_myself()
 
-    asked = [0]
-    train_supernet(job_in(folder, save_every=0.0, should_stop=kill_after_step, on_epoch_end=kill_after_record))
-"""
+    train_supernet(job_in(folder, save_every=0.0, on_epoch_end=kill_after_record))
 
 
-def killed(folder, script, *arguments: object) -> None:
-    paths = [path for path in sys.path if path]
-    script.write_text(textwrap.dedent(KILLED.format(paths=paths)))
-    command = [sys.executable, str(script), str(folder), *map(str, arguments)]
-    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=200)
-    assert result.returncode == -signal.SIGKILL, result.stderr[-2000:]
+def train_freely(folder: Path) -> None:
+    train_supernet(job_in(folder, save_every=0.0))
 
 
 @pytest.mark.parametrize(
@@ -310,9 +301,10 @@ def killed(folder, script, *arguments: object) -> None:
 )
 def test_killed_in_any_phase_it_ends_with_the_same_supernet(whole, tmp_path, phase, when):
     folder = tmp_path / "killed"
-    # After the second step of the phase, or with its first line written and no checkpoint of it.
-    arguments = (0, asks_until(phase - 1) + 2) if when == "step" else (phase, 0)
-    killed(folder, tmp_path / "script.py", *arguments)
+    if when == "step":  # the second of the phase
+        assert is_killed(train_until_step, folder, asks_until(phase - 1) + 2)
+    else:  # with the first line of the phase written and no checkpoint of it
+        assert is_killed(train_until_record, folder, phase)
     assert not (folder / FINAL).exists()
     records = read_lines(folder / "metrics.jsonl")
     assert (records[-1]["phase"] if records else 1) == (phase if when == "record" else max(1, phase - 1))
@@ -324,18 +316,16 @@ def test_killed_in_any_phase_it_ends_with_the_same_supernet(whole, tmp_path, pha
 @pytest.mark.slow
 def test_killed_at_many_moments_it_ends_with_the_same_supernet(whole, tmp_path):
     """From outside, as soon as a phase is seen."""
-    script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(KILLED.format(paths=[path for path in sys.path if path])))
     folder = tmp_path / "killed"
     for phase in range(1, len(PHASES)):
-        command = [sys.executable, str(script), str(folder), "0", "0"]
-        process = subprocess.Popen(command)
-        while process.poll() is None:
+        process = start(train_freely, folder)
+        while process.is_alive():
             seen = read_lines(folder / "metrics.jsonl")
             if seen and seen[-1]["phase"] >= phase:
                 process.kill()
                 break
-        process.wait()
+            time.sleep(0.005)
+        process.join()
     train_supernet(job_in(folder))
     assert same(whole[0], folder)
 

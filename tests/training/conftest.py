@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,21 +37,19 @@ def dataset():
     return shapes_dataset()
 
 
+def job_in(
+    folder: Path, *, network: Network = NETWORK, recipe: Recipe = RECIPE, **options: object
+) -> ClassificationJob:
+    preprocessing = Preprocessing(
+        channels=1, resolution=network.resolution, crop=1.0, mean=(0.2,), std=(0.3,), classes=CLASSES
+    )
+    given = {"dataset": shapes_dataset(), "preprocessing": preprocessing, "folder": folder, **options}
+    return ClassificationJob(network=network, recipe=recipe, **given)
+
+
 @pytest.fixture
 def make_job(dataset, tmp_path) -> Callable[..., ClassificationJob]:
-    def make(
-        folder: str = "run", *, network: Network = NETWORK, recipe: Recipe = RECIPE, **options: object
-    ) -> ClassificationJob:
-        preprocessing = Preprocessing(
-            channels=1, resolution=network.resolution, crop=1.0, mean=(0.2,), std=(0.3,), classes=CLASSES
-        )
-        job = ClassificationJob(
-            network=network,
-            dataset=dataset,
-            preprocessing=preprocessing,
-            recipe=recipe,
-            folder=Path(tmp_path) / folder,
-        )
-        return replace(job, **options)
+    def make(folder: str = "run", **options: object) -> ClassificationJob:
+        return job_in(Path(tmp_path) / folder, **{"dataset": dataset, **options})
 
     return make

@@ -1,10 +1,10 @@
 import json
 import os
-import signal
-import subprocess
-import sys
-import textwrap
+import threading
+import time
 from dataclasses import replace
+from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -16,8 +16,9 @@ from allometry.runs import EpochMetrics
 from allometry.training import ClassificationTask, Progressive, latest_checkpoint, load_weights, loop, train
 from allometry.training.checkpoint import Checkpoint
 from allometry.training.task import FINAL
+from tests.killing import is_killed, kill_myself
 
-from .conftest import RECIPE
+from .conftest import RECIPE, job_in
 
 
 def final(job):
@@ -162,94 +163,61 @@ def test_a_fault_in_validation_does_not_cost_the_epoch(make_job, monkeypatch, ke
     assert without_time(again) == without_time(history)
 
 
-KILLED = """
-    import os, sys, signal
-    sys.path[:0] = {paths!r}
-    import torch
-    torch.set_num_threads(1)
-    from pathlib import Path
-    from dataclasses import replace
-    from tests.training.conftest import NETWORK, RECIPE
-    from tests.images import CLASSES, shapes_dataset
-    from allometry.training import Preprocessing, train
-    from allometry.training.classification import ClassificationJob
-    from allometry.base import files
-    replacing, left = files.os.replace, [int(sys.argv[2])]
-    writes = Path.replace
+def train_until_write(folder: Path, number: int) -> None:
+    """Die in the middle of writing, before or after the file takes its place."""
+    left, replace_file = [number], Path.replace
+
     def counted(self, target):
-        # Die in the middle of writing, before or after the file takes its place.
         left[0] -= 1
         if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = writes(self, target)
-        if left[0] == 1 and int(sys.argv[2]) % 2:
-            left[0] = 0
-            os.kill(os.getpid(), signal.SIGKILL)
+            kill_myself()
+        result = replace_file(self, target)
+        if left[0] == 1 and number % 2:
+            kill_myself()
         return result
+
     Path.replace = counted
-    preprocessing = Preprocessing(
-        channels=1, resolution=24, crop=1.0, mean=(0.2,), std=(0.3,), classes=CLASSES
-    )
-    folder = Path(sys.argv[1])
-    train(ClassificationJob(network=NETWORK, dataset=shapes_dataset(), preprocessing=preprocessing,
-                            recipe=RECIPE, folder=folder))
-"""
+    train(job_in(folder))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("write", [1, 2, 3, 4, 5, 6, 7, 9, 12, 17, 20, 21])
-def test_killed_while_writing_and_resumed_equals_uninterrupted(make_job, tmp_path, write):
+def test_killed_while_writing_and_resumed_equals_uninterrupted(make_job):
     torch.set_num_threads(1)
     whole = make_job("whole")
     train(whole)
-    script = tmp_path / "killed.py"
-    script.write_text(textwrap.dedent(KILLED.format(paths=[path for path in sys.path if path])))
-    job = make_job("killed")
-    result = subprocess.run([sys.executable, str(script), str(job.folder), str(write)], check=False)
-    assert result.returncode == -signal.SIGKILL
-    train(job)
-    assert same(final(job), final(whole))
-    # What the kill left half-written is gone.
-    assert [path.name for path in (job.folder / "checkpoints").iterdir() if path.name != FINAL] == []
+    for write in (1, 2, 3, 4, 5, 6, 7, 9, 12, 17, 20, 21):
+        job = make_job(f"killed {write}")
+        assert is_killed(train_until_write, job.folder, write)
+        train(job)
+        assert same(final(job), final(whole)), write
+        # What the kill left half-written is gone.
+        assert [path.name for path in (job.folder / "checkpoints").iterdir() if path.name != FINAL] == []
 
 
-KILLED_SOMETIME = """
-    import os, random, signal, sys, threading, time
-    sys.path[:0] = {paths!r}
-    import torch
-    torch.set_num_threads(1)
-    from dataclasses import replace
-    from pathlib import Path
-    from tests.training.conftest import NETWORK, RECIPE
-    from tests.images import CLASSES, shapes_dataset
-    from allometry.training import ClassificationJob, Preprocessing, train
-    preprocessing = Preprocessing(
-        channels=1, resolution=24, crop=1.0, mean=(0.2,), std=(0.3,), classes=CLASSES
-    )
-    recipe = replace(RECIPE, epochs=40, keep="best")
-    job = ClassificationJob(network=NETWORK, dataset=shapes_dataset(), preprocessing=preprocessing, recipe=recipe,
-              folder=Path(sys.argv[1]))
-    def kill():
-        time.sleep(random.Random(int(sys.argv[2])).uniform(0, 1.5))
-        os.kill(os.getpid(), signal.SIGKILL)
+LONG = replace(RECIPE, epochs=40, keep="best")
+
+
+def train_for(folder: Path, seconds: float) -> None:
+    def kill() -> None:
+        time.sleep(seconds)
+        kill_myself()
+
     threading.Thread(target=kill, daemon=True).start()
-    train(job)
-"""
+    train(job_in(folder, recipe=LONG))
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_random_moments_it_ends_with_the_same_weights(make_job, tmp_path):
+def test_killed_at_twenty_random_moments_it_ends_with_the_same_weights(make_job):
     torch.set_num_threads(1)
-    recipe = replace(RECIPE, epochs=40, keep="best")
-    whole = make_job("whole", recipe=recipe)
+    whole = make_job("whole", recipe=LONG)
+    before = time.monotonic()
     train(whole)
-    script = tmp_path / "killed.py"
-    script.write_text(textwrap.dedent(KILLED_SOMETIME.format(paths=[path for path in sys.path if path])))
-    job = make_job("killed", recipe=recipe)
+    # Twenty times about a tenth of what the whole takes: most begin in the middle, and some may find it finished.
+    longest = (time.monotonic() - before) / 5
+    job, random = make_job("killed", recipe=LONG), Random(0)
     killed, reached = 0, list[int]()
-    for moment in range(20):
-        result = subprocess.run([sys.executable, str(script), str(job.folder), str(moment)], check=False)
-        killed += result.returncode == -signal.SIGKILL
+    for _ in range(20):
+        killed += is_killed(train_for, job.folder, random.uniform(0, longest))
         kept = latest_checkpoint(job.folder / "checkpoints")
         done = (job.folder / "checkpoints" / FINAL).exists()
         reached.append(160 if done else kept.step if kept else 0)
