@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from allometry.arch import Cell, Network, to_json
+from allometry.arch import Network, to_json
 from allometry.base import NetworkError
 from allometry.catalog import entries, entry_of, get
 from allometry.catalog.entry import Entry
@@ -72,17 +72,6 @@ def check_passes(network: Network) -> None:
         assert torch.isfinite(scores).all()
         scores.mean().backward()
     assert all(parameter.grad is not None for parameter in module.parameters())
-
-
-def shortened(network: Network) -> Network:
-    """Two blocks of a stage show as much as twenty, in some stages, and export in a tenth of the time."""
-    short = tuple(
-        replace(stage, repeats=min(stage.repeats, 2 if number in (1, 2) and len(group) == 1 else 1))
-        for number, group in enumerate(network.groups)
-        for stage in group[:2]
-    )
-    size = smallest_sizes(network)[0]
-    return replace(network, stages=short, head=replace(network.head, classes=10), resolution=size)
 
 
 # An expand ratio of 1 leaves a convolution out; the others are widths.
@@ -163,23 +152,29 @@ def kinds(entry: Entry) -> set[str]:
     return {entry.family, *kinds_around(network), *kinds_of_stages(network)}
 
 
+def smallest_with(network: Network, needed: set[str]) -> Network:
+    """The network with as few stages and repeats, classes and pixels as show what is needed."""
+    for place in reversed(range(len(network.stages))):
+        stages = [replace(stage, continues=False) for stage in network.stages]
+        for instead in ([], *([replace(stages[place], repeats=repeats)] for repeats in (1, 2))):
+            try:
+                fewer = replace(network, stages=tuple(stages[:place] + instead + stages[place + 1 :]))
+            except NetworkError:
+                continue  # shapes do not fit without it
+            if needed <= set(kinds_of_stages(fewer)):
+                network = fewer
+                break
+    size = smallest_sizes(network)[0]
+    return replace(network, head=replace(network.head, classes=10), resolution=size)
+
+
 @cache
 def covering() -> dict[str, Network]:
-    """What each of these networks shows that those before it do not.
-
-    Networks of cells keep all stages, since their cells read past one another; the others only those whose block none
-    has shown before, and two at least.
-    """
+    """Of each of these networks, in order, the stages that show what none before them does."""
     chosen, seen = dict[str, Network](), set[str]()
     for name in COVERING:
         network = get(name)
-        if not any(isinstance(stage.block, Cell) for stage in network.stages):
-            its = kinds_of_stages(network)
-            new = [place for place, kind in enumerate(its) if kind not in seen and kind not in its[:place]]
-            kept = sorted({*new, *range(2 if len(new) < 2 else 0)})
-            stages = tuple(replace(network.stages[place], continues=False) for place in kept)
-            network = replace(network, stages=stages)
-        chosen[name] = shortened(network)
+        chosen[name] = smallest_with(network, set(kinds_of_stages(network)) - seen)
         seen |= kinds(entry_of(name))
     return chosen
 

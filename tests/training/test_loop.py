@@ -194,7 +194,7 @@ def test_killed_while_writing_and_resumed_equals_uninterrupted(make_job):
         assert [path.name for path in (job.folder / "checkpoints").iterdir() if path.name != FINAL] == []
 
 
-LONG = replace(RECIPE, epochs=40, keep="best")
+LONG = replace(RECIPE, epochs=20, keep="best")
 
 
 def train_for(folder: Path, seconds: float) -> None:
@@ -220,7 +220,7 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_weights(make_job)
         killed += is_killed(train_for, job.folder, random.uniform(0, longest))
         kept = latest_checkpoint(job.folder / "checkpoints")
         done = (job.folder / "checkpoints" / FINAL).exists()
-        reached.append(160 if done else kept.step if kept else 0)
+        reached.append(80 if done else kept.step if kept else 0)
     assert killed
     assert reached == sorted(reached)
     train(job)

@@ -169,7 +169,10 @@ def _not_a_network(error: ValidationError, fields: dict[str, Any]) -> NetworkErr
     cause = first.get("ctx", {}).get("error")
     message = str(cause) if cause else f"{first['msg']}."
     more = f" ({len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    return NetworkError(f"Not a network: field {where!r}: {message}{more}")
+    field = (
+        f"field {where!r}: " if where else ""
+    )  # the whole network is wrong where its layers do not fit together
+    return NetworkError(f"Not a network: {field}{message}{more}")
 
 
 def _has(written: Any, part: str | int) -> bool:  # noqa: ANN401 - whatever stands in the file
