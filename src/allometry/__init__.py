@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from allometry.verbs.explain import explain
     from allometry.verbs.info import info
     from allometry.verbs.measure import measure
+    from allometry.verbs.open import Run, open  # noqa: A004 - as `allometry.open`
     from allometry.verbs.predict import predict
     from allometry.verbs.run import run
     from allometry.verbs.scale import scale
@@ -51,6 +52,8 @@ _HOME = {
     "explain": "allometry.verbs.explain",
     "info": "allometry.verbs.info",
     "measure": "allometry.verbs.measure",
+    "open": "allometry.verbs.open",
+    "Run": "allometry.verbs.open",
     "predict": "allometry.verbs.predict",
     "scale": "allometry.verbs.scale",
     "solve": "allometry.scaling",
@@ -64,6 +67,7 @@ __all__ = [
     "Budget",
     "Cost",
     "Network",
+    "Run",
     "ScalingLaw",
     "__version__",
     "build",
@@ -72,6 +76,7 @@ __all__ = [
     "get",
     "info",
     "measure",
+    "open",
     "parse_budget",
     "predict",
     "recipes",

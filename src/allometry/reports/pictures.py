@@ -22,7 +22,7 @@ def picture(encoded: str, *, text: str, over: str = "") -> Html:
         >>> picture("PHN2Zz4=", text="a cat")
         '<div class="blank">no picture</div>'
     """
-    source, upper = _source(encoded), _source(over)
+    source, upper = picture_source(encoded), picture_source(over)
     if source is None:
         return element("div", "no picture", class_="blank")
     lower = element("img", src=source, alt=text, loading="lazy")
@@ -31,8 +31,13 @@ def picture(encoded: str, *, text: str, over: str = "") -> Html:
     return element("div", lower, element("img", src=upper, alt="", loading="lazy"), class_="layers")
 
 
-def _source(encoded: str) -> str | None:
-    """The picture as an address that holds it all, if it is a PNG."""
+def picture_source(encoded: str) -> str | None:
+    """A PNG from base64 as an address that holds it all; None where it is no PNG.
+
+    Example:
+        >>> picture_source("PHN2Zz4=") is None
+        True
+    """
     try:
         data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):

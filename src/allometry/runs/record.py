@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from allometry.arch import Network, Space
+from allometry.base.units import format_quantity
 from allometry.cost import Cost, count
 from allometry.runs.evaluation import Evaluation, Explanation
 from allometry.runs.export import Export
@@ -24,7 +25,7 @@ from allometry.runs.records import (
     SearchTrialRecord,
     SupernetEpochMetrics,
 )
-from allometry.runs.results import RunResult, SearchResult, TrainResult
+from allometry.runs.results import FitResult, RunResult, SearchResult, TrainResult
 from allometry.runs.subnets import PredictorQuality, Subnet, SubnetFront
 from allometry.scaling import ScalingLaw
 
@@ -100,8 +101,8 @@ class RunRecord:
         result: what the verb came to.
 
     Example:
-        >>> RunRecord(folder=Path("runs/icons-10M"), name="icons-10M").finished is None
-        True
+        >>> RunRecord(folder=Path("runs/icons-10M"), name="icons-10M", command="train")
+        RunRecord(icons-10M: train, not finished)
     """
 
     folder: Path
@@ -143,6 +144,34 @@ class RunRecord:
     def report(self) -> Path:
         """Where the run's page is, once it is written."""
         return self.folder / REPORT
+
+    def __repr__(self) -> str:
+        state = "finished" if self.finished else "not finished"
+        parts = [self.command, *self._network(), *self._accuracy(), state]
+        return f"{type(self).__name__}({self.name}: {', '.join(part for part in parts if part)})"
+
+    def _network(self) -> Iterator[str]:
+        if isinstance(self.result, FitResult):
+            yield f"law {self.result.law}"
+        if self.network is None or self.cost is None:
+            return
+        if self.supernet is not None and self.supernet.size is not None:
+            yield f"{self.supernet.size:,} networks, the largest with"
+        cost = f"{format_quantity(self.cost.macs)} MACs, {format_quantity(self.cost.params)} params"
+        yield f"{self.network.name}, {cost}" if self.network.name else cost
+
+    def _accuracy(self) -> Iterator[str]:
+        if self.evaluation is not None:
+            low, high = self.evaluation.interval
+            yield f"{self.evaluation.split} accuracy {self.evaluation.accuracy:.2%} ({low:.2%} to {high:.2%})"
+        elif self.history:
+            last = self.history[-1]
+            yield f"validation accuracy {last.val_accuracy:.2%} after epoch {last.epoch} of {last.epochs}"
+        elif isinstance(self.result, SearchResult):
+            yield f"validation accuracy {self.result.validation_accuracy:.2%} after a short training"
+        elif self.supernet is not None and self.supernet.last is not None:
+            ends = self.supernet.last
+            yield f"validation accuracy {ends.smallest:.2%} to {ends.largest:.2%}"
 
     def to_dict(self) -> dict[str, Any]:
         """Where the run is and what it came to, as JSON-ready values."""
