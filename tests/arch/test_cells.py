@@ -26,7 +26,7 @@ from allometry.arch import (
     Stem,
     digest,
     from_json,
-    least_resolution,
+    min_resolution,
     to_json,
 )
 from allometry.base import NetworkError
@@ -160,7 +160,7 @@ def test_cells_may_read_what_the_block_before_had_read():
 
 def test_the_smallest_input_that_layers_without_padding_bear():
     network = get("inception-v4")
-    least = least_resolution(network)
-    replace(network, resolution=least)
+    smallest = min_resolution(network)
+    replace(network, resolution=smallest)
     with pytest.raises(NetworkError, match="too small"):
-        replace(network, resolution=least - 1)
+        replace(network, resolution=smallest - 1)

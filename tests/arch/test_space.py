@@ -160,7 +160,7 @@ def test_members_survive_every_operation(space, seed):
             decisions = space.decisions_of(network)
             assert space.network(decisions) == network
             assert space.decisions_of(space.network(decisions)) == decisions
-            assert set(decisions) == {choice.name for choice in space.there(decisions)}
+            assert set(decisions) == {choice.name for choice in space.active_choices(decisions)}
         assert mutate(space, one, 0, random) == one
         assert cross(space, one, one, random) == one
         assert (encode(space, one) == encode(space, other)) == (one == other)

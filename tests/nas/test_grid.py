@@ -12,7 +12,7 @@ from allometry.nas import LawTrial, Point, grid, grid_points, try_points
 from allometry.scaling import COMPOUND, Multipliers, ScalingLaw
 
 B0 = get("efficientnet-b0")
-UNSCALED = Multipliers(1, 1, 1)
+IDENTITY = Multipliers(1, 1, 1)
 TWICE = Budget((Limit("macs", 2 * count(B0).macs),))
 
 
@@ -27,7 +27,7 @@ def test_every_law_of_the_grid_doubles_the_cost():
 
 
 def test_points_cost_twice_the_baseline_and_differ():
-    points = grid_points(B0, TWICE, start=UNSCALED)
+    points = grid_points(B0, TWICE, start=IDENTITY)
     assert 4 <= len(points) <= len(grid())  # laws that round to one network count once
     assert all(point.cost.macs <= 2 * count(B0).macs for point in points)
     assert all(point.cost.macs > 1.98 * count(B0).macs for point in points)
@@ -36,16 +36,16 @@ def test_points_cost_twice_the_baseline_and_differ():
 
 def test_laws_that_round_to_one_network_are_tried_once():
     twins = [ScalingLaw(1.2, 1.1, 1.15), ScalingLaw(1.2000001, 1.1, 1.15)]
-    points = grid_points(B0, TWICE, start=UNSCALED, laws=twins)
+    points = grid_points(B0, TWICE, start=IDENTITY, laws=twins)
     assert [point.law for point in points] == [COMPOUND]
 
 
 def test_laws_that_cannot_meet_the_budget_are_left_out_and_none_at_all_is_an_error():
     only_params = Budget((Limit("params", 2 * count(B0).params),))
     laws = [ScalingLaw(1, 1, 1.4), ScalingLaw(2, 1, 1)]
-    assert [point.law for point in grid_points(B0, only_params, start=UNSCALED, laws=laws)] == [laws[1]]
+    assert [point.law for point in grid_points(B0, only_params, start=IDENTITY, laws=laws)] == [laws[1]]
     with pytest.raises(BudgetError):
-        grid_points(B0, only_params, start=UNSCALED, laws=laws[:1])
+        grid_points(B0, only_params, start=IDENTITY, laws=laws[:1])
 
 
 def make_points():

@@ -143,11 +143,11 @@ def test_laws_by_name_number_and_file(tmp_path):
 
 
 @given(networks(), st.integers(1, 8))
-def test_fitted_strides_leave_pixels(network, least):
-    fitted = fit_strides(network, least=least)
-    assert feature_size(fitted) >= min(least, network.resolution)
+def test_fitted_strides_leave_pixels(network, min_feature_map):
+    fitted = fit_strides(network, min_feature_map=min_feature_map)
+    assert feature_size(fitted) >= min(min_feature_map, network.resolution)
     assert fitted.total_stride <= network.total_stride
-    if feature_size(network) >= least:
+    if feature_size(network) >= min_feature_map:
         assert fitted == network
 
 

@@ -19,7 +19,7 @@ from allometry.arch.layers import (
     Shift,
     SqueezeExcite,
 )
-from allometry.arch.network import Network, PlacedBlock, least_resolution
+from allometry.arch.network import Network, PlacedBlock, min_resolution
 from allometry.arch.pieces import Piece, pieces, wrap_alone
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, round_repeats, widen
@@ -84,11 +84,11 @@ __all__ = [
     "distinct_blocks",
     "encode",
     "from_json",
-    "least_resolution",
     "lite",
     "load",
     "load_space",
     "members",
+    "min_resolution",
     "mutate",
     "passes_skip",
     "pieces",

@@ -243,9 +243,9 @@ def _check(block: MBConv | FusedMBConv) -> None:
     check_integer(block, "channels")
     check_odd(block, "kernel")
     check_integer(block, "stride")
-    check_number(block, "expand_ratio", least=1)
+    check_number(block, "expand_ratio", minimum=1)
     check_integer(block, "expand_multiple")
-    check_number(block, "se_ratio", least=0)
+    check_number(block, "se_ratio", minimum=0)
     check_one_of(block, "activation", ACTIVATIONS)
     if not isinstance(block.gate, SqueezeExciteConfig):
         raise NetworkError(f"{type(block).__name__}.gate must be a SqueezeExciteConfig, not {block.gate!r}.")

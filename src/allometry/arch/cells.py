@@ -137,13 +137,13 @@ class Cell:
         Raises:
             NetworkError: shapes do not fit together.
         """
-        found = {INPUT: source, SKIP: skip}
+        shapes = {INPUT: source, SKIP: skip}
         for node in self.nodes:
-            shape = node.joined([found[name] for name in node.inputs])
+            shape = node.joined([shapes[name] for name in node.inputs])
             for layer in node.layers:
                 shape = layer.after(shape, padding)
-            found[node.name] = shape
-        return found
+            shapes[node.name] = shape
+        return shapes
 
     def after(self, source: Shape, skip: Shape, padding: Padding) -> Shape:
         """The shape of the output.

@@ -18,21 +18,21 @@ STRICT: ConfigDict = {"extra": "forbid", "strict": True}
 LATER = {"later": True}
 
 
-def check_integer(owner: object, field: str, *, least: int = 1) -> None:
-    """Refuse anything but an integer of at least `least`."""
+def check_integer(owner: object, field: str, *, minimum: int = 1) -> None:
+    """Refuse anything but an integer of at least `minimum`."""
     value: Any = getattr(owner, field)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise NetworkError(f"{_name(owner, field)} must be an integer of at least {least}, not {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise NetworkError(f"{_name(owner, field)} must be an integer of at least {minimum}, not {value!r}.")
 
 
-def check_number(owner: object, field: str, *, least: float, below: float | None = None) -> None:
+def check_number(owner: object, field: str, *, minimum: float, below: float | None = None) -> None:
     """Refuse anything but a number in [least, below), and store it as a float, so that 6 equals 6.0."""
     value: Any = getattr(owner, field)
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not least <= value < (below if below is not None else float("inf")):
+    if not number or not minimum <= value < (below if below is not None else float("inf")):
         upper = "" if below is None else f" and below {below:g}"
         raise NetworkError(
-            f"{_name(owner, field)} must be a number of at least {least:g}{upper}, not {value!r}."
+            f"{_name(owner, field)} must be a number of at least {minimum:g}{upper}, not {value!r}."
         )
     object.__setattr__(owner, field, float(value))
 
@@ -41,7 +41,7 @@ def check_one_of(owner: object, field: str, possible: Iterable[object]) -> None:
     """Refuse anything that is not among `possible`."""
     value, possible = getattr(owner, field), tuple(possible)
     if value not in possible:
-        listed = ", ".join(repr(each) for each in possible)
+        listed = ", ".join(repr(option) for option in possible)
         raise NetworkError(f"{_name(owner, field)} must be one of {listed}, not {value!r}.")
 
 

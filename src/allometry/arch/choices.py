@@ -49,10 +49,10 @@ def target(path: str) -> ChoiceTarget:
         >>> target("groups.1.depth"), target("head.channels").fields
         (ChoiceTarget(what='depth', number=1, fields=()), ('head', 'channels'))
     """
-    if found := _DEPTH.fullmatch(path):
-        return ChoiceTarget("depth", int(found[1]), ())
-    if found := _BLOCK.fullmatch(path):
-        return ChoiceTarget("block", int(found[1]), tuple(found[2].split(".")[1:]))
+    if match := _DEPTH.fullmatch(path):
+        return ChoiceTarget("depth", int(match[1]), ())
+    if match := _BLOCK.fullmatch(path):
+        return ChoiceTarget("block", int(match[1]), tuple(match[2].split(".")[1:]))
     first, *rest = path.split(".")
     if (first in _PARTS and rest) or (first in _PLAIN and not rest):
         return ChoiceTarget("network", 0, (first, *rest))

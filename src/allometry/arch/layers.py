@@ -286,7 +286,7 @@ class Scale(_Kept):
     kind: Literal["scale"] = "scale"
 
     def __post_init__(self) -> None:
-        check_number(self, "factor", least=0)
+        check_number(self, "factor", minimum=0)
         check_one_of(self, "kind", ["scale"])
 
 
@@ -313,7 +313,7 @@ class SqueezeExcite(_Kept):
     kind: Literal["squeeze_excite"] = "squeeze_excite"
 
     def __post_init__(self) -> None:
-        check_number(self, "ratio", least=0)
+        check_number(self, "ratio", minimum=0)
         check_integer(self, "multiple")
         check_one_of(self, "activation", ACTIVATIONS)
         check_one_of(self, "function", get_args(GateFunction))

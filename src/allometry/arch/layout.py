@@ -44,8 +44,8 @@ class Layout:
         template: the network with every layer that a member can have.
         places: of the template's stages.
         full: layers of each group.
-        deepening: the choices of depths.
-        others: all other choices.
+        depth_choices: the choices of depths.
+        other_choices: all other choices.
         of_group: the choice of each group's depth, if it has one.
         of_stage: the choices of each stage's block, with their targets; whole blocks before their fields.
         of_network: the choices of what the whole network has, with their targets.
@@ -54,27 +54,27 @@ class Layout:
     template: Network
     places: tuple[ChoicePlace, ...]
     full: tuple[int, ...]
-    deepening: tuple[Choice, ...]
-    others: tuple[Choice, ...]
+    depth_choices: tuple[Choice, ...]
+    other_choices: tuple[Choice, ...]
     of_group: tuple[Choice | None, ...]
     of_stage: tuple[tuple[tuple[Choice, ChoiceTarget], ...], ...]
     of_network: tuple[tuple[Choice, ChoiceTarget], ...]
 
     def depths(self, decisions: Decisions) -> tuple[int, ...]:
         """Layers of each group; all that there are where nothing is decided."""
-        found = []
+        depths = []
         for choice, full in zip(self.of_group, self.full, strict=True):
             depth = full if choice is None else decisions.get(choice.name, full)
             assert isinstance(depth, int)  # noqa: S101 - `layout_of` has refused other options
-            found.append(depth)
-        return tuple(found)
+            depths.append(depth)
+        return tuple(depths)
 
     def layers(self, stage: int, depths: tuple[int, ...]) -> int:
         """How many layers of a stage are left with these depths."""
         place = self.places[stage]
         return max(0, min(self.template.stages[stage].repeats, depths[place.group] - place.offset))
 
-    def is_there(self, choice: Choice, depths: tuple[int, ...]) -> bool:
+    def is_active(self, choice: Choice, depths: tuple[int, ...]) -> bool:
         """Whether a choice sets anything with these depths."""
         return any(
             target.what != "block"
@@ -91,24 +91,24 @@ class Layout:
     @cached_property
     def always(self) -> tuple[Choice, ...]:
         """The choices, without those of depths, that every member has."""
-        least = tuple(
+        min_depths = tuple(
             full if choice is None else min(option for option in choice.options if isinstance(option, int))
             for choice, full in zip(self.of_group, self.full, strict=True)
         )
-        return tuple(choice for choice in self.others if self.is_there(choice, least))
+        return tuple(choice for choice in self.other_choices if self.is_active(choice, min_depths))
 
     @cached_property
     def clusters(self) -> tuple[ChoiceCluster, ...]:
         """The depths in independent clusters, with the numbers of networks."""
-        joined = [([choice], list[Choice]()) for choice in self.deepening]
-        for choice in self.others:
+        joined = [([choice], list[Choice]()) for choice in self.depth_choices]
+        for choice in self.other_choices:
             if choice in self.always:
                 continue
             reached = [self.of_group[self.places[target.number].group] for target in choice.targets]
-            touched = [each for each in joined if any(depth in reached for depth in each[0])]
-            joined = [each for each in joined if each not in touched]
-            depths = [depth for each in touched for depth in each[0]]
-            joined.append((depths, [*(other for each in touched for other in each[1]), choice]))
+            merged = [cluster for cluster in joined if any(depth in reached for depth in cluster[0])]
+            joined = [cluster for cluster in joined if cluster not in merged]
+            depths = [depth for cluster in merged for depth in cluster[0]]
+            joined.append((depths, [*(member for cluster in merged for member in cluster[1]), choice]))
         return tuple(self._counted(tuple(depths), tuple(choices)) for depths, choices in joined)
 
     def _counted(self, depths: tuple[Choice, ...], dependent: tuple[Choice, ...]) -> ChoiceCluster:
@@ -116,7 +116,7 @@ class Layout:
         for options in product(*(choice.options for choice in depths)):
             chosen = dict(zip((choice.name for choice in depths), options, strict=True))
             layers = self.depths(chosen)
-            there = (choice for choice in dependent if self.is_there(choice, layers))
+            there = (choice for choice in dependent if self.is_active(choice, layers))
             counts.append((chosen, prod(len(choice.options) for choice in there)))
         return ChoiceCluster(depths, dependent, tuple(counts))
 
@@ -137,10 +137,12 @@ def layout_of(template: Network, choices: tuple[Choice, ...]) -> Layout:
     choice_of = _by_target(choices)
     for target, choice in choice_of.items():
         _check_reach(target, choice, len(full) if target.what == "depth" else len(places))
-    deepening = tuple(choice for choice in choices if choice.targets[0].what == "depth")
-    for choice in deepening:
+    depth_choices = tuple(choice for choice in choices if choice.targets[0].what == "depth")
+    for choice in depth_choices:
         _check_depths(choice, min(full[target.number] for target in choice.targets))
-    droppable = [target.number for choice in deepening if 0 in choice.options for target in choice.targets]
+    droppable = [
+        target.number for choice in depth_choices if 0 in choice.options for target in choice.targets
+    ]
     if len(droppable) > 1:
         raise NetworkError(
             f"Only one group of layers may have a depth of 0, not {len(droppable)}: else a network would not say "
@@ -150,8 +152,8 @@ def layout_of(template: Network, choices: tuple[Choice, ...]) -> Layout:
         template=template,
         places=tuple(places),
         full=tuple(full),
-        deepening=deepening,
-        others=tuple(choice for choice in choices if choice not in deepening),
+        depth_choices=depth_choices,
+        other_choices=tuple(choice for choice in choices if choice not in depth_choices),
         of_group=tuple(choice_of.get(ChoiceTarget("depth", group, ())) for group in range(len(full))),
         of_stage=tuple(_of_stage(stage, choice_of) for stage in range(len(places))),
         of_network=tuple(
@@ -192,10 +194,10 @@ def _check_depths(choice: Choice, most: int) -> None:
 
 def _of_stage(stage: int, choice_of: dict[ChoiceTarget, Choice]) -> tuple[tuple[Choice, ChoiceTarget], ...]:
     """The choices of a stage's block; whole blocks first, since fields are set in the block that was chosen."""
-    found = [(choice, target) for target, choice in choice_of.items() if target[:2] == ("block", stage)]
-    found.sort(key=lambda pair: len(pair[1].fields))
-    wholes = [choice for choice, target in found if not target.fields]
-    inner = tuple((target.fields, choice.options[0]) for choice, target in found if target.fields)
+    pairs = [(choice, target) for target, choice in choice_of.items() if target[:2] == ("block", stage)]
+    pairs.sort(key=lambda pair: len(pair[1].fields))
+    wholes = [choice for choice, target in pairs if not target.fields]
+    inner = tuple((target.fields, choice.options[0]) for choice, target in pairs if target.fields)
     for choice in wholes:
         alike: dict[Block, Option] = {}
         for option in choice.options:
@@ -210,7 +212,7 @@ def _of_stage(stage: int, choice_of: dict[ChoiceTarget, Choice]) -> tuple[tuple[
                     f"Two options of the choice {choice.name!r} differ only where other choices set the fields: "
                     f"{known!r} and {option!r}."
                 )
-    return tuple(found)
+    return tuple(pairs)
 
 
 def _check_fields(choice: Choice, option: Block, inner: Iterable[tuple[str, ...]]) -> None:

@@ -20,7 +20,9 @@ def aligned(layout: Layout, network: Network) -> list[list[Block]]:
         NetworkError: there are too many groups, or too few.
     """
     groups = [_layers(group) for group in network.groups]
-    lacking = [place.number for choice in layout.deepening if 0 in choice.options for place in choice.targets]
+    lacking = [
+        place.number for choice in layout.depth_choices if 0 in choice.options for place in choice.targets
+    ]
     if lacking and len(groups) == len(layout.full) - 1:
         groups.insert(lacking[0], [])
     if len(groups) != len(layout.full):
@@ -28,25 +30,25 @@ def aligned(layout: Layout, network: Network) -> list[list[Block]]:
     return groups
 
 
-def found_option(layout: Layout, choice: Choice, network: Network, groups: list[list[Block]]) -> Option:
+def option_in(layout: Layout, choice: Choice, network: Network, groups: list[list[Block]]) -> Option:
     """What the choice is set to in the network, whose layers stand in `groups` as `aligned` gives them.
 
     Raises:
         NetworkError: it is none of the options, or not the same everywhere.
     """
-    found: list[Any] = []
+    values: list[Any] = []
     for place in choice.targets:
         if place.what == "network":
-            found.append(read(network, place.fields))
+            values.append(read(network, place.fields))
             continue
         if place.what == "depth":
-            found.append(len(groups[place.number]))
+            values.append(len(groups[place.number]))
             continue
         group, offset = layout.places[place.number]
         if offset < len(groups[group]):
             block = groups[group][offset]
-            found.append(read(block, place.fields) if place.fields else _whole(layout, choice, place, block))
-    return agreed(choice, found)
+            values.append(read(block, place.fields) if place.fields else _whole(layout, choice, place, block))
+    return agreed(choice, values)
 
 
 def _whole(layout: Layout, choice: Choice, place: ChoiceTarget, block: Block) -> Option:
@@ -54,7 +56,7 @@ def _whole(layout: Layout, choice: Choice, place: ChoiceTarget, block: Block) ->
     inner = [other.fields for _, other in layout.of_stage[place.number] if other.fields]
     for option in choice.options:
         alike = isinstance(option, Block) and type(option) is type(block)
-        if alike and rewritten(option, tuple((each, read(block, each)) for each in inner)) == block:
+        if alike and rewritten(option, tuple((path, read(block, path)) for path in inner)) == block:
             return option
     return block
 
@@ -103,13 +105,13 @@ def folded(stages: Iterable[Stage]) -> tuple[Stage, ...]:
 def difference(member: Network, network: Network) -> str:
     """The first thing in which a network differs from the member nearest to it."""
     ours, theirs = (
-        [block for group in each.groups for block in _layers(group)] for each in (member, network)
+        [block for group in field.groups for block in _layers(group)] for field in (member, network)
     )
     for number, (one, other) in enumerate(zip(ours, theirs, strict=False)):
         if one != other:
             return f"Its layer {number} is {other!r}, not {one!r}."
-    for each in fields(Network):
-        one, other = getattr(member, each.name), getattr(network, each.name)
-        if each.compare and each.name != "stages" and one != other:
-            return f"Its {each.name} is {other!r}, not {one!r}."
+    for field in fields(Network):
+        one, other = getattr(member, field.name), getattr(network, field.name)
+        if field.compare and field.name != "stages" and one != other:
+            return f"Its {field.name} is {other!r}, not {one!r}."
     return "Its layers are in other stages, or fixed otherwise."

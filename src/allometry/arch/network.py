@@ -92,7 +92,7 @@ class Network:
         check_integer(self, "resolution")
         check_integer(self, "in_channels")
         check_one_of(self, "padding", ("symmetric", "same"))
-        check_number(self, "stochastic_depth", least=0, below=1)
+        check_number(self, "stochastic_depth", minimum=0, below=1)
         for group in self.groups:
             channels = {getattr(stage.block, "channels", None) for stage in group}
             if group[0].continues or len(channels) > 1:
@@ -174,12 +174,12 @@ class Network:
         return f"Network({name}{', '.join(options)}\n  " + "\n  ".join(repr(line) for line in lines) + ")"
 
 
-def least_resolution(network: Network) -> int:
+def min_resolution(network: Network) -> int:
     """The smallest input, up to the network's own, that every layer bears: above 1 only where layers do not pad.
 
     Example:
         >>> from allometry.catalog import get
-        >>> least_resolution(get("efficientnet-b0")), least_resolution(get("inception-v3"))
+        >>> min_resolution(get("efficientnet-b0")), min_resolution(get("inception-v3"))
         (1, 75)
     """
     low, high = 1, network.resolution

@@ -41,8 +41,8 @@ def pieces(network: Network) -> Iterator[Piece]:
 
     Example:
         >>> from allometry.catalog import get
-        >>> found = list(pieces(get("efficientnet-b0")))
-        >>> len(found), found[-1].source
+        >>> parts = list(pieces(get("efficientnet-b0")))
+        >>> len(parts), parts[-1].source
         (18, Shape(channels=320, size=7))
     """
     yield Piece(network.stem, Shape(network.in_channels, network.resolution))

@@ -179,8 +179,8 @@ class Bottleneck(Regular):
 
     def __post_init__(self) -> None:
         _check(self)
-        check_number(self, "ratio", least=0)
-        check_number(self, "se_ratio", least=0)
+        check_number(self, "ratio", minimum=0)
+        check_number(self, "se_ratio", minimum=0)
         check_one_of(self, "kind", ["bottleneck"])
         if self.middle < 1:
             raise NetworkError(f"{self!r} has no channels in the middle; raise its ratio or its channels.")

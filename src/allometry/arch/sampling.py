@@ -38,7 +38,7 @@ def sample(space: Space, random: Random, *, by: Literal["network", "choice"] = "
         raise InputError(f"by must be 'network' or 'choice', not {by!r}.")
     chosen: dict[str, Option] = {}
     if by == "choice":
-        chosen |= {choice.name: random.choice(choice.options) for choice in space.layout.deepening}
+        chosen |= {choice.name: random.choice(choice.options) for choice in space.layout.depth_choices}
     else:
         for cluster in space.layout.clusters:
             left = random.randrange(sum(count for _, count in cluster.counts))
@@ -47,7 +47,7 @@ def sample(space: Space, random: Random, *, by: Literal["network", "choice"] = "
                     chosen |= depths
                     break
                 left -= count
-    for choice in space.there(chosen)[len(chosen) :]:
+    for choice in space.active_choices(chosen)[len(chosen) :]:
         chosen[choice.name] = random.choice(choice.options)
     return space.network(chosen)
 
@@ -87,7 +87,7 @@ def mutate(
         >>> space.contains(child), mutate(space, parent, 0, Random(0)) == parent
         (True, True)
     """
-    each = rate_of_each(space, rate, rates or {})
+    each = mutation_rates(space, rate, rates or {})
     parent = space.decisions_of(network)
     chosen: dict[str, Option] = {}
 
@@ -98,14 +98,14 @@ def mutate(
             others = [option for option in options if name not in parent or option != parent[name]]
             chosen[name] = random.choice(others or list(options))
 
-    for choice in space.layout.deepening:
+    for choice in space.layout.depth_choices:
         decide(choice.name, choice.options)
-    for choice in space.there(chosen)[len(chosen) :]:
+    for choice in space.active_choices(chosen)[len(chosen) :]:
         decide(choice.name, choice.options)
     return space.network(chosen)
 
 
-def rate_of_each(space: Space, rate: float, rates: Mapping[str, float]) -> dict[str, float]:
+def mutation_rates(space: Space, rate: float, rates: Mapping[str, float]) -> dict[str, float]:
     """With which probability each choice changes: `rate`, where `rates` does not name it.
 
     Raises:
@@ -145,8 +145,8 @@ def cross(space: Space, one: Network, other: Network, random: Random) -> Network
         True
     """
     parents = [space.decisions_of(one), space.decisions_of(other)]
-    chosen = {choice.name: random.choice(parents)[choice.name] for choice in space.layout.deepening}
-    for choice in space.there(chosen)[len(chosen) :]:
+    chosen = {choice.name: random.choice(parents)[choice.name] for choice in space.layout.depth_choices}
+    for choice in space.active_choices(chosen)[len(chosen) :]:
         # A layer that is there has its depth from a parent that has the layer too.
         chosen[choice.name] = random.choice([parent for parent in parents if choice.name in parent])[
             choice.name
@@ -163,10 +163,10 @@ def members(space: Space) -> Iterator[Network]:
         >>> [member.resolution for member in members(space)]
         [192, 224]
     """
-    deepening = space.layout.deepening
-    for depths in product(*(choice.options for choice in deepening)):
-        chosen = dict(zip((choice.name for choice in deepening), depths, strict=True))
-        others = space.there(chosen)[len(deepening) :]
+    depth_choices = space.layout.depth_choices
+    for depths in product(*(choice.options for choice in depth_choices)):
+        chosen = dict(zip((choice.name for choice in depth_choices), depths, strict=True))
+        others = space.active_choices(chosen)[len(depth_choices) :]
         for options in product(*(choice.options for choice in others)):
             yield space.network(chosen | dict(zip((choice.name for choice in others), options, strict=True)))
 

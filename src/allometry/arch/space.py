@@ -9,7 +9,7 @@ from typing import Any
 
 from allometry.arch.choices import Choice, Decisions, Option, read, target, write
 from allometry.arch.layout import Layout, layout_of
-from allometry.arch.membership import agreed, aligned, difference, folded, found_option, possible
+from allometry.arch.membership import agreed, aligned, difference, folded, option_in, possible
 from allometry.arch.network import Network
 from allometry.arch.stages import Block
 from allometry.base import NetworkError, UnknownNameError
@@ -76,7 +76,7 @@ class Space:
             for option in choice.options:
                 self._check_alone(choice, option)
         base = {choice.name: choice.options[0] for choice in self.choices}
-        base |= {choice.name: max(choice.options, key=_number) for choice in self.layout.deepening}
+        base |= {choice.name: max(choice.options, key=_number) for choice in self.layout.depth_choices}
         for choice in self.choices:
             for option in choice.options:
                 try:
@@ -112,7 +112,7 @@ class Space:
         depths = prod(sum(count for _, count in cluster.counts) for cluster in self.layout.clusters)
         return depths * prod(len(choice.options) for choice in self.layout.always)
 
-    def there(self, decisions: Decisions) -> tuple[Choice, ...]:
+    def active_choices(self, decisions: Decisions) -> tuple[Choice, ...]:
         """The choices that set something once the depths are decided; choices of depths come first.
 
         Args:
@@ -121,12 +121,12 @@ class Space:
         Example:
             >>> from allometry.catalog import find_space
             >>> space = find_space("ofa-mobilenetv3-1.0")
-            >>> len(space.choices), len(space.there({"stage 1 depth": 2}))
+            >>> len(space.choices), len(space.active_choices({"stage 1 depth": 2}))
             (46, 42)
         """
         depths = self.layout.depths(decisions)
-        others = (choice for choice in self.layout.others if self.layout.is_there(choice, depths))
-        return (*self.layout.deepening, *others)
+        others = (choice for choice in self.layout.other_choices if self.layout.is_active(choice, depths))
+        return (*self.layout.depth_choices, *others)
 
     def network(self, decisions: Decisions) -> Network:
         """The network with these decisions; equal layers in succession make one stage.
@@ -149,10 +149,10 @@ class Space:
             if name not in known:
                 raise UnknownNameError("choice", name, known)
         chosen: dict[str, Option] = {
-            choice.name: _taken(choice, decisions) for choice in self.layout.deepening
+            choice.name: _taken(choice, decisions) for choice in self.layout.depth_choices
         }
         depths = self.layout.depths(chosen)
-        chosen |= {choice.name: _taken(choice, decisions) for choice in self.there(chosen)}
+        chosen |= {choice.name: _taken(choice, decisions) for choice in self.active_choices(chosen)}
         stages = (
             replace(stage, block=self.layout.block(index, chosen), repeats=layers)
             for index, stage in enumerate(self.template.stages)
@@ -238,10 +238,10 @@ class Space:
                 network = write(network, way, own)
             groups = aligned(self.layout, network)
             chosen: dict[str, Option] = {}
-            for choice in self.layout.deepening:
-                chosen[choice.name] = found_option(self.layout, choice, network, groups)
-            for choice in self.there(chosen)[len(chosen) :]:
-                chosen[choice.name] = found_option(self.layout, choice, network, groups)
+            for choice in self.layout.depth_choices:
+                chosen[choice.name] = option_in(self.layout, choice, network, groups)
+            for choice in self.active_choices(chosen)[len(chosen) :]:
+                chosen[choice.name] = option_in(self.layout, choice, network, groups)
             made = self.network(chosen)
         except NetworkError as error:
             raise NetworkError(f"Not of the space {self.name or 'without a name'}: {error}") from error
@@ -253,14 +253,14 @@ class Space:
 
     def _ignored(self, ignore: Collection[str]) -> list[tuple[tuple[str, ...], Option]]:
         """The fields that do not count, each with a value that the space has."""
-        found = []
+        ignored = []
         for path in ignore:
             place = target(path)
             if place.what != "network":
                 raise NetworkError(f"Only what the whole network has can be ignored, not {path!r}.")
             own = [choice.options[0] for choice, other in self.layout.of_network if other == place]
-            found.append((place.fields, own[0] if own else read(self.template, place.fields)))
-        return found
+            ignored.append((place.fields, own[0] if own else read(self.template, place.fields)))
+        return ignored
 
     def __repr__(self) -> str:
         size = self.size

@@ -179,7 +179,7 @@ class Head:
         if self.hidden is not None:
             check_integer(self, "hidden")
         check_one_of(self, "activation", ACTIVATIONS)
-        check_number(self, "dropout", least=0, below=1)
+        check_number(self, "dropout", minimum=0, below=1)
         check_integer(self, "classes")
         check_flag(self, "hidden_bias")
         check_flag(self, "fixed")
@@ -216,5 +216,5 @@ class BatchNorm:
     momentum: float = 0.01
 
     def __post_init__(self) -> None:
-        check_number(self, "epsilon", least=0)
-        check_number(self, "momentum", least=0)
+        check_number(self, "epsilon", minimum=0)
+        check_number(self, "momentum", minimum=0)

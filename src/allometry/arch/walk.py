@@ -56,8 +56,8 @@ def walk(space: Space) -> Iterator[StageOptions]:
 
     Example:
         >>> from allometry.catalog import find_space
-        >>> found = list(walk(find_space("ofa-mobilenetv3-1.0")))
-        >>> len(found), [choice.name for choice in found[2].choices], len(found[2].steps)
+        >>> stages = list(walk(find_space("ofa-mobilenetv3-1.0")))
+        >>> len(stages), [choice.name for choice in stages[2].choices], len(stages[2].steps)
         (23, ['stage 1 depth', 'stage 1 layer 0 kernel', 'stage 1 layer 0 expand ratio'], 675)
     """
     last = _last_sites(space)
@@ -84,14 +84,14 @@ def distinct_blocks(space: Space) -> tuple[Piece, ...]:
     Example:
         >>> from allometry.catalog import find_space
         >>> space = find_space("ofa-mobilenetv3-1.0")
-        >>> found = distinct_blocks(space)
-        >>> found[0]
+        >>> blocks = distinct_blocks(space)
+        >>> blocks[0]
         Piece(part=Stem(16, k3, s2, hard_swish), source=Shape(channels=3, size=128), skip=None)
-        >>> {piece.source.size for piece in found if piece.kind == "head"}
+        >>> {piece.source.size for piece in blocks if piece.kind == "head"}
         {4, 5, 6, 7}
     """
-    found = {piece: None for site in walk(space) for step in site.steps for piece in step.pieces}
-    return tuple(found)
+    blocks = {piece: None for stage in walk(space) for step in stage.steps for piece in step.pieces}
+    return tuple(blocks)
 
 
 def _ends(steps: Iterable[WalkStep]) -> dict[WalkState, None]:
@@ -170,16 +170,16 @@ def _through(
 def _step(
     space: Space, stage: int, layers: int, state: WalkState, chosen: dict[str, Option], last: dict[str, int]
 ) -> WalkStep:
-    source, skip, found = state.source, state.skip, list[Piece]()
+    source, skip, pieces = state.source, state.skip, list[Piece]()
     block = space.layout.block(stage, chosen) if layers else space.template.stages[stage].block
     for _ in range(layers):
         reads = isinstance(block, Cell) and block.reads_skip
-        found.append(Piece(block, source, skip if reads else None))
+        pieces.append(Piece(block, source, skip if reads else None))
         out = block.after(source, skip, state.padding)
         source, skip = out, skip if passes_skip(block) else source
         block = block.following()
     after = WalkState(source, skip, state.padding, _kept(chosen, last, stage))
-    return WalkStep(state, chosen, tuple(found), after)
+    return WalkStep(state, chosen, tuple(pieces), after)
 
 
 def _left(space: Space, states: Iterable[WalkState]) -> Iterator[WalkStep]:

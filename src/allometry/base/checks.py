@@ -9,22 +9,22 @@ from typing import Any
 from allometry.base.errors import RecipeError
 
 
-def check_integer(name: str, value: object, *, least: int, most: int | None = None) -> None:
+def check_integer(name: str, value: object, *, minimum: int, maximum: int | None = None) -> None:
     """Refuse what is no integer or out of its range.
 
     Raises:
         RecipeError: it is.
 
     Example:
-        >>> check_integer("epochs", 0, least=1)
+        >>> check_integer("epochs", 0, minimum=1)
         Traceback (most recent call last):
             ...
         allometry.base.errors.RecipeError: epochs must be an integer of at least 1, not 0.
     """
     whole = isinstance(value, int) and not isinstance(value, bool)
-    if whole and least <= value and (most is None or value <= most):  # type: ignore[operator]
+    if whole and minimum <= value and (maximum is None or value <= maximum):  # type: ignore[operator]
         return
-    allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
+    allowed = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
     raise RecipeError(f"{name} must be an integer {allowed}, not {value!r}.")
 
 

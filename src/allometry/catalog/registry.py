@@ -93,11 +93,11 @@ def choose(text: str = "", *, family: str | None = None) -> tuple[Entry, ...]:
     if family is not None and family not in families():
         raise UnknownNameError("family", family, families())
     part = text.strip().lower().replace("_", "-")
-    found = [entry for entry in entries() if family in (None, entry.family) and part in entry.name]
-    if not found:
+    matching = [entry for entry in entries() if family in (None, entry.family) and part in entry.name]
+    if not matching:
         possible = [entry.name for entry in entries() if family in (None, entry.family)]
         raise UnknownNameError("network", text, possible, "`allometry zoo` lists them all.")
-    return tuple(found)
+    return tuple(matching)
 
 
 def names() -> tuple[str, ...]:
@@ -137,18 +137,18 @@ def entry_of(name: str) -> Entry:
         >>> entry_of("efficientnet-b3").growth
         Growth(baseline='efficientnet-b0', depth=1.4, width=1.2, phi=None, resolution=None)
     """
-    found = _by_name().get(name.strip().lower().replace("_", "-"))
-    if found is not None:
-        return found
+    entry = _by_name().get(name.strip().lower().replace("_", "-"))
+    if entry is not None:
+        return entry
     raise UnknownNameError("network", name, names(), "`allometry zoo` lists them all; a JSON file works too.")
 
 
 @cache
 def _by_form() -> dict[str, Entry]:
-    found: dict[str, Entry] = {}
+    known: dict[str, Entry] = {}
     for entry in entries():
-        found.setdefault(weight_signature(entry.make()), entry)
-    return found
+        known.setdefault(weight_signature(entry.make()), entry)
+    return known
 
 
 def recognize(network: Network) -> Entry | None:

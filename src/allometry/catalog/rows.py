@@ -30,14 +30,14 @@ def mbconv_stages(channels: int, stride: int, text: str, **common: Any) -> tuple
     """
     stages: list[Stage] = []
     for word, alike in groupby(text.split()):
-        found = _BLOCK.fullmatch(word)
-        if found is None:
+        match = _BLOCK.fullmatch(word)
+        if match is None:
             raise NetworkError(f"{word!r} is not a block such as k5e6 or k3e1g2.")
         block = MBConv(
             channels=channels,
-            kernel=int(found["kernel"]),
-            expand_ratio=int(found["expand"]),
-            groups=int(found["groups"] or 1),
+            kernel=int(match["kernel"]),
+            expand_ratio=int(match["expand"]),
+            groups=int(match["groups"] or 1),
             stride=1 if stages else stride,
             **common,
         )

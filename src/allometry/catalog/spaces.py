@@ -113,10 +113,10 @@ def find_space(text: str) -> Space:
     if path.suffix == ".json" or path.is_file():
         return load_space(path)
     known = {entry.name: entry for entry in spaces()}
-    found = known.get(text.strip().lower().replace("_", "-"))
-    if found is None:
+    entry = known.get(text.strip().lower().replace("_", "-"))
+    if entry is None:
         raise UnknownNameError("space", text, known, "A JSON file works too.")
-    return found.make()
+    return entry.make()
 
 
 def _once_for_all(name: str, released: str) -> Space:

@@ -61,9 +61,9 @@ def runtime_config_for(
         >>> runtime_config_for(parse_budget("macs<=1G, memory<=50MB")) is None
         True
     """
-    asked = RuntimeConfig(runtime=runtime or RuntimeConfig().runtime, threads=threads, precision=precision)
+    config = RuntimeConfig(runtime=runtime or RuntimeConfig().runtime, threads=threads, precision=precision)
     if runtime is None and "latency" not in budget.measures:
-        if asked != RuntimeConfig():
+        if config != RuntimeConfig():
             raise BudgetError(
                 f"The budget {budget} is counted, not measured, so threads and precision mean nothing: leave them out, "
                 "name a runtime to measure memory in, or limit a latency."
@@ -74,7 +74,7 @@ def runtime_config_for(
             f"Only latency and memory are measured in a runtime, and the budget {budget} limits neither: leave the "
             "runtime out, or limit one of them."
         )
-    return asked
+    return config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +143,8 @@ class LatencyTable:
             InputError: the table has no line for one of its blocks.
         """
         total, number, elements = self.features(network)
-        how = self.correction
-        return how.base + how.scale * total + how.per_piece * number + how.per_element * elements
+        fit = self.correction
+        return fit.base + fit.scale * total + fit.per_piece * number + fit.per_element * elements
 
     def features(self, network: Network) -> tuple[float, int, int]:
         """The sum of its lines in seconds, how many they are, and how many numbers the blocks read.
@@ -154,14 +154,14 @@ class LatencyTable:
         """
         return self.features_of(pieces(network))
 
-    def features_of(self, found: Iterable[Piece]) -> tuple[float, int, int]:
+    def features_of(self, parts: Iterable[Piece]) -> tuple[float, int, int]:
         """The same of some pieces.
 
         Raises:
             InputError: the table has no line for one of them.
         """
         total, number, elements = 0.0, 0, 0
-        for piece in found:
+        for piece in parts:
             seconds = self.seconds.get(key_of(piece))
             if seconds is None:
                 raise InputError(

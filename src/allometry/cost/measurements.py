@@ -39,7 +39,7 @@ class Expectation:
     was read it is the reading itself.
 
     Args:
-        readings: of at least one network.
+        measurements: of at least one network.
 
     Example:
         >>> from dataclasses import replace
@@ -50,29 +50,29 @@ class Expectation:
         (0.011, True)
     """
 
-    def __init__(self, readings: Mapping[Network, Measurement]) -> None:
-        assert readings, "an expectation needs a reading"  # noqa: S101
+    def __init__(self, measurements: Mapping[Network, Measurement]) -> None:
+        assert measurements, "an expectation needs a reading"  # noqa: S101
         self._known = []
-        for network, reading in readings.items():
+        for network, measurement in measurements.items():
             cost = count(network)
-            place = _place(network, cost)
-            slower = math.log(reading.latency) - _work(place)
-            self._known.append((place, slower, math.log(reading.memory / cost.memory)))
+            features = _place(network, cost)
+            slower = math.log(measurement.latency) - _work(features)
+            self._known.append((features, slower, math.log(measurement.memory / cost.memory)))
 
     def __call__(self, network: Network) -> Cost:
         """`count(network)` with the latency and the memory that the device will say, about."""
         cost = count(network)
-        place = _place(network, cost)
+        features = _place(network, cost)
         whole = slower = larger = 0.0
         for known, its_slower, its_larger in self._known:
-            weight = _weight(place, known)
+            weight = _weight(features, known)
             whole, slower, larger = (
                 whole + weight,
                 slower + weight * its_slower,
                 larger + weight * its_larger,
             )
         return cost._replace(
-            latency=math.exp(_work(place) + slower / whole),
+            latency=math.exp(_work(features) + slower / whole),
             memory=round(cost.memory * math.exp(larger / whole)),
         )
 
@@ -81,11 +81,11 @@ def _place(network: Network, cost: Cost) -> tuple[float, float, float]:
     return math.log(cost.macs), math.log(cost.activations), math.log(network.depth)
 
 
-def _work(place: tuple[float, float, float]) -> float:
-    macs, activations, layers = place
+def _work(features: tuple[float, float, float]) -> float:
+    macs, activations, layers = features
     return _MACS * macs + _ACTIVATIONS * activations + _LAYERS * layers
 
 
-def _weight(place: tuple[float, float, float], other: tuple[float, float, float]) -> float:
-    distance = math.dist(place, other)
+def _weight(features: tuple[float, float, float], other: tuple[float, float, float]) -> float:
+    distance = math.dist(features, other)
     return float(max(distance, 1e-4) ** -_STEEPNESS)

@@ -205,28 +205,28 @@ def _live(cell: Cell, shapes: dict[str, Shape], padding: Padding, keeps_skip: bo
     alive = {INPUT: shapes[INPUT].elements}
     if cell.reads_skip or SKIP in last:
         alive[SKIP] = shapes[SKIP].elements
-    most = sum(alive.values())
+    peak = sum(alive.values())
     for place, node in enumerate(cell.nodes):
         ending = {name for name in node.inputs if last[name] == place}
-        most = max(most, _live_in_node(node, shapes, padding, alive, ending))
+        peak = max(peak, _live_in_node(node, shapes, padding, alive, ending))
         alive = {name: elements for name, elements in alive.items() if name not in ending}
         alive[node.name] = shapes[node.name].elements
-    return most
+    return peak
 
 
 def _live_in_node(
     node: Node, shapes: dict[str, Shape], padding: Padding, alive: dict[str, int], ending: set[str]
 ) -> int:
-    around, operands = sum(alive.values()), sum(alive[name] for name in ending)
+    live, operands = sum(alive.values()), sum(alive[name] for name in ending)
     shape = node.joined([shapes[name] for name in node.inputs])
-    most, owned = around, 0  # elements of the tensor that the node works on, once it has one of its own
+    peak, own = live, 0  # elements of the tensor that the node works on, once it has one of its own
     if len(node.inputs) > 1:
         # A sum goes into an operand that is not read again; a concatenation needs a place of its own.
         in_place = node.join == "add" and bool(ending)
-        most = around + (0 if in_place else shape.elements)
-        around, owned = around - operands, shape.elements
+        peak = live + (0 if in_place else shape.elements)
+        live, own = live - operands, shape.elements
     elif ending:
-        around, owned = around - operands, shape.elements
+        live, own = live - operands, shape.elements
     for layer in node.layers:
         out = layer.after(shape, padding)
         extra = 0
@@ -235,10 +235,10 @@ def _live_in_node(
         elif isinstance(layer, RowColumn):  # its input is gone when the second convolution runs
             half = out.channels * out.size * shape.size
             extra = max(half - out.elements, half - shape.elements)
-        if isinstance(layer, _MAKES_NEW) or not owned:
-            most = max(most, around + owned + out.elements + extra)
-            owned = out.elements
+        if isinstance(layer, _MAKES_NEW) or not own:
+            peak = max(peak, live + own + out.elements + extra)
+            own = out.elements
         else:
-            most = max(most, around + owned + extra)
+            peak = max(peak, live + own + extra)
         shape = out
-    return max(most, around + owned)
+    return max(peak, live + own)

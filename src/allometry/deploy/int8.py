@@ -90,38 +90,38 @@ def _layers(source: Path, quantized: Path, batches: Sequence[Inputs]) -> tuple[L
 
     model = onnx.load(source)
     makers = {name: node.name for node in model.graph.node for name in node.output}
-    levels = {name: how for name, how in _levels(onnx.load(quantized)).items() if name in makers}
+    levels = {name: level for name, level in _levels(onnx.load(quantized)).items() if name in makers}
     # Every rounded activation becomes an output of the float network.
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in levels)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     lost, whole = dict.fromkeys(levels, 0.0), dict.fromkeys(levels, 0.0)
-    heard = 0
+    seen = 0
     for batch in batches:
         for name, values in zip(levels, session.run(list(levels), {"image": batch}), strict=True):
             scale, zero = levels[name]
             rounded = (np.clip(np.rint(values / scale) + zero, 0, 255) - zero) * scale
             lost[name] += float(np.square(values - rounded, dtype=np.float64).sum())
             whole[name] += float(np.square(values, dtype=np.float64).sum())
-        heard += len(batch)
-        if heard >= _HEARD:
+        seen += len(batch)
+        if seen >= _HEARD:
             break
-    found = (Layer(makers[name], (lost[name] / whole[name]) ** 0.5) for name in levels if whole[name])
-    return tuple(sorted(found, key=lambda layer: -layer.noise))
+    layers = (Layer(makers[name], (lost[name] / whole[name]) ** 0.5) for name in levels if whole[name])
+    return tuple(sorted(layers, key=lambda layer: -layer.noise))
 
 
 def _levels(model: Any) -> dict[str, tuple[float, int]]:  # noqa: ANN401 - onnx.ModelProto
     """Scale and zero point of every activation that a quantized model rounds."""
     import onnx
 
-    constants = {each.name: each for each in model.graph.initializer}
-    found = {}
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    levels = {}
     for node in model.graph.node:
         if node.op_type == "QuantizeLinear" and node.input[0] not in constants:
             scale, zero = (onnx.numpy_helper.to_array(constants[name]) for name in node.input[1:3])
             if scale.size == 1:
-                found[node.input[0]] = (float(scale.item()), int(zero.item()))
-    return found
+                levels[node.input[0]] = (float(scale.item()), int(zero.item()))
+    return levels
 
 
 @contextmanager

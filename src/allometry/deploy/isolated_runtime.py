@@ -62,8 +62,8 @@ class IsolatedRuntime(Resource):
         Args:
             inputs: as the file takes them.
         """
-        given, found = self._folder / "inputs.npy", self._folder / "scores.npy"
-        np.save(given, inputs)
-        self._child.ask({"inputs": str(given), "outputs": str(found)})
-        scores: npt.NDArray[np.float32] = np.asarray(np.load(found), np.float32)
+        input_file, output_file = self._folder / "inputs.npy", self._folder / "scores.npy"
+        np.save(input_file, inputs)
+        self._child.ask({"inputs": str(input_file), "outputs": str(output_file)})
+        scores: npt.NDArray[np.float32] = np.asarray(np.load(output_file), np.float32)
         return scores

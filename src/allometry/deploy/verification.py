@@ -85,11 +85,11 @@ def verify(
 
 def _refuse_others(path: Path, result: Verification, export_config: ExportConfig, *, scale: float) -> None:
     allowed = _LARGEST_DIFFERENCE * scale if export_config.precision == "float32" else float("inf")
-    least = _LEAST_AGREEMENT[export_config.precision]
-    if not result.largest_difference <= allowed or result.agreement < least:
+    min_agreement = _LEAST_AGREEMENT[export_config.precision]
+    if not result.largest_difference <= allowed or result.agreement < min_agreement:
         raise VerificationError(
             f"{path} does not give the network's results: scores differ by up to {result.largest_difference:.2g} "
-            f"(allowed {allowed:.2g}) and {result.agreement:.1%} of the top classes agree (least {least:.0%})."
+            f"(allowed {allowed:.2g}) and {result.agreement:.1%} of the top classes agree (least {min_agreement:.0%})."
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.arch import Choice, Network, Option, Space
-from allometry.arch.sampling import rate_of_each
+from allometry.arch.sampling import mutation_rates
 from allometry.base import InputError
 
 Encodings = npt.NDArray[np.int8]
@@ -69,7 +69,7 @@ def cleared(space: Space, encodings: Encodings) -> Encodings:
         if choice is not None:
             depths[:, group] = np.array(choice.options, np.int64)[encodings[:, places[choice.name]]]
     result = encodings.copy()
-    for choice in layout.others:
+    for choice in layout.other_choices:
         there = np.zeros(len(encodings), bool)
         for target in choice.targets:
             if target.what != "block":
@@ -174,7 +174,7 @@ def mutate_encodings(
             raise InputError("Rates by choice go with a rate for the others; give rate too.")
         changes = _one_each(there & (sizes > 1), random)
     else:
-        each = np.array(list(rate_of_each(space, rate, rates or {}).values()))
+        each = np.array(list(mutation_rates(space, rate, rates or {}).values()))
         changes = (random.random(encodings.shape, np.float32) < each) & there & (sizes > 1)
     children = np.where(there, encodings, _below(sizes, encodings.shape, random))
     _, choices = places = np.nonzero(changes)

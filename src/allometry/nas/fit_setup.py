@@ -15,7 +15,7 @@ from allometry.nas.law_grid import Point, grid, grid_points
 from allometry.nas.trial_training import TrialConfig, trial_recipe
 from allometry.nas.trials import Halving
 from allometry.nas.workers import check_workers, threads_of
-from allometry.scaling import UNSCALED, ScalingLaw, solve
+from allometry.scaling import IDENTITY, ScalingLaw, solve
 from allometry.scaling.strides import adapt
 from allometry.training import small
 from allometry.training.forecast import seconds_per_image
@@ -149,7 +149,7 @@ def prepare_fit(
         network, classes=len(dataset.classes), channels=dataset.channels, image_size=dataset.image_size
     )
     largest = max(dataset.image_size, origin.total_stride)
-    baseline, start = replace(origin, resolution=min(origin.resolution, largest)), UNSCALED
+    baseline, start = replace(origin, resolution=min(origin.resolution, largest)), IDENTITY
     if budget is not None:
         shrunk = solve(origin, budget, largest_resolution=largest)
         baseline, start = shrunk.network, shrunk.multipliers

@@ -177,13 +177,13 @@ class CellBlock(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
         """Apply the nodes in their order."""
-        found: dict[str, Tensor] = {INPUT: x}
+        outputs: dict[str, Tensor] = {INPUT: x}
         if skip is not None:
-            found[SKIP] = skip
+            outputs[SKIP] = skip
         for name, inputs, join in self.wiring:
-            given = [found[each] for each in inputs]
+            given = [outputs[source] for source in inputs]
             joined = reduce(torch.add, given) if join == "add" else torch.cat(given, 1)
-            x = found[name] = self.nodes[name](joined)
+            x = outputs[name] = self.nodes[name](joined)
         return x
 
 

@@ -80,8 +80,8 @@ class Phase:
             raise RecipeError(
                 f"The field elastic of a phase must be an object, such as {{'depth': 2}}, not {self.elastic!r}."
             )
-        check_integer("epochs of a phase", self.epochs, least=1)
-        check_integer("subnets of a phase", self.subnets, least=2 if self.sampling == "sandwich" else 1)
+        check_integer("epochs of a phase", self.epochs, minimum=1)
+        check_integer("subnets of a phase", self.subnets, minimum=2 if self.sampling == "sandwich" else 1)
         check_numbers(self, "the phase's ", {"lr_scale": (0, 100)})
         check_choice("sampling of a phase", self.sampling, get_args(Sampling))
         check_choice("teacher of a phase", self.teacher, get_args(TeacherOf))
@@ -92,7 +92,7 @@ class Phase:
             )
         for dimension, number in self.elastic.items():
             check_choice("an elastic dimension of a phase", dimension, DIMENSIONS)
-            check_integer(f"open options of {dimension}", number, least=ALL)
+            check_integer(f"open options of {dimension}", number, minimum=ALL)
 
     def part_of(self, space: Space) -> dict[str, tuple[Option, ...]]:
         """What each choice of a space can be in this phase.

@@ -23,7 +23,7 @@ class Multipliers(NamedTuple):
     resolution: float
 
 
-UNSCALED = Multipliers(1.0, 1.0, 1.0)
+IDENTITY = Multipliers(1.0, 1.0, 1.0)
 
 
 def _is_number(value: object) -> bool:
@@ -110,7 +110,7 @@ class ScalingLaw:
         """About how many times the MACs one step costs: alpha * beta^2 * gamma^2."""
         return self.alpha * self.beta**2 * self.gamma**2
 
-    def multipliers(self, phi: float, start: Multipliers = UNSCALED) -> Multipliers:
+    def multipliers(self, phi: float, start: Multipliers = IDENTITY) -> Multipliers:
         """d, w and r after `phi` steps from `start`; phi may be negative or a fraction.
 
         Raises:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from allometry.arch import Block, Cell, Network, Stage, apply_multipliers, least_resolution
+from allometry.arch import Block, Cell, Network, Stage, apply_multipliers, min_resolution
 from allometry.cost import Budget, Cost, Pricing
 from allometry.scaling.laws import Multipliers, ScalingLaw
 
@@ -45,7 +45,7 @@ class Grower:
         The floor is one pixel of the last feature map, or more where layers without padding need it.
         """
         baseline = network.resolution
-        floor = max(min(network.total_stride, baseline), least_resolution(network))
+        floor = max(min(network.total_stride, baseline), min_resolution(network))
         return cls(network, law, largest_resolution, floor)
 
     def bounded(self, multipliers: Multipliers) -> Multipliers:
@@ -81,10 +81,10 @@ def best_near(
     network: Network, budget: Budget, law: ScalingLaw, center: Multipliers, grow: Grower, price: Pricing
 ) -> NearbyNetwork:
     """The best network that fits by its price, of those around `center`, which must itself fit."""
-    found = [each for each in _neighbors(network, budget, law, center, grow, price) if each.use <= 1]
-    for near in sorted(found, key=lambda each: each.distance)[:_REFINED]:
-        found.extend(_refinements(near, budget, law, price))
-    return _best(found)
+    networks = [nearby for nearby in _neighbors(network, budget, law, center, grow, price) if nearby.use <= 1]
+    for nearby in sorted(networks, key=lambda nearby: nearby.distance)[:_REFINED]:
+        networks.extend(_refinements(nearby, budget, law, price))
+    return _best(networks)
 
 
 def _neighbors(
@@ -113,25 +113,25 @@ def _neighbors(
     )
     for depth in depths:
         for width in widths:
-            around, body = Multipliers(depth, width, center.resolution), grow.body(depth, width)
+            multipliers, body = Multipliers(depth, width, center.resolution), grow.body(depth, width)
             if law.gamma == 1:
-                found = candidate(around, body)
+                nearby = candidate(multipliers, body)
             else:
-                found = _sharpest(partial(candidate, body=body), around, network.resolution)
-            if found.use <= 1:
-                yield found
+                nearby = _sharpest(partial(candidate, body=body), multipliers, network.resolution)
+            if nearby.use <= 1:
+                yield nearby
 
 
 def _sharpest(
-    candidate: Callable[[Multipliers], NearbyNetwork], around: Multipliers, baseline: int
+    candidate: Callable[[Multipliers], NearbyNetwork], start: Multipliers, baseline: int
 ) -> NearbyNetwork:
     """The candidate with the largest resolution in the window that fits, or the smallest one if none does."""
-    center = around.resolution * baseline
+    center = start.resolution * baseline
     low, high = max(1, math.floor(center * (1 - _WINDOW))), math.ceil(center * (1 + _WINDOW))
-    best = candidate(around._replace(resolution=low / baseline))
+    best = candidate(start._replace(resolution=low / baseline))
     while low < high and best.use <= 1:
         middle = (low + high + 1) // 2
-        tried = candidate(around._replace(resolution=middle / baseline))
+        tried = candidate(start._replace(resolution=middle / baseline))
         if tried.use <= 1:
             low, best = middle, tried
         else:
@@ -143,11 +143,11 @@ def _distinct(center: float, coefficient: float, shape: Callable[[float], tuple[
     """Multipliers in the window that round to different shapes; of those that agree, the nearest to the law."""
     if coefficient == 1:
         return [center]
-    found: dict[tuple[int, ...], float] = {}
+    multiplier_of: dict[tuple[int, ...], float] = {}
     for step in sorted(range(-_STEPS, _STEPS + 1), key=abs):
         value = center * (1 + _WINDOW * step / _STEPS)
-        found.setdefault(shape(value), value)
-    return list(found.values())
+        multiplier_of.setdefault(shape(value), value)
+    return list(multiplier_of.values())
 
 
 def _refinements(

@@ -28,7 +28,7 @@ from allometry.cost import (
     count,
 )
 from allometry.cost.budget import format_measure
-from allometry.scaling.laws import COMPOUND, UNSCALED, Multipliers, ScalingLaw
+from allometry.scaling.laws import COMPOUND, IDENTITY, Multipliers, ScalingLaw
 from allometry.scaling.neighborhood import Grower, best_near
 
 _DEEPEST = 600.0  # the logarithm of a multiplier that a float still holds, with room for a start
@@ -70,7 +70,7 @@ def solve(
     budget: Budget | str,
     *,
     law: ScalingLaw = COMPOUND,
-    start: Multipliers = UNSCALED,
+    start: Multipliers = IDENTITY,
     largest_resolution: int | None = None,
     measure: MeasureFn | None = None,
 ) -> Solution:
@@ -113,14 +113,14 @@ def solve(
     if counted:  # an impossible one is told before anything is measured
         _refuse_impossible(problem, Budget(counted), count)
     grow = problem.grower()
-    found = solve_by_measuring(
+    solution = solve_by_measuring(
         lambda aim, price: _solve(problem, aim, price),
         budget,
         first=grow(law.multipliers(0, start)),
         smallest=grow(_floor(law, start)),
         measure=measure,
     )
-    return _named(found, network)
+    return _named(solution, network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def _named(solution: Solution, network: Network) -> Solution:
     return replace(solution, network=replace(solution.network, name=name))
 
 
-def smallest(network: Network, *, law: ScalingLaw = COMPOUND, start: Multipliers = UNSCALED) -> Network:
+def smallest(network: Network, *, law: ScalingLaw = COMPOUND, start: Multipliers = IDENTITY) -> Network:
     """The smallest network that `law` can shrink `network` to.
 
     One layer in each stage, one multiple of channels, one pixel in the last feature map; dimensions that the law
@@ -162,8 +162,8 @@ def smallest(network: Network, *, law: ScalingLaw = COMPOUND, start: Multipliers
 
     Example:
         >>> from allometry.catalog import get
-        >>> least = smallest(get("efficientnet-b0"))
-        >>> least.depth, least.stem.channels, least.resolution
+        >>> network_ = smallest(get("efficientnet-b0"))
+        >>> network_.depth, network_.stem.channels, network_.resolution
         (7, 8, 32)
     """
     return Grower.of(network, law, None)(_floor(law, start))
@@ -176,14 +176,14 @@ def _floor(law: ScalingLaw, start: Multipliers) -> Multipliers:
 
 
 def _refuse_impossible(problem: _Problem, budget: Budget, price: Pricing) -> None:
-    least = smallest(problem.network, law=problem.law, start=problem.start)
+    smallest_network = smallest(problem.network, law=problem.law, start=problem.start)
     largest_resolution = problem.largest_resolution
-    if largest_resolution is not None and largest_resolution < least.resolution:
+    if largest_resolution is not None and largest_resolution < smallest_network.resolution:
         raise BudgetError(
             f"The largest resolution {largest_resolution} is below the smallest one of this network, "
-            f"{least.resolution}; take strides out of it first."
+            f"{smallest_network.resolution}; take strides out of it first."
         )
-    cost = price(least)
+    cost = price(smallest_network)
     for limit in budget.limits:
         value = limit.value(cost)
         if value > limit.most:
@@ -257,33 +257,33 @@ def solve_by_measuring(
     Raises:
         BudgetError: not even the smallest is within the budget, or the law does not reach it.
     """
-    aim = Budget(tuple(replace(each, most=each.most * _share(each)) for each in budget.limits))
-    networks, within = [first], dict[Network, Solution]()
+    aim = Budget(tuple(replace(limit, most=limit.most * _share(limit)) for limit in budget.limits))
+    networks, fitting = [first], dict[Network, Solution]()
     measure(first)
     while len(networks) < _MOST_READINGS:
-        readings = {network: measure(network) for network in networks}
-        expect = Expectation(readings)
+        measurements = {network: measure(network) for network in networks}
+        expect = Expectation(measurements)
         try:
-            found = solve(aim, expect)
+            solution = solve(aim, expect)
         except BudgetError:
             if aim.allows(expect(smallest)):
                 raise  # it is not too small a budget: the law does not reach it
-            if smallest in readings:
+            if smallest in measurements:
                 break
             networks.append(smallest)
             continue
-        if found.network not in readings:
-            networks.append(found.network)
-        settled = found.network in readings
-        cost = cost_with(found.network, measure(found.network))
-        found = replace(found, cost=cost, budget=budget, use=budget.use(cost))
+        if solution.network not in measurements:
+            networks.append(solution.network)
+        settled = solution.network in measurements
+        cost = cost_with(solution.network, measure(solution.network))
+        solution = replace(solution, cost=cost, budget=budget, use=budget.use(cost))
         if budget.allows(cost):
-            within[found.network] = found
-            if settled or _NEAR_ENOUGH <= found.use <= _FULL:
+            fitting[solution.network] = solution
+            if settled or _NEAR_ENOUGH <= solution.use <= _FULL:
                 break
-    if not within:  # only the smallest is left
+    if not fitting:  # only the smallest is left
         return _smallest(solve, budget, smallest, measure)
-    return max(within.values(), key=lambda each: each.use)
+    return max(fitting.values(), key=lambda limit: limit.use)
 
 
 def _smallest(
@@ -294,13 +294,13 @@ def _smallest(
     if not budget.allows(cost):
         raise _impossible(budget, cost)
     beyond = cost._replace(latency=math.inf, memory=sys.maxsize)
-    found = solve(budget, lambda network: cost if network == smallest else beyond)
-    return replace(found, network=smallest, cost=cost, use=budget.use(cost))
+    solution = solve(budget, lambda network: cost if network == smallest else beyond)
+    return replace(solution, network=smallest, cost=cost, use=budget.use(cost))
 
 
-def cost_with(network: Network, reading: Measurement) -> Cost:
+def cost_with(network: Network, measurement: Measurement) -> Cost:
     """The counted cost, with what the device says of latency and memory."""
-    return count(network)._replace(latency=reading.latency, memory=reading.memory)
+    return count(network)._replace(latency=measurement.latency, memory=measurement.memory)
 
 
 def _share(limit: Limit) -> float:

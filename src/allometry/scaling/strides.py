@@ -10,18 +10,18 @@ from allometry.base import NetworkError
 SMALLEST_FEATURE_MAP = 4
 
 
-def fit_strides(network: Network, *, least: int = SMALLEST_FEATURE_MAP) -> Network:
-    """Take strides out of the last stages until the last feature map is at least `least` pixels wide.
+def fit_strides(network: Network, *, min_feature_map: int = SMALLEST_FEATURE_MAP) -> Network:
+    """Take strides out of the last stages until the last feature map is at least `min_feature_map` pixels wide.
 
     The early strides stay, because they keep the cost down; the stem's pool and its stride go last. An image that is
-    smaller than `least` keeps its own size throughout. The strides inside cells stay.
+    smaller than `min_feature_map` keeps its own size throughout. The strides inside cells stay.
 
     Args:
         network: at the resolution it shall work at.
-        least: side of the last feature map, in pixels.
+        min_feature_map: side of the last feature map, in pixels.
 
     Raises:
-        NetworkError: `least` is not a positive integer.
+        NetworkError: `min_feature_map` is not a positive integer.
 
     Example:
         >>> from dataclasses import replace
@@ -30,20 +30,20 @@ def fit_strides(network: Network, *, least: int = SMALLEST_FEATURE_MAP) -> Netwo
         >>> [stage.block.stride for stage in small.stages], small.total_stride
         ([1, 2, 2, 2, 1, 1, 1], 16)
     """
-    if least < 1:
-        raise NetworkError(f"The smallest feature map must be a positive integer, not {least!r}.")
+    if min_feature_map < 1:
+        raise NetworkError(f"The smallest feature map must be a positive integer, not {min_feature_map!r}.")
     stages = list(network.stages)
     fitted = network
     for index in reversed(range(len(stages))):
-        if feature_size(fitted) >= least:
+        if feature_size(fitted) >= min_feature_map:
             return fitted
         block = stages[index].block
         if block.stride > 1 and not isinstance(block, Cell):
             stages[index] = replace(stages[index], block=block.with_stride(1))
             fitted = replace(network, stages=tuple(stages))
-    if feature_size(fitted) < least:
+    if feature_size(fitted) < min_feature_map:
         fitted = replace(fitted, stem=replace(fitted.stem, pool=0))
-    if feature_size(fitted) < least:
+    if feature_size(fitted) < min_feature_map:
         fitted = replace(fitted, stem=replace(fitted.stem, stride=1))
     return fitted
 

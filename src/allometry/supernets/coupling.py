@@ -72,7 +72,7 @@ def coupled_size(space: Space) -> int:
         size *= sum(
             ways(
                 tuple(
-                    choice for choice in cluster.dependent if layout.is_there(choice, layout.depths(depths))
+                    choice for choice in cluster.dependent if layout.is_active(choice, layout.depths(depths))
                 )
             )
             for depths, _ in cluster.counts
@@ -83,7 +83,7 @@ def coupled_size(space: Space) -> int:
 def _followed(space: Space) -> dict[str, Choice]:
     """The names of the expand ratios that follow a depth, with the choice of that depth."""
     layout, found = space.layout, {}
-    for choice in layout.others:
+    for choice in layout.other_choices:
         if not all(target.what == "block" and target.fields[-1:] in _ENDS for target in choice.targets):
             continue
         depths = {layout.of_group[layout.places[target.number].group] for target in choice.targets}

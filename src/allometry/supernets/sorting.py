@@ -135,7 +135,7 @@ def _between(supernet: Supernet) -> Iterator[Axis]:
     if not any(_changes_channels(target.fields) for choice in space.choices for target in choice.targets):
         return
     layout = space.layout
-    if any(0 in choice.options for choice in layout.deepening):
+    if any(0 in choice.options for choice in layout.depth_choices):
         return  # the group that may be missing reads and writes the same channels as its neighbors
     places: dict[LayerPlace, list[str]] = {}
     for place, candidates in candidates_of(space).items():

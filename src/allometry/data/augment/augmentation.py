@@ -98,7 +98,7 @@ class Augmentation:
     def __post_init__(self) -> None:
         check_numbers(self, "Augmentation.", _RANGES)
         check_flag("Augmentation.flip", self.flip)
-        check_integer("Augmentation.operations", self.operations, least=1, most=_MOST_OPERATIONS)
+        check_integer("Augmentation.operations", self.operations, minimum=1, maximum=_MOST_OPERATIONS)
         for name, possible in _CHOICES.items():
             check_choice(f"Augmentation.{name}", getattr(self, name), possible)
 

@@ -157,7 +157,7 @@ def choices_of(space: Space) -> Choices:
 def _frame(space: Space) -> Network:
     """The network with the last option of every choice, and every layer."""
     last = {choice.name: choice.options[-1] for choice in space.choices}
-    for choice in space.layout.deepening:
+    for choice in space.layout.depth_choices:
         last[choice.name] = max(option for option in choice.options if isinstance(option, int))
     return space.network(last)
 

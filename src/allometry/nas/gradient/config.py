@@ -137,7 +137,7 @@ class GradientConfig:
 
     def __post_init__(self) -> None:
         check_choice("way", self.way, get_args(Way))
-        check_integer("every", self.every, least=1)
+        check_integer("every", self.every, minimum=1)
         check_numbers(self, "", _RANGES)
         if not all(0 <= beta < 1 for beta in self.betas):
             raise RecipeError(f"betas must be two numbers from 0 to below 1, not {self.betas!r}.")

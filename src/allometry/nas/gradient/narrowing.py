@@ -59,7 +59,9 @@ def with_fixed_shapes(space: Space) -> Space:
         ((24,), True)
     """
     own = {
-        choice.name: _own(space, choice) for choice in space.choices if choice not in space.layout.deepening
+        choice.name: _own(space, choice)
+        for choice in space.choices
+        if choice not in space.layout.depth_choices
     }
     kept: dict[str, Sequence[Option]] = {}
     sources = _sources(space, own)
@@ -98,7 +100,7 @@ def _sources(space: Space, own: Mapping[str, Option]) -> list[Shape]:
     """What each stage of the template reads, and the head, where every layer is there and as it is by itself."""
     depths: dict[str, Option] = {
         choice.name: max(option for option in choice.options if isinstance(option, int))
-        for choice in space.layout.deepening
+        for choice in space.layout.depth_choices
     }
     network = space.network({**own, **depths})
     found = [network.shapes()[0]]

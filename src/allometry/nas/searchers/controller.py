@@ -71,7 +71,8 @@ class Controller:
     ) -> None:
         self.space, self.settings = space, settings
         self._order = [
-            space.choices.index(choice) for choice in (*space.layout.deepening, *space.layout.others)
+            space.choices.index(choice)
+            for choice in (*space.layout.depth_choices, *space.layout.other_choices)
         ]
         self._random = torch.Generator().manual_seed(seed)
         sizes = [len(space.choices[place].options) for place in self._order]
@@ -84,16 +85,16 @@ class Controller:
     def draw(self, number: int) -> Encodings:
         """So many networks by the policy as it is now, as encodings."""
         encodings = np.zeros((number, len(self._order)), np.int8)
-        deepening = len(self.space.layout.deepening)
+        depth_choices = len(self.space.layout.depth_choices)
         with torch.no_grad():
             state = self._policy.begin(number)
             for step, place in enumerate(self._order):
-                if step == deepening:  # from here on it is known which layers there are
+                if step == depth_choices:  # from here on it is known which layers there are
                     absent = cleared(self.space, encodings) == ABSENT
                 logits, state = self._policy.step(step, state)
                 chosen = torch.multinomial(logits.softmax(1), 1, generator=self._random)[:, 0]
                 encodings[:, place] = chosen.numpy()
-                if step >= deepening:
+                if step >= depth_choices:
                     encodings[absent[:, place], place] = ABSENT
                 state = self._policy.told(step, torch.from_numpy(encodings[:, place].astype(np.int64)), state)
         return encodings

@@ -66,8 +66,8 @@ class OptunaSearcher:
                 chosen[choice.name] = choice.options[number]
                 encoding[self._space.choices.index(choice)] = number
 
-        decide(self._space.layout.deepening)
-        decide(self._space.there(chosen)[len(chosen) :])
+        decide(self._space.layout.depth_choices)
+        decide(self._space.active_choices(chosen)[len(chosen) :])
         self._asked[encoding.tobytes()] = trial
         return encoding
 

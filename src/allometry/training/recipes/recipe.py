@@ -53,7 +53,7 @@ class Progressive:
     rate: float = 0.5
 
     def __post_init__(self) -> None:
-        check_integer("progressive.stages", self.stages, least=1)
+        check_integer("progressive.stages", self.stages, minimum=1)
         check_numbers(self, "progressive.", _PROGRESSIVE)
         check_flag("progressive.larger_batches", self.larger_batches)
 
@@ -127,8 +127,8 @@ class Execution:
     synchronize: bool = False
 
     def __post_init__(self) -> None:
-        check_integer("execution.micro_batch", self.micro_batch, least=0)
-        check_integer("execution.memory", self.memory, least=0)
+        check_integer("execution.micro_batch", self.micro_batch, minimum=0)
+        check_integer("execution.memory", self.memory, minimum=0)
         for name in ("recompute", "compile", "synchronize"):
             check_flag(f"execution.{name}", getattr(self, name))
         if self.recompute and self.compile:
@@ -233,7 +233,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 1), ("head_epochs", 0), ("patience", 0)):
-            check_integer(name, getattr(self, name), least=least)
+            check_integer(name, getattr(self, name), minimum=least)
         check_numbers(self, "", _RANGES)
         for name, possible in _CHOICES.items():
             check_choice(name, getattr(self, name), possible)
