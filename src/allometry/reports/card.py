@@ -16,7 +16,7 @@ _SAMPLES = 6
 _SIDE = 72  # pixels of a picture
 _WIDTH, _HEIGHT, _MARGIN = 260, 84, 6
 _CARD = (
-    "border:1px solid rgba(128,128,128,.4);border-radius:8px;padding:.8em 1em;max-width:44em;"
+    "border:1px solid rgba(128,128,128,.4);border-radius:8px;padding:.8em 1em;max-width:52em;"
     "color:inherit;background:none;font-family:system-ui,sans-serif;line-height:1.4"
 )
 _QUIET = "opacity:.75;font-size:.85em"
@@ -201,5 +201,5 @@ def _foot(record: RunRecord) -> Html:
     folder = element("code", str(record.folder))
     if not record.report.exists():
         return element("div", folder, style=f"{_QUIET};margin-top:.6em")
-    link = element("a", record.report.name, href=quote(record.report.as_posix()))
+    link = element("a", record.report.name, href=quote(record.report.as_posix()), style="color:inherit")
     return element("div", folder, ", ", link, style=f"{_QUIET};margin-top:.6em")
