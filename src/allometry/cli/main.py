@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 
 from allometry.base import AllometryError, InputError
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         text, status = _explain(error)
-        print(f"allometry: {text}", file=sys.stderr)  # noqa: T201 - the one place that prints errors
+        print(_wrapped(f"allometry: {text}"), file=sys.stderr)  # noqa: T201 - the one place that prints errors
         return status
 
 
@@ -53,6 +55,15 @@ def _call(arguments: list[str]) -> int:
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     return status if isinstance(status, int) else DONE
+
+
+def _wrapped(text: str) -> str:
+    """Broken between words where a terminal shows it; elsewhere a message is one line."""
+    if not sys.stderr.isatty():
+        return text
+    return textwrap.fill(
+        text, shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _explain(error: BaseException) -> tuple[str, int]:

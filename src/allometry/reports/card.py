@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from allometry.runs import ExtractResult, FitResult, RunRecord, SearchResult
 _SAMPLES = 6
 _SIDE = 72  # pixels of a picture
 _WIDTH, _HEIGHT, _MARGIN = 260, 84, 6
+_AXIS = "#888"  # is seen on white and on black; a picture does not know the color of its page
 _CARD = (
     "border:1px solid rgba(128,128,128,.4);border-radius:8px;padding:.8em 1em;max-width:52em;"
     "color:inherit;background:none;font-family:system-ui,sans-serif;line-height:1.4"
@@ -124,16 +126,17 @@ def _curve(record: RunRecord) -> Html:
     drawn = [_line(values, color, low, high) for values, color in lines]
     figure = element(
         "svg",
-        element("title", meaning),
         *(_label(value, low, high) for value in dict.fromkeys((low, high))),
         *drawn,
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
         width=str(_WIDTH),
         height=str(_HEIGHT),
-        role="img",
     )
-    return element("div", figure, element("div", meaning, style=f"{_QUIET};max-width:{_WIDTH}px"))
+    # As a picture: notebooks that are opened again, and not trusted yet, show pictures but take drawings apart.
+    source = f"data:image/svg+xml;base64,{base64.b64encode(str(figure).encode()).decode()}"
+    shown = element("img", src=source, alt=meaning, width=str(_WIDTH), height=str(_HEIGHT))
+    return element("div", shown, element("div", meaning, style=f"{_QUIET};max-width:{_WIDTH}px"))
 
 
 def _line(values: Sequence[float], color: str, low: float, high: float) -> Html:
@@ -155,17 +158,17 @@ def _label(value: float, low: float, high: float) -> Html:
         x2=str(_WIDTH),
         y1=f"{y:.1f}",
         y2=f"{y:.1f}",
-        stroke="currentColor",
-        stroke_opacity="0.2",
+        stroke=_AXIS,
+        stroke_opacity="0.4",
     )
     text = element(
         "text",
         percent(value),
+        font_family="sans-serif",
         x="0",
         y=f"{y + 4:.1f}",
         font_size="11",
-        fill="currentColor",
-        fill_opacity="0.75",
+        fill=_AXIS,
     )
     return joined((rule, text))
 
