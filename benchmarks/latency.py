@@ -50,7 +50,7 @@ from allometry.profiling.latency_meter import whole
 from allometry.profiling.results import quiet_ratio
 from allometry.scaling import COMPOUND, solve
 from allometry.training.pretrained import open_pretrained
-from allometry.verbs.export import export_run
+from allometry.verbs.export import export
 
 CLAIMS = (("efficientnet-b1", "resnet-152", 5.7), ("efficientnet-b7", "amoebanet-b-6-512", 6.1))
 PHOTOGRAPHS = (
@@ -134,14 +134,10 @@ def icons(config: MeasureConfig, run: Path) -> list[dict[str, Any]]:
         copy = Path(name) / "run"
         shutil.copytree(run, copy)
         made = [
-            export_run(copy, export_config=export_config)
-            for export_config in (
-                ExportConfig(precision="int8"),
-                ExportConfig(format="openvino", precision="int8"),
-                ExportConfig(format="openvino", precision="bfloat16"),
-            )
+            export(copy, to=to, precision=precision).to_dict()
+            for to, precision in (("onnx", "int8"), ("openvino", "int8"), ("openvino", "bfloat16"))
         ]
-    kept = ("delivery", "agreement", "images", "bytes", "int8")
+    kept = ("format", "precision", "agreement", "images", "bytes", "int8")
     return [
         {
             "title": f"trained on icons: {json.loads((run / 'network.json').read_text())['name']}",

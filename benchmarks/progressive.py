@@ -24,7 +24,7 @@ from allometry.base.files import read_lines
 from allometry.catalog import get
 from allometry.scaling import solve
 from allometry.scaling.strides import adapt
-from allometry.verbs.train import train_run
+from allometry.verbs.train import train
 
 DATA: dict[str, dict[str, Any]] = {
     "icons": {"budget": "10M", "classes": 88, "images": 96, "side": 96, "epochs": 14},
@@ -79,12 +79,12 @@ def compare(name: str, out: Path, seeds: int) -> dict[str, Any]:
         for way, settings in WAYS.items():
             asked = [f"epochs={max(1, round(about['epochs'] * settings['epochs']))}", *settings["settings"]]
             folder = out / f"{name}-{way.replace(',', '').replace(' ', '-')}-{seed}"
-            result = train_run(str(file), data=data, out=folder, seed=seed, settings=asked)
+            run = train(str(file), data=data, out=folder, seed=seed, settings=asked)
             records = read_lines(folder / "metrics.jsonl")
             found.setdefault(way, []).append(
                 {
-                    "test": result["test_accuracy"],
-                    "validation": result["validation_accuracy"],
+                    "test": run.evaluation.accuracy,
+                    "validation": run.result.validation_accuracy,
                     "epochs": len(records),
                     "small": _after_the_first_stage(records),
                     "seconds": sum(record["seconds"] for record in records),

@@ -25,7 +25,7 @@ from allometry.catalog import get
 from allometry.reports import write_report
 from allometry.runs import read_run
 from allometry.training import transfer
-from allometry.verbs.train import train_run
+from allometry.verbs.train import train
 
 SIDE = 96
 IMAGES = 1836  # about so many of the cells are for training
@@ -73,12 +73,12 @@ def main() -> None:
         for name, how in ways(long=seed < asked.long_seeds).items():
             folder = asked.out / f"{name.replace(',', '').replace(' ', '-')}-{seed}"
             # Each seed cuts its own splits, which are the same for all ways.
-            result = train_run(str(network), data=str(data), out=folder, seed=seed, **how)
+            run = train(str(network), data=str(data), out=folder, seed=seed, **how)
             records = read_lines(folder / "metrics.jsonl")
             found.setdefault(name, []).append(
                 {
-                    "test": result["test_accuracy"],
-                    "validation": result["validation_accuracy"],
+                    "test": run.evaluation.accuracy,
+                    "validation": run.result.validation_accuracy,
                     "minutes": sum(record["seconds"] for record in records) / 60,
                     "epochs": len(records),
                 }

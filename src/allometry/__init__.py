@@ -27,13 +27,16 @@ if TYPE_CHECKING:
     from allometry.nn import build
     from allometry.scaling import COMPOUND, ScalingLaw, solve
     from allometry.training.recipes import specs as recipes
+    from allometry.verbs.evaluate import evaluate
     from allometry.verbs.explain import explain
+    from allometry.verbs.export import export
     from allometry.verbs.info import info
     from allometry.verbs.measure import measure
     from allometry.verbs.open import Run, open  # noqa: A004 - as `allometry.open`
     from allometry.verbs.predict import predict
     from allometry.verbs.run import run
     from allometry.verbs.scale import scale
+    from allometry.verbs.train import train
     from allometry.verbs.zoo import zoo
 
 # Where each public name comes from; the imports above say the same to type checkers and editors.
@@ -49,6 +52,9 @@ _HOME = {
     "get": "allometry.catalog",
     "parse_budget": "allometry.cost",
     "run": "allometry.verbs.run",
+    "evaluate": "allometry.verbs.evaluate",
+    "export": "allometry.verbs.export",
+    "train": "allometry.verbs.train",
     "explain": "allometry.verbs.explain",
     "info": "allometry.verbs.info",
     "measure": "allometry.verbs.measure",
@@ -72,7 +78,9 @@ __all__ = [
     "__version__",
     "build",
     "count",
+    "evaluate",
     "explain",
+    "export",
     "get",
     "info",
     "measure",
@@ -83,6 +91,7 @@ __all__ = [
     "run",
     "scale",
     "solve",
+    "train",
     "zoo",
 ]
 

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from allometry.base import RunFolderError, Stopped
-from allometry.verbs.train import train_run
+from allometry.verbs.train import train
 from tests.images import CLASSES, shapes, write_photos
 
 QUICK = ("--set", "epochs=2", "--set", "batch_size=8")
@@ -59,7 +59,7 @@ def tiny(tmp_path_factory):
 def trained(data, tiny, tmp_path_factory):
     """The training on the folder that the others are compared with."""
     out = tmp_path_factory.mktemp("trained") / "run"
-    train_run(str(tiny), data=str(data / "photos"), settings=["epochs=2", "batch_size=8"], out=out)
+    train(str(tiny), data=str(data / "photos"), settings=["epochs=2", "batch_size=8"], out=out)
     return out
 
 
@@ -82,8 +82,8 @@ def test_a_training_that_was_stopped_ends_with_the_same_weights(data, tiny, trai
     asked = {"data": str(data / where), "settings": ["epochs=2", "batch_size=8"], "out": tmp_path / "run"}
     calls = iter(range(100))
     with pytest.raises(Stopped):
-        train_run(str(tiny), should_stop=lambda: next(calls) >= 3, **asked)
-    train_run(str(tiny), **asked)
+        train(str(tiny), should_stop=lambda: next(calls) >= 3, **asked)
+    train(str(tiny), **asked)
     assert same_weights(tmp_path / "run", trained)
 
 
@@ -105,7 +105,7 @@ def test_images_that_changed_under_a_training_are_told(data, tiny, tmp_path, cha
     asked = {"data": str(photos), "settings": ["epochs=2", "batch_size=8"], "out": tmp_path / "run"}
     calls = iter(range(100))
     with pytest.raises(Stopped):
-        train_run(str(tiny), should_stop=lambda: next(calls) >= 3, **asked)
+        train(str(tiny), should_stop=lambda: next(calls) >= 3, **asked)
     name = "bar/new.png" if change == "added" else "bar/0.png"
     kept = photos / "bar/0.png"
     before = kept.read_bytes()
@@ -114,13 +114,13 @@ def test_images_that_changed_under_a_training_are_told(data, tiny, tmp_path, cha
         r"changed since .*run was begun: (18|\d+) are now \d+ in |changed since .* begun: as many as before"
     )
     with pytest.raises(RunFolderError, match=told):
-        train_run(str(tiny), **asked)
+        train(str(tiny), **asked)
     if change == "added":
         (photos / name).unlink()
     else:
         kept.write_bytes(before)
         os.utime(kept, (1, 1))
-    train_run(str(tiny), **asked)
+    train(str(tiny), **asked)
     assert json.loads((tmp_path / "run/data.json").read_text())["fingerprint"]
 
 

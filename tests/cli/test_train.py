@@ -89,7 +89,7 @@ def test_a_student_of_another_run(call, network, photos, tmp_path):
     assert "are not in both" in refused.err
     missing = call("train", network, "--data", photos, "--out", tmp_path / "no2", "--teacher", "nowhere")
     assert missing.status == 2
-    assert "nowhere is no run folder" in missing.err
+    assert "no run folder nowhere" in missing.err
 
 
 def test_the_board_has_every_epoch_once(call, network, photos, tmp_path):

@@ -17,7 +17,7 @@ from allometry.nn import Conventions, build, save_pretrained
 from allometry.training import Preprocessing
 from allometry.training.pretrained import open_pretrained
 from allometry.verbs.predict import predict
-from allometry.verbs.train import train_run
+from allometry.verbs.train import train
 from tests.images import CLASSES, write_photos
 
 TINY = Network(
@@ -50,7 +50,7 @@ def test_training_starts_from_the_weights_and_has_their_normalization(photos, pu
     network, weights = published
     # With no learning rate to speak of, what comes out is what went in.
     still = (*FAST, "learning_rate=1e-12", "weight_decay=0")
-    train_run(network, data=str(photos), pretrained=weights, settings=still, out=tmp_path / "run")
+    train(network, data=str(photos), pretrained=weights, settings=still, out=tmp_path / "run")
     given = load_file(weights)
     final = load_file(tmp_path / "run" / "checkpoints" / "final.safetensors")
     assert final["classifier.weight"].shape == (len(CLASSES), 32)
@@ -73,11 +73,11 @@ def stop_after(calls: int):
 def test_a_stopped_training_goes_on_without_the_file(photos, published, tmp_path):
     network, weights = published
     options = {"data": str(photos), "pretrained": weights, "settings": FAST}
-    train_run(network, out=tmp_path / "whole", **options)
+    train(network, out=tmp_path / "whole", **options)
     with pytest.raises(Stopped):
-        train_run(network, out=tmp_path / "cut", should_stop=stop_after(4), **options)
+        train(network, out=tmp_path / "cut", should_stop=stop_after(4), **options)
     Path(weights).unlink()
-    train_run(network, out=tmp_path / "cut", **options)
+    train(network, out=tmp_path / "cut", **options)
     one, other = (tmp_path / run / "checkpoints" / "final.safetensors" for run in ("whole", "cut"))
     assert one.read_bytes() == other.read_bytes()
 
@@ -86,15 +86,15 @@ def test_other_weights_are_another_training(photos, published, tmp_path):
     network, weights = published
     options = {"data": str(photos), "settings": FAST, "out": tmp_path / "run"}
     with pytest.raises(Stopped):
-        train_run(network, pretrained=weights, should_stop=stop_after(4), **options)
+        train(network, pretrained=weights, should_stop=stop_after(4), **options)
     with pytest.raises(InputError, match="another"):
-        train_run(network, **options)
+        train(network, **options)
 
 
 def test_a_run_folder_is_a_source_of_weights(photos, published, tmp_path):
     network, weights = published
-    train_run(network, data=str(photos), pretrained=weights, settings=FAST, out=tmp_path / "first")
-    train_run(
+    train(network, data=str(photos), pretrained=weights, settings=FAST, out=tmp_path / "first")
+    train(
         network, data=str(photos), pretrained=str(tmp_path / "first"), settings=FAST, out=tmp_path / "second"
     )
     picture = next(photos.rglob("*.png"))
@@ -143,7 +143,7 @@ def test_a_run_folder_gives_its_padding_and_constants_too(photos, published, tmp
     network, _ = published
     weights = tmp_path / "from_tensorflow.safetensors"
     save_pretrained(build(TINY, seed=7), weights, Conventions(padding="same", epsilon=0.01))
-    train_run(network, data=str(photos), pretrained=str(weights), settings=FAST, out=tmp_path / "run")
+    train(network, data=str(photos), pretrained=str(weights), settings=FAST, out=tmp_path / "run")
     opened = open_pretrained(network, str(tmp_path / "run"))
     assert opened.module.network.padding == "same"
     assert opened.module.network.batch_norm.epsilon == 0.01

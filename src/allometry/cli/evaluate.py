@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +11,7 @@ from allometry.cli.options import Device, Json, Run
 from allometry.cli.printing import print_figures, print_json
 
 if TYPE_CHECKING:
-    pass
+    from allometry.runs import Evaluation, Interval
 
 
 _WORST = 5
@@ -30,41 +31,35 @@ def evaluate(
 
     Example: `allometry evaluate runs/icons-10M --split val`
     """
-    from allometry.cli.progress_display import make_progress
-    from allometry.verbs.evaluate import evaluate_run
+    from allometry.verbs.evaluate import evaluate as evaluate_run
 
-    result = evaluate_run(run, data=data, split=split, device=device, progress=make_progress())
+    evaluation = evaluate_run(run, data=data, split=split, device=device)
     if as_json:
-        without = [
-            {name: value for name, value in each.items() if name != "thumbnail"}
-            for each in result["mistakes"]
-        ]
-        print_json(result | {"mistakes": without})
+        without = [replace(mistake, thumbnail="") for mistake in evaluation.mistakes]
+        print_json(replace(evaluation, mistakes=tuple(without)).to_dict())
         return
     print_figures(
-        f"{run}: {result['split']}, {result['images']:,} images; in brackets 95 % intervals",
-        _figures(result),
+        f"{run}: {evaluation.split}, {evaluation.images:,} images; in brackets 95 % intervals",
+        _rows(evaluation),
     )
 
 
-def _figures(result: dict[str, Any]) -> dict[str, str]:
-    def share(name: str, interval: str) -> str:
-        low, high = result[interval]
-        return f"{result[name]:7.2%} ({low:.2%} to {high:.2%})"
+def _rows(evaluation: Evaluation) -> dict[str, str]:
+    def fraction(value: float, interval: Interval) -> str:
+        low, high = interval
+        return f"{value:7.2%} ({low:.2%} to {high:.2%})"
 
-    low, high = result["loss_interval"]
-    judged = [each for each in result["per_class"] if each["accuracy"] is not None]
-    worst = sorted(judged, key=lambda each: (float(each["accuracy"]), -int(each["images"])))[:_WORST]
-    five = {"top-5 accuracy": share("top5", "top5_interval")} if len(result["classes"]) > _WORST else {}
+    low, high = evaluation.loss_interval
+    known = [(one.accuracy, one) for one in evaluation.per_class if one.accuracy is not None]
+    worst = [one for _, one in sorted(known, key=lambda pair: (pair[0], -pair[1].images))[:_WORST]]
+    five = {"top-5 accuracy": fraction(evaluation.top5, evaluation.top5_interval)}
     return {
-        "accuracy": share("accuracy", "interval"),
-        **five,
-        "balanced accuracy": share("balanced_accuracy", "balanced_interval"),
-        "calibration error": f"{share('calibration_error', 'calibration_interval')}; "
-        f"chance alone gives {result['calibration_by_chance']:.2%}",
-        "log loss": f"{result['loss']:7.4f} ({low:.4f} to {high:.4f})",
-        "Brier score": f"{result['brier']:7.4f}",
-        "worst classes": ", ".join(
-            f"{each['name']} {each['accuracy']:.0%} of {each['images']}" for each in worst
-        ),
+        "accuracy": fraction(evaluation.accuracy, evaluation.interval),
+        **(five if len(evaluation.classes) > _WORST else {}),
+        "balanced accuracy": fraction(evaluation.balanced_accuracy, evaluation.balanced_interval),
+        "calibration error": f"{fraction(evaluation.calibration_error, evaluation.calibration_interval)}; "
+        f"chance alone gives {evaluation.calibration_by_chance:.2%}",
+        "log loss": f"{evaluation.loss:7.4f} ({low:.4f} to {high:.4f})",
+        "Brier score": f"{evaluation.brier:7.4f}",
+        "worst classes": ", ".join(f"{one.name} {one.accuracy:.0%} of {one.images}" for one in worst),
     }

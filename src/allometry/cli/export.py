@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -12,7 +12,8 @@ from allometry.cli.options import Json, Run
 from allometry.cli.printing import print_figures, print_json
 
 if TYPE_CHECKING:
-    pass
+    from allometry.deploy.export_config import Format, Precision
+    from allometry.runs import Export
 
 
 def export(
@@ -50,9 +51,11 @@ def export(
     calibration: Annotated[
         int, typer.Option("--calibration", min=1, help="Training images that int8 is calibrated with.")
     ] = 256,
-    most_loss: Annotated[
+    max_accuracy_drop: Annotated[
         float,
-        typer.Option("--most-loss", min=0, max=1, help="Accuracy that int8 may lose without a warning."),
+        typer.Option(
+            "--max-accuracy-drop", min=0, max=1, help="Accuracy that int8 may lose without a warning."
+        ),
     ] = 0.01,
     out: Annotated[
         Path | None,
@@ -68,49 +71,42 @@ def export(
 
     Example: `allometry export runs/photos-20M --to onnx --precision int8`
     """
-    from allometry.cli.progress_display import make_progress
-    from allometry.deploy import ExportConfig, Format, Precision
-    from allometry.verbs.export import export_run
+    from allometry.verbs.export import export as export_run
 
-    export_config = ExportConfig(
-        format=cast("Format", to),
+    made = export_run(
+        run,
+        to=cast("Format", to),
         precision=cast("Precision", precision),
-        batch=int(to == "executorch") if batch is None else batch,
+        batch=batch,
         any_size=any_size,
         normalize_inside=normalize_inside,
-    )
-    result = export_run(
-        run,
-        export_config=export_config,
-        out=out,
         calibration=calibration,
-        most_loss=most_loss,
-        progress=make_progress(),
+        max_accuracy_drop=max_accuracy_drop,
+        out=out,
     )
     if as_json:
-        print_json(result)
+        print_json(made.to_dict())
         return
-    print_figures(result["path"], _delivered(result))
-    if result.get("int8", {}).get("warning"):
-        typer.echo(result["int8"]["warning"], err=True)
+    print_figures(str(made.path), _rows(made))
+    if made.int8 is not None and made.int8.warning:
+        typer.echo(made.int8.warning, err=True)
 
 
-def _delivered(result: dict[str, Any]) -> dict[str, str]:
+def _rows(made: Export) -> dict[str, str]:
+    checked, int8 = made.verification, made.int8
     rows = {
-        "size": format_quantity(result["bytes"], unit="B"),
-        "top class": f"agrees on {result['agreement']:.1%} of {result['images']} test images",
-        "largest difference": f"{result['largest_difference']:.1e}",
-        "checked with": f"{result['runtime']}, loaded in {result['load_seconds']:.2f} s where there is no "
-        f"{' and no '.join(result['without'])}",
-        "how to use it": result["script"],
+        "size": format_quantity(checked.bytes, unit="B"),
+        "top class": f"agrees on {checked.agreement:.1%} of {checked.images} test images",
+        "largest difference": f"{checked.largest_difference:.1e}",
+        "checked with": f"{checked.runtime}, loaded in {checked.load_seconds:.2f} s where there is no "
+        f"{' and no '.join(checked.without)}",
+        "how to use it": str(made.script),
     }
-    if "int8" in result:
-        found = result["int8"]
-        rows |= {
-            "validation": f"{found['accuracy_before']:.2%} before, {found['accuracy_after']:.2%} after, "
-            f"agreement {found['agreement']:.1%}, {found['images']:,} images",
-            "latency": f"{1000 * found['latency_before']:.2f} ms before, {1000 * found['latency_after']:.2f} ms "
-            "after, one thread",
-            "suffer most": ", ".join(f"{each['name']} {each['noise']:.1%}" for each in found["layers"]),
-        }
-    return rows
+    if int8 is None:
+        return rows
+    return rows | {
+        "validation": f"{int8.accuracy_before:.2%} before, {int8.accuracy_after:.2%} after, "
+        f"agreement {int8.agreement:.1%}, {int8.images:,} images",
+        "latency": f"{1000 * int8.latency_before:.2f} ms before, {1000 * int8.latency_after:.2f} ms after, one thread",
+        "suffer most": ", ".join(f"{layer.name} {layer.noise:.1%}" for layer in int8.layers),
+    }

@@ -17,6 +17,9 @@ from allometry.cost import Cost, count, count_stages
 if TYPE_CHECKING:
     from allometry.arch import Network
     from allometry.cost import Cost
+    from allometry.nas.growth_plan import RunForecast
+    from allometry.runs import TrainResult
+    from allometry.training.forecast import Forecast
 
 
 def print_json(value: object) -> None:
@@ -76,53 +79,53 @@ def print_figures(title: str, figures: dict[str, str]) -> None:
         console.print(f"  {name:{width}}  {text}", highlight=False, soft_wrap=True)
 
 
-def print_forecast(planned: dict[str, Any]) -> None:
+def print_forecast(planned: Forecast) -> None:
     """A training before it starts: a line for each phase, then steps, memory and time."""
     table = _table("epochs", "px", "batch", "steps", "policy", "mixup", "cutmix", "dropout", "memory", "time")
-    for phase in planned["phases"]:
-        policy = phase["policy"]
-        magnitude = f" {phase['magnitude']:.3g}" if policy == "randaugment" else ""
+    for phase in planned.phases:
+        policy = phase.policy
+        magnitude = f" {phase.magnitude:.3g}" if policy == "randaugment" else ""
         table.add_row(
-            f"{phase['epochs']}{' (classifier)' if phase['head_only'] else ''}",
-            str(phase["resolution"]),
-            str(phase["batch_size"]),
-            f"{phase['epochs'] * phase['steps']:,}",
+            f"{phase.epochs}{' (classifier)' if phase.head_only else ''}",
+            str(phase.resolution),
+            str(phase.batch_size),
+            f"{phase.epochs * phase.steps:,}",
             "" if policy == "none" else f"{policy}{magnitude}",
-            f"{phase['mixup']:.2g}",
-            f"{phase['cutmix']:.2g}",
-            f"{phase['dropout']:.2g}",
-            format_quantity(phase["memory"], unit="B"),
-            format_duration(phase["seconds"]),
+            f"{phase.mixup:.2g}",
+            f"{phase.cutmix:.2g}",
+            f"{phase.dropout:.2g}",
+            format_quantity(phase.memory, unit="B"),
+            format_duration(phase.seconds),
         )
     _console().print(table)
-    parts = f"{planned['micro_batch']} images at a time" if planned["micro_batch"] else "whole batches"
+    parts = f"{planned.micro_batch} images at a time" if planned.micro_batch else "whole batches"
     print_figures(
         "in all",
         {
-            "steps": f"{planned['steps']:,} in {planned['epochs']} epochs, {planned['images']:,} images",
-            "memory": f"about {format_quantity(planned['memory'], unit='B')}, {parts}",
-            "time": f"about {format_duration(planned['seconds'])} here",
+            "steps": f"{planned.steps:,} in {planned.epochs} epochs, {planned.images:,} images",
+            "memory": f"about {format_quantity(planned.memory, unit='B')}, {parts}",
+            "time": f"about {format_duration(planned.seconds)} here",
         },
     )
 
 
-def print_run_forecast(planned: dict[str, Any]) -> None:
+def print_run_forecast(planned: RunForecast) -> None:
     """A whole run before it starts: the trials, the network to expect, its training, the time of all."""
     tried = (
-        f"{planned['laws']} laws and the baseline, {planned['trial_epochs']} epochs each, "
-        f"up to {planned['trial_macs']:,} MACs, about {format_duration(planned['trial_seconds'])} here"
+        f"{planned.laws} laws and the baseline, {planned.trial_epochs} epochs each, "
+        f"up to {planned.trial_macs:,} MACs, about {format_duration(planned.trial_seconds)} here"
     )
-    law = "by the best law; by the paper's" if planned["laws"] else "by the law that is given"
+    law = "by the best law; by the paper's" if planned.laws else "by the law that is given"
     print_figures(
         "the plan",
         {
-            "baseline": f"{planned['baseline']}, {planned['baseline_macs']:,} MACs",
-            "trials": tried if planned["laws"] else "none",
-            "network": f"{law}, {planned['resolution']} px, {planned['macs']:,} MACs, {planned['params']:,} params",
+            "baseline": f"{planned.baseline}, {planned.baseline_macs:,} MACs",
+            "trials": tried if planned.laws else "none",
+            "network": f"{law}, {planned.resolution} px, {planned.macs:,} MACs, {planned.params:,} params",
         },
     )
-    print_forecast(planned["training"])
-    typer.echo(f"the whole run, trials and training: about {format_duration(planned['seconds'])} here")
+    print_forecast(planned.training)
+    typer.echo(f"the whole run, trials and training: about {format_duration(planned.seconds)} here")
 
 
 def _table(*columns: str) -> Table:
@@ -138,6 +141,23 @@ def _console() -> Console:
     # Away from a terminal nothing is cut to a width: a pipe gets whole lines.
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=200)
+
+
+def trained_rows(result: TrainResult) -> dict[str, str]:
+    """What a trained network is, costs and reaches."""
+    from allometry.runs import GrowthResult
+
+    cost, (low, high) = result.cost, result.test_interval
+    text = f"{cost.macs:,} MACs, {cost.params:,} params"
+    if isinstance(result, GrowthResult):
+        if cost.latency is not None and result.measured is not None:
+            text += f", {format_milliseconds(cost.latency)} in {result.measured.runtime}"
+        text += f" (of {result.budget})"
+    return {
+        "network": f"{result.network}, {result.resolution} px",
+        "cost": text,
+        "test accuracy": f"{result.test_accuracy:.2%} of {result.test_images:,} images ({low:.1%} to {high:.1%})",
+    }
 
 
 def _figures(summary: dict[str, Any]) -> dict[str, str]:

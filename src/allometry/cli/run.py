@@ -73,8 +73,8 @@ def run(
         "progress": make_progress(),
     }
     if dry_run:
-        planned = forecast_whole_run(**asked).to_dict()
-        print_json(planned) if as_json else print_run_forecast(planned)
+        planned = forecast_whole_run(**asked)
+        print_json(planned.to_dict()) if as_json else print_run_forecast(planned)
         return
     with stopping_on_signals() as should_stop:
         result = run_all(out=out, should_stop=should_stop, **asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,7 +17,7 @@ from allometry.cli.options import (
     Settings,
     WeightsOption,
 )
-from allometry.cli.printing import _figures, print_figures, print_forecast, print_json
+from allometry.cli.printing import print_figures, print_forecast, print_json, trained_rows
 
 
 def train(
@@ -62,28 +62,46 @@ def train(
 
     Example: `allometry train network.json --data photos/ --set epochs=20`
     """
-    from allometry.cli.progress_display import make_progress, stopping_on_signals
-    from allometry.verbs.train import forecast_run, train_run
+    from allometry.cli.progress_display import stopping_on_signals
+    from allometry.runs import TrainResult
+    from allometry.training.distributed import is_main_process
+    from allometry.verbs.train import forecast_train
+    from allometry.verbs.train import train as train_network
 
-    asked: dict[str, Any] = {
-        "data": data,
-        "recipe": recipe,
-        "settings": [*(settings or ()), *([f"execution.memory={memory}"] if memory is not None else [])],
-        "pretrained": pretrained,
-        "teacher": teacher,
-        "seed": seed,
-        "device": device,
-        "progress": make_progress(),
-    }
+    limit = [f"execution.memory={memory}"] if memory is not None else []
+    changes = [*(settings or ()), *limit]
     if dry_run:
-        planned = forecast_run(network, **asked).to_dict()
-        print_json(planned) if as_json else print_forecast(planned)
+        planned = forecast_train(
+            network,
+            data=data,
+            recipe=recipe,
+            settings=changes,
+            pretrained=pretrained,
+            teacher=teacher,
+            seed=seed,
+            device=device,
+        )
+        print_json(planned.to_dict()) if as_json else print_forecast(planned)
         return
     with stopping_on_signals() as should_stop:
-        summary = train_run(network, board=tensorboard, out=out, should_stop=should_stop, **asked)
-    if not summary:
+        run = train_network(
+            network,
+            data=data,
+            recipe=recipe,
+            settings=changes,
+            pretrained=pretrained,
+            teacher=teacher,
+            tensorboard=tensorboard,
+            out=out,
+            seed=seed,
+            device=device,
+            should_stop=should_stop,
+        )
+    if not is_main_process():
         return  # one of several processes; the first one tells the result
     if as_json:
-        print_json(summary)
+        print_json(run.to_dict())
     else:
-        print_figures(summary["folder"], {**_figures(summary), "report": summary["report"]})
+        result = run.result
+        rows = trained_rows(result) if isinstance(result, TrainResult) else {}
+        print_figures(str(run.folder), {**rows, "report": str(run.report)})

@@ -110,6 +110,16 @@ def _average(dist: DistContext, gradients: list[Tensor]) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
+def is_main_process(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is the process that tells the result, of those that `torchrun` has started.
+
+    Example:
+        >>> is_main_process({}), is_main_process({"RANK": "1"})
+        (True, False)
+    """
+    return environment.get("RANK", "0") == "0"
+
+
 @contextmanager
 def join(device: torch.device, environment: Mapping[str, str] = os.environ) -> Iterator[DistContext]:
     """The processes that `torchrun` has started, joined by nccl on GPUs and gloo on CPUs; else this one alone.

@@ -10,6 +10,7 @@ from torch import nn
 
 from allometry.arch import Network
 from allometry.base import InputError
+from allometry.data import Dataset
 from allometry.nn import watch_module
 from allometry.training import Preprocessing
 from allometry.training.pretrained import Classifier, open_finished, open_pretrained
@@ -35,6 +36,12 @@ def folder_of(run: RunLike) -> Path:
         'photos'
     """
     return Path(run) if isinstance(run, str | Path) else run.folder
+
+
+def dataset_of(run: RunLike) -> Dataset | None:
+    """The data set that a run carries because it was given as a value; None for a folder."""
+    dataset = getattr(run, "dataset", None)
+    return dataset if isinstance(dataset, Dataset) else None
 
 
 def weights_argument(weights: RunLike) -> str:

@@ -1,68 +1,99 @@
-"""What is done with a finished run: evaluate, predict."""
+"""`allometry evaluate`: how good a trained network is, on its own data or on other."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
-from allometry.data import Dataset, data_argument, open_data
-from allometry.training import predict, summarize
+import torch
+from torch import nn
+
+from allometry.base import DataError, Progress, UnknownNameError
+from allometry.base.progress import as_progress
+from allometry.data import Data, Dataset, as_dataset, data_argument, data_name, is_value
+from allometry.runs import Evaluation
+from allometry.training import Predictions, Preprocessing, summarize
+from allometry.training import predict as predict_split
 from allometry.training.devices import resolve_device
 from allometry.training.pretrained import FinishedRun, open_finished
+from allometry.verbs.arguments import RunLike, dataset_of, folder_of
 
 
-def evaluate_run(
-    run: Path,
+def evaluate(
+    run: RunLike,
     *,
-    data: str | None = None,
+    data: Data | None = None,
     split: str = "test",
     device: str | None = None,
-    progress: Progress = SilentProgress(),
-) -> dict[str, Any]:
-    """Judge a trained run on a split of its own data or of another set with the same classes.
+    progress: Progress | bool = True,
+) -> Evaluation:
+    """Accuracy, calibration and each class of a trained network, with intervals.
 
     Args:
-        run: the run folder.
-        data: whatever `open_data` takes; by default the run's own.
+        run: a run or its folder.
+        data: other data of the same classes, as `allometry.data.as_dataset` takes it; by default the run's own. Where
+            it has no splits they are cut as in training: the same images are test images again.
         split: `train`, `val` or `test`.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
-        progress: is told how it goes.
+        progress: True for a bar or lines, False for silence, or whatever is to be told.
 
     Raises:
         RunFolderError: the run is missing or not finished.
-        DataError: the data's classes are not the run's.
+        DataError: the data's classes are not the run's, or the run's data was given as a value that it does not hold.
         UnknownNameError: no such split.
     """
-    finished = open_finished(run)
-    dataset = data_of(finished, data, progress)
+    display = as_progress(progress)
+    finished = open_finished(folder_of(run))
+    dataset = data_of(run, finished, data, display)
     if split not in dataset.splits:
         raise UnknownNameError("split", split, dataset.splits)
-    place = resolve_device(device)
-    said = predict(
-        finished.module.to(place),
-        dataset.splits[split],
+    _, evaluation = evaluate_split(
+        finished.module,
+        dataset,
+        split,
         preprocessing=finished.preprocessing,
-        device=place,
-        progress=progress,
+        device=resolve_device(device),
+        progress=display,
     )
-    return summarize(said, dataset.splits[split], name=split, classes=dataset.classes).to_dict()
+    return evaluation
 
 
-def data_of(finished: FinishedRun, data: str | None, progress: Progress) -> Dataset:
+def evaluate_split(
+    module: nn.Module,
+    dataset: Dataset,
+    split: str,
+    *,
+    preprocessing: Preprocessing,
+    device: torch.device,
+    progress: Progress,
+) -> tuple[Predictions, Evaluation]:
+    """What a network predicts for the images of a split, and how good that is. Leaves the module on the device."""
+    images = dataset.splits[split]
+    predictions = predict_split(
+        module.to(device), images, preprocessing=preprocessing, device=device, progress=progress
+    )
+    return predictions, summarize(predictions, images, name=split, classes=dataset.classes)
+
+
+def data_of(run: RunLike, finished: FinishedRun, data: Data | None, progress: Progress) -> Dataset:
     """The data of a finished run, or other data with the same classes.
 
     Raises:
-        DataError: the classes differ.
+        DataError: the classes differ, or the run's data was a value that nobody has any more.
     """
-    folder, own = finished.folder.path, str(finished.arguments.get("data", "icons"))
-    where = own if data is None else data_argument(data)
-    seed = int(finished.arguments.get("seed", 0))
-    dataset = open_data(where, seed=seed, progress=progress)
+    own, seed = str(finished.arguments.get("data", "icons")), int(finished.arguments.get("seed", 0))
+    folder, carried = finished.folder.path, dataset_of(run)
+    if data is None and carried is None and is_value(own):
+        raise DataError(
+            f"The images of {folder} were given in Python, as {own}, and the folder does not hold them; "
+            "give them again with data=..."
+        )
+    given = data if data is not None else carried or own
+    dataset = as_dataset(given, seed=seed, progress=progress)
     if dataset.classes != finished.preprocessing.classes:
+        name = data_argument(str(given)) if isinstance(given, str | Path) else data_name(dataset)
         only = sorted(set(dataset.classes) ^ set(finished.preprocessing.classes))[:5]
         raise DataError(
-            f"{where} has other classes than {folder} was trained on ({', '.join(map(repr, only))} are not in both); "
+            f"{name} has other classes than {folder} was trained on ({', '.join(map(repr, only))} are not in both); "
             "give data with the same classes."
         )
     return dataset

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from allometry.deploy import ExportConfig
-from allometry.deploy.verification import write_checked
 from allometry.reports import write_report
 from allometry.reports.cam_samples import explain_samples
 from allometry.runs import Evaluation, Export, RunResult, read_run
 from allometry.runs.files import EVALUATION, EXPLANATIONS, EXPORT, write_result
-from allometry.training import (
-    ClassificationJob,
-    Trained,
-    predict,
-    summarize,
-)
+from allometry.training import ClassificationJob, Trained
 from allometry.training.session import Session
+from allometry.verbs.evaluate import evaluate_split
+from allometry.verbs.export import write_export
+from allometry.verbs.quantization import ExportSource
 
 
 def finished_result(session: Session) -> dict[str, Any] | None:
@@ -49,19 +47,19 @@ def judge(session: Session, trained: Trained, job: ClassificationJob) -> Evaluat
     if known is not None:
         return known
     began, split = time.monotonic(), job.dataset.splits["test"]
-    said = predict(
-        trained.module.to(session.device),
-        split,
+    predictions, evaluation = evaluate_split(
+        trained.module,
+        job.dataset,
+        "test",
         preprocessing=job.preprocessing,
         device=session.device,
         progress=session.progress,
     )
     samples = explain_samples(
-        trained.module, split, said, preprocessing=job.preprocessing, device=session.device
+        trained.module, split, predictions, preprocessing=job.preprocessing, device=session.device
     )
-    trained.module.cpu()
     EXPLANATIONS.write(folder, samples)
-    evaluation = summarize(said, split, name="test", classes=job.dataset.classes)
+    trained.module.cpu()
     EVALUATION.write(folder, evaluation)
     session.run.record_cost("evaluate", "test", seconds=time.monotonic() - began, images=len(split))
     low, high = evaluation.interval
@@ -78,11 +76,16 @@ def deliver(session: Session, trained: Trained, job: ClassificationJob) -> Expor
     if known is not None:
         return known
     began = time.monotonic()
-    session.progress.say("exporting to ONNX and checking the file against the network")
-    path = folder / ExportConfig().file
-    checked = write_checked(trained.module, path, job.dataset.splits["test"], job.preprocessing)
-    export = Export(verification=checked)
-    EXPORT.write(folder, export)
+    source = ExportSource(
+        module=trained.module,
+        preprocessing=job.preprocessing,
+        dataset=job.dataset,
+        config=ExportConfig(),
+        progress=session.progress,
+    )
+    export = write_export(source, folder / ExportConfig().file)
+    path, checked = folder / ExportConfig().file, export.verification
+    EXPORT.write(folder, replace(export, path=None, script=None))  # a folder may be moved
     session.run.record_cost("export", path.name, seconds=time.monotonic() - began, images=checked.images)
     session.progress.say(
         f"{path.name}: top class agrees on {checked.agreement:.1%} of {checked.images} images, "

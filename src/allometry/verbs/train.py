@@ -4,61 +4,68 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from allometry.arch import save
-from allometry.base import InputError, Progress, SilentProgress
+from allometry.arch import Network, save
+from allometry.base import InputError, Progress
 from allometry.base.files import write_json
+from allometry.base.progress import as_progress
 from allometry.catalog import as_network
 from allometry.cost import count
-from allometry.data import Normalization, data_name
+from allometry.data import Data, Dataset, Normalization, data_argument, data_name, settle_data
 from allometry.runs import TrainResult
-from allometry.training import ALONE, RECIPES, ClassificationJob, Teacher, train
+from allometry.runs.arguments import value_argument, value_name
+from allometry.training import ALONE, ClassificationJob, Recipe, Teacher
+from allometry.training import train as train_network
 from allometry.training.forecast import Forecast, forecast
 from allometry.training.images import Images
 from allometry.training.memory import settle_execution
 from allometry.training.pretrained import open_finished, start_from
-from allometry.training.requests import TrainRequest, make_request
-from allometry.training.session import Session, open_joint_session, open_session, plain_name, read_in_turn
+from allometry.training.recipes.specs import RecipeSpec, as_recipe, recipe_arguments
+from allometry.training.session import Session, open_joint_session, open_session, read_in_turn
 from allometry.training.tensorboard import open_tensorboard
+from allometry.verbs.arguments import RunLike, folder_of, weights_argument
+from allometry.verbs.open import Run, open_run
 from allometry.verbs.stages import finish, finished_result, judge
 
 
-def train_run(
-    network: str,
+def train(
+    network: Network | str | Path,
     *,
-    data: str = "icons",
-    recipe: str | None = None,
+    data: Data = "icons",
+    recipe: Recipe | RecipeSpec | str | None = None,
     settings: Sequence[str] = (),
-    pretrained: str | None = None,
-    teacher: str | None = None,
-    board: bool = False,
-    out: Path | None = None,
+    pretrained: RunLike | None = None,
+    teacher: RunLike | None = None,
+    tensorboard: bool = False,
+    out: str | Path | None = None,
     seed: int = 0,
     device: str | None = None,
-    progress: Progress = SilentProgress(),
+    progress: Progress | bool = True,
     should_stop: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
-    """Train one network as it is, but for its classes and input channels, and judge it on the test split.
+) -> Run:
+    """Train one network as it is, but for its classes and input channels, and evaluate it on the test split.
 
-    Called again with the same folder it goes on where it stopped. Started by `torchrun`, the processes train
-    together: the first one writes the folder, the others return an empty result.
+    Called again with the same folder it goes on where it stopped, and gives the run where it is finished. Started by
+    `torchrun`, the processes train together: the first one writes the folder, and all give the same run.
 
     Args:
-        network: a name of the zoo or a network's JSON file.
-        data: `icons`, a folder of class folders, or whatever else `open_data` takes.
-        recipe: a name of `RECIPES`; by default `transfer` with weights to start from, else `small`.
+        network: a network, a name of the zoo, or a network's JSON file.
+        data: images and labels, as `allometry.data.as_dataset` takes them: `icons`, a folder of class folders, arrays
+            `(images, labels)`, a data set of PyTorch or Hugging Face.
+        recipe: one of `allometry.recipes`, its name, or a full `Recipe`; by default `transfer` with weights to start
+            from, else `small`.
         settings: changes to the recipe, `key=value`.
-        pretrained: weights to start from: a file, `hf://owner/name`, or a run folder. Their normalization
-            comes along; the classifier is new where the classes are others.
-        teacher: the run folder of a network to learn from, too; it must know the same classes.
-        board: write TensorBoard's files into the folder, too.
+        pretrained: weights to start from: a file, `hf://owner/name`, or a run. Their normalization comes along; the
+            classifier is new where the classes are others.
+        teacher: a run whose network to learn from, too; it must know the same classes.
+        tensorboard: write TensorBoard's files into the folder, too.
         out: the run folder; by default `runs/NETWORK-DATA`.
         seed: of everything random.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
-        progress: is told how it goes.
+        progress: True for a bar or lines, False for silence, or whatever is to be told.
         should_stop: asked after each training step; True stops the run at a checkpoint.
 
     Raises:
@@ -68,76 +75,129 @@ def train_run(
         NonFiniteLossError: the training diverged.
         OutOfMemoryError: a step did not fit into the memory.
     """
-    asked = make_request(
-        network, data=data, recipe=recipe, settings=settings, pretrained=pretrained, teacher=teacher
+    display = as_progress(progress)
+    request = _request(network, data, recipe, settings, pretrained, teacher, seed=seed, progress=display)
+    folder = (
+        Path(out) if out is not None else Path("runs") / f"{value_name(network)}-{data_name(request.data)}"
     )
-    folder = out or Path("runs") / f"{plain_name(network)}-{data_name(data)}"
     with open_joint_session(
         folder,
         command="train",
-        arguments=asked.arguments(),
+        arguments=request.arguments(),
         seed=seed,
         device=device,
-        progress=progress,
+        progress=display,
         should_stop=should_stop,
     ) as session:
         dist = session.dist
-        done: dict[str, Any] | None = dist.broadcast_object(
-            finished_result(session) if dist.is_main else None
-        )
-        if done is not None:
-            return done if dist.is_main else {}
-        return _train(session, asked, board=board)
+        finished = dist.broadcast_object(dist.is_main and finished_result(session) is not None)
+        if not finished:
+            _train(session, request, tensorboard=tensorboard)
+        run: Run = dist.broadcast_object(open_run(folder) if dist.is_main else None)
+        return replace(run, dataset=request.data if isinstance(request.data, Dataset) else None)
 
 
-def forecast_run(
-    network: str,
+def forecast_train(
+    network: Network | str | Path,
     *,
-    data: str = "icons",
-    recipe: str | None = None,
+    data: Data = "icons",
+    recipe: Recipe | RecipeSpec | str | None = None,
     settings: Sequence[str] = (),
-    pretrained: str | None = None,
-    teacher: str | None = None,
+    pretrained: RunLike | None = None,
+    teacher: RunLike | None = None,
     seed: int = 0,
     device: str | None = None,
-    progress: Progress = SilentProgress(),
+    progress: Progress | bool = True,
 ) -> Forecast:
-    """What `train_run` with these arguments would do and cost here; nothing is written or trained.
+    """What `train` with these arguments would do and cost here; nothing is written or trained.
 
-    The arguments and errors are those of `train_run`.
+    The arguments and errors are those of `train`.
     """
-    asked = make_request(
-        network, data=data, recipe=recipe, settings=settings, pretrained=pretrained, teacher=teacher
-    )
+    display = as_progress(progress)
+    request = _request(network, data, recipe, settings, pretrained, teacher, seed=seed, progress=display)
     with (
         tempfile.TemporaryDirectory() as folder,
         open_session(
             Path(folder) / "forecast",
             command="train",
-            arguments=asked.arguments(),
+            arguments=request.arguments(),
             seed=seed,
             device=device,
-            progress=progress,
+            progress=display,
             should_stop=lambda: False,
         ) as session,
     ):
-        return forecast(_job(session, asked)[0])
+        return forecast(_job(session, request)[0])
 
 
-def _train(session: Session, asked: TrainRequest, *, board: bool) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """What is trained, by values and by how the run folder remembers them.
+
+    Attributes:
+        network: what is trained.
+        called: how the folder remembers it.
+        data: a name, or the data set itself.
+        recipe: how it is trained.
+        pretrained: weights to start from.
+        teacher: the run folder of a network to learn from.
+    """
+
+    network: Network
+    called: str
+    data: Dataset | str
+    recipe: Recipe | RecipeSpec
+    pretrained: str | None
+    teacher: str | None
+
+    def arguments(self) -> dict[str, Any]:
+        """As the run folder remembers it; what is not given is left out."""
+        given = {"pretrained": self.pretrained, "teacher": self.teacher}
+        return {
+            "network": self.called,
+            "data": data_argument(self.data),
+            **recipe_arguments(self.recipe),
+            **{name: value for name, value in given.items() if value is not None},
+        }
+
+
+def _request(
+    network: Network | str | Path,
+    data: Data,
+    recipe: Recipe | RecipeSpec | str | None,
+    settings: Sequence[str],
+    pretrained: RunLike | None,
+    teacher: RunLike | None,
+    *,
+    seed: int,
+    progress: Progress,
+) -> _Request:
+    """The arguments, if all of their names are known; cheap mistakes are told before images are read."""
+    default = "small" if pretrained is None else "transfer"
+    return _Request(
+        network=as_network(network),
+        called=value_argument(network),
+        recipe=as_recipe(default if recipe is None else recipe, settings=settings),
+        pretrained=None if pretrained is None else weights_argument(pretrained),
+        teacher=None if teacher is None else str(folder_of(teacher)),
+        data=settle_data(data, seed=seed, progress=progress),
+    )
+
+
+def _train(session: Session, request: _Request, *, tensorboard: bool) -> None:
     folder, dist = session.run.path, session.dist
-    job, images = _job(session, asked)
+    job, images = _job(session, request)
     save(job.network, folder / "network.json")
     job.preprocessing.save(folder / "preprocessing.json")
     write_json(folder / "recipe.json", job.recipe.to_dict())
     session.halt_if_asked()
-    with open_tensorboard(folder / "tensorboard", wanted=board and dist.is_main) as on_epoch_end:
-        trained = train(replace(job, on_epoch_end=on_epoch_end))
+    with open_tensorboard(folder / "tensorboard", wanted=tensorboard and dist.is_main) as on_epoch_end:
+        trained = train_network(replace(job, on_epoch_end=on_epoch_end))
     if not dist.is_main:
-        return {}
+        return
     session.run.record_cost("train", job.network.name, seconds=trained.seconds, images=trained.images)
     session.halt_if_asked()
-    # What follows is the leader's alone.
+    # What follows is the first process's alone.
     evaluation = judge(session, trained, replace(job, dist=ALONE))
     result = TrainResult(
         data=images.dataset.name,
@@ -149,24 +209,26 @@ def _train(session: Session, asked: TrainRequest, *, board: bool) -> dict[str, A
         test_interval=evaluation.interval,
         test_images=evaluation.images,
     )
-    return finish(session, result)
+    finish(session, result)
 
 
-def _job(session: Session, asked: TrainRequest) -> tuple[ClassificationJob, Images]:
-    """The training that was asked for, and its images."""
-    images = read_in_turn(session, asked.data)
-    network, start = as_network(asked.network), None
+def _job(session: Session, request: _Request) -> tuple[ClassificationJob, Images]:
+    """The training, and its images."""
+    images = read_in_turn(session, request.data)
+    network, start = request.network, None
     classes, channels = len(images.dataset.classes), images.dataset.channels
-    if asked.pretrained is None:
+    if request.pretrained is None:
         network = replace(network, head=replace(network.head, classes=classes), in_channels=channels)
     else:
-        loaded = start_from(session, asked.network, asked.pretrained, classes=classes, in_channels=channels)
+        loaded = start_from(
+            session, request.network, request.pretrained, classes=classes, in_channels=channels
+        )
         known = Normalization(loaded.conventions.mean, loaded.conventions.std)
         network, images = loaded.network, replace(images, normal=known)
         start = loaded.module.state_dict()
     network = replace(network, name=network.name or session.run.path.name)
     recipe = settle_execution(
-        images.recipe(RECIPES[asked.recipe], network, asked.settings),
+        images.resolve(request.recipe, network),
         network,
         images=len(images.dataset.splits["train"]),
         device=session.device,
@@ -174,8 +236,8 @@ def _job(session: Session, asked: TrainRequest) -> tuple[ClassificationJob, Imag
         kept=session.run.path / "recipe.json",
         progress=session.progress,
     )
-    recipe = session.dist.broadcast_object(recipe)  # devices may differ; the leader's decides for all
-    teacher = None if asked.teacher is None else _teacher(session, asked.teacher, images)
+    recipe = session.dist.broadcast_object(recipe)  # devices may differ; the first process's decides for all
+    teacher = None if request.teacher is None else _teacher(session, request.teacher, images)
     job = session.job(network, images, recipe, folder=session.run.path, start=start, teacher=teacher)
     return job, images
 

@@ -1,0 +1,179 @@
+"""int8: a network quantized with its own training images, and judged beside float32."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from allometry.base import Progress
+from allometry.base.units import format_milliseconds
+from allometry.data import Dataset, Split, part_of
+from allometry.deploy import ExportConfig, Layer, inputs_of, quantize, write_file, write_script
+from allometry.deploy.formats import METADATA, convert_to_openvino
+from allometry.deploy.isolated_runtime import IsolatedRuntime
+from allometry.deploy.verification import SCRIPT, views_of
+from allometry.profiling import MeasureConfig, MeasuredNetwork, Runtime, machine_info, measure
+from allometry.runs import NoisyLayer, QuantizationQuality
+from allometry.training import Preprocessing
+
+_SHOWN = 5
+_JUDGED = 256  # images at once
+_BATCH = 32  # images that a calibration takes at once, where the file leaves that free
+_MEASURING = MeasureConfig(rounds=7, seconds=0.15, warm_up=5.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSource:
+    """What is exported, what the file is to be like, and the images to check it by.
+
+    Attributes:
+        module: the trained module, on the CPU.
+        preprocessing: of its input.
+        dataset: its images.
+        config: what the file is to be like.
+        progress: is told how it goes.
+    """
+
+    module: nn.Module
+    preprocessing: Preprocessing
+    dataset: Dataset
+    config: ExportConfig
+    progress: Progress
+
+
+def write_int8(
+    source: ExportSource, path: Path, *, calibration: int, max_accuracy_drop: float
+) -> QuantizationQuality:
+    """Quantize with training images, and judge both files by validation images.
+
+    Args:
+        source: what is exported.
+        path: of the file.
+        calibration: training images to calibrate with.
+        max_accuracy_drop: accuracy that int8 may lose before the result warns of it, from 0 to 1.
+
+    Raises:
+        MissingExtraError: the format's library is not installed.
+        StorageError: the file cannot be written.
+    """
+    preprocessing, config, splits = source.preprocessing, source.config, source.dataset.splits
+    number = min(calibration, len(splits["train"]))
+    float32 = replace(config, format="onnx", precision="float32")
+    with tempfile.TemporaryDirectory() as name:
+        plain = Path(name) / "model.onnx"
+        write_file(source.module, plain, preprocessing=preprocessing, export_config=float32)
+        source.progress.say(f"calibrating with {number} training images")
+        layers = _quantize(source, plain, path, Path(name), number)
+        source.progress.say(f"judging both files on {len(splits['val']):,} validation images")
+        before = _logits(plain, float32, splits["val"], preprocessing)
+        after = _logits(path, config, splits["val"], preprocessing)
+        latency_before, latency_after = _latencies(plain, path, config, preprocessing)
+    truth = splits["val"].labels
+    quality = QuantizationQuality(
+        images=len(truth),
+        calibration=number,
+        accuracy_before=float((before.argmax(1) == truth).mean()),
+        accuracy_after=float((after.argmax(1) == truth).mean()),
+        agreement=float((before.argmax(1) == after.argmax(1)).mean()),
+        latency_before=latency_before,
+        latency_after=latency_after,
+        layers=tuple(NoisyLayer(name=layer.name, noise=layer.noise) for layer in layers[:_SHOWN]),
+    )
+    return replace(quality, warning=_warning(quality, max_accuracy_drop))
+
+
+def _quantize(
+    source: ExportSource, plain: Path, path: Path, folder: Path, calibration: int
+) -> tuple[Layer, ...]:
+    preprocessing, config = source.preprocessing, source.config
+    batches = list(_calibration(source.dataset.splits["train"], preprocessing, config, calibration))
+    # OpenVINO has kernels of its own and no sums of 16 bits.
+    reduced = config.format == "onnx" and _sums_overflow()
+    made = path if config.format == "onnx" else folder / "int8.onnx"
+    layers = quantize(plain, made, batches=batches, reduced=reduced)
+    if config.format == "openvino":
+        convert_to_openvino(made, path, metadata={METADATA: json.dumps(asdict(preprocessing))})
+    return layers
+
+
+def _calibration(
+    split: Split, preprocessing: Preprocessing, export_config: ExportConfig, number: int
+) -> Iterator[np.ndarray[Any, np.dtype[np.generic]]]:
+    """Random training images as the file takes them, in whole batches."""
+    chosen = np.random.default_rng(0).permutation(len(split))[:number]
+    for views in views_of(part_of(split, chosen), preprocessing, batch_size=export_config.batch or _BATCH):
+        filling = np.repeat(
+            views[-1:], export_config.batch - len(views) if export_config.batch else 0, axis=0
+        )
+        yield inputs_of(np.concatenate([views, filling]), preprocessing, export_config)
+
+
+def _logits(
+    path: Path, export_config: ExportConfig, split: Split, preprocessing: Preprocessing
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """A file's logits for a split, float32 [N, classes]."""
+    script = write_script(
+        path.with_name(SCRIPT), model=path, preprocessing=preprocessing, export_config=export_config
+    )
+    with IsolatedRuntime(script, export_config.format) as runtime:
+        return np.concatenate(
+            [
+                runtime.scores(inputs_of(views, preprocessing, export_config))
+                for views in views_of(split, preprocessing, batch_size=_JUDGED)
+            ]
+        )
+
+
+def _latencies(
+    plain: Path, path: Path, export_config: ExportConfig, preprocessing: Preprocessing
+) -> tuple[float, float]:
+    """Seconds of a run with one thread, of both files in the runtime that is delivered, by turns."""
+    runtime: Runtime = "onnxruntime" if export_config.format == "onnx" else "openvino"
+    chosen = [
+        MeasuredNetwork(
+            name=name,
+            runtime=runtime,
+            file=file,
+            batch=export_config.batch or 1,
+            channels=preprocessing.channels,
+            resolution=preprocessing.resolution,
+        )
+        for name, file in (("float32", plain), ("int8", path))
+    ]
+    before, after = (one.latency.median for one in measure(chosen, config=_MEASURING).measured)
+    return before, after
+
+
+def _sums_overflow() -> bool:
+    instructions = machine_info().instructions
+    return "avx2" in instructions and not {"avx512_vnni", "avx_vnni"} & set(instructions)
+
+
+def _warning(quality: QuantizationQuality, max_accuracy_drop: float) -> str:
+    """What speaks against the file, and what to do about it; empty where nothing does."""
+    reasons = []
+    drop = quality.accuracy_before - quality.accuracy_after
+    if drop > max_accuracy_drop:
+        worst = ", ".join(f"{layer.name} ({layer.noise:.1%})" for layer in quality.layers[:3])
+        reasons.append(
+            f"int8 loses {drop:.1%} of the validation images, more than the {max_accuracy_drop:.1%} that were allowed; "
+            f"{worst} suffer most."
+        )
+    before, after = quality.latency_before, quality.latency_after
+    if after > before:
+        reasons.append(
+            f"int8 is slower here than float32: {format_milliseconds(after)} against {format_milliseconds(before)}."
+        )
+    if not reasons:
+        return ""
+    return (
+        f"{' '.join(reasons)} Networks without squeeze-excite and with ReLU6 bear it better: train the Lite form of "
+        "this one (`allometry scale network.json --lite --save lite.json`), or deliver it in bfloat16 or float32."
+    )

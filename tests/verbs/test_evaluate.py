@@ -1,0 +1,42 @@
+import shutil
+
+import pytest
+
+import allometry as al
+from allometry.base import DataError, RunFolderError, UnknownNameError
+from tests.images import write_photos
+
+
+def test_a_run_that_carries_its_data_is_evaluated_on_it(trained):
+    again = al.evaluate(trained, progress=False)
+    assert again == trained.evaluation
+    assert repr(again).startswith("Evaluation(test, ")
+    val = al.evaluate(trained, split="val", progress=False)
+    assert val.images == len(trained.dataset.splits["val"])
+    assert al.evaluate(trained, split="train", progress=False).split == "train"
+
+
+def test_a_run_from_disk_needs_the_arrays_again(trained, arrays):
+    opened = al.open(trained.folder)
+    with pytest.raises(DataError, match=r"were given in Python, as arrays@.* give them again with data="):
+        al.evaluate(opened, progress=False)
+    for run in (opened, trained.folder, str(trained.folder)):
+        assert al.evaluate(run, data=arrays, progress=False) == trained.evaluation
+    assert al.evaluate(opened, data=trained.dataset, progress=False) == trained.evaluation
+
+
+def test_mistakes(trained, arrays, tmp_path):
+    with pytest.raises(UnknownNameError, match="No split is named 'dev'"):
+        al.evaluate(trained, split="dev", progress=False)
+    images, labels = arrays
+    with pytest.raises(DataError, match="arrays has other classes"):
+        al.evaluate(trained, data=(images, [f"kind {label}" for label in labels]), progress=False)
+    photos = write_photos(tmp_path / "photos", per_class=4)
+    with pytest.raises(DataError, match=r"photos has other classes .* are not in both"):
+        al.evaluate(trained, data=photos, progress=False)
+    with pytest.raises(RunFolderError, match="is no run folder"):
+        al.evaluate(tmp_path / "none")
+    unfinished = shutil.copytree(trained.folder, tmp_path / "unfinished")
+    shutil.rmtree(unfinished / "checkpoints")
+    with pytest.raises(RunFolderError, match="is not finished"):
+        al.evaluate(unfinished)

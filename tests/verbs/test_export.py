@@ -1,0 +1,61 @@
+import numpy as np
+import onnxruntime
+import pytest
+
+import allometry as al
+from allometry.base import DataError, InputError, UnknownNameError
+from allometry.runs.files import EXPORT
+
+
+def test_onnx_is_written_verified_and_found_again(trained):
+    made = al.export(trained, progress=False)
+    assert made.path == trained.folder / "model.onnx"
+    assert made.script.exists()
+    assert made.verification.agreement == 1
+    assert (made.format, made.precision, made.int8) == ("onnx", "float32", None)
+    assert str(made.path) in repr(made)
+    assert al.open(trained.folder).export.verification.images == made.verification.images
+    session = onnxruntime.InferenceSession(made.path)
+    (logits,) = session.run(None, {"image": np.zeros((2, 1, 24, 24), np.float32)})
+    assert logits.shape == (2, 3)
+
+
+def test_another_file_of_another_kind(trained, tmp_path):
+    made = al.export(
+        trained, to="torch", normalize_inside=True, any_size=True, out=tmp_path / "mine.pt2", progress=False
+    )
+    assert made.path == tmp_path / "mine.pt2"
+    assert made.to_dict()["normalize_inside"] is True
+    fixed = al.export(trained, batch=4, progress=False)
+    assert fixed.path.parent == trained.folder / "exports" / "onnx-batch4"
+    assert EXPORT.load(fixed.path.parent).batch == 4
+
+
+def test_int8_says_what_it_costs(trained):
+    made = al.export(trained, precision="int8", calibration=8, max_accuracy_drop=1.0, progress=False)
+    assert made.int8.calibration == 8
+    assert made.int8.images == len(trained.dataset.splits["val"])
+    assert 0 <= made.int8.accuracy_after <= 1
+    assert made.int8.layers[0].noise >= made.int8.layers[-1].noise
+
+
+def test_a_run_from_disk_needs_the_arrays_again(trained, arrays, tmp_path):
+    opened = al.open(trained.folder)
+    with pytest.raises(DataError, match="give them again with data="):
+        al.export(opened, progress=False)
+    made = al.export(opened, data=arrays, out=tmp_path / "model.onnx", progress=False)
+    assert made.verification.agreement == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"to": "onx"}, UnknownNameError, "'onnx'"),
+        ({"to": "torch", "precision": "int8"}, InputError, "delivered as onnx or openvino"),
+        ({"precision": "int8", "calibration": 0}, InputError, "at least one image"),
+        ({"to": "executorch", "any_size": True}, InputError, "fixed size"),
+    ],
+)
+def test_mistakes(trained, options, error, says):
+    with pytest.raises(error, match=says):
+        al.export(trained, progress=False, **options)
