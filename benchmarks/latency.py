@@ -46,7 +46,7 @@ from allometry.profiling import (
     measure,
     networks_to_measure,
 )
-from allometry.profiling.latency_meter import whole
+from allometry.profiling.latency_meter import network_to_measure
 from allometry.profiling.results import quiet_ratio
 from allometry.scaling import COMPOUND, solve
 from allometry.training.pretrained import open_pretrained
@@ -158,7 +158,10 @@ def channels(config: MeasureConfig) -> list[dict[str, Any]]:
                 for multiple in MULTIPLES
             ]
             chosen = [
-                replace(whole(network, RuntimeConfig(runtime=runtime)), name=f"multiples of {multiple}")
+                replace(
+                    network_to_measure(network, RuntimeConfig(runtime=runtime)),
+                    name=f"multiples of {multiple}",
+                )
                 for multiple, network in zip(MULTIPLES, grown, strict=True)
             ]
             title = f"B0 at {macs / 1e6:,.0f}M MACs, {runtime}"
@@ -192,7 +195,7 @@ def budgets(config: MeasureConfig) -> list[dict[str, Any]]:
             solution = solve(origin, Budget((Limit("latency", budget),)), measure=watch)
             usual = watch(origin).latency
         seconds = time.monotonic() - began
-        chosen = [whole(each, RuntimeConfig()) for each in (origin, solution.network)]
+        chosen = [network_to_measure(each, RuntimeConfig()) for each in (origin, solution.network)]
         first, other = (each.latency for each in measure(chosen, config=replace(config, rounds=31)).measured)
         ratio, _ = quiet_ratio(first, other)
         rows.append(

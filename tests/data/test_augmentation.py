@@ -28,7 +28,7 @@ def run(image: Pixels, resolution: int = 32, seed: int = 0, **strengths: Any) ->
 
 sides = st.integers(1, 70)
 images = st.builds(noise, sides, sides, st.sampled_from([1, 3]), st.integers(0, 9))
-shares = st.floats(0, 1)
+fractions = st.floats(0, 1)
 small = st.floats(0, 0.9)
 augmentations = st.builds(
     Augmentation,
@@ -37,14 +37,14 @@ augmentations = st.builds(
     scale=small,
     stretch=small,
     shear=st.floats(0, 2),
-    translation=shares,
+    translation=fractions,
     flip=st.booleans(),
-    brightness=shares,
-    contrast=shares,
-    saturation=shares,
-    invert=shares,
-    stroke=shares,
-    erase=shares,
+    brightness=fractions,
+    contrast=fractions,
+    saturation=fractions,
+    invert=fractions,
+    stroke=fractions,
+    erase=fractions,
     border=st.sampled_from(["reflect", "constant"]),
 )
 

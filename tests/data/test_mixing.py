@@ -60,10 +60,10 @@ def test_a_pair_keeps_the_share_that_is_told(seed: int, alphas: tuple[float, flo
 
 
 def test_shares_are_beta_distributed_and_half_of_the_pairs_go_either_way() -> None:
-    shares, boxes = [], 0
+    fractions, boxes = [], 0
     for seed in range(800):
         black, white = np.zeros((2, 16, 16, 1), np.uint8) + np.array([0, 255], np.uint8).reshape(2, 1, 1, 1)
-        shares.append(mix_pair(black, white, mixup=2, cutmix=2, random=np.random.default_rng(seed)))
+        fractions.append(mix_pair(black, white, mixup=2, cutmix=2, random=np.random.default_rng(seed)))
         boxes += bool(set(np.unique(black)) <= {0, 255})
     assert 330 < boxes < 470
     only = [
@@ -109,8 +109,8 @@ def test_mixing_is_the_same_for_any_workers_and_after_a_stop(split: ArraySplit) 
     assert same(made(split, workers=4), made(split, workers=1))
     assert same(made(split, start=2), made(split)[2:])
     assert not same(made(split, epoch=3), made(split))
-    shares = np.concatenate([batch.mix_weights[::2] for batch in made(split)])
-    assert len(set(shares.tolist())) == len(shares)
+    fractions = np.concatenate([batch.mix_weights[::2] for batch in made(split)])
+    assert len(set(fractions.tolist())) == len(fractions)
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])

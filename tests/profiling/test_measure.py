@@ -113,20 +113,20 @@ def test_the_interval_holds_the_ratio_and_widens_with_the_noise():
     assert wild[2] - wild[1] > 10 * (calm[2] - calm[1])
 
 
-def doubts_about(blocks: list[Block], *, others: float | None, steady: bool = True):
+def warnings_about(blocks: list[Block], *, busy_cores: float | None, steady: bool = True):
     (candidate,) = networks_to_measure(["efficientnet-b0"])
     samples = Samples(WarmUp(steady, 0.1, 0.1), blocks)
     figures = measured(candidate, samples, load_seconds=1, first_seconds=1, size=1)
-    return measurement_warnings([figures], [samples], others=others)
+    return measurement_warnings([figures], [samples], busy_cores=busy_cores)
 
 
 def test_a_quiet_machine_leaves_no_doubts():
     blocks = [Block((0.1, 0.1), 0.2, 0.2, 0.0, 1, 1)] * 3
-    assert doubts_about(blocks, others=0.02) == ()
+    assert warnings_about(blocks, busy_cores=0.02) == ()
 
 
 @pytest.mark.parametrize(
-    ("blocks", "steady", "others", "said"),
+    ("blocks", "steady", "busy_cores", "said"),
     [
         ([Block((0.1, 0.1), 0.2, 0.2, 0.0, 1, 1)], True, 0.8, "kept 0.8 cores busy"),
         ([Block((0.1, 0.1), 0.2, 0.1, 0.1, 1, 1)], True, 0.0, "without a core for 50% of its time"),
@@ -134,8 +134,8 @@ def test_a_quiet_machine_leaves_no_doubts():
         ([Block((0.1, 0.1), 0.2, 0.2, 0.0, 1, 1)], False, 0.0, "did not become steady"),
     ],
 )
-def test_each_doubt_is_told(blocks, steady, others, said):
-    (found,) = doubts_about(blocks, steady=steady, others=others)
+def test_each_warning_is_given(blocks, steady, busy_cores, said):
+    (found,) = warnings_about(blocks, steady=steady, busy_cores=busy_cores)
     assert said in found
 
 
@@ -294,6 +294,6 @@ def test_a_busy_loop_beside_it_makes_it_warn(network):
             with suppress(ProcessLookupError):
                 loop.kill()
             loop.wait()
-    if found.others is None:
+    if found.busy_cores is None:
         pytest.skip("this system does not tell what else it does")
     assert any("Other processes kept" in warning for warning in found.warnings)

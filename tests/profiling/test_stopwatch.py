@@ -13,7 +13,7 @@ from allometry.profiling.processes import Block
 
 B0 = get("efficientnet-b0")
 SMALL, LARGE = (replace(B0, resolution=side) for side in (64, 128))
-EFFORT = MeasureConfig(rounds=3, seconds=0.01, warm_up=0.1)
+QUICK = MeasureConfig(rounds=3, seconds=0.01, warm_up=0.1)
 
 
 class Subject:
@@ -45,7 +45,7 @@ class Machine:
 
 def test_a_machine_that_becomes_slower_does_not_change_how_networks_compare():
     machine = Machine()
-    with LatencyMeter(config=EFFORT, opener=machine) as watch:
+    with LatencyMeter(config=QUICK, opener=machine) as watch:
         first = watch(B0).latency
         machine.speed = 0.5
         small = watch(SMALL)
@@ -58,7 +58,7 @@ def test_a_machine_that_becomes_slower_does_not_change_how_networks_compare():
 
 def test_no_network_is_measured_twice_and_the_first_stays_ready():
     machine = Machine()
-    with LatencyMeter(config=EFFORT, opener=machine) as watch:
+    with LatencyMeter(config=QUICK, opener=machine) as watch:
         for network in (B0, SMALL, B0, SMALL, replace(SMALL, name="another label")):
             watch(network)
     assert machine.opened == [224, 64]
@@ -66,13 +66,13 @@ def test_no_network_is_measured_twice_and_the_first_stays_ready():
 
 def test_a_later_process_answers_the_same_and_measures_only_what_is_new(tmp_path):
     store, asked, first, later = tmp_path / "readings.jsonl", (B0, SMALL, LARGE), Machine(), Machine()
-    with LatencyMeter(config=EFFORT, opener=first, store=store) as watch:
+    with LatencyMeter(config=QUICK, opener=first, store=store) as watch:
         before = []
         for speed, network in zip((1.0, 0.7, 1.2), asked, strict=True):
             first.speed = speed
             before.append(watch(network))
     later.speed = 3.0
-    with LatencyMeter(config=EFFORT, opener=later, store=store) as watch:
+    with LatencyMeter(config=QUICK, opener=later, store=store) as watch:
         assert [watch(network) for network in asked] == before
         assert later.opened == []
         watch(replace(B0, resolution=96))
@@ -85,9 +85,7 @@ def test_a_later_process_answers_the_same_and_measures_only_what_is_new(tmp_path
 def test_readings_of_another_setting_do_not_count(tmp_path):
     store, machine = tmp_path / "readings.jsonl", Machine()
     for threads in (1, 2):
-        with LatencyMeter(
-            RuntimeConfig(threads=threads), config=EFFORT, opener=machine, store=store
-        ) as watch:
+        with LatencyMeter(RuntimeConfig(threads=threads), config=QUICK, opener=machine, store=store) as watch:
             watch(SMALL)
     assert machine.opened == [64, 64]
 

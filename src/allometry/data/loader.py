@@ -129,7 +129,7 @@ def batches_per_epoch(split: Split, batch_size: int, *, drop_last: bool = True) 
         >>> batches_per_epoch(train, 1000), batches_per_epoch(train, 1000, drop_last=False)
         (7, 8)
     """
-    _check_least(1, batch_size=batch_size)
+    _check_minimum(1, batch_size=batch_size)
     whole, rest = divmod(len(split), batch_size)
     return max(1, whole if drop_last or not rest else whole + 1)
 
@@ -192,8 +192,8 @@ def train_batches(
         ((64, 32, 32, 1), (64,))
         >>> batches.close()
     """
-    _check_least(1, resolution=resolution, batch_size=batch_size, workers=workers, world_size=world_size)
-    _check_least(0, seed=seed, epoch=epoch, start=start, rank=rank)
+    _check_minimum(1, resolution=resolution, batch_size=batch_size, workers=workers, world_size=world_size)
+    _check_minimum(0, seed=seed, epoch=epoch, start=start, rank=rank)
     if rank >= world_size:
         raise InputError(f"rank must be below world_size ({world_size}), not {rank!r}.")
     order = random_numbers(seed, epoch, 0).permutation(len(split))
@@ -252,7 +252,7 @@ def view_batches(
         >>> [len(batch.labels) for batch in view_batches(val, resolution=32, batch_size=1000)]
         [1000, 371]
     """
-    _check_least(1, resolution=resolution, batch_size=batch_size, workers=workers)
+    _check_minimum(1, resolution=resolution, batch_size=batch_size, workers=workers)
     if not 0 < crop <= 1:
         raise InputError(f"crop must be a fraction above 0 and at most 1, not {crop!r}.")
     order = np.arange(len(split))
@@ -285,8 +285,8 @@ def _files_worth_reading(split: Split, augmentation: Augmentation, min_side: int
     if not isinstance(split, FileSplit) or augmentation.stroke:
         return None
     sizes = np.asarray(split.sizes, np.float64)
-    shares = np.minimum(1, min_side / sizes.min(axis=1))
-    needed_bytes = float((sizes.prod(axis=1) * shares**2).sum()) * split.channels
+    fractions = np.minimum(1, min_side / sizes.min(axis=1))
+    needed_bytes = float((sizes.prod(axis=1) * fractions**2).sum()) * split.channels
     if needed_bytes * _WORTH_KEEPING <= split.cache.limit:
         return None
     return split
@@ -296,7 +296,7 @@ def _side_to_keep(pixels: float) -> int:
     return max(_SMALLEST_KEPT, math.ceil(pixels))
 
 
-def _check_least(least: int, **numbers: int) -> None:
+def _check_minimum(minimum: int, **numbers: int) -> None:
     for name, value in numbers.items():
-        if value < least:
-            raise InputError(f"{name} must be an integer of at least {least}, not {value!r}.")
+        if value < minimum:
+            raise InputError(f"{name} must be an integer of at least {minimum}, not {value!r}.")

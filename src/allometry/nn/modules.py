@@ -165,7 +165,7 @@ def watch_module(module: nn.Module, *, resolution: int = 224, in_channels: int =
     modes = {part: part.training for part in module.modules()}
     try:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            said = _run_on_shapes(module.eval(), resolution, in_channels)
+            output = _run_on_shapes(module.eval(), resolution, in_channels)
     finally:
         for hook in hooks:
             hook.remove()
@@ -178,23 +178,23 @@ def watch_module(module: nn.Module, *, resolution: int = 224, in_channels: int =
         for name, child in module.named_children()
     )
     cost = ModuleCost(_params(module), counter.get_total_flops() // 2, elements)
-    return ModuleReport(cost, parts, said.numel())
+    return ModuleReport(cost, parts, output.numel())
 
 
 def _run_on_shapes(module: nn.Module, resolution: int, in_channels: int) -> Tensor:
     """What the module gives for an image on the meta device, where there are shapes and no numbers."""
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    dtype = next((each.dtype for each in module.parameters()), torch.float32)
+    dtype = next((parameter.dtype for parameter in module.parameters()), torch.float32)
     image = torch.zeros(1, in_channels, resolution, resolution, device="meta", dtype=dtype)
     shape = f"{in_channels} x {resolution} x {resolution}"
     try:
         shapes = {name: tensor.to("meta") for name, tensor in tensors.items()}
-        said = functional_call(module, shapes, (image,))
+        output = functional_call(module, shapes, (image,))
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise InputError(f"The module does not run on one image of {shape}: {error}") from error
-    if not isinstance(said, Tensor):
-        raise InputError(f"The module gives a {type(said).__name__} for an image, not one tensor.")
-    return said
+    if not isinstance(output, Tensor):
+        raise InputError(f"The module gives a {type(output).__name__} for an image, not one tensor.")
+    return output
 
 
 def _params(module: nn.Module) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from allometry.arch import Network, digest, from_json, to_json
 from allometry.base import Progress, SilentProgress
@@ -22,18 +22,20 @@ from allometry.profiling.processes import Subject, open_all
 from allometry.profiling.results import quiet_ratio
 from allometry.profiling.sampling import MeasureConfig
 from allometry.scaling import COMPOUND, ScalingLaw, Solution, solve
-from allometry.training.session import Session
 
-EFFORT = MeasureConfig(rounds=21, seconds=0.1, warm_up=3.0)
+if TYPE_CHECKING:  # the process that measures loads no torch by itself
+    from allometry.training.session import Session
+
+METER_CONFIG = MeasureConfig(rounds=21, seconds=0.1, warm_up=3.0)
 """Of one reading: about four seconds."""
 
 
-def whole(network: Network, runtime_config: RuntimeConfig) -> MeasuredNetwork:
+def network_to_measure(network: Network, runtime_config: RuntimeConfig) -> MeasuredNetwork:
     """A network, run as it is said.
 
     Example:
         >>> from allometry.catalog import get
-        >>> whole(get("efficientnet-b0"), RuntimeConfig(threads=2)).threads
+        >>> network_to_measure(get("efficientnet-b0"), RuntimeConfig(threads=2)).threads
         2
     """
     return MeasuredNetwork(
@@ -82,13 +84,13 @@ class LatencyMeter(Resource):
         self,
         runtime_config: RuntimeConfig = RuntimeConfig(),
         *,
-        config: MeasureConfig = EFFORT,
+        config: MeasureConfig = METER_CONFIG,
         store: Path | None = None,
         progress: Progress = SilentProgress(),
         opener: Opener = open_all,
     ) -> None:
         self.runtime_config, self.warnings = runtime_config, tuple[str, ...]()
-        self._effort, self._store, self._progress, self._opener = config, store, progress, opener
+        self._config, self._store, self._progress, self._opener = config, store, progress, opener
         self._running: list[Subject] = []
         self._processes = ExitStack()
         lines = [] if store is None else read_lines(store)
@@ -98,7 +100,7 @@ class LatencyMeter(Resource):
             line["network"]: _Known(line["ratio"], line["reference"], line["memory"]) for line in lines
         }
         # What is in the store counts when it is asked for: asked the same again, a later process answers the same.
-        self._asked: dict[str, float] = {}
+        self._references: dict[str, float] = {}
         super().__init__(self._processes)
 
     def __call__(self, network: Network) -> Measurement:
@@ -117,25 +119,28 @@ class LatencyMeter(Resource):
             self._known[key] = self._measure(network, self._first)
             self._keep(network, key)
         known = self._known[key]
-        self._asked[key] = known.reference
-        reading = Measurement(known.ratio * statistics.median(self._asked.values()), known.memory)
+        self._references[key] = known.reference
+        measurement = Measurement(known.ratio * statistics.median(self._references.values()), known.memory)
         if new:
             self._progress.say(
-                f"measured {format_milliseconds(reading.latency)} in {self.runtime_config.runtime}: "
+                f"measured {format_milliseconds(measurement.latency)} in {self.runtime_config.runtime}: "
                 f"{network.resolution} px, {count(network).macs:,} MACs"
             )
-        return reading
+        return measurement
 
     def _measure(self, network: Network, first: Network) -> _Known:
         chosen = [
-            replace(whole(first, self.runtime_config), name="the first network"),
-            replace(whole(network, self.runtime_config), name=f"a network of {count(network).macs:,} MACs"),
+            replace(network_to_measure(first, self.runtime_config), name="the first network"),
+            replace(
+                network_to_measure(network, self.runtime_config),
+                name=f"a network of {count(network).macs:,} MACs",
+            ),
         ]
         alone = digest(network) == digest(first)
-        found = measure(chosen[:1] if alone else chosen, config=self._effort, opener=self._open)
-        self.warnings, figures = found.warnings, found.measured[-1]
-        ratio, reference = quiet_ratio(found.measured[0].latency, figures.latency)
-        return _Known(ratio, reference, figures.own_memory)
+        measurements = measure(chosen[:1] if alone else chosen, config=self._config, opener=self._open)
+        self.warnings, last = measurements.warnings, measurements.measured[-1]
+        ratio, reference = quiet_ratio(measurements.measured[0].latency, last.latency)
+        return _Known(ratio, reference, last.own_memory)
 
     def _open(self, held: ExitStack, chosen: Sequence[MeasuredNetwork]) -> list[Subject]:
         """The first network stays ready throughout."""

@@ -102,13 +102,13 @@ def _instructions() -> tuple[str, ...]:
 
 
 def _libraries() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in _LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _accelerator(device: str) -> str | None:

@@ -57,34 +57,34 @@ def measure(
         before, began = busy_seconds(), clock()
         own = time.process_time()
         samples = sample(subjects, config, advanced=lambda place: progress.advance(1, chosen[place].name))
-        others = _others(before, samples, own=time.process_time() - own, seconds=clock() - began)
+        busy_cores = _others(before, samples, own=time.process_time() - own, seconds=clock() - began)
         progress.stop()
-        figures = tuple(
+        results = tuple(
             measured(
                 candidate,
-                each,
+                taken,
                 load_seconds=subject.load_seconds,
                 first_seconds=subject.first_seconds,
                 size=subject.bytes,
             )
-            for candidate, subject, each in zip(chosen, subjects, samples, strict=True)
+            for candidate, subject, taken in zip(chosen, subjects, samples, strict=True)
         )
-    rounds = [[block.seconds for block in each.blocks] for each in samples]
+    rounds = [[block.seconds for block in taken.blocks] for taken in samples]
     ratios = tuple(
-        Ratio(name=candidate.name, runtime=candidate.runtime, **_named(ratio(rounds[0], mine)))
-        for candidate, mine in zip(chosen[1:], rounds[1:], strict=True)
+        Ratio(name=candidate.name, runtime=candidate.runtime, **_named(ratio(rounds[0], own_rounds)))
+        for candidate, own_rounds in zip(chosen[1:], rounds[1:], strict=True)
     )
     return Measurements(
         machine_info=machine_info(device=chosen[0].device),
-        measured=figures,
+        measured=results,
         ratios=ratios,
-        others=others,
-        warnings=measurement_warnings(figures, samples, others=others),
+        busy_cores=busy_cores,
+        warnings=measurement_warnings(results, samples, busy_cores=busy_cores),
     )
 
 
-def _named(found: tuple[float, float, float]) -> dict[str, float]:
-    return dict(zip(("ratio", "low", "high"), found, strict=True))
+def _named(interval: tuple[float, float, float]) -> dict[str, float]:
+    return dict(zip(("ratio", "low", "high"), interval, strict=True))
 
 
 def _others(before: float | None, samples: Sequence[Samples], *, own: float, seconds: float) -> float | None:
@@ -93,6 +93,6 @@ def _others(before: float | None, samples: Sequence[Samples], *, own: float, sec
     if before is None or after is None:
         return None
     ours = own + sum(
-        each.warm_up.processor + sum(block.processor for block in each.blocks) for each in samples
+        sample.warm_up.processor + sum(block.processor for block in sample.blocks) for sample in samples
     )
     return max(0.0, after - before - ours) / seconds

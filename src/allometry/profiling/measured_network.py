@@ -67,8 +67,8 @@ class MeasuredNetwork:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        given = [each for each in (self.network, self.module, self.file) if each is not None]
-        assert len(given) == 1, "one network, module or file"  # noqa: S101
+        sources = [source for source in (self.network, self.module, self.file) if source is not None]
+        assert len(sources) == 1, "one network, module or file"  # noqa: S101
         for name in ("batch", "threads", "resolution", "channels"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}.")
@@ -129,7 +129,7 @@ def networks_to_measure(
 
     Example:
         >>> both = networks_to_measure(["efficientnet-b0"], runtimes=["torch", "onnxruntime"])
-        >>> [(each.name, each.runtime) for each in both]
+        >>> [(network.name, network.runtime) for network in both]
         [('efficientnet-b0', 'torch'), ('efficientnet-b0', 'onnxruntime')]
     """
     made: list[MeasuredNetwork] = []
@@ -236,11 +236,11 @@ def _onnx_input(path: Path) -> tuple[list[int], bool]:
     import onnx
 
     kind = onnx.load(path, load_external_data=False).graph.input[0].type.tensor_type
-    return [each.dim_value for each in kind.shape.dim], kind.elem_type == onnx.TensorProto.UINT8
+    return [dimension.dim_value for dimension in kind.shape.dim], kind.elem_type == onnx.TensorProto.UINT8
 
 
 def _openvino_input(path: Path) -> tuple[list[int], bool]:
     openvino = load_extra("openvino", extra="openvino", asker=path)
     taken = openvino.Core().read_model(path).inputs[0]
-    sides = [0 if each.is_dynamic else each.get_length() for each in taken.get_partial_shape()]
+    sides = [0 if side.is_dynamic else side.get_length() for side in taken.get_partial_shape()]
     return sides, taken.get_element_type() == openvino.Type.u8

@@ -54,31 +54,31 @@ class _Many(nn.Module):
         return tuple(part(image) for part, image in zip(self.parts, images, strict=True))
 
 
-def export_parts(found: Sequence[Piece], folder: Path, *, batch: int) -> list[Path]:
+def export_parts(pieces: Sequence[Piece], folder: Path, *, batch: int) -> list[Path]:
     """An ONNX file for each piece.
 
     Args:
-        found: the pieces.
+        pieces: the pieces.
         folder: for the files.
         batch: images of a run.
     """
     paths: list[Path] = []
-    for first in range(0, len(found), _AT_ONCE):
-        paths += _export(found[first : first + _AT_ONCE], folder, batch=batch, first=first)
+    for first in range(0, len(pieces), _AT_ONCE):
+        paths += _export(pieces[first : first + _AT_ONCE], folder, batch=batch, first=first)
     return paths
 
 
-def _export(found: Sequence[Piece], folder: Path, *, batch: int, first: int) -> list[Path]:
+def _export(pieces: Sequence[Piece], folder: Path, *, batch: int, first: int) -> list[Path]:
     import onnx
     from onnx.utils import Extractor
 
-    modules = [part_module(to_json(wrap_alone(piece)), piece.kind) for piece in found]
+    modules = [part_module(to_json(wrap_alone(piece)), piece.kind) for piece in pieces]
     examples = tuple(
-        torch.zeros(batch, piece.source.channels, piece.source.size, piece.source.size) for piece in found
+        torch.zeros(batch, piece.source.channels, piece.source.size, piece.source.size) for piece in pieces
     )
     names = (
-        [f"image{number}" for number in range(len(found))],
-        [f"out{number}" for number in range(len(found))],
+        [f"image{number}" for number in range(len(pieces))],
+        [f"out{number}" for number in range(len(pieces))],
     )
     with quiet_exporter():
         program = torch.onnx.export(

@@ -114,14 +114,14 @@ class Measurements:
         machine_info: of the device.
         measured: a candidate each, in the order they were given.
         ratios: to the first one, of all others.
-        others: cores that other processes kept busy meanwhile; None where the system does not tell.
+        busy_cores: cores that other processes kept busy meanwhile; None where the system does not tell.
         warnings: reasons to doubt the figures, a sentence each.
     """
 
     machine_info: MachineInfo
     measured: tuple[Measured, ...]
     ratios: tuple[Ratio, ...]
-    others: float | None
+    busy_cores: float | None
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -158,7 +158,7 @@ class Measurements:
 
 def latency(rounds: Sequence[Sequence[float]]) -> Latency:
     """The figures of some runs, in seconds, turn by turn."""
-    runs = np.concatenate([np.asarray(each, float) for each in rounds])
+    runs = np.concatenate([np.asarray(turn, float) for turn in rounds])
     low, median, high = np.percentile(runs, [10, 50, 90]).tolist()
     return Latency(
         median=median,
@@ -167,7 +167,7 @@ def latency(rounds: Sequence[Sequence[float]]) -> Latency:
         least=float(runs.min()),
         runs=len(runs),
         rounds=len(rounds),
-        turns=tuple(float(np.median(each)) for each in rounds),
+        turns=tuple(float(np.median(turn)) for turn in rounds),
     )
 
 
@@ -236,30 +236,30 @@ def measured(
 
 
 def measurement_warnings(
-    figures: Sequence[Measured], samples: Sequence[Samples], *, others: float | None
+    results: Sequence[Measured], samples: Sequence[Samples], *, busy_cores: float | None
 ) -> tuple[str, ...]:
     """Reasons not to trust the figures: a machine that did something else, runs that differ, a warm-up without end.
 
     Args:
-        figures: of all candidates.
+        results: of all candidates.
         samples: what they were taken from.
-        others: cores that other processes kept busy.
+        busy_cores: cores that other processes kept busy.
     """
-    found = []
-    if others is not None and others > _OTHERS:
-        found.append(
-            f"Other processes kept {others:.1f} cores busy meanwhile; measure again when the machine is quiet."
+    warnings = []
+    if busy_cores is not None and busy_cores > _OTHERS:
+        warnings.append(
+            f"Other processes kept {busy_cores:.1f} cores busy meanwhile; measure again when the machine is quiet."
         )
-    for each, taken in zip(figures, samples, strict=True):
-        what = f"{each.name} in {each.runtime}"
-        waited = sum(block.waited for block in taken.blocks) / sum(block.wall for block in taken.blocks)
-        spread = (each.latency.high - each.latency.low) / each.latency.median
+    for result, sample in zip(results, samples, strict=True):
+        what = f"{result.name} in {result.runtime}"
+        waited = sum(block.waited for block in sample.blocks) / sum(block.wall for block in sample.blocks)
+        spread = (result.latency.high - result.latency.low) / result.latency.median
         if waited > _WAITING:
-            found.append(f"{what} was without a core for {waited:.0%} of its time.")
+            warnings.append(f"{what} was without a core for {waited:.0%} of its time.")
         if spread > _WIDE:
-            found.append(
+            warnings.append(
                 f"{what} varies: the 10th and the 90th percentile lie {spread:.0%} of the median apart."
             )
-        if not each.steady:
-            found.append(f"{what} did not become steady while it warmed up.")
-    return tuple(found)
+        if not result.steady:
+            warnings.append(f"{what} did not become steady while it warmed up.")
+    return tuple(warnings)

@@ -82,17 +82,17 @@ def sample(
         config: how much.
         advanced: told the place of a candidate after each of its turns.
     """
-    found, lengths = [], []
+    samples, lengths = [], []
     for subject in subjects:
         warmed = warm_up(subject, config)
-        found.append(Samples(warmed))
+        samples.append(Samples(warmed))
         lengths.append(_runs(config, warmed.seconds))
     for turn in range(config.rounds):
         for step in range(len(subjects)):
             place = (turn + step) % len(subjects)
-            found[place].blocks.append(subjects[place].run(lengths[place]))
+            samples[place].blocks.append(subjects[place].run(lengths[place]))
             advanced(place)
-    return found
+    return samples
 
 
 def warm_up(subject: Subject, config: MeasureConfig) -> WarmUp:

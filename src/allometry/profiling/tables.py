@@ -19,7 +19,7 @@ from allometry.base.processes import Resource
 from allometry.base.progress import tracked
 from allometry.cost import Correction, LatencyTable, RuntimeConfig, count
 from allometry.cost.latency import key_of, label_of
-from allometry.profiling.latency_meter import whole
+from allometry.profiling.latency_meter import network_to_measure
 from allometry.profiling.machine import machine_info
 from allometry.profiling.measured_network import MeasuredNetwork
 from allometry.profiling.processes import specification, start_worker
@@ -109,19 +109,19 @@ def build_table(
         MissingExtraError: the runtime is not installed.
         MeasurementError: the process that measures died.
     """
-    found = distinct_blocks(space)
-    if len(found) > _MOST_LINES:
+    pieces = distinct_blocks(space)
+    if len(pieces) > _MOST_LINES:
         raise InputError(
-            f"{space.name or 'This space'} has {len(found):,} distinct blocks, too many for a table (at most "
+            f"{space.name or 'This space'} has {len(pieces):,} distinct blocks, too many for a table (at most "
             f"{_MOST_LINES:,}); leave out some of its resolutions."
         )
     table = _begun(space, runtime_config, path)
-    left = [piece for piece in found if key_of(piece) not in table.seconds]
+    left = [piece for piece in pieces if key_of(piece) not in table.seconds]
     if not left and table.fitted == config.networks:
         return table
     label = f"measuring blocks in {runtime_config.runtime}"
     with (
-        _Bench(runtime_config, _heaviest(found), usual=table.reference) as bench,
+        _Bench(runtime_config, _heaviest(pieces), usual=table.reference) as bench,
         tracked(progress, label, len(left), unit="blocks") as advance,
     ):
         for first in range(0, len(left), _CHUNK):
@@ -131,7 +131,7 @@ def build_table(
                 table,
                 seconds={
                     **table.seconds,
-                    **{key_of(piece): each for piece, each in zip(chunk, seconds, strict=True)},
+                    **{key_of(piece): taken for piece, taken in zip(chunk, seconds, strict=True)},
                 },
                 reference=bench.usual,
                 labels={**table.labels, **{key_of(piece): label_of(piece) for piece in chunk}},
@@ -141,7 +141,7 @@ def build_table(
             advance(len(chunk))
     chosen = _networks(space, config.networks, seed)
     # In a fresh process, as networks run later: in one that has held a hundred blocks they take some percent more.
-    with _Bench(runtime_config, _heaviest(found), usual=table.reference) as bench:
+    with _Bench(runtime_config, _heaviest(pieces), usual=table.reference) as bench:
         measured = bench.networks(chosen, config, progress)
     table = replace(table, correction=fit_correction(table, chosen, measured), fitted=len(chosen))
     if path is not None:
@@ -211,9 +211,9 @@ def fit_correction(table: LatencyTable, networks: Sequence[Network], measured: S
     # One term more for every five networks: the sum alone, the base, the blocks, the numbers that they read.
     terms = [1, 0, 2, 3][: max(1, min(4, len(truth) // 5))]
     weighted = rows[:, terms] / truth[:, None]
-    found, *_ = np.linalg.lstsq(weighted, np.ones(len(truth)), rcond=None)
+    coefficients, *_ = np.linalg.lstsq(weighted, np.ones(len(truth)), rcond=None)
     base, scale, per_piece, per_element = (
-        float(found[terms.index(place)]) if place in terms else 0.0 for place in range(4)
+        float(coefficients[terms.index(place)]) if place in terms else 0.0 for place in range(4)
     )
     return Correction(base=base, scale=scale, per_piece=per_piece, per_element=per_element)
 
@@ -244,8 +244,8 @@ def _networks(space: Space, number: int, seed: int) -> list[Network]:
     return [sample(space, draw, by="choice") for _ in range(number)]
 
 
-def _heaviest(found: Sequence[Piece]) -> Piece:
-    return max(found, key=lambda piece: count(wrap_alone(piece)).macs)
+def _heaviest(pieces: Sequence[Piece]) -> Piece:
+    return max(pieces, key=lambda piece: count(wrap_alone(piece)).macs)
 
 
 def _rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
@@ -257,7 +257,7 @@ class _Bench(Resource):
     """One process that holds many blocks, and runs them by turns, beside one that stays the same throughout."""
 
     def __init__(self, runtime_config: RuntimeConfig, reference: Piece, *, usual: float | None) -> None:
-        self._setting, self.usual, self.drift = runtime_config, usual, 1.0
+        self._runtime_config, self.usual, self.drift = runtime_config, usual, 1.0
         with ExitStack() as held:
             folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
             name = f"the blocks in {runtime_config.runtime}"
@@ -277,7 +277,7 @@ class _Bench(Resource):
         longer = replace(config, seconds=_LONGER * config.seconds)
         passes: list[list[float]] = []
         total = _PASSES * len(chosen)
-        label = f"measuring networks in {self._setting.runtime}"
+        label = f"measuring networks in {self._runtime_config.runtime}"
         with (
             tempfile.TemporaryDirectory() as name,
             tracked(progress, label, total, unit="networks") as advance,
@@ -292,7 +292,7 @@ class _Bench(Resource):
 
     def _exported(self, network: Network, folder: Path) -> MeasuredNetwork:
         """The network as the runtime reads it, exported once for all passes."""
-        candidate = whole(network, self._setting)
+        candidate = network_to_measure(network, self._runtime_config)
         folder.mkdir()
         file = specification(candidate, folder)["file"]
         return candidate if file is None else replace(candidate, network=None, file=Path(file))
@@ -301,9 +301,9 @@ class _Bench(Resource):
         from allometry.profiling.pieces import export_parts
 
         files: list[Path | None] = [None] * len(chunk)
-        if self._setting.runtime in ("onnxruntime", "openvino"):
-            files = list(export_parts(chunk, folder, batch=self._setting.batch))
-        return [_part(piece, file, self._setting) for piece, file in zip(chunk, files, strict=True)]
+        if self._runtime_config.runtime in ("onnxruntime", "openvino"):
+            files = list(export_parts(chunk, folder, batch=self._runtime_config.batch))
+        return [_part(piece, file, self._runtime_config) for piece, file in zip(chunk, files, strict=True)]
 
     def _load(self, name: str, candidate: MeasuredNetwork, folder: Path, seconds: float) -> int:
         """Load it; how many runs take about so long."""
@@ -311,11 +311,13 @@ class _Bench(Resource):
         warm: list[float] = self._child.ask({"name": name, "runs": _FEWEST_RUNS})["seconds"]
         return max(_FEWEST_RUNS, round(seconds / max(min(warm), 1e-6)))
 
-    def _by_turns(self, found: Sequence[MeasuredNetwork], folder: Path, config: TableConfig) -> list[float]:
+    def _by_turns(
+        self, networks: Sequence[MeasuredNetwork], folder: Path, config: TableConfig
+    ) -> list[float]:
         """The quickest turn of each, at the speed that the machine had when the table was begun."""
         runs = {
-            str(place): self._load(str(place), each, folder, config.seconds)
-            for place, each in enumerate(found)
+            str(place): self._load(str(place), network, folder, config.seconds)
+            for place, network in enumerate(networks)
         }
         turns: dict[str, list[float]] = {name: [] for name in (*self._runs, *runs)}
         for _ in range(config.rounds):

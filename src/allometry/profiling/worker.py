@@ -50,8 +50,8 @@ def _serve(requests: TextIO, answers: TextIO) -> None:
             first = loaded[name].run()
             _answer(answers, {"load_seconds": loading, "first_seconds": first, "bytes": loaded[name].bytes})
         elif "forget" in request:
-            for each in request["forget"]:
-                del loaded[each]
+            for name in request["forget"]:
+                del loaded[name]
             _answer(answers, {})
         else:
             _answer(answers, {**_run(loaded[name], request["runs"]), "own_peak": _peak() - before})

@@ -283,7 +283,7 @@ def solve_by_measuring(
                 break
     if not fitting:  # only the smallest is left
         return _smallest(solve, budget, smallest, measure)
-    return max(fitting.values(), key=lambda limit: limit.use)
+    return max(fitting.values(), key=lambda candidate: candidate.use)
 
 
 def _smallest(

@@ -82,10 +82,10 @@ def warp(image: Pixels, move: AffineParams, *, resolution: int, border: Border) 
     step, _ = _steps(matrix)
     if step > _SHARPEST:
         small = resize(image, height=max(1, round(height / step)), width=max(1, round(width / step)))
-        shares = np.array([small.shape[1] / width, small.shape[0] / height])
-        matrix *= shares[:, np.newaxis]
+        fractions = np.array([small.shape[1] / width, small.shape[0] / height])
+        matrix *= fractions[:, np.newaxis]
         # Pixel centers lie at half pixels: shares are of edges, not of centers.
-        matrix[:, 2] += 0.5 * shares - 0.5
+        matrix[:, 2] += 0.5 * fractions - 0.5
         image = small
     warped = cv2.warpAffine(
         image,

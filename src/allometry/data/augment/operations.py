@@ -33,7 +33,7 @@ def autocontrast(pixels: Pixels) -> Pixels:
     extremes = [cv2.minMaxLoc(channel)[:2] for channel in cv2.split(pixels)]
     if all(darkest == brightest or brightest - darkest == 255 for darkest, brightest in extremes):
         return pixels
-    return _looked_up(pixels, np.stack([_stretched(*each) for each in extremes], axis=-1)[np.newaxis])
+    return _looked_up(pixels, np.stack([_stretched(*levels) for levels in extremes], axis=-1)[np.newaxis])
 
 
 def equalize(pixels: Pixels) -> Pixels:
@@ -46,7 +46,7 @@ def equalize(pixels: Pixels) -> Pixels:
     histograms = (
         cv2.calcHist([pixels], [channel], None, [256], [0, 256]) for channel in range(pixels.shape[2])
     )
-    tables = [_equalized(each.ravel().astype(np.int64)) for each in histograms]
+    tables = [_equalized(histogram.ravel().astype(np.int64)) for histogram in histograms]
     return _looked_up(pixels, np.stack(tables, axis=-1)[np.newaxis])
 
 

@@ -151,7 +151,7 @@ def draw_steps(augmentation: Augmentation, random: np.random.Generator) -> tuple
     """
     if augmentation.policy == "randaugment":
         draws = random.random((augmentation.operations, 4)).tolist()
-        return tuple(_randaugment_step(augmentation.magnitude, *each) for each in draws)
+        return tuple(_randaugment_step(augmentation.magnitude, *draw) for draw in draws)
     if augmentation.policy == "autoaugment":
         return _autoaugment_steps(random)
     if augmentation.policy == "trivialaugment":

@@ -75,10 +75,10 @@ def tensor_pixels(tensor: Any, name: str) -> npt.NDArray[np.uint8]:  # noqa: ANN
         return array
     if array.dtype.kind != "f" or not array.size:
         raise _refused(tensor, name)
-    least, most = float(array.min()), float(array.max())
-    if not (least >= -_SLACK and most <= 1 + _SLACK):
+    lowest, highest = float(array.min()), float(array.max())
+    if not (lowest >= -_SLACK and highest <= 1 + _SLACK):
         raise DataError(
-            f"{name} is a float tensor with values from {least:.3g} to {most:.3g}, and pixels lie between 0 and 1. "
+            f"{name} is a float tensor with values from {lowest:.3g} to {highest:.3g}, and pixels lie between 0 and 1. "
             "Give the images without normalization; the training normalizes them itself."
         )
     pixels: npt.NDArray[np.uint8] = np.clip(np.rint(array * 255), 0, 255).astype(np.uint8)

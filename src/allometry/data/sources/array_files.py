@@ -19,7 +19,7 @@ from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import UnreadableImageError
 from allometry.data.sources.arrays import assemble_arrays, open_arrays, with_channels
 from allometry.data.sources.checking import index_file, load_index, save_index, settled
-from allometry.data.sources.records import Options
+from allometry.data.sources.records import OpenOptions
 from allometry.data.sources.stores import read_part
 
 NEEDED = ("images.npy", "labels.npy")
@@ -61,7 +61,7 @@ class NpyImages:
         return np.frombuffer(data, np.uint8).reshape(height, width, channels)
 
 
-def open_npz(path: Path, options: Options) -> Dataset:
+def open_npz(path: Path, options: OpenOptions) -> Dataset:
     """Open a file of `numpy.savez`; see `open_data`."""
     arrays = _load_npz(path)
     for name in ("images", "labels"):
@@ -81,7 +81,7 @@ def open_npz(path: Path, options: Options) -> Dataset:
     )
 
 
-def open_npy_folder(root: Path, options: Options) -> Dataset:
+def open_npy_folder(root: Path, options: OpenOptions) -> Dataset:
     """Open a folder of `images.npy` and `labels.npy`, perhaps with `classes.npy` and `split.npy`; see `open_data`."""
     images = _images(root / NEEDED[0])
     beside = {name: _load_npy(root / f"{name}.npy") for name in _OPTIONAL if (root / f"{name}.npy").exists()}
@@ -134,7 +134,7 @@ def _images(path: Path) -> NpyImages:
     return NpyImages(path, int(mapped.offset), tuple(shaped.shape))
 
 
-def _digests(images: NpyImages, options: Options, clock: Callable[[], int] = time.time_ns) -> list[str]:
+def _digests(images: NpyImages, options: OpenOptions, clock: Callable[[], int] = time.time_ns) -> list[str]:
     """The digest of every image, from the index where the file has its size and time of change still."""
     began = clock()
     status = images.path.stat()

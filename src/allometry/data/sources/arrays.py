@@ -12,9 +12,9 @@ from allometry.base import DataError, Progress, SilentProgress
 from allometry.base.progress import tracked
 from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Images, Rejected, image_digest
 from allometry.data.images.pixels import Pixels
-from allometry.data.sources.assembling import deal_out
+from allometry.data.sources.assembling import split_layout
 from allometry.data.sources.checking import Check
-from allometry.data.sources.records import SPLIT_OF_NAME, Found, Layout
+from allometry.data.sources.records import SPLIT_OF_NAME, ImageRecord, Layout
 
 
 def open_arrays(
@@ -105,28 +105,28 @@ def assemble_arrays(
     """A data set of images whose digests are known; see `open_arrays`."""
     _, height, width, channels = images.shape
     checks = [Check(digest, height, width, channels == 1, "") for digest in digests]
-    dealt = deal_rows(labels, checks, classes=classes, names=names, splits=splits, seed=seed, place=place)
+    assigned = split_rows(labels, checks, classes=classes, names=names, splits=splits, seed=seed, place=place)
 
     def split(rows: npt.NDArray[np.int64]) -> ArraySplit:
         return ArraySplit(
             images=images,
-            labels=dealt.labels[rows],
-            names=tuple(dealt.names[row] for row in rows.tolist()),
+            labels=assigned.labels[rows],
+            names=tuple(assigned.names[row] for row in rows.tolist()),
             rows=rows,
             digests=digest_rows([digests[row] for row in rows.tolist()]),
         )
 
     return Dataset(
         name=name,
-        classes=dealt.classes,
+        classes=assigned.classes,
         channels=channels,
         image_size=min(height, width),
-        splits={each: split(rows) for each, rows in dealt.rows.items()},
-        rejected=dealt.rejected,
+        splits={split_name: split(rows) for split_name, rows in assigned.rows.items()},
+        rejected=assigned.rejected,
     )
 
 
-class DealtRows(NamedTuple):
+class SplitRows(NamedTuple):
     """Images that are known by their places, in their splits.
 
     Attributes:
@@ -144,7 +144,7 @@ class DealtRows(NamedTuple):
     rejected: tuple[Rejected, ...]
 
 
-def deal_rows(
+def split_rows(
     labels: npt.ArrayLike,
     checks: Sequence[Check],
     *,
@@ -153,7 +153,7 @@ def deal_rows(
     splits: Sequence[str] | None,
     seed: int,
     place: str,
-) -> DealtRows:
+) -> SplitRows:
     """Give each of N images its class and its split; see `open_arrays`.
 
     Args:
@@ -169,36 +169,36 @@ def deal_rows(
         DataError: there are not N of everything, or a class has too few images.
     """
     number = len(checks)
-    for what, given in (("labels", np.atleast_1d(labels)), ("names", names), ("splits", splits)):
-        if given is not None and len(given) != number:
+    for what, values in (("labels", np.atleast_1d(labels)), ("names", names), ("splits", splits)):
+        if values is not None and len(values) != number:
             raise DataError(
-                f"{place}: there are {number:,} images but {len(given):,} {what}. Give one for each."
+                f"{place}: there are {number:,} images but {len(values):,} {what}. Give one for each."
             )
     all_classes, indices = _classes(np.asarray(labels), classes, place)
     given_splits = _splits(splits, place) if splits is not None else [""] * number
     # Numbers as names keep the images in their order.
     digits = len(str(number))
     files = [
-        Found(f"{row:0{digits}}", split, all_classes[index], 0, 0)
+        ImageRecord(f"{row:0{digits}}", split, all_classes[index], 0, 0)
         for row, (split, index) in enumerate(zip(given_splits, indices.tolist(), strict=True))
     ]
-    told = tuple(split for split in SPLITS if split in set(given_splits))
+    own_splits = tuple(split for split in SPLITS if split in set(given_splits))
     known = names if names is not None else [file.path for file in files]
-    dealt = deal_out(
-        Layout(place, all_classes, told, tuple(files), ()),
+    assigned = split_layout(
+        Layout(place, all_classes, own_splits, tuple(files), ()),
         {file.path: check for file, check in zip(files, checks, strict=True)},
         seed=seed,
         shown=lambda path: str(known[int(path)]),
     )
-    return DealtRows(
+    return SplitRows(
         classes=all_classes,
         labels=indices,
         names=tuple(map(str, known)),
         rows={
             name: np.array([int(file.path) for file in chosen], np.int64)
-            for name, chosen in dealt.splits.items()
+            for name, chosen in assigned.splits.items()
         },
-        rejected=dealt.rejected,
+        rejected=assigned.rejected,
     )
 
 

@@ -14,13 +14,13 @@ from allometry.base import DataError
 from allometry.data.dataset import SPLITS, Dataset, FileSplit, Rejected, Store, read_only
 from allometry.data.images.cache import PixelCache
 from allometry.data.sources.checking import Check
-from allometry.data.sources.records import Found, Layout, Options, Refused
+from allometry.data.sources.records import ImageRecord, Layout, OpenOptions, RejectedFile
 
 SHARE = 0.15  # of each class's images, for each split that is cut out of the training images
 _SHOWN_REASONS = 3
 
 
-def deal(contents: Mapping[str, Sequence[str]], cuts: Sequence[str], *, seed: int) -> dict[str, str]:
+def assign_splits(contents: Mapping[str, Sequence[str]], cuts: Sequence[str], *, seed: int) -> dict[str, str]:
     """Decide for each content whether it stays in `train` or goes to one of `cuts`.
 
     Of every class each cut gets 15 % of the images, at least one. The order is that of a hash of seed and
@@ -39,41 +39,41 @@ def deal(contents: Mapping[str, Sequence[str]], cuts: Sequence[str], *, seed: in
         DataError: a class has too few different images to give one to every split.
 
     Example:
-        >>> dealt = deal({"cat": list("abcdef"), "dog": list("uvwxyz")}, ["val", "test"], seed=0)
-        >>> [sum(split == name for split in dealt.values()) for name in ("train", "val", "test")]
+        >>> split_of = assign_splits({"cat": list("abcdef"), "dog": list("uvwxyz")}, ["val", "test"], seed=0)
+        >>> [sum(split == name for split in split_of.values()) for name in ("train", "val", "test")]
         [8, 2, 2]
     """
-    dealt: dict[str, str] = {}
+    split_of: dict[str, str] = {}
     # The smallest class first: it has the least choice where classes share images.
-    for name in sorted(contents, key=lambda each: (len(set(contents[each])), each)):
-        _deal_class(name, contents[name], cuts, seed, dealt)
-    return dealt
+    for name in sorted(contents, key=lambda class_name: (len(set(contents[class_name])), class_name)):
+        _assign_class(name, contents[name], cuts, seed, split_of)
+    return split_of
 
 
-def _deal_class(
-    name: str, digests: Sequence[str], cuts: Sequence[str], seed: int, dealt: dict[str, str]
+def _assign_class(
+    name: str, digests: Sequence[str], cuts: Sequence[str], seed: int, split_of: dict[str, str]
 ) -> None:
     copies = Counter(digests)
     sizes = {digest: copies[digest] for digest in sorted(copies, key=lambda each: _rank(each, seed))}
     quota = max(1, round(SHARE * len(digests)))
     counts = dict.fromkeys(["train", *cuts], 0)
-    free = [digest for digest in sizes if digest not in dealt]
+    free = [digest for digest in sizes if digest not in split_of]
     for digest, size in sizes.items():
-        if digest in dealt:
-            counts[dealt[digest]] += size
+        if digest in split_of:
+            counts[split_of[digest]] += size
     for digest in free:
         fitting = (cut for cut in cuts if counts[cut] + sizes[digest] <= quota)
-        dealt[digest] = next(fitting, "train")
-        counts[dealt[digest]] += sizes[digest]
-    _fill_empty(name, [(sizes[digest], digest) for digest in free], counts, dealt)
+        split_of[digest] = next(fitting, "train")
+        counts[split_of[digest]] += sizes[digest]
+    _fill_empty(name, [(sizes[digest], digest) for digest in free], counts, split_of)
 
 
 def _fill_empty(
-    name: str, free: Sequence[tuple[int, str]], counts: dict[str, int], dealt: dict[str, str]
+    name: str, free: Sequence[tuple[int, str]], counts: dict[str, int], split_of: dict[str, str]
 ) -> None:
     """Give a split that got no image of this class one from the split that can spare it best."""
     for split in [each for each, count in counts.items() if count == 0]:
-        movable = [(size, digest) for size, digest in free if counts[dealt[digest]] > size]
+        movable = [(size, digest) for size, digest in free if counts[split_of[digest]] > size]
         if not movable:
             needed = f"at least {len(counts)} are needed, one for each of {', '.join(counts)}"
             raise DataError(
@@ -81,16 +81,16 @@ def _fill_empty(
                 "Add images to it or leave the class out."
             )
         size, digest = min(movable, key=lambda each: each[0])
-        counts[dealt[digest]] -= size
+        counts[split_of[digest]] -= size
         counts[split] += size
-        dealt[digest] = split
+        split_of[digest] = split
 
 
 def _rank(digest: str, seed: int) -> bytes:
     return hashlib.blake2b(f"{seed}/{digest}".encode(), digest_size=16).digest()
 
 
-class Dealt(NamedTuple):
+class SplitFiles(NamedTuple):
     """Images in their splits.
 
     Attributes:
@@ -98,7 +98,7 @@ class Dealt(NamedTuple):
         rejected: what is left out.
     """
 
-    splits: dict[str, list[Found]]
+    splits: dict[str, list[ImageRecord]]
     rejected: tuple[Rejected, ...]
 
 
@@ -107,8 +107,8 @@ def assemble(
     checks: Mapping[str, Check],
     *,
     name: str,
-    options: Options,
-    store: Callable[[Sequence[Found]], Store],
+    options: OpenOptions,
+    store: Callable[[Sequence[ImageRecord]], Store],
 ) -> Dataset:
     """A data set of image files.
 
@@ -125,13 +125,13 @@ def assemble(
     Raises:
         DataError: a class has too few usable images.
     """
-    dealt = deal_out(layout, checks, seed=options.seed)
-    usable = [file for files in dealt.splits.values() for file in files]
+    assigned = split_layout(layout, checks, seed=options.seed)
+    usable = [file for files in assigned.splits.values() for file in files]
     channels = 1 if all(checks[file.path].gray for file in usable) else 3
     cache = PixelCache(options.cache_bytes)
     number = {class_name: number for number, class_name in enumerate(layout.classes)}
 
-    def split(files: Sequence[Found]) -> FileSplit:
+    def split(files: Sequence[ImageRecord]) -> FileSplit:
         known = [checks[file.path] for file in files]
         return FileSplit(
             names=tuple(file.path for file in files),
@@ -151,14 +151,14 @@ def assemble(
         classes=layout.classes,
         channels=channels,
         image_size=int(median(shorter)),
-        splits={name: split(files) for name, files in dealt.splits.items()},
-        rejected=dealt.rejected,
+        splits={name: split(files) for name, files in assigned.splits.items()},
+        rejected=assigned.rejected,
     )
 
 
-def deal_out(
+def split_layout(
     layout: Layout, checks: Mapping[str, Check], *, seed: int, shown: Callable[[str], str] = str
-) -> Dealt:
+) -> SplitFiles:
     """Leave out what cannot be used, and give every other image its split.
 
     Args:
@@ -171,7 +171,7 @@ def deal_out(
         DataError: a class has too few usable images.
     """
     broken = [
-        Refused(file.path, checks[file.path].reason, file.split, file.class_name)
+        RejectedFile(file.path, checks[file.path].reason, file.split, file.class_name)
         for file in layout.files
         if checks[file.path].reason
     ]
@@ -179,29 +179,29 @@ def deal_out(
     usable, leaked = _without_leaks(whole, checks, shown)
     refused = sorted([*layout.refused, *broken, *leaked])
     _check_usable(layout, usable, refused)
-    return Dealt(
+    return SplitFiles(
         _assign(layout, usable, checks, seed),
-        tuple(Rejected(shown(each.path), each.reason) for each in refused),
+        tuple(Rejected(shown(file.path), file.reason) for file in refused),
     )
 
 
 def _without_leaks(
-    files: Sequence[Found], checks: Mapping[str, Check], shown: Callable[[str], str]
-) -> tuple[list[Found], list[Refused]]:
+    files: Sequence[ImageRecord], checks: Mapping[str, Check], shown: Callable[[str], str]
+) -> tuple[list[ImageRecord], list[RejectedFile]]:
     """Leave out of train (and val) what is also in test (or val), where the source comes with splits."""
-    held: dict[str, Found] = {}
+    first_of: dict[str, ImageRecord] = {}
     kept, leaked = [], []
     for file in sorted(files, key=lambda each: SPLITS[::-1].index(each.split) if each.split else 0):
-        first = held.setdefault(checks[file.path].digest, file)
+        first = first_of.setdefault(checks[file.path].digest, file)
         if first.split == file.split:
             kept.append(file)
         else:
             reason = f"the same image as {shown(first.path)}, which must stay unseen"
-            leaked.append(Refused(file.path, reason, file.split, file.class_name))
+            leaked.append(RejectedFile(file.path, reason, file.split, file.class_name))
     return sorted(kept), leaked
 
 
-def _check_usable(layout: Layout, usable: Sequence[Found], refused: Sequence[Refused]) -> None:
+def _check_usable(layout: Layout, usable: Sequence[ImageRecord], refused: Sequence[RejectedFile]) -> None:
     """Every class needs an image in each given split, and enough where splits are cut."""
     counts = Counter((file.split, file.class_name) for file in usable)
     cuts = _cuts(layout)
@@ -224,11 +224,11 @@ def _check_usable(layout: Layout, usable: Sequence[Found], refused: Sequence[Ref
                 )
 
 
-def _first_reasons(split: str, class_name: str, refused: Sequence[Refused]) -> str:
+def _first_reasons(split: str, class_name: str, refused: Sequence[RejectedFile]) -> str:
     reasons = [
-        f"{each.path} ({each.reason})"
-        for each in refused
-        if (each.split, each.class_name) == (split, class_name)
+        f"{file.path} ({file.reason})"
+        for file in refused
+        if (file.split, file.class_name) == (split, class_name)
     ]
     more = " and more" if len(reasons) > _SHOWN_REASONS else ""
     return f": {', '.join(reasons[:_SHOWN_REASONS])}{more}" if reasons else ""
@@ -239,15 +239,15 @@ def _cuts(layout: Layout) -> list[str]:
 
 
 def _assign(
-    layout: Layout, usable: Sequence[Found], checks: Mapping[str, Check], seed: int
-) -> dict[str, list[Found]]:
+    layout: Layout, usable: Sequence[ImageRecord], checks: Mapping[str, Check], seed: int
+) -> dict[str, list[ImageRecord]]:
     contents: dict[str, list[str]] = {name: [] for name in layout.classes}
     for file in usable:
         if file.split in ("", "train"):
             contents[file.class_name].append(checks[file.path].digest)
-    dealt = deal(contents, _cuts(layout), seed=seed)
-    splits: dict[str, list[Found]] = {name: [] for name in SPLITS}
+    split_of = assign_splits(contents, _cuts(layout), seed=seed)
+    splits: dict[str, list[ImageRecord]] = {name: [] for name in SPLITS}
     for file in usable:
         cut = file.split in ("", "train")
-        splits[dealt[checks[file.path].digest] if cut else file.split].append(file)
+        splits[split_of[checks[file.path].digest] if cut else file.split].append(file)
     return splits

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from allometry.base import Progress, StorageError
 from allometry.base.files import write_text
 from allometry.data.images.reading import UnreadableImageError, decode, is_gray, read_file
-from allometry.data.sources.records import Found, Options
+from allometry.data.sources.records import ImageRecord, OpenOptions
 
 _FORMAT = "allometry-index-3"
 _SETTLED = 2_000_000_000  # ns; no file system dates changes more coarsely
@@ -110,10 +110,10 @@ class Check(NamedTuple):
 
 def check_files(
     root: Path,
-    files: Sequence[Found],
+    files: Sequence[ImageRecord],
     *,
     source: str,
-    options: Options,
+    options: OpenOptions,
     clock: Callable[[], int] = time.time_ns,
 ) -> dict[str, Check]:
     """Check each file, or trust the index where the file has its size and time of change still.
@@ -203,13 +203,18 @@ def to_columns(checks: Sequence[Check]) -> dict[str, Sequence[Any]]:
 
 def _tell(source: str, new: int, changed: int, gone: int, progress: Progress) -> None:
     counts = {"new": new, "changed": changed, "gone": gone}
-    told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
-    if told:
-        progress.say(f"{source}: since the last check, images are {told}")
+    counted = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+    if counted:
+        progress.say(f"{source}: since the last check, images are {counted}")
 
 
 def _save(
-    index: Path, source: str, files: Sequence[Found], checks: dict[str, Check], began: int, progress: Progress
+    index: Path,
+    source: str,
+    files: Sequence[ImageRecord],
+    checks: dict[str, Check],
+    began: int,
+    progress: Progress,
 ) -> None:
     kept = [file for file in files if file.path in checks and settled(file.modified, began)]
     columns: dict[str, Sequence[Any]] = {

@@ -12,7 +12,7 @@ from allometry.data.dataset import Dataset
 from allometry.data.images.reading import EXTENSIONS
 from allometry.data.sources.assembling import assemble
 from allometry.data.sources.checking import check_files
-from allometry.data.sources.records import SPLIT_OF_NAME, Found, Layout, Options, Refused
+from allometry.data.sources.records import SPLIT_OF_NAME, ImageRecord, Layout, OpenOptions, RejectedFile
 from allometry.data.sources.stores import FileStore
 
 MANIFESTS = (".csv", ".tsv", ".parquet")
@@ -27,11 +27,11 @@ def scan(root: Path) -> Layout:
     """
     folders = subfolders(root)
     splits = _split_folders(root, folders)
-    refused = [Refused(name, "not inside a class folder") for name in _images_in(root)]
-    files: list[Found] = []
+    refused = [RejectedFile(name, "not inside a class folder") for name in _images_in(root)]
+    files: list[ImageRecord] = []
     if splits:
         beside = sorted(set(folders) - set(splits))
-        refused += [Refused(name, "not inside train, val or test") for name in beside]
+        refused += [RejectedFile(name, "not inside train, val or test") for name in beside]
         classes = _common_classes(root, splits)
     else:
         classes = tuple(folders)
@@ -39,14 +39,14 @@ def scan(root: Path) -> Layout:
     for folder, split in (splits or {"": ""}).items():
         base = f"{folder}/" if folder else ""
         stray = _images_in(root / folder) if folder else []
-        refused += [Refused(base + name, "not inside a class folder") for name in stray]
+        refused += [RejectedFile(base + name, "not inside a class folder") for name in stray]
         for class_name in classes:
             for path, entry in _walk(root, base + class_name):
-                found = _look_at(path, entry, split, class_name)
-                if isinstance(found, Found):
-                    files.append(found)
+                result = _look_at(path, entry, split, class_name)
+                if isinstance(result, ImageRecord):
+                    files.append(result)
                 else:
-                    refused.append(found)
+                    refused.append(result)
     return Layout(str(root), classes, tuple(splits.values()), tuple(sorted(files)), tuple(sorted(refused)))
 
 
@@ -77,17 +77,17 @@ def _split_folders(root: Path, folders: list[str]) -> dict[str, str]:
     """Folder name to split, empty where `train` is missing or is itself a class (of vehicles, say)."""
     if "train" not in folders:
         return {}
-    found = {name: SPLIT_OF_NAME[name] for name in folders if name in SPLIT_OF_NAME}
-    alone = len(found) == len(folders)
+    split_of = {name: SPLIT_OF_NAME[name] for name in folders if name in SPLIT_OF_NAME}
+    only_splits = len(split_of) == len(folders)
     if not subfolders(root / "train"):
-        if alone and _images_in(root / "train"):
+        if only_splits and _images_in(root / "train"):
             raise DataError(f"{root / 'train'} holds images directly. {_ARRANGE.format(root / 'train')}")
         return {}
-    if not alone and len(found) == 1:
+    if not only_splits and len(split_of) == 1:
         return {}
-    if len(set(found.values())) < len(found):
+    if len(set(split_of.values())) < len(split_of):
         raise DataError(f"{root} has several folders for validation; keep one of val, valid and validation.")
-    return found
+    return split_of
 
 
 def _common_classes(root: Path, splits: dict[str, str]) -> tuple[str, ...]:
@@ -121,16 +121,16 @@ def _check_classes(root: Path, classes: tuple[str, ...]) -> None:
         )
 
 
-def _look_at(path: str, entry: os.DirEntry[str], split: str, class_name: str) -> Found | Refused:
+def _look_at(path: str, entry: os.DirEntry[str], split: str, class_name: str) -> ImageRecord | RejectedFile:
     if not is_image(entry.name):
-        return Refused(path, "not an image file", split, class_name)
+        return RejectedFile(path, "not an image file", split, class_name)
     try:
         status = entry.stat()
     except OSError:
-        return Refused(path, "a link to nothing", split, class_name)
+        return RejectedFile(path, "a link to nothing", split, class_name)
     if not stat.S_ISREG(status.st_mode):
-        return Refused(path, "not a regular file", split, class_name)
-    return Found(path, split, class_name, status.st_size, status.st_mtime_ns)
+        return RejectedFile(path, "not a regular file", split, class_name)
+    return ImageRecord(path, split, class_name, status.st_size, status.st_mtime_ns)
 
 
 def _walk(root: Path, start: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -170,7 +170,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False  # a link to itself
 
 
-def open_folder(root: Path, options: Options) -> Dataset:
+def open_folder(root: Path, options: OpenOptions) -> Dataset:
     """Open a folder of class folders; see `open_data`."""
     layout = scan(root)
     source = str(root.resolve())

@@ -19,7 +19,7 @@ from allometry.data.images.cache import PixelCache
 from allometry.data.images.pixels import Pixels, shrink
 from allometry.data.images.reading import is_gray, to_pixels
 from allometry.data.images.values import image_pixels
-from allometry.data.sources.arrays import deal_rows, digest_rows
+from allometry.data.sources.arrays import digest_rows, split_rows
 from allometry.data.sources.checking import Check
 
 _READ_TWICE = 8  # items: a flip at random shows in one of them, but for one time in 256
@@ -155,7 +155,7 @@ def open_items(
     listed = [(split, items, place) for split, items in parts.items() for place in range(items.number)]
     labels, checks = _read_all([(items, place) for _, items, place in listed], progress)
     names = [f"{split}/{place}" for split, _, place in listed] if "" not in parts else None
-    dealt = deal_rows(
+    assigned = split_rows(
         np.asarray(labels),
         checks,
         classes=classes,
@@ -164,7 +164,7 @@ def open_items(
         seed=seed,
         place=name,
     )
-    usable = np.concatenate(list(dealt.rows.values())).tolist()
+    usable = np.concatenate(list(assigned.rows.values())).tolist()
     channels = 1 if all(checks[row].gray for row in usable) else 3
     cache = PixelCache(cache_bytes)
 
@@ -172,8 +172,8 @@ def open_items(
         return ItemSplit(
             items=tuple(listed[row][1] for row in rows),
             places=np.array([listed[row][2] for row in rows], np.int64),
-            names=tuple(dealt.names[row] for row in rows),
-            labels=dealt.labels[list(rows)],
+            names=tuple(assigned.names[row] for row in rows),
+            labels=assigned.labels[list(rows)],
             digests=digest_rows([checks[row].digest for row in rows]),
             sizes=np.array([(checks[row].height, checks[row].width) for row in rows], np.int32).reshape(
                 -1, 2
@@ -184,11 +184,11 @@ def open_items(
 
     return Dataset(
         name=name,
-        classes=dealt.classes,
+        classes=assigned.classes,
         channels=channels,
         image_size=int(median(min(checks[row].height, checks[row].width) for row in usable)),
-        splits={split: split_of(rows.tolist()) for split, rows in dealt.rows.items()},
-        rejected=dealt.rejected,
+        splits={split: split_of(rows.tolist()) for split, rows in assigned.rows.items()},
+        rejected=assigned.rejected,
     )
 
 

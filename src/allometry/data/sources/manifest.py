@@ -16,7 +16,14 @@ from allometry.base.extras import load_extra
 from allometry.data.dataset import Dataset
 from allometry.data.sources.assembling import assemble
 from allometry.data.sources.checking import check_files
-from allometry.data.sources.records import SPLIT_OF_NAME, Found, Layout, Options, Refused, sorted_classes
+from allometry.data.sources.records import (
+    SPLIT_OF_NAME,
+    ImageRecord,
+    Layout,
+    OpenOptions,
+    RejectedFile,
+    sorted_classes,
+)
 from allometry.data.sources.stores import FileStore
 
 _NAMES = {
@@ -151,11 +158,11 @@ def _columns(path: Path, header: Sequence[str]) -> dict[str, int]:
     }
     for meaning in _NEEDED:
         if meaning not in columns:
-            found = ", ".join(repr(name) for name in header) or "none"
-            *others, last = _NAMES[meaning]
+            listed = ", ".join(repr(name) for name in header) or "none"
+            *first_names, last = _NAMES[meaning]
             raise DataError(
                 f"{path} has no column for the {'image' if meaning == 'path' else 'class'}: "
-                f"it may be called {', '.join(others)} or {last}. Columns found: {found}."
+                f"it may be called {', '.join(first_names)} or {last}. Columns found: {listed}."
             )
     return columns
 
@@ -167,7 +174,7 @@ def _row(path: Path, place: str, cells: dict[str, str]) -> Row:
     return Row(cells["path"], cells["label"], cells.get("split", ""), place)
 
 
-def open_manifest(path: Path, options: Options) -> Dataset:
+def open_manifest(path: Path, options: OpenOptions) -> Dataset:
     """Open a CSV or Parquet file that lists images; see `open_data`."""
     layout = read_manifest(path)
     root, source = path.parent, str(path.resolve())
@@ -198,27 +205,27 @@ def read_manifest(path: Path) -> Layout:
     files, refused = [], []
     first_of: dict[str, Row] = {}
     for row in rows:
-        found = _look_at(path.parent, row, SPLIT_OF_NAME.get(row.split.lower(), ""), first_of)
-        if isinstance(found, Found):
-            files.append(found)
+        result = _look_at(path.parent, row, SPLIT_OF_NAME.get(row.split.lower(), ""), first_of)
+        if isinstance(result, ImageRecord):
+            files.append(result)
         else:
-            refused.append(found)
+            refused.append(result)
     return Layout(str(path), classes, splits, tuple(sorted(files)), tuple(sorted(refused)))
 
 
 def _splits(path: Path, rows: Sequence[Row]) -> tuple[str, ...]:
     """The splits that the rows are given to; none where no row is given to one."""
-    given = {row.split for row in rows}
-    if given == {""}:
+    own_splits = {row.split for row in rows}
+    if own_splits == {""}:
         return ()
     for row in rows:
         if row.split.lower() not in SPLIT_OF_NAME:
-            said = f"split {row.split!r}" if row.split else "no split, though others have one"
+            what = f"split {row.split!r}" if row.split else "no split, though others have one"
             raise DataError(
-                f"{path}, {row.place}: {said}. Possible: {', '.join(SPLIT_OF_NAME)}; "
+                f"{path}, {row.place}: {what}. Possible: {', '.join(SPLIT_OF_NAME)}; "
                 "leave the column out to have the splits cut."
             )
-    splits = {SPLIT_OF_NAME[name.lower()] for name in given}
+    splits = {SPLIT_OF_NAME[name.lower()] for name in own_splits}
     if "train" not in splits:
         raise DataError(
             f"{path} gives images to {' and '.join(sorted(splits))} but none to train. "
@@ -227,16 +234,18 @@ def _splits(path: Path, rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(name for name in ("train", "val", "test") if name in splits)
 
 
-def _look_at(root: Path, row: Row, split: str, first_of: dict[str, Row]) -> Found | Refused:
+def _look_at(root: Path, row: Row, split: str, first_of: dict[str, Row]) -> ImageRecord | RejectedFile:
     path = posixpath.normpath(row.path)
     first = first_of.setdefault(path, row)
     if first is not row:
         as_what = "" if (first.label, first.split) == (row.label, row.split) else ", as something else"
-        return Refused(path, f"{row.place} lists it again after {first.place}{as_what}", split, row.label)
+        return RejectedFile(
+            path, f"{row.place} lists it again after {first.place}{as_what}", split, row.label
+        )
     try:
         status = os.stat(f"{root}/{path}" if not path.startswith("/") else path)  # noqa: PTH116 - a Path for each takes longer
     except (OSError, ValueError):
-        return Refused(path, "there is no such file", split, row.label)
+        return RejectedFile(path, "there is no such file", split, row.label)
     if not stat.S_ISREG(status.st_mode):
-        return Refused(path, "not a regular file", split, row.label)
-    return Found(path, split, row.label, status.st_size, status.st_mtime_ns)
+        return RejectedFile(path, "not a regular file", split, row.label)
+    return ImageRecord(path, split, row.label, status.st_size, status.st_mtime_ns)

@@ -21,7 +21,7 @@ from allometry.data.sources.downloads import SCHEMES, fetch_shards
 from allometry.data.sources.folder import MANIFESTS, files_in, is_image, open_folder, subfolders
 from allometry.data.sources.manifest import open_manifest
 from allometry.data.sources.naming import ICONS, SHARD, expand, is_address, is_pattern, short_name
-from allometry.data.sources.records import SPLIT_OF_NAME, Options
+from allometry.data.sources.records import SPLIT_OF_NAME, OpenOptions
 from allometry.data.sources.shards import Shard, open_shards
 
 _KINDS = (
@@ -101,7 +101,7 @@ def open_data(
     """
     if where == ICONS:
         return open_icons()
-    options = Options(
+    options = OpenOptions(
         cache_folder=cache_folder or user_cache(),
         seed=seed,
         progress=progress,
@@ -110,7 +110,7 @@ def open_data(
     return _open(str(where), options)
 
 
-def _open(where: str, options: Options) -> Dataset:
+def _open(where: str, options: OpenOptions) -> Dataset:
     path = Path(where)
     as_shards = partial(open_shards, name=short_name(where), place=where, options=options)
     if is_address(where):
@@ -121,8 +121,8 @@ def _open(where: str, options: Options) -> Dataset:
         files = files_in(path)
         if set(files).issuperset(NEEDED):
             return open_npy_folder(path, options)
-        found = _shards_in(path, files)
-        return as_shards(found) if found else open_folder(path, options)
+        shards = _shards_in(path, files)
+        return as_shards(shards) if shards else open_folder(path, options)
     if not path.exists():
         raise DataError(_missing(path))
     ending = path.suffix.lower()
@@ -135,7 +135,7 @@ def _open(where: str, options: Options) -> Dataset:
     raise DataError(_wrong_file(path))
 
 
-def _fetch(address: str, options: Options) -> list[Shard]:
+def _fetch(address: str, options: OpenOptions) -> list[Shard]:
     if not address.startswith(SCHEMES):
         raise DataError(
             f"{address} cannot be opened: of addresses only http and https are read. Copy the shards to this machine."

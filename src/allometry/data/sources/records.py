@@ -12,7 +12,7 @@ SPLIT_OF_NAME = {"train": "train", "val": "val", "valid": "val", "validation": "
 """The words for a split, in folders, manifests and names of shards."""
 
 
-class Found(NamedTuple):
+class ImageRecord(NamedTuple):
     """An image of a class, not yet opened.
 
     Attributes:
@@ -30,7 +30,7 @@ class Found(NamedTuple):
     modified: int
 
 
-class Refused(NamedTuple):
+class RejectedFile(NamedTuple):
     """What cannot be used, and why.
 
     Attributes:
@@ -60,8 +60,8 @@ class Layout(NamedTuple):
     place: str
     classes: tuple[str, ...]
     splits: tuple[str, ...]
-    files: tuple[Found, ...]
-    refused: tuple[Refused, ...]
+    files: tuple[ImageRecord, ...]
+    refused: tuple[RejectedFile, ...]
 
 
 def sorted_classes(names: set[str]) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def sorted_classes(names: set[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class OpenOptions:
     """How a source is opened, whatever its kind.
 
     Attributes:

@@ -25,7 +25,14 @@ from allometry.data.sources.checking import (
     settled,
     to_columns,
 )
-from allometry.data.sources.records import SPLIT_OF_NAME, Found, Layout, Options, Refused, sorted_classes
+from allometry.data.sources.records import (
+    SPLIT_OF_NAME,
+    ImageRecord,
+    Layout,
+    OpenOptions,
+    RejectedFile,
+    sorted_classes,
+)
 from allometry.data.sources.stores import ShardStore, read_part
 from allometry.data.sources.tar import Member, read_members
 
@@ -56,7 +63,7 @@ class Contents(NamedTuple):
 
     members: Sequence[Member]
     checks: Sequence[Check]
-    refused: Sequence[Refused]
+    refused: Sequence[RejectedFile]
 
 
 def open_shards(
@@ -64,7 +71,7 @@ def open_shards(
     *,
     name: str,
     place: str,
-    options: Options,
+    options: OpenOptions,
 ) -> Dataset:
     """Open local shards; see `open_data`."""
     split_of = shard_splits(place, [shard.name for shard in shards])
@@ -72,17 +79,17 @@ def open_shards(
     where: dict[str, tuple[int, int, int]] = {}
     checks: dict[str, Check] = {}
     files, refused = [], []
-    for number, (shard, split, held) in enumerate(zip(shards, split_of, contents, strict=True)):
-        for member, check in zip(held.members, held.checks, strict=True):
+    for number, (shard, split, content) in enumerate(zip(shards, split_of, contents, strict=True)):
+        for member, check in zip(content.members, content.checks, strict=True):
             path = f"{shard.name}/{member.name}"
             where[path], checks[path] = (number, member.offset, member.length), check
-            files.append(Found(path, split, member.label, member.length, 0))
-        refused += [each._replace(path=f"{shard.name}/{each.path}".rstrip("/")) for each in held.refused]
+            files.append(ImageRecord(path, split, member.label, member.length, 0))
+        refused += [file._replace(path=f"{shard.name}/{file.path}".rstrip("/")) for file in content.refused]
     classes = sorted_classes({file.class_name for file in files})
     if len(classes) < 2:
         raise DataError(_too_few(place, classes, refused))
-    given = tuple(split for split in SPLITS if split in split_of)
-    layout = Layout(place, classes, given, tuple(sorted(files)), tuple(sorted(refused)))
+    own_splits = tuple(split for split in SPLITS if split in split_of)
+    layout = Layout(place, classes, own_splits, tuple(sorted(files)), tuple(sorted(refused)))
     paths = tuple(shard.path for shard in shards)
     return assemble(
         layout,
@@ -107,9 +114,9 @@ def shard_splits(place: str, names: Sequence[str]) -> tuple[str, ...]:
     if set(splits) == {""}:
         return splits
     if "" in splits:
-        without, told = names[splits.index("")], next(name for name in names if _split_in(name))
+        without, other = names[splits.index("")], next(name for name in names if _split_in(name))
         raise DataError(
-            f"The name of {told} in {place} tells its split, but that of {without} does not. "
+            f"The name of {other} in {place} tells its split, but that of {without} does not. "
             "Call every shard by train, val or test, or none."
         )
     if "train" not in splits:
@@ -123,7 +130,7 @@ def shard_splits(place: str, names: Sequence[str]) -> tuple[str, ...]:
 def read_shards(
     paths: Sequence[Path],
     *,
-    options: Options,
+    options: OpenOptions,
     clock: Callable[[], int] = time.time_ns,
 ) -> list[Contents]:
     """Read every shard through once, or trust its index where it has its size and time of change still.
@@ -135,19 +142,21 @@ def read_shards(
     abouts = [_about(path) for path in paths]
     indexes = [index_file(options.cache_folder, str(about["source"])) for about in abouts]
     known = [_load(index, about) for index, about in zip(indexes, abouts, strict=True)]
-    listed = [(path, read_members(path)) for path, held in zip(paths, known, strict=True) if held is None]
+    listed = [
+        (path, read_members(path)) for path, content in zip(paths, known, strict=True) if content is None
+    ]
     every = [(path, member) for path, (members, _) in listed for member in members]
     contents: list[Contents] = []
     with closing(checked(every, _check, progress)) as results:
         fresh = iter(listed)
-        for index, about, held in zip(indexes, abouts, known, strict=True):
-            if held is None:
+        for index, about, content in zip(indexes, abouts, known, strict=True):
+            if content is None:
                 _, (members, refused) = next(fresh)
                 checks = [next(results)[1] for _ in members]
-                held = Contents(members, checks, refused)  # noqa: PLW2901 - it is known from now on
+                content = Contents(members, checks, refused)  # noqa: PLW2901 - it is known from now on
                 if settled(int(about["modified"]), began):
-                    _save(index, about, held, progress)
-            contents.append(held)
+                    _save(index, about, content, progress)
+            contents.append(content)
     return contents
 
 
@@ -169,7 +178,7 @@ def _check(item: tuple[Path, Member]) -> Check:
     return check_bytes(data, name=f"{member.name} in {path}")
 
 
-def _too_few(place: str, classes: Sequence[str], refused: Sequence[Refused]) -> str:
+def _too_few(place: str, classes: Sequence[str], refused: Sequence[RejectedFile]) -> str:
     if classes:
         return f"{place} has only one class, {classes[0]!r}, and there is nothing to tell it from."
     shown = f" ({refused[0].path}: {refused[0].reason})" if refused else ""
@@ -196,10 +205,10 @@ def _about(path: Path) -> dict[str, Any]:
     return {"source": str(path.resolve()), "size": status.st_size, "modified": status.st_mtime_ns}
 
 
-def _save(index: Path, about: dict[str, Any], held: Contents, progress: Progress) -> None:
+def _save(index: Path, about: dict[str, Any], content: Contents, progress: Progress) -> None:
     """What is refused stands in the index like the images, without a place in the shard."""
-    members = [*held.members, *(Member(each.path, "", _NOWHERE, 0) for each in held.refused)]
-    checks = [*held.checks, *(Check("", 0, 0, gray=True, reason=each.reason) for each in held.refused)]
+    members = [*content.members, *(Member(file.path, "", _NOWHERE, 0) for file in content.refused)]
+    checks = [*content.checks, *(Check("", 0, 0, gray=True, reason=file.reason) for file in content.refused)]
     rows = zip(*members, strict=True) if members else ((),) * len(_MEMBER_KINDS)
     columns = {**dict(zip(_MEMBER_KINDS, rows, strict=True)), **to_columns(checks)}
     save_index(index, about=about, columns=columns, progress=progress)
@@ -214,7 +223,7 @@ def _load(index: Path, about: dict[str, Any]) -> Contents | None:
     checks = list(map(Check, *values[len(_MEMBER_KINDS) :]))
     number = sum(member.offset != _NOWHERE for member in members)
     refused = [
-        Refused(member.name, check.reason)
+        RejectedFile(member.name, check.reason)
         for member, check in zip(members[number:], checks[number:], strict=True)
     ]
     return Contents(members[:number], checks[:number], refused)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from allometry.base import DataError
 from allometry.data.images.reading import EXTENSIONS
-from allometry.data.sources.records import Refused
+from allometry.data.sources.records import RejectedFile
 from allometry.data.sources.stores import read_part
 
 _LABELS = ("cls", "json", "txt")  # where a sample has several, the first of these counts
@@ -42,7 +42,7 @@ class Part(NamedTuple):
     length: int
 
 
-def read_members(shard: Path) -> tuple[list[Member], list[Refused]]:
+def read_members(shard: Path) -> tuple[list[Member], list[RejectedFile]]:
     """The labeled images of a shard, by its headers and labels; the images themselves are not read.
 
     Members are grouped into samples as WebDataset does it: all that are called alike up to the first dot of the last
@@ -61,11 +61,11 @@ def read_members(shard: Path) -> tuple[list[Member], list[Refused]]:
         samples, beside = _samples(parts)
         members = []
         for key, sample in samples.items():
-            found = _member(shard, key, sample)
-            if isinstance(found, Member):
-                members.append(found)
+            result = _member(shard, key, sample)
+            if isinstance(result, Member):
+                members.append(result)
             else:
-                beside.append(found)
+                beside.append(result)
     except OSError as error:
         raise DataError(f"Cannot read {shard}: {error.strerror or error}.") from error
     return members, [*refused, *beside]
@@ -81,7 +81,7 @@ def _refuse_compressed(shard: Path) -> None:
             )
 
 
-def _list(shard: Path) -> tuple[list[Part], list[Refused]]:
+def _list(shard: Path) -> tuple[list[Part], list[RejectedFile]]:
     """The usable members by their headers, and what is no plain file or not all there."""
     size = shard.stat().st_size
     parts, refused = [], []
@@ -92,16 +92,18 @@ def _list(shard: Path) -> tuple[list[Part], list[Refused]]:
                 end = member.offset_data + -(-member.size // _BLOCK) * _BLOCK
                 reason = _unsafe(member)
                 if reason:
-                    refused.append(Refused(member.name, reason))
+                    refused.append(RejectedFile(member.name, reason))
                 elif member.isreg() and member.offset_data + member.size > size:
-                    refused.append(Refused(member.name, "the shard is cut short within it"))
+                    refused.append(RejectedFile(member.name, "the shard is cut short within it"))
                 elif member.isreg() and not member.name.rpartition("/")[2].startswith("."):
                     parts.append(Part(member.name, member.offset_data, member.size))
     except (tarfile.TarError, ValueError, OverflowError) as error:
         if end == 0:
             raise DataError(f"{shard} is not a tar file ({error}).") from error
     if end > size or read_part(shard, end, _BLOCK) != bytes(_BLOCK):
-        refused.append(Refused("", "the shard has no end mark and may be cut short; what is whole is used"))
+        refused.append(
+            RejectedFile("", "the shard has no end mark and may be cut short; what is whole is used")
+        )
     return parts, refused
 
 
@@ -116,7 +118,7 @@ def _unsafe(member: tarfile.TarInfo) -> str:
     return ""
 
 
-def _samples(parts: list[Part]) -> tuple[dict[str, dict[str, Part]], list[Refused]]:
+def _samples(parts: list[Part]) -> tuple[dict[str, dict[str, Part]], list[RejectedFile]]:
     """By base name, the members by extension."""
     samples: dict[str, dict[str, Part]] = {}
     refused = []
@@ -125,27 +127,27 @@ def _samples(parts: list[Part]) -> tuple[dict[str, dict[str, Part]], list[Refuse
         stem, _, extension = base.partition(".")
         sample = samples.setdefault(folder + slash + stem, {})
         if extension.lower() in sample:
-            refused.append(Refused(part.name, "a member of that name came before"))
+            refused.append(RejectedFile(part.name, "a member of that name came before"))
         else:
             sample[extension.lower()] = part
     return samples, refused
 
 
-def _member(shard: Path, key: str, sample: dict[str, Part]) -> Member | Refused:
+def _member(shard: Path, key: str, sample: dict[str, Part]) -> Member | RejectedFile:
     images = [part for extension, part in sample.items() if f".{extension}" in EXTENSIONS]
     if len(images) != 1:
         what = "several images" if images else f"no image, only .{' and .'.join(sample)}"
-        return Refused(key, f"the sample has {what}")
+        return RejectedFile(key, f"the sample has {what}")
     image = images[0]
     for kind in _LABELS:
         if kind in sample:
             label, reason = _label(shard, sample[kind], kind)
             return (
-                Refused(image.name, reason)
+                RejectedFile(image.name, reason)
                 if reason
                 else Member(image.name, label, image.offset, image.length)
             )
-    return Refused(image.name, "the sample has no label (.cls, .json or .txt)")
+    return RejectedFile(image.name, "the sample has no label (.cls, .json or .txt)")
 
 
 def _label(shard: Path, part: Part, kind: str) -> tuple[str, str]:
@@ -161,7 +163,9 @@ def _label(shard: Path, part: Part, kind: str) -> tuple[str, str]:
 
 
 def _json_label(text: str) -> str:
-    held = json.loads(text)
-    values = [held[name] for name in ("label", "class") if name in held] if isinstance(held, dict) else []
+    fields = json.loads(text)
+    values = (
+        [fields[name] for name in ("label", "class") if name in fields] if isinstance(fields, dict) else []
+    )
     value = values[0] if values else None
     return str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""

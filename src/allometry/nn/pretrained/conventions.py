@@ -108,32 +108,32 @@ def from_hub(config: Mapping[str, Any]) -> dict[str, Any]:
         >>> from_hub({"input_size": [3, 224, 224], "test_input_size": [3, 288, 288], "test_crop_pct": 0.95})
         {'resolution': 288, 'crop': 0.95}
     """
-    asked = config.get("pretrained_cfg", config)
-    asked = asked if isinstance(asked, Mapping) else {}
+    pretrained_cfg = config.get("pretrained_cfg", config)
+    pretrained_cfg = pretrained_cfg if isinstance(pretrained_cfg, Mapping) else {}
     try:
-        return _said(config, asked)
+        return _fields(config, pretrained_cfg)
     except (ValueError, TypeError, LookupError) as error:
         raise WeightsError(
             f"The hub's config.json does not say how images become inputs: {error}."
         ) from error
 
 
-def _said(config: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _fields(config: Mapping[str, Any], pretrained_cfg: Mapping[str, Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
     # Where timm tested at another size than it trained at, its published accuracy is that of the test.
-    size = asked.get("test_input_size") or asked.get("input_size")
-    crop = asked.get("test_crop_pct") or asked.get("crop_pct")
+    size = pretrained_cfg.get("test_input_size") or pretrained_cfg.get("input_size")
+    crop = pretrained_cfg.get("test_crop_pct") or pretrained_cfg.get("crop_pct")
     if size:
-        found["resolution"] = int(size[-1])
+        fields["resolution"] = int(size[-1])
     if crop:
-        found["crop"] = float(crop)
+        fields["crop"] = float(crop)
     for field in ("mean", "std"):
-        if asked.get(field):
-            found[field] = tuple(float(value) for value in asked[field])
-    names = config.get("label_names") or asked.get("label_names")
+        if pretrained_cfg.get(field):
+            fields[field] = tuple(float(value) for value in pretrained_cfg[field])
+    names = config.get("label_names") or pretrained_cfg.get("label_names")
     if names:
-        found["classes"] = tuple(str(each) for each in names)
-    return found
+        fields["classes"] = tuple(str(name) for name in names)
+    return fields
 
 
 def _counting(stage: Stage, counts: bool) -> Stage:

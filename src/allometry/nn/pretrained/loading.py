@@ -122,12 +122,12 @@ def _built(
     conventions: Conventions,
     layout: str,
     seed: int,
-    told: tuple[str, ...],
+    notes: tuple[str, ...],
 ) -> Pretrained:
-    module, changes = build(network, seed=seed), list(told)
-    held, asked = len(state["classifier.bias"]), network.head.classes
-    if held != asked:
-        changes.append(f"The classifier is new: {asked} classes instead of {held}.")
+    module, changes = build(network, seed=seed), list(notes)
+    available, classes = len(state["classifier.bias"]), network.head.classes
+    if available != classes:
+        changes.append(f"The classifier is new: {classes} classes instead of {available}.")
         conventions = replace(conventions, classes=())
         for name in ("classifier.weight", "classifier.bias"):
             state[name] = module.state_dict()[name]

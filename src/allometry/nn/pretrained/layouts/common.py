@@ -77,7 +77,7 @@ def regnet(
     block: Callable[[Place], str],
     nodes: Mapping[str, str],
     halves: tuple[str, str],
-    others: Mapping[str, str],
+    ends: Mapping[str, str],
 ) -> dict[str, str]:
     """Our prefixes with theirs, of a RegNet.
 
@@ -86,9 +86,9 @@ def regnet(
         block: what they call the block in a place.
         nodes: what they call our nodes, and `gate` the layers of squeeze-excite, within a block.
         halves: what they call a convolution and its batch norm, within a node.
-        others: what they call the stem and the classifier.
+        ends: what they call the stem and the classifier.
     """
-    names = pair("stem", *(f"{others['stem']}.{half}" for half in halves))
+    names = pair("stem", *(f"{ends['stem']}.{half}" for half in halves))
     for place in places(network):
         theirs = block(place)
         for node in ("reduce", "spatial", "restore", "shortcut"):
@@ -97,4 +97,4 @@ def regnet(
             )
         for ours, number in (("reduce", 1), ("expand", 2)):
             names[f"{place.ours}.nodes.spatial.1.{ours}"] = f"{theirs}.{nodes['gate']}.fc{number}"
-    return {**names, "classifier": others["classifier"]}
+    return {**names, "classifier": ends["classifier"]}

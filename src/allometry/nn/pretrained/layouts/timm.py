@@ -80,5 +80,5 @@ def _regnet(network: Network) -> dict[str, str]:
             "gate": "se",
         },
         halves=("conv", "bn"),
-        others={"stem": "stem", "classifier": "head.fc"},
+        ends={"stem": "stem", "classifier": "head.fc"},
     )

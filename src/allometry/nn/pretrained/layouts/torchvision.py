@@ -129,5 +129,5 @@ def _regnet(network: Network) -> dict[str, str]:
         block=lambda place: f"trunk_output.block{place.group + 1}.block{place.group + 1}-{place.turn}",
         nodes={"reduce": "f.a", "spatial": "f.b", "restore": "f.c", "shortcut": "proj", "gate": "f.se"},
         halves=("0", "1"),
-        others={"stem": "stem", "classifier": "fc"},
+        ends={"stem": "stem", "classifier": "fc"},
     )
