@@ -44,7 +44,8 @@ def strength(evidence: Map, *, side: int) -> npt.NDArray[np.float32]:
     """
     # A map is as coarse as the network's last feature map. Linear interpolation would show the grid.
     large = np.maximum(cv2.resize(evidence, (side, side), interpolation=cv2.INTER_CUBIC), 0)
-    most = float(large.max())
+    # Between places that speak against the class, cubic interpolation swings a little above 0: that is no evidence.
+    most = float(large.max()) if float(evidence.max()) > 0 else 0.0
     return np.asarray(large / most if most > 0 else np.zeros_like(large), np.float32)
 
 
