@@ -35,6 +35,7 @@ from allometry.catalog import get, mbconv_space
 from allometry.cost import count, parse_budget
 from allometry.data import open_data
 from allometry.nas import Costs, Encodings, network_of, sample_encodings
+from allometry.runs.files import known_subnets
 from allometry.scaling import solve
 from allometry.scaling.strides import adapt
 from allometry.supernets import (
@@ -47,9 +48,9 @@ from allometry.supernets import (
 )
 from allometry.supernets.accuracy_predictor import evaluate_subnet, measure_subnets, sample_subnets
 from allometry.supernets.opened import OpenSupernet, open_supernet
+from allometry.supernets.subnet_search import subnet_name
 from allometry.training import small
 from allometry.training.images import Images, open_images
-from allometry.verbs.supernet_search import found_subnets, name_of
 
 NETWORK = "efficientnet-b0"
 ALONE, LONG, RANDOM, HELD, FITTED = 20, 3, 50, 200, 500
@@ -295,7 +296,7 @@ def _supernet_costs(run: Path) -> dict[str, float]:
     return {
         "first": sum(line["seconds"] for line in lines[: ends[0] + 1]),
         "each": statistics.median(later) + CONFIRMED * evaluate_subnet,
-        "test": found_subnets(run)[name_of(parse_budget(TARGET))]["test_accuracy"],
+        "test": known_subnets(run)[subnet_name(parse_budget(TARGET))].test_accuracy,
     }
 
 

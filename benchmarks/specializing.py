@@ -29,7 +29,7 @@ from allometry.nas import ABSENT, Costs, Encodings, sample_encodings
 from allometry.supernets import (
     THOROUGH,
     SpecializeConfig,
-    encode_rows,
+    encode_options,
     fit_predictor,
     kendall_tau,
     pareto,
@@ -43,20 +43,20 @@ PAPERS = SpecializeConfig(population=100, generations=500)
 
 
 def made(space: Space, costs: Costs, seed: int) -> Callable[[Encodings], Floats]:
-    """Accuracies of any rows, as fractions: mean 0.78 and standard deviation 0.025 over random networks."""
+    """Accuracies of any encodings, as fractions: mean 0.78 and standard deviation 0.025 over random networks."""
     random = np.random.default_rng(seed)
-    features = encode_rows(space, sample_encodings(space, random, 1, by="choice")).shape[1]
+    features = encode_options(space, sample_encodings(space, random, 1, by="choice")).shape[1]
     alone, one, other = random.normal(size=(3, features))
     depths = [place for place, choice in enumerate(space.choices) if choice.targets[0].what == "depth"]
     weights = random.uniform(0.3, 1, len(depths))
 
-    def parts(rows: Encodings) -> tuple[Floats, ...]:
-        macs = np.log(costs(rows)["macs"].astype(float)) - np.log(2e8)
-        encoded = encode_rows(space, rows).astype(float)
-        rank = np.where(rows == ABSENT, 0, rows) / np.array(
+    def parts(encodings: Encodings) -> tuple[Floats, ...]:
+        macs = np.log(costs(encodings)["macs"].astype(float)) - np.log(2e8)
+        encoded = encode_options(space, encodings).astype(float)
+        rank = np.where(encodings == ABSENT, 0, encodings) / np.array(
             [max(1, len(k.options) - 1) for k in space.choices]
         )
-        filled = (rows != ABSENT).mean(1) * rank.mean(1)
+        filled = (encodings != ABSENT).mean(1) * rank.mean(1)
         deep = -np.exp(-1.5 * (rank[:, depths] + filled[:, None])) @ weights
         return -np.exp(-1.2 * macs), deep, encoded @ alone, (encoded @ one) * (encoded @ other)
 
@@ -71,15 +71,15 @@ def made(space: Space, costs: Costs, seed: int) -> Callable[[Encodings], Floats]
         )
 
     spread = mixed(usual).std()
-    return lambda rows: 0.78 + 0.025 * mixed(parts(rows)) / spread
+    return lambda encodings: 0.78 + 0.025 * mixed(parts(encodings)) / spread
 
 
 def papers_network(
-    space: Space, rows: Encodings, accuracies: Floats, seed: int
+    space: Space, encodings: Encodings, accuracies: Floats, seed: int
 ) -> Callable[[Encodings], Floats]:
     """Three layers of 400 units on the options and the mean accuracy as a constant, trained to its end."""
     torch.manual_seed(seed)
-    inputs = torch.from_numpy(encode_rows(space, rows))
+    inputs = torch.from_numpy(encode_options(space, encodings))
     mean, spread = accuracies.mean(), accuracies.std()
     wanted = torch.from_numpy((accuracies - mean) / spread).float()
     sizes = [inputs.shape[1], 400, 400, 400]
@@ -87,19 +87,22 @@ def papers_network(
     network = nn.Sequential(*layers, nn.Linear(400, 1, bias=False))
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=1e-4)
     epochs = 200
-    steps = epochs * -(-len(rows) // 64)
+    steps = epochs * -(-len(encodings) // 64)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps)
     for _ in range(epochs):
-        for chosen in torch.randperm(len(rows)).split(64):
+        for chosen in torch.randperm(len(encodings)).split(64):
             optimizer.zero_grad()
             loss = (network(inputs[chosen])[:, 0] - wanted[chosen]).square().mean()
             torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
 
-    def predicted(rows: Encodings) -> Floats:
+    def predicted(encodings: Encodings) -> Floats:
         with torch.no_grad():
-            return network(torch.from_numpy(encode_rows(space, rows)))[:, 0].double().numpy() * spread + mean
+            return (
+                network(torch.from_numpy(encode_options(space, encodings)))[:, 0].double().numpy() * spread
+                + mean
+            )
 
     return predicted
 
@@ -111,8 +114,8 @@ def predictors(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
         taus: dict[str, list[float]] = {"ours": [], "paper's": []}
         for seed in range(seeds):
             truth, random = made(space, costs, seed), np.random.default_rng([seed, 1])
-            rows = sample_encodings(space, random, number + JUDGED, by="choice")
-            fitted, judged = rows[:number], rows[number:]
+            encodings = sample_encodings(space, random, number + JUDGED, by="choice")
+            fitted, judged = encodings[:number], encodings[number:]
             noisy = truth(fitted) + random.normal(0, NOISE, number)
             found = {
                 "ours": fit_predictor(space, fitted, noisy, seed=seed),
@@ -127,7 +130,7 @@ def predictors(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
 def searches(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
     """What each way of searching finds, as predicted and in truth, and how long it takes."""
     ways = {"default": SpecializeConfig(), "100 x 500": PAPERS, "thorough": THOROUGH}
-    rows: dict[str, dict[str, list[float]]] = {}
+    encodings: dict[str, dict[str, list[float]]] = {}
     for seed in range(seeds):
         truth, random = made(space, costs, seed), np.random.default_rng([seed, 1])
         fitted = sample_encodings(space, random, 500, by="choice")
@@ -135,17 +138,21 @@ def searches(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
         some = sample_encodings(space, random, 50_000, by="choice")
         macs = costs(some)["macs"]
         began = time.perf_counter()
-        front = pareto(space, predictor, cost=lambda rows: costs(rows)["macs"], seed=seed)
+        front = pareto(space, predictor, cost=lambda encodings: costs(encodings)["macs"], seed=seed)
         taken = (time.perf_counter() - began) / len(LIMITS)
         for limit in LIMITS:
 
-            def allows(rows: Encodings, limit: float = limit) -> npt.NDArray[np.bool_]:
-                return costs(rows)["macs"] <= limit
+            def allows(encodings: Encodings, limit: float = limit) -> npt.NDArray[np.bool_]:
+                return costs(encodings)["macs"] <= limit
 
             best = specialize(space, truth, allows=allows, settings=THOROUGH, seed=seed).accuracies[0]
             within = front.costs <= limit
             found: dict[str, tuple[float, Encodings, int]] = {
-                "the front, a fourth of it": (taken, front.rows[within][-1:], front.looked // len(LIMITS)),
+                "the front, a fourth of it": (
+                    taken,
+                    front.encodings[within][-1:],
+                    front.examined // len(LIMITS),
+                ),
                 "best predicted of 50,000 random": (
                     0.0,
                     some[macs <= limit][predictor(some[macs <= limit]).argmax()][None],
@@ -155,18 +162,18 @@ def searches(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
             for name, settings in ways.items():
                 began = time.perf_counter()
                 result = specialize(space, predictor, allows=allows, settings=settings, seed=seed)
-                found[name] = (time.perf_counter() - began, result.rows[:1], result.looked)
-            for name, (seconds, row, looked) in found.items():
-                kept = rows.setdefault(
+                found[name] = (time.perf_counter() - began, result.encodings[:1], result.examined)
+            for name, (seconds, encoding, examined) in found.items():
+                kept = encodings.setdefault(
                     name, {"seconds": [], "looked": [], "predicted": [], "behind": [], "optimism": []}
                 )
-                said, true = float(predictor(row)[0]), float(truth(row)[0])
+                said, true = float(predictor(encoding)[0]), float(truth(encoding)[0])
                 kept["seconds"].append(seconds)
-                kept["looked"].append(looked)
+                kept["looked"].append(examined)
                 kept["predicted"].append(said)
                 kept["behind"].append(100 * (best - true))
                 kept["optimism"].append(100 * (said - true))
-    return [{"way": name, **values} for name, values in rows.items()]
+    return [{"way": name, **values} for name, values in encodings.items()]
 
 
 def main() -> None:

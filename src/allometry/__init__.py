@@ -27,15 +27,18 @@ if TYPE_CHECKING:
     from allometry.nn import build
     from allometry.scaling import COMPOUND, ScalingLaw, solve
     from allometry.training.recipes import specs as recipes
+    from allometry.verbs import supernet, table
     from allometry.verbs.evaluate import evaluate
     from allometry.verbs.explain import explain
     from allometry.verbs.export import export
+    from allometry.verbs.fit import fit
     from allometry.verbs.info import info
     from allometry.verbs.measure import measure
     from allometry.verbs.open import Run, open  # noqa: A004 - as `allometry.open`
     from allometry.verbs.predict import predict
     from allometry.verbs.run import run
     from allometry.verbs.scale import scale
+    from allometry.verbs.search import search
     from allometry.verbs.train import train
     from allometry.verbs.zoo import zoo
 
@@ -56,16 +59,22 @@ _HOME = {
     "export": "allometry.verbs.export",
     "train": "allometry.verbs.train",
     "explain": "allometry.verbs.explain",
+    "fit": "allometry.verbs.fit",
     "info": "allometry.verbs.info",
     "measure": "allometry.verbs.measure",
     "open": "allometry.verbs.open",
     "Run": "allometry.verbs.open",
     "predict": "allometry.verbs.predict",
     "scale": "allometry.verbs.scale",
+    "search": "allometry.verbs.search",
     "solve": "allometry.scaling",
     "zoo": "allometry.verbs.zoo",
 }
-_NAMESPACES = {"recipes": "allometry.training.recipes.specs"}
+_NAMESPACES = {
+    "recipes": "allometry.training.recipes.specs",
+    "supernet": "allometry.verbs.supernet",
+    "table": "allometry.verbs.table",
+}
 
 __all__ = [
     "COMPOUND",
@@ -81,6 +90,7 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "fit",
     "get",
     "info",
     "measure",
@@ -90,7 +100,10 @@ __all__ = [
     "recipes",
     "run",
     "scale",
+    "search",
     "solve",
+    "supernet",
+    "table",
     "train",
     "zoo",
 ]

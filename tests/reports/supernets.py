@@ -115,7 +115,7 @@ def write_supernet(folder: Path, *, plan: str = "shrinking", searched: bool = Tr
     if searched:
         measured = [
             {
-                "row": [0],
+                "encoding": [0],
                 "macs": 1_000_000 + 100_000 * each,
                 "params": 50_000,
                 "activations": 1000,

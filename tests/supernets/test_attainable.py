@@ -16,17 +16,17 @@ from allometry.supernets import attainable_tau, evaluate_predictor, kendall_tau,
 def test_it_is_what_one_who_knows_gets(images, spread):
     random = np.random.default_rng(images)
     good = random.normal(0.8, spread, (2000, 1))
-    rights = random.binomial(images, good, (2000, 8))
-    knows = kendall_tau(good[:, 0], rights.sum(1) / (8 * images))
-    assert attainable_tau(rights) == pytest.approx(knows, abs=0.08)
+    correct = random.binomial(images, good, (2000, 8))
+    knows = kendall_tau(good[:, 0], correct.sum(1) / (8 * images))
+    assert attainable_tau(correct) == pytest.approx(knows, abs=0.08)
 
 
 def test_images_that_are_hard_for_all_take_nothing_from_it():
     random = np.random.default_rng(0)
     hard = random.uniform(0.3, 0.99, (1, 8, 200))
     good = random.normal(0, 0.05, (600, 1, 1))
-    rights = (random.random((600, 8, 200)) < np.clip(hard + good, 0, 1)).sum(2)
-    assert attainable_tau(rights) > 0.7
+    correct = (random.random((600, 8, 200)) < np.clip(hard + good, 0, 1)).sum(2)
+    assert attainable_tau(correct) > 0.7
 
 
 def test_where_all_are_equally_good_there_is_nothing_to_attain():
@@ -42,9 +42,9 @@ def test_what_cannot_be_halved_is_refused(shape):
 
 
 def judged(tau: float, attainable: float | None):
-    rows = np.arange(10, dtype=np.int8)[:, None]
+    encodings = np.arange(10, dtype=np.int8)[:, None]
     return replace(
-        evaluate_predictor(lambda rows: rows[:, 0] / 10, rows, rows[:, 0] / 10),
+        evaluate_predictor(lambda encodings: encodings[:, 0] / 10, encodings, encodings[:, 0] / 10),
         tau=tau,
         attainable=attainable,
     )

@@ -52,9 +52,9 @@ def test_the_least_count_is_that_of_all_members(name, measure):
     found = least_counted(space, measure)
     every = Costs(space)(encodings_of(space, list(members(space))))[measure]
     assert found.value == every.min()
-    network = network_of(space, found.row)
+    network = network_of(space, found.encoding)
     assert getattr(count(network), measure) == found.value
-    assert (encodings_of(space, [network])[0] == found.row).all()
+    assert (encodings_of(space, [network])[0] == found.encoding).all()
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -64,7 +64,7 @@ def test_the_least_latency_is_that_of_all_members(name, seed):
     found = least_latency(space, table)
     seconds = Latencies(space, table)(encodings_of(space, list(members(space))))
     assert found.value == pytest.approx(seconds.min(), rel=1e-12)
-    assert table.predict(network_of(space, found.row)) == pytest.approx(found.value, rel=1e-12)
+    assert table.predict(network_of(space, found.encoding)) == pytest.approx(found.value, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def test_the_least_latency_is_that_of_all_members(name, seed):
 )
 def test_nothing_drawn_is_below_the_least(name):
     space = find_space(name)
-    rows = sample_encodings(space, np.random.default_rng(0), 2000, by="choice")
-    found = Costs(space)(rows)
+    encodings = sample_encodings(space, np.random.default_rng(0), 2000, by="choice")
+    found = Costs(space)(encodings)
     for measure in MEASURES:
         lowest = least_counted(space, measure)
         assert lowest.value <= found[measure].min()
-        assert getattr(count(network_of(space, lowest.row)), measure) == lowest.value
+        assert getattr(count(network_of(space, lowest.encoding)), measure) == lowest.value
 
 
 def test_negative_prices_find_the_most():

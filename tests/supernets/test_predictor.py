@@ -13,13 +13,13 @@ from allometry.arch import Choice, Space, encode, sample
 from allometry.base import InputError, WeightsError
 from allometry.catalog import find_space, get, mbconv_space
 from allometry.nas import ABSENT, Costs, encodings_of, sample_encodings
-from allometry.supernets.features import encode_rows
+from allometry.supernets.features import encode_options
 from allometry.supernets.predictor import Predictor, RegressionConfig, fit_predictor
 from allometry.supernets.predictor_quality import (
     evaluate_predictor,
     kendall_tau,
     refuse_unreliable,
-    split_rows,
+    split_encodings,
 )
 
 OFA = find_space("ofa-mobilenetv3-1.0")
@@ -40,14 +40,16 @@ def truth(space, *, seed=0, pairs=0.004):
     single = random.normal(0, 0.004, (len(space.choices), most))
     double = random.normal(0, pairs, (len(space.choices), most, most))
 
-    def accuracy(rows):
-        macs = np.log(costs(rows)["macs"].astype(float))
+    def accuracy(encodings):
+        macs = np.log(costs(encodings)["macs"].astype(float))
         found = 0.8 - 0.1 * np.exp(-(macs - 18))
-        for place in range(rows.shape[1]):
-            there = rows[:, place] != ABSENT
-            found += np.where(there, single[place, rows[:, place]], 0)
+        for place in range(encodings.shape[1]):
+            there = encodings[:, place] != ABSENT
+            found += np.where(there, single[place, encodings[:, place]], 0)
             found += np.where(
-                there & (rows[:, place - 1] != ABSENT), double[place, rows[:, place], rows[:, place - 1]], 0
+                there & (encodings[:, place - 1] != ABSENT),
+                double[place, encodings[:, place], encodings[:, place - 1]],
+                0,
             )
         return found
 
@@ -56,40 +58,42 @@ def truth(space, *, seed=0, pairs=0.004):
 
 def measured(space, number, *, seed=0, noise=0.005):
     random = np.random.default_rng(seed)
-    rows = sample_encodings(space, random, number, by="choice")
-    return rows, truth(space)(rows) + random.normal(0, noise, number)
+    encodings = sample_encodings(space, random, number, by="choice")
+    return encodings, truth(space)(encodings) + random.normal(0, noise, number)
 
 
 @pytest.fixture(scope="module")
 def fitted():
-    rows, accuracies = measured(SMALL, 400)
-    return fit_predictor(SMALL, rows, accuracies)
+    encodings, accuracies = measured(SMALL, 400)
+    return fit_predictor(SMALL, encodings, accuracies)
 
 
 def test_features_are_those_of_a_network():
     networks = [sample(OFA, Random(seed), by="choice") for seed in range(5)]
-    features = encode_rows(OFA, encodings_of(OFA, networks))
+    features = encode_options(OFA, encodings_of(OFA, networks))
     assert features.dtype == np.float32
-    assert [tuple(row) for row in features.tolist()] == [encode(OFA, network) for network in networks]
+    assert [tuple(encoding) for encoding in features.tolist()] == [
+        encode(OFA, network) for network in networks
+    ]
 
 
 def test_it_orders_networks_that_it_has_not_seen(fitted):
-    rows, accuracies = measured(SMALL, 500, seed=1, noise=0)
-    found = evaluate_predictor(fitted, rows, accuracies)
+    encodings, accuracies = measured(SMALL, 500, seed=1, noise=0)
+    found = evaluate_predictor(fitted, encodings, accuracies)
     assert found.tau > 0.8
     assert found.rmse < 0.005
     assert abs(found.bias) < 0.002
     refuse_unreliable(found)
     assert fitted.error == pytest.approx(np.hypot(found.rmse, 0.005), rel=0.2)
-    assert fitted(rows).dtype == np.float64
+    assert fitted(encodings).dtype == np.float64
 
 
 def test_pairs_and_costs_are_worth_their_place():
-    rows, accuracies = measured(SMALL, 400)
+    encodings, accuracies = measured(SMALL, 400)
     new, known = measured(SMALL, 500, seed=1, noise=0)
 
     def tau(**choices):
-        predictor = fit_predictor(SMALL, rows, accuracies, settings=RegressionConfig(**choices))
+        predictor = fit_predictor(SMALL, encodings, accuracies, settings=RegressionConfig(**choices))
         return evaluate_predictor(predictor, new, known).tau
 
     best = tau()
@@ -98,27 +102,29 @@ def test_pairs_and_costs_are_worth_their_place():
 
 
 def test_very_many_networks_are_fitted_to_as_few_are():
-    rows, accuracies = measured(SMALL, 400)
+    encodings, accuracies = measured(SMALL, 400)
     new, _ = measured(SMALL, 200, seed=1)
     one = {"strengths": (0.3,), "noises": (0.5,)}
-    exactly = fit_predictor(SMALL, rows, accuracies, settings=RegressionConfig(**one))
-    descended = fit_predictor(SMALL, rows, accuracies, settings=RegressionConfig(most=50, **one))
+    exactly = fit_predictor(SMALL, encodings, accuracies, settings=RegressionConfig(**one))
+    descended = fit_predictor(SMALL, encodings, accuracies, settings=RegressionConfig(most=50, **one))
     assert np.allclose(exactly(new), descended(new), atol=1e-4)
     assert descended.fitted == 400
 
 
 def test_the_same_seed_gives_the_same_predictor():
-    rows, accuracies = measured(SMALL, 120)
+    encodings, accuracies = measured(SMALL, 120)
     settings = RegressionConfig(most=60)
-    found = [fit_predictor(SMALL, rows, accuracies, settings=settings, seed=3)(rows) for _ in range(2)]
+    found = [
+        fit_predictor(SMALL, encodings, accuracies, settings=settings, seed=3)(encodings) for _ in range(2)
+    ]
     assert (found[0] == found[1]).all()
 
 
 def test_equal_accuracies_are_predicted_everywhere():
-    rows, _ = measured(SMALL, 30)
-    predictor = fit_predictor(SMALL, rows, np.full(30, 0.75))
+    encodings, _ = measured(SMALL, 30)
+    predictor = fit_predictor(SMALL, encodings, np.full(30, 0.75))
     assert np.allclose(predictor(measured(SMALL, 50, seed=1)[0]), 0.75)
-    assert predictor(rows[:0]).shape == (0,)
+    assert predictor(encodings[:0]).shape == (0,)
 
 
 def test_a_space_whose_costs_are_not_tabulated_and_one_without_stages():
@@ -126,17 +132,17 @@ def test_a_space_whose_costs_are_not_tabulated_and_one_without_stages():
         template=get("nasnet-a-mobile"),
         choices=(Choice(name="resolution", paths=("resolution",), options=(128, 160, 192, 224)),),
     )
-    rows = sample_encodings(cells, np.random.default_rng(0), 40)
-    predictor = fit_predictor(cells, rows, 0.6 + 0.05 * rows[:, 0])
-    assert np.allclose(predictor(rows), 0.6 + 0.05 * rows[:, 0], atol=0.01)
+    encodings = sample_encodings(cells, np.random.default_rng(0), 40)
+    predictor = fit_predictor(cells, encodings, 0.6 + 0.05 * encodings[:, 0])
+    assert np.allclose(predictor(encodings), 0.6 + 0.05 * encodings[:, 0], atol=0.01)
 
 
 def test_it_comes_back_from_its_file(fitted, tmp_path):
     path = tmp_path / "predictor.safetensors"
     fitted.save(path)
     again = Predictor.load(path, replace(SMALL, name="another name"))
-    rows, _ = measured(SMALL, 100, seed=2)
-    assert (again(rows) == fitted(rows)).all()
+    encodings, _ = measured(SMALL, 100, seed=2)
+    assert (again(encodings) == fitted(encodings)).all()
     assert (again.fitted, again.error) == (fitted.fitted, fitted.error)
     with pytest.raises(InputError, match=r"another space than ofa-mobilenetv3-1\.0"):
         Predictor.load(path, OFA)
@@ -166,28 +172,32 @@ def test_what_is_no_predictor_is_refused(fitted, tmp_path):
 
 
 def test_wrong_input_is_refused(fitted):
-    rows, accuracies = measured(SMALL, 20)
+    encodings, accuracies = measured(SMALL, 20)
     with pytest.raises(InputError, match="10 subnets or more, not to 5"):
-        fit_predictor(SMALL, rows[:5], accuracies[:5])
+        fit_predictor(SMALL, encodings[:5], accuracies[:5])
     with pytest.raises(InputError, match="one accuracy for each of the 20 rows"):
-        fit_predictor(SMALL, rows, accuracies[:5])
+        fit_predictor(SMALL, encodings, accuracies[:5])
     with pytest.raises(InputError, match="1 of 20 accuracies is not finite"):
-        fit_predictor(SMALL, rows, np.where(np.arange(20) == 3, np.nan, accuracies))
+        fit_predictor(SMALL, encodings, np.where(np.arange(20) == 3, np.nan, accuracies))
     with pytest.raises(InputError, match=r"Encodings of the space small are"):
-        fitted(rows[:, :-1])
+        fitted(encodings[:, :-1])
     for wrong in ({"strengths": ()}, {"strengths": (-1.0,)}, {"noises": (0.0,)}, {"most": 3}):
         with pytest.raises(InputError, match="must be"):
             RegressionConfig(**wrong)
 
 
 def test_judging():
-    rows = np.arange(40, dtype=np.int8)[:, None]
-    found = evaluate_predictor(lambda rows: rows[:, 0] / 100 + 0.1, rows, rows[:, 0] / 100, bins=8)
+    encodings = np.arange(40, dtype=np.int8)[:, None]
+    found = evaluate_predictor(
+        lambda encodings: encodings[:, 0] / 100 + 0.1, encodings, encodings[:, 0] / 100, bins=8
+    )
     assert (found.tau, round(found.spearman, 9), found.number) == (1, 1, 40)
     assert found.bias == found.mean_absolute_error == pytest.approx(0.1)
     assert [each.number for each in found.bins] == [5] * 8
     assert all(each.predicted == pytest.approx(each.measured + 0.1) for each in found.bins)
-    constant = evaluate_predictor(lambda rows: np.zeros(len(rows)), rows, rows[:, 0] / 100)
+    constant = evaluate_predictor(
+        lambda encodings: np.zeros(len(encodings)), encodings, encodings[:, 0] / 100
+    )
     assert (constant.tau, constant.spearman) == (0, 0)
     with pytest.raises(
         InputError, match=r"tau is 0\.00 on 40 networks.*0\.60 is needed. Measure more subnets"
@@ -195,7 +205,7 @@ def test_judging():
         refuse_unreliable(constant)
     refuse_unreliable(constant, least_tau=0.0)
     with pytest.raises(InputError, match="3 networks or more"):
-        evaluate_predictor(lambda rows: rows[:, 0], rows[:2], rows[:2, 0])
+        evaluate_predictor(lambda encodings: encodings[:, 0], encodings[:2], encodings[:2, 0])
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=12))
@@ -212,20 +222,20 @@ def test_tau_is_what_the_definition_says(pairs):
 
 @given(seed=st.integers(0, 99), share=st.floats(0.01, 0.99))
 def test_a_split_is_a_partition_that_keeps_equal_networks_together(seed, share):
-    rows = sample_encodings(SMALL, np.random.default_rng(seed), 15, by="choice")
-    rows = np.concatenate([rows, rows[:5]])
-    parts = split_rows(rows, np.arange(20) / 20, held_out=share, seed=seed)
+    encodings = sample_encodings(SMALL, np.random.default_rng(seed), 15, by="choice")
+    encodings = np.concatenate([encodings, encodings[:5]])
+    parts = split_encodings(encodings, np.arange(20) / 20, held_out=share, seed=seed)
     assert sorted([*parts.accuracies, *parts.held_accuracies]) == list(np.arange(20) / 20)
-    ours = {row.tobytes() for row in parts.rows}
-    theirs = {row.tobytes() for row in parts.held_rows}
+    ours = {encoding.tobytes() for encoding in parts.encodings}
+    theirs = {encoding.tobytes() for encoding in parts.held_encodings}
     assert ours
     assert theirs
     assert not ours & theirs
 
 
 def test_a_split_that_cannot_be_is_refused():
-    rows = np.zeros((5, 3), np.int8)
+    encodings = np.zeros((5, 3), np.int8)
     with pytest.raises(InputError, match="1 different networks cannot be split"):
-        split_rows(rows, np.zeros(5))
+        split_encodings(encodings, np.zeros(5))
     with pytest.raises(InputError, match="held_out must be a fraction"):
-        split_rows(rows, np.zeros(5), held_out=1.0)
+        split_encodings(encodings, np.zeros(5), held_out=1.0)

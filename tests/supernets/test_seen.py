@@ -13,21 +13,21 @@ from allometry.supernets.evolution import SeenEncodings
 def test_it_tells_what_a_set_tells(width, options):
     random, seen, known = np.random.default_rng(0), SeenEncodings(width), set()
     for number in random.integers(0, 400, size=60):
-        rows = random.integers(-1, options, size=(number, width)).astype(np.int8)
-        rows = np.concatenate([rows, rows[: number // 3]])
+        encodings = random.integers(-1, options, size=(number, width)).astype(np.int8)
+        encodings = np.concatenate([encodings, encodings[: number // 3]])
         expected = []
-        for place, row in enumerate(map(tuple, rows.tolist())):
-            if row not in known:
-                known.add(row)
+        for place, encoding in enumerate(map(tuple, encodings.tolist())):
+            if encoding not in known:
+                known.add(encoding)
                 expected.append(place)
-        assert seen.first(rows).tolist() == expected
+        assert seen.first(encodings).tolist() == expected
 
 
 def test_rows_that_differ_in_one_option_are_told_apart():
-    rows = np.repeat(np.zeros((1, 46), np.int8), 46 * 126, axis=0)
-    places = np.arange(len(rows))
-    rows[places, places % 46] = 1 + places // 46
-    assert len(SeenEncodings(46).first(rows)) == len(rows)
+    encodings = np.repeat(np.zeros((1, 46), np.int8), 46 * 126, axis=0)
+    places = np.arange(len(encodings))
+    encodings[places, places % 46] = 1 + places // 46
+    assert len(SeenEncodings(46).first(encodings)) == len(encodings)
 
 
 def test_no_rows_are_no_news():

@@ -7,7 +7,7 @@ from allometry.arch import members
 from allometry.base import BudgetError, InputError
 from allometry.catalog import find_space, get, mbconv_space
 from allometry.nas import Costs, encodings_of, network_of, sample_encodings
-from allometry.supernets.coupling import couple_rows
+from allometry.supernets.coupling import couple_encodings
 from allometry.supernets.extremes import least_counted
 from allometry.supernets.pareto import ParetoConfig, pareto
 from allometry.supernets.specialize import SpecializeConfig, specialize
@@ -18,16 +18,16 @@ TINY = mbconv_space(get("efficientnet-b0"), kernels=(3, 5), resolutions=(64, 96,
 QUICK = SpecializeConfig(population=100, generations=25)
 
 
-def macs(rows):
-    return COSTS(rows)["macs"]
+def macs(encodings):
+    return COSTS(encodings)["macs"]
 
 
 def within(most):
-    return lambda rows: macs(rows) <= most
+    return lambda encodings: macs(encodings) <= most
 
 
-def everything(rows):
-    return np.ones(len(rows), bool)
+def everything(encodings):
+    return np.ones(len(encodings), bool)
 
 
 def worth(space, seed=0):
@@ -35,45 +35,47 @@ def worth(space, seed=0):
     table = random.normal(
         0, 0.01, (len(space.choices), 1 + max(len(choice.options) for choice in space.choices))
     )
-    return lambda rows: 0.7 + table[np.arange(rows.shape[1]), rows].sum(1)  # -1 is the last column
+    return lambda encodings: (
+        0.7 + table[np.arange(encodings.shape[1]), encodings].sum(1)
+    )  # -1 is the last column
 
 
 @pytest.mark.parametrize("limit", [1e9, 300e6, 120e6, 45e6])
 def test_it_is_within_the_limit_and_better_than_chance(limit):
     asked = []
 
-    def predictor(rows):
-        asked.append(rows)
-        return worth(OFA)(rows)
+    def predictor(encodings):
+        asked.append(encodings)
+        return worth(OFA)(encodings)
 
     found = specialize(OFA, predictor, allows=within(limit), settings=QUICK)
     every = np.concatenate(asked)
     assert macs(every).max() <= limit
-    assert len(np.unique(every, axis=0)) == len(every) == found.looked  # none is looked at twice
-    assert len(np.unique(found.rows, axis=0)) == len(found.rows) == 10
+    assert len(np.unique(every, axis=0)) == len(every) == found.examined  # none is looked at twice
+    assert len(np.unique(found.encodings, axis=0)) == len(found.encodings) == 10
     assert (np.diff(found.accuracies) <= 0).all()
-    assert (found.accuracies == worth(OFA)(found.rows)).all()
+    assert (found.accuracies == worth(OFA)(found.encodings)).all()
     assert found.history[-1] == found.accuracies[0]
     assert (np.diff(found.history) >= 0).all()
-    rows = sample_encodings(OFA, np.random.default_rng(1), 20_000, by="choice")
-    assert found.accuracies[0] > worth(OFA)(rows)[within(limit)(rows)].max(initial=0)
-    assert OFA.contains(network_of(OFA, found.rows[0]))
+    encodings = sample_encodings(OFA, np.random.default_rng(1), 20_000, by="choice")
+    assert found.accuracies[0] > worth(OFA)(encodings)[within(limit)(encodings)].max(initial=0)
+    assert OFA.contains(network_of(OFA, found.encodings[0]))
 
 
 def test_it_finds_the_best_of_a_space_that_can_be_gone_through():
     small = mbconv_space(get("efficientnet-b0"), depths=(1, 2), resolutions=(64, 96, 128), name="small")
-    rows = encodings_of(small, list(members(small)))
+    encodings = encodings_of(small, list(members(small)))
     for seed in range(3):
         found = specialize(small, worth(small, seed), allows=everything, settings=QUICK)
-        assert found.accuracies[0] == worth(small, seed)(rows).max()
-        assert found.looked <= len(rows)
+        assert found.accuracies[0] == worth(small, seed)(encodings).max()
+        assert found.examined <= len(encodings)
 
 
 def test_the_same_seed_gives_the_same_result():
     results = [
         specialize(OFA, worth(OFA), allows=within(200e6), settings=QUICK, seed=seed) for seed in (1, 1, 2)
     ]
-    assert (results[0].rows == results[1].rows).all()
+    assert (results[0].encodings == results[1].encodings).all()
     assert results[0].history == results[1].history != results[2].history
 
 
@@ -83,10 +85,10 @@ def test_a_tight_budget_is_walked_to_from_the_smallest():
     drawn = sample_encodings(OFA, np.random.default_rng(0), 20_000, by="choice")
     assert not (macs(drawn) <= limit).any()
     found = specialize(OFA, worth(OFA), allows=within(limit), settings=QUICK)
-    assert found.looked > 500
+    assert found.examined > 500
     assert found.history[-1] > found.history[0]
     alone = specialize(OFA, worth(OFA), allows=within(smallest), settings=QUICK)
-    assert len(alone.rows) == alone.looked == len(alone.accuracies) == 1
+    assert len(alone.encodings) == alone.examined == len(alone.accuracies) == 1
 
 
 def test_where_nothing_is_allowed_the_search_ends():
@@ -96,9 +98,9 @@ def test_where_nothing_is_allowed_the_search_ends():
     with pytest.raises(BudgetError, match="its smallest among them"):
         pareto(OFA, worth(OFA), cost=macs, allows=within(least.value - 1))
     found = specialize(
-        OFA, worth(OFA), allows=within(least.value), settings=QUICK, start=least.row[None], seed=1
+        OFA, worth(OFA), allows=within(least.value), settings=QUICK, start=least.encoding[None], seed=1
     )
-    assert (found.rows == least.row).all()
+    assert (found.encodings == least.encoding).all()
 
 
 def test_what_is_given_to_start_from_is_looked_at():
@@ -108,12 +110,12 @@ def test_what_is_given_to_start_from_is_looked_at():
         worth(OFA),
         allows=everything,
         settings=SpecializeConfig(population=10, generations=0),
-        start=best.rows[:1],
+        start=best.encodings[:1],
         seed=5,
     )
     assert again.accuracies[0] == best.accuracies[0]
     with pytest.raises(InputError, match=r"Rows of the space"):
-        specialize(OFA, worth(OFA), allows=everything, start=best.rows[:, :-1])
+        specialize(OFA, worth(OFA), allows=everything, start=best.encodings[:, :-1])
 
 
 def test_a_projection_holds_for_all_that_is_looked_at():
@@ -122,29 +124,29 @@ def test_a_projection_holds_for_all_that_is_looked_at():
         worth(OFA),
         allows=within(300e6),
         settings=QUICK,
-        transform=lambda rows: couple_rows(OFA, rows),
+        transform=lambda encodings: couple_encodings(OFA, encodings),
     )
-    assert (couple_rows(OFA, found.rows) == found.rows).all()
+    assert (couple_encodings(OFA, found.encodings) == found.encodings).all()
     front = pareto(
         OFA,
         worth(OFA),
         cost=macs,
         settings=ParetoConfig(population=100, generations=5),
-        transform=lambda rows: couple_rows(OFA, rows),
+        transform=lambda encodings: couple_encodings(OFA, encodings),
     )
-    assert (couple_rows(OFA, front.rows) == front.rows).all()
+    assert (couple_encodings(OFA, front.encodings) == front.encodings).all()
 
 
 def test_the_front_of_a_space_that_can_be_gone_through():
     small = mbconv_space(get("efficientnet-b0"), depths=(1, 2), resolutions=(64, 96, 128), name="small")
-    costs, rows = Costs(small), encodings_of(small, list(members(small)))
-    price, value = costs(rows)["macs"], worth(small)(rows)
+    costs, encodings = Costs(small), encodings_of(small, list(members(small)))
+    price, value = costs(encodings)["macs"], worth(small)(encodings)
     best = {
         (float(one), float(other))
         for one, other in zip(price, value, strict=True)
         if not ((price <= one) & (value >= other) & ((price < one) | (value > other))).any()
     }
-    front = pareto(small, worth(small), cost=lambda rows: costs(rows)["macs"])
+    front = pareto(small, worth(small), cost=lambda encodings: costs(encodings)["macs"])
     assert set(zip(front.costs.tolist(), front.accuracies.tolist(), strict=True)) == best
 
 
@@ -154,7 +156,7 @@ def test_a_front_is_as_good_as_one_search_after_the_other():
     assert (np.diff(front.costs) > 0).all()
     assert (np.diff(front.accuracies) > 0).all()
     assert front.costs.max() <= 400e6
-    assert (front.costs == macs(front.rows)).all()
+    assert (front.costs == macs(front.encodings)).all()
     for limit in (60e6, 150e6, 350e6):
         alone = specialize(OFA, worth(OFA), allows=within(limit), settings=QUICK)
         reached = front.accuracies[front.costs <= limit].max()
@@ -169,4 +171,4 @@ def test_wrong_settings_are_refused():
         with pytest.raises(InputError, match=f"{next(iter(wrong))} must be"):
             ParetoConfig(**wrong)
     with pytest.raises(InputError, match="cost something above 0"):
-        pareto(TINY, worth(TINY), cost=lambda rows: np.zeros(len(rows)))
+        pareto(TINY, worth(TINY), cost=lambda encodings: np.zeros(len(encodings)))

@@ -15,8 +15,8 @@ from allometry.cost import Cost
 from allometry.runs import MeasuredSubnet
 from allometry.runs.files import ACCURACIES, RunInfo
 from allometry.runs.folder import RunFolder
-from allometry.supernets import couple_rows
-from allometry.supernets.accuracy_predictor import record_looks, sample_subnets
+from allometry.supernets import couple_encodings
+from allometry.supernets.accuracy_predictor import record_measurements, sample_subnets
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_more_subnets_are_the_same_ones_and_others(space, coupled):
     few, many = sample_subnets(opened, 60), sample_subnets(opened, 333)
     assert len(many) == len(np.unique(many, axis=0)) == 333
     assert (many[:60] == few).all()
-    assert (not coupled) or (couple_rows(space, many) == many).all()
+    assert (not coupled) or (couple_encodings(space, many) == many).all()
 
 
 def test_a_small_space_gives_all_it_has():
@@ -46,11 +46,11 @@ def test_each_look_is_charged_once(tmp_path: Path):
     run = RunFolder(tmp_path, info)
     opened = SimpleNamespace(session=SimpleNamespace(run=run))
     measured = MeasuredSubnet(
-        row=(0,), cost=Cost(1, 2, 3, 4), accuracy=0.5, loss=1.0, correct=(1,), seconds=1.5, images=100
+        encoding=(0,), cost=Cost(1, 2, 3, 4), accuracy=0.5, loss=1.0, correct=(1,), seconds=1.5, images=100
     )
     for number in (3, 0, 2):
         for _ in range(number):
             ACCURACIES.append(tmp_path, measured)
-        record_looks(opened)
+        record_measurements(opened)
     lines = read_lines(tmp_path / "costs.jsonl")
     assert [(line["seconds"], line["images"]) for line in lines] == [(4.5, 300), (3.0, 200)]

@@ -4,9 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from allometry.base.errors import RecipeError
+from allometry.base.errors import InputError, RecipeError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Config = TypeVar("Config", bound=DataclassInstance)
+
+
+def check_at_least(config: DataclassInstance, **least: int) -> None:
+    """Refuse a config whose fields are too small; None stands for a default.
+
+    Raises:
+        InputError: one of them is.
+    """
+    for name, low in least.items():
+        value = getattr(config, name)
+        if value is not None and value < low:
+            raise InputError(f"{name} must be at least {low}, not {value}.")
+
+
+def replace_given(config: Config, **fields: object) -> Config:
+    """A config with the fields that are given, which are those that are not None.
+
+    Example:
+        >>> from allometry.cost import RuntimeConfig
+        >>> replace_given(RuntimeConfig(), threads=4, batch=None)
+        RuntimeConfig(runtime='onnxruntime', threads=4, batch=1, precision='float32', device='cpu')
+    """
+    return replace(config, **{name: value for name, value in fields.items() if value is not None})
 
 
 def check_integer(name: str, value: object, *, minimum: int, maximum: int | None = None) -> None:

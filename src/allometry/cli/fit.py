@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from allometry.cli.options import (
     Workers,
 )
 from allometry.cli.printing import print_figures, print_json
+
+if TYPE_CHECKING:
+    from allometry.verbs.open import Run
 
 
 def fit(
@@ -42,14 +45,15 @@ def fit(
     ] = None,
     ratio: Annotated[float, typer.Option("--ratio", help="MACs of a step of the law.")] = 2.0,
     epochs: Annotated[
-        int, typer.Option("--epochs", min=0, help="Of a training; by default two fifths of a full one's.")
-    ] = 0,
+        int | None,
+        typer.Option("--epochs", min=1, help="Of a training; by default two fifths of a full one's."),
+    ] = None,
     finalists: Annotated[
         int, typer.Option("--finalists", min=1, help="Laws that are trained with several seeds.")
     ] = 2,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Of each finalist and the baseline.")] = 2,
     workers: Workers = "1",
-    trial_threads: TrialThreads = 0,
+    trial_threads: TrialThreads = None,
     out: Out = None,
     seed: Seed = 0,
     device: Device = None,
@@ -78,7 +82,7 @@ def fit(
         threads=trial_threads,
     )
     with stopping_on_signals() as should_stop:
-        result = fit_law(
+        run = fit_law(
             network,
             data=data,
             budget=budget,
@@ -90,7 +94,7 @@ def fit(
             progress=make_progress(),
             should_stop=should_stop,
         )
-    print_json(result) if as_json else print_figures(result["folder"], _fitted(result))
+    print_json(run.to_dict()) if as_json else print_figures(str(run.folder), _fitted(run))
 
 
 def _numbers(option: str, text: str | None, usual: tuple[float, ...]) -> tuple[float, ...]:
@@ -104,26 +108,30 @@ def _numbers(option: str, text: str | None, usual: tuple[float, ...]) -> tuple[f
         ) from error
 
 
-def _fitted(result: dict[str, Any]) -> dict[str, str]:
-    law, likely = result["law"], result["likely"]
-    chosen = max(result["finalists"], key=lambda each: each["law"] == law)
-    wide = {name: pair for name, pair in likely.items() if pair[0] < pair[1]}
+def _fitted(run: Run) -> dict[str, str]:
+    from allometry.runs import FitResult
+
+    result = run.result
+    assert isinstance(result, FitResult)  # noqa: S101
+    law = result.law
+    chosen = max(result.finalists, key=lambda each: each.law == law)
+    wide = {name: pair for name, pair in result.likely.items() if pair[0] < pair[1]}
     ranges = ", ".join(f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in wide.items())
-    low, high = chosen["interval"]
+    low, high = chosen.interval
     figures = {
-        "law": f"alpha {law['alpha']:g}, beta {law['beta']:.4g}, gamma {law['gamma']:g}, best of {result['laws']}",
-        "how sure": f"the best of {len(result['finalists'])} finalists in {chosen['best']:.0%} of the resamples; "
+        "law": f"alpha {law.alpha:g}, beta {law.beta:.4g}, gamma {law.gamma:g}, best of {result.laws}",
+        "how sure": f"the best of {len(result.finalists)} finalists in {chosen.best:.0%} of the resamples; "
         f"{f'{ranges} may be as good' if ranges else 'no other is likely to be as good'}",
-        "accuracy": f"{chosen['accuracy']:.1%} of the validation images ({low:.1%} to {high:.1%}), "
-        f"{result['epochs']} epochs, {chosen['seeds']} seeds",
+        "accuracy": f"{chosen.accuracy:.1%} of the validation images ({low:.1%} to {high:.1%}), "
+        f"{result.epochs} epochs, {chosen.seeds} seeds",
     }
-    for each in result["forecast"]:
-        low, high = each["interval"]
-        figures[f"at {format_quantity(each['macs'])} MACs"] = (
-            f"about {each['accuracy']:.1%} ({low:.1%} to {high:.1%}) after such a short training"
+    for size in result.forecast:
+        low, high = size.interval or (size.accuracy, size.accuracy)
+        figures[f"at {format_quantity(size.macs)} MACs"] = (
+            f"about {size.accuracy:.1%} ({low:.1%} to {high:.1%}) after such a short training"
         )
     return figures | {
-        "cost": f"{format_duration(result['training_seconds'])} of training, {result['fraction_of_full']:.0%} of "
-        "training every law fully",
-        "report": result["report"],
+        "cost": f"{format_duration(result.training_seconds)} of training, {result.fraction_of_full:.0%} of training "
+        "every law fully",
+        "report": str(run.report),
     }

@@ -63,9 +63,9 @@ Workers = Annotated[
     ),
 ]
 TrialThreads = Annotated[
-    int,
+    int | None,
     typer.Option(
-        "--trial-threads", min=0, help="Of each training; by default the cores divided by the workers."
+        "--trial-threads", min=1, help="Of each training; by default the cores divided by the workers."
     ),
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -12,11 +12,11 @@ from rich.table import Table
 
 from allometry.arch import Network
 from allometry.base.units import format_duration, format_milliseconds, format_quantity
-from allometry.cost import Cost, count, count_stages
+from allometry.cost import count, count_stages
 
 if TYPE_CHECKING:
     from allometry.arch import Network
-    from allometry.cost import Cost
+    from allometry.cost import Cost, RuntimeConfig
     from allometry.nas.growth_plan import RunForecast
     from allometry.runs import TrainResult
     from allometry.training.forecast import Forecast
@@ -147,12 +147,10 @@ def trained_rows(result: TrainResult) -> dict[str, str]:
     """What a trained network is, costs and reaches."""
     from allometry.runs import GrowthResult
 
-    cost, (low, high) = result.cost, result.test_interval
-    text = f"{cost.macs:,} MACs, {cost.params:,} params"
+    low, high = result.test_interval
+    text = cost_text(result.cost, None)
     if isinstance(result, GrowthResult):
-        if cost.latency is not None and result.measured is not None:
-            text += f", {format_milliseconds(cost.latency)} in {result.measured.runtime}"
-        text += f" (of {result.budget})"
+        text = f"{cost_text(result.cost, result.measured)} (of {result.budget})"
     return {
         "network": f"{result.network}, {result.resolution} px",
         "cost": text,
@@ -160,16 +158,10 @@ def trained_rows(result: TrainResult) -> dict[str, str]:
     }
 
 
-def _figures(summary: dict[str, Any]) -> dict[str, str]:
-    low, high = summary["test_interval"]
-    cost = f"{summary['macs']:,} MACs, {summary['params']:,} params"
-    if "latency" in summary:
-        cost += f", {format_milliseconds(summary['latency'])} in {summary['measured']['runtime']}"
-    if "budget" in summary:
-        cost += f" (of {summary['budget']})"
-    return {
-        "network": f"{summary['network']}, {summary['resolution']} px",
-        "cost": cost,
-        "test accuracy": f"{summary['test_accuracy']:.2%} of {summary['test_images']:,} images "
-        f"({low:.1%} to {high:.1%})",
-    }
+def cost_text(cost: Cost, measured: RuntimeConfig | None, *, predicted: float | None = None) -> str:
+    """What a network costs, with its latency and where that was measured."""
+    text = f"{cost.macs:,} MACs, {cost.params:,} params"
+    if cost.latency is None or measured is None:
+        return text
+    text += f", {format_milliseconds(cost.latency)} in {measured.runtime}"
+    return text if predicted is None else f"{text} (predicted {format_milliseconds(predicted)})"

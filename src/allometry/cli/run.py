@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +18,10 @@ from allometry.cli.options import (
     Settings,
     Threads,
 )
-from allometry.cli.printing import _figures, print_figures, print_json, print_run_forecast
+from allometry.cli.printing import print_figures, print_json, print_run_forecast, trained_rows
+
+if TYPE_CHECKING:
+    from allometry.verbs.open import Run
 
 
 def run(
@@ -57,10 +60,10 @@ def run(
     Example: `allometry run --data photos/ --budget 20M`
     """
     from allometry.cli.progress_display import make_progress, stopping_on_signals
-    from allometry.verbs.run import forecast_whole_run
+    from allometry.verbs.run import forecast_run
     from allometry.verbs.run import run as run_all
 
-    asked: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "data": data,
         "baseline": baseline,
         "budget": budget,
@@ -73,25 +76,26 @@ def run(
         "progress": make_progress(),
     }
     if dry_run:
-        planned = forecast_whole_run(**asked)
+        planned = forecast_run(**arguments)
         print_json(planned.to_dict()) if as_json else print_run_forecast(planned)
         return
     with stopping_on_signals() as should_stop:
-        result = run_all(out=out, should_stop=should_stop, **asked)
-    if as_json:
-        print_json(result.summary)
-        return
-    summary = result.summary
-    chosen = f"best of {summary['trials']}" if summary["trials"] else "as given"
-    exported = summary["export"]
-    found = summary["law"]
-    print_figures(
-        f"{summary['folder']}",
-        {
-            **_figures(summary),
-            "law": f"alpha {found['alpha']:g}, beta {found['beta']:.3g}, gamma {found['gamma']:g}, {chosen}",
-            "delivered": f"{exported['file']} with predict.py, {format_quantity(exported['bytes'], unit='B')}, "
-            f"top class agrees on {exported['agreement']:.1%} of {exported['images']} images",
-            "report": summary["report"],
-        },
-    )
+        finished = run_all(out=out, should_stop=should_stop, **arguments)
+    print_json(finished.to_dict()) if as_json else print_figures(str(finished.folder), _figures(finished))
+
+
+def _figures(run: Run) -> dict[str, str]:
+    from allometry.runs import GrowthResult
+
+    result, export = run.result, run.export
+    assert isinstance(result, GrowthResult)  # noqa: S101
+    assert export is not None  # noqa: S101
+    law, file = result.law, export.verification
+    chosen = f"best of {result.trials}" if result.trials else "as given"
+    return {
+        **trained_rows(result),
+        "law": f"alpha {law.alpha:g}, beta {law.beta:.3g}, gamma {law.gamma:g}, {chosen}",
+        "delivered": f"{file.file} with predict.py, {format_quantity(file.bytes, unit='B')}, "
+        f"top class agrees on {file.agreement:.1%} of {file.images} images",
+        "report": str(run.report),
+    }

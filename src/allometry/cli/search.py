@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from allometry.base.units import format_duration, format_milliseconds, plural
+from allometry.base.units import format_duration, plural
 from allometry.cli.options import (
     Data,
     Device,
@@ -19,7 +19,10 @@ from allometry.cli.options import (
     Threads,
     Workers,
 )
-from allometry.cli.printing import print_figures, print_json
+from allometry.cli.printing import cost_text, print_figures, print_json
+
+if TYPE_CHECKING:
+    from allometry.verbs.open import Run
 
 
 def search(
@@ -63,9 +66,9 @@ def search(
         int, typer.Option("--trials", min=1, help="Networks to try; more of them go on with a search.")
     ] = 40,
     epochs: Annotated[
-        int,
-        typer.Option("--epochs", min=0, help="Of a trial; by default an eighth of a full training's."),
-    ] = 0,
+        int | None,
+        typer.Option("--epochs", min=1, help="Of a trial; by default an eighth of a full training's."),
+    ] = None,
     halving: Annotated[
         bool,
         typer.Option(
@@ -87,11 +90,11 @@ def search(
         ),
     ] = 4,
     trial_threads: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--trial-threads", min=0, help="Of a trial; by default the cores divided by the workers."
+            "--trial-threads", min=1, help="Of a trial; by default the cores divided by the workers."
         ),
-    ] = 0,
+    ] = None,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -139,7 +142,7 @@ def search(
         compare_with=compare_with,
     )
     with stopping_on_signals() as should_stop:
-        result = search_space(
+        run = search_space(
             space,
             data=data,
             objective=objective,
@@ -155,29 +158,26 @@ def search(
             progress=make_progress(),
             should_stop=should_stop,
         )
-    print_json(result) if as_json else print_figures(result["folder"], _found(result))
+    print_json(run.to_dict()) if as_json else print_figures(str(run.folder), _figures(run))
 
 
-def _found(result: dict[str, Any]) -> dict[str, str]:
-    cost = f"{result['macs']:,} MACs, {result['params']:,} params"
-    if result.get("latency") is not None:
-        cost += (
-            f", {format_milliseconds(result['latency'])} in {result['measured']['runtime']} "
-            f"(predicted {format_milliseconds(result['predicted_latency'])})"
-        )
-    worth = ", ".join(f"{value:.5g}" for value in result["values"])
+def _figures(run: Run) -> dict[str, str]:
+    from allometry.runs import SearchResult
+
+    result = run.result
+    assert isinstance(result, SearchResult)  # noqa: S101
+    values = ", ".join(f"{value:.5g}" for value in result.values)
     figures = {
-        "network": f"{result['network']}, {result['resolution']} px",
-        "cost": cost,
-        "objective": f"{result['objective']} = {worth}",
-        "validation accuracy": f"{result['validation_accuracy']:.2%}, after a short training",
-        "searched": f"{plural(result['trials'], 'trial')}, {result['stopped']} stopped early, "
-        f"{format_duration(result['search_seconds'])} of training",
+        "network": f"{result.network}, {result.resolution} px",
+        "cost": cost_text(result.cost, result.measured, predicted=result.predicted_latency),
+        "objective": f"{result.objective} = {values}",
+        "validation accuracy": f"{result.validation_accuracy:.2%}, after a short training",
+        "searched": f"{plural(result.trials, 'trial')}, {result.stopped} stopped early, "
+        f"{format_duration(result.search_seconds)} of training",
     }
-    if result["random"] is not None:
-        figures["random search"] = (
-            f"{result['random']:.5g} with {plural(result['random_trials'], 'trial')} of equal cost"
-        )
-    if len(result["front"]) > 1:
-        figures["front"] = f"{len(result['front'])} networks, in front/"
-    return {**figures, "report": result["report"]}
+    if result.random is not None:
+        trials = plural(result.random_trials or 0, "trial")
+        figures["random search"] = f"{result.random:.5g} with {trials} of equal cost"
+    if len(result.front) > 1:
+        figures["front"] = f"{len(result.front)} networks, in front/"
+    return {**figures, "report": str(run.report)}

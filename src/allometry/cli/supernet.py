@@ -14,7 +14,9 @@ from allometry.cli.printing import print_figures, print_json
 from allometry.cost.budget import format_measure
 
 if TYPE_CHECKING:
-    from allometry.verbs.supernet import SupernetForecast
+    from allometry.runs import Subnet, SubnetFront
+    from allometry.supernets.training_run import SupernetForecast
+    from allometry.verbs.open import Run
 
 
 supernet = typer.Typer(
@@ -62,13 +64,13 @@ def train(
         ),
     ] = "sandwich",
     epochs: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--epochs",
-            min=0,
+            min=1,
             help="Of the one phase, or of shrinking's first, which the others follow; by default the plan's own.",
         ),
-    ] = 0,
+    ] = None,
     coupled: Annotated[
         bool,
         typer.Option(
@@ -90,26 +92,28 @@ def train(
     Example: `allometry supernet train efficientnet-b0 --data photos/ --budget 300M`
     """
     from allometry.cli.progress_display import make_progress, stopping_on_signals
-    from allometry.supernets.config import SupernetConfig
-    from allometry.verbs.supernet import forecast_supernet, supernet_train
+    from allometry.training.distributed import is_main_process
+    from allometry.verbs import supernet as verbs
 
-    asked: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "data": data,
         "budget": budget,
-        "how": SupernetConfig(plan=phases, epochs=epochs, coupled=coupled),
+        "plan": phases,
+        "epochs": epochs,
+        "coupled": coupled,
         "seed": seed,
         "device": device,
         "settings": settings or (),
         "progress": make_progress(),
     }
     if dry_run:
-        planned = forecast_supernet(space, **asked)
+        planned = verbs.forecast_train(space, **arguments)
         print_json(planned.to_dict()) if as_json else print_figures("supernet", _planned(planned))
         return
     with stopping_on_signals() as should_stop:
-        result = supernet_train(space, out=out, should_stop=should_stop, **asked)
-    if result:  # empty in a process that does not lead
-        print_json(result) if as_json else print_figures(result["folder"], _trained(result))
+        run = verbs.train(space, out=out, should_stop=should_stop, **arguments)
+    if is_main_process():
+        print_json(run.to_dict()) if as_json else print_figures(str(run.folder), _trained(run))
 
 
 @supernet.command()
@@ -161,33 +165,34 @@ def search(
     Example: `allometry supernet search runs/supernet-efficientnet-b0-photos --budget "latency<=5ms"`
     """
     from allometry.cli.progress_display import make_progress, stopping_on_signals
-    from allometry.supernets.accuracy_predictor import PredictorConfig
-    from allometry.verbs.supernet_front import supernet_front
-    from allometry.verbs.supernet_search import supernet_search
+    from allometry.verbs import supernet as verbs
 
-    asked: dict[str, Any] = {
-        "how": PredictorConfig(subnets=subnets, held_out=held_out, least_tau=least_tau),
-        "table": table,
-        "runtime": runtime,
-        "threads": threads,
-        "device": device,
-        "progress": make_progress(),
-    }
     if front is None and budget is None:
         raise InputError(
             'Say what the subnet must keep, such as --budget "latency<=5ms", or ask for all of the best: --front macs.'
         )
     with stopping_on_signals() as should_stop:
+        arguments: dict[str, Any] = {
+            "subnets": subnets,
+            "held_out": held_out,
+            "least_tau": least_tau,
+            "table": table,
+            "runtime": runtime,
+            "threads": threads,
+            "device": device,
+            "progress": make_progress(),
+            "should_stop": should_stop,
+        }
         if front is not None:
-            result = supernet_front(run, cost=front, budget=budget, should_stop=should_stop, **asked)
+            best = verbs.front(run, cost=front, budget=budget, **arguments)
         else:
-            result = supernet_search(run, budget=budget or "", should_stop=should_stop, **asked)
-    if as_json:
-        print_json(result)
-    elif front is not None:
-        print_figures(result["folder"], _front(result))
+            subnet = verbs.search(run, budget=budget or "", **arguments)
+    if front is not None:
+        print_json(best.to_dict()) if as_json else print_figures(str(best.folder), _front(best))
+    elif as_json:
+        print_json({**subnet.to_dict(), "report": str(run / "report.html")})
     else:
-        print_figures(result["folder"], _found(result))
+        print_figures(str(subnet.folder), _subnet(subnet, run))
 
 
 @supernet.command()
@@ -213,10 +218,10 @@ def extract(
     Example: `allometry supernet extract runs/supernet-efficientnet-b0-photos latency-5ms`
     """
     from allometry.cli.progress_display import make_progress, stopping_on_signals
-    from allometry.verbs.supernet_extract import supernet_extract
+    from allometry.verbs import supernet as verbs
 
     with stopping_on_signals() as should_stop:
-        result = supernet_extract(
+        extracted = verbs.extract(
             run,
             subnet,
             epochs=epochs,
@@ -226,7 +231,9 @@ def extract(
             progress=make_progress(),
             should_stop=should_stop,
         )
-    print_json(result) if as_json else print_figures(result["folder"], _taken(result))
+    print_json(extracted.to_dict()) if as_json else print_figures(
+        str(extracted.folder), _extracted(extracted)
+    )
 
 
 def _planned(planned: SupernetForecast) -> dict[str, str]:
@@ -243,66 +250,78 @@ def _planned(planned: SupernetForecast) -> dict[str, str]:
     }
 
 
-def _trained(result: dict[str, Any]) -> dict[str, str]:
+def _trained(run: Run) -> dict[str, str]:
+    from allometry.runs import SupernetResult
+
+    result = run.result
+    assert isinstance(result, SupernetResult)  # noqa: S101
     ends = {
-        name: f"{format_quantity(each['macs'])} MACs, {format_quantity(each['params'])} params, "
-        f"{each['validation_accuracy']:.2%} of the validation images right"
-        for name, each in (("largest", result["largest"]), ("smallest", result["smallest"]))
+        name: f"{format_quantity(end.cost.macs)} MACs, {format_quantity(end.cost.params)} params, "
+        f"{end.validation_accuracy:.2%} of the validation images right"
+        for name, end in (("largest", result.largest), ("smallest", result.smallest))
     }
     return {
-        "space": f"{int(result['size']):,} networks",
+        "space": f"{result.size:,} networks",
         **ends,
-        "training": f"{plural(result['epochs'], 'epoch')} in {plural(result['phases'], 'phase')}, "
-        f"{format_duration(result['seconds'])}",
-        "next": f'allometry supernet search {result["folder"]} --budget "latency<=5ms"',
-        "report": result["report"],
+        "training": f"{plural(result.epochs, 'epoch')} in {plural(result.phases, 'phase')}, "
+        f"{format_duration(result.seconds)}",
+        "next": f'allometry supernet search {run.folder} --budget "latency<=5ms"',
+        "report": str(run.report),
     }
 
 
-def _front(result: dict[str, Any]) -> dict[str, str]:
-    measure = result["measure"]
-    known = "predicted_latency" if measure == "latency" else measure
+def _front(front: SubnetFront) -> dict[str, str]:
+    def cost(subnet: Subnet) -> float:
+        known = (
+            subnet.predicted_latency if front.measure == "latency" else getattr(subnet.cost, front.measure)
+        )
+        return float(known or 0)
+
     return {
         **{
-            f"{format_measure(measure, each[known])}": f"{each['validation_accuracy']:.2%}, predicted "
-            f"{each['predicted_accuracy']:.2%}, {each['resolution']} px, {each['name']}"
-            for each in result["subnets"]
+            f"{format_measure(front.measure, cost(subnet))}": f"{subnet.validation_accuracy:.2%}, predicted "
+            f"{subnet.predicted_accuracy:.2%}, {subnet.resolution} px, {subnet.name}"
+            for subnet in front.subnets
         },
-        "searched": f"{result['examined']:,} subnets in {format_duration(result['search_seconds'])}, {result['size']} "
-        f"of them on the front; Kendall tau of the predictor {result['tau']:.2f}",
+        "searched": f"{front.examined:,} subnets in {format_duration(front.search_seconds)}, {front.size} "
+        f"of them on the front; Kendall tau of the predictor {front.tau:.2f}",
     }
 
 
-def _found(result: dict[str, Any]) -> dict[str, str]:
+def _subnet(subnet: Subnet, run: Path) -> dict[str, str]:
     figures = {
-        "subnet": f"{result['name']}, {result['resolution']} px",
-        "cost": f"{result['macs']:,} MACs, {result['params']:,} params",
-        "validation accuracy": f"{result['validation_accuracy']:.2%}, predicted {result['predicted_accuracy']:.2%}",
-        "test accuracy": f"{result['test_accuracy']:.2%}",
+        "subnet": f"{subnet.name}, {subnet.resolution} px",
+        "cost": f"{subnet.cost.macs:,} MACs, {subnet.cost.params:,} params",
+        "validation accuracy": f"{subnet.validation_accuracy:.2%}, predicted {subnet.predicted_accuracy:.2%}",
+        "test accuracy": f"{subnet.test_accuracy or 0:.2%}",
     }
-    if result.get("latency") is not None:
+    if subnet.cost.latency is not None and subnet.measured is not None:
         figures["latency"] = (
-            f"{format_milliseconds(result['latency'])} in {result['measured']['runtime']}, predicted "
-            f"{format_milliseconds(result['predicted_latency'])}"
+            f"{format_milliseconds(subnet.cost.latency)} in {subnet.measured.runtime}, predicted "
+            f"{format_milliseconds(subnet.predicted_latency or 0)}"
         )
     return figures | {
-        "searched": f"{result['examined']:,} subnets in {format_duration(result['search_seconds'])}; Kendall tau of "
-        f"the predictor {result['tau']:.2f}",
-        "next": f"allometry supernet extract {Path(result['folder']).parent.parent} {result['name']}",
-        "report": result["report"],
+        "searched": f"{subnet.examined:,} subnets in {format_duration(subnet.search_seconds)}; Kendall tau of "
+        f"the predictor {subnet.tau or 0:.2f}",
+        "next": f"allometry supernet extract {run} {subnet.name}",
+        "report": str(run / "report.html"),
     }
 
 
-def _taken(result: dict[str, Any]) -> dict[str, str]:
-    low, high = result["test_interval"]
+def _extracted(run: Run) -> dict[str, str]:
+    from allometry.runs import ExtractResult
+
+    result = run.result
+    assert isinstance(result, ExtractResult)  # noqa: S101
+    low, high = result.test_interval
     figures = {
-        "subnet": f"{result['network']}, {result['resolution']} px",
-        "cost": f"{result['macs']:,} MACs, {result['params']:,} params",
-        "validation accuracy": f"{result['validation_accuracy']:.2%}",
-        "test accuracy": f"{result['test_accuracy']:.2%} ({low:.1%} to {high:.1%})",
+        "subnet": f"{result.network}, {result.resolution} px",
+        "cost": f"{result.cost.macs:,} MACs, {result.cost.params:,} params",
+        "validation accuracy": f"{result.validation_accuracy:.2%}",
+        "test accuracy": f"{result.test_accuracy:.2%} ({low:.1%} to {high:.1%})",
     }
-    if result["epochs"]:
+    if result.epochs:
         figures["validation accuracy"] += (
-            f", {result['extracted_accuracy']:.2%} before {result['epochs']} epochs of further training"
+            f", {result.extracted_accuracy:.2%} before {result.epochs} epochs of further training"
         )
-    return figures | {"next": f"allometry export {result['folder']} --to onnx", "report": result["report"]}
+    return figures | {"next": f"allometry export {run.folder} --to onnx", "report": str(run.report)}

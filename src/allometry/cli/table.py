@@ -61,19 +61,18 @@ def build(
     """
     from dataclasses import asdict
 
-    from allometry.catalog import find_space
     from allometry.cli.progress_display import make_progress
-    from allometry.cost import RuntimeConfig
-    from allometry.profiling import TableConfig, build_table
+    from allometry.verbs import table as verbs
 
-    runtime_config = RuntimeConfig(
-        runtime=runtime, threads=threads, batch=batch, precision=precision, device=device
-    )
-    found = build_table(
-        find_space(space),
-        runtime_config=runtime_config,
-        config=TableConfig(networks=networks),
-        path=file,
+    found = verbs.build(
+        space,
+        file,
+        networks=networks,
+        runtime=runtime,
+        threads=threads,
+        batch=batch,
+        precision=precision,
+        device=device,
         seed=seed,
         progress=make_progress(),
     )
@@ -107,15 +106,12 @@ def check(
 
     Example: `allometry table check cpu.json`
     """
-    from allometry.catalog import find_space
     from allometry.cli.progress_display import make_progress
     from allometry.cost import LatencyTable
-    from allometry.profiling import check_table
+    from allometry.verbs import table as verbs
 
     held = LatencyTable.load(file)
-    found = check_table(
-        held, find_space(space or held.space), networks=networks, seed=seed, progress=make_progress()
-    )
+    found = verbs.check(held, space=space, networks=networks, seed=seed, progress=make_progress())
     if as_json:
         print_json(found.to_dict())
         return

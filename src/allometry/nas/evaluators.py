@@ -15,7 +15,7 @@ from allometry.base.errors import Stopped
 from allometry.nas.law_trials import GridTraining, GridTrainingResult, run_grid_training
 from allometry.nas.trial_training import TrialConfig, candidate_to_dict, try_candidate
 from allometry.nas.trials import TrialCandidate, TrialOutcome
-from allometry.nas.workers import ProcessWorker, Worker, WorkerDiedError, check_workers
+from allometry.nas.workers import ProcessWorker, Worker, WorkerDiedError, as_workers
 from allometry.training.images import Images
 
 MOST_DEATHS = 3
@@ -23,7 +23,7 @@ MOST_DEATHS = 3
 
 
 def make_evaluator(
-    workers: str,
+    workers: int | str,
     images: Images,
     settings: TrialConfig,
     *,
@@ -35,7 +35,7 @@ def make_evaluator(
     """What tries the candidates.
 
     Args:
-        workers: `1` for this process, another number for so many beside it, `ray` or `ray://host:port`.
+        workers: 1 for this process, another number for so many beside it, `ray` or `ray://host:port`.
         images: to learn from.
         settings: of all trials.
         folder: of the search.
@@ -47,12 +47,12 @@ def make_evaluator(
         InputError: `workers` is none of these, or there is no such cluster.
         MissingExtraError: Ray is not installed.
     """
-    check_workers(workers)
-    if workers == "1":
+    workers = as_workers(workers)
+    if workers == 1:
         return HereEvaluator(images, settings, folder=folder, progress=progress, should_stop=should_stop)
-    if workers.isdigit():
+    if isinstance(workers, int):
         return PooledEvaluator(
-            int(workers), lambda: ProcessWorker(settings), folder=folder, should_stop=should_stop
+            workers, lambda: ProcessWorker(settings), folder=folder, should_stop=should_stop
         )
     from allometry.nas.ray_cluster import RayCluster
 
@@ -103,9 +103,9 @@ class HereEvaluator:
         """Try it, now."""
         return _done(lambda: try_candidate(candidate, self._images, self._settings, **self._how))
 
-    def train(self, arm: GridTraining) -> Future[GridTrainingResult]:
+    def train(self, training: GridTraining) -> Future[GridTrainingResult]:
         """Train it, now."""
-        return _done(lambda: run_grid_training(arm, self._images, self._settings, **self._how))
+        return _done(lambda: run_grid_training(training, self._images, self._settings, **self._how))
 
 
 Result = TypeVar("Result")
@@ -170,9 +170,9 @@ class PooledEvaluator:
         """Try it with the next worker that is free."""
         return self._pool.submit(self._try, candidate)
 
-    def train(self, arm: GridTraining) -> Future[GridTrainingResult]:
+    def train(self, training: GridTraining) -> Future[GridTrainingResult]:
         """Train it with the next worker that is free."""
-        return self._pool.submit(self._train, arm)
+        return self._pool.submit(self._train, training)
 
     def _try(self, candidate: TrialCandidate) -> TrialOutcome:
         try:
@@ -180,9 +180,9 @@ class PooledEvaluator:
         except WorkerDiedError as error:
             return TrialOutcome(metrics=candidate.metrics, failed=str(error))
 
-    def _train(self, arm: GridTraining) -> GridTrainingResult:
-        fields = {"network": to_json(arm.network), "seed": arm.seed, "until": arm.until}
-        return GridTrainingResult(**self._ask({"arm": fields})["arm"])
+    def _train(self, training: GridTraining) -> GridTrainingResult:
+        fields = {"network": to_json(training.network), "seed": training.seed, "until": training.until}
+        return GridTrainingResult(**self._ask({"training": fields})["training"])
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The answer of this thread's worker, or of the next one where it dies."""

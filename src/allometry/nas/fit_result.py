@@ -47,15 +47,15 @@ def fitted_result(
             "clipping (--set clip=1) or float32."
         )
     images = len(setup.images.dataset.splits["val"])
-    right = {str(place): correct_matrix(results, images) for place, results in judged.items()}
-    found = {int(place): each for place, each in rank_laws(right, seed=session.seed).items()}
-    chosen = max(judged, key=lambda place: (found[place].accuracy, -_loss(judged[place])))
+    correct = {str(place): correct_matrix(results, images) for place, results in judged.items()}
+    rankings = {int(place): each for place, each in rank_laws(correct, seed=session.seed).items()}
+    chosen = max(judged, key=lambda place: (rankings[place].accuracy, -_loss(judged[place])))
     point = points[chosen]
     point.law.save(folder / "law.json")
     save(point.network, folder / "network.json")
     sizes = [
         (float(count(setup.baseline).macs), correct_matrix(base, images)),
-        (float(point.cost.macs), right[str(chosen)]),
+        (float(point.cost.macs), correct[str(chosen)]),
     ]
     ahead = extrapolate(sizes, [factor * point.cost.macs for factor in _AHEAD], seed=session.seed)
     LAW_TRIALS.write(folder, _trial_records(setup, first, chosen))
@@ -70,9 +70,11 @@ def fitted_result(
         network=setup.baseline.name,
         cost=count(setup.baseline),
         law=point.law,
-        likely=_likely([points[place].law for place, each in found.items() if each.best >= _LIKELY]),
+        likely=_likely([points[place].law for place, each in rankings.items() if each.best >= _LIKELY]),
         epochs=setup.trial_config.epochs,
-        finalists=tuple(_finalist(points[place], each, len(judged[place])) for place, each in found.items()),
+        finalists=tuple(
+            _finalist(points[place], each, len(judged[place])) for place, each in rankings.items()
+        ),
         sizes=tuple(SizeAccuracy(macs=macs, accuracy=float(each.mean())) for macs, each in sizes),
         forecast=tuple(
             SizeAccuracy(macs=each.macs, accuracy=each.accuracy, interval=each.interval) for each in ahead
@@ -87,8 +89,8 @@ def fitted_result(
 def _likely(laws: Sequence[ScalingLaw]) -> dict[str, Interval]:
     """Between what the coefficients of these laws lie."""
     names = ("alpha", "beta", "gamma")
-    found = {name: [float(getattr(law, name)) for law in laws] for name in names}
-    return {name: (min(values), max(values)) for name, values in found.items()}
+    coefficients = {name: [float(getattr(law, name)) for law in laws] for name in names}
+    return {name: (min(values), max(values)) for name, values in coefficients.items()}
 
 
 def _loss(results: Sequence[GridTrainingResult]) -> float:

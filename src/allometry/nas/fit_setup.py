@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from allometry.arch import Network, save
 from allometry.base import InputError
+from allometry.base.checks import check_at_least
 from allometry.base.files import write_json
 from allometry.base.units import format_duration
 from allometry.cost import Budget, Limit, count
+from allometry.data import Dataset, data_argument
 from allometry.nas.law_grid import Point, grid, grid_points
 from allometry.nas.trial_training import TrialConfig, trial_recipe
 from allometry.nas.trials import Halving
-from allometry.nas.workers import check_workers, threads_of
+from allometry.nas.workers import as_workers, refuse_values, threads_of
 from allometry.scaling import IDENTITY, ScalingLaw, solve
 from allometry.scaling.strides import adapt
 from allometry.training import small
 from allometry.training.forecast import seconds_per_image
 from allometry.training.images import Images
-from allometry.training.session import Session
+from allometry.training.recipes.specs import check_settings
+from allometry.training.session import Session, read_data
 
 ALPHAS = (1.0, 1.1, 1.2, 1.3, 1.45, 1.6, 1.8, 2.0)
 GAMMAS = (1.0, 1.07, 1.15, 1.22, 1.3, 1.41)
@@ -37,12 +40,12 @@ class FitConfig:
         alphas: of the grid; beta follows from alpha * beta^2 * gamma^2 = ratio.
         gammas: of the grid.
         ratio: MACs of a step of the law.
-        epochs: of a training that is not stopped; 0 for two fifths of a full training's, four at least.
-        share: of the proportions, that are trained to the end.
+        epochs: of a training that is not stopped; None for two fifths of a full training's, four at least.
+        fraction: of the proportions, that are trained to the end.
         finalists: that are trained with all seeds.
         seeds: of each finalist.
-        workers: `1` for this process, another number for so many beside it, `ray` or `ray://host:port`.
-        threads: of each training's arithmetic; 0 for the cores divided by the workers.
+        workers: 1 for this process, another number for so many beside it, `ray` or `ray://host:port`.
+        threads: of each training's arithmetic; None for the cores divided by the workers.
 
     Raises:
         InputError: a number is out of its range.
@@ -52,20 +55,18 @@ class FitConfig:
     alphas: tuple[float, ...] = ALPHAS
     gammas: tuple[float, ...] = GAMMAS
     ratio: float = 2.0
-    epochs: int = 0
-    share: float = 0.125
+    epochs: int | None = None
+    fraction: float = 0.125
     finalists: int = 2
     seeds: int = 2
-    workers: str = "1"
-    threads: int = 0
+    workers: int | str = 1
+    threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 0), ("finalists", 1), ("seeds", 1), ("threads", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}.")
-        check_workers(self.workers)
-        if not 0 < self.share <= 1:
-            raise InputError(f"share must be above 0 and at most 1, not {self.share:g}.")
+        check_at_least(self, epochs=1, finalists=1, seeds=1, threads=1)
+        object.__setattr__(self, "workers", as_workers(self.workers))
+        if not 0 < self.fraction <= 1:
+            raise InputError(f"fraction must be above 0 and at most 1, not {self.fraction:g}.")
         if not self.ratio > 1:
             raise InputError(
                 f"ratio must be above 1, not {self.ratio:g}: a step of the law grows the network."
@@ -84,6 +85,55 @@ _EPOCH_SHARE = 0.4  # of a full training's
 _FEWEST = 4
 _FIRST = 4  # all laws are trained for this part of the epochs
 _REST = 1.15  # input and validation come on top of the passes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitRequest:
+    """What a fit was asked for.
+
+    Attributes:
+        network: the baseline.
+        named: the same, as the run folder remembers it.
+        data: the images, by their name or value.
+        budget: that the baseline is brought to first.
+        config: the grid, and how much is trained, by whom.
+        settings: changes to the recipe, `key=value`.
+        device: where it is trained.
+
+    Raises:
+        InputError: the budget limits a latency, or something does not go together.
+    """
+
+    network: Network
+    named: str
+    data: Dataset | str
+    budget: Budget | None
+    config: FitConfig
+    settings: tuple[str, ...]
+    device: str | None
+
+    def __post_init__(self) -> None:
+        if self.budget is not None and "latency" in self.budget.measures:
+            raise InputError("The baseline of a fit is found by counting: limit its MACs, params or memory.")
+        check_settings(self.settings)
+        refuse_values(self.data, self.config.workers)
+
+    def arguments(self) -> dict[str, Any]:
+        """What decides the result, as the run folder remembers it."""
+        config = self.config
+        return {
+            "network": self.named,
+            "data": data_argument(self.data),
+            "budget": None if self.budget is None else self.budget.exact(),
+            "settings": list(self.settings),
+            "alphas": list(config.alphas),
+            "gammas": list(config.gammas),
+            "ratio": config.ratio,
+            "epochs": config.epochs,
+            "fraction": config.fraction,
+            "finalists": config.finalists,
+            "seeds": config.seeds,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,36 +164,23 @@ class FitSetup:
     @property
     def second(self) -> int:
         """How many are trained to the end."""
-        wanted = max(self.config.finalists, math.ceil(self.config.share * len(self.points)))
+        wanted = max(self.config.finalists, math.ceil(self.config.fraction * len(self.points)))
         return min(wanted, len(self.points))
 
 
-def prepare_fit(
-    session: Session,
-    images: Images,
-    network: Network,
-    data: str,
-    budget: Budget | None,
-    config: FitConfig,
-    settings: Sequence[str],
-    device: str | None,
-) -> FitSetup:
-    """Lay out the grid, settle what is trained, and tell what it will cost.
+def prepare_fit(session: Session, request: FitRequest) -> FitSetup:
+    """Read the images, lay out the grid, settle what is trained, and tell what it will cost.
 
     Args:
         session: of the fit.
-        images: to learn from.
-        network: the baseline, as the user names it.
-        data: the images, as `open_data` takes them.
-        budget: that the baseline is brought to first.
-        config: the grid, and how much is trained, by whom.
-        settings: changes to the recipe.
-        device: where it is trained.
+        request: what is wanted.
 
     Raises:
         BudgetError: the baseline cannot keep the budget, or no law can grow it.
         RecipeError: a setting does not fit the recipe.
     """
+    network, budget, config, settings = request.network, request.budget, request.config, request.settings
+    images = read_data(session, request.data)
     dataset = images.dataset
     origin = adapt(
         network, classes=len(dataset.classes), channels=dataset.channels, image_size=dataset.image_size
@@ -172,10 +209,10 @@ def prepare_fit(
     full = images.recipe(small, baseline, settings).epochs
     epochs = config.epochs or max(_FEWEST, round(full * _EPOCH_SHARE))
     trial_config = TrialConfig(
-        data=data,
+        data=data_argument(request.data),
         seed=session.seed,
-        device=device,
-        settings=tuple(settings),
+        device=request.device,
+        settings=settings,
         epochs=epochs,
         objectives=("accuracy",),
         halving=Halving(),
@@ -211,7 +248,7 @@ def _announce(session: Session, setup: FitSetup) -> None:
         device=session.device,
     )
     epochs = _epochs(setup)
-    workers = int(config.workers) if config.workers.isdigit() else 1
+    workers = config.workers if isinstance(config.workers, int) else 1
     seconds = _REST * per_image * number * epochs / workers
     share = epochs / (len(points) * setup.full_epochs)
     session.progress.say(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -198,38 +198,46 @@ class RunForecast:
         return {**asdict(self), "training": self.training.to_dict()}
 
 
-def prepare(
-    session: Session,
-    network: Network,
-    budget: Budget,
-    data: str,
-    settings: Sequence[str],
-    *,
-    law: ScalingLaw | None = None,
-    runtime_config: RuntimeConfig | None = None,
-) -> Prepared:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthRequest:
+    """What a run was asked for.
+
+    Attributes:
+        network: to shrink and grow.
+        data: the images, by their name or value.
+        budget: of the final network.
+        law: by which it grows; None to try the grid.
+        settings: changes to the recipe, `key=value`.
+        runtime_config: in which this device judges by the budget, if it does.
+    """
+
+    network: Network
+    data: Dataset | str
+    budget: Budget
+    law: ScalingLaw | None
+    settings: tuple[str, ...]
+    runtime_config: RuntimeConfig | None
+
+
+def prepare(session: Session, request: GrowthRequest) -> Prepared:
     """Read the images, plan, and settle both recipes.
 
     Args:
         session: of the run.
-        network: to shrink and grow.
-        budget: of the final network.
-        data: the images.
-        settings: changes to the recipe.
-        law: by which it grows; None to try the grid.
-        runtime_config: in which this device judges by the budget, if it does.
+        request: what is wanted.
 
     Raises:
         DataError: the images cannot be used.
         BudgetError: the budget cannot be met.
         RecipeError: a setting does not fit the recipe.
     """
-    images = read_data(session, data)
+    network, settings = request.network, request.settings
+    images = read_data(session, request.data)
     recipe = images.recipe(small, network, settings)
     short = trial_recipe(images, network, settings)
     session.halt_if_asked()
-    with open_meter(session, runtime_config) as measure:
-        plan = make_plan(network, images.dataset, budget, law=law, measure=measure)
+    with open_meter(session, request.runtime_config) as measure:
+        plan = make_plan(network, images.dataset, request.budget, law=request.law, measure=measure)
     recipe = settle_execution(
         recipe,
         plan.expected.network,

@@ -49,8 +49,8 @@ class GridTrainingResult:
         epochs: that were trained.
         seconds: that they took.
         images: training images seen.
-        right: once the training is over, which validation images were right, as hexadecimal digits of packed bits.
-        diverged: the loss became infinite or not a number: nothing was right.
+        right: once the training is over, which validation images were correct, as hexadecimal digits of packed bits.
+        diverged: the loss became infinite or not a number: nothing was correct.
     """
 
     accuracy: float
@@ -58,12 +58,12 @@ class GridTrainingResult:
     epochs: int
     seconds: float
     images: int
-    right: str = ""
+    correct: str = ""
     diverged: bool = False
 
 
 def run_grid_training(
-    arm: GridTraining,
+    training: GridTraining,
     images: Images,
     settings: TrialConfig,
     *,
@@ -74,9 +74,9 @@ def run_grid_training(
     """Train a network of a grid up to an epoch, or to the end, where it is judged image by image.
 
     Args:
-        arm: what is trained, and how far.
+        training: what is trained, and how far.
         images: to learn from, and to be judged on: the validation split.
-        settings: of all trainings; their seed is the arm's own.
+        settings: of all trainings; their seed is the training's own.
         folder: of the grid; what stopped goes on there.
         progress: is told how it goes.
         should_stop: True stops the training at a checkpoint.
@@ -85,17 +85,19 @@ def run_grid_training(
         Stopped: `should_stop` asked for it.
         OutOfMemoryError: a step did not fit into the memory.
     """
-    job = trial_job(arm.network, images, replace(settings, seed=arm.seed), folder=folder, progress=progress)
-    job = replace(job, label=f"{arm.network.name}, seed {arm.seed}")
+    job = trial_job(
+        training.network, images, replace(settings, seed=training.seed), folder=folder, progress=progress
+    )
+    job = replace(job, label=f"{training.network.name}, seed {training.seed}")
     metrics = job.folder / "metrics.jsonl"
-    whole = arm.until >= job.recipe.epochs
-    far = len(read_lines(metrics)) >= arm.until
+    whole = training.until >= job.recipe.epochs
+    far = len(read_lines(metrics)) >= training.until
 
     def reached(record: EpochMetrics) -> None:
         nonlocal far
-        far = record.epoch >= arm.until
+        far = record.epoch >= training.until
 
-    right = ""
+    correct = ""
     if whole or not far:
         try:
             with threads(settings.threads):
@@ -103,26 +105,26 @@ def run_grid_training(
                     job, on_epoch_end=reached, should_stop=lambda: (far and not whole) or should_stop()
                 )
                 trained = train(watched)
-                said = predict(
+                predictions = predict(
                     trained.module,
                     images.dataset.splits["val"],
                     preprocessing=job.preprocessing,
                     device=job.device,
                 )
-            right = np.packbits(said.right).tobytes().hex()
+            correct = np.packbits(predictions.right).tobytes().hex()
         except Stopped:
             if not far or whole:
                 raise
         except NonFiniteLossError:
             return _diverged(read_lines(metrics), len(images.dataset.splits["val"]))
-    history = read_lines(metrics)[: arm.until]
+    history = read_lines(metrics)[: training.until]
     return GridTrainingResult(
         accuracy=history[-1]["val_accuracy"],
         loss=history[-1]["val_loss"],
         epochs=len(history),
         seconds=sum(record["seconds"] for record in history),
         images=sum(record["images"] for record in history),
-        right=right,
+        correct=correct,
     )
 
 
@@ -134,7 +136,7 @@ def _diverged(history: Sequence[Mapping[str, Any]], number: int) -> GridTraining
         epochs=len(history),
         seconds=sum(record["seconds"] for record in history),
         images=sum(record["images"] for record in history),
-        right=np.packbits(np.zeros(number, bool)).tobytes().hex(),
+        correct=np.packbits(np.zeros(number, bool)).tobytes().hex(),
         diverged=True,
     )
 
@@ -147,7 +149,7 @@ class Trainer(Protocol):
 
     slots: int
 
-    def train(self, arm: GridTraining) -> Future[GridTrainingResult]:
+    def train(self, training: GridTraining) -> Future[GridTrainingResult]:
         """Begin with one."""
 
 
@@ -167,7 +169,7 @@ class Trainings:
     record_cost: Callable[[str, float, int], None]
     progress: Progress
 
-    def __call__(self, arms: Sequence[GridTraining], *, label: str) -> list[GridTrainingResult]:
+    def __call__(self, trainings: Sequence[GridTraining], *, label: str) -> list[GridTrainingResult]:
         """Train these, and give the results in their order.
 
         Raises:
@@ -175,18 +177,20 @@ class Trainings:
             AllometryError: one of them could not be trained.
         """
         known = self._known()
-        for arm in arms:
-            if _key(arm) in known:  # a kill may have come before it was charged; nothing is charged twice
-                self._record_cost(arm, known)
-        left = [arm for arm in dict.fromkeys(arms) if _key(arm) not in known]
+        for training in trainings:
+            if (
+                _key(training) in known
+            ):  # a kill may have come before it was charged; nothing is charged twice
+                self._record_cost(training, known)
+        left = [training for training in dict.fromkeys(trainings) if _key(training) not in known]
         show = self.trainer.slots > 1
         if show:
-            self.progress.start(label, len(arms), len(arms) - len(left), unit="trainings")
+            self.progress.start(label, len(trainings), len(trainings) - len(left), unit="trainings")
         try:
             futures: dict[Future[GridTrainingResult], GridTraining] = {}
-            for arm in left:
-                future = self.trainer.train(arm)
-                futures[future] = arm
+            for training in left:
+                future = self.trainer.train(training)
+                futures[future] = training
                 if future.done():  # one after the other, in this process: written down at once
                     self._keep(futures.pop(future), future.result(), known)
             for future in as_completed(futures):
@@ -196,28 +200,37 @@ class Trainings:
         finally:
             if show:
                 self.progress.stop()
-        return [known[_key(arm)] for arm in arms]
+        return [known[_key(training)] for training in trainings]
 
     def _keep(
-        self, arm: GridTraining, result: GridTrainingResult, known: dict[str, GridTrainingResult]
+        self, training: GridTraining, result: GridTrainingResult, known: dict[str, GridTrainingResult]
     ) -> None:
-        key = _key(arm)
-        line = {"key": key, "training": _training(arm), "macs": count(arm.network).macs, **asdict(result)}
+        key = _key(training)
+        line = {
+            "key": key,
+            "training": _training_key(training),
+            "macs": count(training.network).macs,
+            **asdict(result),
+        }
         append_line(self.folder / FILE, line)
         known[key] = result
-        self._record_cost(arm, known)
+        self._record_cost(training, known)
 
-    def _record_cost(self, arm: GridTraining, known: dict[str, GridTrainingResult]) -> None:
-        result, before = known[_key(arm)], self._before(arm, known)
+    def _record_cost(self, training: GridTraining, known: dict[str, GridTrainingResult]) -> None:
+        result, before = known[_key(training)], self._before(training, known)
         self.record_cost(
-            f"{arm.network.name}, seed {arm.seed}, to epoch {arm.until}",
+            f"{training.network.name}, seed {training.seed}, to epoch {training.until}",
             result.seconds - (before.seconds if before else 0.0),
             result.images - (before.images if before else 0),
         )
 
-    def _before(self, arm: GridTraining, known: dict[str, GridTrainingResult]) -> GridTrainingResult | None:
+    def _before(
+        self, training: GridTraining, known: dict[str, GridTrainingResult]
+    ) -> GridTrainingResult | None:
         """The same training when it had come less far."""
-        earlier = (known.get(f"{_training(arm)} {epoch}") for epoch in range(arm.until - 1, 0, -1))
+        earlier = (
+            known.get(f"{_training_key(training)} {epoch}") for epoch in range(training.until - 1, 0, -1)
+        )
         return next((each for each in earlier if each is not None), None)
 
     def _known(self) -> dict[str, GridTrainingResult]:
@@ -241,8 +254,8 @@ def grid_trainings(networks: Sequence[Network], seeds: Sequence[int], until: int
 
 
 def correct_matrix(results: Sequence[GridTrainingResult], images: int) -> CorrectMatrix:
-    """Which images each of these had right, [trainings, images]."""
-    packed = [np.frombuffer(bytes.fromhex(result.right), np.uint8) for result in results]
+    """Which images each of these had correct, [trainings, images]."""
+    packed = [np.frombuffer(bytes.fromhex(result.correct), np.uint8) for result in results]
     return np.stack([np.unpackbits(each, count=images).astype(bool) for each in packed])
 
 
@@ -254,9 +267,9 @@ def trained_macs(folder: Path) -> float:
     return sum(furthest.values())
 
 
-def _training(arm: GridTraining) -> str:
-    return f"{digest(arm.network)[:16]} {arm.seed}"
+def _training_key(training: GridTraining) -> str:
+    return f"{digest(training.network)[:16]} {training.seed}"
 
 
-def _key(arm: GridTraining) -> str:
-    return f"{_training(arm)} {arm.until}"
+def _key(training: GridTraining) -> str:
+    return f"{_training_key(training)} {training.until}"

@@ -6,7 +6,7 @@ import ast
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -250,6 +250,24 @@ def parse_objectives(text: str) -> tuple[Objective, ...]:
         'accuracy * (latency / 75ms) ** -0.07'
     """
     return tuple(_parse(part.strip()) for part in text.split(";"))
+
+
+def as_objectives(value: Objective | Sequence[Objective] | str) -> tuple[Objective, ...]:
+    """The objectives that a user means: one, several for a front, or their text.
+
+    Raises:
+        ObjectiveError: the text is none, or there is none.
+
+    Example:
+        >>> as_objectives("accuracy; -macs") == as_objectives([Objective("accuracy"), Objective("-macs")])
+        True
+    """
+    if isinstance(value, str):
+        return parse_objectives(value)
+    objectives = (value,) if isinstance(value, Objective) else tuple(value)
+    if not objectives or not all(isinstance(each, Objective) for each in objectives):
+        raise ObjectiveError(f"An objective, several or their text is expected, not {value!r}. {POSSIBLE}")
+    return objectives
 
 
 def _parse(text: str) -> Objective:

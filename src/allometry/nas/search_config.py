@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 from allometry.arch import Network, Space, space_to_json
 from allometry.base import InputError, UnknownNameError
-from allometry.cost import Budget, RuntimeConfig, runtime_config_for
+from allometry.base.checks import check_at_least
+from allometry.cost import Budget, LatencyTable, RuntimeConfig, runtime_config_for
+from allometry.data import Dataset, data_argument
 from allometry.nas.driver import SearchProblem
 from allometry.nas.encodings import network_of
 from allometry.nas.objectives import Objective
@@ -17,9 +22,11 @@ from allometry.nas.searchers import SEARCHERS
 from allometry.nas.space_costs import BudgetFilter, SpaceCosts
 from allometry.nas.trial_training import TrialConfig
 from allometry.nas.trials import Trial
-from allometry.nas.workers import check_workers
+from allometry.nas.workers import as_workers, refuse_values
 from allometry.training.images import Images
+from allometry.training.recipes.specs import check_settings
 
+_PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@]*@")
 GRADIENT_WAYS = ("proxylessnas", "fbnet")
 
 
@@ -30,11 +37,11 @@ class SearchConfig:
     Attributes:
         algorithm: the searcher's name, of `SEARCHERS`, or `proxylessnas` or `fbnet` for one over-parameterized network.
         trials: networks to try.
-        epochs: of a trial; 0 for an eighth of a full training's, two at least.
+        epochs: of a trial; None for an eighth of a full training's, two at least.
         halving: whether trials end early that are worse than half of those before them.
         max_pending: trials that may be under way at once; the search is the same with any number of workers up to it.
-        workers: `1` for this process, another number for so many beside it, `ray` or `ray://host:port`.
-        threads: of each trial's arithmetic; 0 for the cores divided by the workers.
+        workers: 1 for this process, another number for so many beside it, `ray` or `ray://host:port`.
+        threads: of each trial's arithmetic; None for the cores divided by the workers.
         storage: a database's address; None for a file in the run folder.
         study: name of the search in the database.
         compare_with: `random` for a random search of the same cost beside it, else empty.
@@ -45,11 +52,11 @@ class SearchConfig:
 
     algorithm: str = "evolution"
     trials: int = 40
-    epochs: int = 0
+    epochs: int | None = None
     halving: bool = True
     max_pending: int = 4
-    workers: str = "1"
-    threads: int = 0
+    workers: int | str = 1
+    threads: int | None = None
     storage: str | None = None
     study: str = "allometry"
     compare_with: str = ""
@@ -60,24 +67,77 @@ class SearchConfig:
         return self.algorithm in GRADIENT_WAYS
 
     def __post_init__(self) -> None:
-        for name, least in (("trials", 1), ("epochs", 0), ("max_pending", 1), ("threads", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}.")
-        check_workers(self.workers)
+        check_at_least(self, trials=1, epochs=1, max_pending=1, threads=1)
+        object.__setattr__(self, "workers", as_workers(self.workers))
         if self.algorithm not in (*SEARCHERS, *GRADIENT_WAYS):
             raise UnknownNameError("searcher", self.algorithm, (*SEARCHERS, *GRADIENT_WAYS))
-        if self.by_gradient and self.workers != "1":
+        if self.by_gradient and self.workers != 1:
             raise InputError(
                 f"{self.algorithm} trains one network, in this process: workers are of no use to it; leave them out."
             )
         if self.compare_with not in ("", "random"):
             raise InputError(f"A search can be compared with random, not with {self.compare_with!r}.")
-        if self.workers.isdigit() and int(self.workers) > self.max_pending:
+        if isinstance(self.workers, int) and self.workers > self.max_pending:
             raise InputError(
                 f"{self.workers} workers need as many trials that may be under way at once; give --max-pending "
                 f"{self.workers} (now {self.max_pending}), which is part of what a search is: it decides how much a "
                 "proposal knows."
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest:
+    """What a search was asked for.
+
+    Attributes:
+        space: to look through, or the network around which it is made.
+        named: the same, as the run folder remembers it.
+        data: the images, by their name or value.
+        objectives: each the larger the better.
+        budget: what no network may exceed.
+        config: the searcher, how many trials, by whom.
+        table: a latency table of the space, or its file.
+        runtime_config: how latency is told, if anybody asks for it.
+        settings: changes to the recipe, `key=value`.
+        device: where trials are trained.
+
+    Raises:
+        InputError: nothing speaks against the largest network, or something does not go together.
+    """
+
+    space: Space | Network
+    named: str
+    data: Dataset | str
+    objectives: tuple[Objective, ...]
+    budget: Budget | None
+    config: SearchConfig
+    table: LatencyTable | str | Path | None
+    runtime_config: RuntimeConfig | None
+    settings: tuple[str, ...]
+    device: str | None
+
+    def __post_init__(self) -> None:
+        check_settings(self.settings)
+        check_problem(self.objectives, self.budget, self.config)
+        refuse_values(self.data, self.config.workers)
+
+    def arguments(self) -> dict[str, Any]:
+        """What decides the result, as the run folder remembers it."""
+        config, runtime = self.config, self.runtime_config
+        return {
+            "space": self.named,
+            "data": data_argument(self.data),
+            "objective": "; ".join(map(str, self.objectives)),
+            "budget": None if self.budget is None else self.budget.exact(),
+            "settings": list(self.settings),
+            "algorithm": config.algorithm,
+            "epochs": config.epochs,
+            "halving": config.halving,
+            "max_pending": config.max_pending,
+            "storage": None if config.storage is None else _PASSWORD.sub(r"\1:***@", config.storage),
+            "study": config.study if config.storage is not None else None,
+            **({"runtime": runtime.runtime, "threads": runtime.threads} if runtime else {}),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +164,7 @@ class SearchSetup:
             halving=self.trial_config.halving,
         )
 
-    def work(self, trial: Trial) -> float:
+    def training_macs(self, trial: Trial) -> float:
         """What a trial cost: MACs of all its passes over images."""
         return trial.outcome.images * self.costs.of(trial.encoding)["macs"]
 
@@ -129,7 +189,7 @@ class SearchSetup:
         return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def check_question(objectives: Sequence[Objective], budget: Budget | None, config: SearchConfig) -> None:
+def check_problem(objectives: Sequence[Objective], budget: Budget | None, config: SearchConfig) -> None:
     """Refuse a search in which nothing speaks against the largest network.
 
     Raises:
@@ -149,7 +209,7 @@ def check_question(objectives: Sequence[Objective], budget: Budget | None, confi
         )
 
 
-def latency_setting(
+def latency_runtime(
     objectives: Sequence[Objective], budget: Budget | None, *, runtime: str | None, threads: int
 ) -> RuntimeConfig | None:
     """How latency is told, if anybody asks for it."""

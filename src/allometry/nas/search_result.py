@@ -138,7 +138,7 @@ def trial_record(setup: SearchSetup, tried: Trial, *, phase: str) -> SearchTrial
         epochs=outcome.epochs,
         seconds=outcome.seconds,
         images=outcome.images,
-        training_macs=setup.work(tried),
+        training_macs=setup.training_macs(tried),
         stopped=outcome.stopped,
         failed=outcome.failed,
     )

@@ -27,39 +27,66 @@ _SHALLOW = ScalingLaw(alpha=1.0, beta=1.1, gamma=1.15)
 _ROUNDS, _MARGIN = 12, 1.02
 
 
+SpaceLike = Space | Network | str | Path
+"""A space; or a network, around which one is made; or the name or JSON file of either."""
+
+
+def as_space(value: SpaceLike) -> Space | Network:
+    """The space that a user means, or the network around which one is to be made.
+
+    Args:
+        value: the space or network itself, its name or its JSON file.
+
+    Raises:
+        InputError: neither a space nor a network has that name, or the value is of another type.
+        NetworkError: the file describes neither.
+
+    Example:
+        >>> as_space("fbnet") == find_space("fbnet"), as_space("efficientnet-b0").name
+        (True, 'efficientnet-b0')
+    """
+    if isinstance(value, Space | Network):
+        return value
+    if not isinstance(value, str | Path):
+        raise InputError(
+            f"A space, a network, or the name or JSON file of one is expected, not a {type(value).__name__}."
+        )
+    path, text = Path(value), str(value)
+    try:
+        if path.is_file() and FORMAT not in path.read_text(encoding="utf-8", errors="replace"):
+            return _network(text)
+        return find_space(text)
+    except UnknownNameError as error:
+        return _network(text, error)
+
+
 def open_space(
-    text: str, dataset: Dataset, budget: Budget | None, *, measure: MeasureFn | None = None
+    space: Space | Network, dataset: Dataset, budget: Budget | None, *, measure: MeasureFn | None = None
 ) -> Space:
-    """A space by name or file, or the one around a network, fitted to a data set.
+    """A space, or the one around a network, fitted to a data set.
 
     Around a network that the law makes as large as the budget allows are open: kernels of 3, 5 and 7 and expand ratios
     of 3 and 6 for each layer; 0.75, 1 and 1.25 times its channels for each stage; three sizes of the input; and, where
     a stage has several layers, how many, from one to one more than the deepest has, at most four.
 
     Args:
-        text: a space's name or JSON file, or a network's.
+        space: as `as_space` gives it.
         dataset: whose classes, channels and size of images the networks shall have.
         budget: that a network is grown to before the space around it is made.
         measure: reads the device, where that judges by the budget.
 
     Raises:
-        UnknownNameError: neither a space nor a network has that name.
-        NetworkError: the file is neither, or nothing is open around the network.
+        NetworkError: nothing is open around the network.
         BudgetError: the network cannot meet the budget.
     """
-    try:
-        return fitted(_space(text), dataset)
-    except UnknownNameError as error:
-        network = _network(text, error)
-    return around(network, dataset, budget, measure=measure)
+    if isinstance(space, Space):
+        return fitted(space, dataset)
+    return around(space, dataset, budget, measure=measure)
 
 
-def reference_of(text: str) -> Cost | None:
+def reference_of(space: Space | Network) -> Cost | None:
     """What a multiple in a budget is of: the network, where the space is one around a network."""
-    try:
-        return count(as_network(text))
-    except InputError:
-        return None
+    return count(space) if isinstance(space, Network) else None
 
 
 def around(
@@ -97,31 +124,28 @@ def around(
     return space
 
 
-def elastic_space(text: str, dataset: Dataset, budget: Budget | None) -> Space:
-    """The space of a supernet: by name or file, or one around a network; its largest member keeps the budget.
+def elastic_space(space: Space | Network, dataset: Dataset, budget: Budget | None) -> Space:
+    """The space of a supernet: one that is given, or around a network; its largest member keeps the budget.
 
     Around a network are open: kernels of 3 and 5, and of 7 where images are large enough to need them; expand ratios of
     3, 4 and 6; one to three layers of each stage that has several; three sizes of the input.
 
     Args:
-        text: a space's name or JSON file, or a network's.
+        space: as `as_space` gives it.
         dataset: whose classes, channels and size of images the networks shall have.
         budget: of the largest member. Without one, a space that is given may be of any size, and one around a network
             has at most 10M MACs.
 
     Raises:
-        UnknownNameError: neither a space nor a network has that name.
-        NetworkError: the file is neither, or nothing is open around the network.
+        NetworkError: nothing is open around the network.
         BudgetError: the network cannot meet the budget, or the largest member of the space that is given does not.
 
     Source: Once-for-All (Cai et al. 2020), section 3.2; two to four layers there.
     """
-    try:
-        given = fitted(_space(text), dataset)
-    except UnknownNameError as error:
-        network = _network(text, error)
-    else:
-        return given if budget is None else _kept_by_largest(given, text, budget)
+    if isinstance(space, Space):
+        given = fitted(space, dataset)
+        return given if budget is None else _kept_by_largest(given, space.name or "the space", budget)
+    network = space
     budget = budget or parse_budget(AROUND)
     side = max(dataset.image_size, 1)
     origin = adapt(network, classes=len(dataset.classes), channels=dataset.channels, image_size=side)
@@ -129,10 +153,10 @@ def elastic_space(text: str, dataset: Dataset, budget: Budget | None) -> Space:
     share = 1.0
     for _ in range(_ROUNDS):
         grown = solve(origin, budget.times(share), law=_SHALLOW, largest_resolution=largest).network
-        space = _elastic(grown, name=f"around {network.name}".strip())
-        over = budget.use(count(space.largest()))
+        elastic = _elastic(grown, name=f"around {network.name}".strip())
+        over = budget.use(count(elastic.largest()))
         if over <= 1:
-            return space
+            return elastic
         share /= over * _MARGIN
     raise BudgetError(
         f"The largest network of a space around {network.name or 'this network'} does not keep {budget}; raise it, or "
@@ -140,7 +164,7 @@ def elastic_space(text: str, dataset: Dataset, budget: Budget | None) -> Space:
     )
 
 
-def _kept_by_largest(space: Space, text: str, budget: Budget) -> Space:
+def _kept_by_largest(space: Space, name: str, budget: Budget) -> Space:
     cost = count(space.largest())
     over = [limit for limit in budget.limits if limit.value(cost) > limit.most]
     if not over:
@@ -148,7 +172,7 @@ def _kept_by_largest(space: Space, text: str, budget: Budget) -> Space:
     needs = ", ".join(f"{format_measure(limit.measure, limit.value(cost))} {limit.measure}" for limit in over)
     most = ", ".join(map(str, over))
     raise BudgetError(
-        f"The largest network of {text} needs {needs}, more than {most}. A space that is given stays as it is: raise "
+        f"The largest network of {name} needs {needs}, more than {most}. A space that is given stays as it is: raise "
         "the budget or leave it out, or give a network, around which a space is made that keeps it."
     )
 
@@ -202,14 +226,7 @@ def _fitted_choice(choice: Choice, template: Network, largest: int) -> Choice:
     return choice
 
 
-def _space(text: str) -> Space:
-    path = Path(text)
-    if path.is_file() and FORMAT not in path.read_text(encoding="utf-8", errors="replace"):
-        raise UnknownNameError("space", text, ())
-    return find_space(text)
-
-
-def _network(text: str, error: UnknownNameError) -> Network:
+def _network(text: str, error: UnknownNameError | None = None) -> Network:
     try:
         return as_network(text)
     except UnknownNameError as second:

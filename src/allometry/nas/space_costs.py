@@ -90,8 +90,8 @@ class BudgetFilter:
             kept &= found[limit.measure] <= limit.most
         return kept
 
-    def share(self, *, seed: int) -> float:
-        """About which share of the space keeps the budget.
+    def fraction(self, *, seed: int) -> float:
+        """About which fraction of the space keeps the budget.
 
         Raises:
             BudgetError: none of very many networks does; the message names the smallest values there are.
@@ -120,7 +120,7 @@ def table_for(
     session: Session,
     space: Space,
     runtime_config: RuntimeConfig | None,
-    given: Path | None,
+    given: LatencyTable | str | Path | None,
     *,
     file: str = TABLE,
 ) -> LatencyTable | None:
@@ -130,16 +130,17 @@ def table_for(
         session: of the search.
         space: whose blocks.
         runtime_config: how networks are run; None where nobody asks for a latency.
-        given: a file.
+        given: a table or its file.
         file: what a table is called that is built.
 
     Raises:
         InputError: the table is of another runtime configuration, or there is nothing to use it for.
     """
+    shown = "" if isinstance(given, LatencyTable) else f" {given}"
     if runtime_config is None:
         if given is not None:
             raise InputError(
-                f"The latency table {given} is of no use where neither the budget nor an objective names latency: "
+                f"The latency table{shown} is of no use where neither the budget nor an objective names latency: "
                 "leave it out, or give --budget latency<=20ms."
             )
         return None
@@ -151,10 +152,10 @@ def table_for(
             seed=session.seed,
             progress=session.progress,
         )
-    table = LatencyTable.load(given)
+    table = given if isinstance(given, LatencyTable) else LatencyTable.load(Path(given))
     if table.runtime_config != runtime_config:
         raise InputError(
-            f"The latency table {given} is of {table.runtime_config}, not of {runtime_config}; give "
+            f"The latency table{shown} is of {table.runtime_config}, not of {runtime_config}; give "
             "that runtime and its threads, or another table."
         )
     return table

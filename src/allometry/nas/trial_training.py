@@ -35,7 +35,7 @@ class TrialConfig:
         seed: of weights, order and augmentation.
         device: a name, or None for a GPU if there is one.
         settings: changes to the recipe.
-        epochs: of a trial that is not stopped; 0 for an eighth of a full training's.
+        epochs: of a trial that is not stopped.
         objectives: as they are written.
         halving: when a trial is stopped.
         threads: of a trial's arithmetic.
@@ -62,7 +62,9 @@ class TrialConfig:
         return cls(**{**fields, **lists, "halving": halving})
 
 
-def trial_recipe(images: Images, network: Network, settings: Sequence[str], epochs: int = 0) -> Recipe:
+def trial_recipe(
+    images: Images, network: Network, settings: Sequence[str], epochs: int | None = None
+) -> Recipe:
     """The recipe of a short training.
 
     Trials see images of their full size throughout: smaller ones would favor networks that need fewer pixels.
@@ -71,7 +73,7 @@ def trial_recipe(images: Images, network: Network, settings: Sequence[str], epoc
         images: to learn from.
         network: what is trained.
         settings: changes to the recipe.
-        epochs: 0 for an eighth of a full training's, two at least.
+        epochs: None for an eighth of a full training's, two at least.
     """
     recipe = images.recipe(small, network, settings)
     short = epochs or max(FEWEST_EPOCHS, round(recipe.epochs / TRIAL_SHARE))

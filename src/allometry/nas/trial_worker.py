@@ -46,8 +46,8 @@ def handle_request(
     if "candidate" in request:
         candidate = candidate_from_dict(request["candidate"])
         return {"outcome": try_candidate(candidate, images, settings, **how).to_dict()}
-    arm = GridTraining(**{**request["arm"], "network": from_json(request["arm"]["network"])})
-    return {"arm": asdict(run_grid_training(arm, images, settings, **how))}
+    training = GridTraining(**{**request["training"], "network": from_json(request["training"]["network"])})
+    return {"training": asdict(run_grid_training(training, images, settings, **how))}
 
 
 class _Wish:

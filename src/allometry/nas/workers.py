@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from allometry.base import AllometryError, InputError
 from allometry.base.machine import cores
 from allometry.base.processes import JsonProcess
+from allometry.data import Dataset
 from allometry.nas.trial_training import TrialConfig
 
 
@@ -31,32 +32,53 @@ class Worker(Protocol):
         """End it."""
 
 
-def threads_of(workers: str) -> int:
+def threads_of(workers: int | str) -> int:
     """Threads for the arithmetic of each of so many workers: the cores divided by them, one in a cluster.
 
     Example:
-        >>> threads_of("1") >= threads_of("2") >= threads_of("ray") == 1
+        >>> threads_of(1) >= threads_of(2) >= threads_of("ray") == 1
         True
     """
-    return max(1, cores() // int(workers)) if workers.isdigit() else 1
+    return max(1, cores() // workers) if isinstance(workers, int) else 1
 
 
-def check_workers(workers: str) -> None:
-    """Refuse what names no workers.
+def as_workers(workers: int | str) -> int | str:
+    """Who trains: a number of processes, or the address of a cluster.
 
     Raises:
         InputError: it is no number above 0, not `ray`, and no address of a cluster.
 
     Example:
-        >>> check_workers("0")
+        >>> as_workers("2"), as_workers("ray")
+        (2, 'ray')
+        >>> as_workers(0)
         Traceback (most recent call last):
             ...
         allometry.base.errors.InputError: workers must be a number from 1, ray for a Ray cluster, or ...
     """
-    number = workers.isdigit() and int(workers) > 0
-    if not number and workers != "ray" and not workers.startswith("ray://"):
+    text = str(workers)
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    if text == "ray" or text.startswith("ray://"):
+        return text
+    raise InputError(
+        f"workers must be a number from 1, ray for a Ray cluster, or ray://host:port, not {workers!r}."
+    )
+
+
+def refuse_values(data: Dataset | str, workers: int | str) -> None:
+    """Refuse data that other processes cannot read: arrays and data sets in the memory of this one.
+
+    Raises:
+        InputError: it is such data, and others are to train.
+
+    Example:
+        >>> refuse_values("photos/", 4)
+    """
+    if not isinstance(data, str) and workers != 1:
         raise InputError(
-            f"workers must be a number from 1, ray for a Ray cluster, or ray://host:port, not {workers!r}."
+            f"The images of {data.name} are in the memory of this process, and workers={workers} train in others: save "
+            "them as a file (numpy.savez of images and labels) and give its name, or leave workers at 1."
         )
 
 

@@ -268,7 +268,7 @@ class MeasuredSubnet(Record):
     """A subnet that was run on the validation images: a line of `accuracies.jsonl`.
 
     Attributes:
-        row: its encoding.
+        encoding: the options that it has, of its space.
         cost: of the subnet.
         accuracy: on the validation images.
         loss: on the validation images.
@@ -277,7 +277,7 @@ class MeasuredSubnet(Record):
         images: that were seen, those for its batch norm's statistics included.
     """
 
-    row: tuple[int, ...]
+    encoding: tuple[int, ...]
     cost: CostField
     accuracy: float
     loss: float

@@ -8,10 +8,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from allometry.supernets.coupling import couple_rows, coupled_size
+from allometry.supernets.coupling import couple_encodings, coupled_size
 from allometry.supernets.evolution import Transform
 from allometry.supernets.extremes import Extreme, least, least_counted, least_latency
-from allometry.supernets.features import encode_rows, space_digest
+from allometry.supernets.features import encode_options, space_digest
 from allometry.supernets.pareto import Front, ParetoConfig, pareto
 from allometry.supernets.plans import PLANS, at_once, coupled_shrinking, epochs_together, sandwich, shrinking
 from allometry.supernets.predictor import Predictor, RegressionConfig, fit_predictor
@@ -23,7 +23,7 @@ from allometry.supernets.predictor_quality import (
     evaluate_predictor,
     kendall_tau,
     refuse_unreliable,
-    split_rows,
+    split_encodings,
 )
 from allometry.supernets.specialize import THOROUGH, SpecializeConfig, Specialized, specialize
 
@@ -92,10 +92,10 @@ __all__ = [
     "attainable_tau",
     "axes_of",
     "build_supernet",
-    "couple_rows",
+    "couple_encodings",
     "coupled_shrinking",
     "coupled_size",
-    "encode_rows",
+    "encode_options",
     "epochs_together",
     "evaluate_predictor",
     "extract_subnet",
@@ -113,7 +113,7 @@ __all__ = [
     "sort_channels",
     "space_digest",
     "specialize",
-    "split_rows",
+    "split_encodings",
     "supernet_of",
     "train_supernet",
 ]

@@ -15,7 +15,7 @@ from allometry.data import Split
 from allometry.nas import Encoding, Encodings, network_of, sample_encodings
 from allometry.runs import MeasuredSubnet, PredictorQuality
 from allometry.runs.files import ACCURACIES, COSTS, PREDICTOR_QUALITY
-from allometry.supernets.coupling import couple_rows
+from allometry.supernets.coupling import couple_encodings
 from allometry.supernets.extract import extract_subnet, preprocessing_of
 from allometry.supernets.opened import OpenSupernet
 from allometry.supernets.predictor import Predictor, fit_predictor
@@ -35,31 +35,33 @@ _TIMED = 3
 _AT_ONCE, _DRAWS = 50, 20  # subnets drawn at once; draws for each that is asked for, at most
 
 
-def measure_subnets(opened: OpenSupernet, rows: Encodings) -> npt.NDArray[np.float64]:
+def measure_subnets(opened: OpenSupernet, encodings: Encodings) -> npt.NDArray[np.float64]:
     """The validation accuracies [N] of subnets; those that were measured before are read.
 
     Args:
         opened: the supernet.
-        rows: of its space, [N, choices].
+        encodings: of its space, [N, choices].
 
     Raises:
         Stopped: the user asked for it; what was measured stays.
     """
     session, folder = opened.session, opened.session.run.path
-    known = {each.row: each.accuracy for each in ACCURACIES.read(folder)}
-    wanted = [row for row in rows if tuple(row.tolist()) not in known]
+    known = {each.encoding: each.accuracy for each in ACCURACIES.read(folder)}
+    wanted = [encoding for encoding in encodings if tuple(encoding.tolist()) not in known]
     split = opened.images.dataset.splits["val"]
     per_subnet = _ESTIMATED + len(split)
     if wanted:
-        session.progress.start("measuring subnets", len(rows), len(rows) - len(wanted), unit="subnets")
+        session.progress.start(
+            "measuring subnets", len(encodings), len(encodings) - len(wanted), unit="subnets"
+        )
     try:
-        for row in wanted:
+        for encoding in wanted:
             session.halt_if_asked()
             began = time.monotonic()
-            said = evaluate_subnet(opened, row, split)
+            said = evaluate_subnet(opened, encoding, split)
             measured = MeasuredSubnet(
-                row=tuple(row.tolist()),
-                cost=count(network_of(opened.space, row)),
+                encoding=tuple(encoding.tolist()),
+                cost=count(network_of(opened.space, encoding)),
                 accuracy=said.accuracy,
                 loss=said.loss,
                 correct=tuple(int(said.right[part::PARTS].sum()) for part in range(PARTS)),
@@ -67,19 +69,19 @@ def measure_subnets(opened: OpenSupernet, rows: Encodings) -> npt.NDArray[np.flo
                 images=per_subnet,
             )
             ACCURACIES.append(folder, measured)
-            known[measured.row] = said.accuracy
+            known[measured.encoding] = said.accuracy
             session.progress.advance(1, f"{said.accuracy:.1%}")
     finally:
         if wanted:
             session.progress.stop()
-    return np.array([known[tuple(row.tolist())] for row in rows])
+    return np.array([known[tuple(encoding.tolist())] for encoding in encodings])
 
 
 def evaluate_subnet(
-    opened: OpenSupernet, row: Encoding, split: Split, *, images: int = _ESTIMATED
+    opened: OpenSupernet, encoding: Encoding, split: Split, *, images: int = _ESTIMATED
 ) -> Predictions:
     """What a subnet says of a split, as it would be taken out of the supernet."""
-    network = network_of(opened.space, row)
+    network = network_of(opened.space, encoding)
     module = extract_subnet(
         opened.supernet,
         network,
@@ -92,10 +94,10 @@ def evaluate_subnet(
     return predict(module, split, preprocessing=asked, device=opened.session.device)
 
 
-def correct_counts(opened: OpenSupernet, rows: Encodings) -> npt.NDArray[np.int64]:
+def correct_counts(opened: OpenSupernet, encodings: Encodings) -> npt.NDArray[np.int64]:
     """Right answers in each part of the validation images, [N, PARTS], of those of these subnets that were measured."""
-    wanted = set(map(tuple, rows.tolist()))
-    correct = [each.correct for each in ACCURACIES.read(opened.session.run.path) if each.row in wanted]
+    wanted = set(map(tuple, encodings.tolist()))
+    correct = [each.correct for each in ACCURACIES.read(opened.session.run.path) if each.encoding in wanted]
     return np.array(correct, np.int64).reshape(-1, PARTS)
 
 
@@ -107,21 +109,21 @@ def sample_subnets(opened: OpenSupernet, number: int) -> Encodings:
     random = np.random.default_rng([opened.session.seed, 6])
     found: dict[tuple[int, ...], Encoding] = {}
     for _ in range(_DRAWS * number // _AT_ONCE + 1):
-        rows = sample_encodings(opened.space, random, _AT_ONCE, by="choice")
-        rows = couple_rows(opened.space, rows) if opened.coupled else rows
-        for row in rows:
-            found.setdefault(tuple(row.tolist()), row)
+        encodings = sample_encodings(opened.space, random, _AT_ONCE, by="choice")
+        encodings = couple_encodings(opened.space, encodings) if opened.coupled else encodings
+        for encoding in encodings:
+            found.setdefault(tuple(encoding.tolist()), encoding)
         if len(found) >= number:
             break
     return np.array(list(found.values())[:number])
 
 
-def announce(opened: OpenSupernet, rows: Encodings) -> None:
+def announce(opened: OpenSupernet, encodings: Encodings) -> None:
     """Tell what measuring will cost, from what it has cost so far or from a few looks."""
     session = opened.session
     measured = ACCURACIES.read(session.run.path)
-    known = {each.row for each in measured}
-    left = [row for row in rows if tuple(row.tolist()) not in known]
+    known = {each.encoding for each in measured}
+    left = [encoding for encoding in encodings if tuple(encoding.tolist()) not in known]
     if not left:
         return
     if len(measured) < _TIMED:
@@ -134,7 +136,7 @@ def announce(opened: OpenSupernet, rows: Encodings) -> None:
     )
 
 
-def record_looks(opened: OpenSupernet) -> None:
+def record_measurements(opened: OpenSupernet) -> None:
     """Add to the cost log what subnets took that were measured and are not in it yet."""
     run = opened.session.run
     measured = ACCURACIES.read(run.path)
@@ -185,17 +187,17 @@ def predictor_for(opened: OpenSupernet, how: PredictorConfig) -> tuple[Predictor
         InputError: the predictor is not worth the name; the message says how far it is from that.
         Stopped: the user asked for it; what was measured stays.
     """
-    rows = sample_subnets(opened, how.held_out + how.subnets)
-    announce(opened, rows)
-    accuracies = measure_subnets(opened, rows)
-    record_looks(opened)
+    encodings = sample_subnets(opened, how.held_out + how.subnets)
+    announce(opened, encodings)
+    accuracies = measure_subnets(opened, encodings)
+    record_measurements(opened)
     began = time.monotonic()
     held, fitted = slice(None, how.held_out), slice(how.held_out, None)
-    predictor = fit_predictor(opened.space, rows[fitted], accuracies[fitted], seed=opened.session.seed)
+    predictor = fit_predictor(opened.space, encodings[fitted], accuracies[fitted], seed=opened.session.seed)
     found = replace(
-        evaluate_predictor(predictor, rows[held], accuracies[held]),
-        attainable=_attainable(opened, rows),
-        fitted=len(rows) - how.held_out,
+        evaluate_predictor(predictor, encodings[held], accuracies[held]),
+        attainable=_attainable(opened, encodings),
+        fitted=len(encodings) - how.held_out,
     )
     folder = opened.session.run.path
     predictor.save(folder / PREDICTOR)
@@ -205,15 +207,15 @@ def predictor_for(opened: OpenSupernet, how: PredictorConfig) -> tuple[Predictor
         f"{100 * found.mean_absolute_error:.2f} points in the mean{_most(found)}"
     )
     opened.session.run.record_cost(
-        "predict", f"{len(rows) - how.held_out} subnets", seconds=time.monotonic() - began
+        "predict", f"{len(encodings) - how.held_out} subnets", seconds=time.monotonic() - began
     )
     refuse_unreliable(found, least_tau=how.least_tau)
     return predictor, found
 
 
-def _attainable(opened: OpenSupernet, rows: Encodings) -> float | None:
-    rights = correct_counts(opened, rows)
-    return attainable_tau(rights) if len(rights) >= _FEWEST else None
+def _attainable(opened: OpenSupernet, encodings: Encodings) -> float | None:
+    correct = correct_counts(opened, encodings)
+    return attainable_tau(correct) if len(correct) >= _FEWEST else None
 
 
 def _most(judgment: PredictorQuality) -> str:

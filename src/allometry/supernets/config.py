@@ -10,10 +10,11 @@ import torch
 
 from allometry.arch import Space
 from allometry.base import InputError, UnknownNameError
+from allometry.base.checks import check_at_least
 from allometry.cost import count
 from allometry.nas import Costs, encodings_of, narrow, sample_encodings
 from allometry.runs.phases import Phase, dimension_of, load_phases
-from allometry.supernets.coupling import couple_rows
+from allometry.supernets.coupling import couple_encodings
 from allometry.supernets.plans import PLANS, coupled_shrinking, epochs_together, shrinking
 from allometry.training import Recipe, at_full_size, small
 from allometry.training.forecast import seconds_per_image
@@ -30,23 +31,22 @@ class SupernetConfig:
 
     Attributes:
         plan: of phases: `sandwich`, `shrinking`, `at-once`, or a JSON file with the list `phases`.
-        epochs: of the plan's one phase; or, with `shrinking`, of its first, which the others follow. 0 for as many as
-            the plan takes by itself, from those of a network alone.
+        epochs: of the plan's one phase; or, with `shrinking`, of its first, which the others follow. None for as many
+            as the plan takes by itself, from those of a network alone.
         coupled: width follows depth in every subnet, as in CompOFA: fewer subnets, for which plans of one phase take
             half of the epochs by default.
 
     Raises:
         UnknownNameError: the plan is neither a name nor a file.
-        InputError: epochs are negative, or given along with a file, which says them itself.
+        InputError: epochs are below 1, or given along with a file, which says them itself.
     """
 
     plan: str = "sandwich"
-    epochs: int = 0
+    epochs: int | None = None
     coupled: bool = False
 
     def __post_init__(self) -> None:
-        if self.epochs < 0:
-            raise InputError(f"epochs must be at least 0, not {self.epochs}.")
+        check_at_least(self, epochs=1)
         if self.plan in PLANS:
             return
         if not Path(self.plan).is_file():
@@ -116,7 +116,7 @@ def forecast_seconds(
 def step_activations(part: Space, phase: Phase, *, coupled: bool) -> float:
     """Activations of the subnets of a step for one image, in the mean over steps."""
     rows, costs = sample_encodings(part, np.random.default_rng(0), _DRAWN, by="choice"), Costs(part)
-    mean = float(costs(couple_rows(part, rows) if coupled else rows)["activations"].mean())
+    mean = float(costs(couple_encodings(part, rows) if coupled else rows)["activations"].mean())
     if phase.sampling == "random":
         return phase.subnets * mean
     # The largest and the smallest see images of the size of the others in their step.

@@ -8,13 +8,13 @@ import numpy as np
 
 from allometry.arch import Choice, Space
 from allometry.nas.encodings import ABSENT, Encodings
-from allometry.supernets.features import check_rows
+from allometry.supernets.features import check_encodings
 
 _ENDS = (("expand_ratio",), ("ratio",))
 
 
-def couple_rows(space: Space, rows: Encodings) -> Encodings:
-    """Project rows so that every expand ratio follows its group's depth: the deeper, the wider, by rank.
+def couple_encodings(space: Space, encodings: Encodings) -> Encodings:
+    """Project encodings so that every expand ratio follows its group's depth: the deeper, the wider, by rank.
 
     With depths of 2, 3 and 4 layers and expand ratios of 3, 4 and 6, all layers of a group of depth 2 get 3, those of
     depth 3 get 4, and those of depth 4 get 6. Where there are more or fewer ratios than depths, the nearest relative
@@ -22,14 +22,14 @@ def couple_rows(space: Space, rows: Encodings) -> Encodings:
     whose depth is not open, and a ratio that groups of different depths share.
 
     Args:
-        space: of the rows.
-        rows: members, [N, choices].
+        space: of the encodings.
+        encodings: members, [N, choices].
 
     Returns:
-        Members, [N, choices]; coupled rows come back unchanged.
+        Members, [N, choices]; coupled encodings come back unchanged.
 
     Raises:
-        InputError: the rows are not of this space.
+        InputError: the encodings are not of this space.
 
     Source: CompOFA (Sahni et al., ICLR 2021), section 3.1.
 
@@ -37,17 +37,19 @@ def couple_rows(space: Space, rows: Encodings) -> Encodings:
         >>> from allometry.nas import sample_encodings, network_of
         >>> from allometry.catalog import find_space
         >>> space = find_space("ofa-mobilenetv3-1.0")
-        >>> row = couple_rows(space, sample_encodings(space, np.random.default_rng(0), 1))[0]
-        >>> decisions = space.decisions_of(network_of(space, row))
+        >>> encoding = couple_encodings(space, sample_encodings(space, np.random.default_rng(0), 1))[0]
+        >>> decisions = space.decisions_of(network_of(space, encoding))
         >>> decisions["stage 1 depth"], decisions["stage 1 layer 0 expand ratio"]
         (4, 6)
     """
-    check_rows(space, rows)
+    check_encodings(space, encodings)
     places = {choice.name: place for place, choice in enumerate(space.choices)}
-    coupled = rows.copy()
+    coupled = encodings.copy()
     for ratio, depth in _followed(space).items():
         column = coupled[:, places[ratio]]
-        followed = _by_depth(ratio=space.choices[places[ratio]], depth=depth)[rows[:, places[depth.name]]]
+        followed = _by_depth(ratio=space.choices[places[ratio]], depth=depth)[
+            encodings[:, places[depth.name]]
+        ]
         column[:] = np.where(column == ABSENT, ABSENT, followed)
     return coupled
 

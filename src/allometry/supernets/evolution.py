@@ -11,10 +11,10 @@ from allometry.arch import Space
 from allometry.base import BudgetError
 from allometry.nas.encodings import Encodings, cleared, cross_encodings, mutate_encodings, sample_encodings
 from allometry.nas.proposals import EncodingFilter
-from allometry.supernets.features import check_rows
+from allometry.supernets.features import check_encodings
 
 Transform = Callable[[Encodings], Encodings]
-"""A projection of rows onto those that are sought, such as `couple_rows` with its space: [N, choices] to the same."""
+"""A projection of encodings onto those that are sought, such as `couple_encodings` with its space."""
 _DRAWS = 20  # times that members to start from are drawn
 _REDRAWS, _MORE = 5, 4  # times that children are drawn, and how many times as many at most
 _LEAST_DRAWN = 10_000  # random members, before a space counts as one where hardly any is allowed
@@ -26,8 +26,8 @@ class SubnetEvolution:
 
     Args:
         space: of the members.
-        allows: which rows keep all limits.
-        transform: a projection of rows onto those that are sought, such as `couple_rows`; None for all.
+        allows: which encodings keep all limits.
+        transform: a projection of encodings onto those that are sought, such as `couple_encodings`; None for all.
         rate: of mutation, for each choice.
         network_rate: of the choices of the whole network, such as the resolution.
         seed: of all chance.
@@ -55,11 +55,11 @@ class SubnetEvolution:
 
         Raises:
             BudgetError: nothing is allowed of all that was looked at.
-            InputError: the start has rows of another space.
+            InputError: the start has encodings of another space.
         """
         smallest = np.zeros((1, len(self.space.choices)), np.int8)
         given = smallest[:0] if start is None else start
-        check_rows(self.space, given)
+        check_encodings(self.space, given)
         found = self._new(np.concatenate([given, cleared(self.space, smallest)]))
         at_once = max(number, _LEAST_DRAWN // _DRAWS)
         for _ in range(_DRAWS):
@@ -116,12 +116,14 @@ class SubnetEvolution:
             ]
         )
 
-    def _new(self, rows: Encodings) -> Encodings:
+    def _new(self, encodings: Encodings) -> Encodings:
         """Those that are allowed and were not seen before, each once."""
         if self._transform is not None:
-            rows = self._transform(rows)
-        rows = rows[self._seen.first(rows)]
-        kept: Encodings = rows[np.asarray(self._allows(rows), bool)] if len(rows) else rows
+            encodings = self._transform(encodings)
+        encodings = encodings[self._seen.first(encodings)]
+        kept: Encodings = (
+            encodings[np.asarray(self._allows(encodings), bool)] if len(encodings) else encodings
+        )
         return kept
 
 
@@ -130,20 +132,20 @@ _SEED = 0x5EE4
 
 
 class SeenEncodings:
-    """Tells rows that come for the first time from those that were met before.
+    """Tells encodings that come for the first time from those that were met before.
 
-    A row is kept as a number of 64 bits, the sum of its options times random numbers, one for each choice. So two of
-    ten million different rows have the same one with a probability of some millionths; the later of them is taken for
-    met. The numbers stand in a few sorted arrays, each more than twice as long as the next, which are merged as they
-    grow.
+    An encoding is kept as a number of 64 bits, the sum of its options times random numbers, one for each choice. So two
+    of ten million different encodings have the same one with a probability of some millionths; the later of them is
+    taken for met. The numbers stand in a few sorted arrays, each more than twice as long as the next, which are merged
+    as they grow.
 
     Args:
-        width: of the rows.
+        width: of the encodings.
 
     Example:
         >>> seen = SeenEncodings(2)
-        >>> rows = np.array([[0, 1], [2, -1], [0, 1]], np.int8)
-        >>> seen.first(rows).tolist(), seen.first(rows[1:] + 1).tolist(), seen.first(rows).tolist()
+        >>> encodings = np.array([[0, 1], [2, -1], [0, 1]], np.int8)
+        >>> seen.first(encodings).tolist(), seen.first(encodings[1:] + 1).tolist(), seen.first(encodings).tolist()
         ([0, 1], [0, 1], [])
     """
 
@@ -153,9 +155,9 @@ class SeenEncodings:
         )
         self._parts: list[Keys] = []
 
-    def first(self, rows: Encodings) -> npt.NDArray[np.int64]:
-        """The places, in order, of rows that were not met, each once; from now on they are met."""
-        keys, places = np.unique(self._keys(rows), return_index=True)
+    def first(self, encodings: Encodings) -> npt.NDArray[np.int64]:
+        """The places, in order, of encodings that were not met, each once; from now on they are met."""
+        keys, places = np.unique(self._keys(encodings), return_index=True)
         for part in self._parts:
             near = np.minimum(np.searchsorted(part, keys), len(part) - 1)
             fresh = part[near] != keys
@@ -164,9 +166,9 @@ class SeenEncodings:
             self._keep(keys)
         return np.sort(places)
 
-    def _keys(self, rows: Encodings) -> Keys:
-        keys = np.zeros(len(rows), np.uint64)
-        for column, factor in zip(rows.T, self._factors, strict=True):
+    def _keys(self, encodings: Encodings) -> Keys:
+        keys = np.zeros(len(encodings), np.uint64)
+        for column, factor in zip(encodings.T, self._factors, strict=True):
             keys += column.astype(np.uint64) * factor
         return keys
 

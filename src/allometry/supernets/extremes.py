@@ -12,7 +12,7 @@ from allometry.base import InputError
 from allometry.cost import LatencyTable, count_piece
 from allometry.nas.encodings import Encoding, cleared
 
-PiecePrice = Callable[[Piece, Padding], float]
+PieceCostFn = Callable[[Piece, Padding], float]
 """What a stem, a block or a head costs."""
 Summed = Literal["params", "macs", "activations"]
 _SUMMED = ("params", "macs", "activations")
@@ -23,11 +23,11 @@ class Extreme(NamedTuple):
 
     Attributes:
         value: of the sum over its layers.
-        row: of the network, [choices].
+        encoding: of the network, [choices].
     """
 
     value: float
-    row: Encoding
+    encoding: Encoding
 
 
 class _Way(NamedTuple):
@@ -38,7 +38,7 @@ class _Way(NamedTuple):
     before: _Way | None
 
 
-def least(space: Space, price: PiecePrice) -> Extreme:
+def least(space: Space, price: PieceCostFn) -> Extreme:
     """The smallest sum over the layers that any member has, exactly, without going through the members.
 
     From site to site, what is the cheapest way to each state that can be left behind: later sites depend on the
@@ -55,7 +55,7 @@ def least(space: Space, price: PiecePrice) -> Extreme:
         >>> from allometry.catalog import find_space
         >>> space = find_space("ofa-mobilenetv3-1.0")
         >>> found = least(space, lambda piece, padding: 1.0)
-        >>> found.value - 2 == network_of(space, found.row).depth == 11  # the stem and the head count too
+        >>> found.value - 2 == network_of(space, found.encoding).depth == 11  # the stem and the head count too
         True
     """
     known: dict[tuple[Piece, Padding], float] = {}
@@ -93,7 +93,7 @@ def least_counted(space: Space, measure: Summed) -> Extreme:
         >>> from allometry.catalog import find_space
         >>> space = find_space("ofa-mobilenetv3-1.0")
         >>> found = least_counted(space, "macs")
-        >>> int(found.value) == count(network_of(space, found.row)).macs
+        >>> int(found.value) == count(network_of(space, found.encoding)).macs
         True
     """
     if measure not in _SUMMED:
@@ -132,16 +132,16 @@ def least_latency(space: Space, table: LatencyTable) -> Extreme:
         return how.scale * total + how.per_piece * number + how.per_element * elements
 
     found = least(space, seconds)
-    return Extreme(how.base + found.value, found.row)
+    return Extreme(how.base + found.value, found.encoding)
 
 
 def _row(space: Space, way: _Way) -> Encoding:
-    """The row of the decisions on a way; choices that no layer depends on take their first option."""
+    """The encoding of the decisions on a way; choices that no layer depends on take their first option."""
     chosen: dict[str, Option] = {}
     last: _Way | None = way
     while last is not None:
         chosen |= last.chosen
         last = last.before
     options = [choice.options.index(chosen.get(choice.name, choice.options[0])) for choice in space.choices]
-    row: Encoding = cleared(space, np.array([options], np.int8))[0]
-    return row
+    encoding: Encoding = cleared(space, np.array([options], np.int8))[0]
+    return encoding

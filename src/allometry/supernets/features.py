@@ -18,18 +18,18 @@ Features = npt.NDArray[np.float32]
 """[N, features]: for each choice in order and each of its options, 1 where it is taken and 0 where it is not."""
 
 
-def encode_rows(space: Space, rows: Encodings) -> Features:
-    """The rows as one-hot features, as `arch.encode` gives them, many at once: all zeros for an absent choice.
+def encode_options(space: Space, encodings: Encodings) -> Features:
+    """The encodings as one-hot features, as `arch.encode` gives them, many at once: all zeros for an absent choice.
 
     Args:
-        space: of the rows.
-        rows: members, int8 [N, choices].
+        space: of the encodings.
+        encodings: members, int8 [N, choices].
 
     Returns:
         float32 [N, features], with a feature for each option of each choice.
 
     Raises:
-        InputError: the rows are not of this space.
+        InputError: the encodings are not of this space.
 
     Source: Once-for-All (Cai et al. 2020), section 3.4 and Appendix A.
 
@@ -37,41 +37,41 @@ def encode_rows(space: Space, rows: Encodings) -> Features:
         >>> from allometry.nas import encodings_of
         >>> from allometry.catalog import find_space, get
         >>> space = find_space("ofa-mobilenetv3-1.0")
-        >>> features = encode_rows(space, encodings_of(space, [get("ofa-lg-24")]))
+        >>> features = encode_options(space, encodings_of(space, [get("ofa-lg-24")]))
         >>> features.shape, int(features.sum()) == 1 + 5 + 15 * 2
         ((1, 160), True)
     """
-    check_rows(space, rows)
+    check_encodings(space, encodings)
     sizes = np.array([len(choice.options) for choice in space.choices])
     starts = np.cumsum(sizes) - sizes
-    features = np.zeros((len(rows), int(sizes.sum())), np.float32)
-    for start, column in zip(starts.tolist(), rows.T, strict=True):
+    features = np.zeros((len(encodings), int(sizes.sum())), np.float32)
+    for start, column in zip(starts.tolist(), encodings.T, strict=True):
         there = np.flatnonzero(column != ABSENT)
         features[there, start + column[there].astype(np.int64)] = 1
     return features
 
 
-def check_rows(space: Space, rows: Encodings) -> None:
-    """Refuse what are no rows of this space.
+def check_encodings(space: Space, encodings: Encodings) -> None:
+    """Refuse what are no encodings of this space.
 
     Raises:
         InputError: their shape is another, or an option does not exist.
 
     Example:
         >>> from allometry.catalog import find_space
-        >>> check_rows(find_space("fbnet"), np.zeros((2, 3), np.int8))
+        >>> check_encodings(find_space("fbnet"), np.zeros((2, 3), np.int8))
         Traceback (most recent call last):
             ...
         allometry.base.errors.InputError: Encodings of the space fbnet are [N, 28], not [2, 3]; take them from ...
     """
     name = space.name or "without a name"
-    if rows.ndim != 2 or rows.shape[1] != len(space.choices):
+    if encodings.ndim != 2 or encodings.shape[1] != len(space.choices):
         raise InputError(
-            f"Encodings of the space {name} are [N, {len(space.choices)}], not {list(rows.shape)}; take them from "
+            f"Encodings of the space {name} are [N, {len(space.choices)}], not {list(encodings.shape)}; take them from "
             "sample_encodings or encodings_of with this space."
         )
     sizes = np.array([len(choice.options) for choice in space.choices])
-    wrong = ((rows < ABSENT) | (rows >= sizes)).any(0)
+    wrong = ((encodings < ABSENT) | (encodings >= sizes)).any(0)
     if wrong.any():
         choice = space.choices[int(wrong.argmax())]
         raise InputError(
@@ -81,7 +81,7 @@ def check_rows(space: Space, rows: Encodings) -> None:
 
 
 def space_digest(space: Space) -> str:
-    """A stable name for what rows of the space mean: 64 hexadecimal digits, whatever the space is called.
+    """A stable name for what encodings of the space mean: 64 hexadecimal digits, whatever the space is called.
 
     Example:
         >>> from dataclasses import replace
@@ -157,11 +157,11 @@ def tabulated(space: Space) -> Costs | None:
         return None
 
 
-def logarithms(costs: Costs | None, rows: Encodings) -> Floats:
+def logarithms(costs: Costs | None, encodings: Encodings) -> Floats:
     """The logarithms of MACs, params and activations, [N, 3]; [N, 0] without costs."""
     if costs is None:
-        return np.empty((len(rows), 0))
-    found = costs(rows)
+        return np.empty((len(encodings), 0))
+    found = costs(encodings)
     return np.log(np.stack([found[measure] for measure in _MEASURES], 1).astype(np.float64))
 
 

@@ -13,7 +13,7 @@ from allometry.base import InputError
 from allometry.nas import ABSENT, Encoding, narrow, sample_encodings
 from allometry.runs import SupernetEpochMetrics
 from allometry.runs.phases import Phase, dimension_of, phases_to_json
-from allometry.supernets.coupling import couple_rows
+from allometry.supernets.coupling import couple_encodings
 from allometry.training import Job, Recipe, TaskPhase, plan_epochs, refuse_other_images
 
 _DRAWN = 5
@@ -33,7 +33,7 @@ class SupernetJob(Job[SupernetEpochMetrics]):
     Attributes:
         space: of the subnets.
         phases: in order.
-        coupled: width follows depth in every subnet that is trained (`couple_rows`).
+        coupled: width follows depth in every subnet that is trained (`couple_encodings`).
 
     Raises:
         InputError: the phases do not follow each other, or the networks are not for these images.
@@ -112,21 +112,21 @@ def drawn(job: SupernetJob, phase: int, step: int) -> list[dict[str, Option]]:
     """What the subnets of a step decide, the same in every process; all are for images of one size."""
     plan, space = job.phases[phase], job.spaces[phase]
     random = np.random.default_rng([job.seed, _DRAWN, phase, step])
-    rows = sample_encodings(space, random, plan.subnets, by="choice")
+    encodings = sample_encodings(space, random, plan.subnets, by="choice")
     if job.coupled:
-        rows = couple_rows(space, rows)
-    subnets = [decisions_of(space, row) for row in rows]
+        encodings = couple_encodings(space, encodings)
+    subnets = [decisions_of(space, encoding) for encoding in encodings]
     if plan.sampling == "sandwich":
         subnets[:2] = [{choice.name: choice.options[place] for choice in space.choices} for place in (-1, 0)]
     names = [choice.name for choice in space.choices if dimension_of(choice) == "resolution"]
-    side = {name: decisions_of(space, rows[0])[name] for name in names}
+    side = {name: decisions_of(space, encodings[0])[name] for name in names}
     return [{**decisions, **side} for decisions in subnets]
 
 
-def decisions_of(space: Space, row: Encoding) -> dict[str, Option]:
-    """What a row of a space decides."""
+def decisions_of(space: Space, encoding: Encoding) -> dict[str, Option]:
+    """What an encoding of a space decides."""
     return {
         choice.name: choice.options[number]
-        for choice, number in zip(space.choices, row.tolist(), strict=True)
+        for choice, number in zip(space.choices, encoding.tolist(), strict=True)
         if number != ABSENT
     }

@@ -11,11 +11,12 @@ import torch
 
 from allometry.arch import Space, load_space
 from allometry.base import InputError, Progress, RunFolderError
+from allometry.data import Dataset, is_value
 from allometry.nas import narrow
 from allometry.runs.files import PHASES, SPACE
 from allometry.runs.folder import find_run, work_in
 from allometry.supernets.config import supernet_recipe
-from allometry.supernets.coupling import couple_rows
+from allometry.supernets.coupling import couple_encodings
 from allometry.supernets.elastic import LayerOptions, Supernet, supernet_of
 from allometry.supernets.evolution import Transform
 from allometry.supernets.task import SUPERNET
@@ -51,15 +52,27 @@ class OpenSupernet:
 
     @property
     def transform(self) -> Transform | None:
-        """What makes subnets of rows whose width does not follow their depth, if it has to."""
-        return (lambda rows: couple_rows(self.space, rows)) if self.coupled else None
+        """What makes subnets of encodings whose width does not follow their depth, if it has to."""
+        return (lambda encodings: couple_encodings(self.space, encodings)) if self.coupled else None
 
 
 @contextmanager
 def open_supernet(
-    path: Path, *, device: str | None, progress: Progress, should_stop: Callable[[], bool]
+    path: Path,
+    *,
+    data: Dataset | str | None = None,
+    device: str | None,
+    progress: Progress,
+    should_stop: Callable[[], bool],
 ) -> Iterator[OpenSupernet]:
     """Open the run folder of a supernet; nobody else may use it meanwhile.
+
+    Args:
+        path: of the folder.
+        data: the images where the folder cannot name them, since they were given as a value.
+        device: `cpu`, `cuda`, `cuda:1`; None for a GPU if there is one.
+        progress: is told how it goes.
+        should_stop: True stops what is under way.
 
     Raises:
         RunFolderError: there is none, its training is not finished, a file is damaged, or the folder is in use.
@@ -73,14 +86,14 @@ def open_supernet(
         )
     place = resolve_device(device)
     with work_in(path) as run:
-        asked = run.info.arguments
+        arguments = run.info.arguments
         session = Session(
-            run=run, seed=int(asked["seed"]), device=place, progress=progress, should_stop=should_stop
+            run=run, seed=int(arguments["seed"]), device=place, progress=progress, should_stop=should_stop
         )
         whole = load_space(path / SPACE)
         space = narrow(whole, PHASES.load(path).phases[-1].part_of(whole))
-        images = read_data(session, str(asked["data"]))
-        recipe = supernet_recipe(images, whole, tuple(asked["settings"]))
+        images = read_data(session, _images_of(path, str(arguments["data"]), data))
+        recipe = supernet_recipe(images, whole, tuple(arguments["settings"]))
         yield OpenSupernet(
             session=session,
             space=space,
@@ -88,8 +101,20 @@ def open_supernet(
             images=images,
             preprocessing=Preprocessing.load(path / "preprocessing.json"),
             recipe=recipe,
-            coupled=bool(asked["coupled"]),
+            coupled=bool(arguments["coupled"]),
         )
+
+
+def _images_of(path: Path, remembered: str, data: Dataset | str | None) -> Dataset | str:
+    """The images that a folder remembers, or the value that it was made with."""
+    if not is_value(remembered):
+        return remembered
+    if data is None:
+        raise InputError(
+            f"{path} was trained on images that were given as a value, which a folder cannot name: give the run that "
+            "`supernet.train` returned, or save the images as a file and train on its name."
+        )
+    return data
 
 
 def _weights(path: Path, space: Space, recipe: Recipe, device: torch.device) -> Supernet:

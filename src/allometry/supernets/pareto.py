@@ -17,7 +17,7 @@ from allometry.supernets.evolution import SubnetEvolution, Transform
 from allometry.supernets.predictor_quality import Accuracies, Predicts
 
 Cost = Callable[[Encodings], npt.NDArray[np.floating]]
-"""What rows cost, [N, choices] to [N], all above 0."""
+"""What encodings cost, [N, choices] to [N], all above 0."""
 _NEAR = 0.05  # of all that live, how far away by cost a mate may be
 
 
@@ -57,21 +57,21 @@ class Front(NamedTuple):
     """The networks than which none that was found is both cheaper and better.
 
     Attributes:
-        rows: by rising cost, [N, choices].
+        encodings: by rising cost, [N, choices].
         costs: strictly rising, [N].
         accuracies: predicted, strictly rising, [N].
-        looked: how many different networks were predicted.
+        examined: how many different networks were predicted.
     """
 
-    rows: Encodings
+    encodings: Encodings
     costs: npt.NDArray[np.float64]
     accuracies: Accuracies
-    looked: int
+    examined: int
 
 
-def everything(rows: Encodings) -> npt.NDArray[np.bool_]:
-    """Allow all rows."""
-    return np.ones(len(rows), bool)
+def everything(encodings: Encodings) -> npt.NDArray[np.bool_]:
+    """Allow all encodings."""
+    return np.ones(len(encodings), bool)
 
 
 def pareto(
@@ -93,12 +93,12 @@ def pareto(
 
     Args:
         space: to search.
-        predictor: says the accuracy of rows, [N, choices] to [N].
-        cost: of rows, [N], above 0: such as the MACs of `search.Costs`, or `search.Latencies`.
-        allows: says which rows keep all limits.
+        predictor: says the accuracy of encodings, [N, choices] to [N].
+        cost: of encodings, [N], above 0: such as the MACs of `search.Costs`, or `search.Latencies`.
+        allows: says which encodings keep all limits.
         settings: of the evolution.
         seed: of all chance.
-        transform: a projection of rows onto those that are sought, such as `couple_rows`.
+        transform: a projection of encodings onto those that are sought, such as `couple_encodings`.
         start: other members to start from, [N, choices].
 
     Raises:
@@ -115,8 +115,8 @@ def pareto(
         >>> costs = Costs(space)
         >>> front = pareto(
         ...     space,
-        ...     lambda rows: costs(rows)["params"] / 1e7,
-        ...     cost=lambda rows: costs(rows)["macs"],
+        ...     lambda encodings: costs(encodings)["params"] / 1e7,
+        ...     cost=lambda encodings: costs(encodings)["macs"],
         ...     settings=ParetoConfig(population=100, generations=10),
         ... )
         >>> bool((np.diff(front.costs) > 0).all() and (np.diff(front.accuracies) > 0).all())
@@ -126,21 +126,21 @@ def pareto(
         space, allows, transform, rate=settings.rate, network_rate=settings.network_rate, seed=seed
     )
     children = breeder.first(settings.population, start)
-    rows, prices, accuracies, looked = children[:0], np.empty(0), np.empty(0), 0
+    encodings, prices, accuracies, examined = children[:0], np.empty(0), np.empty(0), 0
     for generation in range(settings.generations + 1):
-        rows = np.concatenate([rows, children])
+        encodings = np.concatenate([encodings, children])
         prices = np.concatenate([prices, _checked(cost(children))])
         accuracies = np.concatenate([accuracies, np.asarray(predictor(children), np.float64)])
-        looked += len(children)
+        examined += len(children)
         living = _living(prices, accuracies, settings.living)
-        rows, prices, accuracies = rows[living], prices[living], accuracies[living]
+        encodings, prices, accuracies = encodings[living], prices[living], accuracies[living]
         if generation < settings.generations:
-            others = rows[_neighbors(len(rows), breeder.random)]
-            children = breeder.children(rows, others, settings.population, mutated=settings.mutated)
+            others = encodings[_neighbors(len(encodings), breeder.random)]
+            children = breeder.children(encodings, others, settings.population, mutated=settings.mutated)
             if not len(children):
                 break
     best = _living(prices, accuracies, 1)
-    return Front(rows[best], prices[best], accuracies[best], looked)
+    return Front(encodings[best], prices[best], accuracies[best], examined)
 
 
 def _living(prices: npt.NDArray[np.float64], accuracies: Accuracies, least: int) -> npt.NDArray[np.int64]:

@@ -16,9 +16,9 @@ from allometry.nas.lookup import Costs
 from allometry.supernets.features import (
     TERMS,
     Floats,
-    check_rows,
+    check_encodings,
     cost_terms,
-    encode_rows,
+    encode_options,
     groups_of,
     logarithms,
     scales_of,
@@ -29,7 +29,7 @@ from allometry.supernets.predictor_quality import Accuracies, checked_accuracies
 from allometry.supernets.regression import Inputs, Weights, apply, solve
 
 FORMAT = "allometry.predictor/1"
-_CHUNK = 16_384  # rows at once: their features stay in the processor's caches
+_CHUNK = 16_384  # encodings at once: their features stay in the processor's caches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,7 +37,7 @@ class Predictor:
     """Says which accuracy a subnet has, without running it; `fit_predictor` makes it.
 
     Attributes:
-        space: of the rows that it reads.
+        space: of the encodings that it reads.
         constant: the accuracy to which all else is added.
         weights: of options, pairs of options, and costs.
         scales: mean, standard deviation, least and most of the logarithm of each cost, [4, 3]; [4, 0] without costs.
@@ -59,18 +59,18 @@ class Predictor:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_costs", Costs(self.space) if self.scales.size else None)
 
-    def __call__(self, rows: Encodings) -> Accuracies:
-        """The predicted accuracy of rows [N, choices]: float64 [N].
+    def __call__(self, encodings: Encodings) -> Accuracies:
+        """The predicted accuracy of encodings [N, choices]: float64 [N].
 
         Raises:
-            InputError: the rows are not of its space.
+            InputError: the encodings are not of its space.
         """
-        check_rows(self.space, rows)
-        groups, found = groups_of(self.space), np.empty(len(rows))
-        for first in range(0, len(rows), _CHUNK):
-            some = rows[first : first + _CHUNK]
+        check_encodings(self.space, encodings)
+        groups, found = groups_of(self.space), np.empty(len(encodings))
+        for first in range(0, len(encodings), _CHUNK):
+            some = encodings[first : first + _CHUNK]
             inputs = Inputs(
-                encode_rows(self.space, some), cost_terms(logarithms(self._costs, some), self.scales)
+                encode_options(self.space, some), cost_terms(logarithms(self._costs, some), self.scales)
             )
             found[first : first + _CHUNK] = apply(self.weights, inputs, groups)
         return self.constant + found
@@ -110,11 +110,11 @@ class Predictor:
             >>> from allometry.supernets.predictor import fit_predictor
             >>> from allometry.catalog import find_space
             >>> space = find_space("fbnet")
-            >>> rows = sample_encodings(space, np.random.default_rng(0), 50)
-            >>> predictor = fit_predictor(space, rows, rows.mean(1) / 100)
+            >>> encodings = sample_encodings(space, np.random.default_rng(0), 50)
+            >>> predictor = fit_predictor(space, encodings, encodings.mean(1) / 100)
             >>> path = Path(tempfile.mkdtemp()) / "predictor.safetensors"
             >>> predictor.save(path)
-            >>> bool((Predictor.load(path, space)(rows) == predictor(rows)).all())
+            >>> bool((Predictor.load(path, space)(encodings) == predictor(encodings)).all())
             True
         """
         about, arrays = _read(Path(path))
@@ -215,7 +215,7 @@ class RegressionConfig:
 
 def fit_predictor(
     space: Space,
-    rows: Encodings,
+    encodings: Encodings,
     accuracies: Accuracies,
     *,
     settings: RegressionConfig = RegressionConfig(),
@@ -232,14 +232,14 @@ def fit_predictor(
     `docs/results.md` has the figures under "Predicting and searching subnets".
 
     Args:
-        space: of the rows.
-        rows: measured members, [N, choices], of all sizes that matter: `sample_encodings` with `by="choice"`.
+        space: of the encodings.
+        encodings: measured members, [N, choices], of all sizes that matter: `sample_encodings` with `by="choice"`.
         accuracies: of these, [N], as fractions from 0 to 1.
         settings: what it may use.
         seed: of the draw of networks by which it chooses, where there are very many.
 
     Raises:
-        InputError: there are fewer than ten networks, or rows and accuracies do not fit the space or each other.
+        InputError: there are fewer than ten networks, or encodings and accuracies do not fit the space or each other.
 
     Source: Once-for-All (Cai et al. 2020), section 3.4 and Appendix A, for the features and the constant; Hoerl &
     Kennard 1970 for the regression.
@@ -249,22 +249,23 @@ def fit_predictor(
         >>> from allometry.supernets.predictor_quality import evaluate_predictor
         >>> from allometry.catalog import find_space
         >>> space = find_space("fbnet")
-        >>> rows = sample_encodings(space, np.random.default_rng(0), 200)
-        >>> accuracies = np.log(Costs(space)(rows)["macs"]) / 30
-        >>> predictor = fit_predictor(space, rows[:100], accuracies[:100])
-        >>> evaluate_predictor(predictor, rows[100:], accuracies[100:]).tau > 0.9
+        >>> encodings = sample_encodings(space, np.random.default_rng(0), 200)
+        >>> accuracies = np.log(Costs(space)(encodings)["macs"]) / 30
+        >>> predictor = fit_predictor(space, encodings[:100], accuracies[:100])
+        >>> evaluate_predictor(predictor, encodings[100:], accuracies[100:]).tau > 0.9
         True
     """
-    check_rows(space, rows)
-    measured = checked_accuracies(rows, accuracies)
-    if len(rows) < _FEWEST:
+    check_encodings(space, encodings)
+    measured = checked_accuracies(encodings, accuracies)
+    if len(encodings) < _FEWEST:
         raise InputError(
-            f"A predictor is fitted to {_FEWEST} subnets or more, not to {len(rows)}; measure more, best some hundreds."
+            f"A predictor is fitted to {_FEWEST} subnets or more, not to {len(encodings)}; measure more, "
+            "best some hundreds."
         )
-    logs = logarithms(tabulated(space) if settings.costs else None, rows)
+    logs = logarithms(tabulated(space) if settings.costs else None, encodings)
     scales = scales_of(logs)
     found = solve(
-        Inputs(encode_rows(space, rows).astype(np.float64), cost_terms(logs, scales)),
+        Inputs(encode_options(space, encodings).astype(np.float64), cost_terms(logs, scales)),
         measured,
         groups_of(space),
         strengths=settings.strengths,
@@ -277,6 +278,6 @@ def fit_predictor(
         constant=found.constant,
         weights=found.weights,
         scales=scales,
-        fitted=len(rows),
+        fitted=len(encodings),
         error=found.error,
     )

@@ -14,9 +14,9 @@ from allometry.nas.encodings import Encodings
 from allometry.runs import PredictedBin, PredictorQuality
 
 Accuracies = npt.NDArray[np.float64]
-"""[N]: of each row, as a fraction from 0 to 1."""
+"""[N]: of each encoding, as a fraction from 0 to 1."""
 Predicts = Callable[[Encodings], Accuracies]
-"""Says the accuracy of rows: a `Predictor`, or anything else that can be called so."""
+"""Says the accuracy of encodings: a `Predictor`, or anything else that can be called so."""
 MIN_TAU = 0.6
 _NEARLY, _LEAST_SHARE = 0.9, 0.5
 _BINS = 10
@@ -27,23 +27,25 @@ class Split(NamedTuple):
     """Measured networks in two parts.
 
     Attributes:
-        rows: to fit a predictor to, [N, choices].
+        encodings: to fit a predictor to, [N, choices].
         accuracies: of these, [N].
-        held_rows: to judge it by, [M, choices].
+        held_encodings: to judge it by, [M, choices].
         held_accuracies: of these, [M].
     """
 
-    rows: Encodings
+    encodings: Encodings
     accuracies: Accuracies
-    held_rows: Encodings
+    held_encodings: Encodings
     held_accuracies: Accuracies
 
 
-def split_rows(rows: Encodings, accuracies: Accuracies, *, held_out: float = 0.2, seed: int = 0) -> Split:
+def split_encodings(
+    encodings: Encodings, accuracies: Accuracies, *, held_out: float = 0.2, seed: int = 0
+) -> Split:
     """Hold a part of the measured networks out; a network that was measured twice is in one part only.
 
     Args:
-        rows: [N, choices].
+        encodings: [N, choices].
         accuracies: [N].
         held_out: the fraction that is held out, more than 0 and less than 1; at least one network is, and one is not.
         seed: of the draw.
@@ -54,17 +56,17 @@ def split_rows(rows: Encodings, accuracies: Accuracies, *, held_out: float = 0.2
     Source: released Once-for-All code holds 20 % out.
 
     Example:
-        >>> rows = np.arange(10, dtype=np.int8)[:, None]
-        >>> parts = split_rows(rows, rows[:, 0] / 10, held_out=0.3)
-        >>> len(parts.rows), len(parts.held_rows)
+        >>> encodings = np.arange(10, dtype=np.int8)[:, None]
+        >>> parts = split_encodings(encodings, encodings[:, 0] / 10, held_out=0.3)
+        >>> len(parts.encodings), len(parts.held_encodings)
         (7, 3)
     """
     if not 0 < held_out < 1:
         raise InputError(
             f"held_out must be a fraction between 0 and 1, not {held_out!r}; 0.2 holds one in five out."
         )
-    accuracies = checked_accuracies(rows, accuracies)
-    distinct, which = np.unique(rows, axis=0, return_inverse=True)
+    accuracies = checked_accuracies(encodings, accuracies)
+    distinct, which = np.unique(encodings, axis=0, return_inverse=True)
     if len(distinct) < 2:
         raise InputError(
             f"{len(distinct)} different networks cannot be split in two parts; measure more subnets."
@@ -73,19 +75,19 @@ def split_rows(rows: Encodings, accuracies: Accuracies, *, held_out: float = 0.2
     held = np.zeros(len(distinct), bool)
     held[np.random.default_rng(seed).permutation(len(distinct))[:number]] = True
     out = held[which.reshape(-1)]
-    return Split(rows[~out], accuracies[~out], rows[out], accuracies[out])
+    return Split(encodings[~out], accuracies[~out], encodings[out], accuracies[out])
 
 
 def evaluate_predictor(
-    predictor: Predicts, rows: Encodings, accuracies: Accuracies, *, bins: int = _BINS
+    predictor: Predicts, encodings: Encodings, accuracies: Accuracies, *, bins: int = _BINS
 ) -> PredictorQuality:
     """Judge a predictor by networks that it has not seen.
 
     What was measured has noise of its own, so even a perfect predictor has no tau of 1.
 
     Args:
-        predictor: called once with the rows.
-        rows: that it was not fitted to, [N, choices]; `split_rows` holds some out.
+        predictor: called once with the encodings.
+        encodings: that it was not fitted to, [N, choices]; `split_encodings` holds some out.
         accuracies: measured, [N].
         bins: of the calibration plot, with equally many networks each, or nearly.
 
@@ -95,21 +97,22 @@ def evaluate_predictor(
     Source: Kendall 1945, *The treatment of ties in ranking problems*, for tau-b.
 
     Example:
-        >>> rows = np.arange(4, dtype=np.int8)[:, None]
-        >>> found = evaluate_predictor(lambda rows: rows[:, 0] / 10, rows, np.array([0.0, 0.2, 0.1, 0.3]), bins=2)
+        >>> encodings = np.arange(4, dtype=np.int8)[:, None]
+        >>> measured = np.array([0.0, 0.2, 0.1, 0.3])
+        >>> found = evaluate_predictor(lambda encodings: encodings[:, 0] / 10, encodings, measured, bins=2)
         >>> round(found.tau, 3), round(found.spearman, 3), round(found.rmse, 3), found.bins[0].number
         (0.667, 0.8, 0.071, 2)
     """
-    measured = checked_accuracies(rows, accuracies)
-    if len(rows) < _FEWEST or bins < 1:
+    measured = checked_accuracies(encodings, accuracies)
+    if len(encodings) < _FEWEST or bins < 1:
         raise InputError(
-            f"A predictor is judged by {_FEWEST} networks or more in at least one bin, not by {len(rows)} in {bins}; "
-            "hold more networks out."
+            f"A predictor is judged by {_FEWEST} networks or more in at least one bin, not by {len(encodings)} in "
+            f"{bins}; hold more networks out."
         )
-    predicted = np.asarray(predictor(rows), np.float64)
+    predicted = np.asarray(predictor(encodings), np.float64)
     errors = predicted - measured
     return PredictorQuality(
-        number=len(rows),
+        number=len(encodings),
         tau=kendall_tau(predicted, measured),
         spearman=correlation(_ranks(predicted), _ranks(measured)),
         mean_absolute_error=float(np.abs(errors).mean()),
@@ -150,8 +153,9 @@ def refuse_unreliable(judgment: PredictorQuality, *, least_tau: float = MIN_TAU)
         InputError: its tau is lower; the message says what to do.
 
     Example:
-        >>> rows = np.arange(4, dtype=np.int8)[:, None]
-        >>> refuse_unreliable(evaluate_predictor(lambda rows: -rows[:, 0] / 10, rows, rows[:, 0] / 10))
+        >>> encodings = np.arange(4, dtype=np.int8)[:, None]
+        >>> accuracies = encodings[:, 0] / 10
+        >>> refuse_unreliable(evaluate_predictor(lambda encodings: -encodings[:, 0] / 10, encodings, accuracies))
         Traceback (most recent call last):
             ...
         allometry.base.errors.InputError: The predictor of accuracy puts too few networks in the right order: ...
@@ -168,11 +172,11 @@ def refuse_unreliable(judgment: PredictorQuality, *, least_tau: float = MIN_TAU)
     )
 
 
-def checked_accuracies(rows: Encodings, accuracies: Accuracies) -> Accuracies:
+def checked_accuracies(encodings: Encodings, accuracies: Accuracies) -> Accuracies:
     """The accuracies as float64 [N].
 
     Raises:
-        InputError: they are not one finite number for each row.
+        InputError: they are not one finite number for each encoding.
 
     Example:
         >>> checked_accuracies(np.zeros((2, 1), np.int8), np.array([0.5, np.nan]))
@@ -181,9 +185,9 @@ def checked_accuracies(rows: Encodings, accuracies: Accuracies) -> Accuracies:
         allometry.base.errors.InputError: 1 of 2 accuracies is not finite; leave networks out that failed.
     """
     found = np.asarray(accuracies, np.float64)
-    if found.shape != (len(rows),):
+    if found.shape != (len(encodings),):
         raise InputError(
-            f"There must be one accuracy for each of the {len(rows)} rows, not {list(found.shape)} of them."
+            f"There must be one accuracy for each of the {len(encodings)} rows, not {list(found.shape)} of them."
         )
     bad = len(found) - int(np.isfinite(found).sum())
     if bad:
@@ -220,7 +224,7 @@ def _binned(predicted: Accuracies, measured: Accuracies, bins: int) -> tuple[Pre
     )
 
 
-def attainable_tau(rights: npt.NDArray[np.integer]) -> float:
+def attainable_tau(correct: npt.NDArray[np.integer]) -> float:
     """About what tau a predictor has that knows how good networks are, judged by accuracies on these images.
 
     Part of what differs between accuracies on the same images is chance, which no knowledge of the networks predicts.
@@ -229,7 +233,7 @@ def attainable_tau(rights: npt.NDArray[np.integer]) -> float:
     deviations, tau. All ways to halve the parts are averaged.
 
     Args:
-        rights: right answers of each network in equal parts of the images, [N, parts]; an even number of parts.
+        correct: right answers of each network in equal parts of the images, [N, parts]; an even number of parts.
 
     Returns:
         From 0 to 1.
@@ -247,15 +251,15 @@ def attainable_tau(rights: npt.NDArray[np.integer]) -> float:
         >>> round(attainable_tau(few), 1), round(attainable_tau(many), 1)
         (0.3, 0.9)
     """
-    if rights.ndim != 2 or len(rights) < _FEWEST or rights.shape[1] < 2 or rights.shape[1] % 2:
+    if correct.ndim != 2 or len(correct) < _FEWEST or correct.shape[1] < 2 or correct.shape[1] % 2:
         raise InputError(
             f"Right answers are those of {_FEWEST} networks or more in an even number of parts, not an array of "
-            f"{list(rights.shape)}."
+            f"{list(correct.shape)}."
         )
-    parts, whole = range(rights.shape[1]), rights.sum(1).astype(np.float64)
+    parts, whole = range(correct.shape[1]), correct.sum(1).astype(np.float64)
     found = []
     for others in combinations(parts[1:], len(parts) // 2 - 1):  # the half that has the first part
-        half = rights[:, [0, *others]].sum(1)
+        half = correct[:, [0, *others]].sum(1)
         found.append(correlation(half, whole - half))
     halves = max(0.0, float(np.mean(found)))
     return float(2 / np.pi * np.arcsin(np.sqrt(2 * halves / (1 + halves))))

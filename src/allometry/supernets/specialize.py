@@ -64,15 +64,15 @@ class Specialized(NamedTuple):
     """What evolution found.
 
     Attributes:
-        rows: the best networks, all different, the best first, [best, choices].
+        encodings: the best networks, all different, the best first, [best, choices].
         accuracies: predicted, of these, [best].
-        looked: how many different networks were predicted.
+        examined: how many different networks were predicted.
         history: the best predicted accuracy at the start and after each generation.
     """
 
-    rows: Encodings
+    encodings: Encodings
     accuracies: Accuracies
-    looked: int
+    examined: int
     history: tuple[float, ...]
 
 
@@ -96,11 +96,11 @@ def specialize(
 
     Args:
         space: to search.
-        predictor: says the accuracy of rows, [N, choices] to [N].
-        allows: says which rows keep all limits, [N, choices] to bool [N]; what it refuses is never predicted.
+        predictor: says the accuracy of encodings, [N, choices] to [N].
+        allows: says which encodings keep all limits, [N, choices] to bool [N]; what it refuses is never predicted.
         settings: of the evolution.
         seed: of all chance.
-        transform: a projection of rows onto those that are sought, such as `couple_rows`.
+        transform: a projection of encodings onto those that are sought, such as `couple_encodings`.
         start: other members to start from, [N, choices], such as what is best for a limit nearby.
 
     Raises:
@@ -116,11 +116,11 @@ def specialize(
         >>> costs = Costs(space)
         >>> found = specialize(
         ...     space,
-        ...     lambda rows: costs(rows)["params"] / 1e7,
-        ...     allows=lambda rows: costs(rows)["macs"] <= 200e6,
+        ...     lambda encodings: costs(encodings)["params"] / 1e7,
+        ...     allows=lambda encodings: costs(encodings)["macs"] <= 200e6,
         ...     settings=SpecializeConfig(population=100, generations=20),
         ... )
-        >>> int(costs(found.rows)["macs"].max()) <= 200e6, found.history[-1] > found.history[0]
+        >>> int(costs(found.encodings)["macs"].max()) <= 200e6, found.history[-1] > found.history[0]
         (True, True)
     """
     breeder = SubnetEvolution(
@@ -128,18 +128,18 @@ def specialize(
     )
     kept = max(2, settings.best, round(settings.parents * settings.population))
     children = breeder.first(settings.population, start)
-    rows, accuracies = children[:0], np.empty(0)
-    looked, history = 0, []
+    encodings, accuracies = children[:0], np.empty(0)
+    examined, history = 0, []
     for generation in range(settings.generations + 1):
-        rows = np.concatenate([rows, children])
+        encodings = np.concatenate([encodings, children])
         accuracies = np.concatenate([accuracies, np.asarray(predictor(children), np.float64)])
-        looked += len(children)
+        examined += len(children)
         order = np.argsort(-accuracies, kind="stable")[:kept]
-        rows, accuracies = rows[order], accuracies[order]
+        encodings, accuracies = encodings[order], accuracies[order]
         history.append(float(accuracies[0]))
         if generation < settings.generations:
-            others = rows[breeder.random.permutation(len(rows))]
-            children = breeder.children(rows, others, settings.population, mutated=settings.mutated)
+            others = encodings[breeder.random.permutation(len(encodings))]
+            children = breeder.children(encodings, others, settings.population, mutated=settings.mutated)
             if not len(children):
                 break
-    return Specialized(rows[: settings.best], accuracies[: settings.best], looked, tuple(history))
+    return Specialized(encodings[: settings.best], accuracies[: settings.best], examined, tuple(history))

@@ -5,51 +5,50 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from allometry.arch import Network, save
-from allometry.base import Progress, SilentProgress
+from allometry.base import Progress
 from allometry.base.files import write_json
+from allometry.base.progress import as_progress
 from allometry.base.units import format_duration, format_milliseconds
 from allometry.catalog import as_network
-from allometry.cost import Budget, RuntimeConfig, count, parse_budget, runtime_config_for
-from allometry.data import data_argument, data_name
+from allometry.cost import Budget, RuntimeConfig, as_budget, count, runtime_config_for
+from allometry.data import Data, data_argument, data_name, settle_data
 from allometry.nas import LawTrial, Point, try_points
-from allometry.nas.growth_plan import Plan, Prepared, RunForecast, estimate_seconds, prepare
+from allometry.nas.growth_plan import GrowthRequest, Plan, Prepared, RunForecast, estimate_seconds, prepare
 from allometry.profiling.latency_meter import open_meter
 from allometry.runs import GrowthPlan, GrowthResult
+from allometry.runs.arguments import value_argument
 from allometry.runs.files import PLAN
 from allometry.scaling import Multipliers, ScalingLaw, Solution, as_law, solve
 from allometry.training import train
 from allometry.training.forecast import forecast
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session, open_session
-from allometry.verbs.stages import deliver, finish, finished_result, judge
+from allometry.verbs.open import Run, open_run
+from allometry.verbs.stages import deliver, finish, is_finished, judge
 
 
-def forecast_whole_run(
+def forecast_run(
     *,
-    data: str = "icons",
-    baseline: str = "efficientnet-b0",
-    budget: str = "10M",
-    law: str | None = None,
+    data: Data = "icons",
+    baseline: Network | str | Path = "efficientnet-b0",
+    budget: Budget | str = "10M",
+    law: ScalingLaw | str | Path | None = None,
     seed: int = 0,
     device: str | None = None,
     settings: Sequence[str] = (),
     runtime: str | None = None,
     threads: int = 1,
-    progress: Progress = SilentProgress(),
+    progress: Progress | bool = True,
 ) -> RunForecast:
     """What `run` with these arguments would do and cost here; nothing is written or trained.
 
     The arguments and errors are those of `run`.
     """
-    network = as_network(baseline)
-    limits = parse_budget(budget, count(network))
-    runtime_config = runtime_config_for(limits, runtime=runtime, threads=threads)
-    check_settings(settings)
+    shown = as_progress(progress)
+    request = _request(baseline, data, budget, law, settings, runtime, threads, seed=seed, progress=shown)
     with (
         tempfile.TemporaryDirectory() as folder,
         open_session(
@@ -58,19 +57,11 @@ def forecast_whole_run(
             arguments={},
             seed=seed,
             device=device,
-            progress=progress,
+            progress=shown,
             should_stop=lambda: False,
         ) as session,
     ):
-        prepared = prepare(
-            session,
-            network,
-            limits,
-            data,
-            settings,
-            law=as_law(law) if law else None,
-            runtime_config=runtime_config,
-        )
+        prepared = prepare(session, request)
         plan, expected = prepared.plan, prepared.plan.expected
         training = forecast(
             session.job(expected.network, prepared.images, prepared.recipe, folder=session.run.path)
@@ -98,34 +89,21 @@ def forecast_whole_run(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What `run` came to.
-
-    Attributes:
-        folder: the run folder.
-        summary: the figures, JSON-ready.
-    """
-
-    folder: Path
-    summary: dict[str, Any]
-
-
 def run(
     *,
-    data: str = "icons",
-    baseline: str = "efficientnet-b0",
-    budget: str = "10M",
-    law: str | None = None,
-    out: Path | None = None,
+    data: Data = "icons",
+    baseline: Network | str | Path = "efficientnet-b0",
+    budget: Budget | str = "10M",
+    law: ScalingLaw | str | Path | None = None,
+    out: str | Path | None = None,
     seed: int = 0,
     device: str | None = None,
     settings: Sequence[str] = (),
     runtime: str | None = None,
     threads: int = 1,
-    progress: Progress = SilentProgress(),
+    progress: Progress | bool = True,
     should_stop: Callable[[], bool] = lambda: False,
-) -> RunResult:
+) -> Run:
     """From images to a network that fits a budget: grown, trained, tested, exported, reported.
 
     Read the images; shrink the baseline to a quarter of the budget; try laws at twice its cost, unless one is given;
@@ -133,18 +111,21 @@ def run(
     report. Called again with the same folder it goes on where it stopped, and shows the result where it is finished.
 
     Args:
-        data: `icons`, a folder of class folders, or whatever else `open_data` takes.
-        baseline: a name of the zoo or a network's JSON file.
-        budget: what the final network may cost; `4x` is of the baseline as it is named.
-        law: by which it grows: a name, three numbers or a file, such as a fit's; by default, laws are tried.
+        data: `icons`, a folder of class folders, arrays, or whatever else `as_dataset` takes.
+        baseline: a network, a name of the zoo, or a network's JSON file.
+        budget: what the final network may cost; `4x` is of the baseline as it is given.
+        law: by which it grows: a law, a name, three numbers or a file, such as a fit's; by default, laws are tried.
         out: the run folder; by default `runs/DATA-BUDGET`.
         seed: of everything random.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
         settings: changes to the recipe, `key=value`.
         runtime: where latency is measured if the budget limits it, and memory: `onnxruntime` by default.
         threads: of that runtime.
-        progress: is told how it goes.
+        progress: True for a bar or lines, False for silence, or whatever is to be told.
         should_stop: asked after each training step; True stops the run at a checkpoint.
+
+    Returns:
+        The run: its `network`, `law`, `evaluation`, `export` and `result` (`GrowthResult`).
 
     Raises:
         InputError: data, network, budget, recipe or folder are wrong.
@@ -154,17 +135,16 @@ def run(
 
     Source: EfficientNet (Tan & Le 2019), section 3.3, on the user's data.
     """
-    network = as_network(baseline)
-    limits = parse_budget(budget, count(network))
-    runtime_config = runtime_config_for(limits, runtime=runtime, threads=threads)
-    check_settings(settings)
-    folder = out or Path("runs") / f"{data_name(data)}-{_slug(budget)}"
+    shown = as_progress(progress)
+    request = _request(baseline, data, budget, law, settings, runtime, threads, seed=seed, progress=shown)
+    runtime_config, text = request.runtime_config, budget if isinstance(budget, str) else str(budget)
+    folder = Path(out or Path("runs") / f"{data_name(request.data)}-{_slug(text)}")
     arguments = {
-        "data": data_argument(data),
-        "baseline": baseline,
-        "budget": limits.exact(),
+        "data": data_argument(request.data),
+        "baseline": value_argument(baseline),
+        "budget": request.budget.exact(),
         "settings": list(settings),
-        **({"law": law} if law else {}),
+        **({"law": str(law)} if law else {}),
         **({"runtime": runtime_config.runtime, "threads": runtime_config.threads} if runtime_config else {}),
     }
     with open_session(
@@ -173,37 +153,53 @@ def run(
         arguments=arguments,
         seed=seed,
         device=device,
-        progress=progress,
+        progress=shown,
         should_stop=should_stop,
     ) as session:
-        given = as_law(law) if law else None
-        result = finished_result(session) or _run(
-            session, network, limits, data, settings, given, runtime_config
-        )
-        return RunResult(folder, result)
+        if not is_finished(session):
+            _run(session, request)
+    return open_run(folder, data=request.data)
 
 
-def _run(
-    session: Session,
-    network: Network,
-    budget: Budget,
-    data: str,
+def _request(
+    baseline: Network | str | Path,
+    data: Data,
+    budget: Budget | str,
+    law: ScalingLaw | str | Path | None,
     settings: Sequence[str],
-    law: ScalingLaw | None,
-    runtime_config: RuntimeConfig | None,
-) -> dict[str, Any]:
-    began = time.monotonic()
-    prepared = prepare(session, network, budget, data, settings, law=law, runtime_config=runtime_config)
+    runtime: str | None,
+    threads: int,
+    *,
+    seed: int,
+    progress: Progress,
+) -> GrowthRequest:
+    """What the arguments stand for, each of them checked."""
+    network = as_network(baseline)
+    limits = as_budget(budget, count(network))
+    check_settings(settings)
+    return GrowthRequest(
+        network=network,
+        data=settle_data(data, seed=seed, progress=progress),
+        budget=limits,
+        law=None if law is None else as_law(law),
+        settings=tuple(settings),
+        runtime_config=runtime_config_for(limits, runtime=runtime, threads=threads),
+    )
+
+
+def _run(session: Session, request: GrowthRequest) -> None:
+    began, runtime_config = time.monotonic(), request.runtime_config
+    prepared = prepare(session, request)
     images, plan = prepared.images, prepared.plan
     _announce(session, prepared)
     session.run.record_cost("prepare", "data and plan", seconds=time.monotonic() - began)
 
     if plan.law is None:
         best = _try_laws(session, prepared)
-        law, how = best.point.law, f"best law: {_law_text(best)}"
+        law, reason = best.point.law, f"best law: {_law_text(best)}"
     else:
-        law, how = plan.law, f"law: {plan.law}"
-    solution = _grow(session, plan, law, runtime_config, how=how)
+        law, reason = plan.law, f"law: {plan.law}"
+    solution = _grow(session, plan, law, runtime_config, reason=reason)
     job = session.job(solution.network, images, prepared.recipe, folder=session.run.path)
     job.preprocessing.save(session.run.path / "preprocessing.json")
     trained = train(job)
@@ -223,16 +219,16 @@ def _run(
         test_accuracy=evaluation.accuracy,
         test_interval=evaluation.interval,
         test_images=evaluation.images,
-        budget=str(budget),
+        budget=str(request.budget),
         law=law,
         trials=len(plan.points),
         measured=runtime_config,
     )
-    return finish(session, result)
+    finish(session, result)
 
 
 def _announce(session: Session, prepared: Prepared) -> None:
-    """Write down what the run will do, and tell it with its price."""
+    """Write down what the run will do, and tell what it will cost."""
     plan, recipe, trial_recipe = prepared.plan, prepared.recipe, prepared.trial_recipe
     number = len(prepared.images.dataset.splits["train"])
     save(plan.baseline.network, session.run.path / "baseline.json")
@@ -265,7 +261,7 @@ def _try_laws(session: Session, prepared: Prepared) -> LawTrial:
 
 
 def _grow(
-    session: Session, plan: Plan, law: ScalingLaw, runtime_config: RuntimeConfig | None, *, how: str
+    session: Session, plan: Plan, law: ScalingLaw, runtime_config: RuntimeConfig | None, *, reason: str
 ) -> Solution:
     began = time.monotonic()
     with open_meter(session, runtime_config) as measure:
@@ -283,7 +279,7 @@ def _grow(
     latency = solution.cost.latency
     took = "" if latency is None else f", {format_milliseconds(latency)} a run"
     session.progress.say(
-        f"{how}; grown to {solution.cost.macs:,} MACs, {solution.cost.params:,} params, "
+        f"{reason}; grown to {solution.cost.macs:,} MACs, {solution.cost.params:,} params, "
         f"{solution.network.resolution} px{took}"
     )
     return solution

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
 
 from allometry.deploy import ExportConfig
 from allometry.reports import write_report
@@ -18,26 +17,24 @@ from allometry.verbs.export import write_export
 from allometry.verbs.quantization import ExportSource
 
 
-def finished_result(session: Session) -> dict[str, Any] | None:
-    """The result of a run that came to its end in an earlier call, else None."""
+def is_finished(session: Session) -> bool:
+    """Whether the run came to its end in an earlier call; that is told, and a report that is missing is written."""
     folder = session.run.path
-    if not session.run.finished:
-        return None
-    session.progress.say(f"{folder} is finished; this is its result.")
-    record = read_run(folder)
-    if not record.report.exists():
-        write_report([record], out=record.report)
-    return record.to_dict()
+    if session.run.finished:
+        session.progress.say(f"{folder} is finished; this is its result.")
+        record = read_run(folder)
+        if not record.report.exists():
+            write_report([record], out=record.report)
+    return session.run.finished
 
 
-def finish(session: Session, result: RunResult) -> dict[str, Any]:
+def finish(session: Session, result: RunResult) -> None:
     """Write the result, mark the run as finished, and write the report."""
     folder = session.run.path
     write_result(folder, result)
     session.run.finish()
     record = read_run(folder)
     write_report([record], out=record.report)
-    return record.to_dict()
 
 
 def judge(session: Session, trained: Trained, job: ClassificationJob) -> Evaluation:

@@ -1,70 +1,87 @@
-"""`allometry supernet train`: one network with all the choices of a space, by one process or several."""
+"""`allometry supernet`: train one network with all the choices of a space, search it, extract what a device needs."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import cast, get_args
 
-from allometry.arch import Space, save, save_space
-from allometry.base import BudgetError, Progress, SilentProgress
-from allometry.base.files import write_json
-from allometry.base.units import format_duration, format_quantity, plural
-from allometry.cost import Budget, count, parse_budget
-from allometry.data import data_argument, data_name
-from allometry.nas.search_spaces import elastic_space, reference_of
-from allometry.runs import SubnetAccuracy, SupernetResult
-from allometry.runs.files import PHASES, SPACE, PhasePlan
-from allometry.supernets import SupernetJob, coupled_size, train_supernet
-from allometry.supernets.config import SupernetConfig, forecast_seconds, supernet_recipe
-from allometry.training.images import Images
-from allometry.training.recipes.specs import check_settings
-from allometry.training.session import (
-    Session,
-    open_joint_session,
-    open_session,
-    plain_name,
-    read_data,
-    read_in_turn,
+from allometry.arch import Network, digest
+from allometry.base import InputError, Progress, UnknownNameError
+from allometry.base.checks import replace_given
+from allometry.base.progress import as_progress
+from allometry.cost import Budget, LatencyTable, Measure, RuntimeConfig, as_budget
+from allometry.data import Data, Dataset, data_name, settle_data
+from allometry.nas.search_config import latency_runtime
+from allometry.nas.search_spaces import SpaceLike, as_space, reference_of
+from allometry.reports import write_report
+from allometry.runs import Subnet, SubnetFront, read_run
+from allometry.runs.arguments import value_argument, value_name
+from allometry.runs.folder import find_run
+from allometry.supernets.accuracy_predictor import PredictorConfig
+from allometry.supernets.config import SupernetConfig
+from allometry.supernets.extraction import extract_in_folder, find_subnet
+from allometry.supernets.opened import OpenSupernet, open_supernet
+from allometry.supernets.subnet_search import SubnetRequest, search_front, search_subnet
+from allometry.supernets.training_run import (
+    SupernetForecast,
+    SupernetRequest,
+    forecast_supernet,
+    supernet_job,
+    train_in_folder,
 )
-from allometry.verbs.stages import finish, finished_result
+from allometry.training.recipes.specs import check_settings
+from allometry.training.session import open_joint_session, open_session, read_data, read_in_turn
+from allometry.verbs.arguments import RunLike, folder_of
+from allometry.verbs.open import Run, open_run
+from allometry.verbs.stages import finish, is_finished, judge
+
+__all__ = ["extract", "forecast_train", "front", "search", "train"]
+
+_POINTS = 12
 
 
-def supernet_train(
-    space: str,
+def train(
+    space: SpaceLike,
     *,
-    data: str = "icons",
-    budget: str | None = None,
-    how: SupernetConfig = SupernetConfig(),
-    out: Path | None = None,
+    data: Data = "icons",
+    budget: Budget | str | None = None,
+    plan: str | None = None,
+    epochs: int | None = None,
+    coupled: bool | None = None,
+    config: SupernetConfig = SupernetConfig(),
+    out: str | Path | None = None,
     seed: int = 0,
     device: str | None = None,
     settings: Sequence[str] = (),
-    progress: Progress = SilentProgress(),
+    progress: Progress | bool = True,
     should_stop: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
-    """Train a supernet on these images, from which `supernet_search` takes a subnet for each budget.
+) -> Run:
+    """Train a supernet on these images, from which `search` and `extract` take a subnet for each budget.
 
     Called again with the same folder it goes on where it stopped. Started by `torchrun`, the processes train together:
-    the first one writes the folder, the others return an empty result.
+    the first one writes the folder, and all give the same run.
 
     Args:
-        space: a space's name or JSON file, or a network, for the space around it.
-        data: `icons`, a folder of class folders, or whatever else `open_data` takes.
+        space: a space, its name or JSON file; or a network, for the space around it.
+        data: `icons`, a folder of class folders, arrays, or whatever else `as_dataset` takes.
         budget: counts that the largest network keeps; None for 10M MACs around a network, and for any size of a space
             that is given.
-        how: the phases.
+        plan: `config.plan`, if given: `sandwich`, `shrinking`, `at-once` or a JSON file of phases.
+        epochs: `config.epochs`, if given: of the plan's one phase, or of `shrinking`'s first.
+        coupled: `config.coupled`, if given: whether width follows depth.
+        config: the phases.
         out: the run folder; by default `runs/supernet-SPACE-DATA`.
         seed: of everything random.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
         settings: changes to the recipe, `key=value`.
-        progress: is told how it goes.
+        progress: True for a bar or lines, False for silence, or whatever is to be told.
         should_stop: asked after each step; True stops at a checkpoint.
 
     Returns:
-        Figures of the space and of its largest and smallest network; `supernet.safetensors` is in the folder.
+        The run: its `supernet`, and its `result` (`SupernetResult`) about the largest and the smallest network.
 
     Raises:
         InputError: space, data, budget, phases or settings are wrong.
@@ -74,90 +91,50 @@ def supernet_train(
 
     Source: Once-for-All (Cai et al. 2020).
     """
-    limits = _counted(budget, space)
-    check_settings(settings)
-    arguments = {
-        "space": space,
-        "data": data_argument(data),
-        "budget": None if limits is None else limits.exact(),
-        "settings": list(settings),
-        "plan": how.plan,
-        "epochs": how.epochs,
-        "coupled": how.coupled,
-    }
-    folder = out or Path("runs") / f"supernet-{plain_name(space)}-{data_name(data)}"
+    shown = as_progress(progress)
+    config = replace_given(config, plan=plan, epochs=epochs, coupled=coupled)
+    request = _request(space, data, budget, config, settings, seed=seed, progress=shown)
+    folder = Path(out or Path("runs") / f"supernet-{value_name(space)}-{data_name(request.data)}")
     with open_joint_session(
         folder,
         command="supernet train",
-        arguments=arguments,
+        arguments=request.arguments(),
         seed=seed,
         device=device,
-        progress=progress,
+        progress=shown,
         should_stop=should_stop,
     ) as session:
         dist = session.dist
-        done: dict[str, Any] | None = dist.broadcast_object(
-            finished_result(session) if dist.is_main else None
-        )
-        if done is not None:
-            return done if dist.is_main else {}
-        images = read_in_turn(session, data)
-        job = _job(session, images, elastic_space(space, images.dataset, limits), how, settings)
-        return _train(session, job, images)
+        if not dist.broadcast_object(dist.is_main and is_finished(session)):
+            images = read_in_turn(session, request.data)
+            result = train_in_folder(session, supernet_job(session, request, images), images)
+            if result is not None:
+                finish(session, result)
+        run: Run = dist.broadcast_object(open_run(folder) if dist.is_main else None)
+        return replace(run, dataset=request.data if isinstance(request.data, Dataset) else None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SupernetForecast:
-    """A supernet before it is trained.
-
-    Attributes:
-        size: how many subnets there are.
-        smallest_macs: of any subnet of the last phase.
-        largest_macs: of any subnet of the last phase.
-        largest_params: of any subnet of the last phase.
-        phases: their names, epochs, subnets in a step, and about how many seconds they take here.
-        seconds: about how long all phases take here.
-    """
-
-    size: int
-    smallest_macs: int
-    largest_macs: int
-    largest_params: int
-    phases: tuple[PhaseForecast, ...]
-    seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values; the size as text, since it may have more digits than a number bears."""
-        phases = [phase._asdict() for phase in self.phases]
-        return {**asdict(self), "size": str(self.size), "phases": phases}
-
-
-class PhaseForecast(NamedTuple):
-    """A phase before it is trained."""
-
-    name: str
-    epochs: int
-    subnets: int
-    seconds: float
-
-
-def forecast_supernet(
-    space: str,
+def forecast_train(
+    space: SpaceLike,
     *,
-    data: str = "icons",
-    budget: str | None = None,
-    how: SupernetConfig = SupernetConfig(),
+    data: Data = "icons",
+    budget: Budget | str | None = None,
+    plan: str | None = None,
+    epochs: int | None = None,
+    coupled: bool | None = None,
+    config: SupernetConfig = SupernetConfig(),
     seed: int = 0,
     device: str | None = None,
     settings: Sequence[str] = (),
-    progress: Progress = SilentProgress(),
+    progress: Progress | bool = True,
 ) -> SupernetForecast:
-    """What `supernet_train` with these arguments would do and cost here; nothing is written or trained.
+    """What `train` with these arguments would do and cost here; nothing is written or trained.
 
-    The arguments and errors are those of `supernet_train`.
+    The arguments and errors are those of `train`.
     """
-    limits = _counted(budget, space)
-    check_settings(settings)
+    shown = as_progress(progress)
+    config = replace_given(config, plan=plan, epochs=epochs, coupled=coupled)
+    request = _request(space, data, budget, config, settings, seed=seed, progress=shown)
     with (
         tempfile.TemporaryDirectory() as folder,
         open_session(
@@ -166,122 +143,255 @@ def forecast_supernet(
             arguments={},
             seed=seed,
             device=device,
-            progress=progress,
+            progress=shown,
             should_stop=lambda: False,
         ) as session,
     ):
-        images = read_data(session, data)
-        job = _job(session, images, elastic_space(space, images.dataset, limits), how, settings)
-        return _forecast(job, images)
+        images = read_data(session, request.data)
+        return forecast_supernet(supernet_job(session, request, images), images)
 
 
-def _job(
-    session: Session, images: Images, space: Space, how: SupernetConfig, settings: Sequence[str]
-) -> SupernetJob:
-    recipe = supernet_recipe(images, space, tuple(settings))
-    return SupernetJob(
-        space=space,
-        dataset=images.dataset,
-        preprocessing=images.preprocessing(space.largest(), recipe),
-        recipe=recipe,
-        phases=how.phases(space, recipe),
-        folder=session.run.path,
-        coupled=how.coupled,
-        seed=session.seed,
-        device=session.device,
-        dist=session.dist,
-        progress=session.progress,
-        should_stop=session.should_stop,
-    )
+def search(
+    run: RunLike,
+    *,
+    budget: Budget | str,
+    subnets: int | None = None,
+    held_out: int | None = None,
+    least_tau: float | None = None,
+    config: PredictorConfig = PredictorConfig(),
+    table: LatencyTable | str | Path | None = None,
+    runtime: str | None = None,
+    threads: int = 1,
+    device: str | None = None,
+    progress: Progress | bool = True,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Subnet:
+    """Find the subnet of a trained supernet that is predicted to be best within a budget, and confirm it.
 
+    The first call measures subnets and fits a predictor, and builds a latency table where a latency is asked for. All
+    of it stays in the supernet's folder, so that later budgets are answered at once.
 
-def _train(session: Session, job: SupernetJob, images: Images) -> dict[str, Any]:
-    folder, space = session.run.path, job.space
-    save_space(space, folder / SPACE)
-    save(space.largest(), folder / "network.json")
-    job.preprocessing.save(folder / "preprocessing.json")
-    write_json(folder / "recipe.json", job.recipe.to_dict())
-    PHASES.write(folder, PhasePlan(phases=job.phases, size=_size(job.spaces[-1], coupled=job.coupled)))
-    if session.dist.is_main:
-        _announce(session, _forecast(job, images))
-    session.halt_if_asked()
-    trained = train_supernet(job)
-    if not session.dist.is_main:
-        return {}
-    for phase in job.phases:
-        records = [record for record in trained.history if record.name == phase.name]
-        session.run.record_cost(
-            "supernet",
-            phase.name,
-            seconds=sum(record.seconds for record in records),
-            images=sum(record.passes for record in records),
-        )
-    last, ends = trained.history[-1], job.spaces[-1]
-    result = SupernetResult(
-        data=images.dataset.name,
-        space=repr(space),
-        size=_size(ends, coupled=job.coupled),
-        largest=SubnetAccuracy(cost=count(ends.largest()), validation_accuracy=last.largest),
-        smallest=SubnetAccuracy(cost=count(ends.smallest()), validation_accuracy=last.smallest),
-        phases=len(job.phases),
-        epochs=len(trained.history),
-        seconds=round(trained.seconds, 1),
-        images=trained.images,
-    )
-    return finish(session, result)
+    Args:
+        run: what `train` gave, or its folder.
+        budget: what the subnet keeps: `latency<=5ms`, `macs<=2M`, several joined by commas.
+        subnets: `config.subnets`, if given: that are measured to fit the predictor.
+        held_out: `config.held_out`, if given: that are measured to judge it.
+        least_tau: `config.least_tau`, if given: below it the predictor is not trusted.
+        config: how many subnets are measured, and how good the predictor must be.
+        table: a latency table of the space; without one, it is built where a latency is asked for.
+        runtime: where latency counts; ONNX Runtime by default.
+        threads: of that runtime.
+        device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
+        progress: True for a bar or lines, False for silence, or whatever is to be told.
+        should_stop: True stops between two measurements, which stay.
 
-
-def _forecast(job: SupernetJob, images: Images) -> SupernetForecast:
-    ends = job.spaces[-1]
-    largest, smallest = count(ends.largest()), count(ends.smallest())
-    seconds = forecast_seconds(
-        job.space, job.phases, images, job.recipe, coupled=job.coupled, device=job.device
-    )
-    each = [one / job.dist.world_size for one in seconds]
-    return SupernetForecast(
-        size=_size(ends, coupled=job.coupled),
-        smallest_macs=smallest.macs,
-        largest_macs=largest.macs,
-        largest_params=largest.params,
-        phases=tuple(
-            PhaseForecast(phase.name, phase.epochs, phase.subnets, one)
-            for phase, one in zip(job.phases, each, strict=True)
-        ),
-        seconds=sum(each),
-    )
-
-
-def _announce(session: Session, planned: SupernetForecast) -> None:
-    """Tell what will be trained and what it will cost."""
-    session.progress.say(
-        f"space: {planned.size:,} networks, from {format_quantity(planned.smallest_macs)} to "
-        f"{format_quantity(planned.largest_macs)} MACs; the largest has "
-        f"{format_quantity(planned.largest_params)} params"
-    )
-    for phase in planned.phases:
-        session.progress.say(
-            f"phase {phase.name}: {plural(phase.epochs, 'epoch')} with {plural(phase.subnets, 'subnet')} in a step, "
-            f"about {format_duration(phase.seconds)}"
-        )
-    session.progress.say(f"in all about {format_duration(planned.seconds)} here, less what is already done")
-
-
-def _size(space: Space, *, coupled: bool) -> int:
-    return coupled_size(space) if coupled else space.size
-
-
-def _counted(text: str | None, space: str) -> Budget | None:
-    """Refuse what is measured: a supernet is trained before anybody asks how fast its subnets are.
+    Returns:
+        The subnet: its `network`, predicted and measured accuracy and latency; `extract` takes it.
 
     Raises:
-        BudgetError: the budget limits a latency.
+        RunFolderError: there is no trained supernet.
+        BudgetError: no subnet keeps the budget; the message names the nearest value that one has.
+        InputError: the predictor cannot be trusted, or something does not go together.
+        Stopped: `should_stop` asked for it.
+
+    Source: Once-for-All (Cai et al. 2020), section 3.4.
     """
-    if text is None:
-        return None
-    budget = parse_budget(text, reference_of(space))
-    if "latency" in budget.measures:
-        raise BudgetError(
-            f"The largest network of a supernet is limited by counts, such as macs<=10M, not by {budget}; give the "
-            "latency to `allometry supernet search` when the supernet is trained."
+    limits = as_budget(budget)
+    request = SubnetRequest(
+        budget=limits,
+        config=replace_given(config, subnets=subnets, held_out=held_out, least_tau=least_tau),
+        table=table,
+        runtime_config=latency_runtime((), limits, runtime=runtime, threads=threads),
+    )
+    with open_supernet(
+        folder_of(run),
+        data=_data(run),
+        device=device,
+        progress=as_progress(progress),
+        should_stop=should_stop,
+    ) as opened:
+        subnet = search_subnet(opened, limits, request)
+        _write_report(opened)
+        return subnet
+
+
+def front(
+    run: RunLike,
+    *,
+    cost: Measure | str = "macs",
+    budget: Budget | str | None = None,
+    points: int = _POINTS,
+    subnets: int | None = None,
+    held_out: int | None = None,
+    least_tau: float | None = None,
+    config: PredictorConfig = PredictorConfig(),
+    table: LatencyTable | str | Path | None = None,
+    runtime: str | None = None,
+    threads: int = 1,
+    device: str | None = None,
+    progress: Progress | bool = True,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> SubnetFront:
+    """Find the subnets of a trained supernet than which none is predicted to be both cheaper and better.
+
+    Some of them, evenly spaced by the logarithm of their cost, are measured and written down.
+
+    Args:
+        run: what `train` gave, or its folder.
+        cost: `macs`, `params`, `activations`, `memory` or `latency`.
+        budget: what every subnet keeps besides; None for nothing.
+        points: how many subnets are measured and written.
+        subnets: `config.subnets`, if given: that are measured to fit the predictor.
+        held_out: `config.held_out`, if given: that are measured to judge it.
+        least_tau: `config.least_tau`, if given: below it the predictor is not trusted.
+        config: how many subnets are measured for the predictor, and how good that must be.
+        table: a latency table of the space; without one, it is built where a latency is asked for.
+        runtime: where latency counts; ONNX Runtime by default.
+        threads: of that runtime.
+        device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
+        progress: True for a bar or lines, False for silence, or whatever is to be told.
+        should_stop: True stops between two measurements, which stay.
+
+    Returns:
+        The front: its `subnets` with their costs, predicted and validation accuracies.
+
+    Raises:
+        RunFolderError: there is no trained supernet.
+        BudgetError: no subnet keeps the budget.
+        UnknownNameError: no such cost.
+        InputError: the predictor cannot be trusted, or something does not go together.
+        Stopped: `should_stop` asked for it.
+
+    Source: Once-for-All (Cai et al. 2020), Figure 9.
+    """
+    if cost not in get_args(Measure):
+        raise UnknownNameError("cost", cost, get_args(Measure))
+    if points < 1:
+        raise InputError(f"points must be at least 1, not {points}.")
+    limits = None if budget is None else as_budget(budget)
+    if cost == "latency":
+        runtime_config: RuntimeConfig | None = RuntimeConfig(
+            runtime=runtime or RuntimeConfig().runtime, threads=threads
         )
-    return budget
+    else:
+        runtime_config = latency_runtime((), limits, runtime=runtime, threads=threads)
+    request = SubnetRequest(
+        budget=limits,
+        config=replace_given(config, subnets=subnets, held_out=held_out, least_tau=least_tau),
+        table=table,
+        runtime_config=runtime_config,
+    )
+    with open_supernet(
+        folder_of(run),
+        data=_data(run),
+        device=device,
+        progress=as_progress(progress),
+        should_stop=should_stop,
+    ) as opened:
+        found = search_front(opened, cast("Measure", cost), points, request)
+        _write_report(opened)
+        return found
+
+
+def extract(
+    run: RunLike,
+    subnet: Subnet | Network | str | Path,
+    *,
+    epochs: int = 0,
+    out: str | Path | None = None,
+    device: str | None = None,
+    settings: Sequence[str] = (),
+    progress: Progress | bool = True,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Take a subnet out of a trained supernet, as a run that `export`, `evaluate` and others take.
+
+    Args:
+        run: what `train` gave, or its folder.
+        subnet: what `search` gave; or any member of the space: a network, the name of one that was searched, or a
+            network's JSON file.
+        epochs: of training it further by itself, from its weights in the supernet; 0 for none.
+        out: the new run folder; by default beside the supernet's, with the subnet's name.
+        device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
+        settings: changes to the recipe of that further training, `key=value`.
+        progress: True for a bar or lines, False for silence, or whatever is to be told.
+        should_stop: True stops the further training at a checkpoint.
+
+    Returns:
+        The run: its `network`, `evaluation` and `result` (`ExtractResult`).
+
+    Raises:
+        RunFolderError: there is no trained supernet.
+        UnknownNameError: no subnet of that name was found; the message lists those that were.
+        NetworkError: the network is no member of the space; the message says what differs.
+        InputError: epochs are negative, or settings are given without any.
+        Stopped: `should_stop` asked for it.
+
+    Source: Once-for-All (Cai et al. 2020), section 4.1: 25 or 75 epochs of further training, if any.
+    """
+    if epochs < 0:
+        raise InputError(f"epochs must be at least 0, not {epochs}.")
+    if settings and not epochs:
+        raise InputError("Settings change the recipe of a further training; give --epochs, too.")
+    check_settings(settings)
+    supernet, shown = folder_of(run), as_progress(progress)
+    find_run(supernet)
+    network = find_subnet(supernet, subnet)
+    folder = Path(out or supernet.parent / f"{supernet.name}-{value_name(network)}")
+    with open_supernet(
+        supernet, data=_data(run), device=device, progress=shown, should_stop=should_stop
+    ) as opened:
+        opened.space.decisions_of(network)  # what is no member is refused before a folder is made
+        arguments = {
+            "supernet": str(supernet.resolve()),
+            "subnet": digest(network),
+            "data": opened.session.run.info.arguments["data"],
+            "epochs": epochs,
+            "settings": list(settings),
+        }
+        with open_session(
+            folder,
+            command="supernet extract",
+            arguments=arguments,
+            seed=opened.session.seed,
+            device=device,
+            progress=shown,
+            should_stop=should_stop,
+        ) as session:
+            if not is_finished(session):
+                extraction = extract_in_folder(session, opened, network, epochs, settings)
+                evaluation = judge(session, extraction.trained, extraction.job)
+                finish(session, extraction.result(evaluation, epochs=epochs))
+    return open_run(folder, data=_data(run))
+
+
+def _request(
+    space: SpaceLike,
+    data: Data,
+    budget: Budget | str | None,
+    config: SupernetConfig,
+    settings: Sequence[str],
+    *,
+    seed: int,
+    progress: Progress,
+) -> SupernetRequest:
+    """What the arguments stand for, each of them checked."""
+    opened = as_space(space)
+    return SupernetRequest(
+        space=opened,
+        named=value_argument(space),
+        data=settle_data(data, seed=seed, progress=progress),
+        budget=None if budget is None else as_budget(budget, reference_of(opened)),
+        config=config,
+        settings=tuple(settings),
+    )
+
+
+def _data(run: RunLike) -> Dataset | None:
+    """The data set that a supernet was made with, where that was a value."""
+    return run.dataset if isinstance(run, Run) else None
+
+
+def _write_report(opened: OpenSupernet) -> None:
+    record = read_run(opened.session.run.path)
+    write_report([record], out=record.report)

@@ -28,7 +28,7 @@ from allometry.training.session import Session, open_joint_session, open_session
 from allometry.training.tensorboard import open_tensorboard
 from allometry.verbs.arguments import RunLike, folder_of, weights_argument
 from allometry.verbs.open import Run, open_run
-from allometry.verbs.stages import finish, finished_result, judge
+from allometry.verbs.stages import finish, is_finished, judge
 
 
 def train(
@@ -90,7 +90,7 @@ def train(
         should_stop=should_stop,
     ) as session:
         dist = session.dist
-        finished = dist.broadcast_object(dist.is_main and finished_result(session) is not None)
+        finished = dist.broadcast_object(dist.is_main and is_finished(session))
         if not finished:
             _train(session, request, tensorboard=tensorboard)
         run: Run = dist.broadcast_object(open_run(folder) if dist.is_main else None)

@@ -1,0 +1,277 @@
+"""The search of a trained supernet's subnets: what they cost, the best predicted ones, and those confirmed."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from allometry.arch import save
+from allometry.base import BudgetError
+from allometry.base.units import format_milliseconds
+from allometry.cost import Budget, LatencyTable, Measure, RuntimeConfig, count
+from allometry.cost.budget import format_measure
+from allometry.nas import Encodings, network_of
+from allometry.nas.space_costs import SpaceCosts, table_for
+from allometry.profiling.latency_meter import open_meter
+from allometry.runs import Subnet, SubnetCandidate, SubnetFront
+from allometry.runs.files import FRONT, NETWORK, SUBNET, SUBNETS
+from allometry.supernets.accuracy_predictor import (
+    PredictorConfig,
+    evaluate_subnet,
+    measure_subnets,
+    predictor_for,
+    record_measurements,
+)
+from allometry.supernets.extract import ESTIMATED
+from allometry.supernets.extremes import Summed, least_counted, least_latency
+from allometry.supernets.opened import OpenSupernet
+from allometry.supernets.pareto import pareto
+from allometry.supernets.specialize import Specialized, specialize
+from allometry.training import wilson_interval
+
+_CONFIRMED = 5  # of the best predicted subnets are measured, and the best of those is given
+_SUMS: tuple[Summed, ...] = ("params", "macs", "activations")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubnetRequest:
+    """What subnets are searched for.
+
+    Attributes:
+        budget: that they keep; None for nothing.
+        config: how many subnets are measured for the predictor, and how good that must be.
+        table: a latency table of the space, or its file; without one, it is built where a latency is asked for.
+        runtime_config: in which latency counts, if it does.
+    """
+
+    budget: Budget | None
+    config: PredictorConfig
+    table: LatencyTable | str | Path | None
+    runtime_config: RuntimeConfig | None
+
+
+def search_subnet(opened: OpenSupernet, budget: Budget, request: SubnetRequest) -> Subnet:
+    """The subnet that is predicted to be best within a budget, confirmed and written down.
+
+    Raises:
+        BudgetError: no subnet keeps the budget; the message names the nearest value that one has.
+        InputError: the predictor cannot be trusted, or something does not go together.
+        Stopped: the user asked for it.
+    """
+    costs, cheapest = _costs(opened, request)
+    predictor, quality = predictor_for(opened, request.config)
+    began = time.monotonic()
+    best = specialize(
+        opened.space,
+        predictor,
+        allows=costs.within(budget),
+        seed=opened.session.seed,
+        transform=opened.transform,
+        start=cheapest,
+    )
+    seconds = time.monotonic() - began
+    opened.session.progress.say(f"searched: {best.examined:,} subnets in {seconds:.1f} s")
+    subnet = _confirmed(opened, budget, request.runtime_config, costs, best)
+    subnet = replace(subnet, search_seconds=round(seconds, 2), tau=quality.tau)
+    folder = opened.session.run.path / SUBNETS / subnet.name
+    save(subnet.network, folder / NETWORK)
+    SUBNET.write(folder, subnet)
+    opened.session.run.record_cost("search", subnet.name, seconds=subnet.search_seconds)
+    return subnet
+
+
+def search_front(opened: OpenSupernet, measure: Measure, points: int, request: SubnetRequest) -> SubnetFront:
+    """The subnets than which none is predicted to be both cheaper and better; some of them measured and written.
+
+    Args:
+        opened: the supernet.
+        measure: what they cost.
+        points: how many of them are measured and written down, evenly spaced by the logarithm of their cost.
+        request: what they keep besides.
+
+    Raises:
+        BudgetError: no subnet keeps the budget.
+        InputError: the predictor cannot be trusted, or something does not go together.
+        Stopped: the user asked for it.
+    """
+    costs, cheapest = _costs(opened, request)
+    predictor, quality = predictor_for(opened, request.config)
+    began = time.monotonic()
+    best = pareto(
+        opened.space,
+        predictor,
+        cost=lambda encodings: costs(encodings)[measure],
+        allows=costs.within(request.budget),
+        seed=opened.session.seed,
+        transform=opened.transform,
+        start=cheapest,
+    )
+    seconds = time.monotonic() - began
+    opened.session.progress.say(
+        f"front: {len(best.encodings)} subnets of {best.examined:,} that were looked at in {seconds:.1f} s"
+    )
+    chosen = _spaced(best.costs, points)
+    accuracies = measure_subnets(opened, best.encodings[chosen])
+    record_measurements(opened)
+    folder = opened.session.run.path / SUBNETS / f"front-{measure}"
+    subnets: list[Subnet] = []
+    for place, accuracy in zip(chosen.tolist(), accuracies.tolist(), strict=True):
+        network = network_of(opened.space, best.encodings[place])
+        number = len(subnets) + 1
+        save(network, folder / f"{number}.json")
+        subnet = Subnet(
+            name=f"{folder.name}-{number}",
+            network=network,
+            cost=count(network),
+            predicted_accuracy=float(best.accuracies[place]),
+            validation_accuracy=accuracy,
+            predicted_latency=float(best.costs[place]) if measure == "latency" else None,
+        )
+        subnets.append(subnet)
+    front = SubnetFront(
+        name=folder.name,
+        measure=measure,
+        budget=None if request.budget is None else str(request.budget),
+        subnets=tuple(subnets),
+        size=len(best.encodings),
+        examined=best.examined,
+        search_seconds=round(seconds, 2),
+        tau=quality.tau,
+        folder=folder,
+    )
+    FRONT.write(folder, front)
+    opened.session.run.record_cost("search", folder.name, seconds=seconds)
+    return front
+
+
+def subnet_name(budget: Budget) -> str:
+    """What a subnet for a budget is called.
+
+    Example:
+        >>> from allometry.cost import parse_budget
+        >>> subnet_name(parse_budget("latency<=5ms, params<=1M"))
+        'latency-5ms-params-1.00M'
+    """
+    words = [f"{limit.measure}-{format_measure(limit.measure, limit.most)}" for limit in budget.limits]
+    return "-".join(words).replace(" ", "")
+
+
+def _costs(opened: OpenSupernet, request: SubnetRequest) -> tuple[SpaceCosts, Encodings]:
+    """What subnets cost, and the cheapest of them, from which an evolution can start under any limit.
+
+    An impossible limit is refused before anything is measured.
+
+    Raises:
+        BudgetError: no subnet keeps a limit; the message names the nearest value that one has.
+        InputError: the table is of another setting, or of no use.
+    """
+    session, space, runtime_config = opened.session, opened.space, request.runtime_config
+    least = {measure: least_counted(space, measure) for measure in _SUMS}
+    _refuse_impossible(request.budget, {measure: each.value for measure, each in least.items()})
+    file = "" if runtime_config is None else re.sub(r"[^\w.-]+", "-", f"latency-table-{runtime_config}.json")
+    began = time.monotonic()
+    table = table_for(session, space, runtime_config, request.table, file=file)
+    if table is not None and request.table is None:
+        session.run.record_cost("measure", f"blocks in {runtime_config}", seconds=time.monotonic() - began)
+    cheapest = [each.encoding for each in least.values()]
+    if table is not None:
+        quickest = least_latency(space, table)
+        _refuse_impossible(request.budget, {"latency": quickest.value})
+        cheapest.append(quickest.encoding)
+    return SpaceCosts(space, table), np.array(cheapest)
+
+
+def _refuse_impossible(budget: Budget | None, least: Mapping[str, float]) -> None:
+    for limit in budget.limits if budget else ():
+        if limit.measure in least and least[limit.measure] > limit.most:
+            nearest = format_measure(limit.measure, least[limit.measure])
+            raise BudgetError(
+                f"No subnet keeps {limit}: the least {limit.measure} of any is {nearest}. Raise the limit to that or "
+                "more, or train a supernet of smaller networks."
+            )
+
+
+def _confirmed(
+    opened: OpenSupernet,
+    budget: Budget,
+    runtime_config: RuntimeConfig | None,
+    costs: SpaceCosts,
+    best: Specialized,
+) -> Subnet:
+    """The best of the best predicted subnets, as measured: by validation accuracy, within the measured limits."""
+    encodings = best.encodings[:_CONFIRMED]
+    accuracies = measure_subnets(opened, encodings)
+    record_measurements(opened)
+    began, name = time.monotonic(), subnet_name(budget)
+    ranked = [int(place) for place in np.argsort(-accuracies, kind="stable")]
+    place, latency = _quick_enough(opened, budget, runtime_config, encodings, ranked)
+    encoding, network = encodings[place], network_of(opened.space, encodings[place])
+    split = opened.images.dataset.splits["test"]
+    test = evaluate_subnet(opened, encoding, split, images=ESTIMATED)
+    opened.session.run.record_cost(
+        "confirm", name, seconds=time.monotonic() - began, images=ESTIMATED + len(split)
+    )
+    timed = runtime_config is not None and latency is not None
+    return Subnet(
+        name=name,
+        network=network,
+        cost=count(network)._replace(latency=latency),
+        predicted_accuracy=float(best.accuracies[place]),
+        validation_accuracy=float(accuracies[place]),
+        budget=str(budget),
+        predicted_latency=float(costs.of(encoding)["latency"]) if timed else None,
+        measured=runtime_config if timed else None,
+        test_accuracy=test.accuracy,
+        test_interval=wilson_interval(round(test.accuracy * len(split)), len(split)),
+        test_images=len(split),
+        candidates=tuple(
+            SubnetCandidate(predicted=float(each), measured=float(own))
+            for each, own in zip(best.accuracies[:_CONFIRMED], accuracies, strict=True)
+        ),
+        history=tuple(float(each) for each in best.history),
+        examined=best.examined,
+        folder=opened.session.run.path / SUBNETS / name,
+    )
+
+
+def _quick_enough(
+    opened: OpenSupernet,
+    budget: Budget,
+    runtime_config: RuntimeConfig | None,
+    encodings: Encodings,
+    ranked: Sequence[int],
+) -> tuple[int, float | None]:
+    """The first of these subnets whose measured latency keeps the budget, else the quickest."""
+    most = next((limit.most for limit in budget.limits if limit.measure == "latency"), None)
+    if runtime_config is None or most is None:
+        return ranked[0], None
+    measured: list[tuple[float, int]] = []
+    with open_meter(opened.session, runtime_config) as meter:
+        assert meter is not None  # noqa: S101
+        for place in ranked:
+            latency = meter(network_of(opened.space, encodings[place])).latency
+            assert latency is not None  # noqa: S101
+            if latency <= most:
+                return place, latency
+            measured.append((latency, place))
+            opened.session.progress.say(
+                f"a subnet takes {format_milliseconds(latency)}, more than predicted and than allowed"
+            )
+    latency, place = min(measured)
+    opened.session.progress.say(
+        f"none of {len(measured)} subnets was measured within the limit; the quickest of them is given"
+    )
+    return place, latency
+
+
+def _spaced(costs: npt.NDArray[np.float64], number: int) -> npt.NDArray[np.int64]:
+    """Places of so many costs, the least and the most among them, evenly spaced by their logarithm."""
+    aims = np.geomspace(costs[0], costs[-1], number)
+    nearest = np.abs(np.log(costs)[:, None] - np.log(aims)[None]).argmin(0)
+    return np.unique(nearest)
