@@ -230,6 +230,11 @@ def test_the_record_reads_every_file(tmp_path):
     assert supernet is not None
     assert record.history == ()
     assert supernet.coupled
+    assert re.fullmatch(
+        r"RunRecord\(net: supernet train, [\d,]+ networks of up to [\d.]+M MACs, "
+        r"validation accuracy [\d.]+% to [\d.]+%, finished\)",
+        repr(record),
+    )
     assert supernet.size == small_space().size
     assert len(supernet.measured) == 8
     assert [each.name for each in supernet.subnets] == ["latency-1.5ms", "macs-2.00M"]

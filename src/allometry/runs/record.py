@@ -156,7 +156,8 @@ class RunRecord:
         if self.network is None or self.cost is None:
             return
         if self.supernet is not None and self.supernet.size is not None:
-            yield f"{self.supernet.size:,} networks, the largest with"
+            yield f"{self.supernet.size:,} networks of up to {format_quantity(self.cost.macs)} MACs"
+            return
         cost = f"{format_quantity(self.cost.macs)} MACs, {format_quantity(self.cost.params)} params"
         yield f"{self.network.name}, {cost}" if self.network.name else cost
 
