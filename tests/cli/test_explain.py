@@ -134,15 +134,15 @@ def test_evaluate_says_the_essentials_and_all_of_it(call, finished):
         assert result[name] == pytest.approx(kept[name], abs=1e-5)
     assert {"accuracy", "precision", "f1", "interval"} <= result["per_class"][0].keys()
     assert len(result["calibration"]) == 15
-    assert all("thumbnail" not in mistake for mistake in result["mistakes"])
+    assert all(mistake["thumbnail"] == "" for mistake in result["mistakes"])
 
 
 def test_a_run_keeps_what_it_looks_at(finished):
     looks = json.loads((finished / "explain.json").read_text())["explanations"]
     assert {look["truth"] for look in looks if look["group"] == "drawn"} == set(CLASSES)
     for look in looks:
-        assert ("truth_map" in look) == (look["truth"] != look["answer"])
-        assert look["group"] == "drawn" or (look["group"] == "right") == (look["truth"] == look["answer"])
+        assert (look["truth_map"] != "") == (look["truth"] != look["predicted"])
+        assert look["group"] == "drawn" or (look["group"] == "correct") == (look["truth"] == look["predicted"])
     html = (finished / "report.html").read_text()
     assert "What it looks at" in html
     assert "How sure it is" in html

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -59,3 +61,25 @@ def test_a_run_from_disk_needs_the_arrays_again(trained, arrays, tmp_path):
 def test_mistakes(trained, options, error, says):
     with pytest.raises(error, match=says):
         al.export(trained, progress=False, **options)
+
+
+def test_what_speaks_against_int8_is_told_with_a_way_out():
+    from allometry.runs import NoisyLayer, QuantizationQuality
+    from allometry.verbs.quantization import _warning
+
+    fine = QuantizationQuality(
+        images=100,
+        calibration=8,
+        accuracy_before=0.9,
+        accuracy_after=0.895,
+        agreement=1.0,
+        latency_before=0.003,
+        latency_after=0.001,
+        layers=tuple(NoisyLayer(name=f"stages.{number}", noise=0.1) for number in range(4)),
+    )
+    assert _warning(fine, 0.01) == ""
+    worse = _warning(replace(fine, accuracy_after=0.85), 0.01)
+    assert "int8 loses 5.0%" in worse
+    assert "--lite" in worse
+    slower = _warning(replace(fine, latency_before=0.001, latency_after=0.0015), 0.01)
+    assert slower.startswith("int8 is slower here than float32: 1.5 ms against 1 ms. Networks without")
