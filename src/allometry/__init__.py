@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from allometry.verbs.measure import measure
     from allometry.verbs.open import Run, open  # noqa: A004 - as `allometry.open`
     from allometry.verbs.predict import predict
+    from allometry.verbs.report import report
     from allometry.verbs.run import run
     from allometry.verbs.scale import scale
     from allometry.verbs.search import search
@@ -65,6 +66,7 @@ _HOME = {
     "open": "allometry.verbs.open",
     "Run": "allometry.verbs.open",
     "predict": "allometry.verbs.predict",
+    "report": "allometry.verbs.report",
     "scale": "allometry.verbs.scale",
     "search": "allometry.verbs.search",
     "solve": "allometry.scaling",
@@ -98,6 +100,7 @@ __all__ = [
     "parse_budget",
     "predict",
     "recipes",
+    "report",
     "run",
     "scale",
     "search",

@@ -142,7 +142,9 @@ def test_a_run_keeps_what_it_looks_at(finished):
     assert {look["truth"] for look in looks if look["group"] == "drawn"} == set(CLASSES)
     for look in looks:
         assert (look["truth_map"] != "") == (look["truth"] != look["predicted"])
-        assert look["group"] == "drawn" or (look["group"] == "correct") == (look["truth"] == look["predicted"])
+        assert look["group"] == "drawn" or (look["group"] == "correct") == (
+            look["truth"] == look["predicted"]
+        )
     html = (finished / "report.html").read_text()
     assert "What it looks at" in html
     assert "How sure it is" in html

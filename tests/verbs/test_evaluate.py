@@ -40,3 +40,9 @@ def test_mistakes(trained, arrays, tmp_path):
     shutil.rmtree(unfinished / "checkpoints")
     with pytest.raises(RunFolderError, match="is not finished"):
         al.evaluate(unfinished)
+
+
+def test_a_notebook_shows_the_metrics_and_the_classes(trained):
+    shown = al.evaluate(trained, progress=False)._repr_html_()
+    assert "balanced accuracy" in shown
+    assert all(name in shown for name in trained.data.classes)

@@ -16,6 +16,7 @@ def test_onnx_is_written_verified_and_found_again(trained):
     assert made.verification.agreement == 1
     assert (made.format, made.precision, made.int8) == ("onnx", "float32", None)
     assert str(made.path) in repr(made)
+    assert str(made.script) in made._repr_html_()
     assert al.open(trained.folder).export.verification.images == made.verification.images
     session = onnxruntime.InferenceSession(made.path)
     (logits,) = session.run(None, {"image": np.zeros((2, 1, 24, 24), np.float32)})

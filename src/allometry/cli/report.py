@@ -30,9 +30,7 @@ def report(
 
     Example: `allometry report runs/icons-10M runs/icons-20M --out compared.html`
     """
-    from allometry.reports import write_report
-    from allometry.runs import read_run
+    from allometry.verbs.report import report as write
 
-    name = "report.html" if len(runs) == 1 else "comparison.html"
-    path = write_report([read_run(run) for run in runs], out=out or runs[0] / name)
-    print_json({"report": str(path)}) if as_json else typer.echo(path)
+    page = write(*runs, out=out)
+    print_json(page.to_dict()) if as_json else typer.echo(page.path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from allometry.base.html import html_table
 from allometry.runs.values import Record
 
 Interval = tuple[float, float]
@@ -128,6 +129,31 @@ class Evaluation(Record):
             f"Evaluation({self.split}, {self.images:,} images: accuracy {self.accuracy:.2%} ({low:.2%} to {high:.2%}), "
             f"loss {self.loss:.4g}, calibration error {self.calibration_error:.2%})"
         )
+
+    def _repr_html_(self) -> str:
+        def fraction(value: float, interval: Interval) -> tuple[str, str]:
+            return f"{value:.2%}", f"{interval[0]:.2%} to {interval[1]:.2%}"
+
+        low, high = self.loss_interval
+        rows = [
+            ("accuracy", *fraction(self.accuracy, self.interval)),
+            ("balanced accuracy", *fraction(self.balanced_accuracy, self.balanced_interval)),
+            ("calibration error", *fraction(self.calibration_error, self.calibration_interval)),
+            ("log loss", f"{self.loss:.4f}", f"{low:.4f} to {high:.4f}"),
+        ]
+        return html_table(
+            ("", "", "95 %"), rows, caption=f"{self.split}, {self.images:,} images"
+        ) + html_table(
+            ("class", "images", "accuracy", "precision"),
+            [
+                (one.name, one.images, _percent(one.accuracy), _percent(one.precision))
+                for one in self.per_class
+            ],
+        )
+
+
+def _percent(fraction: float | None) -> str:
+    return "" if fraction is None else f"{fraction:.1%}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from allometry.base.html import html_table
+from allometry.base.units import format_quantity
 from allometry.runs.values import FLAT, Record
 
 
@@ -106,3 +108,18 @@ class Export(Record):
             f"Export({str(self.path or checked.file)!r}, {self.format} in {self.precision}, {checked.bytes:,} bytes, "
             f"top class agrees on {checked.agreement:.1%} of {checked.images:,} images)"
         )
+
+    def _repr_html_(self) -> str:
+        checked, int8 = self.verification, self.int8
+        rows = [
+            ("file", self.path or checked.file),
+            ("format", f"{self.format} in {self.precision}"),
+            ("size", format_quantity(checked.bytes, unit="B")),
+            ("top class", f"agrees on {checked.agreement:.1%} of {checked.images:,} images"),
+            ("largest difference", f"{checked.largest_difference:.1e}"),
+            ("how to use it", self.script or ""),
+        ]
+        if int8 is not None:
+            accuracies = f"{int8.accuracy_before:.2%} before, {int8.accuracy_after:.2%} after"
+            rows += [("validation accuracy", accuracies), ("warning", int8.warning)]
+        return html_table(("", ""), rows)
