@@ -17,6 +17,7 @@ from allometry.base import InputError
 from allometry.nn import ConvNet, initialize
 from allometry.supernets.places import Exit, LayerCandidate, LayerPlace, candidates_of, shapes_of, skeleton
 from allometry.training.batch_norm import batch_norms, synchronize
+from allometry.training.devices import compile_layer
 
 
 class Part(NamedTuple):
@@ -307,7 +308,7 @@ class Supernet(nn.Module):
         if options.synchronize and self.training and not options.frozen_statistics:
             synchronize(module, device=next(self.parameters()).device)
         if options.compile and self.training:
-            module.compile()
+            compile_layer(module)
         self._skeletons[candidate, drop_rate, self.training] = module
         return module
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from torch import nn
 
 from allometry.base import InputError
 from allometry.base.machine import processor
@@ -61,6 +63,16 @@ def uses_bfloat16(recipe: Recipe, device: torch.device) -> bool:
     """
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return recipe.precision == "bfloat16" or (recipe.precision == "auto" and fast)
+
+
+def compile_layer(module: nn.Module) -> None:
+    """Let `torch.compile` write a layer of a network whose steps take different paths.
+
+    Such a network as a whole would be compiled anew for every path. Layers of one kind share their code, of which
+    `torch.compile` keeps eight versions unless each layer is told to have its own.
+    """
+    own = "isolate_recompiles" in inspect.signature(torch.compile).parameters
+    module.compile(**({"isolate_recompiles": True} if own else {}))
 
 
 def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:

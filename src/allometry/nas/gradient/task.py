@@ -35,6 +35,7 @@ from allometry.training import (
     student_losses,
 )
 from allometry.training.batch_norm import synchronize
+from allometry.training.devices import compile_layer
 from allometry.training.losses import input_and_teacher_logits
 from allometry.training.optimizer import layers_above
 from allometry.training.recompute import recompute_each
@@ -118,7 +119,7 @@ class GradientTask(Task[GradientEpochMetrics, GradientResult]):
         if execution.synchronize and not job.dist.alone:
             synchronize(module, device=job.device)
         for candidate in module.candidates() if execution.compile else ():
-            candidate.compile()
+            compile_layer(candidate)
         self.module = module
         self.architecture = Architecture(job)
         self._mixture: Mixture | None = None
