@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from allometry.arch import Choice, Head, MBConv, Network, Space, Stage, Stem, distinct_blocks
+from allometry.arch import Choice, Space, distinct_blocks
 from allometry.base import (
     BudgetError,
     InputError,
     NonFiniteLossError,
     RunFolderError,
-    Stopped,
     UnknownNameError,
 )
 from allometry.catalog import find_space, get, mbconv_space
 from allometry.cost import Correction, LatencyTable, RuntimeConfig, count, key_of, parse_budget
-from allometry.data import ArraySplit, Dataset, part_of
+from allometry.data import Dataset, part_of
 from allometry.nas import Costs, Latencies, network_of, sample_encodings
 from allometry.nas.gradient import (
     CostLoss,
@@ -45,41 +44,10 @@ from allometry.nas.gradient import (
 )
 from allometry.nas.gradient.architecture import pass_on
 from allometry.nas.space_costs import SpaceCosts
-from allometry.training import FINAL, Preprocessing, Recipe
+from allometry.training import FINAL, Recipe
 
-CLASSES = ("stripes", "squares")
+from .textures import SPACE, images, job_in, tiny_space
 
-
-def tiny_space(*, kernels=(1, 3), depths=(1, 2)) -> Space:
-    """Two layers, the second of which may be missing, and a layer of another stage; 8 pixels."""
-    layer = MBConv(channels=8, expand_ratio=2, se_ratio=0, activation="relu")
-    stages = (
-        Stage(block=layer),
-        Stage(block=layer, continues=True),
-        Stage(block=replace(layer, channels=12, stride=2)),
-    )
-    kernel = tuple(
-        Choice(name=f"kernel {place}", paths=(f"stages.{place}.block.kernel",), options=kernels)
-        for place in range(2)
-    )
-    ratio = Choice(name="ratio 0", paths=("stages.0.block.expand_ratio",), options=(1, 2, 4))
-    shared = Choice(
-        name="shared ratio",
-        paths=("stages.1.block.expand_ratio", "stages.2.block.expand_ratio"),
-        options=(2, 3),
-    )
-    depth = Choice(name="depth", paths=("groups.0.depth",), options=depths)
-    template = Network(
-        stem=Stem(channels=8, kernel=1, stride=1, activation="relu"),
-        stages=stages,
-        head=Head(channels=16, classes=2, activation="relu", dropout=0.1),
-        in_channels=1,
-        resolution=8,
-    )
-    return Space(template=template, choices=(depth, *kernel, ratio, shared), name="tiny")
-
-
-SPACE = tiny_space()
 SPACES = {
     "tiny": SPACE,
     "fbnet": find_space("fbnet"),
@@ -90,41 +58,15 @@ SPACES = {
 }
 
 
-def textures(number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Stripes and chequered squares, as many light pixels in both: only neighbors tell them apart."""
-    random = np.random.default_rng(seed)
-    labels = np.arange(number) % 2
-    encodings, columns = np.mgrid[:8, :8]
-    pictures = []
-    for label in labels:
-        pattern = (encodings + columns * int(label) + random.integers(2)) % 2
-        pictures.append(60 + pattern * 120 + random.integers(-20, 20, (8, 8)))
-    return np.stack(pictures).astype(np.uint8)[..., None], labels.astype(np.int64)
-
-
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    splits = {}
-    for seed, (name, number) in enumerate({"train": 80, "val": 8, "test": 8}.items()):
-        images, labels = textures(number, seed)
-        names = tuple(f"{name}/{place}" for place in range(number))
-        splits[name] = ArraySplit(images=images, labels=labels, names=names)
-    return Dataset(name="textures", classes=CLASSES, channels=1, image_size=8, splits=splits)
+    return images()
 
 
 @pytest.fixture
 def make_job(dataset, tmp_path):
     def make(folder: str = "search", **options) -> GradientJob:
-        preprocessing = Preprocessing(
-            channels=1, resolution=8, crop=1.0, mean=(0.5,), std=(0.25,), classes=CLASSES
-        )
-        recipe = Recipe(epochs=3, batch_size=16, learning_rate=0.01, batch_norm_momentum=0.1)
-        given = {"space": SPACE, "settings": replace(proxylessnas(), every=1, learning_rate=0.05)} | options
-        return GradientJob(
-            dataset=dataset,
-            preprocessing=preprocessing,
-            **{"recipe": recipe, "folder": tmp_path / folder, "workers": 1} | given,
-        )
+        return job_in(tmp_path / folder, **{"dataset": dataset} | options)
 
     return make
 
@@ -357,44 +299,6 @@ def test_pressure_makes_cheap_options_likelier(make_job, way, form, weight):
     costs = [record.expected_cost for record in found.history]
     assert found.expected_cost == costs[-1] < 0.9 * costs[0]
     assert count(found.network).macs < found.expected_cost
-
-
-@pytest.mark.parametrize("way", [proxylessnas, fbnet])
-def test_a_search_goes_on_after_a_stop_as_if_it_had_never_stopped(make_job, way):
-    settings = replace(way(cost_loss=CostLoss(form="sum", weight=0.1, target=1e4)), every=2)
-    options = {"settings": settings, "cost": counted("params"), "clock": lambda: 0.0}
-    whole = search_by_gradient(make_job("whole", **options))
-    for step in (1, 6):  # in the warm-up or not, in the middle of an epoch
-        asked = iter(range(1000))
-        with pytest.raises(Stopped, match="goes on from there"):
-            search_by_gradient(
-                make_job("halved", **options, should_stop=lambda asked=asked, step=step: next(asked) == step)
-            )
-    halved = search_by_gradient(make_job("halved", **options))
-    assert halved.history == whole.history
-    assert halved.probabilities == whole.probabilities
-    assert (halved.encoding == whole.encoding).all()
-    for name, weight in whole.supernet.state_dict().items():
-        assert torch.equal(weight, halved.supernet.state_dict()[name]), name
-    again = search_by_gradient(make_job("halved", **options))  # finished: nothing is trained any more
-    assert again.history == whole.history
-
-
-def test_a_kill_loses_what_came_after_the_last_checkpoint_only(make_job, monkeypatch):
-    whole = search_by_gradient(make_job("whole", clock=lambda: 0.0))
-
-    class Killed(Exception):  # noqa: N818
-        pass
-
-    def kill(record):
-        if record.epoch == 2:
-            raise Killed
-
-    with pytest.raises(Killed):
-        search_by_gradient(make_job("killed", clock=lambda: 0.0, on_epoch_end=kill))
-    resumed = search_by_gradient(make_job("killed", clock=lambda: 0.0))
-    assert resumed.history == whole.history
-    assert resumed.probabilities == whole.probabilities
 
 
 def test_a_search_says_what_it_has_done(make_job):

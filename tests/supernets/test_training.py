@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import subprocess
-import sys
-import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -35,21 +30,11 @@ from allometry.supernets import (
 )
 from allometry.training import evaluate, latest_checkpoint, load_weights, run_task
 from tests.killing import is_killed, kill_myself, start
+from tests.training.tasks import StopAfter
 
 from .training import NAMES, PHASES, RECIPE, SIDE, SPACE, STEPS, asks_until, job_in, without_time
 
 FINAL = "supernet.safetensors"
-
-
-class StopAfter:
-    """Says yes once, when it is asked for that time."""
-
-    def __init__(self, number: int) -> None:
-        self.left = number
-
-    def __call__(self) -> bool:
-        self.left -= 1
-        return self.left == 0
 
 
 def same(one, other) -> bool:
@@ -106,22 +91,6 @@ def test_every_epoch_of_every_phase_is_recorded(whole):
     assert trained.images == len(records) * STEPS * 16
     # The first phase has the largest network only, in two sizes.
     assert records[-1].step == STEPS * PHASES[-1].epochs
-
-
-def test_the_same_seed_gives_the_same_supernet_and_another_seed_another(whole, tmp_path):
-    folder, _ = whole
-    train_supernet(job_in(tmp_path / "again", workers=2))
-    train_supernet(job_in(tmp_path / "other", seed=1))
-    assert same(folder, tmp_path / "again")
-    assert not same(folder, tmp_path / "other")
-
-
-def test_training_leaves_the_callers_random_state_alone_and_tells_its_records(tmp_path):
-    torch.manual_seed(5)
-    before, records = torch.get_rng_state(), []
-    trained = train_supernet(job_in(tmp_path, phases=PHASES[:1], on_epoch_end=records.append))
-    assert torch.equal(torch.get_rng_state(), before)
-    assert records == list(trained.history)
 
 
 def test_the_average_teaches_with_all_it_knows(tmp_path):
@@ -191,32 +160,6 @@ def test_together_they_learn_too(tmp_path):
         last = train_supernet(job).history[-1]
         assert last.largest > 0.6
         assert last.smallest > 0.6
-
-
-def test_progress_counts_images(tmp_path):
-    class Recorder:
-        total = done = 0
-
-        def say(self, text):
-            raise AssertionError(text)
-
-        def start(self, label, total, done=0, unit="images"):  # noqa: ARG002
-            if label == "supernet training":
-                self.total, self.done = total, done
-
-        def advance(self, images, info=""):  # noqa: ARG002
-            self.done += images
-
-        def stop(self):
-            pass
-
-    first, second = Recorder(), Recorder()
-    with pytest.raises(Stopped):
-        train_supernet(job_in(tmp_path, progress=first, should_stop=StopAfter(asks_until(2) + 2)))
-    train_supernet(job_in(tmp_path, progress=second))
-    total = 16 * STEPS * sum(phase.epochs for phase in PHASES)
-    assert first.total == second.total == second.done == total
-    assert first.done == 16 * (asks_until(2) + 2)
 
 
 # Going on
@@ -404,16 +347,6 @@ def test_a_damaged_result_is_told_in_one_sentence(tmp_path):
         load_supernet(job)
 
 
-def test_lines_that_a_kill_left_behind_the_checkpoint_are_dropped(whole, tmp_path):
-    with pytest.raises(Stopped):
-        train_supernet(job_in(tmp_path, should_stop=StopAfter(asks_until(2) + 1)))
-    file = tmp_path / "metrics.jsonl"
-    record = {**read_lines(file)[-1], "phase": 3, "epoch": 1}
-    file.write_text(file.read_text() + json.dumps(record) + '\n{"phase": 3, "ep')
-    assert without_time(train_supernet(job_in(tmp_path)).history) == without_time(whole[1].history)
-    assert same(whole[0], tmp_path)
-
-
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(tmp_path):
     # The decay multiplies the weights by a million in each step of the second phase.
     recipe = replace(RECIPE, learning_rate=1000.0, clip=0.0, weight_decay=1000.0, warmup=0.0)
@@ -499,78 +432,3 @@ def test_statistics_follow_from_seed_and_number_of_images():
     assert torch.equal(mean(images=16), mean(images=16))
     assert not torch.equal(mean(images=16), mean(images=16, seed=1))
     assert torch.allclose(mean(), mean(seed=1), atol=1e-6)  # all of them
-
-
-# Several processes
-
-
-TOGETHER = """
-    import sys
-    sys.path[:0] = {paths!r}
-    import torch
-    torch.set_num_threads(1)
-    from dataclasses import replace
-    from pathlib import Path
-    import numpy as np
-    from allometry.data import ArraySplit
-    from allometry.supernets import train_supernet
-    from allometry.training import join
-    from tests.supernets.training import PHASES, RECIPE, job_in, images
-    folder, alike = Path(sys.argv[1]), sys.argv[2] == "alike"
-    dataset = images()
-    if alike:
-        # One image, many times: then each process's batch has the whole batch's statistics.
-        train = dataset.splits["train"]
-        same = ArraySplit(images=train.images[np.zeros(len(train), int)], labels=train.labels * 0, names=train.names)
-        dataset = replace(dataset, splits=dict(dataset.splits) | {{"train": same}})
-    space = job_in(folder).space
-    template = replace(space.template, head=replace(space.template.head, dropout=0.0))
-    with join(torch.device("cpu")) as dist:
-        place = folder if dist.is_main else folder / "nowhere" / str(dist.rank)
-        # AdamW makes whole steps of what is rounding only; RMSProp does not.
-        recipe = replace(RECIPE, optimizer="rmsprop", learning_rate=0.002, label_smoothing=0.1)
-        job = job_in(folder if dist.is_main else place, dist=dist, dataset=dataset, recipe=recipe,
-                     space=replace(space, template=template))
-        trained = train_supernet(job)
-        again = train_supernet(job)  # finished: also for those who have no folder
-        assert not trained.supernet.training
-        for each in (trained, again):
-            assert all(record.largest >= 0 for record in each.history)
-        if not dist.is_main:
-            assert not place.exists()
-"""
-
-
-def together(folder, tmp_path, *, count: int, kind: str) -> None:
-    script = tmp_path / "together.py"
-    script.write_text(textwrap.dedent(TOGETHER.format(paths=[path for path in sys.path if path])))
-    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={count}", "--standalone"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    result = subprocess.run(
-        [*command, str(script), str(folder), kind],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=240,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["alike", "different"])
-def test_two_processes_train_as_one(tmp_path, kind):
-    for count in (1, 2):
-        together(tmp_path / str(count), tmp_path, count=count, kind=kind)
-    one, two = (read_lines(tmp_path / str(count) / "metrics.jsonl") for count in (1, 2))
-    for name in ("phase", "epoch", "step", "images", "passes", "learning_rate"):
-        assert [each[name] for each in one] == [each[name] for each in two]
-    tolerance = 1e-3 if kind == "alike" else 0.2  # batch norms see half of a batch
-    assert [each["train_loss"] for each in one] == pytest.approx(
-        [each["train_loss"] for each in two], rel=tolerance
-    )
-    if kind == "alike":
-        first, second = (load_weights(tmp_path / str(count) / FINAL) for count in (1, 2))
-        for name, value in first.items():
-            if "running" not in name:
-                assert torch.allclose(value, second[name], atol=1e-3), name

@@ -1,7 +1,6 @@
 """What the loop can do besides learning: less memory, other statistics, teachers, stopping by itself."""
 
 import copy
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from allometry.base import DataError, OutOfMemoryError, Stopped
+from allometry.base import Stopped
 from allometry.catalog import get
 from allometry.nn import build
 from allometry.training import (
@@ -20,7 +19,6 @@ from allometry.training import (
     Teacher,
     distillation_loss,
     latest_checkpoint,
-    load_weights,
     recalibrate_batch_norm,
     recompute_blocks,
     train,
@@ -30,7 +28,8 @@ from allometry.training.state import TrainingState
 from allometry.training.task import FINAL
 
 from .conftest import NETWORK, RECIPE
-from .test_loop import StopAfter, final, same, without_time, written
+from .tasks import StopAfter
+from .test_loop import final, same, without_time
 
 QUIET = replace(RECIPE, epochs=3, dropout=0.0, stochastic_depth=0.0)
 
@@ -61,39 +60,6 @@ def test_recomputing_changes_nothing_but_memory(name):
         assert torch.equal(one.grad, other.grad), key
     assert same(dict(plain.state_dict()), dict(forgetting.state_dict()))
     assert held[1] < held[0]
-
-
-def test_a_training_that_recomputes_ends_with_the_same_weights(make_job):
-    plain, forgetting = (
-        make_job("plain"),
-        make_job("forgetting", recipe=replace(RECIPE, execution=Execution(recompute=True))),
-    )
-    histories = [without_time(train(job).history) for job in (plain, forgetting)]
-    assert histories[0] == histories[1]
-    assert same(final(plain), final(forgetting))
-
-
-def test_micro_batches_add_up_to_the_gradient_of_the_batch(make_job):
-    """Where batch norm's statistics are frozen, a batch in parts gives the batch's step."""
-    start = build(NETWORK, seed=3).state_dict()
-    recipe = replace(QUIET, batch_norm="frozen")
-    whole = make_job("whole", recipe=recipe, start=start)
-    parts = make_job("parts", recipe=replace(recipe, execution=Execution(micro_batch=5)), start=start)
-    train(whole)
-    train(parts)
-    for name, tensor in final(whole).items():
-        assert torch.allclose(tensor, final(parts)[name], atol=1e-5), name
-
-
-def test_micro_batches_resume_exactly(make_job):
-    recipe = replace(RECIPE, execution=Execution(micro_batch=7))
-    whole = make_job("whole", recipe=recipe)
-    train(whole)
-    job = make_job("parts", recipe=recipe, should_stop=StopAfter(6))
-    with pytest.raises(Stopped):
-        train(job)
-    train(replace(job, should_stop=lambda: False))
-    assert same(final(job), final(whole))
 
 
 def test_frozen_statistics_stay_and_re_estimated_ones_are_the_datas(make_job):
@@ -134,23 +100,6 @@ def test_re_estimated_statistics_are_mean_and_variance_over_all_pixels():
         assert norm.track_running_stats
     assert not module.training
     assert all(torch.equal(before[name], value) for name, value in module.named_parameters())
-
-
-def test_in_the_head_epochs_only_the_classifier_learns(make_job):
-    job = make_job(recipe=replace(RECIPE, epochs=3, head_epochs=2, ema=0.0, keep="last"))
-    start = build(job.recipe.applied_to(NETWORK), seed=0).state_dict()
-    with pytest.raises(Stopped):
-        train(replace(job, should_stop=StopAfter(8)))
-    checkpoint = latest_checkpoint(job.folder / "checkpoints")
-    assert checkpoint.step == 8
-    for name, tensor in checkpoint.weights.items():
-        assert torch.equal(tensor, start[name]) == (not name.startswith("classifier")), name
-    train(job)
-    moved = [n for n, t in final(job).items() if not torch.equal(t, start[n])]
-    assert "stem.0.weight" in moved
-    whole = make_job("whole", recipe=job.recipe)
-    train(whole)
-    assert same(final(job), final(whole))
 
 
 def test_layers_learn_at_their_share_of_the_rate(make_job):
@@ -225,68 +174,6 @@ def test_distillation_is_a_divergence_times_the_squared_temperature():
         assert torch.allclose(found.double(), expected, atol=1e-6)
 
 
-def test_an_image_that_goes_during_training_loses_nothing(make_job, dataset):
-    class Vanishing:
-        def __init__(self, split):
-            self.split, self.gone = split, False
-
-        def __getattr__(self, name):
-            return getattr(self.split, name)
-
-        def __len__(self):
-            return len(self.split)
-
-        def image(self, index, *, min_side=None):
-            if self.gone:
-                raise DataError("Cannot read cat/3.jpg: there is no such file.")
-            return self.split.image(index, min_side=min_side)
-
-    whole = make_job("whole")
-    train(whole)
-    split = Vanishing(dataset.splits["train"])
-    watched = replace(dataset, splits={**dataset.splits, "train": split})
-    job = make_job("parts", dataset=watched, workers=1)
-
-    def later():
-        split.gone = job_step(job) >= 4
-        return False
-
-    with pytest.raises(DataError, match=r"cat/3\.jpg"):
-        train(replace(job, should_stop=later))
-    reached = job_step(job)
-    assert reached >= 4
-    split.gone = False
-    train(job)
-    assert same(final(job), final(whole))
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        MemoryError(),
-        RuntimeError("[enforce fail at alloc_cpu.cpp:1] not enough memory: you tried"),
-        torch.OutOfMemoryError("CUDA out of memory."),
-    ],
-)
-def test_a_step_that_does_not_fit_is_one_sentence(make_job, monkeypatch, error):
-    from allometry.training import loop
-
-    job = make_job()
-    with pytest.raises(Stopped):
-        train(replace(job, should_stop=StopAfter(6)))
-
-    def refuse(*_):
-        raise error
-
-    monkeypatch.setattr(loop, "take_step", refuse)
-    with pytest.raises(
-        OutOfMemoryError, match=r"a step of training with 16 images of 24 px. The checkpoint of step 6"
-    ):
-        train(job)
-    monkeypatch.undo()
-    assert train(job).history[-1].epoch == 4
-
-
 def test_dropout_follows_its_schedule(make_job):
     recipe = replace(
         RECIPE, dropout=0.4, progressive=Progressive(stages=4, early=0.75, resolution=0.5, dropout=0.1)
@@ -302,21 +189,6 @@ def test_dropout_follows_its_schedule(make_job):
     assert [epoch.resolution for epoch in job.epochs] == [12, 16, 20, 24]
     records = train(job).history
     assert [record.resolution for record in records] == [12, 16, 20, 24]
-
-
-def test_larger_batches_for_smaller_images_resume_exactly(make_job):
-    recipe = replace(
-        RECIPE, progressive=Progressive(stages=2, early=0.5, resolution=0.5, larger_batches=True)
-    )
-    whole = make_job("whole", recipe=recipe)
-    assert [epoch.steps for epoch in whole.epochs] == [1, 1, 4, 4]
-    train(whole)
-    for steps in (1, 2, 3):
-        job = make_job(f"parts {steps}", recipe=recipe, should_stop=StopAfter(steps))
-        with pytest.raises(Stopped):
-            train(job)
-        train(replace(job, should_stop=lambda: False))
-        assert same(final(job), final(whole))
 
 
 @pytest.mark.slow
@@ -370,12 +242,3 @@ def test_losses_are_those_of_plain_pytorch(make_job):
         torch.autograd.backward(loss)
         optimizer.step()
         assert (state.sums - before)[0].item() / 16 == pytest.approx(loss.item(), rel=1e-4)
-
-
-def test_records_are_handed_on(make_job):
-    seen = []
-    job = make_job(on_epoch_end=seen.append)
-    assert seen == []
-    assert train(job).history == tuple(seen) == written(job)
-    assert math.isfinite(seen[-1].val_loss)
-    assert load_weights(job.folder / "checkpoints" / FINAL)

@@ -1,4 +1,3 @@
-import json
 import os
 import threading
 import time
@@ -9,16 +8,16 @@ from random import Random
 import pytest
 import torch
 
-from allometry.base import NonFiniteLossError, RunFolderError, Stopped, StorageError
+from allometry.base import RunFolderError, Stopped, StorageError
 from allometry.base.files import read_lines
-from allometry.nn import save_weights
 from allometry.runs import EpochMetrics
-from allometry.training import ClassificationTask, Progressive, latest_checkpoint, load_weights, loop, train
+from allometry.training import ClassificationTask, latest_checkpoint, load_weights, loop, train
 from allometry.training.checkpoint import Checkpoint
 from allometry.training.task import FINAL
 from tests.killing import is_killed, kill_myself
 
 from .conftest import RECIPE, job_in
+from .tasks import StopAfter
 
 
 def final(job):
@@ -38,17 +37,6 @@ def written(job):
     return tuple(EpochMetrics.from_dict(line) for line in read_lines(job.folder / "metrics.jsonl"))
 
 
-class StopAfter:
-    """Asks to stop once, after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    def __call__(self) -> bool:
-        self.left -= 1
-        return self.left == 0
-
-
 def test_a_tiny_network_learns_shapes(make_job):
     job = make_job(recipe=replace(RECIPE, epochs=12))
     trained = train(job)
@@ -60,65 +48,8 @@ def test_a_tiny_network_learns_shapes(make_job):
     assert sorted(path.name for path in (job.folder / "checkpoints").iterdir()) == [FINAL]
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(make_job):
-    jobs = [make_job("a"), make_job("b"), make_job("c", seed=1)]
-    for job in jobs:
-        train(job)
-    one, again, other = (final(job) for job in jobs)
-    assert same(one, again)
-    assert not same(one, other)
-
-
-def test_training_leaves_the_callers_random_state_alone(make_job):
-    torch.manual_seed(5)
-    before = torch.get_rng_state()
-    train(make_job(recipe=replace(RECIPE, epochs=1)))
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
-@pytest.mark.parametrize("steps", [1, 3, 4, 6, 11])
-def test_stopped_and_resumed_equals_uninterrupted(make_job, steps, optimizer):
-    recipe = replace(
-        RECIPE, optimizer=optimizer, progressive=Progressive(stages=2, resolution=0.7, early=0.5)
-    )
-    whole = make_job("whole", recipe=recipe)
-    history = train(whole).history
-    job = make_job("parts", recipe=recipe, should_stop=StopAfter(steps))
-    with pytest.raises(Stopped, match="the same command goes on"):
-        train(job)
-    trained = train(replace(job, should_stop=lambda: False))
-    assert same(final(job), final(whole))
-    assert without_time(trained.history) == without_time(history)
-
-
 class CrashError(Exception):
     """A fault that nobody foresees."""
-
-
-def crash_after(steps: int):
-    left = [steps]
-
-    def crash() -> bool:
-        left[0] -= 1
-        if not left[0]:
-            raise CrashError
-        return False
-
-    return crash
-
-
-@pytest.mark.parametrize(("save_every", "kept"), [(120.0, 4), (0.0, 6)])
-def test_a_fault_in_a_long_epoch_costs_no_more_than_is_allowed(make_job, save_every, kept):
-    whole = make_job("whole")
-    train(whole)
-    job = make_job(save_every=save_every, clock=lambda: 0.0)
-    with pytest.raises(CrashError):
-        train(replace(job, should_stop=crash_after(7)))
-    # Asked after each step but the last of an epoch, and between epochs: the seventh time after step 7.
-    assert latest_checkpoint(job.folder / "checkpoints").step == kept
-    train(job)
-    assert same(final(job), final(whole))
 
 
 def test_checkpoints_become_rare_where_writing_takes_long(make_job, monkeypatch):
@@ -227,75 +158,6 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_weights(make_job)
     assert same(final(job), final(whole))
 
 
-def test_a_finished_training_is_not_repeated(make_job):
-    job = make_job()
-    first = train(job)
-    before = (job.folder / "checkpoints" / FINAL).stat().st_mtime_ns
-    again = train(replace(job, should_stop=lambda: pytest.fail("trained again")))
-    assert again.history == first.history
-    assert (job.folder / "checkpoints" / FINAL).stat().st_mtime_ns == before
-    assert same(dict(again.module.state_dict()), dict(first.module.state_dict()))
-
-
-@pytest.mark.parametrize("finished", [True, False])
-def test_another_training_in_the_folder_is_refused(make_job, finished):
-    job = make_job()
-    if finished:
-        train(job)
-    else:
-        with pytest.raises(Stopped):
-            train(replace(job, should_stop=StopAfter(2)))
-    for other in (
-        replace(job, seed=3),
-        replace(job, recipe=replace(RECIPE, epochs=5)),
-        replace(job, network=replace(job.network, stochastic_depth=0.1)),
-    ):
-        with pytest.raises(RunFolderError, match="another network, recipe, seed or data"):
-            train(other)
-
-
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(make_job):
-    job = make_job(recipe=replace(RECIPE, epochs=6))
-    with pytest.raises(Stopped):
-        train(replace(job, should_stop=StopAfter(9)))
-    good = latest_checkpoint(job.folder / "checkpoints")
-    poisoned = {name: tensor.clone() for name, tensor in good.weights.items()}
-    poisoned["classifier.weight"][0, 0] = float("nan")
-    place = job.folder / "checkpoints" / f"step-{good.step:08d}" / "weights.safetensors"
-    save_weights(place, poisoned)
-    with pytest.raises(NonFiniteLossError, match=rf"The checkpoint of step {good.step} is kept. Try a lower"):
-        train(job)
-    kept = latest_checkpoint(job.folder / "checkpoints")
-    assert kept.step == good.step
-    assert not (job.folder / "checkpoints" / FINAL).exists()
-
-
-def test_metrics_after_the_checkpoint_are_dropped_and_torn_lines_too(make_job):
-    job = make_job()
-    with pytest.raises(Stopped):
-        train(replace(job, should_stop=StopAfter(6)))
-    file = job.folder / "metrics.jsonl"
-    record = read_lines(file)[-1]
-    file.write_text(file.read_text() + json.dumps({**record, "epoch": 2, "step": 8}) + '\n{"epoch": 3, "st')
-    trained = train(job)
-    assert [each.epoch for each in trained.history] == [1, 2, 3, 4]
-    assert written(job) == trained.history
-
-
-def test_a_damaged_checkpoint_is_named(make_job):
-    job = make_job()
-    with pytest.raises(Stopped):
-        train(replace(job, should_stop=StopAfter(6)))
-    folder = next((job.folder / "checkpoints").glob("step-*"))
-    (folder / "state.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(RunFolderError, match=r"step-.* is damaged"):
-        train(job)
-    (folder / "state.pt").unlink()
-    (folder / "weights.safetensors").write_bytes((folder / "weights.safetensors").read_bytes()[:100])
-    with pytest.raises(RunFolderError, match="damaged"):
-        train(job)
-
-
 def test_a_pickle_with_code_is_not_executed(make_job, tmp_path):
     import pickle
 
@@ -353,25 +215,3 @@ def test_without_average_the_weights_themselves_are_kept(make_job):
 def test_fewer_images_than_a_batch_still_train(make_job):
     job = make_job(recipe=replace(RECIPE, batch_size=500, epochs=2))
     assert train(job).images == 2 * 72
-
-
-def test_progress_counts_images(make_job):
-    class Recorder:
-        total = done = 0
-
-        def say(self, text):
-            raise AssertionError(text)
-
-        def start(self, label, total, done=0, unit="images"):  # noqa: ARG002
-            if label == "training":
-                self.total, self.done = total, done
-
-        def advance(self, images, info=""):  # noqa: ARG002
-            self.done += images
-
-        def stop(self):
-            pass
-
-    recorder = Recorder()
-    train(make_job(progress=recorder))
-    assert recorder.done == recorder.total == 4 * 64
