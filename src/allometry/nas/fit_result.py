@@ -13,7 +13,7 @@ from allometry.nas.law_grid import Point
 from allometry.nas.law_ranking import LawRanking, extrapolate, rank_laws
 from allometry.nas.law_trials import GridTrainingResult, correct_matrix, trained_macs
 from allometry.runs import Finalist, FitResult, Interval, LawTrialRecord, SizeAccuracy
-from allometry.runs.files import COSTS, LAW_TRIALS
+from allometry.runs.files import COSTS, LAW, LAW_TRIALS, NETWORK
 from allometry.scaling import ScalingLaw
 from allometry.training.session import Session
 
@@ -51,8 +51,8 @@ def fitted_result(
     rankings = {int(place): each for place, each in rank_laws(correct, seed=session.seed).items()}
     chosen = max(judged, key=lambda place: (rankings[place].accuracy, -_loss(judged[place])))
     point = points[chosen]
-    point.law.save(folder / "law.json")
-    save(point.network, folder / "network.json")
+    point.law.save(folder / LAW)
+    save(point.network, folder / NETWORK)
     sizes = [
         (float(count(setup.baseline).macs), correct_matrix(base, images)),
         (float(point.cost.macs), correct[str(chosen)]),

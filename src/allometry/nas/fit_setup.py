@@ -9,7 +9,6 @@ from typing import Any
 from allometry.arch import Network, save
 from allometry.base import InputError
 from allometry.base.checks import check_at_least
-from allometry.base.files import write_json
 from allometry.base.units import format_duration
 from allometry.cost import Budget, Limit, count
 from allometry.data import Dataset, data_argument
@@ -17,6 +16,7 @@ from allometry.nas.law_grid import Point, grid, grid_points
 from allometry.nas.trial_training import TrialConfig, trial_recipe
 from allometry.nas.trials import Halving
 from allometry.nas.workers import as_workers, refuse_values, threads_of
+from allometry.runs.files import BASELINE, write_recipe
 from allometry.scaling import IDENTITY, ScalingLaw, solve
 from allometry.scaling.strides import adapt
 from allometry.training import small
@@ -226,10 +226,10 @@ def prepare_fit(session: Session, request: FitRequest) -> FitSetup:
         trial_config=trial_config,
         full_epochs=full,
     )
-    save(baseline, session.run.path / "baseline.json")
+    save(baseline, session.run.path / BASELINE)
     for number, point in enumerate(points, start=1):
         save(point.network, session.run.path / "grid" / f"{number}.json")
-    write_json(session.run.path / "recipe.json", trial_recipe(images, baseline, settings, epochs).to_dict())
+    write_recipe(session.run.path, trial_recipe(images, baseline, settings, epochs).to_dict())
     _announce(session, setup)
     return setup
 

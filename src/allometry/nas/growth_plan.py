@@ -16,6 +16,7 @@ from allometry.data import Dataset
 from allometry.nas.law_grid import Point, grid_points
 from allometry.nas.trial_training import trial_recipe
 from allometry.profiling.latency_meter import open_meter
+from allometry.runs.files import RECIPE
 from allometry.scaling import COMPOUND, ScalingLaw, Solution, solve
 from allometry.scaling.strides import adapt
 from allometry.training import Recipe, full_epochs, small
@@ -243,7 +244,7 @@ def prepare(session: Session, request: GrowthRequest) -> Prepared:
         plan.expected.network,
         images=len(images.dataset.splits["train"]),
         device=session.device,
-        kept=session.run.path / "recipe.json",
+        kept=session.run.path / RECIPE,
         progress=session.progress,
     )
     return Prepared(images, plan, recipe, replace(short, execution=recipe.execution))

@@ -14,7 +14,7 @@ from allometry.nas.searchers.base import front
 from allometry.nas.trials import NOTHING, Trial
 from allometry.profiling.latency_meter import open_meter
 from allometry.runs import SearchPlan, SearchResult, SearchTrialRecord
-from allometry.runs.files import COSTS, SEARCH, SEARCH_TRIALS
+from allometry.runs.files import COSTS, NETWORK, SEARCH, SEARCH_TRIALS
 from allometry.training.session import Session
 
 _CONFIRMED = 5  # networks that are measured, at most, until one keeps its latency
@@ -45,7 +45,7 @@ def found_result(
         session, setup, able if len(setup.objectives) == 1 else [tried[p] for p in best]
     )
     network = setup.network(chosen)
-    save(network, folder / "network.json")
+    save(network, folder / NETWORK)
     if len(setup.objectives) > 1:
         for place in best:
             member = setup.network(tried[place])

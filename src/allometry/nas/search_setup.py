@@ -7,7 +7,6 @@ import time
 import numpy as np
 
 from allometry.arch import save_space
-from allometry.base.files import write_json
 from allometry.base.units import format_duration
 from allometry.data import data_argument
 from allometry.nas.encodings import network_of, sample_encodings
@@ -20,7 +19,7 @@ from allometry.nas.trial_training import TrialConfig, trial_recipe
 from allometry.nas.trials import Halving
 from allometry.nas.workers import threads_of
 from allometry.profiling.latency_meter import open_meter
-from allometry.runs.files import RECIPE, SPACE
+from allometry.runs.files import SPACE, write_recipe
 from allometry.training.forecast import seconds_per_image
 from allometry.training.images import Images
 from allometry.training.session import Session, read_data
@@ -76,7 +75,7 @@ def prepare_search(session: Session, request: SearchRequest) -> SearchSetup:
         trial_config=trial_config,
     )
     _announce(session, setup, allowed.fraction(seed=session.seed))
-    write_json(session.run.path / RECIPE, recipe.to_dict())
+    write_recipe(session.run.path, recipe.to_dict())
     session.run.record_cost("prepare", "data and space", seconds=time.monotonic() - began)
     return setup
 

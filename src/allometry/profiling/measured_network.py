@@ -12,6 +12,7 @@ from allometry.arch import Network, load, to_json
 from allometry.base import InputError, MissingExtraError, UnknownNameError
 from allometry.base.extras import load_extra
 from allometry.catalog import as_network, names_module
+from allometry.runs.files import NETWORK
 
 if TYPE_CHECKING:
     from torch import nn
@@ -165,7 +166,7 @@ def _find(given: Network | str | Path, runtime: Runtime) -> MeasuredNetwork:
         return _of_file(path, runtime)
     if names_module(text):
         return MeasuredNetwork(name=text, runtime=runtime, module=text)
-    known = load(path / "network.json") if path.is_dir() else as_network(text)
+    known = load(path / NETWORK) if path.is_dir() else as_network(text)
     return _of_network(text, known, runtime)
 
 

@@ -187,9 +187,18 @@ COSTS = RecordLines("costs.jsonl", CostEntry)
 ACCURACIES = RecordLines("accuracies.jsonl", MeasuredSubnet)
 
 NETWORK, BASELINE, SPACE, LAW = "network.json", "baseline.json", "space.json", "law.json"
-RECIPE, RESULT, REPORT = "recipe.json", "result.json", "report.html"
+RECIPE, PREPROCESSING, RESULT, REPORT = "recipe.json", "preprocessing.json", "result.json", "report.html"
 SUBNETS = "subnets"
 """The folder of a supernet's subnets, which has one for each subnet or front."""
+
+
+def write_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:
+    """Write the recipe of a training, by field: `recipe.json`.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    write_json(folder / RECIPE, recipe)
 
 
 def write_result(folder: Path, result: RunResult) -> None:

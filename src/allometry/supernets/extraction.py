@@ -8,11 +8,10 @@ from pathlib import Path
 
 from allometry.arch import Network, digest, load, save
 from allometry.base import InputError, UnknownNameError
-from allometry.base.files import write_json
 from allometry.cost import count
 from allometry.nn import save_weights
 from allometry.runs import Evaluation, ExtractResult, Subnet
-from allometry.runs.files import NETWORK, RECIPE, known_subnets
+from allometry.runs.files import NETWORK, PREPROCESSING, known_subnets, write_recipe
 from allometry.supernets.extract import ESTIMATED, extract_subnet, preprocessing_of
 from allometry.supernets.opened import OpenSupernet
 from allometry.training import FINAL, ClassificationJob, Trained, change, evaluate, train
@@ -107,8 +106,8 @@ def extract_in_folder(
     """
     folder, job = session.run.path, _job(session, opened, network, epochs, settings)
     save(network, folder / NETWORK)
-    job.preprocessing.save(folder / "preprocessing.json")
-    write_json(folder / RECIPE, job.recipe.to_dict())
+    job.preprocessing.save(folder / PREPROCESSING)
+    write_recipe(folder, job.recipe.to_dict())
     splits = opened.images.dataset.splits
     module = extract_subnet(
         opened.supernet,

@@ -13,7 +13,7 @@ from allometry.arch import Space, load_space
 from allometry.base import InputError, Progress, RunFolderError
 from allometry.data import Dataset, is_value
 from allometry.nas import narrow
-from allometry.runs.files import PHASES, SPACE
+from allometry.runs.files import PHASES, PREPROCESSING, SPACE
 from allometry.runs.folder import find_run, work_in
 from allometry.supernets.config import supernet_recipe
 from allometry.supernets.coupling import couple_encodings
@@ -99,7 +99,7 @@ def open_supernet(
             space=space,
             supernet=_weights(path, whole, recipe, place),
             images=images,
-            preprocessing=Preprocessing.load(path / "preprocessing.json"),
+            preprocessing=Preprocessing.load(path / PREPROCESSING),
             recipe=recipe,
             coupled=bool(arguments["coupled"]),
         )

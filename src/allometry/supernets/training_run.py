@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 from allometry.arch import Network, Space, save, save_space
 from allometry.base import BudgetError
-from allometry.base.files import write_json
 from allometry.base.units import format_duration, format_quantity, plural
 from allometry.cost import Budget, count
 from allometry.data import Dataset, data_argument
 from allometry.nas.search_spaces import elastic_space
 from allometry.runs import SubnetAccuracy, SupernetResult
-from allometry.runs.files import NETWORK, PHASES, RECIPE, SPACE, PhasePlan
+from allometry.runs.files import NETWORK, PHASES, PREPROCESSING, SPACE, PhasePlan, write_recipe
 from allometry.supernets.config import SupernetConfig, forecast_seconds, supernet_recipe
 from allometry.supernets.coupling import coupled_size
 from allometry.supernets.job import SupernetJob
@@ -140,8 +139,8 @@ def train_in_folder(session: Session, job: SupernetJob, images: Images) -> Super
     folder, space, ends = session.run.path, job.space, job.spaces[-1]
     save_space(space, folder / SPACE)
     save(space.largest(), folder / NETWORK)
-    job.preprocessing.save(folder / "preprocessing.json")
-    write_json(folder / RECIPE, job.recipe.to_dict())
+    job.preprocessing.save(folder / PREPROCESSING)
+    write_recipe(folder, job.recipe.to_dict())
     PHASES.write(folder, PhasePlan(phases=job.phases, size=_size(job)))
     if session.dist.is_main:
         _announce(session, forecast_supernet(job, images))

@@ -24,6 +24,7 @@ from allometry.nn import (
     watch_module,
 )
 from allometry.nn.pretrained.files import some
+from allometry.runs.files import NETWORK, PREPROCESSING
 from allometry.runs.folder import RunFolder, find_run
 from allometry.training.checkpoint import load_weights
 from allometry.training.preprocessing import Preprocessing
@@ -202,10 +203,10 @@ def open_finished(path: Path) -> FinishedRun:
             f"The training in {path} is not finished; run `allometry {folder.info.command}` with the same arguments "
             "to go on."
         )
-    network = load(path / "network.json")
+    network = load(path / NETWORK)
     module = build(network)
     try:
         module.load_state_dict(load_weights(weights))
     except RuntimeError as error:
         raise RunFolderError(f"The weights {weights} are not those of {path / 'network.json'}.") from error
-    return FinishedRun(folder, network, module.eval(), Preprocessing.load(path / "preprocessing.json"))
+    return FinishedRun(folder, network, module.eval(), Preprocessing.load(path / PREPROCESSING))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from allometry.arch import Network, save
 from allometry.base import Progress
-from allometry.base.files import write_json
 from allometry.base.progress import as_progress
 from allometry.base.units import format_duration, format_milliseconds
 from allometry.catalog import as_network
@@ -20,7 +19,7 @@ from allometry.nas.growth_plan import GrowthRequest, Plan, Prepared, RunForecast
 from allometry.profiling.latency_meter import open_meter
 from allometry.runs import GrowthPlan, GrowthResult
 from allometry.runs.arguments import value_argument
-from allometry.runs.files import PLAN
+from allometry.runs.files import BASELINE, LAW, NETWORK, PLAN, PREPROCESSING, write_recipe
 from allometry.scaling import Multipliers, ScalingLaw, Solution, as_law, solve
 from allometry.training import train
 from allometry.training.forecast import forecast
@@ -201,7 +200,7 @@ def _run(session: Session, request: GrowthRequest) -> None:
         law, reason = plan.law, f"law: {plan.law}"
     solution = _grow(session, plan, law, runtime_config, reason=reason)
     job = session.job(solution.network, images, prepared.recipe, folder=session.run.path)
-    job.preprocessing.save(session.run.path / "preprocessing.json")
+    job.preprocessing.save(session.run.path / PREPROCESSING)
     trained = train(job)
     session.run.record_cost("train", solution.network.name, seconds=trained.seconds, images=trained.images)
 
@@ -231,8 +230,8 @@ def _announce(session: Session, prepared: Prepared) -> None:
     """Write down what the run will do, and tell what it will cost."""
     plan, recipe, trial_recipe = prepared.plan, prepared.recipe, prepared.trial_recipe
     number = len(prepared.images.dataset.splits["train"])
-    save(plan.baseline.network, session.run.path / "baseline.json")
-    write_json(session.run.path / "recipe.json", recipe.to_dict())
+    save(plan.baseline.network, session.run.path / BASELINE)
+    write_recipe(session.run.path, recipe.to_dict())
     seconds = sum(
         estimate_seconds(plan, images=number, recipe=recipe, trial_recipe=trial_recipe, device=session.device)
     )
@@ -286,8 +285,8 @@ def _grow(
 
 
 def _write_plan(folder: Path, plan: Plan, solution: Solution, runtime_config: RuntimeConfig | None) -> None:
-    save(solution.network, folder / "network.json")
-    solution.law.save(folder / "law.json")
+    save(solution.network, folder / NETWORK)
+    solution.law.save(folder / LAW)
     start = plan.baseline.multipliers
     relative = Multipliers(
         *(value / before for value, before in zip(solution.multipliers, start, strict=True))

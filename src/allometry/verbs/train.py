@@ -10,13 +10,13 @@ from typing import Any
 
 from allometry.arch import Network, save
 from allometry.base import InputError, Progress
-from allometry.base.files import write_json
 from allometry.base.progress import as_progress
 from allometry.catalog import as_network
 from allometry.cost import count
 from allometry.data import Data, Dataset, Normalization, data_argument, data_name, settle_data
 from allometry.runs import TrainResult
 from allometry.runs.arguments import value_argument, value_name
+from allometry.runs.files import NETWORK, PREPROCESSING, RECIPE, write_recipe
 from allometry.training import ALONE, ClassificationJob, Recipe, Teacher
 from allometry.training import train as train_network
 from allometry.training.forecast import Forecast, forecast
@@ -187,9 +187,9 @@ def _request(
 def _train(session: Session, request: _Request, *, tensorboard: bool) -> None:
     folder, dist = session.run.path, session.dist
     job, images = _job(session, request)
-    save(job.network, folder / "network.json")
-    job.preprocessing.save(folder / "preprocessing.json")
-    write_json(folder / "recipe.json", job.recipe.to_dict())
+    save(job.network, folder / NETWORK)
+    job.preprocessing.save(folder / PREPROCESSING)
+    write_recipe(folder, job.recipe.to_dict())
     session.halt_if_asked()
     with open_tensorboard(folder / "tensorboard", wanted=tensorboard and dist.is_main) as on_epoch_end:
         trained = train_network(replace(job, on_epoch_end=on_epoch_end))
@@ -233,7 +233,7 @@ def _job(session: Session, request: _Request) -> tuple[ClassificationJob, Images
         images=len(images.dataset.splits["train"]),
         device=session.device,
         processes=session.dist.world_size,
-        kept=session.run.path / "recipe.json",
+        kept=session.run.path / RECIPE,
         progress=session.progress,
     )
     recipe = session.dist.broadcast_object(recipe)  # devices may differ; the first process's decides for all
