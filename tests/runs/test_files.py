@@ -115,3 +115,11 @@ def test_every_subnet_has_a_name_those_of_fronts_too(tmp_path: Path) -> None:
     assert read_fronts(tmp_path) == (front,)
     assert known_subnets(tmp_path) == {each.name: each for each in (one, two, three)}
     assert repr(front) == "SubnetFront(macs, 2 of 9 subnets)"
+
+
+def test_subnets_are_tables_in_a_notebook() -> None:
+    one = replace(subnet("<b>"), budget="macs <= 2M", predicted_latency=0.0042, test_accuracy=0.5)
+    table = one._repr_html_()
+    assert "&lt;b&gt;" in table
+    assert "macs &lt;= 2M" in table
+    assert all(text in table for text in ("385,814,752", "4.2 ms", "80.00%", "75.00%", "50.00%"))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from allometry.base.html import html_table
+from allometry.base.units import format_milliseconds
 from allometry.cost import RuntimeConfig
 from allometry.cost.budget import Measure
 from allometry.runs.evaluation import Interval
@@ -124,6 +127,9 @@ class Subnet(Record):
             f"validation accuracy {self.validation_accuracy:.2%}{tested})"
         )
 
+    def _repr_html_(self) -> str:
+        return _table([self], caption=self.budget or "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubnetFront(Record):
@@ -153,3 +159,28 @@ class SubnetFront(Record):
 
     def __repr__(self) -> str:
         return f"SubnetFront({self.measure}, {len(self.subnets)} of {self.size} subnets)"
+
+    def _repr_html_(self) -> str:
+        return _table(self.subnets, caption=f"{len(self.subnets)} of {self.size} subnets, {self.measure}")
+
+
+def _table(subnets: Iterable[Subnet], *, caption: str) -> str:
+    columns = ("subnet", "px", "MACs", "params", "latency", "predicted", "validation", "test")
+    rows = (
+        (
+            each.name,
+            each.resolution,
+            each.cost.macs,
+            each.cost.params,
+            _milliseconds(each.predicted_latency if each.cost.latency is None else each.cost.latency),
+            f"{each.predicted_accuracy:.2%}",
+            f"{each.validation_accuracy:.2%}",
+            None if each.test_accuracy is None else f"{each.test_accuracy:.2%}",
+        )
+        for each in subnets
+    )
+    return html_table(columns, rows, caption=caption)
+
+
+def _milliseconds(seconds: float | None) -> str | None:
+    return None if seconds is None else format_milliseconds(seconds)
