@@ -138,7 +138,7 @@ def looks(classes: Sequence[str], answer: str = "") -> dict[str, Any]:
         "predicted": answer or classes[0],
         "confidence": 0.81,
         "truth_probability": 0.81,
-        "picture": thumbnail(),
+        "thumbnail": thumbnail(),
         "map": thumbnail(3),
     }
     wrong = drawn | {

@@ -71,7 +71,7 @@ def test_a_class_that_is_asked_for(call, finished, pictures, tmp_path):
     assert one["confidence"] >= one["probability"]
 
 
-def test_images_of_the_same_name_keep_their_own_pictures(call, finished, photos, tmp_path):
+def test_images_of_the_same_name_keep_their_own_images(call, finished, photos, tmp_path):
     images = [photos / "bar" / "0.png", photos / "disc" / "0.png"]
     result = call("explain", finished, *images, "--out", tmp_path / "maps", "--json")
     overlays = [each["overlay"] for each in result.json["explanations"]]

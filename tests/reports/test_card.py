@@ -20,9 +20,9 @@ def text_of(card: str) -> str:
 
 
 def curve_of(card: str) -> str:
-    """The learning curve, which is a picture: notebooks take drawings apart that they do not trust yet."""
-    pictures = re.findall(r'src="data:image/svg\+xml;base64,([^"]*)', card)
-    return "".join(base64.b64decode(each).decode() for each in pictures)
+    """The learning curve, which is an image: notebooks take drawings apart that they do not trust yet."""
+    images = re.findall(r'src="data:image/svg\+xml;base64,([^"]*)', card)
+    return "".join(base64.b64decode(each).decode() for each in images)
 
 
 def test_a_finished_run_shows_what_it_came_to(make_run):
@@ -90,11 +90,11 @@ def test_names_are_escaped(make_run, evil):
     assert "&amp; b" in card if evil == "a & b" else "&lt;" in card
 
 
-def test_a_broken_picture_is_left_out(make_run):
+def test_a_broken_image_is_left_out(make_run):
     folder = make_run()
     fields = json.loads((folder / "explain.json").read_text())
     for each in fields["explanations"]:
-        each["picture"] = "PHN2Zz4="
+        each["thumbnail"] = "PHN2Zz4="
     (folder / "explain.json").write_text(json.dumps(fields))
     assert "image/png" not in run_card(read_run(folder))
 

@@ -146,7 +146,7 @@ def test_the_verdict_on_the_probabilities(make_run, change, verdict):
     assert verdict in page_of(folder).text
 
 
-def test_maps_lie_over_their_pictures_and_a_wrong_answer_has_that_of_the_truth(make_run):
+def test_maps_lie_over_their_images_and_a_wrong_answer_has_that_of_the_truth(make_run):
     html = (write_report([read_run(make_run())], out=make_run("other") / "r.html")).read_text()
     section = html[html.index('id="run-looks"') : html.index('id="run-mistakes"')]
     assert section.count('class="layers"') == 3
@@ -266,14 +266,14 @@ def test_a_matrix_that_does_not_fit_its_classes_is_left_out(make_run):
     assert "88.7 %" in page.text
 
 
-def test_a_broken_thumbnail_is_no_picture(make_run):
+def test_a_broken_thumbnail_is_no_image(make_run):
     folder = make_run(only=["evaluation.json"])
     fields = json.loads((folder / "evaluation.json").read_text())
     fields["mistakes"][0]["thumbnail"] = "PHN2Zz4="
     (folder / "evaluation.json").write_text(json.dumps(fields))
     page = page_of(folder)
     assert page.loads == []
-    assert "no picture" in page.text
+    assert "no image" in page.text
 
 
 def test_the_heat_map_needs_four_trials(make_run):

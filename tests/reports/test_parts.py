@@ -16,11 +16,11 @@ from hypothesis.extra import numpy as arrays
 
 from allometry.base import StorageError
 from allometry.reports import markup, words
-from allometry.reports.cam_grids import Caption, Tile, grid, save_picture
-from allometry.reports.cam_overlays import color_bar, enlarged, layer_png, overlay, picture_png, strength
+from allometry.reports.cam_grids import Caption, Tile, grid, save_image
+from allometry.reports.cam_overlays import color_bar, enlarged, image_png, layer_png, overlay, strength
 from allometry.reports.charts import learning_curve
 from allometry.reports.confusion import confused_pairs
-from allometry.reports.delivery import phase_costs
+from allometry.reports.export import phase_costs
 from allometry.reports.figures import axis, figure, legend, log_axis, scale_legend, shades, side_by_side
 from allometry.reports.markup import Column, Html, Row, Section, bar, element, joined, number, table
 from allometry.reports.scatter import Point, PointGroup, accuracy_against
@@ -276,7 +276,7 @@ def test_confused_pairs_are_all_mistakes_in_order(matrix, most):
     for pair in pairs:
         truth, predicted = names.index(pair.truth), names.index(pair.predicted)
         assert pair.images == matrix[truth, predicted]
-        assert pair.share == pytest.approx(pair.images / matrix[truth].sum())
+        assert pair.fraction == pytest.approx(pair.images / matrix[truth].sum())
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 100), st.integers(0, 1000)), max_size=9))
@@ -316,9 +316,9 @@ def test_the_strongest_place_of_a_map_is_one_and_what_speaks_against_is_nothing(
 @settings(max_examples=50)
 @given(maps, st.sampled_from([0.5, 0.875, 1.0]))
 def test_an_overlay_leaves_what_the_network_did_not_see(evidence, crop):
-    picture = np.full((32, 32, 3), 100, np.uint8)
-    drawn = overlay(picture, evidence, crop=crop)
-    assert drawn.shape == picture.shape
+    pixels = np.full((32, 32, 3), 100, np.uint8)
+    drawn = overlay(pixels, evidence, crop=crop)
+    assert drawn.shape == pixels.shape
     edge = (32 - round(32 * crop)) // 2
     if edge:
         assert (drawn[:edge] == 100).all()
@@ -332,17 +332,17 @@ def test_an_overlay_leaves_what_the_network_did_not_see(evidence, crop):
 @pytest.mark.parametrize(
     ("height", "width", "channels"), [(20, 30, 1), (30, 20, 3), (5, 5, 3), (300, 200, 1)]
 )
-def test_pictures_are_cut_to_their_middle_square(height, width, channels):
-    picture = np.zeros((height, width, channels), np.uint8)
+def test_images_are_cut_to_their_middle_square(height, width, channels):
+    pixels = np.zeros((height, width, channels), np.uint8)
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    picture[top : top + side, left : left + side] = 200
-    large = enlarged(picture, side=64)
+    pixels[top : top + side, left : left + side] = 200
+    large = enlarged(pixels, side=64)
     assert large.shape == (64, 64, 3)
     assert (large == 200).all()
 
 
-def test_a_tiny_picture_shows_its_pixels():
+def test_a_tiny_image_shows_its_pixels():
     board = (np.indices((4, 4)).sum(0) % 2 * 255).astype(np.uint8)[..., None]
     assert set(np.unique(enlarged(board, side=64))) == {0, 255}
     assert len(np.unique(enlarged(board, side=10))) > 2  # not much larger: it is smoothed
@@ -360,16 +360,16 @@ def test_a_layer_is_a_small_png_that_is_see_through(evidence):
     assert alpha.any() == bool((strength(evidence, side=12) > 0.15).any()) or alpha.max() < 40
 
 
-def test_pictures_without_color_take_one_channel():
+def test_images_without_color_take_one_channel():
     from PIL import Image
 
     gray, color = np.full((4, 4, 3), 7, np.uint8), np.zeros((4, 4, 3), np.uint8)
     color[..., 0] = 9
     modes = []
-    for picture in (gray, color, gray[..., :1]):
-        with Image.open(io.BytesIO(picture_png(picture))) as image:
+    for pixels in (gray, color, gray[..., :1]):
+        with Image.open(io.BytesIO(image_png(pixels))) as image:
             modes.append(image.mode)
-            assert np.array_equal(np.asarray(image.convert("RGB")), np.broadcast_to(picture, (4, 4, 3)))
+            assert np.array_equal(np.asarray(image.convert("RGB")), np.broadcast_to(pixels, (4, 4, 3)))
     assert modes == ["L", "RGB", "L"]
     assert color_bar(50, 4).shape == (4, 50, 3)
     assert (color_bar(50, 4)[:, 0] == 200).all()
@@ -386,11 +386,11 @@ def test_a_grid_holds_its_tiles(tmp_path, columns, rows):
         ]
         for row in range(rows)
     ]
-    picture = grid([Caption("head", "below")] * columns, tiles, scale=Caption("weak", "strong"))
+    pixels = grid([Caption("head", "below")] * columns, tiles, scale=Caption("weak", "strong"))
     for line in tiles:
         for tile in line:
-            assert (picture == tile.pixels[0, 0, 0]).all(2).sum() >= 64 * 64
-    path = save_picture(picture, tmp_path / "grid.png")
+            assert (pixels == tile.pixels[0, 0, 0]).all(2).sum() >= 64 * 64
+    path = save_image(pixels, tmp_path / "grid.png")
     assert path.read_bytes()[1:4] == b"PNG"
     with pytest.raises(StorageError):
-        save_picture(picture, path / "below.png")
+        save_image(pixels, path / "below.png")

@@ -58,7 +58,7 @@ def test_the_surest_answers_are_shown_of_different_classes_first(split):
         )
 
 
-def test_pictures_and_maps_are_those_of_the_images(split):
+def test_images_and_maps_are_those_of_the_images(split):
     module = build(NETWORK, seed=3).eval()
     said = predict(module, split, preprocessing=GRAY, device=CPU)
     samples = explain_samples(module, split, said, preprocessing=GRAY, device=CPU)
@@ -75,7 +75,9 @@ def test_pictures_and_maps_are_those_of_the_images(split):
                 shown, wanted = (opened(data) for data in (base64.b64decode(getattr(each, name)), expected))
                 # Another batch size may round the last bit otherwise.
                 assert np.abs(shown.astype(int) - wanted).mean() < 1
-        assert np.array_equal(opened(base64.b64decode(each.picture)), enlarged(split.image(place), side=128))
+        assert np.array_equal(
+            opened(base64.b64decode(each.thumbnail)), enlarged(split.image(place), side=128)
+        )
 
 
 def opened(data):
@@ -93,19 +95,19 @@ def test_strength_is_the_evidence_for_the_class():
     assert strength(-np.ones((3, 3), np.float32), side=6).max() == 0
 
 
-def test_an_overlay_shows_the_picture_where_nothing_speaks_for_the_class():
-    picture = np.full((64, 64, 3), 90, np.uint8)
-    assert np.array_equal(overlay(picture, -np.ones((4, 4), np.float32)), picture)
+def test_an_overlay_shows_the_image_where_nothing_speaks_for_the_class():
+    pixels = np.full((64, 64, 3), 90, np.uint8)
+    assert np.array_equal(overlay(pixels, -np.ones((4, 4), np.float32)), pixels)
     spot = np.zeros((4, 4), np.float32)
     spot[0, 0] = 1
-    drawn = overlay(picture, spot).astype(int)
+    drawn = overlay(pixels, spot).astype(int)
     assert np.abs(drawn[:8, :8] - 90).max() > 80
-    assert np.array_equal(drawn[40:, 40:], picture[40:, 40:])
+    assert np.array_equal(drawn[40:, 40:], pixels[40:, 40:])
 
 
 def test_a_cropped_view_is_framed_and_nothing_lies_outside():
-    picture = np.zeros((100, 100, 3), np.uint8)
-    drawn = overlay(picture, np.ones((3, 3), np.float32), crop=0.8)
+    pixels = np.zeros((100, 100, 3), np.uint8)
+    drawn = overlay(pixels, np.ones((3, 3), np.float32), crop=0.8)
     assert (drawn[:10] == 0).all()
     assert (drawn[10, 10:90] == 255).all()
     assert (drawn[50, 50] > 100).any()
@@ -115,9 +117,9 @@ def test_a_cropped_view_is_framed_and_nothing_lies_outside():
 
 
 @pytest.mark.parametrize("shape", [(10, 30, 1), (300, 200, 3), (64, 64, 1)])
-def test_any_picture_becomes_a_square_in_color(shape):
-    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    shown = enlarged(picture, side=64)
+def test_any_image_becomes_a_square_in_color(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    shown = enlarged(pixels, side=64)
     assert shown.shape == (64, 64, 3)
     if shape[2] == 1:
         assert np.array_equal(shown[..., 0], shown[..., 2])

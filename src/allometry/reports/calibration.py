@@ -23,7 +23,7 @@ _MATTERS = 1.5  # an error below so many times what chance gives is not worth a 
 _SHARES = {
     "range": [0, 102],
     "tickvals": list(range(0, 101, 20)),
-    "ticktext": [f"{share} %" for share in range(0, 101, 20)],
+    "ticktext": [f"{percentage} %" for percentage in range(0, 101, 20)],
 }
 
 
@@ -141,9 +141,9 @@ def _bars(bins: Sequence[CalibrationBin], heights: Sequence[float], *, hover: Se
 
 
 def _hover(each: CalibrationBin) -> str:
-    said = f"says {percent(each.confidence)}" if each.confidence is not None else ""
+    claim = f"says {percent(each.confidence)}" if each.confidence is not None else ""
     right = f"right {percent(each.accuracy)}" if each.accuracy is not None else ""
-    return f"{said}<br>{right}<br>{whole(each.images)} images"
+    return f"{claim}<br>{right}<br>{whole(each.images)} images"
 
 
 def _table(bins: Sequence[CalibrationBin]) -> Html:

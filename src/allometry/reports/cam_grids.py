@@ -1,4 +1,4 @@
-"""A picture made of pictures: a row for each image, a column for each network, with captions."""
+"""An image made of images: a row for each image, a column for each network, with captions."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from allometry.base.files import replacing
+from allometry.data.images.pixels import Pixels
 from allometry.reports.cam_overlays import color_bar
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
 
-
-Pixels = npt.NDArray[np.uint8]
 
 _GAP = 14
 _MARGIN = 22
@@ -37,13 +35,13 @@ class Caption:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A square picture with the text below it; `pixels` is uint8 [side, side, 3]."""
+    """A square image with the text below it; `pixels` is uint8 [side, side, 3]."""
 
     pixels: Pixels
     caption: Caption
 
 
-def save_picture(pixels: Pixels, path: Path) -> Path:
+def save_image(pixels: Pixels, path: Path) -> Path:
     """Write uint8 [height, width, 3] as PNG, in one step.
 
     Raises:
@@ -51,7 +49,7 @@ def save_picture(pixels: Pixels, path: Path) -> Path:
 
     Example:
         >>> import tempfile
-        >>> save_picture(np.zeros((4, 4, 3), np.uint8), Path(tempfile.mkdtemp()) / "black.png").name
+        >>> save_image(np.zeros((4, 4, 3), np.uint8), Path(tempfile.mkdtemp()) / "black.png").name
         'black.png'
     """
     from PIL import Image
@@ -71,8 +69,8 @@ def grid(heads: Sequence[Caption], rows: Sequence[Sequence[Tile]], *, scale: Cap
 
     Example:
         >>> tile = Tile(np.zeros((64, 64, 3), np.uint8), Caption("cat", "97 %"))
-        >>> picture = grid([Caption("image"), Caption("run")], [[tile, tile]], scale=Caption("weak", "strong"))
-        >>> picture.shape[1] == 2 * 64 + _GAP + 2 * _MARGIN
+        >>> image = grid([Caption("image"), Caption("run")], [[tile, tile]], scale=Caption("weak", "strong"))
+        >>> image.shape[1] == 2 * 64 + _GAP + 2 * _MARGIN
         True
     """
     from PIL import Image, ImageDraw

@@ -1,4 +1,4 @@
-"""Activation maps as colors: on a picture, or as a layer to lay over one."""
+"""Activation maps as colors: on an image, or as a layer to lay over one."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from allometry.data.images.pixels import Pixels
+
 if TYPE_CHECKING:
     from PIL import Image
 
 
-Pixels = npt.NDArray[np.uint8]
 Map = npt.NDArray[np.float32]
 
-_OPAQUE = 0.75  # how much of the picture the strongest place hides
-_FAINT = 0.12  # weaker places show the picture as it is: a veil over everything says nothing
-_GRAY = (
-    0.65  # how far the picture gives up its own colors, so that those of the map are not mistaken for them
-)
-_BLURRED = 3.0  # a picture enlarged more than that shows its pixels instead of a blur
+_OPAQUE = 0.75  # how much of the image the strongest place hides
+_FAINT = 0.12  # weaker places show the image as it is: a veil over everything says nothing
+_GRAY = 0.65  # how far the image gives up its own colors, so that those of the map are not mistaken for them
+_BLURRED = 3.0  # an image enlarged more than that shows its pixels instead of a blur
 _LEVELS = 48
 
 
 def strength(evidence: Map, *, side: int) -> npt.NDArray[np.float32]:
-    """An activation map at the size of a picture: what speaks for the class, from 0 to 1 at its strongest place.
+    """An activation map at the size of an image: what speaks for the class, from 0 to 1 at its strongest place.
 
     Places that speak against the class are 0, and so is everything where nothing speaks for it.
 
     Args:
         evidence: the map, float32 [h, w].
-        side: of the picture, in pixels.
+        side: of the image, in pixels.
 
     Returns:
         float32 [side, side].
@@ -49,21 +48,21 @@ def strength(evidence: Map, *, side: int) -> npt.NDArray[np.float32]:
     return np.asarray(large / most if most > 0 else np.zeros_like(large), np.float32)
 
 
-def enlarged(picture: Pixels, *, side: int) -> Pixels:
-    """The center square of a picture in color, uint8 [side, side, 3]; tiny ones keep their pixels visible.
+def enlarged(pixels: Pixels, *, side: int) -> Pixels:
+    """The center square of an image in color, uint8 [side, side, 3]; tiny ones keep their pixels visible.
 
     Args:
-        picture: uint8 [height, width, channels].
+        pixels: uint8 [height, width, channels].
         side: of the result, in pixels.
 
     Example:
         >>> enlarged(np.zeros((20, 30, 1), np.uint8), side=64).shape
         (64, 64, 3)
     """
-    height, width = picture.shape[:2]
+    height, width = pixels.shape[:2]
     shorter = min(height, width)
     top, left = (height - shorter) // 2, (width - shorter) // 2
-    square = picture[top : top + shorter, left : left + shorter]
+    square = pixels[top : top + shorter, left : left + shorter]
     method = cv2.INTER_AREA if side < shorter else cv2.INTER_LINEAR
     if side > _BLURRED * shorter:
         method = cv2.INTER_NEAREST
@@ -71,13 +70,13 @@ def enlarged(picture: Pixels, *, side: int) -> Pixels:
     return np.array(np.broadcast_to(resized, (side, side, 3)), np.uint8)
 
 
-def overlay(picture: Pixels, evidence: Map, *, crop: float = 1.0) -> Pixels:
-    """A picture with the map on it: the stronger the evidence for the class, the warmer and the less see-through.
+def overlay(pixels: Pixels, evidence: Map, *, crop: float = 1.0) -> Pixels:
+    """An image with the map on it: the stronger the evidence for the class, the warmer and the less see-through.
 
     Args:
-        picture: uint8 [side, side, 3].
+        pixels: uint8 [side, side, 3].
         evidence: the map, float32 [h, w].
-        crop: share of the side that the network saw; the map lies on that part, in a thin frame.
+        crop: fraction of the side that the network saw; the map lies on that part, in a thin frame.
 
     Returns:
         uint8 [side, side, 3].
@@ -87,15 +86,15 @@ def overlay(picture: Pixels, evidence: Map, *, crop: float = 1.0) -> Pixels:
         >>> bool(drawn[4, 0].max() > 100), int(drawn[4, 7].max())
         (True, 0)
     """
-    side = len(picture)
+    side = len(pixels)
     inner = max(1, round(side * crop))
     start = (side - inner) // 2
     seen = slice(start, start + inner)
-    gray = picture.mean(2, keepdims=True)
-    ground = (1 - _GRAY) * picture + _GRAY * gray
+    gray = pixels.mean(2, keepdims=True)
+    ground = (1 - _GRAY) * pixels + _GRAY * gray
     layer = _layer(strength(evidence, side=inner))
-    share = layer[..., 3:].astype(np.float32) / 255
-    ground[seen, seen] = ground[seen, seen] * (1 - share) + layer[..., :3] * share
+    fraction = layer[..., 3:].astype(np.float32) / 255
+    ground[seen, seen] = ground[seen, seen] * (1 - fraction) + layer[..., :3] * fraction
     result = np.asarray(np.rint(ground), np.uint8)
     if inner < side:
         cv2.rectangle(result, (start, start), (start + inner - 1, start + inner - 1), (255, 255, 255), 1)
@@ -103,12 +102,12 @@ def overlay(picture: Pixels, evidence: Map, *, crop: float = 1.0) -> Pixels:
 
 
 def layer_png(evidence: Map, *, side: int, crop: float = 1.0) -> bytes:
-    """The map alone as a small PNG that is see-through, to be laid over a picture of any size.
+    """The map alone as a small PNG that is see-through, to be laid over an image of any size.
 
     Args:
         evidence: the map, float32 [h, w].
         side: of the PNG, in pixels.
-        crop: share of the side that the network saw; around it the PNG is see-through.
+        crop: fraction of the side that the network saw; around it the PNG is see-through.
 
     Example:
         >>> layer_png(np.ones((2, 2), np.float32), side=16)[1:4]
@@ -130,18 +129,18 @@ def layer_png(evidence: Map, *, side: int, crop: float = 1.0) -> bytes:
     return file.getvalue()
 
 
-def picture_png(picture: Pixels) -> bytes:
-    """A picture as PNG, in one channel if it has no colors.
+def image_png(pixels: Pixels) -> bytes:
+    """An image as PNG, in one channel if it has no colors.
 
     Args:
-        picture: uint8 [height, width, channels].
+        pixels: uint8 [height, width, channels].
 
     Example:
-        >>> picture_png(np.zeros((4, 4, 3), np.uint8))[1:4]
+        >>> image_png(np.zeros((4, 4, 3), np.uint8))[1:4]
         b'PNG'
     """
     file = io.BytesIO()
-    _image(picture).save(file, format="PNG", optimize=True)
+    _image(pixels).save(file, format="PNG", optimize=True)
     return file.getvalue()
 
 
@@ -154,15 +153,15 @@ def color_bar(width: int, height: int) -> Pixels:
     """
     ramp = np.broadcast_to(np.linspace(0, 1, width, dtype=np.float32), (height, width))
     layer = _layer(ramp)
-    share = layer[..., 3:].astype(np.float32) / 255
-    return np.asarray(np.rint(200 * (1 - share) + layer[..., :3] * share), np.uint8)
+    fraction = layer[..., 3:].astype(np.float32) / 255
+    return np.asarray(np.rint(200 * (1 - fraction) + layer[..., :3] * fraction), np.uint8)
 
 
-def _image(picture: Pixels) -> Image.Image:
+def _image(pixels: Pixels) -> Image.Image:
     from PIL import Image
 
-    plain = picture.shape[2] == 1 or bool((picture == picture[..., :1]).all())
-    return Image.fromarray(np.ascontiguousarray(picture[..., 0]) if plain else picture)
+    plain = pixels.shape[2] == 1 or bool((pixels == pixels[..., :1]).all())
+    return Image.fromarray(np.ascontiguousarray(pixels[..., 0]) if plain else pixels)
 
 
 def _layer(strong: npt.NDArray[np.float32]) -> Pixels:

@@ -13,7 +13,7 @@ from torch import nn
 
 from allometry.data import Split, center_view
 from allometry.nn import class_activation_map
-from allometry.reports.cam_overlays import enlarged, layer_png, picture_png
+from allometry.reports.cam_overlays import enlarged, image_png, layer_png
 from allometry.runs import Explanation
 from allometry.runs.files import Explanations
 from allometry.training import Predictions, Preprocessing, to_input
@@ -25,7 +25,7 @@ _SIDE = 128
 _BATCH = 8
 
 
-def choose_samples(split: Split, said: Predictions) -> dict[Group, list[int]]:
+def choose_samples(split: Split, predictions: Predictions) -> dict[Group, list[int]]:
     """Which test images to show, by their places in the split.
 
     `drawn` are images of different classes that do not depend on the network: they are the first by the digests of
@@ -34,16 +34,16 @@ def choose_samples(split: Split, said: Predictions) -> dict[Group, list[int]]:
 
     Args:
         split: the test images.
-        said: the network's answers.
+        predictions: the network's answers.
 
     Returns:
         Up to six places each for `drawn`, `wrong` and `correct`.
     """
-    labels = said.labels.tolist()
+    labels = predictions.labels.tolist()
     by_digest = sorted(range(len(split)), key=split.digest)
     drawn = _of_different_classes(by_digest, labels, most=_DRAWN)
-    right = said.right
-    confidence = said.probabilities.max(1)
+    right = predictions.right
+    confidence = predictions.probabilities.max(1)
     surest = [int(index) for index in np.argsort(-confidence, kind="stable") if index not in drawn]
     return {
         "drawn": drawn,
@@ -55,23 +55,23 @@ def choose_samples(split: Split, said: Predictions) -> dict[Group, list[int]]:
 def explain_samples(
     module: nn.Module,
     split: Split,
-    said: Predictions,
+    predictions: Predictions,
     *,
     preprocessing: Preprocessing,
     device: torch.device,
 ) -> Explanations:
-    """The pictures of chosen test images with the class activation maps of the network's answers.
+    """The images of chosen test images with the class activation maps of the network's answers.
 
     Args:
         module: the trained network, on `device`.
         split: the test images.
-        said: what the network says of each of them.
+        predictions: what the network says of each of them.
         preprocessing: of the network's input.
         device: where to work.
     """
-    chosen = choose_samples(split, said)
+    chosen = choose_samples(split, predictions)
     places = [place for group in chosen.values() for place in group]
-    answers, truths = said.probabilities[places].argmax(1), said.labels[places]
+    answers, truths = predictions.probabilities[places].argmax(1), predictions.labels[places]
     maps = _maps(module, split, places, answers, preprocessing, device)
     missed = [number for number in range(len(places)) if answers[number] != truths[number]]
     truth_maps = dict(
@@ -90,8 +90,8 @@ def explain_samples(
     }
     explanations = []
     for number, place in enumerate(places):
-        probabilities = said.probabilities[place]
-        picture = picture_png(enlarged(split.image(place, min_side=_SIDE), side=_SIDE))
+        probabilities = predictions.probabilities[place]
+        thumbnail = image_png(enlarged(split.image(place, min_side=_SIDE), side=_SIDE))
         explanations.append(
             Explanation(
                 group=groups[number],
@@ -101,7 +101,7 @@ def explain_samples(
                 predicted=preprocessing.classes[answers[number]],
                 confidence=float(probabilities[answers[number]]),
                 truth_probability=float(probabilities[truths[number]]),
-                picture=_text(picture),
+                thumbnail=_text(thumbnail),
                 map=_text(layer_png(maps[number], side=_SIDE, crop=preprocessing.crop)),
                 truth_map=truth_layers.get(number, ""),
             )
@@ -117,7 +117,7 @@ def _maps(
     preprocessing: Preprocessing,
     device: torch.device,
 ) -> list[npt.NDArray[np.float32]]:
-    found: list[npt.NDArray[np.float32]] = []
+    maps: list[npt.NDArray[np.float32]] = []
     for start in range(0, len(places), _BATCH):
         views = [
             center_view(
@@ -129,8 +129,8 @@ def _maps(
         ]
         batch = to_input(np.stack(views), preprocessing, device)
         wanted = classes[start : start + _BATCH].tolist()
-        found.extend(class_activation_map(module, batch, wanted).cpu().numpy())
-    return found
+        maps.extend(class_activation_map(module, batch, wanted).cpu().numpy())
+    return maps
 
 
 def _of_different_classes(places: Iterable[int], labels: Sequence[int], *, most: int) -> list[int]:

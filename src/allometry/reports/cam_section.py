@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from allometry.cost import count
-from allometry.reports.markup import Html, Section, element, joined, note
-from allometry.reports.pictures import picture
+from allometry.reports.markup import Html, Section, element, joined, note, thumbnail
 from allometry.reports.words import ARROW, NO_BREAK, percent, quantity
 from allometry.runs import Explanation, RunRecord
 
@@ -17,7 +16,7 @@ _GROUPS = {
 }
 _SHOWN = 8
 _READING = (
-    "The warmer a place, the more it speaks for the class below the picture; where nothing does, the picture stays as "
+    "The warmer a place, the more it speaks for the class below the image; where nothing does, the image stays as "
     "it is. A map is as coarse as the network's last feature map, and its colors go up to its own strongest place: "
     "compare where, not how much."
 )
@@ -27,7 +26,7 @@ def looks_section(record: RunRecord) -> Section | None:
     """Test images with the maps of the network's answers, the truth beside where the answer is wrong."""
     content: list[Html] = []
     for group, title in _GROUPS.items():
-        members = [look for look in record.explanations if look.group == group]
+        members = [sample for sample in record.explanations if sample.group == group]
         if members:
             content += [element("h3", title), element("div", *map(_look, members), class_="looks")]
     if not content:
@@ -35,32 +34,32 @@ def looks_section(record: RunRecord) -> Section | None:
     return Section("looks", "What it looks at", [element("p", _READING), *content])
 
 
-def _look(look: Explanation) -> Html:
-    wrong = look.predicted != look.truth
-    answer = f"{look.predicted}, with the evidence for it"
+def _look(sample: Explanation) -> Html:
+    wrong = sample.predicted != sample.truth
+    answer = f"{sample.predicted}, with the evidence for it"
     parts = [
-        _seen(picture(look.picture, text=look.truth), look.truth, ""),
+        _seen(thumbnail(sample.thumbnail, text=sample.truth), sample.truth, ""),
         _seen(
-            picture(look.picture, text=answer, over=look.map),
-            joined([f"{ARROW}{NO_BREAK}", element("b", look.predicted)]),
-            _share(look.confidence),
+            thumbnail(sample.thumbnail, text=answer, over=sample.map),
+            joined([f"{ARROW}{NO_BREAK}", element("b", sample.predicted)]),
+            _share(sample.confidence),
             kind="wrong" if wrong else "right",
         ),
     ]
-    if wrong and look.truth_map:
-        text = f"{look.truth}, with the evidence for it"
+    if wrong and sample.truth_map:
+        text = f"{sample.truth}, with the evidence for it"
         parts.append(
             _seen(
-                picture(look.picture, text=text, over=look.truth_map),
-                f"for {look.truth}",
-                _share(look.truth_probability),
+                thumbnail(sample.thumbnail, text=text, over=sample.truth_map),
+                f"for {sample.truth}",
+                _share(sample.truth_probability),
             )
         )
-    return element("div", *parts, class_="look", title=look.image or None)
+    return element("div", *parts, class_="look", title=sample.image or None)
 
 
-def _seen(shown: Html, caption: str, share: str, *, kind: str | None = None) -> Html:
-    text = element("p", caption, " ", element("small", share)) if share else element("p", caption)
+def _seen(shown: Html, caption: str, fraction: str, *, kind: str | None = None) -> Html:
+    text = element("p", caption, " ", element("small", fraction)) if fraction else element("p", caption)
     return element("div", shown, text, class_=kind)
 
 
@@ -71,8 +70,10 @@ def _share(value: float | None) -> str:
 def looks_compared(records: Sequence[RunRecord]) -> Section | None:
     """Test images that several runs have in common, a row for each image and a column for each run."""
     looking = [(number, record) for number, record in enumerate(records, 1) if record.explanations]
-    seen = [{look.digest: look for look in record.explanations if look.digest} for _, record in looking]
-    common = [digest for digest in _in_order(seen) if sum(digest in looks for looks in seen) > 1][:_SHOWN]
+    seen = [
+        {sample.digest: sample for sample in record.explanations if sample.digest} for _, record in looking
+    ]
+    common = [digest for digest in _in_order(seen) if sum(digest in samples for samples in seen) > 1][:_SHOWN]
     if not common:
         return None
     heads = [
@@ -91,8 +92,8 @@ def looks_compared(records: Sequence[RunRecord]) -> Section | None:
 
 def _in_order(seen: Iterable[dict[str, Explanation]]) -> list[str]:
     """The images drawn for all runs alike first, the others after them."""
-    looks = {digest: look for each in seen for digest, look in each.items()}
-    return sorted(looks, key=lambda digest: looks[digest].group != "drawn")
+    samples = {digest: sample for each in seen for digest, sample in each.items()}
+    return sorted(samples, key=lambda digest: samples[digest].group != "drawn")
 
 
 def _head(number: int, record: RunRecord) -> Html:
@@ -104,16 +105,18 @@ def _head(number: int, record: RunRecord) -> Html:
 
 
 def _row(digest: str, seen: Sequence[dict[str, Explanation]]) -> list[Html]:
-    first = next(looks[digest] for looks in seen if digest in looks)
-    cells = [element("td", _seen(picture(first.picture, text=first.truth), first.truth, ""))]
-    for looks in seen:
-        look = looks.get(digest)
-        if look is None:
+    first = next(samples[digest] for samples in seen if digest in samples)
+    cells = [element("td", _seen(thumbnail(first.thumbnail, text=first.truth), first.truth, ""))]
+    for samples in seen:
+        sample = samples.get(digest)
+        if sample is None:
             cells.append(element("td"))
             continue
-        shown = picture(look.picture, text=f"{look.predicted}, with the evidence for it", over=look.map)
-        kind = "right" if look.predicted == look.truth else "wrong"
+        shown = thumbnail(
+            sample.thumbnail, text=f"{sample.predicted}, with the evidence for it", over=sample.map
+        )
+        kind = "right" if sample.predicted == sample.truth else "wrong"
         cells.append(
-            element("td", _seen(shown, element("b", look.predicted), _share(look.confidence), kind=kind))
+            element("td", _seen(shown, element("b", sample.predicted), _share(sample.confidence), kind=kind))
         )
     return cells

@@ -8,15 +8,14 @@ from urllib.parse import quote
 
 from allometry.base.units import format_duration, format_milliseconds, format_quantity
 from allometry.reports.figures import BLUE, GRAY
-from allometry.reports.markup import Html, element, joined
-from allometry.reports.pictures import picture_source
+from allometry.reports.markup import Html, element, image_source, joined
 from allometry.reports.words import ARROW, percent, percent_range
 from allometry.runs import ExtractResult, FitResult, RunRecord, SearchResult
 
 _SAMPLES = 6
-_SIDE = 72  # pixels of a picture
+_SIDE = 72  # pixels of an image
 _WIDTH, _HEIGHT, _MARGIN = 260, 84, 6
-_AXIS = "#888"  # is seen on white and on black; a picture does not know the color of its page
+_AXIS = "#888"  # is seen on white and on black; an image does not know the color of its page
 _CARD = (
     "border:1px solid rgba(128,128,128,.4);border-radius:8px;padding:.8em 1em;max-width:52em;"
     "color:inherit;background:none;font-family:system-ui,sans-serif;line-height:1.4"
@@ -133,7 +132,7 @@ def _curve(record: RunRecord) -> Html:
         width=str(_WIDTH),
         height=str(_HEIGHT),
     )
-    # As a picture: notebooks that are opened again, and not trusted yet, show pictures but take drawings apart.
+    # As an image: notebooks that are opened again, and not trusted yet, show images but take drawings apart.
     source = f"data:image/svg+xml;base64,{base64.b64encode(str(figure).encode()).decode()}"
     shown = element("img", src=source, alt=meaning, width=str(_WIDTH), height=str(_HEIGHT))
     return element("div", shown, element("div", meaning, style=f"{_QUIET};max-width:{_WIDTH}px"))
@@ -174,27 +173,27 @@ def _label(value: float, low: float, high: float) -> Html:
 
 
 def _height(value: float, low: float, high: float) -> float:
-    share = (value - low) / (high - low) if high > low else 0.5
-    return _HEIGHT - _MARGIN - share * (_HEIGHT - 2 * _MARGIN)
+    fraction = (value - low) / (high - low) if high > low else 0.5
+    return _HEIGHT - _MARGIN - fraction * (_HEIGHT - 2 * _MARGIN)
 
 
 def _samples(record: RunRecord) -> Html:
     """A few test images under the class activation maps of what the network says of them."""
     shown = []
     for each in [one for one in record.explanations if one.group == "drawn"][:_SAMPLES]:
-        source, over = picture_source(each.picture), picture_source(each.map)
+        source, over = image_source(each.thumbnail), image_source(each.map)
         if source is None:
             continue
         size = f"width:{_SIDE}px;height:{_SIDE}px"
         layers = [element("img", src=source, alt=each.truth, style=f"{size};display:block")]
         if over is not None:
             layers.append(element("img", src=over, alt="", style=f"{size};position:absolute;left:0;top:0"))
-        said = each.predicted if each.predicted == each.truth else f"{each.truth} {ARROW} {each.predicted}"
+        caption = each.predicted if each.predicted == each.truth else f"{each.truth} {ARROW} {each.predicted}"
         shown.append(
             element(
                 "div",
                 element("div", *layers, style=f"position:relative;{size}"),
-                element("div", said, style=f"{_QUIET};max-width:{_SIDE}px;overflow-wrap:anywhere"),
+                element("div", caption, style=f"{_QUIET};max-width:{_SIDE}px;overflow-wrap:anywhere"),
             )
         )
     return element("div", *shown, style="display:flex;flex-wrap:wrap;gap:.5em") if shown else Html()

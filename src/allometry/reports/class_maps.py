@@ -1,4 +1,4 @@
-"""What networks look at in images: one picture for each pair, and all of them side by side."""
+"""What networks look at in images: one image for each pair, and all of them side by side."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from allometry.base import UnknownNameError
 from allometry.base.units import format_quantity, plural
 from allometry.data import NamedImage, center_view
 from allometry.nn import class_activation_map
-from allometry.reports.cam_grids import Caption, Tile, grid, save_picture
+from allometry.reports.cam_grids import Caption, Tile, grid, save_image
 from allometry.reports.cam_overlays import enlarged, overlay
 from allometry.training import Preprocessing, to_input
 
-_SMALLEST = 320  # side of a shown picture in pixels: of a smaller one too little is visible
+_SMALLEST = 320  # side of a shown image in pixels: of a smaller one too little is visible
 _ROWS = 12  # of a grid: more would be too tall to look at
 _ACROSS = 3  # images in a row of a grid of one network
-_SCALE = Caption("nothing speaks for the class", "the most in this picture")
+_SCALE = Caption("nothing speaks for the class", "the most in this image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Viewer:
     """A network that looks at images.
 
     Attributes:
-        name: what it is called in pictures.
+        name: what it is called in images.
         module: in evaluation mode, on the CPU.
         preprocessing: of its input, with the names of its classes.
         macs: for one image.
@@ -136,18 +136,18 @@ def _base64(path: Path) -> str:
 def draw_class_maps(
     viewers: Sequence[Viewer], images: Sequence[NamedImage], *, class_name: str | None = None, out: Path
 ) -> ClassMaps:
-    """Draw what networks look at in images: one picture for each pair, and all of them in a grid.
+    """Draw what networks look at in images: one image for each pair, and all of them in a grid.
 
     Args:
         viewers: the networks.
         images: files or pixels.
         class_name: the class to explain; by default each network's most probable one.
-        out: the folder for the pictures.
+        out: the folder for the images.
 
     Raises:
         DataError: an image is missing or unreadable.
         UnknownNameError: a network has no such class.
-        StorageError: a picture cannot be written.
+        StorageError: an image cannot be written.
 
     Source: Tan & Le 2019 (EfficientNet), section 5 and figure 7.
     """
@@ -163,12 +163,12 @@ def draw_class_maps(
     rows: list[list[Tile]] = []
     stems = _stems(images)
     for image, stem in zip(images, stems, strict=True):
-        picture = enlarged(image.pixels(channels=3, min_side=side), side=side)
-        tiles = [Tile(picture, Caption(Path(image.name).name))]
+        view = enlarged(image.pixels(channels=3, min_side=side), side=side)
+        tiles = [Tile(view, Caption(Path(image.name).name))]
         for viewer in viewers:
             one = _class_map(viewer, image, class_name, out / f"{stem}-{_plain(viewer.name)}.png")
-            drawn = overlay(picture, one.map, crop=viewer.preprocessing.crop)
-            save_picture(drawn, one.overlay)
+            drawn = overlay(view, one.map, crop=viewer.preprocessing.crop)
+            save_image(drawn, one.overlay)
             tiles.append(Tile(drawn, _caption(one)))
             maps.append(one)
         rows.append(tiles)
@@ -183,7 +183,7 @@ def _save_grids(heads: list[Caption], rows: list[list[Tile]], out: Path) -> tupl
         for first in range(0, len(rows), across)
     ]
     return tuple(
-        save_picture(grid(heads * across, folded[first : first + _ROWS], scale=_SCALE), out / _page(number))
+        save_image(grid(heads * across, folded[first : first + _ROWS], scale=_SCALE), out / _page(number))
         for number, first in enumerate(range(0, len(folded), _ROWS))
     )
 

@@ -73,14 +73,14 @@ def comparison_section(records: Sequence[RunRecord]) -> Section:
 
 def _result(place: int, record: RunRecord) -> _Result:
     evaluation = record.evaluation
-    found = found_trial(record)
+    trial = found_trial(record)
     accuracy, seen = None, ""
     if evaluation is not None:
         accuracy, seen = evaluation.accuracy, evaluation.split
     elif record.history:
         accuracy, seen = record.history[-1].val_accuracy, "validation"
-    elif found is not None and "accuracy" in found.metrics:
-        accuracy, seen = found.metrics["accuracy"], "validation, short"
+    elif trial is not None and "accuracy" in trial.metrics:
+        accuracy, seen = trial.metrics["accuracy"], "validation, short"
     return _Result(
         number=str(place),
         place=place,

@@ -16,12 +16,12 @@ _WITH_COUNTS = 12
 
 
 class Pair(NamedTuple):
-    """Images of one class that were taken for another; `share` is of the images of the true class."""
+    """Images of one class that were taken for another; `fraction` is of the images of the true class."""
 
     truth: str
     predicted: str
     images: int
-    share: float
+    fraction: float
 
 
 def has_matrix(evaluation: Evaluation) -> bool:
@@ -32,11 +32,11 @@ def has_matrix(evaluation: Evaluation) -> bool:
 
 
 def confused_pairs(names: Sequence[str], confusion: Sequence[Sequence[int]], *, most: int) -> list[Pair]:
-    """The pairs with most mistakes, the larger share of the class first among equals.
+    """The pairs with most mistakes, the larger fraction of the class first among equals.
 
     Example:
         >>> confused_pairs(("cat", "dog"), ((8, 2), (0, 10)), most=10)
-        [Pair(truth='cat', predicted='dog', images=2, share=0.2)]
+        [Pair(truth='cat', predicted='dog', images=2, fraction=0.2)]
     """
     pairs = [
         Pair(names[truth], names[predicted], images, images / sum(row))
@@ -44,7 +44,7 @@ def confused_pairs(names: Sequence[str], confusion: Sequence[Sequence[int]], *, 
         for predicted, images in enumerate(row)
         if truth != predicted and images > 0
     ]
-    return sorted(pairs, key=lambda pair: (-pair.images, -pair.share, pair.truth, pair.predicted))[:most]
+    return sorted(pairs, key=lambda pair: (-pair.images, -pair.fraction, pair.truth, pair.predicted))[:most]
 
 
 def confusion_figure(name: str, evaluation: Evaluation) -> Html:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -99,14 +101,14 @@ def _row(columns: Sequence[Column], row: Row) -> Html:
     return element("tr", *cells, class_="marked" if row.marked else None)
 
 
-def bar(share: float, text: str, *, color: str = "") -> Html:
-    """A number with a slim bar below it, as long as its share of the cell.
+def bar(fraction: float, text: str, *, color: str = "") -> Html:
+    """A number with a slim bar below it, as long as its fraction of the cell.
 
     Example:
         >>> bar(0.25, "1.2M")
         '<span class="bar">1.2M<i style="--share:25.00%"></i></span>'
     """
-    length = f"{100 * min(max(share, 0.0), 1.0):.2f}%"
+    length = f"{100 * min(max(0.0, fraction), 1.0):.2f}%"
     return element("span", text, element("i", style=f"--share:{length}", class_=color or None), class_="bar")
 
 
@@ -137,3 +139,41 @@ class Section:
     def html(self, *, prefix: str) -> Html:
         """The section, its anchor made unique by `prefix`."""
         return element("section", element("h2", self.title), *self.content, id=f"{prefix}-{self.name}")
+
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def thumbnail(encoded: str, *, text: str, over: str = "") -> Html:
+    """A PNG from base64, perhaps with another one laid over it; "no image" where it is no PNG.
+
+    Args:
+        encoded: the image.
+        text: what it shows, for those who hear the page.
+        over: a see-through image to lay over it.
+
+    Example:
+        >>> thumbnail("PHN2Zz4=", text="a cat")
+        '<div class="blank">no image</div>'
+    """
+    source, upper = image_source(encoded), image_source(over)
+    if source is None:
+        return element("div", "no image", class_="blank")
+    lower = element("img", src=source, alt=text, loading="lazy")
+    if upper is None:
+        return lower
+    return element("div", lower, element("img", src=upper, alt="", loading="lazy"), class_="layers")
+
+
+def image_source(encoded: str) -> str | None:
+    """A PNG from base64 as an address that holds it all; None where it is no PNG.
+
+    Example:
+        >>> image_source("PHN2Zz4=") is None
+        True
+    """
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}" if data.startswith(_PNG) else None

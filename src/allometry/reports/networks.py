@@ -109,12 +109,12 @@ def _comparable(network: Network, baseline: Network) -> bool:
 
 def _shape(network: Network) -> str:
     cost = count(network)
-    picture = f"{network.resolution} {TIMES} {network.resolution} pixels"
+    image = f"{network.resolution} {TIMES} {network.resolution} pixels"
     colors = "color" if network.in_channels == 3 else "gray"
     if network.in_channels not in {1, 3}:
         colors = f"{network.in_channels}-channel"
     return (
-        f"{colors.capitalize()} pictures of {picture}, {network.depth} blocks "
+        f"{colors.capitalize()} images of {image}, {network.depth} blocks "
         f"in {len(network.stages)} stages, "
         f"{whole(network.head.classes)} classes: {whole(cost.params)} parameters, {whole(cost.macs)} MACs."
     )
@@ -161,7 +161,7 @@ def _unlimited(measure: str, value: float) -> str:
 
 
 def _limit_bar(measure: str, used: float, most: float) -> Html:
-    share = used / most if most > 0 else 1.0
+    fraction = used / most if most > 0 else 1.0
     longest = max(used, most) * 1.04
     over = used > most
     exact = (
@@ -172,7 +172,7 @@ def _limit_bar(measure: str, used: float, most: float) -> Html:
         element(
             "p",
             element("b", MEASURE_NAMES.get(measure, measure)),
-            element("span", exact, " ", element("b", percent(share))),
+            element("span", exact, " ", element("b", percent(fraction))),
         ),
         element(
             "div",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 from allometry.base.units import plural
 from allometry.cost import count
-from allometry.reports.markup import Column, Html, Row, Section, details, element, facts, joined, table
+from allometry.reports.markup import Column, Html, Row, Section, details, element, facts, joined, note, table
 from allometry.reports.networks import costs_of
-from allometry.reports.origin import extracted_wish
-from allometry.reports.supernet import supernet_figures, supernet_result, supernet_wish
+from allometry.reports.supernet import supernet_figures, supernet_request, supernet_result
 from allometry.reports.words import (
     MEASURE_NAMES,
     NO_BREAK,
@@ -26,6 +26,51 @@ from allometry.reports.words import (
 )
 from allometry.runs import DataSummary, Evaluation, ExtractResult, RunRecord
 
+
+def extract_request(extracted: ExtractResult, on: str) -> str:
+    """What was asked for, as a sentence."""
+    budget = f" within {extracted.budget}" if extracted.budget else ""
+    further = f", trained further for {plural(extracted.epochs, 'epoch')}" if extracted.epochs else ""
+    return f"You asked for a subnet{budget} of the supernet {PurePath(extracted.supernet).name}{on}{further}."
+
+
+def origin_section(record: RunRecord) -> Section | None:
+    """The supernet, and what the subnet was worth when it came out of it."""
+    extracted = record.result
+    if not isinstance(extracted, ExtractResult):
+        return None
+    content = [element("p", _sentence(extracted)), facts(_origin_facts(extracted))]
+    if not extracted.epochs:
+        content.append(
+            note(
+                "Its weights are a part of the supernet's; its batch norms have statistics of its own, over training "
+                "images."
+            )
+        )
+    return Section("origin", "Where it comes from", content)
+
+
+def _sentence(extracted: ExtractResult) -> str:
+    if not extracted.epochs:
+        return "It was taken out of a supernet as it is; nothing was trained."
+    return (
+        f"It was taken out of a supernet and trained further for {plural(extracted.epochs, 'epoch')}. On the "
+        f"validation images that brought it from {percent(extracted.extracted_accuracy)} to "
+        f"{percent(extracted.validation_accuracy)}."
+    )
+
+
+def _origin_facts(extracted: ExtractResult) -> Iterator[tuple[str, str]]:
+    yield "supernet", extracted.supernet
+    if extracted.budget:
+        yield "found for", extracted.budget
+    if extracted.predicted_accuracy is not None:
+        yield "predicted", f"{percent(extracted.predicted_accuracy)} of the validation images"
+    yield "as taken out", f"{percent(extracted.extracted_accuracy)} of the validation images"
+    if extracted.cost.latency is not None:
+        yield "latency", f"{quantity('latency', extracted.cost.latency)}, measured when it was found"
+
+
 # Where the command line says it in another way than the run folder.
 _POSITIONAL = {"network", "space", "supernet", "subnet"}
 _OPTIONS = {"settings": "set", "plan": "phases"}
@@ -36,7 +81,7 @@ _SWITCHED_OFF = {"halving"}
 
 def summary(record: RunRecord) -> Html:
     """The run in one paragraph of plain language."""
-    sentences = [_wish(record), _result(record)]
+    sentences = [_request(record), _result(record)]
     return element("p", " ".join(sentence for sentence in sentences if sentence), class_="summary")
 
 
@@ -100,13 +145,13 @@ def _budget_shares(record: RunRecord) -> dict[str, str]:
     }
 
 
-def _wish(record: RunRecord) -> str:
+def _request(record: RunRecord) -> str:
     data = record.data.name if record.data and record.data.name else str(record.arguments.get("data") or "")
     on = f" on {data}" if data else ""
     if record.supernet is not None:
-        return supernet_wish(record, record.supernet, on)
+        return supernet_request(record, record.supernet, on)
     if isinstance(record.result, ExtractResult):
-        return extracted_wish(record.result, on)
+        return extract_request(record.result, on)
     limits = record.plan.budget if record.plan else ()
     if limits:
         most = listed([with_measure(limit.measure, limit.most) for limit in limits])
@@ -127,20 +172,20 @@ def _result(record: RunRecord) -> str:
         parts.append(f"has {with_measure('params', cost.params)}")
         parts.append(f"needs {with_measure('macs', cost.macs)} for one image")
     if record.evaluation is not None:
-        parts.append(_rightly(record.evaluation))
+        parts.append(_accuracy(record.evaluation))
     if not parts:
         return "There is no network yet."
     subject = "The network found" if record.plan else "The network"
     return f"{subject} {listed(parts)}."
 
 
-def _rightly(evaluation: Evaluation) -> str:
+def _accuracy(evaluation: Evaluation) -> str:
     seen = "unseen test" if evaluation.split == "test" else evaluation.split
     of = f"{whole(evaluation.images)} {seen} images"
     return f"classifies {percent(evaluation.accuracy)} ({_interval(evaluation)}) of {of} rightly"
 
 
-def asked_section(record: RunRecord) -> Section:
+def request_section(record: RunRecord) -> Section:
     """The command, the data and the machine."""
     content = [element("pre", element("code", command_line(record)))] if record.command else []
     content.append(facts(_facts(record)))
@@ -213,7 +258,7 @@ def _data_facts(data: DataSummary) -> Iterator[tuple[str, str]]:
     sizes = f", of {whole(train.least)} to {whole(train.most)} training images each" if train else ""
     yield "classes", f"{whole(len(data.classes))}{sizes}"
     colors = {1: ", gray", 3: ", color"}.get(data.channels, "")
-    yield "picture", f"{data.image_size} {TIMES} {data.image_size} pixels{colors}"
+    yield "image", f"{data.image_size} {TIMES} {data.image_size} pixels{colors}"
 
 
 def _rejected(data: DataSummary) -> Html:

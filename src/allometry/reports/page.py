@@ -12,14 +12,13 @@ from allometry.base.units import plural
 from allometry.reports.calibration import calibration_section
 from allometry.reports.cam_section import looks_compared, looks_section
 from allometry.reports.comparison import comparison_section
-from allometry.reports.delivery import costs_section, delivery_section, next_section
+from allometry.reports.export import costs_section, export_section, next_section
 from allometry.reports.figures import library
 from allometry.reports.fit import fit_section
 from allometry.reports.growth import growth_section
 from allometry.reports.markup import Html, Section, element, joined
 from allometry.reports.networks import budget_section, network_section
-from allometry.reports.origin import origin_section
-from allometry.reports.overview import asked_section, key_figures, summary, unfinished
+from allometry.reports.overview import key_figures, origin_section, request_section, summary, unfinished
 from allometry.reports.quality import classes_section, evaluation_section, mistakes_section
 from allometry.reports.search import search_section
 from allometry.reports.subnets import predictor_section, subnets_section
@@ -90,7 +89,7 @@ def _several(records: Sequence[RunRecord]) -> tuple[str, Html]:
 
 def _sections(record: RunRecord, *, prefix: str) -> list[Section]:
     sections = (
-        asked_section(record),
+        request_section(record),
         fit_section(record, prefix=prefix),
         search_section(record, prefix=prefix),
         supernet_section(record, prefix=prefix),
@@ -107,7 +106,7 @@ def _sections(record: RunRecord, *, prefix: str) -> list[Section]:
         calibration_section(record, prefix=prefix),
         looks_section(record),
         mistakes_section(record),
-        delivery_section(record),
+        export_section(record),
         costs_section(record),
         next_section(record),
     )

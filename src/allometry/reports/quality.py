@@ -20,8 +20,8 @@ from allometry.reports.markup import (
     note,
     number,
     table,
+    thumbnail,
 )
-from allometry.reports.pictures import picture
 from allometry.reports.words import ARROW, NO_BREAK, decimal, percent, percent_range, whole
 from allometry.runs import ClassMetrics, Evaluation, Mistake, RunRecord
 
@@ -95,7 +95,7 @@ def _pair_table(pairs: Sequence[Pair]) -> Html:
                 pair.truth,
                 pair.predicted,
                 whole(pair.images),
-                bar(pair.share, percent(pair.share), color="third"),
+                bar(pair.fraction, percent(pair.fraction), color="third"),
             ]
         )
         for pair in pairs
@@ -112,8 +112,8 @@ def classes_section(record: RunRecord) -> Section | None:
     if any(each.figures.precision is not None for each in ordered):
         full.append(
             note(
-                "Accuracy (recall): share of the images of the class that are recognized. Precision: share of the "
-                "answers with its name that are right. F1: their harmonic mean. Click on a head to sort."
+                "Accuracy (recall): fraction of the images of the class that are recognized. Precision: fraction of "
+                "the predictions of it that are correct. F1: their harmonic mean. Click on a head to sort."
             )
         )
     if len(ordered) <= 2 * _SHOWN_CLASSES:
@@ -179,7 +179,7 @@ def mistakes_section(record: RunRecord) -> Section | None:
         return None
     shown = mistakes[:_SHOWN_MISTAKES]
     content = [
-        note(f"Under each picture: the truth {ARROW} what the network said, and how sure it was."),
+        note(f"Under each image: the truth {ARROW} what the network said, and how sure it was."),
         element("div", *(_mistake(mistake) for mistake in shown), class_="mistakes"),
     ]
     return Section("mistakes", "Examples of mistakes", content)
@@ -191,7 +191,7 @@ def _mistake(mistake: Mistake) -> Html:
     text = f"{mistake.truth}, taken for {mistake.predicted}"
     return element(
         "div",
-        picture(mistake.thumbnail, text=text),
+        thumbnail(mistake.thumbnail, text=text),
         element("p", joined(caption)),
         class_="mistake",
         title=mistake.image or None,

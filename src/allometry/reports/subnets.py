@@ -25,7 +25,7 @@ from allometry.runs import (
 from allometry.supernets import MIN_TAU
 
 _MARGIN = 0.08  # of an axis, on either side of what it shows
-_DEVIATIONS = 1.96  # of a share, to either side of it: 95 %
+_DEVIATIONS = 1.96  # of a fraction, to either side of it: 95 %
 
 
 def predictor_section(record: RunRecord, *, prefix: str) -> Section | None:
@@ -196,7 +196,7 @@ def _groups(supernet: SupernetRecord) -> list[PointGroup]:
         for front in supernet.fronts
         for place, each in enumerate(front.subnets, start=1)
     ]
-    found = [
+    subnets_found = [
         Point(
             cost=each.cost.macs,
             accuracy=each.validation_accuracy,
@@ -213,7 +213,9 @@ def _groups(supernet: SupernetRecord) -> list[PointGroup]:
             size=10,
             points=fronts,
         ),
-        PointGroup(meaning="found for a budget", glyph="diamond", color=ORANGE, size=14, points=found),
+        PointGroup(
+            meaning="found for a budget", glyph="diamond", color=ORANGE, size=14, points=subnets_found
+        ),
     ]
 
 
@@ -226,8 +228,8 @@ def _hover(name: str, accuracy: float, cost: Cost) -> str:
     return "<br>".join(lines)
 
 
-def _found(found: Sequence[Subnet]) -> Html:
-    timed = any(each.cost.latency is not None for each in found)
+def _found(subnets_found: Sequence[Subnet]) -> Html:
+    timed = any(each.cost.latency is not None for each in subnets_found)
     latency = [number("latency"), number(_below("latency,", "predicted"))] if timed else []
     columns = [
         Column("subnet"),
@@ -242,7 +244,7 @@ def _found(found: Sequence[Subnet]) -> Html:
         number(_below("95 %", "interval")),
     ]
     rows = []
-    for each in sorted(found, key=lambda each: each.cost.macs):
+    for each in sorted(subnets_found, key=lambda each: each.cost.macs):
         times = [_latency(each.cost.latency), _latency(each.predicted_latency)] if timed else []
         rows.append(
             Row(
@@ -263,12 +265,12 @@ def _found(found: Sequence[Subnet]) -> Html:
     return table(columns, rows)
 
 
-def _chosen(found: Sequence[Subnet]) -> str:
+def _chosen(subnets_found: Sequence[Subnet]) -> str:
     sentences = [
         "Validation accuracy was among the reasons to choose a subnet, and is a little flattered by that; nothing was "
         "chosen by test images."
     ]
-    settings = {_setting(each.measured) for each in found if each.measured is not None}
+    settings = {_setting(each.measured) for each in subnets_found if each.measured is not None}
     if settings:
         sentences.append(f"Latencies are those in {listed(sorted(settings))}.")
     return " ".join(sentences)

@@ -24,7 +24,7 @@ _TICKS = 10
 _BAND = "rgba(133, 140, 150, 0.10)"
 
 
-def supernet_wish(record: RunRecord, supernet: SupernetRecord, on: str) -> str:
+def supernet_request(record: RunRecord, supernet: SupernetRecord, on: str) -> str:
     """What was asked for, as a sentence."""
     space = str(record.arguments.get("space") or "a space")
     size = f", {networks_in(supernet.size)}," if supernet.size is not None else ""
@@ -223,7 +223,7 @@ def _phases(supernet: SupernetRecord) -> list[Html]:
     return [
         table(columns, rows),
         note(
-            "subnets: in each step. rate: the highest learning rate, as a share of the recipe's. largest, smallest: "
+            "subnets: in each step. rate: the highest learning rate, as a fraction of the recipe's. largest, smallest: "
             "validation accuracy of the phase's networks at its end, or so far."
         ),
     ]

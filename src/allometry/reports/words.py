@@ -20,14 +20,14 @@ MEASURE_NAMES = {
 }
 
 
-def percent(share: float, *, digits: int = 1) -> str:
-    """A share of one in percent.
+def percent(fraction: float, *, digits: int = 1) -> str:
+    """A fraction of one in percent.
 
     Example:
         >>> percent(0.8874).replace(NO_BREAK, " "), percent(1, digits=0).replace(NO_BREAK, " ")
         ('88.7 %', '100 %')
     """
-    return f"{100 * share:.{digits}f}{NO_BREAK}%"
+    return f"{100 * fraction:.{digits}f}{NO_BREAK}%"
 
 
 def percent_range(interval: tuple[float, float]) -> str:

@@ -67,7 +67,7 @@ class Mistake(Record):
         truth: the correct class.
         predicted: the network's class.
         confidence: the probability it gave to that class.
-        thumbnail: the picture as PNG in base64.
+        thumbnail: the image as PNG in base64.
     """
 
     image: str
@@ -158,7 +158,7 @@ def _percent(fraction: float | None) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation(Record):
-    """What the network looks at in one image; the pictures are PNG in base64.
+    """What the network looks at in one image; the images are PNG in base64.
 
     Attributes:
         group: why the image was chosen: `drawn` whatever the network says, or by a `wrong` or `correct` prediction.
@@ -168,8 +168,8 @@ class Explanation(Record):
         predicted: the network's class.
         confidence: the probability it gave to that class.
         truth_probability: the one it gave to the correct class.
-        picture: the image.
-        map: the see-through class activation map of the predicted class, to be laid over the picture.
+        thumbnail: the image.
+        map: the see-through class activation map of the predicted class, to be laid over the image.
         truth_map: that of the truth, where the prediction is wrong; else empty.
     """
 
@@ -180,6 +180,6 @@ class Explanation(Record):
     predicted: str
     confidence: float
     truth_probability: float
-    picture: str
+    thumbnail: str
     map: str
     truth_map: str = ""

@@ -29,7 +29,7 @@ def explain(
         network: instead of runs, as for `predict`.
         pretrained: its weights, as for `predict`.
         class_name: the class to explain; by default each network's most probable one.
-        out: the folder for the pictures; by default `explain` in the first run's folder, or in the current one.
+        out: the folder for the images; by default `explain` in the first run's folder, or in the current one.
         crop: as for `predict`.
 
     Returns:
@@ -40,7 +40,7 @@ def explain(
         InputError: network, weights or crop are wrong.
         DataError: an image is missing, unreadable, or of another kind.
         UnknownNameError: a network has no such class.
-        StorageError: a picture cannot be written.
+        StorageError: an image cannot be written.
 
     Source: class activation maps: Zhou et al. 2016; so drawn: Tan & Le 2019 (EfficientNet), figure 7.
     """

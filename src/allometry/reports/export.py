@@ -19,7 +19,7 @@ _OF_A_SUPERNET = (
 )
 
 
-def delivery_section(record: RunRecord) -> Section | None:
+def export_section(record: RunRecord) -> Section | None:
     """The exported file and how it was checked against the original."""
     if record.export is None:
         return None
@@ -29,8 +29,8 @@ def delivery_section(record: RunRecord) -> Section | None:
 
 def _verdict(checked: Verification) -> str:
     same = "the same class for every image" if checked.agreement == 1 else "the same class"
-    share = "" if checked.agreement == 1 else f" for {percent(checked.agreement, digits=2)} of them"
-    return f"{checked.file} was run beside the original on {whole(checked.images)} images and gives {same}{share}."
+    fraction = "" if checked.agreement == 1 else f" for {percent(checked.agreement, digits=2)} of them"
+    return f"{checked.file} was run beside the original on {whole(checked.images)} images and gives {same}{fraction}."
 
 
 def _export_facts(checked: Verification) -> Iterator[tuple[str, str]]:
@@ -72,7 +72,7 @@ def phase_costs(entries: Sequence[CostEntry]) -> list[PhaseCost]:
 
 
 def costs_section(record: RunRecord) -> Section | None:
-    """What each phase took: time, images, and its share."""
+    """What each phase took: time, images, and its fraction."""
     if not record.costs:
         return None
     phases = phase_costs(record.costs)
@@ -97,13 +97,13 @@ def costs_section(record: RunRecord) -> Section | None:
 
 
 def _phase_row(phase: PhaseCost, total: float) -> Row:
-    share = phase.seconds / total if total > 0 else 0.0
+    fraction = phase.seconds / total if total > 0 else 0.0
     speed = phase.images / phase.seconds if phase.images and phase.seconds > 0 else None
     return Row(
         [
             phase.phase,
             format_duration(phase.seconds),
-            bar(share, percent(share)),
+            bar(fraction, percent(fraction)),
             whole(phase.images) if phase.images else "",
             whole(speed),
         ]
