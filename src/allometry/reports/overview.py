@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
@@ -25,6 +26,9 @@ from allometry.reports.words import (
     with_measure,
 )
 from allometry.runs import DataSummary, Evaluation, ExtractResult, RunRecord
+
+# How a run folder remembers a value: by its name and the digest of its content.
+_VALUE = re.compile(r"[^/]+@[0-9a-f]{32}")
 
 
 def extract_request(extracted: ExtractResult, on: str) -> str:
@@ -188,6 +192,9 @@ def _accuracy(evaluation: Evaluation) -> str:
 def request_section(record: RunRecord) -> Section:
     """The command, the data and the machine."""
     content = [element("pre", element("code", command_line(record)))] if record.command else []
+    values = [name for name, value in record.arguments.items() if _VALUE.fullmatch(str(value))]
+    if values:
+        content.append(note(f"Given in Python, as values: {listed(values)}."))
     content.append(facts(_facts(record)))
     if record.data and record.data.rejected:
         content.append(_rejected(record.data))
