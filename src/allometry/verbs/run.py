@@ -21,6 +21,7 @@ from allometry.runs import GrowthPlan, GrowthResult
 from allometry.runs.arguments import value_argument
 from allometry.runs.files import BASELINE, LAW, NETWORK, PLAN, PREPROCESSING, write_recipe
 from allometry.scaling import Multipliers, ScalingLaw, Solution, as_law, solve
+from allometry.scaling.laws import LAWS
 from allometry.training import train
 from allometry.training.forecast import forecast
 from allometry.training.recipes.specs import check_settings
@@ -143,7 +144,7 @@ def run(
         "baseline": value_argument(baseline),
         "budget": request.budget.exact(),
         "settings": list(settings),
-        **({"law": str(law)} if law else {}),
+        **({"law": _law_argument(request.law)} if request.law else {}),
         **({"runtime": runtime_config.runtime, "threads": runtime_config.threads} if runtime_config else {}),
     }
     with open_session(
@@ -306,6 +307,15 @@ def _law_text(trial: LawTrial) -> str:
     return (
         f"{trial.point.law} ({trial.accuracy:.1%} of the validation images right after {trial.epochs} epochs)"
     )
+
+
+def _law_argument(law: ScalingLaw) -> str:
+    """A law as the run folder remembers it, the same for a law, its name and its file."""
+    named = [name for name, known in LAWS.items() if known == law]
+    if named:
+        return named[0]
+    plain = f"{law.alpha!r},{law.beta!r},{law.gamma!r}"
+    return plain if as_law(plain) == law else str(law.to_dict())
 
 
 def _slug(text: str) -> str:

@@ -1,0 +1,84 @@
+"""`run` as a function of values: the whole path on arrays, that it goes on, what it refuses."""
+
+from dataclasses import replace
+
+import pytest
+
+import allometry as al
+from allometry.base import BudgetError, InputError, RunFolderError, Stopped, UnknownNameError
+from allometry.catalog import get
+from allometry.training import load_weights
+from allometry.verbs.run import forecast_run
+
+QUICK = {"settings": ("epochs=1", "batch_size=8"), "progress": False}
+
+
+@pytest.fixture(scope="module")
+def finished(arrays, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    return al.run(
+        data=arrays, baseline=get("efficientnet-b0"), budget="300k", law=al.COMPOUND, out=out, **QUICK
+    )
+
+
+def test_arrays_and_a_network_give_a_run(finished):
+    assert isinstance(finished, al.Run)
+    assert finished.cost.macs <= 300_000
+    assert finished.law == finished.result.law == al.COMPOUND
+    assert finished.result.trials == len(finished.law_trials) == 0
+    assert finished.evaluation.accuracy == finished.result.test_accuracy
+    assert finished.export.verification.agreement == 1
+    assert (finished.folder / "model.onnx").exists()
+    assert finished.report.exists()
+    assert finished.arguments["baseline"].startswith("efficientnet-b0@")
+
+
+def test_called_again_it_is_the_same_run(finished, arrays):
+    arguments = {"data": arrays, "baseline": get("efficientnet-b0"), "budget": al.parse_budget("macs<=300k")}
+    again = al.run(**arguments, law="compound", out=finished.folder, **QUICK)
+    assert again == finished
+    with pytest.raises(RunFolderError, match="was made with baseline efficientnet-b0@"):
+        al.run(
+            **{**arguments, "baseline": replace(get("efficientnet-b1"), name="mine")},
+            law="compound",
+            out=finished.folder,
+            **QUICK,
+        )
+
+
+def test_it_goes_on_after_a_stop_to_the_same_weights(finished, arrays, tmp_path):
+    calls = iter(range(1000))
+    arguments = {"data": arrays, "baseline": get("efficientnet-b0"), "budget": "300k", "law": "1.2,1.1,1.15"}
+    with pytest.raises(Stopped):
+        al.run(**arguments, out=tmp_path / "run", should_stop=lambda: next(calls) > 2, **QUICK)
+    again = al.run(**arguments, out=tmp_path / "run", **QUICK)
+    ours, theirs = (
+        load_weights(run.folder / "checkpoints" / "final.safetensors") for run in (again, finished)
+    )
+    assert all((ours[name] == theirs[name]).all() for name in theirs)
+
+
+def test_a_forecast_trains_nothing(arrays, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    planned = forecast_run(data=arrays, budget="300k", **QUICK)
+    assert planned.macs <= 300_000
+    assert planned.laws > 0
+    assert planned.seconds > planned.trial_seconds
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"budget": "macs<=1"}, BudgetError, "quarter of the budget|smallest"),
+        ({"budget": 3}, BudgetError, "A budget or its text"),
+        ({"baseline": "efficientnet-bo"}, UnknownNameError, "efficientnet-b0"),
+        ({"law": "compuond"}, UnknownNameError, "compound"),
+        ({"runtime": "torch"}, BudgetError, "limits neither"),
+        ({"settings": ["epochs=ten"]}, InputError, "must be an integer"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_trained(arrays, tmp_path, arguments, error, message):
+    with pytest.raises(error, match=message):
+        al.run(**{"data": arrays, **QUICK, **arguments}, out=tmp_path / "run")
+    assert not list(tmp_path.glob("run/checkpoints"))
