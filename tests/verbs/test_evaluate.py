@@ -1,10 +1,11 @@
 import shutil
 
+import numpy as np
 import pytest
 
 import allometry as al
 from allometry.base import DataError, RunFolderError, UnknownNameError
-from tests.images import write_photos
+from tests.images import shapes, write_photos
 
 
 def test_a_run_that_carries_its_data_is_evaluated_on_it(trained):
@@ -29,7 +30,7 @@ def test_mistakes(trained, arrays, tmp_path):
     with pytest.raises(UnknownNameError, match="No split is named 'dev'"):
         al.evaluate(trained, split="dev", progress=False)
     images, labels = arrays
-    with pytest.raises(DataError, match="arrays has other classes"):
+    with pytest.raises(DataError, match="the label 'kind 0' is not among the classes"):
         al.evaluate(trained, data=(images, [f"kind {label}" for label in labels]), progress=False)
     photos = write_photos(tmp_path / "photos", per_class=4)
     with pytest.raises(DataError, match=r"photos has other classes .* are not in both"):
@@ -46,3 +47,21 @@ def test_a_notebook_shows_the_metrics_and_the_classes(trained):
     shown = al.evaluate(trained, progress=False)._repr_html_()
     assert "balanced accuracy" in shown
     assert all(name in shown for name in trained.data.classes)
+
+
+def test_of_other_arrays_all_images_count(trained):
+    images, labels = shapes(3, size=24, seed=9)
+    every = al.evaluate(trained, data=(images, labels), progress=False)
+    assert (every.split, every.images) == ("all", 9)
+    predictions = al.predict(trained, images)
+    correct = [one.best == str(label) for one, label in zip(predictions, labels, strict=True)]
+    assert every.accuracy == pytest.approx(np.mean(correct))
+    few = al.evaluate(trained, data=(images[:1], labels[:1]), progress=False)
+    assert few.images == 1
+    pairs = [(image[..., 0], str(label)) for image, label in zip(images, labels, strict=True)]
+    again = al.evaluate(trained, data=pairs, progress=False)
+    assert (again.images, again.accuracy) == (9, every.accuracy)
+    with pytest.raises(DataError, match="have 3 channels, and the network takes 1"):
+        al.evaluate(trained, data=(images.repeat(3, axis=3), labels), progress=False)
+    with pytest.raises(DataError, match="the label 7 is none of the 3 classes"):
+        al.evaluate(trained, data=(images, labels * 0 + 7), progress=False)

@@ -12,6 +12,7 @@ from allometry.data.sources.opening import open_data
 from allometry.data.sources.values import (
     Data,
     as_dataset,
+    as_split,
     data_argument,
     data_name,
     is_value,
@@ -34,6 +35,7 @@ __all__ = [
     "Summary",
     "as_dataset",
     "as_images",
+    "as_split",
     "augment",
     "batches_per_epoch",
     "center_view",

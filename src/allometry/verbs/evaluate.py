@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -9,7 +10,8 @@ from torch import nn
 
 from allometry.base import DataError, Progress, UnknownNameError
 from allometry.base.progress import as_progress
-from allometry.data import Data, Dataset, as_dataset, data_argument, data_name, is_value
+from allometry.data import Data, Dataset, Split, as_dataset, as_split, data_argument, data_name, is_value
+from allometry.data.dataset import SPLITS
 from allometry.runs import Evaluation
 from allometry.training import Predictions, Preprocessing, summarize
 from allometry.training import predict as predict_split
@@ -30,8 +32,9 @@ def evaluate(
 
     Args:
         run: a run or its folder.
-        data: other data of the same classes, as `allometry.data.as_dataset` takes it; by default the run's own. Where
-            it has no splits they are cut as in training: the same images are test images again.
+        data: other data of the same classes, as `allometry.data.as_dataset` takes it; by default the run's own. The
+            values that the run was trained on are cut as they were then. Of other arrays and data sets without splits
+            all images count: integers among their labels are indices into the run's classes.
         split: `train`, `val` or `test`.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
@@ -41,17 +44,18 @@ def evaluate(
         DataError: the data's classes are not the run's, or the run's data was given as a value that it does not hold.
         UnknownNameError: no such split.
     """
-    display = as_progress(progress)
+    display, place = as_progress(progress), resolve_device(device)
     finished = open_finished(folder_of(run))
-    dataset = data_of(run, finished, data, display)
-    if split not in dataset.splits:
-        raise UnknownNameError("split", split, dataset.splits)
+    if split not in SPLITS:
+        raise UnknownNameError("split", split, SPLITS)
+    whole = _other_images(finished, data, display)
+    images = data_of(run, finished, data, display).splits[split] if whole is None else whole
     _, evaluation = evaluate_split(
         finished.module,
-        dataset,
-        split,
+        images,
+        name=split if whole is None else "all",
         preprocessing=finished.preprocessing,
-        device=resolve_device(device),
+        device=place,
         progress=display,
     )
     return evaluation
@@ -59,19 +63,32 @@ def evaluate(
 
 def evaluate_split(
     module: nn.Module,
-    dataset: Dataset,
-    split: str,
+    images: Split,
     *,
+    name: str,
     preprocessing: Preprocessing,
     device: torch.device,
     progress: Progress,
 ) -> tuple[Predictions, Evaluation]:
     """What a network predicts for the images of a split, and how good that is. Leaves the module on the device."""
-    images = dataset.splits[split]
     predictions = predict_split(
         module.to(device), images, preprocessing=preprocessing, device=device, progress=progress
     )
-    return predictions, summarize(predictions, images, name=split, classes=dataset.classes)
+    return predictions, summarize(predictions, images, name=name, classes=preprocessing.classes)
+
+
+def _other_images(finished: FinishedRun, data: Data | None, progress: Progress) -> Split | None:
+    """All images of a value that has no splits; None where it has, or where the run was trained on it."""
+    if data is None or isinstance(data, str | Path | Dataset | Mapping):
+        return None
+    own, seed = finished.arguments.get("data"), int(finished.arguments.get("seed", 0))
+    try:
+        if data_argument(as_dataset(data, seed=seed, progress=progress)) == own:
+            return None
+    except DataError:  # it need not have enough images to be cut
+        pass
+    known = finished.preprocessing
+    return as_split(data, classes=known.classes, channels=known.channels, progress=progress)
 
 
 def data_of(run: RunLike, finished: FinishedRun, data: Data | None, progress: Progress) -> Dataset:

@@ -46,8 +46,8 @@ def judge(session: Session, trained: Trained, job: ClassificationJob) -> Evaluat
     began, split = time.monotonic(), job.dataset.splits["test"]
     predictions, evaluation = evaluate_split(
         trained.module,
-        job.dataset,
-        "test",
+        split,
+        name="test",
         preprocessing=job.preprocessing,
         device=session.device,
         progress=session.progress,

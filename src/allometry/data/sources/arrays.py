@@ -174,7 +174,7 @@ def split_rows(
             raise DataError(
                 f"{place}: there are {number:,} images but {len(values):,} {what}. Give one for each."
             )
-    all_classes, indices = _classes(np.asarray(labels), classes, place)
+    all_classes, indices = class_indices(np.asarray(labels), classes, place)
     given_splits = _splits(splits, place) if splits is not None else [""] * number
     # Numbers as names keep the images in their order.
     digits = len(str(number))
@@ -207,7 +207,7 @@ def digest_rows(digests: Sequence[str]) -> Pixels:
     return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 16)
 
 
-def _classes(
+def class_indices(
     labels: npt.NDArray[np.generic], classes: Sequence[str] | None, place: str
 ) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
     """The names of the classes, and each image's index into them."""

@@ -19,7 +19,7 @@ from allometry.data.images.cache import PixelCache
 from allometry.data.images.pixels import Pixels, shrink
 from allometry.data.images.reading import is_gray, to_pixels
 from allometry.data.images.values import image_pixels
-from allometry.data.sources.arrays import digest_rows, split_rows
+from allometry.data.sources.arrays import class_indices, digest_rows, split_rows
 from allometry.data.sources.checking import Check
 
 _READ_TWICE = 8  # items: a flip at random shows in one of them, but for one time in 256
@@ -189,6 +189,28 @@ def open_items(
         image_size=int(median(min(checks[row].height, checks[row].width) for row in usable)),
         splits={split: split_of(rows.tolist()) for split, rows in assigned.rows.items()},
         rejected=assigned.rejected,
+    )
+
+
+def split_of_items(
+    items: Items, *, classes: tuple[str, ...], channels: int, cache_bytes: int, progress: Progress
+) -> ItemSplit:
+    """All items as one split, with labels of classes that are known.
+
+    Raises:
+        DataError: an item cannot be read, is different each time, or is of another class.
+    """
+    labels, checks = _read_all([(items, place) for place in range(items.number)], progress)
+    _, indices = class_indices(np.asarray(labels), classes, items.name)
+    return ItemSplit(
+        items=(items,) * items.number,
+        places=np.arange(items.number),
+        names=tuple(map(str, range(items.number))),
+        labels=indices,
+        digests=digest_rows([check.digest for check in checks]),
+        sizes=np.array([(check.height, check.width) for check in checks], np.int32).reshape(-1, 2),
+        channels=channels,
+        cache=PixelCache(cache_bytes),
     )
 
 

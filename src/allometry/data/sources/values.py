@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
 from allometry.base.machine import memory
-from allometry.data.dataset import Dataset
+from allometry.base.units import plural
+from allometry.data.dataset import ArraySplit, Dataset, Split
 from allometry.data.images.cache import image_memory
+from allometry.data.images.pixels import Pixels
 from allometry.data.images.values import channels_last, is_tensor
-from allometry.data.sources.arrays import open_arrays
-from allometry.data.sources.items import Items, MapDataset, items_of, open_items
+from allometry.data.sources.arrays import class_indices, open_arrays, with_channels
+from allometry.data.sources.items import Items, MapDataset, items_of, open_items, split_of_items
 from allometry.data.sources.naming import full_name, short_name
 from allometry.data.sources.opening import open_data
 from allometry.data.sources.records import SPLIT_OF_NAME
@@ -77,6 +79,55 @@ def as_dataset(data: Data, *, seed: int = 0, progress: Progress = SilentProgress
     else:
         parts = {"": items_of(data)}
     return open_items(parts, cache_bytes=image_memory(memory()), seed=seed, progress=progress)
+
+
+def as_split(
+    data: Arrays | MapDataset,
+    *,
+    classes: tuple[str, ...],
+    channels: int,
+    progress: Progress = SilentProgress(),
+) -> Split:
+    """All images of a value as one split, to evaluate on; integers among the labels are indices into `classes`.
+
+    Args:
+        data: arrays or a data set, as for `as_dataset`.
+        classes: that are known.
+        channels: of the images, 1 or 3.
+        progress: told of each image that is read.
+
+    Raises:
+        DataError: it is none of these, a label is of another class, or an array has other channels.
+
+    Example:
+        >>> images = np.arange(4, dtype=np.uint8).repeat(64).reshape(4, 8, 8)
+        >>> as_split((images, ["cat", "dog", "dog", "cat"]), classes=("cat", "cow", "dog"), channels=1).labels.tolist()
+        [0, 2, 2, 0]
+    """
+    if isinstance(data, tuple):
+        images, labels = _two(data)
+        if isinstance(images, np.ndarray):
+            return _array_split(with_channels(images, "images"), _labels(labels), classes, channels)
+        items = _items(data)
+    else:
+        items = items_of(data)
+    cache_bytes = image_memory(memory())
+    return split_of_items(
+        items, classes=classes, channels=channels, cache_bytes=cache_bytes, progress=progress
+    )
+
+
+def _array_split(
+    images: Pixels, labels: npt.ArrayLike, classes: tuple[str, ...], channels: int
+) -> ArraySplit:
+    _, indices = class_indices(np.atleast_1d(np.asarray(labels)), classes, "arrays")
+    if len(indices) != len(images):
+        raise DataError(f"There are {len(images):,} images but {len(indices):,} labels. Give one for each.")
+    if images.shape[3] != channels:
+        raise DataError(
+            f"The images have {plural(images.shape[3], 'channel')}, and the network takes {channels}; convert them."
+        )
+    return ArraySplit(images=images, labels=indices, names=tuple(map(str, range(len(images)))))
 
 
 def settle_data(data: Data, *, seed: int, progress: Progress = SilentProgress()) -> Dataset | str:
