@@ -7,7 +7,8 @@ from hypothesis import given, settings
 
 from allometry.arch import BatchNorm, Head, MBConv, Network, Stage, Stem
 from allometry.catalog import get
-from allometry.nn import DropPath, SamePadConv2d, SamePool2d, build, initialize, scale_residuals
+from allometry.nn import DropPath, build, initialize, scale_residuals
+from allometry.nn.layers import SamePadConv2d, SamePool2d
 from tests.strategies import blocks, networks
 
 TINY = Network(

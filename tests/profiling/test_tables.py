@@ -23,9 +23,10 @@ from allometry.base import InputError, NetworkError
 from allometry.catalog import get, mbconv_space
 from allometry.cost import LatencyTable, RuntimeConfig
 from allometry.cost.latency import key_of
-from allometry.profiling import TableConfig, build_table, check_table, fit_correction
+from allometry.profiling import TableConfig, build_table, check_table
 from allometry.profiling import tables as module
 from allometry.profiling.pieces import export_parts, part_module
+from allometry.profiling.tables import fit_correction
 
 NETWORK = Network(
     name="tiny",

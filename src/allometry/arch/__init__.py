@@ -22,7 +22,7 @@ from allometry.arch.layers import (
 from allometry.arch.network import Network, PlacedBlock, min_resolution
 from allometry.arch.pieces import Piece, pieces, wrap_alone
 from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
-from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, round_repeats, widen
+from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels
 from allometry.arch.sampling import cross, encode, members, mutate, sample
 from allometry.arch.serial import digest, from_json, load, save, to_json, weight_signature
 from allometry.arch.shapes import Padding, Shape, conv_output_size, strided
@@ -93,7 +93,6 @@ __all__ = [
     "passes_skip",
     "pieces",
     "round_channels",
-    "round_repeats",
     "sample",
     "save",
     "save_space",
@@ -103,6 +102,5 @@ __all__ = [
     "to_json",
     "walk",
     "weight_signature",
-    "widen",
     "wrap_alone",
 ]

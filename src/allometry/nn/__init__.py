@@ -4,12 +4,7 @@ from allometry.nn.activation_maps import class_activation_map
 from allometry.nn.blocks import CellBlock, FusedMBConvBlock, MBConvBlock
 from allometry.nn.build import ConvNet, build, initialize, scale_residuals
 from allometry.nn.layers import (
-    ChannelShuffle,
     DropPath,
-    SamePadConv2d,
-    SamePool2d,
-    Scaled,
-    Shifted,
     SqueezeExcite,
 )
 from allometry.nn.modules import (
@@ -34,7 +29,6 @@ from allometry.nn.pretrained.files import save_weights
 
 __all__ = [
     "CellBlock",
-    "ChannelShuffle",
     "ConvNet",
     "Conventions",
     "DropPath",
@@ -44,10 +38,6 @@ __all__ = [
     "ModulePart",
     "ModuleReport",
     "Pretrained",
-    "SamePadConv2d",
-    "SamePool2d",
-    "Scaled",
-    "Shifted",
     "SqueezeExcite",
     "build",
     "class_activation_map",

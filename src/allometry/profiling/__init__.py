@@ -13,7 +13,7 @@ from allometry.profiling.measured_network import (
 )
 from allometry.profiling.results import Latency, Measured, Measurements, Ratio
 from allometry.profiling.sampling import MeasureConfig
-from allometry.profiling.tables import TableCheck, TableConfig, build_table, check_table, fit_correction
+from allometry.profiling.tables import TableCheck, TableConfig, build_table, check_table
 
 __all__ = [
     "PRECISIONS",
@@ -32,7 +32,6 @@ __all__ = [
     "TableConfig",
     "build_table",
     "check_table",
-    "fit_correction",
     "machine_info",
     "measure",
     "networks_to_measure",
