@@ -74,10 +74,10 @@ def test_counts_are_those_of_the_built_module(name):
 def check_passes(network: Network) -> None:
     module = build(network, seed=0)
     for size in smallest_sizes(network):
-        scores = module(torch.randn(2, network.in_channels, size, size))
-        assert scores.shape == (2, network.head.classes)
-        assert torch.isfinite(scores).all()
-        scores.mean().backward()
+        logits = module(torch.randn(2, network.in_channels, size, size))
+        assert logits.shape == (2, network.head.classes)
+        assert torch.isfinite(logits).all()
+        logits.mean().backward()
     assert all(parameter.grad is not None for parameter in module.parameters())
 
 
@@ -213,12 +213,12 @@ def check_export(network: Network, path) -> None:
     write_file(module, path, preprocessing=asked)
     images = torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(0))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    exported = session.run(["scores"], {"image": images.numpy()})[0]
+    exported = session.run(["logits"], {"image": images.numpy()})[0]
     with torch.no_grad():
-        scores = module(images).numpy()
-    # A score near zero is a difference of large ones where random weights make the scores large: rounding has the
+        logits = module(images).numpy()
+    # A score near zero is a difference of large ones where random weights make the logits large: rounding has the
     # size of the largest score, not of each.
-    np.testing.assert_allclose(exported, scores, rtol=0, atol=1e-5 * float(np.abs(scores).max()))
+    np.testing.assert_allclose(exported, logits, rtol=0, atol=1e-5 * float(np.abs(logits).max()))
 
 
 @pytest.mark.parametrize("name", KINDS)

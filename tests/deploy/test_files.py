@@ -56,7 +56,7 @@ def test_a_file_of_another_network_does_not_pass(module, views, tmp_path):
     with pytest.raises(VerificationError, match="does not give the network's results"):
         verify(path, build(NETWORK, seed=1), views, **how)
     other = build(replace(NETWORK, head=replace(NETWORK.head, classes=5)), seed=0)
-    with pytest.raises(VerificationError, match=r"scores of shape \(7, 3\)"):
+    with pytest.raises(VerificationError, match=r"logits of shape \(7, 3\)"):
         verify(path, other, views, **how)
 
 

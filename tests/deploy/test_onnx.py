@@ -24,7 +24,7 @@ def run(path, inputs):
     return onnxruntime.InferenceSession(path).run(None, {"image": inputs})[0]
 
 
-def scores_of(module, inputs):
+def logits_of(module, inputs):
     with torch.inference_mode():
         return module(torch.from_numpy(inputs)).numpy()
 
@@ -32,7 +32,7 @@ def scores_of(module, inputs):
 def test_the_file_gives_the_networks_results_for_any_batch(file, module, views):
     inputs = inputs_of(views, PREPROCESSING, ExportConfig())
     for number in (1, 7):
-        assert run(file, inputs[:number]) == pytest.approx(scores_of(module, inputs[:number]), abs=1e-4)
+        assert run(file, inputs[:number]) == pytest.approx(logits_of(module, inputs[:number]), abs=1e-4)
 
 
 def test_batch_norm_is_folded_and_the_file_says_what_it_takes(file):
@@ -41,7 +41,7 @@ def test_batch_norm_is_folded_and_the_file_says_what_it_takes(file):
     properties = {each.key: each.value for each in model.metadata_props}
     assert json.loads(properties["allometry"])["classes"] == list(PREPROCESSING.classes)
     assert [each.name for each in model.graph.input] == ["image"]
-    assert [each.name for each in model.graph.output] == ["scores"]
+    assert [each.name for each in model.graph.output] == ["logits"]
 
 
 def test_nodes_bear_their_modules_names_and_nothing_of_this_machine_is_in_the_file(file):
@@ -62,14 +62,14 @@ def test_any_size_and_pixels(module, tmp_path):
     for number, height, width in ((1, 32, 32), (3, 40, 57)):
         views = np.random.default_rng(0).integers(0, 256, (number, height, width, 1), np.uint8)
         plain = inputs_of(views, PREPROCESSING, ExportConfig())
-        assert run(path, views) == pytest.approx(scores_of(module, plain), abs=1e-4)
+        assert run(path, views) == pytest.approx(logits_of(module, plain), abs=1e-4)
 
 
 def test_same_padding_is_exported_too(views, tmp_path):
     module = build(replace(NETWORK, padding="same"), seed=0).eval()
     path = write_file(module, tmp_path / "same.onnx", preprocessing=PREPROCESSING)
     inputs = inputs_of(views, PREPROCESSING, ExportConfig())
-    assert run(path, inputs) == pytest.approx(scores_of(module, inputs), abs=1e-4)
+    assert run(path, inputs) == pytest.approx(logits_of(module, inputs), abs=1e-4)
 
 
 def test_weights_too_many_for_one_file_lie_beside_it(module, tmp_path, monkeypatch):
@@ -78,4 +78,4 @@ def test_weights_too_many_for_one_file_lie_beside_it(module, tmp_path, monkeypat
     path = write_onnx(layer, tmp_path / "large.onnx", example=torch.zeros(1, 3, 8, 8))
     assert sorted(each.name for each in tmp_path.iterdir()) == ["large.onnx", "large.onnx.data"]
     inputs = np.ones((1, 3, 8, 8), np.float32)
-    assert run(path, inputs) == pytest.approx(scores_of(layer, inputs), abs=1e-5)
+    assert run(path, inputs) == pytest.approx(logits_of(layer, inputs), abs=1e-5)

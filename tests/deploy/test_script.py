@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from allometry.data import center_view, read_image
+from allometry.data import as_images, center_view, read_image
 from allometry.deploy import ExportConfig, write_file, write_script
 from allometry.training import Preprocessing
-from allometry.verbs.predict import classify_images
+from allometry.training.pretrained import Classifier
+from allometry.verbs.predict import classify
 
 CLASSES = ("bär", 'a "disc"', "frame\\")
 
@@ -40,7 +41,7 @@ def opened(script):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_program_sees_what_the_library_sees(images, tmp_path, channels):
-    asked = Preprocessing(
+    preprocessing = Preprocessing(
         channels=channels,
         resolution=24,
         crop=0.9,
@@ -51,7 +52,7 @@ def test_the_program_sees_what_the_library_sees(images, tmp_path, channels):
     script = write_script(
         tmp_path / "predict.py",
         model=tmp_path / "model.onnx",
-        preprocessing=asked,
+        preprocessing=preprocessing,
         export_config=ExportConfig(),
     )
     program = opened(script)
@@ -67,26 +68,32 @@ def test_the_program_sees_what_the_library_sees(images, tmp_path, channels):
 def test_the_program_says_what_the_network_says(images, tmp_path, export_config, module):
     module = copy.deepcopy(module)
     module.classifier.weight.data.mul_(20)  # answers far apart
-    asked = Preprocessing(channels=1, resolution=24, crop=0.9, mean=(0.4,), std=(0.3,), classes=CLASSES)
-    path = write_file(module, tmp_path / "model.onnx", preprocessing=asked, export_config=export_config)
-    script = write_script(
-        tmp_path / "predict.py", model=path, preprocessing=asked, export_config=export_config
+    preprocessing = Preprocessing(
+        channels=1, resolution=24, crop=0.9, mean=(0.4,), std=(0.3,), classes=CLASSES
     )
-    said = subprocess.run(
+    path = write_file(
+        module, tmp_path / "model.onnx", preprocessing=preprocessing, export_config=export_config
+    )
+    script = write_script(
+        tmp_path / "predict.py", model=path, preprocessing=preprocessing, export_config=export_config
+    )
+    printed = subprocess.run(
         [sys.executable, "-I", script, *images], check=True, capture_output=True, text=True, cwd="/"
     ).stdout.splitlines()
-    expected = classify_images(module, asked, images)
+    expected = classify(Classifier(module, preprocessing), as_images(images))
     firsts = [f"{answer.image}: {answer.classes[0][0]} " for answer in expected]
-    assert len(said) == len(CLASSES) * len(images)
-    assert all(line.startswith(first) for line, first in zip(said[:: len(CLASSES)], firsts, strict=True))
+    assert len(printed) == len(CLASSES) * len(images)
+    assert all(line.startswith(first) for line, first in zip(printed[:: len(CLASSES)], firsts, strict=True))
 
 
 def test_the_program_needs_nothing_else(tmp_path):
-    asked = Preprocessing(channels=1, resolution=8, crop=1.0, mean=(0.5,), std=(0.5,), classes=CLASSES)
+    preprocessing = Preprocessing(
+        channels=1, resolution=8, crop=1.0, mean=(0.5,), std=(0.5,), classes=CLASSES
+    )
     script = write_script(
         tmp_path / "predict.py",
         model=tmp_path / "model.onnx",
-        preprocessing=asked,
+        preprocessing=preprocessing,
         export_config=ExportConfig(),
     )
     imported = {

@@ -43,9 +43,9 @@ def test_the_map_adds_up_to_the_score(seed, side, classes):
     x = images(len(classes), side, seed=seed)
     found = class_activation_map(module, x, classes)
     with torch.no_grad():
-        scores = module(x)
+        logits = module(x)
     for place, number in enumerate(classes):
-        expected = scores[place, number] - module.classifier.bias[number]
+        expected = logits[place, number] - module.classifier.bias[number]
         torch.testing.assert_close(found[place].mean(), expected.detach(), atol=1e-5, rtol=1e-4)
 
 

@@ -106,10 +106,10 @@ def test_random_networks_build_and_run_forward_and_backward(network):
     x = torch.randn(3, network.in_channels, network.resolution, network.resolution)
     if network.resolution <= network.total_stride * 2:
         module.eval()  # batch norm cannot train on a single value
-    scores = module(x)
-    assert scores.shape == (3, network.head.classes)
-    scores.sum().backward()
-    assert torch.isfinite(scores).all()
+    logits = module(x)
+    assert logits.shape == (3, network.head.classes)
+    logits.sum().backward()
+    assert torch.isfinite(logits).all()
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

@@ -2,7 +2,7 @@
 
 from allometry.deploy.export_config import FORMATS, PRECISIONS, ExportConfig, Format, Precision
 from allometry.deploy.formats import write_file
-from allometry.deploy.int8 import Layer, quantize
+from allometry.deploy.int8 import quantize
 from allometry.deploy.onnx import write_onnx
 from allometry.deploy.script import write_script
 from allometry.deploy.verification import inputs_of, verify
@@ -12,7 +12,6 @@ __all__ = [
     "PRECISIONS",
     "ExportConfig",
     "Format",
-    "Layer",
     "Precision",
     "inputs_of",
     "quantize",

@@ -44,8 +44,8 @@ class OfPixels(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Scores."""
         image = (pixels.permute(0, 3, 1, 2).float() - self.get_buffer("mean")) / self.get_buffer("std")
-        scores: Tensor = self.module(image)
-        return scores
+        logits: Tensor = self.module(image)
+        return logits
 
 
 def write_file(

@@ -8,27 +8,16 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from allometry.base.files import placing
+from allometry.runs import NoisyLayer
 
 Inputs = npt.NDArray[np.generic]
 _HEARD = 8  # images on which the layers' noise is heard
-
-
-class Layer(NamedTuple):
-    """How much of what a layer hands on is lost in 256 levels.
-
-    Attributes:
-        name: of the module and its operation.
-        noise: the root of the rounding error's power over the output's; 0.01 is 40 dB.
-    """
-
-    name: str
-    noise: float
 
 
 class _Reader:
@@ -44,7 +33,7 @@ class _Reader:
 
 def quantize(
     source: Path, path: Path, *, batches: Sequence[Inputs], reduced: bool = False
-) -> tuple[Layer, ...]:
+) -> tuple[NoisyLayer, ...]:
     """Write an ONNX file that computes with 8-bit integers.
 
     Weights are rounded channel by channel; activations between the least and the most that the calibration images
@@ -83,7 +72,7 @@ def quantize(
         return _layers(prepared, made, batches)
 
 
-def _layers(source: Path, quantized: Path, batches: Sequence[Inputs]) -> tuple[Layer, ...]:
+def _layers(source: Path, quantized: Path, batches: Sequence[Inputs]) -> tuple[NoisyLayer, ...]:
     """The rounding noise of every activation, on a few of the calibration images."""
     import onnx
     import onnxruntime
@@ -106,7 +95,11 @@ def _layers(source: Path, quantized: Path, batches: Sequence[Inputs]) -> tuple[L
         seen += len(batch)
         if seen >= _HEARD:
             break
-    layers = (Layer(makers[name], (lost[name] / whole[name]) ** 0.5) for name in levels if whole[name])
+    layers = (
+        NoisyLayer(name=makers[name], noise=(lost[name] / whole[name]) ** 0.5)
+        for name in levels
+        if whole[name]
+    )
     return tuple(sorted(layers, key=lambda layer: -layer.noise))
 
 

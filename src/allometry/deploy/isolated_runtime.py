@@ -56,14 +56,14 @@ class IsolatedRuntime(Resource):
         self.runtime: str = ready["runtime"]
         self.load_seconds: float = ready["load_seconds"]
 
-    def scores(self, inputs: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-        """The scores of some inputs, float32 [N, classes].
+    def logits(self, inputs: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        """The logits of some inputs, float32 [N, classes].
 
         Args:
             inputs: as the file takes them.
         """
-        input_file, output_file = self._folder / "inputs.npy", self._folder / "scores.npy"
+        input_file, output_file = self._folder / "inputs.npy", self._folder / "logits.npy"
         np.save(input_file, inputs)
         self._child.ask({"inputs": str(input_file), "outputs": str(output_file)})
-        scores: npt.NDArray[np.float32] = np.asarray(np.load(output_file), np.float32)
-        return scores
+        logits: npt.NDArray[np.float32] = np.asarray(np.load(output_file), np.float32)
+        return logits

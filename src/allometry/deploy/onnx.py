@@ -31,7 +31,7 @@ def write_onnx(
     names: Sequence[str] = OF_TENSORS,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write any module that maps `image` to `scores` as an ONNX file, batch norm folded.
+    """Write any module that maps `image` to `logits` as an ONNX file, batch norm folded.
 
     Nodes bear the names of the modules they come from. Weights of more than 1.5 GB go into a second file beside it,
     `NAME.data`.
@@ -63,7 +63,7 @@ def write_onnx(
             dynamo=True,
             verbose=False,
             input_names=["image"],
-            output_names=["scores"],
+            output_names=["logits"],
             dynamic_shapes=(dynamic_shapes(dynamic_axes, names),) if dynamic_axes else None,
         )
     if program is None:

@@ -21,7 +21,7 @@ from allometry.deploy.script import write_script
 from allometry.runs import Verification
 from allometry.training import Preprocessing, to_input
 
-_LARGEST_DIFFERENCE = 1e-3  # of the scores' range, in float32
+_LARGEST_DIFFERENCE = 1e-3  # of the logits' range, in float32
 _LEAST_AGREEMENT = {"float32": 0.99, "bfloat16": 0.95, "int8": 0.0}
 
 
@@ -60,15 +60,15 @@ def verify(
         export_config: what the file is like.
 
     Raises:
-        VerificationError: it does not load; in float32, scores differ by more than 0.001 of their range or fewer than
+        VerificationError: it does not load; in float32, logits differ by more than 0.001 of their range or fewer than
             99 % of the top classes agree; in bfloat16, fewer than 95 % do.
     """
     with IsolatedRuntime(script, export_config.format) as elsewhere:
-        theirs = elsewhere.scores(inputs_of(views, preprocessing, export_config))
+        theirs = elsewhere.logits(inputs_of(views, preprocessing, export_config))
     with torch.inference_mode():
         ours = module.eval()(to_input(views, preprocessing, torch.device("cpu"))).numpy()
     if theirs.shape != ours.shape:
-        raise VerificationError(f"{path} gives scores of shape {theirs.shape}, the network {ours.shape}.")
+        raise VerificationError(f"{path} gives logits of shape {theirs.shape}, the network {ours.shape}.")
     result = Verification(
         file=path.name,
         bytes=size_with_weights(path),
@@ -88,7 +88,7 @@ def _refuse_others(path: Path, result: Verification, export_config: ExportConfig
     min_agreement = _LEAST_AGREEMENT[export_config.precision]
     if not result.largest_difference <= allowed or result.agreement < min_agreement:
         raise VerificationError(
-            f"{path} does not give the network's results: scores differ by up to {result.largest_difference:.2g} "
+            f"{path} does not give the network's results: logits differ by up to {result.largest_difference:.2g} "
             f"(allowed {allowed:.2g}) and {result.agreement:.1%} of the top classes agree (least {min_agreement:.0%})."
         )
 

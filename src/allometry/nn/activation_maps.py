@@ -16,17 +16,17 @@ def class_activation_map(module: nn.Module, images: Tensor, classes: Tensor | Se
     """How much each place of the last feature map speaks for a class (positive) or against it (negative).
 
     Where the classifier is linear, the map is the last feature map weighted by the classifier's row of the class. Its
-    mean plus the classifier's bias is then the score of the class: the map says where the score comes from.
+    mean plus the classifier's bias is then the logit of the class: the map says where the logit comes from.
 
     Where the head has a hidden layer (MobileNetV3), and for modules that are not `ConvNet`, the weights are the
-    gradients of the score by the feature map, summed over its places. For a linear classifier these are the same
+    gradients of the logit by the feature map, summed over its places. For a linear classifier these are the same
     weights. The map is not cut at zero as in the Grad-CAM paper; whoever draws it may cut it.
 
     Of a module that is not a `ConvNet` the last feature map is the last output of a child with four dimensions and
     more than one place.
 
     Args:
-        module: takes `images` and gives scores [N, classes]. It is put into evaluation mode.
+        module: takes `images` and gives logits [N, classes]. It is put into evaluation mode.
         images: normalized input, float32 [N, channels, height, width], on the module's device.
         classes: the class to explain in each image, N of them.
 
@@ -46,8 +46,8 @@ def class_activation_map(module: nn.Module, images: Tensor, classes: Tensor | Se
         >>> map = class_activation_map(module, image, [7])
         >>> map.shape, map.dtype
         (torch.Size([1, 3, 3]), torch.float32)
-        >>> score = module(image)[0, 7] - module.classifier.bias[7]
-        >>> bool(torch.isclose(map.mean(), score, atol=1e-5))
+        >>> logit = module(image)[0, 7] - module.classifier.bias[7]
+        >>> bool(torch.isclose(map.mean(), logit, atol=1e-5))
         True
     """
     module.eval()
@@ -64,21 +64,21 @@ def class_activation_map(module: nn.Module, images: Tensor, classes: Tensor | Se
         return torch.einsum("nchw,nc->nhw", features, rows).float()
     features = features.clone().requires_grad_()
     with torch.enable_grad():
-        scores = module.scores(features)
-    return _by_gradients(features, scores, wanted)
+        logits = module.logits(features)
+    return _by_gradients(features, logits, wanted)
 
 
-def _by_gradients(features: Tensor, scores: Tensor, wanted: Tensor) -> Tensor:
-    _check(wanted, scores.shape[1])
+def _by_gradients(features: Tensor, logits: Tensor, wanted: Tensor) -> Tensor:
+    _check(wanted, logits.shape[1])
     # Images do not mix in evaluation mode: one backward pass of the sum gives each image its own gradient.
-    chosen = scores.gather(1, wanted[:, None]).sum()
+    chosen = logits.gather(1, wanted[:, None]).sum()
     (gradient,) = torch.autograd.grad(chosen, features)
     weights = gradient.sum((2, 3))
     return torch.einsum("nchw,nc->nhw", features.detach(), weights).float()
 
 
 def _watched(module: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """The last feature map of any module, and its scores, with the gradients between them."""
+    """The last feature map of any module, and its logits, with the gradients between them."""
     seen: list[Tensor] = []
 
     def keep(_part: nn.Module, _inputs: Any, output: Any) -> None:  # noqa: ANN401 - whatever a layer gives
@@ -89,13 +89,13 @@ def _watched(module: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     try:
         with torch.enable_grad():
             # Gradients reach the feature map even where all weights are frozen.
-            scores = module(images.detach().clone().requires_grad_())
+            logits = module(images.detach().clone().requires_grad_())
     finally:
         for hook in hooks:
             hook.remove()
     if not seen:
         raise InputError(f"A {type(module).__name__} has no feature map to look at.")
-    return seen[0], scores
+    return seen[0], logits
 
 
 def _check(wanted: Tensor, classes: int) -> None:

@@ -74,14 +74,14 @@ class ConvNet(nn.Module):
         x = self._with_skips(x) if self.reads_skip else self.stages(x)
         return cast(Tensor, self.head(x))
 
-    def scores(self, features: Tensor) -> Tensor:
-        """Class scores (logits), [N, classes], from the last feature map."""
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits, [N, classes], from the last feature map."""
         pooled = self.hidden(features.mean((2, 3)))
         return cast(Tensor, self.classifier(self.dropout(pooled)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Class scores (logits), [N, classes]."""
-        return self.scores(self.features(x))
+        """Logits, [N, classes]."""
+        return self.logits(self.features(x))
 
     def _with_skips(self, x: Tensor) -> Tensor:
         """The stages where cells read the input of the block before, too."""

@@ -115,7 +115,7 @@ class Supernet(nn.Module):
         self._check_order(places)
 
     def forward(self, x: Tensor, subnet: Subnet | Network) -> Tensor:
-        """Class scores (logits), [N, classes], of a member."""
+        """Logits, [N, classes], of a member."""
         if isinstance(subnet, Network):
             subnet = self.subnet(subnet)
         for part in subnet.parts:

@@ -136,9 +136,9 @@ class Exit(nn.Module):
         self.dropout = network.dropout
 
     def forward(self, x: Tensor) -> Tensor:
-        """Class scores (logits), [N, classes]."""
-        scores: Tensor = self.classifier(self.dropout(self.hidden(self.head(x).mean((2, 3)))))
-        return scores
+        """Logits, [N, classes]."""
+        logits: Tensor = self.classifier(self.dropout(self.hidden(self.head(x).mean((2, 3)))))
+        return logits
 
 
 def shapes_of(module: nn.Module) -> dict[str, torch.Size]:

@@ -166,8 +166,8 @@ def seconds_per_image(
     for _ in range(4):
         began = clock()
         with autocast(recipe, device):
-            scores = module(batch)
-        torch.autograd.backward(F.cross_entropy(scores.float(), labels))
+            logits = module(batch)
+        torch.autograd.backward(F.cross_entropy(logits.float(), labels))
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(clock() - began)

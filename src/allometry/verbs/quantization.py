@@ -15,7 +15,7 @@ from torch import nn
 from allometry.base import Progress
 from allometry.base.units import format_milliseconds
 from allometry.data import Dataset, Split, part_of
-from allometry.deploy import ExportConfig, Layer, inputs_of, quantize, write_file, write_script
+from allometry.deploy import ExportConfig, inputs_of, quantize, write_file, write_script
 from allometry.deploy.formats import METADATA, convert_to_openvino
 from allometry.deploy.isolated_runtime import IsolatedRuntime
 from allometry.deploy.verification import SCRIPT, views_of
@@ -84,14 +84,14 @@ def write_int8(
         agreement=float((before.argmax(1) == after.argmax(1)).mean()),
         latency_before=latency_before,
         latency_after=latency_after,
-        layers=tuple(NoisyLayer(name=layer.name, noise=layer.noise) for layer in layers[:_SHOWN]),
+        layers=layers[:_SHOWN],
     )
     return replace(quality, warning=_warning(quality, max_accuracy_drop))
 
 
 def _quantize(
     source: ExportSource, plain: Path, path: Path, folder: Path, calibration: int
-) -> tuple[Layer, ...]:
+) -> tuple[NoisyLayer, ...]:
     preprocessing, config = source.preprocessing, source.config
     batches = list(_calibration(source.dataset.splits["train"], preprocessing, config, calibration))
     # OpenVINO has kernels of its own and no sums of 16 bits.
@@ -125,7 +125,7 @@ def _logits(
     with IsolatedRuntime(script, export_config.format) as runtime:
         return np.concatenate(
             [
-                runtime.scores(inputs_of(views, preprocessing, export_config))
+                runtime.logits(inputs_of(views, preprocessing, export_config))
                 for views in views_of(split, preprocessing, batch_size=_JUDGED)
             ]
         )

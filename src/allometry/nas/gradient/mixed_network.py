@@ -66,11 +66,11 @@ class MixedNetwork(nn.Module):
         )
 
     def forward(self, x: Tensor, mixture: Mixture) -> Tensor:
-        """Class scores (logits), [N, classes], of a path or of a mixture of paths."""
+        """Logits, [N, classes], of a path or of a mixture of paths."""
         x = self.frame.pool(self.frame.stem(x))
         for group, modules in zip(self.choices.groups, self.groups, strict=True):
             x = self._group(group, cast(nn.ModuleList, modules), x, mixture)
-        return self.frame.scores(self.frame.head(x))
+        return self.frame.logits(self.frame.head(x))
 
     def candidates(self) -> Iterator[nn.Module]:
         """The modules of all layers' candidate blocks."""

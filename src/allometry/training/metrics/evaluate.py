@@ -23,7 +23,7 @@ class Predictions(NamedTuple):
     Attributes:
         labels: the truth, int64 [N].
         probabilities: float32 [N, classes].
-        losses: cross-entropy of each image in nats, float32 [N]. Taken from the scores: a probability that rounds
+        losses: cross-entropy of each image in nats, float32 [N]. Taken from the logits: a probability that rounds
             to 0 has a loss that is finite.
     """
 
@@ -78,8 +78,8 @@ def predict(
     )
     with torch.inference_mode(), tracked(progress, "evaluating", len(labels)) as advance:
         for batch in batches:
-            scores = module(to_input(batch.images, preprocessing, device)).float().cpu()
-            losses.append(F.cross_entropy(scores, torch.from_numpy(batch.labels), reduction="none").numpy())
-            probabilities.append(scores.softmax(1).numpy())
-            advance(len(scores))
+            logits = module(to_input(batch.images, preprocessing, device)).float().cpu()
+            losses.append(F.cross_entropy(logits, torch.from_numpy(batch.labels), reduction="none").numpy())
+            probabilities.append(logits.softmax(1).numpy())
+            advance(len(logits))
     return Predictions(labels, np.concatenate(probabilities), np.concatenate(losses))
