@@ -34,6 +34,7 @@ def small(tmp_path_factory):
     return path, f"latency<={budget:.3f}ms"
 
 
+@pytest.mark.slow  # growing to a latency measures some dozen networks
 def test_scale_grows_to_a_latency(call, small, tmp_path):
     path, budget = small
     result = call(

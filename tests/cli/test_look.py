@@ -144,7 +144,11 @@ def test_zoo_lists_every_network(call):
         (["run", "--set", "epoch=1", "--data", "icons", "--out", "{tmp}"], "'epochs'"),
         (["run", "--data", "no-such-folder", "--out", "{tmp}"], "no-such-folder"),
         (["run", "--budget", "1k", "--out", "{tmp}"], "the smallest has macs"),
-        (["run", "--budget", "memory<=1TB", "--out", "{tmp}"], "even two images at a time"),
+        pytest.param(
+            ["run", "--budget", "memory<=1TB", "--out", "{tmp}"],
+            "even two images at a time",
+            marks=pytest.mark.slow,  # a network of a terabyte is solved for
+        ),
         (["run", "--baseline", "b0", "--out", "{tmp}"], "No network is named 'b0'"),
         (["train", "efficientnet-b0", "--recipe", "smal", "--out", "{tmp}"], "Did you mean 'small'"),
         (["train", "efficientnet-b0", "--device", "tpu", "--out", "{tmp}"], "device"),

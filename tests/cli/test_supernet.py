@@ -205,6 +205,7 @@ def test_a_space_that_is_given_keeps_a_budget_or_none_is_asked_of_it(call, photo
     assert "macs" not in refused.err  # of the two limits only the other is exceeded
 
 
+@pytest.mark.slow
 def test_what_the_last_phase_did_not_train_is_not_searched(call, photos, tmp_path):
     phases = {"phases": [{"name": "kernels alone", "epochs": 1, "elastic": {"kernel": 0}}]}
     (tmp_path / "phases.json").write_text(json.dumps(phases))

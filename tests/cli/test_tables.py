@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from allometry.arch import Head, MBConv, Network, Stage, Stem, save_space
 from allometry.catalog import mbconv_space
 
@@ -11,6 +13,7 @@ TINY = Network(
 )
 
 
+@pytest.mark.slow
 def test_build_and_check_a_table_of_a_space_of_ones_own(call, tmp_path):
     space, table = tmp_path / "space.json", tmp_path / "cpu.json"
     save_space(mbconv_space(TINY, kernels=(3, 5), expand_ratios=(2, 3), depths=(1, 2), name="mine"), space)

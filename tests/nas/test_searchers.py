@@ -101,7 +101,16 @@ def test_proposals_are_new_within_the_limit_and_the_same_for_the_same_seed(name)
     assert costs(np.stack([encoding for encoding, _ in found[0]]))["macs"].max() <= 250e6
 
 
-@pytest.mark.parametrize("name", sorted(SEARCHERS.keys() - {"random"}))
+COSTLY = {"controller", "tpe"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in COSTLY))
+        for name in sorted(SEARCHERS.keys() - {"random"})
+    ],
+)
 def test_searchers_beat_chance(name):
     objective_values, trials = worth_of(FBNET), 150
 

@@ -48,8 +48,8 @@ READ = [
     ("inception-v3", "timm"),
     ("inception-v4", "timm"),
     ("xception", "timm"),
-    ("nasnet-a-large", "timm"),
-    ("pnasnet-5-large", "timm"),
+    pytest.param("nasnet-a-large", "timm", marks=pytest.mark.slow),
+    pytest.param("pnasnet-5-large", "timm", marks=pytest.mark.slow),
     ("se-resnet-50", "allometry"),
 ]
 

@@ -268,6 +268,7 @@ def test_without_a_gpu_cuda_is_refused():
         measure(networks_to_measure(["efficientnet-b0"], device="cuda"), config=QUICK)
 
 
+@pytest.mark.slow
 def test_the_command_line_prints_and_saves(network, tmp_path, capfd):
     saved = tmp_path / "figures.json"
     asked = ["measure", str(network), "efficientnet-lite0", "--resolution", "32", "--rounds", "2"]
@@ -283,6 +284,7 @@ def test_the_command_line_prints_and_saves(network, tmp_path, capfd):
     assert json.loads(capfd.readouterr().out)["measured"][0]["name"] == str(network)
 
 
+@pytest.mark.slow
 def test_a_busy_loop_beside_it_makes_it_warn(network):
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
     try:

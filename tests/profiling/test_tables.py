@@ -48,7 +48,7 @@ def space():
     )
 
 
-@pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
+@pytest.mark.parametrize("runtime", [pytest.param("torch", marks=pytest.mark.slow), "onnxruntime"])
 def test_every_member_can_be_predicted_and_the_table_is_checked(space, tmp_path, runtime):
     path = tmp_path / "table.json"
     table = build_table(space, runtime_config=RuntimeConfig(runtime=runtime), config=QUICK, path=path)
