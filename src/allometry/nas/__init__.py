@@ -45,6 +45,7 @@ from allometry.nas.trials import NOTHING, Halving, Trial, TrialCandidate, TrialO
 
 if TYPE_CHECKING:
     from allometry.nas.driver import Evaluator, SearchProblem, drive
+    from allometry.nas.fit_setup import FitConfig
     from allometry.nas.gradient import (
         CostLoss,
         GradientConfig,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         search_by_gradient,
         with_fixed_shapes,
     )
+    from allometry.nas.search_config import SearchConfig
     from allometry.nas.searchers.controller import Controller, ControllerConfig
     from allometry.nas.store import TrialClaim, TrialStore
 
@@ -67,6 +69,8 @@ _LATER = {
     "Controller": "searchers.controller",
     "ControllerConfig": "searchers.controller",
     "Evaluator": "driver",
+    "FitConfig": "fit_setup",
+    "SearchConfig": "search_config",
     "SearchProblem": "driver",
     "drive": "driver",
     "TrialStore": "store",
@@ -104,6 +108,7 @@ __all__ = [
     "EvolutionConfig",
     "EvolutionSearcher",
     "Extrapolation",
+    "FitConfig",
     "GradientConfig",
     "GradientJob",
     "GradientResult",
@@ -117,6 +122,7 @@ __all__ = [
     "Point",
     "Proposals",
     "RandomSearcher",
+    "SearchConfig",
     "SearchProblem",
     "Searcher",
     "Trial",

@@ -28,6 +28,8 @@ from allometry.supernets.predictor_quality import (
 from allometry.supernets.specialize import THOROUGH, SpecializeConfig, Specialized, specialize
 
 if TYPE_CHECKING:
+    from allometry.supernets.accuracy_predictor import PredictorConfig
+    from allometry.supernets.config import SupernetConfig
     from allometry.supernets.elastic import LayerOptions, Part, Subnet, Supernet, build_supernet, supernet_of
     from allometry.supernets.extract import ESTIMATED, extract_subnet, preprocessing_of
     from allometry.supernets.job import SupernetJob
@@ -45,6 +47,8 @@ _LATER = {
     "Axis": "sorting",
     "ESTIMATED": "extract",
     "Part": "elastic",
+    "PredictorConfig": "accuracy_predictor",
+    "SupernetConfig": "config",
     "SUPERNET": "task",
     "Spot": "sorting",
     "Subnet": "elastic",
@@ -76,6 +80,7 @@ __all__ = [
     "ParetoConfig",
     "Part",
     "Predictor",
+    "PredictorConfig",
     "Predicts",
     "RegressionConfig",
     "SpecializeConfig",
@@ -84,6 +89,7 @@ __all__ = [
     "Spot",
     "Subnet",
     "Supernet",
+    "SupernetConfig",
     "SupernetJob",
     "SupernetTask",
     "TrainedSupernet",
