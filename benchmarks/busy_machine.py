@@ -2,7 +2,7 @@
 
     python benchmarks/busy_machine.py
 
-The command line sets `GOMP_SPINCOUNT=10000` unless it is set already. All settings run in turn, in fresh
+`import allometry` sets `GOMP_SPINCOUNT=10000` unless it is set already. All settings run in turn, in fresh
 processes, while 0, 1 and 2 other processes keep a core busy each.
 """
 

@@ -14,10 +14,15 @@ Everything is loaded when it is first used, and torch only by what needs it.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from allometry._version import __version__
+
+# With its usual spinning, OpenMP makes training many times slower while other processes take the cores; with little
+# of it, nearly as fast on a quiet machine (benchmarks/busy_machine.py). It is read when torch is first loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 if TYPE_CHECKING:
     from allometry.arch import Network

@@ -77,6 +77,13 @@ def test_lines_come_at_the_start_every_ten_seconds_and_at_the_end(clock, capsys)
     ]
 
 
+def test_of_what_takes_no_second_there_is_one_line(clock, capsys):
+    with tracked(LineProgress(clock), "checking images", 8) as advance:
+        clock.now += 0.9
+        advance(8)
+    assert capsys.readouterr().err == "checking images: 8 images\n"
+
+
 def test_a_notebook_gets_one_output_that_is_drawn_anew_at_most_four_times_a_second(clock):
     cell = Cell()
     progress = NotebookProgress(cell, clock)

@@ -20,9 +20,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 failed, 2 the user's input is wrong, 130 stopped by Ctrl-C. An error is one sentence on the error
     stream; `--debug`, anywhere on the line, shows where it came from.
     """
-    # With its usual spinning, OpenMP makes training many times slower while other processes take the cores; with
-    # little of it, nearly as fast on a quiet machine (benchmarks/busy_machine.py). Read when torch is first loaded.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]

@@ -12,7 +12,7 @@ EVERY_SECONDS = 10.0
 
 
 class LineProgress:
-    """A line at the start of each stretch, one every ten seconds, and one at its end.
+    """A line at the start of each stretch, one every ten seconds, and one at its end if it took a second.
 
     Args:
         clock: seconds that only go forward.
@@ -46,7 +46,8 @@ class LineProgress:
         self.say(f"{stretch.label}: {', '.join(word for word in words if word)}")
 
     def stop(self) -> None:
-        """Print what the stretch took."""
+        """Print what the stretch took, if that was a second at least."""
         if self._stretches:
-            stretch = self._stretches.pop()
-            self.say(f"{stretch.label}: {stretch.took(self._clock())}")
+            stretch, now = self._stretches.pop(), self._clock()
+            if now - stretch.began >= 1:
+                self.say(f"{stretch.label}: {stretch.took(now)}")

@@ -110,7 +110,7 @@ class Drawing:
         return "\n".join([*self.lines, *(f"{bar.label} {bar.words}" for bar in self.bars)])
 
     def _repr_html_(self) -> str:
-        lines = "".join(f"<div>{escape(line)}</div>" for line in self.lines)
+        lines = "".join(f'<div style="white-space:pre-wrap">{escape(line)}</div>' for line in self.lines)
         bars = "".join(
             _BAR.format(escape(bar.label), 100 * bar.share, escape(bar.words)) for bar in self.bars
         )
