@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
-from typing import Literal
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from allometry.arch import Space, from_json, to_json
 from allometry.base import InputError
 from allometry.base.files import read_json, write_json
+from allometry.cost import Budget, LatencyTable
+from allometry.data import Dataset
 from allometry.nas.encodings import encodings_of
 from allometry.nas.gradient import choices_of
 from allometry.nas.gradient.config import CostLoss, GradientConfig, fbnet, proxylessnas
@@ -20,19 +22,35 @@ from allometry.nas.search_config import SearchSetup
 from allometry.nas.space_costs import SpaceCosts
 from allometry.nas.trial_training import threads, try_candidate
 from allometry.nas.trials import NOTHING, Halving, Trial, TrialCandidate
-from allometry.training import Recipe, at_full_size, small
-from allometry.training.session import Session
+from allometry.runs.files import RECIPE, write_recipe
+from allometry.training import Recipe, small
+from allometry.training.images import Images
+from allometry.training.memory import settle_execution
+from allometry.training.session import Session, read_data
 
-HISTORY = "gradient.json"
+HISTORY, GRADIENT = "gradient.json", "gradient"
 _WAYS = {"proxylessnas": proxylessnas, "fbnet": fbnet}
-_COUNTED: tuple[Literal["macs", "params", "activations"], ...] = ("macs", "params", "activations")
+_COUNTED = ("macs", "params", "activations")
 _PRESSURE = 1.0  # of the cost above the limit, as a power; below it only the accuracy counts
 
 
 def gradient_recipe(setup: SearchSetup) -> Recipe:
     """How the over-parameterized network is trained: as a network of the space would be, fully."""
-    recipe = at_full_size(setup.images.recipe(small, setup.space.template, setup.trial_config.settings))
+    recipe = setup.images.recipe(small, setup.space.template, setup.trial_config.settings)
     return replace(recipe, epochs=setup.config.epochs or recipe.epochs)
+
+
+def _settled_recipe(session: Session, setup: SearchSetup, space: Space, *, kept: Path) -> Recipe:
+    """The same, with a micro batch that fits into the memory: of one network, or of as many as are mixed."""
+    return settle_execution(
+        gradient_recipe(setup),
+        space.largest(),
+        images=len(setup.images.dataset.splits["train"]),
+        device=session.device,
+        networks=1.0 if setup.config.algorithm == "proxylessnas" else passes_of(setup),
+        kept=kept,
+        progress=session.progress,
+    )
 
 
 def passes_of(setup: SearchSetup) -> float:
@@ -60,11 +78,13 @@ def try_by_gradient(session: Session, setup: SearchSetup) -> tuple[Trial, float]
         Stopped: the user asked for it.
         NonFiniteLossError: the training diverged.
     """
-    space, recipe = with_fixed_shapes(setup.space), gradient_recipe(setup)
+    space = with_fixed_shapes(setup.space)
     file = session.run.path / HISTORY
     if not file.exists():
-        found = _search(session, setup, space, recipe)
+        found = _search(session, setup, space)
         write_json(file, _history(setup, space, found))
+    else:
+        leave_alone(session)
     told = read_json(file)
     session.run.record_cost(
         "gradient", setup.config.algorithm, seconds=told["seconds"], images=told["images"]
@@ -86,48 +106,104 @@ def try_by_gradient(session: Session, setup: SearchSetup) -> tuple[Trial, float]
     values: tuple[float, ...] = (NOTHING,)
     if not outcome.failed:
         values = setup.problem.objective_values(outcome.metrics)
-    shutil.rmtree(session.run.path / "gradient", ignore_errors=True)  # what only going on needs
+    shutil.rmtree(session.run.path / GRADIENT, ignore_errors=True)  # what only going on needs
     trial = Trial(number=0, encoding=encoding, values=values, outcome=outcome)
     return trial, float(told["seconds"]) + outcome.seconds
 
 
-def _search(session: Session, setup: SearchSetup, space: Space, recipe: Recipe) -> GradientResult:
-    cost, limit = _aim(setup)
-    plain = _WAYS[setup.config.algorithm]()
-    dataset = setup.images.dataset
-    steps = len(dataset.splits["train"]) * (1 - plain.held_out) / recipe.batch_size
+@dataclass(frozen=True, slots=True)
+class _SharedSearch:
+    """What the processes of one search must agree on; the main one decides it.
+
+    Attributes:
+        space: of the search, its shapes fixed.
+        recipe: of the weights.
+        config: how the architecture is learned.
+        measure: that is weighed.
+        budget: that the result has to meet.
+        table: of latencies, where they count.
+        threads: of each process; 0 for all.
+    """
+
+    space: Space
+    recipe: Recipe
+    config: GradientConfig
+    measure: str
+    budget: Budget | None
+    table: LatencyTable | None
+    threads: int
+
+    @property
+    def cost(self) -> LayerCost:
+        """The cost that is weighed."""
+        if self.measure != "latency":
+            return counted(self.measure)  # type: ignore[arg-type]  # one of `_COUNTED`
+        assert self.table is not None  # noqa: S101 - built for every budget of latency
+        return predicted(self.table)
+
+
+def join_search(session: Session, data: Dataset | str) -> None:
+    """Take part in the main process's search by gradient, if it has one to do, and wait for the end of its verb."""
+    shared: _SharedSearch | None = session.dist.broadcast_object(None)
+    if shared is not None:
+        _learn(session, shared, read_data(session, data))
+
+
+def leave_alone(session: Session) -> None:
+    """Tell the other processes that there is no search to join."""
+    session.dist.broadcast_object(None)
+
+
+def _search(session: Session, setup: SearchSetup, space: Space) -> GradientResult:
+    folder = session.run.path / GRADIENT
+    recipe = _settled_recipe(session, setup, space, kept=folder / RECIPE)
+    write_recipe(folder, recipe.to_dict())
+    measure, limit = _aim(setup)
+    way = _WAYS[setup.config.algorithm]
+    plain = way()
+    steps = len(setup.images.dataset.splits["train"]) * (1 - plain.held_out) / recipe.batch_size
     updates = max(1, round(recipe.epochs * (1 - plain.warmup) * steps / plain.every))
-    settings: GradientConfig = _WAYS[setup.config.algorithm](
-        cost_loss=CostLoss(form="power", weight=_PRESSURE, target=limit, above_only=True), updates=updates
-    )
-    job = GradientJob(
+    loss = CostLoss(form="power", weight=_PRESSURE, target=limit, above_only=True)
+    shared = _SharedSearch(
         space=space,
-        dataset=dataset,
-        preprocessing=setup.images.preprocessing(space.largest(), recipe),
         recipe=recipe,
-        settings=settings,
-        folder=session.run.path / "gradient",
-        cost=cost,
-        allows=SpaceCosts(space, setup.costs.table).within(setup.budget),
+        config=way(cost_loss=loss, updates=updates),
+        measure=measure,
+        budget=setup.budget,
+        table=setup.costs.table,
+        threads=setup.trial_config.threads,
+    )
+    session.dist.broadcast_object(shared)
+    return _learn(session, shared, setup.images)
+
+
+def _learn(session: Session, shared: _SharedSearch, images: Images) -> GradientResult:
+    """The search itself, in every process."""
+    job = GradientJob(
+        space=shared.space,
+        dataset=images.dataset,
+        preprocessing=images.preprocessing(shared.space.largest(), shared.recipe),
+        recipe=shared.recipe,
+        settings=shared.config,
+        folder=session.run.path / GRADIENT,
+        cost=shared.cost,
+        allows=SpaceCosts(shared.space, shared.table).within(shared.budget),
         seed=session.seed,
         device=session.device,
         dist=session.dist,
         progress=session.progress,
         should_stop=session.should_stop,
     )
-    with threads(setup.trial_config.threads):
+    with threads(shared.threads):
         return search_by_gradient(job)
 
 
-def _aim(setup: SearchSetup) -> tuple[LayerCost, float]:
-    """The cost that is weighed, and its limit."""
+def _aim(setup: SearchSetup) -> tuple[str, float]:
+    """The measure that is weighed, and its limit."""
     limits = {limit.measure: limit.most for limit in setup.budget.limits} if setup.budget else {}
-    if "latency" in limits:
-        assert setup.costs.table is not None  # noqa: S101 - built for every budget of latency
-        return predicted(setup.costs.table), limits["latency"]
-    for measure in _COUNTED:
+    for measure in ("latency", *_COUNTED):
         if measure in limits:
-            return counted(measure), limits[measure]
+            return measure, limits[measure]
     raise InputError(
         f"{setup.config.algorithm} weighs a cost that is a sum over layers: give a --budget of macs, params, "
         "activations or latency."

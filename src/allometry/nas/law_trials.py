@@ -111,7 +111,7 @@ def run_grid_training(
                     preprocessing=job.preprocessing,
                     device=job.device,
                 )
-            correct = np.packbits(predictions.right).tobytes().hex()
+            correct = np.packbits(predictions.correct).tobytes().hex()
         except Stopped:
             if not far or whole:
                 raise

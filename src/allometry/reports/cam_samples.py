@@ -42,7 +42,7 @@ def choose_samples(split: Split, predictions: Predictions) -> dict[Group, list[i
     labels = predictions.labels.tolist()
     by_digest = sorted(range(len(split)), key=split.digest)
     drawn = _of_different_classes(by_digest, labels, most=_DRAWN)
-    right = predictions.right
+    right = predictions.correct
     confidence = predictions.probabilities.max(1)
     surest = [int(index) for index in np.argsort(-confidence, kind="stable") if index not in drawn]
     return {

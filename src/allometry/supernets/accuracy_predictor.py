@@ -64,7 +64,7 @@ def measure_subnets(opened: OpenSupernet, encodings: Encodings) -> npt.NDArray[n
                 cost=count(network_of(opened.space, encoding)),
                 accuracy=said.accuracy,
                 loss=said.loss,
-                correct=tuple(int(said.right[part::PARTS].sum()) for part in range(PARTS)),
+                correct=tuple(int(said.correct[part::PARTS].sum()) for part in range(PARTS)),
                 seconds=round(time.monotonic() - began, 3),
                 images=per_subnet,
             )

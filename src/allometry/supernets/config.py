@@ -16,7 +16,7 @@ from allometry.nas import Costs, encodings_of, narrow, sample_encodings
 from allometry.runs.phases import Phase, dimension_of, load_phases
 from allometry.supernets.coupling import couple_encodings
 from allometry.supernets.plans import PLANS, coupled_shrinking, epochs_together, shrinking
-from allometry.training import Recipe, at_full_size, small
+from allometry.training import Recipe, small
 from allometry.training.forecast import seconds_per_image
 from allometry.training.images import Images
 
@@ -72,11 +72,8 @@ class SupernetConfig:
 
 
 def supernet_recipe(images: Images, space: Space, settings: tuple[str, ...]) -> Recipe:
-    """The recipe of the largest network, with the user's changes.
-
-    Stochastic depth is left out: layers come and go anyway.
-    """
-    return at_full_size(images.recipe(small, space.largest(), settings))
+    """The recipe of the largest network, with the user's changes."""
+    return images.recipe(small, space.largest(), settings)
 
 
 def forecast_seconds(

@@ -12,12 +12,13 @@ from allometry.cost import Budget, count
 from allometry.data import Dataset, data_argument
 from allometry.nas.search_spaces import elastic_space
 from allometry.runs import SubnetAccuracy, SupernetResult
-from allometry.runs.files import NETWORK, PHASES, PREPROCESSING, SPACE, PhasePlan, write_recipe
+from allometry.runs.files import NETWORK, PHASES, PREPROCESSING, RECIPE, SPACE, PhasePlan, write_recipe
 from allometry.supernets.config import SupernetConfig, forecast_seconds, supernet_recipe
 from allometry.supernets.coupling import coupled_size
 from allometry.supernets.job import SupernetJob
 from allometry.supernets.task import train_supernet
 from allometry.training.images import Images
+from allometry.training.memory import settle_execution
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session
 
@@ -109,7 +110,16 @@ def supernet_job(session: Session, request: SupernetRequest, images: Images) -> 
         InputError: space, budget, phases or settings do not fit the images or each other.
     """
     space = elastic_space(request.space, images.dataset, request.budget)
-    recipe = supernet_recipe(images, space, request.settings)
+    recipe = settle_execution(  # one subnet passes at a time, and the largest needs the most
+        supernet_recipe(images, space, request.settings),
+        space.largest(),
+        images=len(images.dataset.splits["train"]),
+        device=session.device,
+        processes=session.dist.world_size,
+        kept=session.run.path / RECIPE,
+        progress=session.progress,
+    )
+    recipe = session.dist.broadcast_object(recipe)  # devices may differ; the main process's decides for all
     return SupernetJob(
         space=space,
         dataset=images.dataset,

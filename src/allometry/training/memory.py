@@ -104,8 +104,8 @@ def largest_micro_batch(
     """
 
     def fits(size: int) -> bool:
-        asked = replace(recipe, execution=replace(recipe.execution, micro_batch=size))
-        return step_memory(network, asked, images=images, resolution=resolution, device=device) <= limit
+        sized = replace(recipe, execution=replace(recipe.execution, micro_batch=size))
+        return step_memory(network, sized, images=images, resolution=resolution, device=device) <= limit
 
     if not fits(min(_FEWEST, images)):
         return None
@@ -162,6 +162,7 @@ def settle_execution(
     images: int,
     device: torch.device,
     processes: int = 1,
+    networks: float = 1.0,
     kept: Path | None = None,
     progress: Progress,
 ) -> Recipe:
@@ -170,11 +171,12 @@ def settle_execution(
     A micro batch that the user has set stays. A training that goes on keeps the one it began with.
 
     Args:
-        recipe: as asked.
+        recipe: with the memory that the user has set, if any.
         network: what will be trained.
         images: number of training images.
         device: where it will run.
         processes: that share the batch.
+        networks: about how many of that size compute at once.
         kept: the run's `recipe.json`, which a training that goes on has.
         progress: is told of a micro batch.
 
@@ -191,30 +193,30 @@ def settle_execution(
     largest = max(epochs, key=lambda epoch: epoch.images_per_step * epoch.resolution**2)
     size = -(-largest.images_per_step // processes)
     device_has = memory_of(device)
-    asked = recipe.execution.memory
+    wanted = recipe.execution.memory
     sized = replace(network, resolution=largest.resolution)
-    if not asked and least_memory(sized, size) < device_has / 2:
+    if not wanted and networks * least_memory(sized, size) < device_has / 2:
         return recipe
-    limit = min(asked or device_has, int(_USABLE * device_has))
-    found = None
+    limit = int(min(wanted or device_has, _USABLE * device_has) / networks)
+    micro_batch = None
     # What is hopeless by the counts alone need not be watched, which takes long for the largest networks.
     if least_memory(sized, 1) <= limit or recipe.execution.recompute:
-        found = largest_micro_batch(
+        micro_batch = largest_micro_batch(
             network, recipe, images=size, limit=limit, resolution=largest.resolution, device=device
         )
-    if found is None:
+    if micro_batch is None:
         raise BudgetError(
             f"Training {network.name or 'this network'} at {largest.resolution} px does not fit into "
             f"{format_quantity(limit, unit='B')}, even two images at a time. Lower the resolution or the budget, "
             "or keep less between the steps: --set execution.recompute=true."
         )
-    if found >= size:
+    if micro_batch >= size:
         return recipe
     progress.say(
-        f"memory: the {size} images of a step pass {found} at a time to stay within "
+        f"memory: the {size} images of a step pass {micro_batch} at a time to stay within "
         f"{format_quantity(limit, unit='B')}; their gradients add up"
     )
-    return replace(recipe, execution=replace(recipe.execution, micro_batch=found))
+    return replace(recipe, execution=replace(recipe.execution, micro_batch=micro_batch))
 
 
 def memory_of(device: torch.device) -> int:

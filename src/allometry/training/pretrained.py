@@ -62,13 +62,13 @@ def open_pretrained(network: Network | str | Path, weights: str) -> Classifier:
         return _open_module(network, weights)
     loaded = _load(as_network(network), weights)
     made = loaded.network
-    asked = _preprocessing(
+    preprocessing = _preprocessing(
         loaded.conventions,
         channels=made.in_channels,
         resolution=made.resolution,
         outputs=made.head.classes,
     )
-    return Classifier(loaded.module, asked)
+    return Classifier(loaded.module, preprocessing)
 
 
 def start_from(
@@ -82,9 +82,9 @@ def start_from(
         InputError: network or weights are wrong.
         StorageError: the folder cannot be written.
     """
-    asked, kept = as_network(network), session.run.path / _KEPT
+    known, kept = as_network(network), session.run.path / _KEPT
     if not kept.exists():
-        loaded = _load(asked, weights, classes=classes, in_channels=in_channels, seed=session.seed)
+        loaded = _load(known, weights, classes=classes, in_channels=in_channels, seed=session.seed)
         session.progress.say(f"weights: {weights}, by the names of {loaded.layout}")
         for change in loaded.changes:
             session.progress.say(change)
@@ -96,7 +96,7 @@ def start_from(
             resolution=made.resolution,
         )
         save_pretrained(loaded.module, kept, settled)
-    return load_pretrained(asked, kept)
+    return load_pretrained(known, kept)
 
 
 def _load(
@@ -121,16 +121,16 @@ def _load(
     loaded = load_pretrained(
         known, run.folder.path / "checkpoints" / FINAL, classes=classes, in_channels=in_channels, seed=seed
     )
-    asked = run.preprocessing
-    same = loaded.network.head.classes == len(asked.classes)
+    preprocessing = run.preprocessing
+    same = loaded.network.head.classes == len(preprocessing.classes)
     return replace(
         loaded,
         conventions=replace(
             loaded.conventions,
-            mean=asked.mean,
-            std=asked.std,
-            crop=asked.crop,
-            classes=asked.classes if same else (),
+            mean=preprocessing.mean,
+            std=preprocessing.std,
+            crop=preprocessing.crop,
+            classes=preprocessing.classes if same else (),
         ),
     )
 
@@ -151,8 +151,8 @@ def _open_module(network: str, weights: str) -> Classifier:
     outputs = watch_module(module, resolution=resolution, in_channels=channels).outputs
     if not known.classes and outputs == len(imagenet_classes()):
         known = replace(known, classes=imagenet_classes())
-    asked = _preprocessing(known, channels=channels, resolution=resolution, outputs=outputs)
-    return Classifier(module.eval(), asked)
+    preprocessing = _preprocessing(known, channels=channels, resolution=resolution, outputs=outputs)
+    return Classifier(module.eval(), preprocessing)
 
 
 def _preprocessing(

@@ -163,9 +163,9 @@ def _refuse_changed(session: Session, data: Dataset | str, dataset: Dataset, sum
         for name in now
         if counts.get(name) != now[name]
     ]
-    how = ", ".join(differing) or "as many as before, but not the same"
+    difference = ", ".join(differing) or "as many as before, but not the same"
     raise RunFolderError(
-        f"The images of {data_argument(data)} have changed since {session.run.path} was begun: {how}. "
+        f"The images of {data_argument(data)} have changed since {session.run.path} was begun: {difference}. "
         "Bring the old ones back to go on, or give another folder with --out to train on these."
     )
 

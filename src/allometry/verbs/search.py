@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from allometry.base import Progress
 from allometry.base.checks import replace_given
 from allometry.base.progress import as_progress
 from allometry.cost import Budget, LatencyTable, as_budget
-from allometry.data import Data, data_name, settle_data
-from allometry.nas.gradient_trial import try_by_gradient
+from allometry.data import Data, Dataset, data_name, settle_data
+from allometry.nas.gradient_trial import join_search, leave_alone, try_by_gradient
 from allometry.nas.objectives import Objective, as_objectives
 from allometry.nas.search_config import SearchConfig, SearchRequest, SearchSetup, latency_runtime
 from allometry.nas.search_result import found_result, write_plan
@@ -21,7 +22,7 @@ from allometry.nas.trials import Trial
 from allometry.runs import SearchResult
 from allometry.runs.arguments import value_argument, value_name
 from allometry.runs.files import read_result
-from allometry.training.session import Session, open_session
+from allometry.training.session import Session, open_joint_session, open_session
 from allometry.verbs.open import Run, open_run
 from allometry.verbs.stages import finish, is_finished
 
@@ -51,7 +52,8 @@ def search(
     """Find the network of a space that is best on these images, by short trainings.
 
     Called again with the same folder it goes on where it stopped; with more trials it goes further. Several calls, each
-    with a folder of its own, share a search where they name the same database (`config.storage`).
+    with a folder of its own, share a search where they name the same database (`config.storage`). Started by
+    `torchrun`, processes share the batches of a search by gradient.
 
     Args:
         space: a space, its name or JSON file; or a network, for the space around it.
@@ -104,7 +106,9 @@ def search(
         device=device,
     )
     folder = Path(out or Path("runs") / f"search-{value_name(space)}-{data_name(request.data)}")
-    with open_session(
+    # Of one network that learns, several processes may share the batches; trials have workers of their own.
+    opening = open_joint_session if config.by_gradient else open_session
+    with opening(
         folder,
         command="search",
         arguments=request.arguments(),
@@ -113,14 +117,27 @@ def search(
         progress=shown,
         should_stop=should_stop,
     ) as session:
-        done = read_result(folder, "search") if session.run.finished else None
-        if isinstance(done, SearchResult) and done.max_trials == config.trials:
-            same = done.compare_with == config.compare_with
+        if session.dist.is_main:
+            _search_or_keep(session, request)
         else:
-            same = False
-        if not same or not is_finished(session):
-            _search(session, prepare_search(session, request))
-    return open_run(folder, data=request.data)
+            join_search(session, request.data)
+        run: Run = session.dist.broadcast_object(open_run(folder) if session.dist.is_main else None)
+    return replace(run, dataset=request.data if isinstance(request.data, Dataset) else None)
+
+
+def _search_or_keep(session: Session, request: SearchRequest) -> None:
+    """Search, unless the folder has the result of the same search."""
+    config, folder = request.config, session.run.path
+    done = read_result(folder, "search") if session.run.finished else None
+    same = (
+        isinstance(done, SearchResult)
+        and (done.max_trials, done.compare_with) == (config.trials, config.compare_with)
+        and is_finished(session)
+    )
+    if not same:
+        _search(session, prepare_search(session, request))
+    elif config.by_gradient:
+        leave_alone(session)
 
 
 def _search(session: Session, setup: SearchSetup) -> None:

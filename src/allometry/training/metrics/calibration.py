@@ -14,12 +14,12 @@ Floats = npt.NDArray[np.floating]
 Bools = npt.NDArray[np.bool_]
 
 
-def reliability(confidence: Floats, right: Bools, *, bins: int = BINS) -> tuple[CalibrationBin, ...]:
+def reliability(confidence: Floats, correct: Bools, *, bins: int = BINS) -> tuple[CalibrationBin, ...]:
     """Answers by their probability, in bins of equal width: the table of a reliability diagram.
 
     Args:
         confidence: probability of each answer, [N].
-        right: whether each answer is right, [N].
+        correct: whether each answer is correct, [N].
         bins: how many.
 
     Source: Guo et al. 2017, section 2.
@@ -34,7 +34,7 @@ def reliability(confidence: Floats, right: Bools, *, bins: int = BINS) -> tuple[
     places = bins_of(confidence, bins=bins)
     images = np.bincount(places, minlength=bins).tolist()
     sure = np.bincount(places, weights=confidence, minlength=bins).tolist()
-    hits = np.bincount(places, weights=right, minlength=bins).tolist()
+    hits = np.bincount(places, weights=correct, minlength=bins).tolist()
     return tuple(
         CalibrationBin(
             low=place / bins,
@@ -62,15 +62,15 @@ def bins_of(confidence: Floats, *, bins: int = BINS) -> npt.NDArray[np.int64]:
     return np.searchsorted(edges, np.asarray(confidence, np.float64), side="left").astype(np.int64)
 
 
-def calibration_error(confidence: Floats, right: Bools, *, bins: int = BINS) -> float:
-    """The expected calibration error: by how much answers are more or less probable than they are right.
+def calibration_error(confidence: Floats, correct: Bools, *, bins: int = BINS) -> float:
+    """The expected calibration error: by how much answers are more or less probable than they are correct.
 
-    The mean over the bins of |accuracy - confidence|, weighted by their images: 0 for a network that is right in 80 %
+    The mean over the bins of |accuracy - confidence|, weighted by their images: 0 for a network that is correct in 80 %
     of the cases where it says 80 %, and so on.
 
     Args:
         confidence: probability of each answer, [N].
-        right: whether each answer is right, [N].
+        correct: whether each answer is correct, [N].
         bins: of equal width.
 
     Source: Guo et al. 2017, equation 3.
@@ -79,7 +79,7 @@ def calibration_error(confidence: Floats, right: Bools, *, bins: int = BINS) -> 
         >>> round(calibration_error(np.array([0.9, 0.9]), np.array([True, False])), 3)
         0.4
     """
-    gaps = np.asarray(confidence, np.float64) - right
+    gaps = np.asarray(confidence, np.float64) - correct
     return binned_error(bins_of(confidence, bins=bins), gaps, bins=bins)
 
 
@@ -88,7 +88,7 @@ def binned_error(places: npt.NDArray[np.int64], gaps: Floats, *, bins: int = BIN
 
     Args:
         places: bin of each answer, int64 [N].
-        gaps: confidence - 1 of a right answer, confidence of a wrong one, [N].
+        gaps: confidence - 1 of a correct answer, confidence of a wrong one, [N].
         bins: how many.
 
     Example:

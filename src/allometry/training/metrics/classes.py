@@ -33,29 +33,31 @@ def class_figures(confusion: Counts, names: tuple[str, ...]) -> tuple[ClassMetri
         >>> cat.accuracy, cat.precision, dog.precision
         (0.75, 1.0, 0.8)
     """
-    right = np.diagonal(confusion).tolist()
+    correct = np.diagonal(confusion).tolist()
     images, answers = confusion.sum(1).tolist(), confusion.sum(0).tolist()
     return tuple(
         ClassMetrics(
             name=name,
             images=of,
-            predictions=said,
+            predictions=predicted,
             accuracy=hits / of if of else None,
             interval=wilson_interval(hits, of) if of else None,
-            precision=hits / said if said else None,
-            precision_interval=wilson_interval(hits, said) if said else None,
-            f1=2 * hits / (of + said) if of + said else None,
+            precision=hits / predicted if predicted else None,
+            precision_interval=wilson_interval(hits, predicted) if predicted else None,
+            f1=2 * hits / (of + predicted) if of + predicted else None,
         )
-        for name, hits, of, said in zip(names, right, images, answers, strict=True)
+        for name, hits, of, predicted in zip(names, correct, images, answers, strict=True)
     )
 
 
-def balanced_accuracy(labels: Counts, right: npt.NDArray[np.bool_], *, counts: Counts | None = None) -> float:
+def balanced_accuracy(
+    labels: Counts, correct: npt.NDArray[np.bool_], *, counts: Counts | None = None
+) -> float:
     """The mean of the classes' accuracies: each class counts alike, however many images it has.
 
     Args:
         labels: the truth, [N].
-        right: whether each answer is right, [N].
+        correct: whether each answer is correct, [N].
         counts: how often each image counts, [N]; by default once. A class without images does not count.
 
     Example:
@@ -64,7 +66,7 @@ def balanced_accuracy(labels: Counts, right: npt.NDArray[np.bool_], *, counts: C
     """
     weights = np.ones(len(labels)) if counts is None else counts
     images = np.bincount(labels, weights=weights)
-    hits = np.bincount(labels, weights=weights * right)
+    hits = np.bincount(labels, weights=weights * correct)
     seen = images > 0
     return float((hits[seen] / images[seen]).mean())
 
@@ -82,19 +84,19 @@ def ranks(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]
         >>> ranks(np.array([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2]]), np.array([2, 1])).tolist()
         [1, 1]
     """
-    found = np.empty(len(labels), np.int64)
+    places = np.empty(len(labels), np.int64)
     columns = np.arange(probabilities.shape[1])
     for start in range(0, len(labels), _ROWS):
         piece, truth = probabilities[start : start + _ROWS], labels[start : start + _ROWS, None]
         own = np.take_along_axis(piece, truth, 1)
-        found[start : start + _ROWS] = ((piece > own) | ((piece == own) & (columns < truth))).sum(1)
-    return found
+        places[start : start + _ROWS] = ((piece > own) | ((piece == own) & (columns < truth))).sum(1)
+    return places
 
 
 def brier_score(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
     """The mean over the images of the summed squared differences between probabilities and truth.
 
-    0 for a network that is always sure and right, 2 for one that is always sure and wrong.
+    0 for a network that is always sure and correct, 2 for one that is always sure and wrong.
 
     Shape:
         [N, classes], int64 [N] -> a number

@@ -37,15 +37,15 @@ class Predictions(NamedTuple):
         return float(self.losses.mean(dtype=np.float64))
 
     @property
-    def right(self) -> np.ndarray:
+    def correct(self) -> np.ndarray:
         """Whether the most probable class is the true one, bool [N]."""
-        found: np.ndarray = self.probabilities.argmax(1) == self.labels
-        return found
+        correct: np.ndarray = self.probabilities.argmax(1) == self.labels
+        return correct
 
     @property
     def accuracy(self) -> float:
         """Share of the images whose most probable class is the true one."""
-        return float(self.right.mean())
+        return float(self.correct.mean())
 
 
 class Score(NamedTuple):
@@ -57,8 +57,8 @@ class Score(NamedTuple):
 
 def evaluate(module: nn.Module, split: Split, *, preprocessing: Preprocessing, device: torch.device) -> Score:
     """Accuracy and mean cross-entropy of `module` on `split`. Puts the module into evaluation mode."""
-    said = predict(module, split, preprocessing=preprocessing, device=device)
-    return Score(said.accuracy, said.loss)
+    predictions = predict(module, split, preprocessing=preprocessing, device=device)
+    return Score(predictions.accuracy, predictions.loss)
 
 
 def predict(

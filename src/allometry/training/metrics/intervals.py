@@ -13,8 +13,8 @@ from allometry.runs import Interval
 RESAMPLES = 1000
 
 
-def wilson_interval(right: int, total: int, *, z: float = 1.959964) -> Interval:
-    """The 95 % interval of a fraction that was seen `right` times in `total`.
+def wilson_interval(correct: int, total: int, *, z: float = 1.959964) -> Interval:
+    """The 95 % interval of a fraction that was seen `correct` times in `total`.
 
     Source: Wilson 1927.
 
@@ -22,7 +22,7 @@ def wilson_interval(right: int, total: int, *, z: float = 1.959964) -> Interval:
         >>> [round(bound, 3) for bound in wilson_interval(90, 100)]
         [0.826, 0.945]
     """
-    share = right / total
+    share = correct / total
     center = share + z * z / (2 * total)
     spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
     scale = 1 + z * z / total

@@ -1,4 +1,4 @@
-"""Everything that is said of a network's answers on a split: one `Evaluation` from its predictions."""
+"""Everything that is predictions of a network's answers on a split: one `Evaluation` from its predictions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BEST = 5
 
 
 def summarize(
-    said: Predictions,
+    predictions: Predictions,
     split: Split,
     *,
     name: str,
@@ -44,36 +44,40 @@ def summarize(
     """Everything the report shows about a split, from the predictions.
 
     Args:
-        said: what the network says of each image.
+        predictions: what the network says of each image.
         split: the images.
         name: of the split.
         classes: names of the classes.
         seed: of the resampling behind the intervals.
         most_mistakes: how many wrong answers to keep with their images.
     """
-    labels, answers = said.labels, said.probabilities.argmax(1)
-    right = answers == labels
-    confidence = said.probabilities.max(1)
+    labels, answers = predictions.labels, predictions.probabilities.argmax(1)
+    correct = answers == labels
+    confidence = predictions.probabilities.max(1)
     confusion = confusion_matrix(labels, answers, classes=len(classes))
-    in_top = int((ranks(said.probabilities, labels) < _BEST).sum())
-    measured = _Measured(balanced_accuracy(labels, right), said.loss, calibration_error(confidence, right))
-    balanced, loss, calibration = _intervals(measured, labels, right, said.losses, confidence, seed=seed)
+    in_top = int((ranks(predictions.probabilities, labels) < _BEST).sum())
+    measured = _Measured(
+        balanced_accuracy(labels, correct), predictions.loss, calibration_error(confidence, correct)
+    )
+    balanced, loss, calibration = _intervals(
+        measured, labels, correct, predictions.losses, confidence, seed=seed
+    )
     return Evaluation(
         split=name,
-        images=len(right),
-        accuracy=float(right.mean()),
-        interval=wilson_interval(int(right.sum()), len(right)),
-        top5=in_top / len(right),
-        top5_interval=wilson_interval(in_top, len(right)),
+        images=len(correct),
+        accuracy=float(correct.mean()),
+        interval=wilson_interval(int(correct.sum()), len(correct)),
+        top5=in_top / len(correct),
+        top5_interval=wilson_interval(in_top, len(correct)),
         balanced_accuracy=measured.balanced,
         balanced_interval=balanced,
         loss=measured.loss,
         loss_interval=loss,
-        brier=brier_score(said.probabilities, labels),
+        brier=brier_score(predictions.probabilities, labels),
         calibration_error=measured.calibration,
         calibration_interval=calibration,
         calibration_by_chance=chance_error(confidence, seed=seed),
-        calibration=reliability(confidence, right),
+        calibration=reliability(confidence, correct),
         classes=classes,
         confusion=tuple(map(tuple, confusion.tolist())),
         per_class=class_figures(confusion, classes),
@@ -92,18 +96,18 @@ class _Measured(NamedTuple):
 def _intervals(
     measured: _Measured,
     labels: npt.NDArray[np.int64],
-    right: npt.NDArray[np.bool_],
+    correct: npt.NDArray[np.bool_],
     losses: npt.NDArray[np.floating],
     confidence: npt.NDArray[np.floating],
     *,
     seed: int,
 ) -> tuple[Interval, Interval, Interval]:
-    places, gaps = bins_of(confidence), confidence.astype(np.float64) - right
+    places, gaps = bins_of(confidence), confidence.astype(np.float64) - correct
     exact = losses.astype(np.float64)
     drawn = np.array(
         [
             (
-                balanced_accuracy(labels, right, counts=counts),
+                balanced_accuracy(labels, correct, counts=counts),
                 float(counts @ exact) / len(labels),
                 binned_error(places, counts * gaps),
             )

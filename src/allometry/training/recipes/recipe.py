@@ -178,7 +178,8 @@ class Recipe:
         clip: largest norm of the gradient; 0 for no clipping.
         precision: of the arithmetic; `auto` is bfloat16 on GPUs that have it, float32 elsewhere.
         dropout: before the classifier; None keeps the network's own.
-        stochastic_depth: None keeps the network's own.
+        stochastic_depth: None keeps the network's own; that of supernets and searches by gradient is none, as their
+            layers come and go anyway.
         batch_norm_momentum: weight of the new batch; None keeps the network's own.
         residual_scale: of the last batch norm in every residual branch at the start, unless there are weights to start
             from. With 0 deep networks begin as shallow ones, which short trainings need; 1 is the papers'.

@@ -54,9 +54,9 @@ def change(recipe: Recipe, *settings: str) -> Recipe:
 def _read(recipe: Recipe, key: str, text: str) -> Any:  # noqa: ANN401 - of the field's own type
     owner, _, inner = key.partition(".")
     holder = getattr(recipe, owner) if inner else recipe
-    found = next(each for each in fields(holder) if each.name == (inner or owner))
+    field = next(each for each in fields(holder) if each.name == (inner or owner))
     # The default tells a field's type better than its value, which may be None or a whole number.
-    current = getattr(holder, found.name) if found.default is MISSING else found.default
+    current = getattr(holder, field.name) if field.default is MISSING else field.default
     try:
         if current is None:
             return None if text.lower() == "none" else float(text)
