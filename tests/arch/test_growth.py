@@ -22,8 +22,8 @@ from allometry.arch import (
     depth_exponents,
     lite,
     round_channels,
-    widen,
 )
+from allometry.arch.rounding import widen
 from allometry.base import NetworkError
 from tests.strategies import basic, blocks, bottlenecks, networks, separable
 
@@ -224,5 +224,5 @@ def test_a_stem_alone_rounds_to_the_multiple_that_is_asked_for():
         for multiple in (1, 4, 8, 16)
     }
     assert found == {1: 45, 4: 44, 8: 48, 16: 48}
-    loose = apply_multipliers(network, width=1.18, channel_multiple=16, least_share=0)
+    loose = apply_multipliers(network, width=1.18, channel_multiple=16, min_fraction=0)
     assert loose.stem.channels == 32

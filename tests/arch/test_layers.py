@@ -31,7 +31,7 @@ from allometry.arch import (
     Stage,
     Stem,
     conv_output_size,
-    least_resolution,
+    min_resolution,
     passes_skip,
     strided,
 )
@@ -197,7 +197,7 @@ def test_blocks_stand_in_a_row_and_drop_more_and_more(network):
 
 @given(networks())
 def test_networks_that_pad_bear_a_single_pixel(network):
-    assert least_resolution(network) == 1
+    assert min_resolution(network) == 1
 
 
 @given(st.integers(1, 3), st.integers(3, 7))
@@ -211,4 +211,4 @@ def test_the_least_resolution_is_the_first_that_every_layer_bears(layers, kernel
             borne.append(replace(network, resolution=size).resolution)
         except NetworkError:
             continue
-    assert least_resolution(network) == borne[0] == layers * (kernel - 1) + 1
+    assert min_resolution(network) == borne[0] == layers * (kernel - 1) + 1

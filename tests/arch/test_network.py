@@ -18,10 +18,10 @@ from allometry.arch import (
     from_json,
     load,
     round_channels,
-    round_repeats,
     save,
     to_json,
 )
+from allometry.arch.rounding import round_repeats
 from allometry.base import NetworkError, StorageError
 from allometry.catalog import get
 from tests.strategies import networks

@@ -16,7 +16,7 @@ from allometry.base import InputError, MeasurementError, UnknownNameError
 from allometry.catalog import get
 from allometry.cost import RuntimeConfig
 from allometry.profiling import MeasureConfig, measure, networks_to_measure
-from allometry.profiling.latency_meter import whole
+from allometry.profiling.latency_meter import network_to_measure
 from allometry.profiling.machine import busy_seconds, machine_info
 from allometry.profiling.measured_network import PRECISIONS, RUNTIMES, MeasuredNetwork
 from allometry.profiling.processes import Block
@@ -101,7 +101,7 @@ QUIET = [[0.01, 0.0101]] * 9
 
 
 @pytest.mark.parametrize(
-    ("options", "others", "message"),
+    ("options", "busy_cores", "message"),
     [
         ({}, 0.0, None),
         ({}, None, None),
@@ -110,9 +110,9 @@ QUIET = [[0.01, 0.0101]] * 9
         ({"steady": False}, 0.0, "did not become steady while it warmed up"),
     ],
 )
-def test_what_makes_figures_doubtful_is_told(options, others, message):
+def test_what_makes_figures_doubtful_is_told(options, busy_cores, message):
     figures, samples = one(QUIET, **options)
-    warnings = measurement_warnings([figures], [samples], others=others)
+    warnings = measurement_warnings([figures], [samples], busy_cores=busy_cores)
     if message is None:
         assert warnings == ()
     else:
@@ -122,7 +122,7 @@ def test_what_makes_figures_doubtful_is_told(options, others, message):
 
 def test_runs_that_differ_are_told_with_by_how_much():
     figures, samples = one([[0.01], [0.02], [0.03]] * 5)
-    (warning,) = measurement_warnings([figures], [samples], others=0.0)
+    (warning,) = measurement_warnings([figures], [samples], busy_cores=0.0)
     assert "the 10th and the 90th percentile lie 100% of the median apart" in warning
 
 
@@ -132,7 +132,7 @@ def test_measurements_show_themselves():
         machine_info=machine_info(),
         measured=(first, other),
         ratios=(Ratio(name="resnet-18", runtime="torch", ratio=2.0, low=1.9, high=2.1),),
-        others=0.0,
+        busy_cores=0.0,
         warnings=("<doubtful>",),
     )
     assert "efficientnet-b0 in torch: 10.1 ms (10 ms to 10.1 ms); resnet-18 in torch: 20 ms" in repr(found)
@@ -236,7 +236,7 @@ def test_what_does_not_go_together_is_refused_in_a_sentence(options, error, mess
 )
 def test_a_configuration_is_handed_on_whole(runtime, precision):
     config = RuntimeConfig(runtime=runtime, threads=3, batch=2, precision=precision)
-    candidate = whole(TINY, config)
+    candidate = network_to_measure(TINY, config)
     assert (candidate.runtime, candidate.threads, candidate.batch) == (runtime, 3, 2)
     assert (candidate.precision, candidate.name, candidate.resolution) == (precision, "tiny", 16)
 
@@ -320,8 +320,8 @@ def test_a_rank_correlation_looks_at_the_order_only(values, random):
     mixed = random.sample(values, len(values))
     assert -1 - 1e-9 <= _rank_correlation(values, mixed) <= 1 + 1e-9
     ranks = [sorted(values).index(value) for value in values]
-    others = [sorted(mixed).index(value) for value in mixed]
-    squares = sum((a - b) ** 2 for a, b in zip(ranks, others, strict=True))
+    busy_cores = [sorted(mixed).index(value) for value in mixed]
+    squares = sum((a - b) ** 2 for a, b in zip(ranks, busy_cores, strict=True))
     size = len(values)
     # Source: Spearman's formula where no two are equal.
     assert _rank_correlation(values, mixed) == pytest.approx(1 - 6 * squares / (size * (size**2 - 1)))

@@ -225,5 +225,5 @@ def members(space: Space, number: int, *, seed: int = 0) -> Iterator[Network]:
         yield sample(space, random, by="choice")
 
 
-def images(number: int = 4, side: int = 16, *, channels: int = 1, seed: int = 0) -> Tensor:
+def random_images(number: int = 4, side: int = 16, *, channels: int = 1, seed: int = 0) -> Tensor:
     return torch.randn(number, channels, side, side, generator=torch.Generator().manual_seed(seed))

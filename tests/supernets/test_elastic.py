@@ -30,7 +30,7 @@ from .spaces import (
     grown,
     inverted_space,
     members,
-    pictures,
+    random_images,
     residual_space,
     space_of,
     spaces,
@@ -54,7 +54,7 @@ def size(module: nn.Module) -> int:
 
 def assert_alike(supernet: Supernet, network: Network, *, side: int = 16) -> None:
     """What is taken out computes what the supernet computes."""
-    images = pictures(4, side, channels=network.in_channels)
+    images = random_images(4, side, channels=network.in_channels)
     plain = steady(supernet.extract(network))
     with torch.no_grad():
         for mode in (False, True):  # training changes the statistics of what was taken out
@@ -156,7 +156,7 @@ def test_a_member_by_its_decisions_or_written_with_other_stages_is_the_same():
     largest = space.network({**space.decisions_of(space.largest()), "kernel 1": 3})
     stages = tuple(layer for stage in largest.stages for layer in apart(stage))
     spelt = replace(largest, stages=stages)
-    images = pictures()
+    images = random_images()
     with torch.no_grad():
         assert torch.equal(supernet(images, network), supernet(images, supernet.subnet(decisions)))
         plain = supernet.extract(spelt).eval()
@@ -168,7 +168,7 @@ def test_dropout_is_the_networks_own_or_what_is_asked_for():
     space = inverted_space()
     own = replace(space.template, head=replace(space.template.head, dropout=0.5))
     space = replace(space, template=own)
-    images, network = pictures(), space.largest()
+    images, network = random_images(), space.largest()
     for asked, expected in ((None, 0.5), (0.2, 0.2)):
         supernet = build_supernet(space, options=LayerOptions(dropout=asked), seed=0).train()
         plain = supernet.extract(network).train()
@@ -185,7 +185,7 @@ def test_training_leaves_the_statistics_alone():
     space = inverted_space()
     supernet = grown(space).train()
     before = {name: value.clone() for name, value in supernet.named_buffers()}
-    supernet(pictures(), space.smallest()).sum().backward()
+    supernet(random_images(), space.smallest()).sum().backward()
     assert all(torch.equal(before[name], value) for name, value in supernet.named_buffers())
 
 
@@ -219,7 +219,7 @@ def test_it_can_be_copied_and_written():
     other.load_state_dict(supernet.state_dict())
     network = space.smallest()
     for each in (copy.deepcopy(supernet), other.eval()):
-        assert torch.equal(each(pictures(), network), supernet(pictures(), network))
+        assert torch.equal(each(random_images(), network), supernet(random_images(), network))
 
 
 # The parts
@@ -362,7 +362,7 @@ def test_gradients_reach_exactly_the_used_parts(name):
     supernet = grown(space).train()
     for network in members(space, 3):
         supernet.zero_grad(set_to_none=True)
-        (supernet(pictures(6), network) ** 2).sum().backward()
+        (supernet(random_images(6), network) ** 2).sum().backward()
         for key, mask in used(supernet, network).items():
             gradient = dict(supernet.named_parameters())[key].grad
             if not mask.any():
@@ -381,11 +381,11 @@ def test_what_is_not_used_may_be_anything(name):
     whole = grown(space).train()
     for network in members(space, 2):
         supernet = copy.deepcopy(whole)
-        expected = supernet(pictures(), network)
+        expected = supernet(random_images(), network)
         with torch.no_grad():
             for key, mask in used(supernet, network).items():
                 dict(supernet.named_parameters())[key][~mask] = float("nan")
-        assert torch.equal(supernet(pictures(), network), expected)
+        assert torch.equal(supernet(random_images(), network), expected)
 
 
 # What it cannot hold
@@ -428,7 +428,7 @@ def test_networks_that_are_no_members_are_refused():
     space = inverted_space()
     supernet = build_supernet(space, seed=0)
     other = replace(space.largest(), head=Head(channels=12, classes=5))
-    for ask in (supernet.subnet, supernet.extract, lambda network: supernet(pictures(), network)):
+    for ask in (supernet.subnet, supernet.extract, lambda network: supernet(random_images(), network)):
         with pytest.raises(NetworkError, match="Not of the space inverted"):
             ask(other)
 
@@ -442,7 +442,7 @@ def test_the_largest_network_of_a_supernet_that_takes_over_a_module_is_that_modu
     supernet, module = grown(space), build(space.largest(), seed=4)
     stir(module, seed=4)
     supernet.load_largest(module)
-    images = pictures()
+    images = random_images()
     with torch.no_grad():
         for mode in (False, True):
             found = supernet.train(mode)(images, space.largest())
@@ -490,7 +490,7 @@ def test_exported_members_agree_with_the_supernet(name, tmp_path):
     space = SMALL[name]
     supernet = grown(space).eval()
     for number, network in enumerate(members(space, 1)):
-        images = pictures(3, network.resolution)
+        images = random_images(3, network.resolution)
         path = write_onnx(supernet.extract(network).eval(), tmp_path / f"{number}.onnx", example=images)
         session = onnxruntime.InferenceSession(path)
         found = session.run(None, {session.get_inputs()[0].name: images.numpy()})[0]

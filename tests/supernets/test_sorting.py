@@ -13,7 +13,7 @@ from allometry.catalog import find_space, get, mbconv_space
 from allometry.nas import narrow
 from allometry.supernets import Axis, Spot, Supernet, axes_of, sort_channels
 
-from .spaces import SMALL, choice, grown, inverted_space, members, pictures, space_of
+from .spaces import SMALL, choice, grown, inverted_space, members, random_images, space_of
 
 INVERTED = MBConv(channels=8, expand_ratio=2, se_ratio=0.25)
 FUSED = FusedMBConv(channels=8, expand_ratio=2)
@@ -77,7 +77,7 @@ def importance(supernet: Supernet, axis: Axis) -> list[float]:
 
 @torch.no_grad()
 def assert_same(before: Supernet, after: Supernet, *, networks, channels_in=1) -> None:
-    images = pictures(2, 16, channels=channels_in).double()
+    images = random_images(2, 16, channels=channels_in).double()
     for network in networks:
         expected = before(images, network)
         assert (after(images, network) - expected).abs().max() <= 1e-9 * expected.abs().max()
