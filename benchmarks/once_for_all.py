@@ -181,7 +181,7 @@ def predict(folder: Path) -> dict[str, Any]:
         found = specialize(
             space, predictor, allows=lambda rows: costs(rows)["macs"] <= 3_000_000, seed=0, **more
         )
-        seconds[name] = {"seconds": time.perf_counter() - began, "looked": found.looked}
+        seconds[name] = {"seconds": time.perf_counter() - began, "looked": found.examined}
     with open_supernet(run, device=None, progress=SilentProgress(), should_stop=lambda: False) as opened:
         picks = _evenly(opened)
         even = evaluate_predictor(predictor, picks, measure_subnets(opened, picks))

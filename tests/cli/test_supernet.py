@@ -77,7 +77,7 @@ def test_search_confirms_and_extract_gives_a_run_that_other_verbs_take(call, own
     looks = read_lines(own / "accuracies.jsonl")
     assert len(looks) >= 30
     images = json.loads((own / "data.json").read_text())["images"]["val"]
-    assert all(sum(line["rights"]) == round(line["accuracy"] * images) for line in looks)
+    assert all(sum(line["correct"]) == round(line["accuracy"] * images) for line in looks)
     assert 0 <= json.loads((own / "predictor.json").read_text())["attainable"] <= 1
     measured = len(read_lines(own / "accuracies.jsonl"))
     again = call("supernet", "search", own, "--budget", "300k,params<=100k", *LOOKS)
