@@ -179,33 +179,9 @@ def prepare_fit(session: Session, request: FitRequest) -> FitSetup:
         BudgetError: the baseline cannot keep the budget, or no law can grow it.
         RecipeError: a setting does not fit the recipe.
     """
-    network, budget, config, settings = request.network, request.budget, request.config, request.settings
+    config, settings = request.config, request.settings
     images = read_data(session, request.data)
-    dataset = images.dataset
-    origin = adapt(
-        network, classes=len(dataset.classes), channels=dataset.channels, image_size=dataset.image_size
-    )
-    largest = max(dataset.image_size, origin.total_stride)
-    baseline, start = replace(origin, resolution=min(origin.resolution, largest)), IDENTITY
-    if budget is not None:
-        shrunk = solve(origin, budget, largest_resolution=largest)
-        baseline, start = shrunk.network, shrunk.multipliers
-        name = f"{network.name} at {budget}".strip()
-        baseline = replace(baseline, name=name)
-    else:
-        origin = baseline
-    macs = count(baseline).macs
-    points = grid_points(
-        origin,
-        Budget((Limit("macs", int(config.ratio * macs)),)),
-        start=start,
-        laws=config.laws,
-        largest_resolution=largest,
-    )
-    points = tuple(
-        replace(point, network=replace(point.network, name=f"law {number} of {len(points)}"))
-        for number, point in enumerate(points, start=1)
-    )
+    baseline, points = _points(request, images.dataset)
     full = images.recipe(small, baseline, settings).epochs
     epochs = config.epochs or max(_FEWEST, round(full * _EPOCH_SHARE))
     trial_config = TrialConfig(
@@ -232,6 +208,36 @@ def prepare_fit(session: Session, request: FitRequest) -> FitSetup:
     write_recipe(session.run.path, trial_recipe(images, baseline, settings, epochs).to_dict())
     _announce(session, setup)
     return setup
+
+
+def _points(request: FitRequest, dataset: Dataset) -> tuple[Network, tuple[Point, ...]]:
+    """The baseline as these images and the budget ask for it, and the laws, each with its network."""
+    network, budget, config = request.network, request.budget, request.config
+    origin = adapt(
+        network, classes=len(dataset.classes), channels=dataset.channels, image_size=dataset.image_size
+    )
+    largest = max(dataset.image_size, origin.total_stride)
+    baseline, start = replace(origin, resolution=min(origin.resolution, largest)), IDENTITY
+    if budget is not None:
+        shrunk = solve(origin, budget, largest_resolution=largest)
+        baseline, start = shrunk.network, shrunk.multipliers
+        name = f"{network.name} at {budget}".strip()
+        baseline = replace(baseline, name=name)
+    else:
+        origin = baseline
+    macs = count(baseline).macs
+    points = grid_points(
+        origin,
+        Budget((Limit("macs", int(config.ratio * macs)),)),
+        start=start,
+        laws=config.laws,
+        largest_resolution=largest,
+    )
+    named = tuple(
+        replace(point, network=replace(point.network, name=f"law {number} of {len(points)}"))
+        for number, point in enumerate(points, start=1)
+    )
+    return baseline, named
 
 
 def _announce(session: Session, setup: FitSetup) -> None:

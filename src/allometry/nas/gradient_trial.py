@@ -85,13 +85,13 @@ def try_by_gradient(session: Session, setup: SearchSetup) -> tuple[Trial, float]
         write_json(file, _history(setup, space, found))
     else:
         leave_alone(session)
-    told = read_json(file)
+    kept = read_json(file)
     session.run.record_cost(
-        "gradient", setup.config.algorithm, seconds=told["seconds"], images=told["images"]
+        "gradient", setup.config.algorithm, seconds=kept["seconds"], images=kept["images"]
     )
-    taken = "the most probable one within the budget" if told["budgeted"] else "the most probable one"
+    taken = "the most probable one within the budget" if kept["budgeted"] else "the most probable one"
     session.progress.say(f"{setup.config.algorithm}: {taken} of {space.size:,} networks is taken")
-    network = from_json(told["network"])
+    network = from_json(kept["network"])
     encoding = encodings_of(setup.space, [network])[0]
     candidate = TrialCandidate(number=0, network=network, metrics=setup.costs.of(encoding))
     outcome = try_candidate(
@@ -108,7 +108,7 @@ def try_by_gradient(session: Session, setup: SearchSetup) -> tuple[Trial, float]
         values = setup.problem.objective_values(outcome.metrics)
     shutil.rmtree(session.run.path / GRADIENT, ignore_errors=True)  # what only going on needs
     trial = Trial(number=0, encoding=encoding, values=values, outcome=outcome)
-    return trial, float(told["seconds"]) + outcome.seconds
+    return trial, float(kept["seconds"]) + outcome.seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ class Lookup:
         return sums, peaks
 
 
+PieceCostFn = Callable[[Piece, Padding], float]
+"""What a stem, a block or a head costs, given the network's padding."""
 PieceTermsFn = Callable[[Piece, Padding], tuple[tuple[float, ...], tuple[float, ...]]]
 """What a piece adds to the sums, and what it is for the maxima."""
 
@@ -203,6 +205,6 @@ class Latencies:
         """Seconds [N] of these encodings."""
         sums, _ = self._lookup(encodings)
         total, number, elements = sums.T
-        how = self._correction
-        found: Floats = how.base + how.scale * total + how.per_piece * number + how.per_element * elements
-        return found
+        own = self._correction
+        seconds: Floats = own.base + own.scale * total + own.per_piece * number + own.per_element * elements
+        return seconds

@@ -108,12 +108,12 @@ class RayWorker:
     def ask(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """What came of a candidate."""
         try:
-            handle_request: dict[str, Any] = self._ray.get(self._actor.answer.remote(dict(content)))
+            answer: dict[str, Any] = self._ray.get(self._actor.handle_request.remote(dict(content)))
         except self._ray.exceptions.RayActorError as error:
             raise WorkerDiedError(f"A worker of the Ray cluster died: {error}") from error
-        if "error" in handle_request:
-            raise (InputError if handle_request["input"] else AllometryError)(handle_request["error"])
-        return handle_request
+        if "error" in answer:
+            raise (InputError if answer["input"] else AllometryError)(answer["error"])
+        return answer
 
     def stop(self) -> None:
         """Ask it to stop at a checkpoint."""
@@ -153,12 +153,12 @@ class TrialActor:
             shutil.rmtree(folder, ignore_errors=True)  # what came of it is all that counts
         return found
 
-    def _folder(self, asked: str) -> Path:
+    def _folder(self, given: str) -> Path:
         """The search's folder where this machine has it, else one that no other search has."""
-        folder = Path(asked)
+        folder = Path(given)
         if folder.is_dir():
             return folder
-        own = sha256(json.dumps([asked, self._settings.to_dict()], sort_keys=True).encode()).hexdigest()
+        own = sha256(json.dumps([given, self._settings.to_dict()], sort_keys=True).encode()).hexdigest()
         return Path(tempfile.gettempdir()) / f"allometry-{own[:16]}"
 
     def stop(self) -> None:

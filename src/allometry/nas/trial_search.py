@@ -90,12 +90,8 @@ def _run(
     searcher = make_searcher(algorithm, space, seed=own, objectives=len(setup.objectives))
     proposals = Proposals(space, searcher, setup.allowed, max_pending=config.max_pending, seed=session.seed)
 
-    def record_cost(trial: Trial) -> None:
-        seconds, images = trial.outcome.seconds, trial.outcome.images
-        session.run.record_cost(phase, f"trial {trial.number}", seconds=seconds, images=images)
-
     def on_trial_end(trial: Trial) -> None:
-        record_cost(trial)
+        _record_cost(session, phase, trial)
         SEARCH_TRIALS.append(folder, trial_record(setup, trial, phase=phase))
         own_folder = trial_folder(folder, network_of(space, trial.encoding), session.seed)
         shutil.rmtree(own_folder / "checkpoints", ignore_errors=True)
@@ -136,8 +132,13 @@ def _run(
         config.storage is None
     ):  # all of them are this folder's; a kill may have come before a cost was written
         for trial in found:
-            record_cost(trial)
+            _record_cost(session, phase, trial)
     return found
+
+
+def _record_cost(session: Session, phase: str, trial: Trial) -> None:
+    seconds, images = trial.outcome.seconds, trial.outcome.images
+    session.run.record_cost(phase, f"trial {trial.number}", seconds=seconds, images=images)
 
 
 class _TrialLines(SilentProgress):

@@ -38,36 +38,36 @@ def handle_request(
         Stopped: `should_stop` asked for it.
         AllometryError: a network of a grid could not be trained.
     """
-    how: dict[str, Any] = {
+    work: dict[str, Any] = {
         "folder": Path(request["folder"]),
         "progress": progress,
         "should_stop": should_stop,
     }
     if "candidate" in request:
         candidate = candidate_from_dict(request["candidate"])
-        return {"outcome": try_candidate(candidate, images, settings, **how).to_dict()}
+        return {"outcome": try_candidate(candidate, images, settings, **work).to_dict()}
     training = GridTraining(**{**request["training"], "network": from_json(request["training"]["network"])})
-    return {"training": asdict(run_grid_training(training, images, settings, **how))}
+    return {"training": asdict(run_grid_training(training, images, settings, **work))}
 
 
-class _Wish:
+class _StopRequest:
     """Whether somebody wants this process to stop."""
 
     def __init__(self) -> None:
-        self._asked, self._parent = False, os.getppid()
-        signal.signal(signal.SIGTERM, self._ask)
+        self._wanted, self._parent = False, os.getppid()
+        signal.signal(signal.SIGTERM, self._want)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the driver decides
 
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        self._asked = True
+    def _want(self, _number: int, _frame: FrameType | None) -> None:
+        self._wanted = True
 
     def __call__(self) -> bool:
-        return self._asked or os.getppid() != self._parent
+        return self._wanted or os.getppid() != self._parent
 
 
 def main() -> int:
     """Serve until nobody asks any more."""
-    should_stop = _Wish()
+    should_stop = _StopRequest()
     # Libraries that print something must not disturb the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

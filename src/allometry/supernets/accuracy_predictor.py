@@ -58,19 +58,19 @@ def measure_subnets(opened: OpenSupernet, encodings: Encodings) -> npt.NDArray[n
         for encoding in wanted:
             session.halt_if_asked()
             began = time.monotonic()
-            said = evaluate_subnet(opened, encoding, split)
+            predictions = evaluate_subnet(opened, encoding, split)
             measured = MeasuredSubnet(
                 encoding=tuple(encoding.tolist()),
                 cost=count(network_of(opened.space, encoding)),
-                accuracy=said.accuracy,
-                loss=said.loss,
-                correct=tuple(int(said.correct[part::PARTS].sum()) for part in range(PARTS)),
+                accuracy=predictions.accuracy,
+                loss=predictions.loss,
+                correct=tuple(int(predictions.correct[part::PARTS].sum()) for part in range(PARTS)),
                 seconds=round(time.monotonic() - began, 3),
                 images=per_subnet,
             )
             ACCURACIES.append(folder, measured)
-            known[measured.encoding] = said.accuracy
-            session.progress.advance(1, f"{said.accuracy:.1%}")
+            known[measured.encoding] = predictions.accuracy
+            session.progress.advance(1, f"{predictions.accuracy:.1%}")
     finally:
         if wanted:
             session.progress.stop()
@@ -90,8 +90,8 @@ def evaluate_subnet(
         seed=opened.session.seed,
         images=images,
     )
-    asked = preprocessing_of(network, opened.preprocessing)
-    return predict(module, split, preprocessing=asked, device=opened.session.device)
+    own = preprocessing_of(network, opened.preprocessing)
+    return predict(module, split, preprocessing=own, device=opened.session.device)
 
 
 def correct_counts(opened: OpenSupernet, encodings: Encodings) -> npt.NDArray[np.int64]:
@@ -178,7 +178,7 @@ class PredictorConfig:
             raise InputError(f"least_tau must be a number from -1 to 1, not {self.least_tau}.")
 
 
-def predictor_for(opened: OpenSupernet, how: PredictorConfig) -> tuple[Predictor, PredictorQuality]:
+def predictor_for(opened: OpenSupernet, config: PredictorConfig) -> tuple[Predictor, PredictorQuality]:
     """Measure what is not measured yet, fit, judge, and write both down.
 
     The subnets held out are the first of those drawn, so that they stay the same when more are measured.
@@ -187,17 +187,17 @@ def predictor_for(opened: OpenSupernet, how: PredictorConfig) -> tuple[Predictor
         InputError: the predictor is not worth the name; the message says how far it is from that.
         Stopped: the user asked for it; what was measured stays.
     """
-    encodings = sample_subnets(opened, how.held_out + how.subnets)
+    encodings = sample_subnets(opened, config.held_out + config.subnets)
     announce(opened, encodings)
     accuracies = measure_subnets(opened, encodings)
     record_measurements(opened)
     began = time.monotonic()
-    held, fitted = slice(None, how.held_out), slice(how.held_out, None)
+    held, fitted = slice(None, config.held_out), slice(config.held_out, None)
     predictor = fit_predictor(opened.space, encodings[fitted], accuracies[fitted], seed=opened.session.seed)
     found = replace(
         evaluate_predictor(predictor, encodings[held], accuracies[held]),
         attainable=_attainable(opened, encodings),
-        fitted=len(encodings) - how.held_out,
+        fitted=len(encodings) - config.held_out,
     )
     folder = opened.session.run.path
     predictor.save(folder / PREDICTOR)
@@ -207,9 +207,9 @@ def predictor_for(opened: OpenSupernet, how: PredictorConfig) -> tuple[Predictor
         f"{100 * found.mean_absolute_error:.2f} points in the mean{_most(found)}"
     )
     opened.session.run.record_cost(
-        "predict", f"{len(encodings) - how.held_out} subnets", seconds=time.monotonic() - began
+        "predict", f"{len(encodings) - config.held_out} subnets", seconds=time.monotonic() - began
     )
-    refuse_unreliable(found, least_tau=how.least_tau)
+    refuse_unreliable(found, least_tau=config.least_tau)
     return predictor, found
 
 

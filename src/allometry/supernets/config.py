@@ -112,12 +112,12 @@ def forecast_seconds(
 
 def step_activations(part: Space, phase: Phase, *, coupled: bool) -> float:
     """Activations of the subnets of a step for one image, in the mean over steps."""
-    rows, costs = sample_encodings(part, np.random.default_rng(0), _DRAWN, by="choice"), Costs(part)
-    mean = float(costs(couple_encodings(part, rows) if coupled else rows)["activations"].mean())
+    encodings, costs = sample_encodings(part, np.random.default_rng(0), _DRAWN, by="choice"), Costs(part)
+    mean = float(costs(couple_encodings(part, encodings) if coupled else encodings)["activations"].mean())
     if phase.sampling == "random":
         return phase.subnets * mean
     # The largest and the smallest see images of the size of the others in their step.
     sides = [place for place, choice in enumerate(part.choices) if dimension_of(choice) == "resolution"]
-    ends = np.repeat(encodings_of(part, [part.largest(), part.smallest()]), len(rows), axis=0)
-    ends[:, sides] = np.tile(rows[:, sides], (2, 1))
+    ends = np.repeat(encodings_of(part, [part.largest(), part.smallest()]), len(encodings), axis=0)
+    ends[:, sides] = np.tile(encodings[:, sides], (2, 1))
     return 2 * float(costs(ends)["activations"].mean()) + (phase.subnets - 2) * mean

@@ -50,8 +50,8 @@ def extract_subnet(
     if supernet.options.frozen_statistics:
         return module.eval()
     device = next(module.parameters()).device
-    asked = preprocessing_of(network, preprocessing)
-    recalibrate_batch_norm(module, _inputs(split, asked, device, seed=seed, images=images))
+    own = preprocessing_of(network, preprocessing)
+    recalibrate_batch_norm(module, _inputs(split, own, device, seed=seed, images=images))
     return module
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,9 +10,8 @@ from allometry.arch import Decisions, Option, Padding, Piece, Space, WalkState, 
 from allometry.base import InputError
 from allometry.cost import LatencyTable, count_piece
 from allometry.nas.encodings import Encoding, cleared
+from allometry.nas.lookup import PieceCostFn
 
-PieceCostFn = Callable[[Piece, Padding], float]
-"""What a stem, a block or a head costs."""
 Summed = Literal["params", "macs", "activations"]
 _SUMMED = ("params", "macs", "activations")
 
@@ -125,14 +123,14 @@ def least_latency(space: Space, table: LatencyTable) -> Extreme:
         >>> round(least_latency(space, table).value, 6)  # stem, head, a layer of each of six groups
         0.008
     """
-    how = table.correction
+    correction = table.correction
 
     def seconds(piece: Piece, _padding: Padding) -> float:
         total, number, elements = table.features_of((piece,))
-        return how.scale * total + how.per_piece * number + how.per_element * elements
+        return correction.scale * total + correction.per_piece * number + correction.per_element * elements
 
     found = least(space, seconds)
-    return Extreme(how.base + found.value, found.encoding)
+    return Extreme(correction.base + found.value, found.encoding)
 
 
 def _row(space: Space, way: _Way) -> Encoding:

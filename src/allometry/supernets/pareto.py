@@ -126,32 +126,32 @@ def pareto(
         space, allows, transform, rate=settings.rate, network_rate=settings.network_rate, seed=seed
     )
     children = breeder.first(settings.population, start)
-    encodings, prices, accuracies, examined = children[:0], np.empty(0), np.empty(0), 0
+    encodings, costs, accuracies, examined = children[:0], np.empty(0), np.empty(0), 0
     for generation in range(settings.generations + 1):
         encodings = np.concatenate([encodings, children])
-        prices = np.concatenate([prices, _checked(cost(children))])
+        costs = np.concatenate([costs, _checked(cost(children))])
         accuracies = np.concatenate([accuracies, np.asarray(predictor(children), np.float64)])
         examined += len(children)
-        living = _living(prices, accuracies, settings.living)
-        encodings, prices, accuracies = encodings[living], prices[living], accuracies[living]
+        living = _living(costs, accuracies, settings.living)
+        encodings, costs, accuracies = encodings[living], costs[living], accuracies[living]
         if generation < settings.generations:
             others = encodings[_neighbors(len(encodings), breeder.random)]
             children = breeder.children(encodings, others, settings.population, mutated=settings.mutated)
             if not len(children):
                 break
-    best = _living(prices, accuracies, 1)
-    return Front(encodings[best], prices[best], accuracies[best], examined)
+    best = _living(costs, accuracies, 1)
+    return Front(encodings[best], costs[best], accuracies[best], examined)
 
 
-def _living(prices: npt.NDArray[np.float64], accuracies: Accuracies, least: int) -> npt.NDArray[np.int64]:
+def _living(costs: npt.NDArray[np.float64], accuracies: Accuracies, least: int) -> npt.NDArray[np.int64]:
     """The front, the front of the rest, and so on, until there are so many; by rising cost."""
-    left = np.lexsort((-accuracies, prices))
+    left = np.lexsort((-accuracies, costs))
     found = left[:0]
     while len(found) < least and len(left):
         best = np.maximum.accumulate(accuracies[left])
         on = np.concatenate([[True], accuracies[left][1:] > best[:-1]])
         found, left = np.concatenate([found, left[on]]), left[~on]
-    living: npt.NDArray[np.int64] = found[np.argsort(prices[found], kind="stable")]
+    living: npt.NDArray[np.int64] = found[np.argsort(costs[found], kind="stable")]
     return living
 
 
@@ -163,8 +163,8 @@ def _neighbors(number: int, random: np.random.Generator) -> npt.NDArray[np.int64
     return near
 
 
-def _checked(prices: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    found = np.asarray(prices, np.float64)
+def _checked(costs: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    found = np.asarray(costs, np.float64)
     if not (np.isfinite(found).all() and (found > 0).all()):
         raise InputError("Every network must cost something above 0, as MACs, params and seconds do.")
     return found

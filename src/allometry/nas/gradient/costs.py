@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ from allometry.arch import Padding, Piece, Shape
 from allometry.base import InputError
 from allometry.cost import LatencyTable, count_piece
 from allometry.nas.gradient.choices import Choices, Group, Layer
+from allometry.nas.lookup import PieceCostFn
 
 _MICROSECOND = 1e-6
 
@@ -34,7 +35,7 @@ class LayerCost:
     """
 
     name: str
-    of: Callable[[Piece, Padding], float]
+    of: PieceCostFn
     base: float = 0.0
     unit: float = 1.0
 
@@ -62,13 +63,13 @@ def predicted(table: LatencyTable) -> LayerCost:
 
     Source: ProxylessNAS (Cai et al. 2019), section 3.3.1; FBNet (Wu et al. 2019), section 3.2.
     """
-    how = table.correction
+    correction = table.correction
 
     def line(piece: Piece, _padding: Padding) -> float:
         seconds, number, elements = table.features_of((piece,))
-        return how.scale * seconds + how.per_piece * number + how.per_element * elements
+        return correction.scale * seconds + correction.per_piece * number + correction.per_element * elements
 
-    return LayerCost("latency", line, base=how.base, unit=_MICROSECOND)
+    return LayerCost("latency", line, base=correction.base, unit=_MICROSECOND)
 
 
 class ExpectedCost:
@@ -108,7 +109,11 @@ class ExpectedCost:
         self.choices, self.cost = choices, cost
         self.fixed = cost.base + cost.of(stem, padding) + cost.of(head, padding)
         self._groups = [
-            (group, [_priced(layer, cost, padding, device) for layer in group.layers], _there(group, device))
+            (
+                group,
+                [_option_costs(layer, cost, padding, device) for layer in group.layers],
+                _there(group, device),
+            )
             for group in choices.groups
         ]
 
@@ -116,19 +121,22 @@ class ExpectedCost:
         """The mean cost, float64 [], under these weights of each decision's options, [options] each."""
         doubles = [each.double() for each in weights]
         total = doubles[0].new_tensor(self.fixed)
-        for group, prices, there in self._groups:
+        for group, layer_costs, there in self._groups:
             means = torch.stack(
                 [
-                    price @ joint(layer, doubles) if layer.decisions else price[0]
-                    for layer, price in zip(group.layers, prices, strict=True)
+                    cost @ joint(layer, doubles) if layer.decisions else cost[0]
+                    for layer, cost in zip(group.layers, layer_costs, strict=True)
                 ]
             )
             total = total + (means.sum() if group.depth is None else means @ (there @ doubles[group.depth]))
         return total
 
     def table(self) -> list[list[float]]:
-        """The prices of every layer's options, and what all members share: what a search's identity depends on."""
-        return [[self.fixed], *(price.tolist() for _, prices, _ in self._groups for price in prices)]
+        """The costs of every layer's options, and what all members share: what a search's identity depends on."""
+        return [
+            [self.fixed],
+            *(cost.tolist() for _, layer_costs, _ in self._groups for cost in layer_costs),
+        ]
 
 
 def joint(layer: Layer, weights: Sequence[Tensor]) -> Tensor:
@@ -140,10 +148,10 @@ def joint(layer: Layer, weights: Sequence[Tensor]) -> Tensor:
     return found
 
 
-def _priced(layer: Layer, cost: LayerCost, padding: Padding, device: torch.device) -> Tensor:
+def _option_costs(layer: Layer, cost: LayerCost, padding: Padding, device: torch.device) -> Tensor:
     """What each combination of a layer's options costs."""
-    prices = [cost.of(Piece(block, layer.source), padding) for block in layer.candidates]
-    return torch.tensor([prices[number] for number in layer.chosen], dtype=torch.float64, device=device)
+    layer_costs = [cost.of(Piece(block, layer.source), padding) for block in layer.candidates]
+    return torch.tensor([layer_costs[number] for number in layer.chosen], dtype=torch.float64, device=device)
 
 
 def _there(group: Group, device: torch.device) -> Tensor:

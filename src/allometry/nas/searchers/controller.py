@@ -96,7 +96,9 @@ class Controller:
                 encodings[:, place] = chosen.numpy()
                 if step >= depth_choices:
                     encodings[absent[:, place], place] = ABSENT
-                state = self._policy.told(step, torch.from_numpy(encodings[:, place].astype(np.int64)), state)
+                state = self._policy.remember(
+                    step, torch.from_numpy(encodings[:, place].astype(np.int64)), state
+                )
         return encodings
 
     def learn(self, encodings: Encodings, rewards: npt.NDArray[np.floating]) -> None:
@@ -164,7 +166,7 @@ class _Policy(nn.Module):
         memory = self.cell(word, memory)
         return self.heads[step](memory[0]), (word, memory)
 
-    def told(
+    def remember(
         self, step: int, options: Tensor, state: tuple[Tensor, tuple[Tensor, Tensor]]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The memory with the word for what was decided."""
@@ -181,7 +183,7 @@ class _Policy(nn.Module):
             total = total + torch.where(there, taken, torch.zeros_like(taken))
             entropy = entropy - ((logs.exp() * logs).sum(1) * there).sum()
             decisions += float(there.sum())
-            state = self.told(step, column, state)
+            state = self.remember(step, column, state)
         return total, entropy / max(decisions, 1.0)
 
 
