@@ -121,16 +121,6 @@ def open_session(
         )
 
 
-def plain_name(text: str) -> str:
-    """A network's or space's part of a run folder's name.
-
-    Example:
-        >>> plain_name("ofa-mobilenetv3-1.0"), plain_name("networks/mine.json")
-        ('ofa-mobilenetv3-1.0', 'mine')
-    """
-    return Path(text).name.removesuffix(".json")
-
-
 def read_data(session: Session, data: Dataset | str) -> Images:
     """Open the data set that a name stands for, write its summary into the run folder, and tell what was left out.
 
