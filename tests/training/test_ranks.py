@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import textwrap
@@ -14,7 +13,7 @@ import torch
 from allometry.base import InputError, Stopped
 from allometry.base.files import read_lines
 from allometry.training import Execution, join, load_weights, run_task
-from tests.killing import start
+from tests.joining import together
 
 from .tasks import TASKS, StopAfter, is_same, task_in, train, weights
 
@@ -23,12 +22,10 @@ QUIET = {"stochastic_depth": 0.0, "dropout": 0.0, "ema": 0.9, "learning_rate": 0
 CURVE = ("train_loss", "train_accuracy", "val_loss", "largest", "smallest", "held_loss", "expected_cost")
 
 
-def work(rank: int, count: int, port: int, folder: Path, name: str, changes: dict, stop: int) -> None:
+def work(folder: Path, name: str, changes: dict, stop: int) -> None:
     """What each process does; the others need no folder of the main one's."""
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     with join(torch.device("cpu")) as dist:
-        place = folder if dist.is_main else folder / "nowhere" / str(rank)
+        place = folder if dist.is_main else folder / "nowhere" / str(dist.rank)
         recipe = QUIET | {"optimizer": "rmsprop", **changes}
         options = {"recipe": recipe, "dist": dist, "should_stop": StopAfter(stop)}
         try:
@@ -42,14 +39,8 @@ def work(rank: int, count: int, port: int, folder: Path, name: str, changes: dic
         assert dist.is_main or not place.exists()
 
 
-def together(folder: Path, name: str, *, count: int, stop: int = 0, **changes: object) -> None:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    processes = [start(work, rank, count, port, folder, name, changes, stop) for rank in range(count)]
-    for process in processes:
-        process.join(240)  # processes that wait for each other for ever are a failure, too
-        assert process.exitcode == 0
+def train_together(folder: Path, name: str, *, count: int, stop: int = 0, **changes: object) -> None:
+    together(work, folder, name, changes, stop, count=count)
 
 
 def curve(folder: Path) -> list[list[float]]:
@@ -64,7 +55,7 @@ def curve(folder: Path) -> list[list[float]]:
 def test_several_processes_give_the_curve_of_one(name, tmp_path):
     """Batch norms look at the images of all: so nothing depends on how they are shared out."""
     for count in (1, 2, 3) if name == "classification" else (1, 2):
-        together(tmp_path / str(count), name, count=count, execution=Execution(synchronize=True))
+        train_together(tmp_path / str(count), name, count=count, execution=Execution(synchronize=True))
         several = curve(tmp_path / str(count))
         assert len(several) == (3 if name == "supernet" else 2)
         for one, other in zip(curve(tmp_path / "1"), several, strict=True):
@@ -76,7 +67,7 @@ def test_several_processes_give_the_curve_of_one(name, tmp_path):
 def test_frozen_statistics_need_no_exchange_and_micro_batches_go_with_processes(name, tmp_path):
     for count, micro_batch in ((1, 0), (2, 3)):
         execution = Execution(micro_batch=micro_batch)
-        together(tmp_path / str(count), name, count=count, batch_norm="frozen", execution=execution)
+        train_together(tmp_path / str(count), name, count=count, batch_norm="frozen", execution=execution)
     for one, other in zip(curve(tmp_path / "1"), curve(tmp_path / "2"), strict=True):
         assert one == pytest.approx(other, rel=1e-3)
 
@@ -84,10 +75,10 @@ def test_frozen_statistics_need_no_exchange_and_micro_batches_go_with_processes(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 def test_processes_stop_together_and_go_on_exactly(name, tmp_path):
-    together(tmp_path / "whole", name, count=2)
-    together(tmp_path / "parts", name, count=2, stop=1)
+    train_together(tmp_path / "whole", name, count=2)
+    train_together(tmp_path / "parts", name, count=2, stop=1)
     assert not task_in(tmp_path / "parts", name).final.exists()
-    together(tmp_path / "parts", name, count=2)
+    train_together(tmp_path / "parts", name, count=2)
     whole, parts = (load_weights(task_in(tmp_path / kind, name).final) for kind in ("whole", "parts"))
     assert is_same(whole, parts)
     assert curve(tmp_path / "whole") == curve(tmp_path / "parts")

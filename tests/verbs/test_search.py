@@ -18,6 +18,7 @@ from allometry.reports import write_report
 from allometry.runs import read_run
 from allometry.verbs.search import search
 from tests.images import write_photos
+from tests.joining import together
 
 SETTINGS = ("batch_size=8", "augmentation.flip=true")
 
@@ -131,6 +132,19 @@ def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path,
     assert spent["random"] > 0
     assert spent["gradient"] == pytest.approx(history["seconds"], abs=0.01)
     assert f"was trained by {algorithm}" in (tmp_path / "run" / "report.html").read_text()
+
+
+def search_by_gradient(photos, folder):
+    """What each of several processes does."""
+    result = look(photos, folder, config={"algorithm": "proxylessnas", "epochs": 1})
+    assert result.cost.macs <= 300_000  # also in those that do not write
+
+
+@pytest.mark.slow
+def test_processes_share_the_batches_of_a_search_by_gradient(photos, tmp_path):
+    for _ in range(2):  # the second time it is finished
+        together(search_by_gradient, photos, tmp_path / "run", count=2)
+    assert load_space(tmp_path / "run" / "space.json").contains(load(tmp_path / "run" / "network.json"))
 
 
 @pytest.mark.parametrize(

@@ -92,13 +92,15 @@ def average_gradients(dist: DistContext, parameters: Iterable[Tensor]) -> None:
     if dist.alone:
         return
     bucket: list[Tensor] = []
-    for parameter in parameters:
-        if parameter.grad is None:
+    size = 0
+    for gradient in (parameter.grad for parameter in parameters):
+        if gradient is None:
             continue
-        bucket.append(parameter.grad)
-        if sum(gradient.numel() for gradient in bucket) >= _BUCKET:
+        bucket.append(gradient)
+        size += gradient.numel()
+        if size >= _BUCKET:
             _average(dist, bucket)
-            bucket = []
+            bucket, size = [], 0
     if bucket:
         _average(dist, bucket)
 
