@@ -154,7 +154,7 @@ def test_zoo_lists_every_network(call):
         (["train", "efficientnet-b0", "--device", "tpu", "--out", "{tmp}"], "device"),
         (["evaluate", "{tmp}"], "is no run folder"),
         (["predict", "{tmp}", "x.png"], "is no run folder"),
-        (["report", "{tmp}"], "run.json"),
+        (["report", "{tmp}"], "no run folder"),
     ],
 )
 def test_a_users_mistake_is_one_sentence_and_status_two(call, tmp_path, arguments, says):
