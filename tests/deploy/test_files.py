@@ -9,13 +9,15 @@ from allometry.nn import build
 from tests.deploy.conftest import NETWORK, PREPROCESSING
 
 DELIVERIES = [
-    ExportConfig(),
     ExportConfig(normalize_inside=True),
-    ExportConfig(batch=3),
     ExportConfig(format="openvino"),
+    ExportConfig(format="torch"),
+]
+FURTHER = [
+    ExportConfig(),
+    ExportConfig(batch=3),
     ExportConfig(format="openvino", precision="bfloat16", batch=2),
     ExportConfig(format="openvino", normalize_inside=True),
-    ExportConfig(format="torch"),
     ExportConfig(format="torch", normalize_inside=True, batch=1),
     ExportConfig(format="executorch", batch=2),
 ]
@@ -39,7 +41,9 @@ def deliver(module, folder, export_config, *, preprocessing=PREPROCESSING):
 
 
 @pytest.mark.parametrize(
-    "export_config", [pytest.param(each, marks=needs(each.format), id=repr(each)) for each in DELIVERIES]
+    "export_config",
+    [pytest.param(each, marks=needs(each.format), id=repr(each)) for each in DELIVERIES]
+    + [pytest.param(each, marks=[needs(each.format), pytest.mark.slow], id=repr(each)) for each in FURTHER],
 )
 def test_every_file_gives_the_networks_results_where_neither_is(module, views, tmp_path, export_config):
     path, how = deliver(module, tmp_path, export_config)

@@ -198,7 +198,7 @@ def test_an_exported_file_is_measured_itself(tmp_path):
     assert (each.resolution, each.bytes) == (20, path.stat().st_size)
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("runtime", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_a_delivered_file_says_itself_what_it_takes(tmp_path, runtime):
     from allometry.deploy import ExportConfig, write_file
     from allometry.training import Preprocessing
@@ -249,6 +249,7 @@ def test_unknown_names_and_files_that_are_none(tmp_path):
         MeasureConfig(rounds=0)
 
 
+@pytest.mark.slow
 def test_openvino_does_not_pass_off_float32_as_bfloat16(network):
     openvino = pytest.importorskip("openvino")
     chosen = networks_to_measure([str(network)], runtimes=["openvino"], precision="bfloat16")
