@@ -107,7 +107,7 @@ def on_table(folder: Path, repeats: int) -> dict[str, Any]:
         climbs = []
         for seed in range(repeats):
             searcher = make_searcher(name, space, seed=seed)
-            proposals = Proposals(space, searcher, lambda rows: rows[:, 0] > -9, outstanding=1, seed=seed)
+            proposals = Proposals(space, searcher, lambda rows: rows[:, 0] > -9, max_pending=1, seed=seed)
             values = [each[0] for _, each in follow(proposals, worth, TRIALS)]
             climbs.append(np.maximum.accumulate(values))
             for at in AT:

@@ -39,10 +39,10 @@ from allometry.base.units import (
 @pytest.mark.parametrize(
     ("check", "message"),
     [
-        (lambda: check_integer("epochs", 0, least=1), "epochs must be an integer of at least 1, not 0."),
-        (lambda: check_integer("epochs", 2.0, least=1), "not 2.0"),
-        (lambda: check_integer("epochs", True, least=1), "not True"),
-        (lambda: check_integer("a.b", 9, least=1, most=8), "a.b must be an integer from 1 to 8, not 9."),
+        (lambda: check_integer("epochs", 0, minimum=1), "epochs must be an integer of at least 1, not 0."),
+        (lambda: check_integer("epochs", 2.0, minimum=1), "not 2.0"),
+        (lambda: check_integer("epochs", True, minimum=1), "not True"),
+        (lambda: check_integer("a.b", 9, minimum=1, maximum=8), "a.b must be an integer from 1 to 8, not 9."),
         (lambda: check_flag("flip", 1), "flip must be true or false, not 1."),
         (
             lambda: check_choice("keep", "first", ("last", "best")),
@@ -60,7 +60,7 @@ def test_a_recipes_field_is_named_with_what_it_may_be(check, message):
 def test_integers_in_their_range_pass(value, one, other):
     least, most = sorted((one, other))
     try:
-        check_integer("n", value, least=least, most=most)
+        check_integer("n", value, minimum=least, maximum=most)
     except RecipeError:
         assert not least <= value <= most
     else:

@@ -182,7 +182,7 @@ def test_shares_of_a_doubling_sum_to_one(shares):
 
 @given(networks(blocks), st.integers(1, 8))
 def test_strides_are_taken_out_from_the_end_and_no_more_than_needed(network, least):
-    fitted = fit_strides(network, least=least)
+    fitted = fit_strides(network, min_feature_map=least)
     before = [stage.block.stride for stage in network.stages]
     after = [stage.block.stride for stage in fitted.stages]
     taken = [place for place, (one, other) in enumerate(zip(before, after, strict=True)) if one != other]
@@ -210,4 +210,4 @@ def test_adapting_sets_classes_channels_and_strides_and_keeps_the_resolution(
     assert feature_size(replace(adapted, resolution=size)) >= min(4, size)
     assert adapt(adapted, classes=classes, channels=channels, image_size=size) == adapted
     with pytest.raises(NetworkError, match="smallest feature map must be a positive integer"):
-        fit_strides(network, least=0)
+        fit_strides(network, min_feature_map=0)
