@@ -44,26 +44,8 @@ def spaces() -> tuple[SpaceEntry, ...]:
         >>> [entry.name for entry in spaces()][:3]
         ['ofa-mobilenetv3-1.0', 'ofa-mobilenetv3-1.2', 'ofa-proxylessnas-1.3']
     """
-    ofa = "Once-for-All, arXiv:1908.09791, section 3.2"
     return (
-        SpaceEntry(
-            name="ofa-mobilenetv3-1.0",
-            make=partial(_once_for_all, "ofa-mobilenetv3-1.0", "ofa-lg-24"),
-            about="Once-for-All's MobileNetV3: depth, expand ratio and kernel of 20 layers, and the resolution",
-            source=ofa,
-        ),
-        SpaceEntry(
-            name="ofa-mobilenetv3-1.2",
-            make=partial(_once_for_all, "ofa-mobilenetv3-1.2", "ofa-595m"),
-            about="the same, 1.2 times as wide",
-            source=ofa,
-        ),
-        SpaceEntry(
-            name="ofa-proxylessnas-1.3",
-            make=partial(_once_for_all, "ofa-proxylessnas-1.3", "ofa-1080ti-27"),
-            about="Once-for-All's ProxylessNAS: depth, expand ratio and kernel of 21 layers, and the resolution",
-            source=ofa,
-        ),
+        *_once_for_all_entries(),
         SpaceEntry(
             name="mnasnet",
             make=_mnasnet,
@@ -94,6 +76,30 @@ def spaces() -> tuple[SpaceEntry, ...]:
             about="ProxylessNAS's, as wide as its network for a phone: kernel and expand ratio, or none, of 21 layers",
             source="ProxylessNAS, arXiv:1812.00332, and the released code",
             note="the released search has 24 channels by default where its network has 32",
+        ),
+    )
+
+
+def _once_for_all_entries() -> tuple[SpaceEntry, ...]:
+    source = "Once-for-All, arXiv:1908.09791, section 3.2"
+    return (
+        SpaceEntry(
+            name="ofa-mobilenetv3-1.0",
+            make=partial(_once_for_all, "ofa-mobilenetv3-1.0", "ofa-lg-24"),
+            about="Once-for-All's MobileNetV3: depth, expand ratio and kernel of 20 layers, and the resolution",
+            source=source,
+        ),
+        SpaceEntry(
+            name="ofa-mobilenetv3-1.2",
+            make=partial(_once_for_all, "ofa-mobilenetv3-1.2", "ofa-595m"),
+            about="the same, 1.2 times as wide",
+            source=source,
+        ),
+        SpaceEntry(
+            name="ofa-proxylessnas-1.3",
+            make=partial(_once_for_all, "ofa-proxylessnas-1.3", "ofa-1080ti-27"),
+            about="Once-for-All's ProxylessNAS: depth, expand ratio and kernel of 21 layers, and the resolution",
+            source=source,
         ),
     )
 
