@@ -110,7 +110,7 @@ def test_the_numbers_are_those_of_the_files(make_run):
         "heart/broken.png not an image",
         "phi = 2",
         "Chosen: trial 4, with 54.0 %",
-        "After epoch 4: 87.1 % of the validation images right, validation loss 1.250, training loss 1.000.",
+        "After epoch 4: 87.1 % of the validation images correct, validation loss 1.250, training loss 1.000.",
         "the network, full training (4 epochs)",
         "heart star 2 20.0 %",
         "For 97.0 % (96.2 to 97.6) the truth is among the five likeliest classes.",

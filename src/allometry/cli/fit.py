@@ -66,7 +66,7 @@ def fit(
 
     Example: `allometry fit efficientnet-b0 --data photos/ --budget 2M`
     """
-    from allometry.cli.progress_display import make_progress, stopping_on_signals
+    from allometry.cli.interrupts import stopping_on_signals
     from allometry.nas.fit_setup import FitConfig
     from allometry.verbs.fit import fit as fit_law
 
@@ -91,7 +91,6 @@ def fit(
             seed=seed,
             device=device,
             settings=settings or (),
-            progress=make_progress(),
             should_stop=should_stop,
         )
     print_json(run.to_dict()) if as_json else print_figures(str(run.folder), _fitted(run))

@@ -59,7 +59,7 @@ def run(
 
     Example: `allometry run --data photos/ --budget 20M`
     """
-    from allometry.cli.progress_display import make_progress, stopping_on_signals
+    from allometry.cli.interrupts import stopping_on_signals
     from allometry.verbs.run import forecast_run
     from allometry.verbs.run import run as run_all
 
@@ -73,7 +73,6 @@ def run(
         "settings": settings or (),
         "runtime": runtime,
         "threads": threads,
-        "progress": make_progress(),
     }
     if dry_run:
         planned = forecast_run(**arguments)

@@ -125,7 +125,7 @@ def search(
 
     Example: `allometry search efficientnet-b0 --data photos/ --budget 4M --compare-with random`
     """
-    from allometry.cli.progress_display import make_progress, stopping_on_signals
+    from allometry.cli.interrupts import stopping_on_signals
     from allometry.nas.search_config import SearchConfig
     from allometry.verbs.search import search as search_space
 
@@ -155,7 +155,6 @@ def search(
             seed=seed,
             device=device,
             settings=settings or (),
-            progress=make_progress(),
             should_stop=should_stop,
         )
     print_json(run.to_dict()) if as_json else print_figures(str(run.folder), _figures(run))

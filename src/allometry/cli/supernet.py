@@ -91,7 +91,7 @@ def train(
 
     Example: `allometry supernet train efficientnet-b0 --data photos/ --budget 300M`
     """
-    from allometry.cli.progress_display import make_progress, stopping_on_signals
+    from allometry.cli.interrupts import stopping_on_signals
     from allometry.training.distributed import is_main_process
     from allometry.verbs import supernet as verbs
 
@@ -104,7 +104,6 @@ def train(
         "seed": seed,
         "device": device,
         "settings": settings or (),
-        "progress": make_progress(),
     }
     if dry_run:
         planned = verbs.forecast_train(space, **arguments)
@@ -164,7 +163,7 @@ def search(
 
     Example: `allometry supernet search runs/supernet-efficientnet-b0-photos --budget "latency<=5ms"`
     """
-    from allometry.cli.progress_display import make_progress, stopping_on_signals
+    from allometry.cli.interrupts import stopping_on_signals
     from allometry.verbs import supernet as verbs
 
     if front is None and budget is None:
@@ -180,7 +179,6 @@ def search(
             "runtime": runtime,
             "threads": threads,
             "device": device,
-            "progress": make_progress(),
             "should_stop": should_stop,
         }
         if front is not None:
@@ -217,7 +215,7 @@ def extract(
 
     Example: `allometry supernet extract runs/supernet-efficientnet-b0-photos latency-5ms`
     """
-    from allometry.cli.progress_display import make_progress, stopping_on_signals
+    from allometry.cli.interrupts import stopping_on_signals
     from allometry.verbs import supernet as verbs
 
     with stopping_on_signals() as should_stop:
@@ -228,7 +226,6 @@ def extract(
             out=out,
             device=device,
             settings=settings or (),
-            progress=make_progress(),
             should_stop=should_stop,
         )
     print_json(extracted.to_dict()) if as_json else print_figures(
@@ -257,7 +254,7 @@ def _trained(run: Run) -> dict[str, str]:
     assert isinstance(result, SupernetResult)  # noqa: S101
     ends = {
         name: f"{format_quantity(end.cost.macs)} MACs, {format_quantity(end.cost.params)} params, "
-        f"{end.validation_accuracy:.2%} of the validation images right"
+        f"{end.validation_accuracy:.2%} of the validation images correct"
         for name, end in (("largest", result.largest), ("smallest", result.smallest))
     }
     return {

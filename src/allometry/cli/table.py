@@ -61,7 +61,6 @@ def build(
     """
     from dataclasses import asdict
 
-    from allometry.cli.progress_display import make_progress
     from allometry.verbs import table as verbs
 
     found = verbs.build(
@@ -74,7 +73,6 @@ def build(
         precision=precision,
         device=device,
         seed=seed,
-        progress=make_progress(),
     )
     if as_json:
         print_json({"file": str(file), "lines": len(found.seconds), "correction": asdict(found.correction)})
@@ -106,12 +104,11 @@ def check(
 
     Example: `allometry table check cpu.json`
     """
-    from allometry.cli.progress_display import make_progress
     from allometry.cost import LatencyTable
     from allometry.verbs import table as verbs
 
     held = LatencyTable.load(file)
-    found = verbs.check(held, space=space, networks=networks, seed=seed, progress=make_progress())
+    found = verbs.check(held, space=space, networks=networks, seed=seed)
     if as_json:
         print_json(found.to_dict())
         return

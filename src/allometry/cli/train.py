@@ -62,7 +62,7 @@ def train(
 
     Example: `allometry train network.json --data photos/ --set epochs=20`
     """
-    from allometry.cli.progress_display import stopping_on_signals
+    from allometry.cli.interrupts import stopping_on_signals
     from allometry.runs import TrainResult
     from allometry.training.distributed import is_main_process
     from allometry.verbs.train import forecast_train

@@ -60,7 +60,7 @@ def _progress(epochs: Sequence[EpochMetrics]) -> str:
     seconds = sum(epoch.seconds for epoch in epochs) / len(epochs)
     speed = sum(epoch.images_per_second for epoch in epochs) / len(epochs)
     return (
-        f"After epoch {last.epoch}{of}: {percent(last.val_accuracy)} of the validation images right, validation loss "
+        f"After epoch {last.epoch}{of}: {percent(last.val_accuracy)} of the validation images correct, validation loss "
         f"{decimal(last.val_loss)}, training loss {decimal(last.train_loss)}. An epoch took {format_duration(seconds)} "
         f"on average, at {whole(speed)} images per second."
     )

@@ -61,7 +61,7 @@ def judge(session: Session, trained: Trained, job: ClassificationJob) -> Evaluat
     session.run.record_cost("evaluate", "test", seconds=time.monotonic() - began, images=len(split))
     low, high = evaluation.interval
     session.progress.say(
-        f"test: {evaluation.accuracy:.2%} of {evaluation.images:,} images right ({low:.1%} to {high:.1%})"
+        f"test: {evaluation.accuracy:.2%} of {evaluation.images:,} images correct ({low:.1%} to {high:.1%})"
     )
     return evaluation
 

@@ -1,4 +1,4 @@
-"""What the command line does about progress and signals."""
+"""Ctrl-C and termination signals stop the work at a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,31 +8,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from allometry.base import Progress, as_progress
-
-
-def make_progress(*, quiet: bool = False) -> Progress:
-    """The display that fits the error stream."""
-    return as_progress(not quiet)
-
 
 @contextmanager
 def stopping_on_signals() -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C or termination signal into a request to stop at a checkpoint; a second one kills."""
-    asked = False
+    stopping = False
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
+    def request_stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopping
         del frame
-        if asked:
+        if stopping:
             raise KeyboardInterrupt
-        asked = True
+        stopping = True
         name = signal.Signals(number).name
         print(f"\n{name}: stopping at the next step; once more stops at once.", file=sys.stderr)  # noqa: T201
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: asked
+        yield lambda: stopping
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
