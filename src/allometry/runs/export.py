@@ -117,8 +117,9 @@ class Export(Record):
             ("size", format_quantity(checked.bytes, unit="B")),
             ("top class", f"agrees on {checked.agreement:.1%} of {checked.images:,} images"),
             ("largest difference", f"{checked.largest_difference:.1e}"),
-            ("how to use it", self.script or ""),
         ]
+        if self.script is not None:
+            rows.append(("how to use it", self.script))
         if int8 is not None:
             accuracies = f"{int8.accuracy_before:.2%} before, {int8.accuracy_after:.2%} after"
             rows += [("validation accuracy", accuracies), ("warning", int8.warning)]
