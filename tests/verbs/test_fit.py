@@ -35,10 +35,8 @@ class Stopping(SilentProgress):
 
 
 def fitted(photos, out, **more):
-    config = more.pop("config", SMALL)
-    return fit(
-        "efficientnet-b0", data=photos, budget="200k", config=config, out=out, settings=SETTINGS, **more
-    )
+    arguments = {"budget": "200k", "config": SMALL, "settings": SETTINGS, "progress": False, **more}
+    return fit("efficientnet-b0", data=photos, out=out, **arguments).result
 
 
 def test_a_fit_leaves_the_law_how_sure_it_is_and_its_price(photos, tmp_path):
@@ -50,13 +48,13 @@ def test_a_fit_leaves_the_law_how_sure_it_is_and_its_price(photos, tmp_path):
     assert baseline <= 200_000
     assert count(load(folder / "network.json")).macs <= 2 * baseline
     finalists = result.finalists
-    assert max(finalists, key=lambda each: each.accuracy)["accuracy"] == next(
+    assert max(finalists, key=lambda each: each.accuracy).accuracy == next(
         each.accuracy for each in finalists if each.law == result.law
     )
     assert sum(each.best for each in finalists) == pytest.approx(1)
     for name, (low, high) in result.likely.items():
         assert low <= getattr(result.law, name) <= high or all(each.best < 0.05 for each in finalists)
-    assert [round(each.macs / finalists[0]["macs"]) for each in result.forecast] == [2, 4, 8]
+    assert [round(each.macs / finalists[0].macs) for each in result.forecast] == [2, 4, 8]
     lines = read_lines(folder / "trials.jsonl")
     assert len(lines) == result.laws
     assert [line["chosen"] for line in lines].count(True) == 1
