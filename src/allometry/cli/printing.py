@@ -10,9 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from allometry.arch import Network
 from allometry.base.units import format_duration, format_milliseconds, format_quantity
-from allometry.cost import count, count_stages
 
 if TYPE_CHECKING:
     from allometry.arch import Network
@@ -31,6 +29,8 @@ def print_network(
     network: Network, *, before: Network | None = None, cost: Cost | None = None, where: str = ""
 ) -> None:
     """The stage table and the costs, with those of the network it came from, and what was measured where."""
+    from allometry.cost import count, count_stages
+
     channels = {1: "gray", 3: "color"}.get(network.in_channels, f"{network.in_channels} channels")
     print_title(network.name or "network", f"{network.resolution} x {network.resolution} px, {channels}")
     rows = [
