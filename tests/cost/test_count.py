@@ -42,7 +42,7 @@ def test_released_family_equals_pytorch(number):
     assert measured(network) == (cost.params, cost.macs, cost.activations)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(networks(blocks))
 def test_random_networks_equal_pytorch(network):
     cost = count(network)

@@ -180,6 +180,7 @@ def test_shares_of_a_doubling_sum_to_one(shares):
         ScalingLaw.from_exponents(depth=depth, width=width, resolution=resolution)
 
 
+@settings(max_examples=40)
 @given(networks(blocks), st.integers(1, 8))
 def test_strides_are_taken_out_from_the_end_and_no_more_than_needed(network, least):
     fitted = fit_strides(network, min_feature_map=least)
@@ -200,6 +201,7 @@ def test_strides_are_taken_out_from_the_end_and_no_more_than_needed(network, lea
     assert fitted.resolution == network.resolution
 
 
+@settings(max_examples=40)
 @given(networks(), st.integers(2, 20), st.integers(1, 4), st.integers(4, 64))
 def test_adapting_sets_classes_channels_and_strides_and_keeps_the_resolution(
     network, classes, channels, size
