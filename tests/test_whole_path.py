@@ -16,7 +16,7 @@ def test_the_whole_path_takes_and_gives_values(tmp_path, monkeypatch):
     made = runpy.run_path(str(SCRIPT))
     assert made["large"] != made["small"]
     assert made["run"].evaluation.images == 36
-    assert al.open("runs/large").export.agreement == 1
+    assert al.open("runs/large").export.verification.agreement == 1
     assert (tmp_path / "runs" / "small" / "comparison.html").exists()
     assert made["fitted"].law.alpha in (1, 1.4)
     assert made["found"].network.in_channels == 1
