@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from allometry.base import NonFiniteLossError, OutOfMemoryError
 from allometry.base.errors import Stopped
 from allometry.training.checkpoint import latest_checkpoint
-
-if TYPE_CHECKING:
-    from allometry.training.state import TrainingState
-    from allometry.training.task import Task
+from allometry.training.state import TrainingState
+from allometry.training.task import Task
 
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 

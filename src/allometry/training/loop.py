@@ -22,7 +22,7 @@ from allometry.training.checkpoint import (
     weights_metadata,
 )
 from allometry.training.distributed import average_gradients
-from allometry.training.errors import check_finite, diverged, memory_errors, stopped
+from allometry.training.errors import check_finite, diverged, memory_errors, refuse_infinite_weights, stopped
 from allometry.training.job import RecordT
 from allometry.training.metrics.evaluate import Score
 from allometry.training.recipes import Epoch, images_until, learning_rate
@@ -159,7 +159,7 @@ def take_steps(
             if stop or dist.any(dist.is_main and state.saving.is_due()):
                 check_finite(task, state)
                 state.seconds, began = state.seconds + job.clock() - began, job.clock()
-                state.write()
+                _write(task, state)
             if stop:
                 raise stopped(task, state)
     except DataError:
@@ -168,7 +168,7 @@ def take_steps(
         if dist.alone:
             check_finite(task, state)
             state.seconds += job.clock() - began
-            state.write()
+            _write(task, state)
         raise
     state.seconds += job.clock() - began
 
@@ -240,6 +240,12 @@ def _finish_epoch(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epo
         job.on_epoch_end(record)
     state.sums.zero_()
     state.recorded, state.lines, state.seconds = state.recorded + 1, state.lines + 1, 0.0
+    _write(task, state)
+
+
+def _write(task: Task[RecordT, ResultT], state: TrainingState) -> None:
+    """Write a checkpoint, of weights that are numbers; all processes must call it."""
+    refuse_infinite_weights(task, state)
     state.write()
 
 

@@ -8,7 +8,6 @@ import torch
 
 from allometry.training.checkpoint import Checkpoint, CheckpointTimer, best_file, load_weights
 from allometry.training.ema import ModelEma
-from allometry.training.errors import refuse_infinite_weights
 from allometry.training.job import RecordT
 from allometry.training.optimizer import make_optimizer
 from allometry.training.recipes import Epoch, images_until
@@ -101,11 +100,9 @@ class TrainingState:
         """Write a checkpoint into the job's folder; all processes must call it, and the main one writes.
 
         Raises:
-            NonFiniteLossError: the last step has made weights of it that are no numbers.
             StorageError: the disk is full, read-only or forbidden.
         """
         task, job = self._task, self._task.job
-        refuse_infinite_weights(task, self)
         sums, own = job.dist.all_reduce(self.sums).cpu(), task.state_dict()
         if not job.dist.is_main:
             return
