@@ -10,6 +10,8 @@ import tempfile
 _KEPT = tempfile.mkdtemp(prefix="allometry-tests-")
 os.environ["XDG_CACHE_HOME"] = _KEPT
 
+collect_ignore = ["docs/guide/whole_path.py"]  # a script, which a test runs in a folder of its own
+
 
 def pytest_unconfigure() -> None:
     """Remove what the tests have kept."""

@@ -114,7 +114,7 @@ def test_what_is_given_to_start_from_is_looked_at():
         seed=5,
     )
     assert again.accuracies[0] == best.accuracies[0]
-    with pytest.raises(InputError, match=r"Rows of the space"):
+    with pytest.raises(InputError, match=r"Encodings of the space"):
         specialize(OFA, worth(OFA), allows=everything, start=best.encodings[:, :-1])
 
 

@@ -7,8 +7,6 @@ import allometry as al
 from allometry.arch import Head, MBConv, Network, Stage, Stem
 from tests.images import shapes
 
-collect_ignore = ["whole_path.py"]  # a script, which a test runs
-
 TINY = Network(
     name="tiny",
     stem=Stem(channels=8),

@@ -57,8 +57,14 @@ def test_values_are_remembered_by_name_and_digest(trained, arrays):
 
 def test_opened_again_it_is_the_same_run_without_the_data(trained):
     again = al.open(trained.folder)
-    assert again == trained
     assert again.dataset is None
+    # Other tests may have exported the run in the meantime; what was trained and evaluated stays.
+    assert (again.network, again.result, again.history, again.evaluation) == (
+        trained.network,
+        trained.result,
+        trained.history,
+        trained.evaluation,
+    )
     assert same(again, trained)
 
 
