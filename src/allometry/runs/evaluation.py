@@ -23,6 +23,13 @@ class CalibrationBin(Record):
         confidence: their mean probability; None without images.
         accuracy: fraction of them that is correct; None without images.
         interval: 95 % interval of that fraction (Wilson); None without images.
+
+    Example:
+        >>> one = CalibrationBin(
+        ...     low=0.8, high=0.9, images=40, confidence=0.86, accuracy=0.75, interval=(0.6, 0.86),
+        ... )
+        >>> one.to_dict()["interval"]
+        [0.6, 0.86]
     """
 
     low: float
@@ -46,6 +53,14 @@ class ClassMetrics(Record):
         precision: fraction of the predictions of it that are correct.
         precision_interval: 95 % interval of the precision (Wilson).
         f1: harmonic mean of accuracy and precision; None where the class has neither images nor predictions.
+
+    Example:
+        >>> cat = ClassMetrics(
+        ...     name="cat", images=10, predictions=8, accuracy=0.7, interval=(0.4, 0.89), precision=0.875,
+        ...     precision_interval=(0.53, 0.98), f1=0.78,
+        ... )
+        >>> cat.name, cat.accuracy, cat.precision
+        ('cat', 0.7, 0.875)
     """
 
     name: str
@@ -68,6 +83,11 @@ class Mistake(Record):
         predicted: the network's class.
         confidence: the probability it gave to that class.
         thumbnail: the image as PNG in base64.
+
+    Example:
+        >>> mistake = Mistake(image="3.png", truth="cat", predicted="dog", confidence=0.75, thumbnail="")
+        >>> f"{mistake.image}: {mistake.predicted}, but it is a {mistake.truth}"
+        '3.png: dog, but it is a cat'
     """
 
     image: str
@@ -101,6 +121,16 @@ class Evaluation(Record):
         confusion: counts, a row per true class and a column per prediction.
         per_class: the metrics of each class.
         mistakes: the most confident wrong predictions.
+
+    Example:
+        >>> Evaluation(
+        ...     split="test", images=200, accuracy=0.9, interval=(0.85, 0.93), top5=1.0,
+        ...     top5_interval=(0.98, 1.0), balanced_accuracy=0.9, balanced_interval=(0.86, 0.94), loss=0.3,
+        ...     loss_interval=(0.22, 0.39), brier=0.15, calibration_error=0.03,
+        ...     calibration_interval=(0.02, 0.07), calibration_by_chance=0.03, calibration=(),
+        ...     classes=("cat", "dog"), confusion=((90, 10), (10, 90)), per_class=(), mistakes=(),
+        ... )
+        Evaluation(test, 200 images: accuracy 90.00% (85.00% to 93.00%), loss 0.3, calibration error 3.00%)
     """
 
     split: str
@@ -171,6 +201,14 @@ class Explanation(Record):
         thumbnail: the image.
         map: the see-through class activation map of the predicted class, to be laid over the image.
         truth_map: that of the truth, where the prediction is wrong; else empty.
+
+    Example:
+        >>> explanation = Explanation(
+        ...     group="wrong", image="3.png", digest="5f0c", truth="cat", predicted="dog", confidence=0.75,
+        ...     truth_probability=0.2, thumbnail="", map="",
+        ... )
+        >>> explanation.group, explanation.predicted, explanation.truth_probability
+        ('wrong', 'dog', 0.2)
     """
 
     group: Literal["drawn", "wrong", "correct"]

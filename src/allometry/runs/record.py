@@ -44,6 +44,14 @@ class SupernetRecord:
         predictor: how well it predicts their accuracy.
         subnets: that were searched.
         fronts: that were searched.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> record = SupernetRecord(
+        ...     space=find_space("ofa-mobilenetv3-1.0"), phases=(Phase(name="largest", epochs=5),)
+        ... )
+        >>> record.last is None, record.smallest(2) is None  # no epoch yet, and no second phase
+        (True, True)
     """
 
     space: Space | None = None

@@ -12,7 +12,12 @@ from allometry.scaling import Multipliers, ScalingLaw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedFile(Record):
-    """A file of the data that was left out, and why."""
+    """A file of the data that was left out, and why.
+
+    Example:
+        >>> RejectedFile(path="cat/3.png", reason="cut off").to_dict()
+        {'path': 'cat/3.png', 'reason': 'cut off'}
+    """
 
     path: str
     reason: str = ""
@@ -20,7 +25,12 @@ class RejectedFile(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassSizes(Record):
-    """Images per class of a split."""
+    """Images per class of a split.
+
+    Example:
+        >>> ClassSizes(least=20, median=25.0, most=40).to_dict()
+        {'least': 20, 'median': 25.0, 'most': 40}
+    """
 
     least: int
     median: float
@@ -40,6 +50,15 @@ class DataSummary(Record):
         per_class: images per class, for each split.
         rejected: the files that were left out.
         fingerprint: changes with any image or label.
+
+    Example:
+        >>> summary = DataSummary(
+        ...     name="pets", classes=("cat", "dog"), channels=3, image_size=64,
+        ...     images={"train": 80, "test": 20},
+        ...     per_class={"train": ClassSizes(least=38, median=40.0, most=42)},
+        ... )
+        >>> DataSummary.from_dict(summary.to_dict()).per_class["train"].most
+        42
     """
 
     name: str
@@ -63,6 +82,17 @@ class GrowthPlan(Record):
         phi: steps of the law.
         multipliers: of depth, width and resolution, from the baseline to the network.
         measured: where latency and memory were measured, if they were.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> from allometry.cost import count, parse_budget
+        >>> from allometry.scaling import COMPOUND
+        >>> plan = GrowthPlan(
+        ...     budget=parse_budget("2G").limits, cost=count(get("efficientnet-b3")), law=COMPOUND, phi=2.0,
+        ...     multipliers=COMPOUND.multipliers(2.0),
+        ... )
+        >>> [limit["measure"] for limit in plan.to_dict()["budget"]], round(plan.multipliers.depth, 2)
+        (['macs'], 1.44)
     """
 
     budget: tuple[Limit, ...]
@@ -83,6 +113,13 @@ class SearchPlan(Record):
         space: in words.
         size: how many networks the space has.
         budget: that they keep; None for none.
+
+    Example:
+        >>> plan = SearchPlan(objectives=("accuracy",), algorithm="evolution", space="mine", size=10**20)
+        >>> plan.to_dict()["size"]  # as text, since it is beyond what other readers of JSON take exactly
+        '100000000000000000000'
+        >>> SearchPlan.from_dict(plan.to_dict()) == plan
+        True
     """
 
     objectives: tuple[str, ...]
@@ -110,6 +147,15 @@ class LawTrialRecord(Record):
         seconds: that the training took.
         images: training images seen.
         chosen: whether the run went on with this law.
+
+    Example:
+        >>> from allometry.scaling import COMPOUND
+        >>> trial = LawTrialRecord(
+        ...     name="compound", kind="grid", law=COMPOUND, network="5f0c", resolution=64, macs=9_800_000,
+        ...     params=410_000, epochs=3, accuracy=0.8, loss=0.6, seconds=12.5, images=2400,
+        ... )
+        >>> trial.law, trial.chosen
+        (ScalingLaw(alpha=1.2, beta=1.1, gamma=1.15), False)
     """
 
     name: str
@@ -143,6 +189,14 @@ class SearchTrialRecord(Record):
         training_macs: MACs of all passes over images.
         stopped: whether it was stopped early.
         failed: why it has no result, else empty.
+
+    Example:
+        >>> trial = SearchTrialRecord(
+        ...     phase="search", number=0, values=(0.8,), metrics={"accuracy": 0.8, "macs": 2e6},
+        ...     resolution=32, epochs=3, seconds=4.5, images=2400, training_macs=1.4e10,
+        ... )
+        >>> trial.metrics["accuracy"], trial.stopped
+        (0.8, False)
     """
 
     phase: str
@@ -171,6 +225,14 @@ class EpochRecord(Record):
         train_accuracy: fraction of what passed that was classified correctly, augmented as it was.
         images: training images seen.
         seconds: with validation.
+
+    Example:
+        >>> epoch = EpochRecord(
+        ...     epoch=1, epochs=20, step=25, learning_rate=0.1, train_loss=1.5, train_accuracy=0.4,
+        ...     images=800, seconds=2.5,
+        ... )
+        >>> f"epoch {epoch.epoch} of {epoch.epochs}: loss {epoch.train_loss}"
+        'epoch 1 of 20: loss 1.5'
     """
 
     epoch: int
@@ -193,6 +255,15 @@ class EpochMetrics(EpochRecord):
         val_loss: mean over the validation images.
         val_accuracy: fraction of the validation images that are classified correctly.
         images_per_second: of training.
+
+    Example:
+        >>> epoch = EpochMetrics(
+        ...     epoch=1, epochs=20, step=25, learning_rate=0.1, train_loss=1.5, train_accuracy=0.4,
+        ...     images=800, seconds=2.5, resolution=32, batch_size=32, val_loss=1.2, val_accuracy=0.5,
+        ...     images_per_second=400.0,
+        ... )
+        >>> EpochMetrics.from_dict(epoch.to_dict()).val_accuracy
+        0.5
     """
 
     resolution: int
@@ -212,6 +283,14 @@ class SupernetEpochMetrics(EpochRecord):
         largest: validation accuracy of the phase's largest network.
         smallest: that of its smallest.
         passes: images times subnets.
+
+    Example:
+        >>> epoch = SupernetEpochMetrics(
+        ...     epoch=1, epochs=5, step=25, learning_rate=0.1, train_loss=1.5, train_accuracy=0.4, images=800,
+        ...     seconds=2.5, phase=2, name="depth", largest=0.7, smallest=0.6, passes=1600,
+        ... )
+        >>> f"{epoch.name}: {epoch.smallest} to {epoch.largest}"
+        'depth: 0.6 to 0.7'
     """
 
     phase: int
@@ -233,6 +312,15 @@ class GradientEpochMetrics(EpochRecord):
         val_accuracy: of the most probable network, on the validation images.
         expected_cost: of the distribution; None where no cost counts.
         entropy: of the distribution, in nats.
+
+    Example:
+        >>> epoch = GradientEpochMetrics(
+        ...     epoch=1, epochs=20, step=25, learning_rate=0.1, train_loss=1.5, train_accuracy=0.4,
+        ...     images=800, seconds=2.5, updates=0, held_loss=None, held_accuracy=None, val_loss=1.2,
+        ...     val_accuracy=0.5, expected_cost=2e6, entropy=1.1,
+        ... )
+        >>> epoch.held_loss is None  # the architecture did not learn in this epoch
+        True
     """
 
     updates: int
@@ -254,6 +342,10 @@ class CostEntry(Record):
         seconds: that it took.
         images: that were seen.
         device: on which, in words.
+
+    Example:
+        >>> CostEntry(phase="train", name="net", seconds=12.5, images=2400, device="cpu").to_dict()
+        {'phase': 'train', 'name': 'net', 'seconds': 12.5, 'images': 2400, 'device': 'cpu'}
     """
 
     phase: str
@@ -275,6 +367,14 @@ class MeasuredSubnet(Record):
         correct: in each of the parts into which these are divided.
         seconds: that it took.
         images: that were seen, those for its batch norm's statistics included.
+
+    Example:
+        >>> subnet = MeasuredSubnet(
+        ...     encoding=(0, 1, 1), cost=Cost(410_000, 9_800_000, 250_000, 1_900_000), accuracy=0.8, loss=0.6,
+        ...     correct=(42, 38), seconds=0.5, images=300,
+        ... )
+        >>> subnet.to_dict()["macs"], MeasuredSubnet.from_dict(subnet.to_dict()) == subnet
+        (9800000, True)
     """
 
     encoding: tuple[int, ...]

@@ -24,6 +24,15 @@ class TrainResult(Record):
         test_accuracy: on images that nothing was chosen by.
         test_interval: where that lies with 95 % confidence.
         test_images: how many there were.
+
+    Example:
+        >>> from allometry.cost import Cost
+        >>> result = TrainResult(
+        ...     data="pets", network="net", resolution=64, cost=Cost(410_000, 9_800_000, 250_000, 1_900_000),
+        ...     validation_accuracy=0.82, test_accuracy=0.8, test_interval=(0.74, 0.85), test_images=200,
+        ... )
+        >>> result.to_dict()["macs"], result.test_accuracy
+        (9800000, 0.8)
     """
 
     data: str
@@ -45,6 +54,17 @@ class GrowthResult(TrainResult):
         law: by which it grew.
         trials: how many laws were tried.
         measured: where its latency was measured, if it was.
+
+    Example:
+        >>> from allometry.cost import Cost
+        >>> from allometry.scaling import COMPOUND
+        >>> result = GrowthResult(
+        ...     data="pets", network="net", resolution=64, cost=Cost(410_000, 9_800_000, 250_000, 1_900_000),
+        ...     validation_accuracy=0.82, test_accuracy=0.8, test_interval=(0.74, 0.85), test_images=200,
+        ...     budget="macs <= 10M", law=COMPOUND, trials=9,
+        ... )
+        >>> result.cost.macs, result.budget
+        (9800000, 'macs <= 10M')
     """
 
     budget: str
@@ -65,6 +85,16 @@ class ExtractResult(TrainResult):
         predicted_accuracy: by the search.
         predicted_latency: by the search.
         measured: where the search measured its latency, if it did.
+
+    Example:
+        >>> from allometry.cost import Cost
+        >>> result = ExtractResult(
+        ...     data="pets", network="net", resolution=64, cost=Cost(410_000, 9_800_000, 250_000, 1_900_000),
+        ...     validation_accuracy=0.82, test_accuracy=0.8, test_interval=(0.74, 0.85), test_images=200,
+        ...     supernet="runs/supernet", epochs=2, extracted_accuracy=0.78, budget="macs <= 10M",
+        ... )
+        >>> round(result.validation_accuracy - result.extracted_accuracy, 2)  # what further training brought
+        0.04
     """
 
     supernet: str
@@ -90,6 +120,15 @@ class Finalist(Record):
         interval: where that lies with 95 % confidence.
         best: fraction of the resamples in which it is the best of the finalists.
         behind: how far it is behind the best one, and the two ends of the 95 % interval of that.
+
+    Example:
+        >>> from allometry.scaling import COMPOUND
+        >>> finalist = Finalist(
+        ...     law=COMPOUND, macs=9_800_000, params=410_000, resolution=64, seeds=3, accuracy=0.8,
+        ...     interval=(0.77, 0.83), best=0.7, behind=(0.0, 0.0, 0.02),
+        ... )
+        >>> finalist.to_dict()["law"]["alpha"]
+        1.2
     """
 
     law: ScalingLaw
@@ -105,7 +144,12 @@ class Finalist(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeAccuracy(Record):
-    """What a network of so many MACs reaches, or would reach; the interval is of the latter."""
+    """What a network of so many MACs reaches, or would reach; the interval is of the latter.
+
+    Example:
+        >>> SizeAccuracy(macs=2e7, accuracy=0.84, interval=(0.8, 0.88)).to_dict()
+        {'macs': 20000000.0, 'accuracy': 0.84, 'interval': [0.8, 0.88]}
+    """
 
     macs: float
     accuracy: float
@@ -130,6 +174,18 @@ class FitResult(Record):
         training_seconds: of all trainings.
         training_images: of all trainings.
         fraction_of_full: what the trainings cost, of what training each law's network fully would.
+
+    Example:
+        >>> from allometry.cost import Cost
+        >>> from allometry.scaling import COMPOUND
+        >>> result = FitResult(
+        ...     data="pets", network="net", cost=Cost(410_000, 9_800_000, 250_000, 1_900_000), law=COMPOUND,
+        ...     likely={"alpha": (1.1, 1.3)}, epochs=3, finalists=(),
+        ...     sizes=(SizeAccuracy(macs=9.8e6, accuracy=0.8), SizeAccuracy(macs=1.9e7, accuracy=0.83)),
+        ...     forecast=(), laws=9, training_seconds=120.5, training_images=48_000, fraction_of_full=0.25,
+        ... )
+        >>> result.law, result.likely["alpha"]
+        (ScalingLaw(alpha=1.2, beta=1.1, gamma=1.15), (1.1, 1.3))
     """
 
     data: str
@@ -173,6 +229,17 @@ class SearchResult(Record):
         best: the best value of the first objective.
         random: the same of the random search beside it, if there was one.
         random_trials: how many trials that had, at equal cost.
+
+    Example:
+        >>> from allometry.cost import Cost
+        >>> result = SearchResult(
+        ...     data="pets", network="net", resolution=64, cost=Cost(410_000, 9_800_000, 250_000, 1_900_000),
+        ...     objective="accuracy", values=(0.8,), validation_accuracy=0.8, chosen=7, front=(7,),
+        ...     max_trials=20, compare_with="", trials=20, stopped=5, failed=0, search_seconds=90.5,
+        ...     trial_images=48_000, best=0.8,
+        ... )
+        >>> result.chosen in result.front, result.trials - result.stopped - result.failed
+        (True, 15)
     """
 
     data: str
@@ -200,7 +267,15 @@ class SearchResult(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubnetAccuracy(Record):
-    """The cost and the validation accuracy of a subnet."""
+    """The cost and the validation accuracy of a subnet.
+
+    Example:
+        >>> from allometry.cost import Cost
+        >>> cost = Cost(410_000, 9_800_000, 250_000, 1_900_000)
+        >>> subnet = SubnetAccuracy(cost=cost, validation_accuracy=0.8)
+        >>> subnet.to_dict()["params"], subnet.validation_accuracy
+        (410000, 0.8)
+    """
 
     cost: CostField
     validation_accuracy: float
@@ -220,6 +295,18 @@ class SupernetResult(Record):
         epochs: of all phases.
         seconds: of all phases.
         images: training images seen.
+
+    Example:
+        >>> from allometry.cost import Cost
+        >>> cost = Cost(410_000, 9_800_000, 250_000, 1_900_000)
+        >>> largest = SubnetAccuracy(cost=cost, validation_accuracy=0.8)
+        >>> smallest = SubnetAccuracy(cost=Cost(90_000, 1_200_000, 60_000, 420_000), validation_accuracy=0.7)
+        >>> result = SupernetResult(
+        ...     data="pets", space="mine", size=64, largest=largest, smallest=smallest, phases=3, epochs=15,
+        ...     seconds=60.5, images=12_000,
+        ... )
+        >>> result.size, result.to_dict()["smallest"]["macs"]
+        (64, 1200000)
     """
 
     data: str

@@ -24,6 +24,10 @@ class PredictedBin(Record):
         predicted: mean of what was predicted.
         measured: mean of what was measured.
         spread: standard deviation of what was measured.
+
+    Example:
+        >>> PredictedBin(number=10, predicted=0.8, measured=0.79, spread=0.01).to_dict()
+        {'number': 10, 'predicted': 0.8, 'measured': 0.79, 'spread': 0.01}
     """
 
     number: int
@@ -48,6 +52,14 @@ class PredictorQuality(Record):
         attainable: about the tau of a predictor that knew how good the networks are (`attainable_tau`); None if it is
             not known.
         fitted: of networks that it was fitted to; None if it is not known.
+
+    Example:
+        >>> quality = PredictorQuality(
+        ...     number=10, tau=0.8, spearman=0.9, mean_absolute_error=0.01, rmse=0.012, bias=0.0,
+        ...     bins=(PredictedBin(number=10, predicted=0.8, measured=0.8, spread=0.01),),
+        ... )
+        >>> PredictorQuality.from_dict(quality.to_dict()).bins[0].number
+        10
     """
 
     number: int
@@ -63,7 +75,12 @@ class PredictorQuality(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubnetCandidate(Record):
-    """Accuracies of a subnet that was among the best predicted, on the validation images."""
+    """Accuracies of a subnet that was among the best predicted, on the validation images.
+
+    Example:
+        >>> SubnetCandidate(predicted=0.81, measured=0.8).to_dict()
+        {'predicted': 0.81, 'measured': 0.8}
+    """
 
     predicted: float
     measured: float
@@ -91,6 +108,16 @@ class Subnet(Record):
         search_seconds: that it took.
         tau: Kendall's, of the predictor.
         folder: where the subnet is kept.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> from allometry.cost import count
+        >>> network = get("efficientnet-b0")
+        >>> Subnet(
+        ...     name="macs-400M", network=network, cost=count(network), predicted_accuracy=0.81,
+        ...     validation_accuracy=0.8,
+        ... )
+        Subnet('macs-400M', 385,814,752 MACs, 5,288,548 params, 224 px, validation accuracy 80.00%)
     """
 
     name: str
@@ -145,6 +172,20 @@ class SubnetFront(Record):
         search_seconds: that it took.
         tau: Kendall's, of the predictor.
         folder: where the subnets are kept.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> from allometry.cost import count
+        >>> network = get("efficientnet-b0")
+        >>> one = Subnet(
+        ...     name="front-macs-1", network=network, cost=count(network), predicted_accuracy=0.81,
+        ...     validation_accuracy=0.8,
+        ... )
+        >>> SubnetFront(
+        ...     name="front-macs", measure="macs", subnets=(one,), size=40, examined=5000, search_seconds=3.5,
+        ...     tau=0.8,
+        ... )
+        SubnetFront(macs, 1 of 40 subnets)
     """
 
     name: str
