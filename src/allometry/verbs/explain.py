@@ -43,6 +43,11 @@ def explain(
         StorageError: an image cannot be written.
 
     Source: class activation maps: Zhou et al. 2016; so drawn: Tan & Le 2019 (EfficientNet), figure 7.
+
+    Example, with a run, `trained`, and its `images`:
+        >>> maps = explain(trained, images[:1], out=folder / "maps")
+        >>> maps.maps[0].map.shape
+        (6, 6)
     """
     given = _listed(runs)
     check_together(run=given or None, network=network, pretrained=pretrained, crop=crop)

@@ -63,6 +63,11 @@ def export(
         VerificationError: the file does not give the network's results.
         MissingExtraError: the format's library is not installed.
         StorageError: the file cannot be written.
+
+    Example, with a run, `trained`:
+        >>> exported = export(trained, batch=1, progress=False)
+        >>> exported.format, exported.batch, exported.verification.agreement
+        ('onnx', 1, 1.0)
     """
     if calibration < 1:
         raise InputError(f"int8 is calibrated with at least one image, not {calibration}.")

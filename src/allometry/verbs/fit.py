@@ -77,6 +77,12 @@ def fit(
         SearchError: the trainings of all finalists diverged.
 
     Source: EfficientNet (Tan & Le 2019), section 3.3, step 1.
+
+    Example, with a small `network`, `images` and `labels`; a grid of two laws:
+        >>> grid = {"alphas": (1, 1.4), "gammas": (1,), "epochs": 1, "finalists": 1, "seeds": 1}
+        >>> fitted = fit(network, data=(images, labels), **grid, out=folder / "fit", progress=False)
+        >>> fitted.law.alpha in (1, 1.4)
+        True
     """
     config = replace_given(
         config,

@@ -133,6 +133,11 @@ def predict(
         RunFolderError: the run is missing or not finished.
         InputError: network, weights or crop are wrong.
         DataError: an image is missing, unreadable, or of another kind.
+
+    Example, with a run, `trained`, and its `images`:
+        >>> predictions = predict(trained, images[:3])
+        >>> len(predictions), predictions[0].best in ("0", "1")
+        (3, True)
     """
     if top < 1:
         raise InputError(f"top must be at least 1, not {top}.")

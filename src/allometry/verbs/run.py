@@ -134,6 +134,12 @@ def run(
         NonFiniteLossError: the training diverged.
 
     Source: EfficientNet (Tan & Le 2019), section 3.3, on the user's data.
+
+    Example, with a small `network`, `images` and `labels`:
+        >>> arguments = {"law": "compound", "settings": ["epochs=1"], "out": folder / "whole", "progress": False}
+        >>> whole = run(data=(images, labels), baseline=network, budget="100k", **arguments)
+        >>> whole.cost.macs <= 100_000, whole.law.alpha
+        (True, 1.2)
     """
     shown = as_progress(progress)
     request = _request(baseline, data, budget, law, settings, runtime, threads, seed=seed, progress=shown)

@@ -86,6 +86,12 @@ def search(
         StorageError: the disk is full, read-only or forbidden.
 
     Source: MnasNet (Tan et al. 2019); EfficientNetV2 (Tan & Le 2021), section 3.3.
+
+    Example, with a small `network`, `images` and `labels`:
+        >>> short = {"trials": 1, "epochs": 1, "out": folder / "search", "progress": False}
+        >>> found = search(network, data=(images, labels), budget="100k", **short)
+        >>> found.cost.macs <= 100_000
+        True
     """
     config = replace_given(
         config, algorithm=algorithm, trials=trials, epochs=epochs, workers=workers, compare_with=compare_with

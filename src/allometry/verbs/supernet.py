@@ -1,4 +1,14 @@
-"""`allometry supernet`: train one network with all the choices of a space, search it, extract what a device needs."""
+"""`allometry supernet`: train one network with all the choices of a space, search it, extract what a device needs.
+
+Example, with a small `network`, `images` and `labels`:
+    >>> short = {"epochs": 1, "out": folder / "supernet", "progress": False}
+    >>> family = train(network, data=(images, labels), budget="200k", **short)
+    >>> few = {"subnets": 20, "held_out": 10, "least_tau": -1, "progress": False}
+    >>> subnet = search(family, budget="macs<=150k", **few)
+    >>> extracted = extract(family, subnet, progress=False)
+    >>> extracted.cost.macs == subnet.cost.macs <= 150_000
+    True
+"""
 
 from __future__ import annotations
 

@@ -74,6 +74,11 @@ def train(
         StorageError: the disk is full, read-only or forbidden.
         NonFiniteLossError: the training diverged.
         OutOfMemoryError: a step did not fit into the memory.
+
+    Example, with a small `network`, `images` and `labels`:
+        >>> run = train(network, data=(images, labels), settings=["epochs=2"], out=folder / "b", progress=False)
+        >>> run.network.head.classes, len(run.history), 0 <= run.evaluation.accuracy <= 1
+        (2, 2, True)
     """
     display = as_progress(progress)
     request = _request(network, data, recipe, settings, pretrained, teacher, seed=seed, progress=display)
