@@ -25,6 +25,19 @@ class Evaluator(Protocol):
 
     Attributes:
         slots: candidates at a time.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> class Instant:
+        ...     slots = 1
+        ...
+        ...     def start(self, candidate):
+        ...         future = Future()
+        ...         future.set_result(TrialOutcome(metrics={"accuracy": 0.5}, epochs=1))
+        ...         return future
+        >>> candidate = TrialCandidate(number=0, network=get("efficientnet-b0"), metrics={})
+        >>> Instant().start(candidate).result().epochs
+        1
     """
 
     slots: int
@@ -42,6 +55,16 @@ class SearchProblem:
         objectives: each the larger the better.
         metrics: what is known of an encoding before it is tried.
         halving: when a training is stopped early.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> problem = SearchProblem(
+        ...     space=find_space("fbnet"),
+        ...     objectives=(Objective("accuracy"), Objective("-macs")),
+        ...     metrics=lambda encoding: {"macs": 2e6},
+        ... )
+        >>> problem.objective_values({"accuracy": 0.8, "macs": 2e6})
+        (0.8, -2000000.0)
     """
 
     space: Space
@@ -86,6 +109,28 @@ def drive(
 
     Raises:
         Stopped: `should_stop` asked for it.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> from allometry.nas import make_searcher
+        >>> class Instant:
+        ...     slots = 1
+        ...
+        ...     def start(self, candidate):
+        ...         future = Future()
+        ...         future.set_result(TrialOutcome(metrics={"accuracy": 0.5}))
+        ...         return future
+        >>> space = find_space("fbnet")
+        >>> problem = SearchProblem(
+        ...     space=space, objectives=(Objective("accuracy"),), metrics=lambda encoding: {}
+        ... )
+        >>> searcher = make_searcher("random", space)
+        >>> proposals = Proposals(space, searcher, lambda encodings: encodings[:, 0] >= 0, max_pending=1)
+        >>> options = {"objectives": ["accuracy"], "identity": "1", "driver": "me"}
+        >>> with TrialStore("sqlite://", space, **options) as store:
+        ...     trials = drive(problem, store, proposals, Instant(), trials=2)
+        >>> [(trial.number, trial.values) for trial in trials]
+        [(0, (0.5,)), (1, (0.5,))]
     """
     return _Driver(problem, store, proposals, evaluator, trials, enough, finished).run(
         progress, label, should_stop

@@ -86,6 +86,13 @@ def network_of(space: Space, encoding: npt.NDArray[np.int8]) -> Network:
 
     Raises:
         NetworkError: an option is missing that the network needs.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> space = find_space("fbnet")
+        >>> encoding = sample_encodings(space, np.random.default_rng(0), 1)[0]
+        >>> space.contains(network_of(space, encoding))
+        True
     """
     chosen: dict[str, Option] = {
         choice.name: choice.options[number]

@@ -50,6 +50,14 @@ class FitConfig:
     Raises:
         InputError: a number is out of its range.
         LawError: there is no law on the grid.
+
+    Example:
+        >>> [str(law) for law in FitConfig(alphas=(1.0, 1.2), gammas=(1.15,)).laws]
+        ['alpha 1, beta 1.23, gamma 1.15', 'alpha 1.2, beta 1.12, gamma 1.15']
+        >>> FitConfig(ratio=1.0)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: ratio must be above 1, not 1: a step of the law grows the network.
     """
 
     alphas: tuple[float, ...] = ALPHAS

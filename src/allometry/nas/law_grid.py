@@ -30,6 +30,13 @@ class Point:
         network: what is trained.
         cost: `count(network)`.
         kind: `grid`, or `baseline`, which is there to compare with and is never chosen.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> from allometry.cost import count
+        >>> b0 = get("efficientnet-b0")
+        >>> Point(COMPOUND, b0, count(b0)).kind
+        'grid'
     """
 
     law: ScalingLaw
@@ -49,6 +56,14 @@ class LawTrial:
         epochs: of the short training.
         seconds: what it took.
         images: training images seen.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> from allometry.cost import count
+        >>> b0 = get("efficientnet-b0")
+        >>> point = Point(COMPOUND, b0, count(b0))
+        >>> LawTrial(point, accuracy=0.8, loss=0.7, epochs=4, seconds=60.0, images=4000).point.network.name
+        'efficientnet-b0'
     """
 
     point: Point
@@ -113,6 +128,16 @@ def grid_points(
 
     Raises:
         BudgetError: no law reaches the budget.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> from allometry.cost import as_budget, count
+        >>> from allometry.scaling import IDENTITY
+        >>> b0 = get("efficientnet-b0")
+        >>> budget = as_budget("2x", count(b0))
+        >>> points = grid_points(b0, budget, start=IDENTITY, laws=grid((1.2,), (1.0, 1.15)))
+        >>> [point.law.gamma for point in points], all(budget.allows(point.cost) for point in points)
+        ([1.0, 1.15], True)
     """
     found: dict[str, Point] = {}
     refused: BudgetError | None = None
@@ -140,6 +165,20 @@ def try_points(
         points: what to try.
         run: trains one point in the folder it is given.
         folder: of the whole run.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from allometry.catalog import get
+        >>> from allometry.cost import count
+        >>> networks = [get("efficientnet-b0"), get("efficientnet-b1")]
+        >>> points = [Point(COMPOUND, network, count(network)) for network in networks]
+        >>> def run(point, folder):
+        ...     accuracy = 0.7 if point.network.name == "efficientnet-b0" else 0.8
+        ...     return LawTrial(point, accuracy=accuracy, loss=1.0, epochs=4, seconds=60.0, images=4000)
+        >>> with TemporaryDirectory() as folder:
+        ...     trials, best = try_points(points, run, folder=Path(folder))
+        >>> len(trials), best.point.network.name
+        (2, 'efficientnet-b1')
     """
     known = {record.network: record for record in LAW_TRIALS.read(folder)}
     trials = []

@@ -35,6 +35,13 @@ class Lookup:
     """Figures of the networks of a space that are sums, or maxima, over their layers.
 
     Made by `tabulate`. Called with encodings, it gives the sums [N, sums] and the maxima [N, peaks].
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> layers = tabulate(find_space("fbnet"), lambda piece, padding: ((1.0,), ()))
+        >>> sums, peaks = layers(np.zeros((3, 28), np.int8))
+        >>> sums.shape, peaks.shape
+        ((3, 1), (3, 0))
     """
 
     space: Space
@@ -192,6 +199,24 @@ class Latencies:
 
     Raises:
         InputError: the table lacks a line.
+
+    Example:
+        >>> from allometry.arch import Network, distinct_blocks
+        >>> from allometry.catalog import get, mbconv_space
+        >>> from allometry.cost import RuntimeConfig
+        >>> from allometry.cost.latency import key_of
+        >>> network = Network(stages=get("efficientnet-b0").stages[:2], resolution=32)
+        >>> space = mbconv_space(network, kernels=(3, 5))
+        >>> table = LatencyTable(
+        ...     space="tiny",
+        ...     runtime_config=RuntimeConfig(),
+        ...     machine_info={},
+        ...     seconds={key_of(piece): 0.001 for piece in distinct_blocks(space)},
+        ...     labels={},
+        ... )
+        >>> seconds = Latencies(space, table)(np.zeros((2, len(space.choices)), np.int8))
+        >>> seconds.round(6).tolist()  # a stem, three blocks and a head
+        [0.005, 0.005]
     """
 
     def __init__(self, space: Space, table: LatencyTable) -> None:

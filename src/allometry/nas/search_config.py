@@ -48,6 +48,14 @@ class SearchConfig:
 
     Raises:
         InputError: a number is out of its range, or a name not known.
+
+    Example:
+        >>> SearchConfig(algorithm="fbnet").by_gradient
+        True
+        >>> SearchConfig(workers=8)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: 8 workers need as many trials that may be under way at once; ...
     """
 
     algorithm: str = "evolution"

@@ -34,6 +34,14 @@ class TrialClaim:
         number: of the candidate, from 0.
         trial: Optuna's.
         encoding: where it was decided before, by a driver that died.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> options = {"objectives": ["accuracy"], "identity": "1", "driver": "me"}
+        >>> with TrialStore("sqlite://", find_space("fbnet"), **options) as store:
+        ...     claim = store.claim(most=1)
+        >>> claim.number, claim.encoding is None
+        (0, True)
     """
 
     number: int

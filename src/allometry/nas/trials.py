@@ -22,6 +22,12 @@ class TrialCandidate:
         network: what is trained.
         metrics: what is known of it before: its counts, and its latency where a table tells it.
         rung_values: for each rung, what those before it were worth there; see `Halving`.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> candidate = TrialCandidate(number=3, network=get("efficientnet-b0"), metrics={"macs": 4e8})
+        >>> candidate.number, candidate.network.name
+        (3, 'efficientnet-b0')
     """
 
     number: int
@@ -77,6 +83,12 @@ class Trial:
         encoding: the options that it has, of its space.
         values: what it is worth, a number for each objective; minus infinity where it failed.
         outcome: of its training.
+
+    Example:
+        >>> import numpy as np
+        >>> outcome = TrialOutcome(metrics={"accuracy": 0.5}, epochs=2)
+        >>> Trial(number=0, encoding=np.zeros(28, np.int8), values=(0.5,), outcome=outcome).outcome.epochs
+        2
     """
 
     number: int

@@ -184,6 +184,15 @@ def solve_on_device(
         InputError: the runtime does not run the network like that.
         MissingExtraError: the runtime is not installed.
         MeasurementError: the process that measures died.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> from allometry.cost import as_budget
+        >>> budget = as_budget("latency<=5ms, macs<=1k")
+        >>> solve_on_device(get("efficientnet-b0"), budget)  # told before anything is measured
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.BudgetError: No network of this law meets ...
     """
     with LatencyMeter(runtime_config, progress=progress) as watch:
         return solve(network, budget, law=law, measure=watch), watch.warnings

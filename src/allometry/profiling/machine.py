@@ -62,7 +62,13 @@ class MachineInfo:
 
 
 def machine_info(*, device: str = "cpu") -> MachineInfo:
-    """This machine, with the CUDA device where one is measured."""
+    """This machine, with the CUDA device where one is measured.
+
+    Example:
+        >>> here = machine_info()
+        >>> here.accelerator is None, "torch" in here.libraries
+        (True, True)
+    """
     return MachineInfo(
         processor=processor(),
         instructions=_instructions(),

@@ -68,6 +68,27 @@ class Measured:
         first_seconds: of the first run, in which much is made ready.
         bytes: of its weights in memory, or of its file.
         steady: whether its warm-up came to an end.
+
+    Example:
+        >>> one = Measured(
+        ...     name="b0",
+        ...     runtime="torch",
+        ...     precision="float32",
+        ...     threads=1,
+        ...     batch=1,
+        ...     resolution=224,
+        ...     device="cpu",
+        ...     latency=latency([[0.02, 0.02]]),
+        ...     throughput=50.0,
+        ...     memory=400_000_000,
+        ...     own_memory=60_000_000,
+        ...     load_seconds=0.1,
+        ...     first_seconds=0.05,
+        ...     bytes=21_000_000,
+        ...     steady=True,
+        ... )
+        >>> one.latency.median, one.throughput
+        (0.02, 50.0)
     """
 
     name: str
@@ -97,6 +118,10 @@ class Ratio:
         ratio: its latency as a multiple of the first candidate's.
         low: lower end of the interval.
         high: upper end of the interval.
+
+    Example:
+        >>> Ratio(name="b1", runtime="torch", ratio=1.7, low=1.6, high=1.8).ratio
+        1.7
     """
 
     name: str
@@ -116,6 +141,19 @@ class Measurements:
         ratios: to the first one, of all others.
         busy_cores: cores that other processes kept busy meanwhile; None where the system does not tell.
         warnings: reasons to doubt the figures, a sentence each.
+
+    Example:
+        >>> from allometry.profiling import machine_info
+        >>> ratio_to_first = Ratio(name="b1", runtime="torch", ratio=1.7, low=1.6, high=1.8)
+        >>> measurements = Measurements(
+        ...     machine_info=machine_info(),
+        ...     measured=(),
+        ...     ratios=(ratio_to_first,),
+        ...     busy_cores=0.0,
+        ...     warnings=(),
+        ... )
+        >>> measurements.to_dict()["ratios"][0]["ratio"]
+        1.7
     """
 
     machine_info: MachineInfo

@@ -67,6 +67,19 @@ class TableCheck:
             divided by it.
         measured: seconds of each network.
         predicted: seconds of each network.
+
+    Example:
+        >>> check = TableCheck(
+        ...     networks=2,
+        ...     median_error=0.02,
+        ...     high_error=0.05,
+        ...     rank_correlation=1.0,
+        ...     drift=1.0,
+        ...     measured=(0.010, 0.020),
+        ...     predicted=(0.0102, 0.0196),
+        ... )
+        >>> check.to_dict()["median_error"]
+        0.02
     """
 
     networks: int
@@ -108,6 +121,24 @@ def build_table(
         InputError: the space has too many blocks, the runtime does not run like that, or `path` holds another table.
         MissingExtraError: the runtime is not installed.
         MeasurementError: the process that measures died.
+
+    Example:
+        >>> from allometry.catalog import get, mbconv_space
+        >>> network = Network(stages=get("efficientnet-b0").stages[:2], resolution=32)
+        >>> space = mbconv_space(network, kernels=(3, 5), name="tiny")
+        >>> finished = LatencyTable(
+        ...     space="tiny",
+        ...     runtime_config=RuntimeConfig(),
+        ...     machine_info=machine_info().to_dict(),
+        ...     seconds={key_of(piece): 0.001 for piece in distinct_blocks(space)},
+        ...     labels={},
+        ...     fitted=TableConfig().networks,
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     finished.save(Path(folder) / "table.json")
+        ...     table = build_table(space, path=Path(folder) / "table.json")  # nothing is left to measure
+        >>> round(table.predict(network), 6)
+        0.005
     """
     pieces = distinct_blocks(space)
     if len(pieces) > _MOST_LINES:
@@ -170,6 +201,16 @@ def check_table(
 
     Raises:
         InputError: the table is not finished, of another space, or of another device.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> begun = LatencyTable(
+        ...     space="fbnet", runtime_config=RuntimeConfig(), machine_info={}, seconds={}, labels={}
+        ... )
+        >>> check_table(begun, find_space("fbnet"))
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: The table of fbnet is not finished: call `allometry table build` ...
     """
     if not table.fitted:
         raise InputError(

@@ -25,6 +25,12 @@ class Decision(NamedTuple):
     Attributes:
         choices: their places among the space's choices.
         options: every combination of their options, each as the numbers of the options.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> decision = choices_of(find_space("fbnet")).decisions[0]
+        >>> decision.choices, len(decision.options)
+        ((0,), 2)
     """
 
     choices: tuple[int, ...]
@@ -42,6 +48,12 @@ class Layer:
         candidates: the different blocks that can stand there.
         decisions: the numbers of those that choose among them.
         chosen: the number of the candidate for every combination of their options, the last decision's fastest.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> layer = choices_of(find_space("fbnet")).groups[1].layers[0]
+        >>> layer.decisions, len(layer.candidates)
+        ((3,), 8)
     """
 
     stage: int
@@ -60,6 +72,12 @@ class Group:
         layers: all that a member can have.
         depth: the number of the decision that says how many are there; None where all always are.
         depths: layers for each of its options.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> group = choices_of(find_space("fbnet")).groups[1]
+        >>> group.depths, len(group.layers)
+        ((1, 2, 3, 4), 4)
     """
 
     layers: tuple[Layer, ...]

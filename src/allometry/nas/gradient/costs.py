@@ -62,6 +62,23 @@ def predicted(table: LatencyTable) -> LayerCost:
     """The latency in seconds that a table predicts, with its correction; one microsecond is the unit.
 
     Source: ProxylessNAS (Cai et al. 2019), section 3.3.1; FBNet (Wu et al. 2019), section 3.2.
+
+    Example:
+        >>> from allometry.arch import pieces
+        >>> from allometry.catalog import get
+        >>> from allometry.cost import RuntimeConfig
+        >>> from allometry.cost.latency import key_of
+        >>> b0 = get("efficientnet-b0")
+        >>> table = LatencyTable(
+        ...     space="b0 alone",
+        ...     runtime_config=RuntimeConfig(),
+        ...     machine_info={},
+        ...     seconds={key_of(piece): 0.001 for piece in pieces(b0)},
+        ...     labels={},
+        ... )
+        >>> latency = predicted(table)
+        >>> latency.name, round(sum(latency.of(piece, b0.padding) for piece in pieces(b0)), 6)
+        ('latency', 0.018)
     """
     correction = table.correction
 

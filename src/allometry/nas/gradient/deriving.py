@@ -23,6 +23,13 @@ class Derived(NamedTuple):
         encoding: of the space, [choices].
         budgeted: whether the most probable options exceeded the budget, so that it is another network.
         score: the logarithm of the probability of its decisions.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> from allometry.nas.gradient import choices_of
+        >>> derived = derive(Distribution(choices_of(find_space("fbnet"))))
+        >>> derived.budgeted, derived.encoding.shape
+        (False, (28,))
     """
 
     encoding: npt.NDArray[np.int8]

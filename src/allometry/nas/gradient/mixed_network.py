@@ -192,7 +192,18 @@ def _candidates(layer: Layer, frame: Network, drop_rate: float) -> nn.ModuleList
 
 
 def build_mixed_network(choices: Choices, *, recipe: Recipe | None = None, seed: int) -> MixedNetwork:
-    """A supernet with initial weights as `nn.build` draws them."""
+    """A supernet with initial weights as `nn.build` draws them.
+
+    Example:
+        >>> from allometry.arch import Network
+        >>> from allometry.catalog import get, mbconv_space
+        >>> from allometry.nas.gradient import choices_of
+        >>> stages = get("efficientnet-b0").stages[:2]
+        >>> space = mbconv_space(Network(stages=stages, resolution=32), kernels=(3, 5))
+        >>> supernet = build_mixed_network(choices_of(space), seed=0)
+        >>> len(supernet.groups), all(bool(each.isfinite().all()) for each in supernet.parameters())
+        (2, True)
+    """
     with torch.device("meta"):
         module = MixedNetwork(choices, recipe=recipe)
     return cast(MixedNetwork, initialize(module.to_empty(device="cpu"), seed=seed))
@@ -204,6 +215,10 @@ class OnePath:
 
     Attributes:
         options: the number of the option of each decision.
+
+    Example:
+        >>> OnePath((1, 0, 1)).kept(2)
+        (1,)
     """
 
     options: tuple[int, ...]
@@ -221,6 +236,12 @@ class TwoPaths:
         active: the option that is taken.
         other: the one that is compared with it; None where there is none.
         weights: the gates of each decision's options, [options] each, which gather gradients.
+
+    Example:
+        >>> gates = (torch.tensor([0.0, 1.0, 0.0]), torch.tensor([1.0]))
+        >>> paths = TwoPaths(active=(1, 0), other=(2, None), weights=gates)
+        >>> paths.kept(0), paths.kept(1)
+        ((1, 2), (0,))
     """
 
     active: tuple[int, ...]
@@ -239,6 +260,10 @@ class Relaxed:
 
     Attributes:
         weights: of each decision's options, [options] each, with a sum of 1.
+
+    Example:
+        >>> Relaxed((torch.tensor([0.25, 0.75]),)).kept(0)
+        (0, 1)
     """
 
     weights: tuple[Tensor, ...]
@@ -252,7 +277,15 @@ Mixture = OnePath | TwoPaths | Relaxed
 
 
 def draw_path(distribution: Distribution, random: np.random.Generator) -> OnePath:
-    """One member by the distribution."""
+    """One member by the distribution.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> from allometry.nas.gradient import choices_of
+        >>> even = Distribution(choices_of(find_space("fbnet")))
+        >>> len(draw_path(even, np.random.default_rng(0)).options)
+        28
+    """
     return OnePath(tuple(_ranked(logs, random)[0] for logs in distribution.log_probabilities()))
 
 
@@ -260,6 +293,14 @@ def draw_two_paths(distribution: Distribution, random: np.random.Generator) -> T
     """Of each decision two different options by the distribution, and which of the two is active.
 
     Source: ProxylessNAS (Cai et al. 2019), section 3.2.1.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> from allometry.nas.gradient import choices_of
+        >>> even = Distribution(choices_of(find_space("fbnet")))
+        >>> paths = draw_two_paths(even, np.random.default_rng(0))
+        >>> all(active != other for active, other in zip(paths.active, paths.other, strict=True))
+        True
     """
     active: list[int] = []
     other: list[int | None] = []
@@ -284,6 +325,14 @@ def draw_relaxed(distribution: Distribution, random: np.random.Generator, *, tem
     """The Gumbel softmax of each decision: a draw that the architecture parameters can be blamed for.
 
     Source: FBNet (Wu et al. 2019), section 3.3; Jang et al. 2017.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> from allometry.nas.gradient import choices_of
+        >>> even = Distribution(choices_of(find_space("fbnet")))
+        >>> mixture = draw_relaxed(even, np.random.default_rng(0), temperature=5.0)
+        >>> len(mixture.weights), round(mixture.weights[0].sum().item(), 4)
+        (28, 1.0)
     """
     weights = []
     for logits in distribution.logits:

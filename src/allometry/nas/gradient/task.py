@@ -60,6 +60,30 @@ class GradientResult:
         seconds: over all sessions.
         images: passed through the supernet for learning, of both kinds.
         supernet: with its averaged weights; `supernet.extract(encoding)` gives the network's module to go on with.
+
+    Example:
+        >>> from allometry.arch import Network
+        >>> from allometry.catalog import get, mbconv_space
+        >>> from allometry.nas.gradient import choices_of
+        >>> stages = get("efficientnet-b0").stages[:2]
+        >>> space = mbconv_space(Network(stages=stages, resolution=32), kernels=(3, 5))
+        >>> distribution = Distribution(choices_of(space))
+        >>> derived = derive(distribution)
+        >>> result = GradientResult(
+        ...     encoding=derived.encoding,
+        ...     network=network_of(space, derived.encoding),
+        ...     budgeted=derived.budgeted,
+        ...     score=derived.score,
+        ...     expected_cost=None,
+        ...     probabilities=distribution.by_choice(),
+        ...     distribution=distribution,
+        ...     history=(),
+        ...     seconds=0.0,
+        ...     images=0,
+        ...     supernet=build_mixed_network(distribution.choices, seed=0),
+        ... )
+        >>> result.budgeted, result.network.depth
+        (False, 3)
     """
 
     encoding: npt.NDArray[np.int8]
@@ -89,7 +113,34 @@ def search_by_gradient(job: GradientJob) -> GradientResult:
 
 
 class GradientTask(Task[GradientEpochMetrics, GradientResult]):
-    """A network of all candidates learns, and which of them to keep."""
+    """A network of all candidates learns, and which of them to keep.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from allometry.arch import Head, Network
+        >>> from allometry.catalog import get, mbconv_space
+        >>> from allometry.data import as_dataset
+        >>> from allometry.nas.gradient import CostLoss, proxylessnas
+        >>> from allometry.training import Preprocessing, Recipe
+        >>> stages, head = get("efficientnet-b0").stages[:2], Head(channels=16, classes=2)
+        >>> template = Network(stages=stages, head=head, in_channels=1, resolution=8)
+        >>> images = np.arange(20, dtype=np.uint8).repeat(64).reshape(20, 8, 8)
+        >>> dataset = as_dataset((images, np.arange(20) % 2))
+        >>> preprocessing = Preprocessing(
+        ...     channels=1, resolution=8, crop=1.0, mean=(0.5,), std=(0.25,), classes=dataset.classes
+        ... )
+        >>> job = GradientJob(
+        ...     dataset=dataset,
+        ...     preprocessing=preprocessing,
+        ...     recipe=Recipe(epochs=3, batch_size=4, learning_rate=0.01),
+        ...     folder=Path("run"),
+        ...     space=mbconv_space(template, kernels=(3, 5)),
+        ...     settings=proxylessnas(cost_loss=CostLoss(form="none")),
+        ... )
+        >>> task = GradientTask(job)  # `run_task(task)` trains
+        >>> len(task.phases[0].epochs), task.split is job.splits[0]
+        (3, True)
+    """
 
     record_type = GradientEpochMetrics
     seeds_per_step = 2  # those of the weights are even, those of the architecture odd

@@ -28,6 +28,14 @@ class ControllerConfig:
 
     Raises:
         InputError: a number is out of its range.
+
+    Example:
+        >>> ControllerConfig(hidden=32).passes
+        6
+        >>> ControllerConfig(memory=1.0)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: memory of a controller must be from 0 to below 1, ...
     """
 
     hidden: int = 64

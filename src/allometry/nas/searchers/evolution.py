@@ -56,6 +56,14 @@ class EvolutionConfig:
 
     Source: Real et al. 2019, *Regularized evolution for image classifier architecture search*, section 3; there 100
     and 25 of 20,000 networks, here fewer, since fewer are trained.
+
+    Example:
+        >>> EvolutionConfig(population=8).sample
+        5
+        >>> EvolutionConfig(population=4)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: sample of the evolution must be from 1 to its population, 4, not 5.
     """
 
     population: int = 16
