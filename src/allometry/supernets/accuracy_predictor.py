@@ -162,6 +162,14 @@ class PredictorConfig:
 
     Raises:
         InputError: a number is out of its range.
+
+    Example:
+        >>> PredictorConfig(subnets=100).held_out
+        100
+        >>> PredictorConfig(subnets=5)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: A predictor takes at least 20 measured subnets and 10 to judge ... 5 and 100.
     """
 
     subnets: int = 300

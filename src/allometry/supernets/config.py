@@ -39,6 +39,12 @@ class SupernetConfig:
     Raises:
         UnknownNameError: the plan is neither a name nor a file.
         InputError: epochs are below 1, or given along with a file, which says them itself.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> phases = SupernetConfig(epochs=7).phases(find_space("ofa-mobilenetv3-1.0"), Recipe(epochs=20))
+        >>> [(phase.sampling, phase.epochs) for phase in phases]
+        [('sandwich', 7)]
     """
 
     plan: str = "sandwich"

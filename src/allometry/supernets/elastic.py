@@ -21,7 +21,20 @@ from allometry.training.devices import compile_layer
 
 
 class Part(NamedTuple):
-    """One layer of a subnet: what computes, and whose weights it uses."""
+    """One layer of a subnet: what computes, and whose weights it uses.
+
+    Example:
+        >>> from allometry.arch import Head, MBConv, Stage, Stem
+        >>> from allometry.catalog import mbconv_space
+        >>> network = Network(
+        ...     stem=Stem(channels=8),
+        ...     stages=(Stage(block=MBConv(channels=8, expand_ratio=3), repeats=2),),
+        ...     head=Head(channels=8, classes=2),
+        ... )
+        >>> space = mbconv_space(network, depths=(1, 2))
+        >>> [part.host for part in Supernet(space).subnet(space.smallest()).parts if isinstance(part, Part)]
+        ['stem', 'stage_0_layer_0_mbconv', 'head']
+    """
 
     host: str
     candidate: LayerCandidate
@@ -33,6 +46,20 @@ class Subnet(NamedTuple):
     Attributes:
         network: that it is.
         parts: its layers, in order, from the stem to the head.
+
+    Example:
+        >>> from allometry.arch import Head, MBConv, Stage, Stem
+        >>> from allometry.catalog import mbconv_space
+        >>> network = Network(
+        ...     stem=Stem(channels=8),
+        ...     stages=(Stage(block=MBConv(channels=8, expand_ratio=3), repeats=2),),
+        ...     head=Head(channels=8, classes=2),
+        ... )
+        >>> space = mbconv_space(network, depths=(1, 2))
+        >>> supernet = Supernet(space)
+        >>> smallest, largest = supernet.subnet(space.smallest()), supernet.subnet(network)
+        >>> len(smallest.parts), len(largest.parts), largest.network == network  # stem and head count, too
+        (3, 4, True)
     """
 
     network: Network
@@ -50,6 +77,10 @@ class LayerOptions:
         synchronize: in training batch norms look at the images of all processes.
         recompute: keep only what goes from layer to layer, and compute the inside again on the way back.
         compile: let `torch.compile` write each layer.
+
+    Example:
+        >>> LayerOptions(dropout=0.1).frozen_statistics
+        False
     """
 
     dropout: float | None = None

@@ -22,6 +22,10 @@ class Extreme(NamedTuple):
     Attributes:
         value: of the sum over its layers.
         encoding: of the network, [choices].
+
+    Example:
+        >>> Extreme(value=2.5e6, encoding=np.array([0, 1], np.int8)).encoding.tolist()
+        [0, 1]
     """
 
     value: float

@@ -35,6 +35,14 @@ class ParetoConfig:
 
     Raises:
         InputError: a number is out of its range.
+
+    Example:
+        >>> ParetoConfig(generations=20).population
+        1000
+        >>> ParetoConfig(mutated=2)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: mutated must be a fraction from 0 to 1, not 2.
     """
 
     living: int = 500
@@ -61,6 +69,16 @@ class Front(NamedTuple):
         costs: strictly rising, [N].
         accuracies: predicted, strictly rising, [N].
         examined: how many different networks were predicted.
+
+    Example:
+        >>> front = Front(
+        ...     encodings=np.array([[0, 0], [1, 0]], np.int8),
+        ...     costs=np.array([1e6, 2e6]),
+        ...     accuracies=np.array([0.6, 0.7]),
+        ...     examined=4,
+        ... )
+        >>> len(front.encodings), front.costs.tolist()
+        (2, [1000000.0, 2000000.0])
     """
 
     encodings: Encodings

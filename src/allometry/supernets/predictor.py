@@ -197,6 +197,14 @@ class RegressionConfig:
 
     Raises:
         InputError: there is nothing to choose from, or a number is out of its range.
+
+    Example:
+        >>> RegressionConfig(strengths=(0.0,)).most
+        1000
+        >>> RegressionConfig(strengths=())
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: strengths must be one or more numbers of at least 0, not ().
     """
 
     strengths: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0)

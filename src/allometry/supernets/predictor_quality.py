@@ -31,6 +31,12 @@ class Split(NamedTuple):
         accuracies: of these, [N].
         held_encodings: to judge it by, [M, choices].
         held_accuracies: of these, [M].
+
+    Example:
+        >>> encodings = np.arange(4, dtype=np.int8)[:, None]
+        >>> accuracies = np.array([0.5, 0.6, 0.7, 0.8])
+        >>> len(Split(encodings[:3], accuracies[:3], encodings[3:], accuracies[3:]).held_encodings)
+        1
     """
 
     encodings: Encodings

@@ -24,6 +24,10 @@ class Spot(NamedTuple):
         host: of the tensor.
         name: in the host.
         dimension: that counts channels.
+
+    Example:
+        >>> Spot("head", "conv.0.weight", 1).dimension
+        1
     """
 
     host: str
@@ -37,6 +41,12 @@ class Axis(NamedTuple):
     Attributes:
         spots: all of them.
         readers: those among them whose weights read the channels, and so say how much each of them matters.
+
+    Example:
+        >>> reader = Spot("stage_0_layer_0", "project.0.weight", 1)
+        >>> axis = Axis(spots=(Spot("stage_0_layer_0", "depthwise.0.weight", 0), reader), readers=(reader,))
+        >>> len(axis.spots), axis.readers[0].name
+        (2, 'project.0.weight')
     """
 
     spots: tuple[Spot, ...]
@@ -246,6 +256,22 @@ def sort_channels(
         axes: of the supernet; None finds them.
 
     Source: Once-for-All (Cai et al. 2020), section 3.3; the order that is kept: released code.
+
+    Example:
+        >>> from allometry.arch import Head, MBConv, Network, Stage, Stem
+        >>> from allometry.catalog import mbconv_space
+        >>> from allometry.supernets import build_supernet
+        >>> network = Network(
+        ...     stem=Stem(channels=8),
+        ...     stages=(Stage(block=MBConv(channels=8, expand_ratio=3)),),
+        ...     head=Head(channels=8, classes=2),
+        ...     resolution=16,
+        ... )
+        >>> supernet = build_supernet(mbconv_space(network, expand_ratios=(2, 3)), seed=0).eval()
+        >>> before = supernet(torch.ones(1, 3, 16, 16), network)
+        >>> sort_channels(supernet, narrower=mbconv_space(network, expand_ratios=(3,)))
+        >>> torch.allclose(supernet(torch.ones(1, 3, 16, 16), network), before, atol=1e-5)
+        True
     """
     held = [{name: dict(tensors_of(host)) for name, host in each.hosts.items()} for each in (supernet, *also)]
     widths = _widths(narrower)

@@ -36,6 +36,14 @@ class SpecializeConfig:
 
     Source: released Once-for-All code, `evolution.py`: 100, 500, 0.25, 0.5, 0.1 and 0.5, without children that differ
     in one choice only.
+
+    Example:
+        >>> SpecializeConfig(generations=20).best
+        10
+        >>> SpecializeConfig(population=1)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: population must be at least 2, not 1.
     """
 
     population: int = 1000
@@ -68,6 +76,17 @@ class Specialized(NamedTuple):
         accuracies: predicted, of these, [best].
         examined: how many different networks were predicted.
         history: the best predicted accuracy at the start and after each generation.
+
+    Example:
+        >>> import numpy as np
+        >>> best = Specialized(
+        ...     encodings=np.array([[1, 0]], np.int8),
+        ...     accuracies=np.array([0.7]),
+        ...     examined=4,
+        ...     history=(0.6, 0.7),
+        ... )
+        >>> best.encodings.tolist(), best.history[-1]
+        ([[1, 0]], 0.7)
     """
 
     encodings: Encodings

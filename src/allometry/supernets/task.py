@@ -51,6 +51,20 @@ class TrainedSupernet:
         history: one record per epoch, as in `metrics.jsonl`.
         seconds: what the training took, over all its sessions.
         images: training images seen, once for all subnets of a step.
+
+    Example:
+        >>> from allometry.arch import Head, MBConv, Network, Stage, Stem
+        >>> from allometry.catalog import mbconv_space
+        >>> network = Network(
+        ...     stem=Stem(channels=8),
+        ...     stages=(Stage(block=MBConv(channels=8, expand_ratio=3)),),
+        ...     head=Head(channels=8, classes=2),
+        ...     resolution=16,
+        ... )
+        >>> supernet = build_supernet(mbconv_space(network, kernels=(3, 5)), seed=0)
+        >>> trained = TrainedSupernet(supernet=supernet, history=(), seconds=0.0, images=0)
+        >>> trained.supernet.extract(network).training, trained.images
+        (True, 0)
     """
 
     supernet: Supernet
@@ -74,12 +88,83 @@ def load_supernet(job: SupernetJob) -> Supernet:
 
     Raises:
         RunFolderError: the training is not finished, or damaged.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from allometry.arch import Head, MBConv, Network, Stage, Stem
+        >>> from allometry.catalog import mbconv_space
+        >>> from allometry.data import as_dataset
+        >>> from allometry.supernets import sandwich
+        >>> from allometry.training import Preprocessing, Recipe
+        >>> pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
+        >>> images = as_dataset((pixels, np.arange(40) % 2))
+        >>> network = Network(
+        ...     stem=Stem(channels=8),
+        ...     stages=(Stage(block=MBConv(channels=8, expand_ratio=3)),),
+        ...     head=Head(channels=8, classes=2),
+        ...     resolution=8,
+        ... )
+        >>> space = mbconv_space(network, kernels=(3, 5))
+        >>> plain = Preprocessing(
+        ...     channels=3, resolution=8, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=images.classes
+        ... )
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> job = SupernetJob(
+        ...     space=space,
+        ...     phases=sandwich(space, epochs=2),
+        ...     dataset=images,
+        ...     preprocessing=plain,
+        ...     recipe=Recipe(epochs=1, batch_size=7),
+        ...     folder=Path(folder.name),
+        ... )
+        >>> load_supernet(job)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.RunFolderError: The weights ... are missing: the training is not finished.
+        >>> save_weights(job.folder / SUPERNET, build_supernet(space, seed=0).state_dict())
+        >>> load_supernet(job).training
+        False
+        >>> folder.cleanup()
     """
     return supernet_of(job.space, load_weights(job.folder / SUPERNET), options=_options_in_use(job))
 
 
 class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
-    """All networks of a space learn in one set of weights."""
+    """All networks of a space learn in one set of weights.
+
+    Example:
+        >>> import numpy as np
+        >>> from allometry.arch import Head, MBConv, Network, Stage, Stem
+        >>> from allometry.catalog import mbconv_space
+        >>> from allometry.data import as_dataset
+        >>> from allometry.supernets import sandwich
+        >>> from allometry.training import Preprocessing, Recipe
+        >>> pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
+        >>> images = as_dataset((pixels, np.arange(40) % 2))
+        >>> network = Network(
+        ...     stem=Stem(channels=8),
+        ...     stages=(Stage(block=MBConv(channels=8, expand_ratio=3)),),
+        ...     head=Head(channels=8, classes=2),
+        ...     resolution=8,
+        ... )
+        >>> space = mbconv_space(network, kernels=(3, 5))
+        >>> plain = Preprocessing(
+        ...     channels=3, resolution=8, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=images.classes
+        ... )
+        >>> job = SupernetJob(
+        ...     space=space,
+        ...     phases=sandwich(space, epochs=2),
+        ...     dataset=images,
+        ...     preprocessing=plain,
+        ...     recipe=Recipe(epochs=1, batch_size=7),
+        ...     folder=Path("run"),
+        ... )
+        >>> task = SupernetTask(job)
+        >>> task.build()
+        >>> task.phases[0].steps, task.final.name, task.module.training
+        (8, 'supernet.safetensors', True)
+    """
 
     record_type = SupernetEpochMetrics
     job: SupernetJob

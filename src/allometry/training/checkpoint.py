@@ -32,6 +32,14 @@ class Checkpoint:
         weights: the module's state, by name.
         average: the averaged module's state, by name.
         state: the optimizer's state, the place in phases and data, the running sums of the epoch, the task's own.
+
+    Example:
+        >>> weights = {"weight": torch.ones(2)}
+        >>> checkpoint = Checkpoint(step=7, weights=weights, average=weights, state={"phase": 0})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     checkpoint.write(Path(folder))
+        ...     sorted(path.name for path in Path(folder).iterdir())
+        ['latest.json', 'step-00000007']
     """
 
     step: int
@@ -72,6 +80,15 @@ def latest_checkpoint(folder: Path) -> Checkpoint | None:
 
     Raises:
         RunFolderError: the checkpoint is damaged.
+
+    Example:
+        >>> weights = {"weight": torch.ones(2)}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     before = latest_checkpoint(Path(folder))
+        ...     Checkpoint(step=7, weights=weights, average=weights, state={"phase": 0}).write(Path(folder))
+        ...     after = latest_checkpoint(Path(folder))
+        >>> before, after.step, after.state
+        (None, 7, {'phase': 0})
     """
     if not (folder / _LATEST).exists():
         return None
@@ -92,7 +109,16 @@ def latest_checkpoint(folder: Path) -> Checkpoint | None:
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Remove what only a training that goes on needs; finished weights stay."""
+    """Remove what only a training that goes on needs; finished weights stay.
+
+    Example:
+        >>> weights = {"weight": torch.ones(2)}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Checkpoint(step=7, weights=weights, average=weights, state={}).write(Path(folder))
+        ...     remove_checkpoints(Path(folder))
+        ...     list(Path(folder).iterdir())
+        []
+    """
     for path in (folder / _LATEST, *folder.glob("best-*.safetensors")):
         path.unlink(missing_ok=True)
     _remove(folder, but=None)
@@ -108,6 +134,17 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
     Raises:
         RunFolderError: the file is missing or damaged.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "final.safetensors"
+        ...     save_weights(path, {"weight": torch.ones(2)})
+        ...     load_weights(path)
+        {'weight': tensor([1., 1.])}
+        >>> load_weights(Path("runs/none/final.safetensors"))
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.RunFolderError: The weights runs/none/final.safetensors are missing: ...
     """
     try:
         return load_file(path)
@@ -122,6 +159,13 @@ def weights_metadata(path: Path) -> dict[str, str]:
 
     Raises:
         RunFolderError: the file is missing or damaged.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "final.safetensors"
+        ...     save_weights(path, {"weight": torch.ones(2)}, metadata={"identity": "c0ffee"})
+        ...     weights_metadata(path)["identity"]
+        'c0ffee'
     """
     try:
         with safe_open(path, framework="pt") as file:

@@ -34,6 +34,27 @@ class ClassificationJob(Job[EpochMetrics]):
         network: what is trained.
         start: weights to start from instead of fresh ones.
         teacher: a trained network to learn from, too.
+
+    Example:
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from allometry.catalog import get
+        >>> from allometry.data import as_dataset
+        >>> from allometry.training import Preprocessing, Recipe
+        >>> pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
+        >>> images = as_dataset((pixels, np.arange(40) % 2))
+        >>> plain = Preprocessing(
+        ...     channels=3, resolution=224, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=images.classes
+        ... )
+        >>> job = ClassificationJob(
+        ...     network=get("efficientnet-b0"),
+        ...     dataset=images,
+        ...     preprocessing=plain,
+        ...     recipe=Recipe(epochs=2, batch_size=7),
+        ...     folder=Path("run"),
+        ... )
+        >>> len(images.splits["train"]), job.steps
+        (28, 8)
     """
 
     network: Network
@@ -75,6 +96,25 @@ class Trained:
         seconds: what the training took, over all its sessions.
         images: training images seen.
         kept: the epoch whose weights these are, counted from 1.
+
+    Example:
+        >>> record = EpochMetrics(
+        ...     epoch=1,
+        ...     epochs=1,
+        ...     step=4,
+        ...     learning_rate=0.01,
+        ...     train_loss=0.7,
+        ...     train_accuracy=0.5,
+        ...     images=28,
+        ...     seconds=2.0,
+        ...     resolution=8,
+        ...     batch_size=7,
+        ...     val_loss=0.6,
+        ...     val_accuracy=0.75,
+        ...     images_per_second=14.0,
+        ... )
+        >>> Trained(nn.Identity(), (record,), seconds=2.0, images=28, kept=1).accuracy
+        0.75
     """
 
     module: nn.Module
@@ -103,7 +143,37 @@ def train(job: ClassificationJob) -> Trained:
 
 
 class ClassificationTask(Task[EpochMetrics, Trained]):
-    """One network learns to tell classes apart."""
+    """One network learns to tell classes apart.
+
+    Example:
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from allometry.arch import Head, MBConv, Stage, Stem
+        >>> from allometry.data import as_dataset
+        >>> from allometry.training import Preprocessing, Recipe
+        >>> pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
+        >>> images = as_dataset((pixels, np.arange(40) % 2))
+        >>> plain = Preprocessing(
+        ...     channels=3, resolution=8, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=images.classes
+        ... )
+        >>> network = Network(
+        ...     stem=Stem(channels=8),
+        ...     stages=(Stage(block=MBConv(channels=8, expand_ratio=3)),),
+        ...     head=Head(channels=8, classes=2),
+        ...     resolution=8,
+        ... )
+        >>> job = ClassificationJob(
+        ...     network=network,
+        ...     dataset=images,
+        ...     preprocessing=plain,
+        ...     recipe=Recipe(epochs=2, batch_size=7),
+        ...     folder=Path("run"),
+        ... )
+        >>> task = ClassificationTask(job)
+        >>> task.build()
+        >>> task.phases[0].steps, task.final.name, task.module.training
+        (8, 'final.safetensors', True)
+    """
 
     record_type = EpochMetrics
     job: ClassificationJob

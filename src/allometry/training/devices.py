@@ -76,5 +76,12 @@ def compile_layer(module: nn.Module) -> None:
 
 
 def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:
-    """The recipe's precision as a context."""
+    """The recipe's precision as a context.
+
+    Example:
+        >>> recipe = Recipe(epochs=1, precision="bfloat16")
+        >>> with autocast(recipe, torch.device("cpu")):
+        ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+        torch.bfloat16
+    """
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=uses_bfloat16(recipe, device))

@@ -46,6 +46,27 @@ class Job(ABC, Generic[RecordT]):
         on_epoch_end: given each epoch's record once it is written.
         save_every: seconds between checkpoints inside a long epoch; more where writing one takes long.
         clock: seconds, for the cost log and for when to write; the weights do not depend on it.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> import numpy as np
+        >>> from allometry.catalog import get
+        >>> from allometry.data import as_dataset
+        >>> from allometry.training import ClassificationJob
+        >>> pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
+        >>> images = as_dataset((pixels, np.arange(40) % 2))
+        >>> plain = Preprocessing(
+        ...     channels=3, resolution=224, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=images.classes
+        ... )
+        >>> job = ClassificationJob(
+        ...     network=get("efficientnet-b0"),
+        ...     dataset=images,
+        ...     preprocessing=plain,
+        ...     recipe=Recipe(epochs=2, batch_size=7),
+        ...     folder=Path("run"),
+        ... )
+        >>> replace(job, workers=7).identity == job.identity, replace(job, seed=1).identity == job.identity
+        (True, False)
     """
 
     CONTENT: ClassVar[str] = "a training of another network, recipe, seed or data set"
@@ -105,6 +126,20 @@ def refuse_other_images(
 
     Raises:
         InputError: classes, channels or resolution differ.
+
+    Example:
+        >>> import numpy as np
+        >>> from allometry.catalog import get
+        >>> from allometry.data import as_dataset
+        >>> pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
+        >>> images = as_dataset((pixels, np.arange(40) % 2))
+        >>> plain = Preprocessing(
+        ...     channels=3, resolution=224, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=images.classes
+        ... )
+        >>> refuse_other_images(get("efficientnet-b0"), images, plain, called="network", place="the network")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: The network's head.classes is 1000, but that of the images 2; ...
     """
     for what, ours, theirs in (
         ("head.classes", network.head.classes, len(dataset.classes)),

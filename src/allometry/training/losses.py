@@ -23,6 +23,14 @@ def cross_entropy(logits: Tensor, batch: Batch, *, label_smoothing: float) -> tu
 
     Returns:
         Losses [N] and labels [N], on the logits' device.
+
+    Example:
+        >>> import numpy as np
+        >>> images, labels = np.zeros((2, 8, 8, 1), np.uint8), np.array([0, 1])
+        >>> batch = Batch(images, labels, np.arange(2), labels, np.ones(2, np.float32))
+        >>> losses, _ = cross_entropy(torch.tensor([[2.0, 0.0], [2.0, 0.0]]), batch, label_smoothing=0.0)
+        >>> [round(loss, 2) for loss in losses.tolist()]
+        [0.13, 2.13]
     """
     device, logits = logits.device, logits.float()
 
@@ -45,6 +53,14 @@ class Teacher:
     Attributes:
         module: in evaluation mode; it does not learn.
         preprocessing: how images become its input.
+
+    Example:
+        >>> plain = Preprocessing(
+        ...     channels=1, resolution=2, crop=1.0, mean=(0.0,), std=(1.0,), classes=("w", "x", "y", "z")
+        ... )
+        >>> teacher = Teacher(nn.Flatten().eval(), plain)
+        >>> teacher.logits(torch.full((1, 1, 4, 4), 255.0)).shape
+        torch.Size([1, 4])
     """
 
     module: nn.Module
@@ -107,6 +123,15 @@ def student_losses(
 
     Returns:
         Losses [N] and labels [N], on the logits' device.
+
+    Example:
+        >>> import numpy as np
+        >>> images, labels = np.zeros((1, 8, 8, 1), np.uint8), np.array([0])
+        >>> batch = Batch(images, labels, np.arange(1), labels, np.ones(1, np.float32))
+        >>> logits, recipe = torch.tensor([[2.0, 0.0]]), Recipe(epochs=1, label_smoothing=0.0)
+        >>> losses, labels = student_losses(logits, batch, recipe, teacher_logits=None)
+        >>> round(losses.item(), 2), labels.tolist()
+        (0.13, [0])
     """
     losses, labels = cross_entropy(logits, batch, label_smoothing=recipe.label_smoothing)
     if teacher_logits is not None:

@@ -80,6 +80,11 @@ def to_pixels(images: np.ndarray, device: torch.device) -> Tensor:
 
     Shape:
         uint8 [N, H, W, C] -> float32 [N, C, H, W], channels last in memory
+
+    Example:
+        >>> pixels = to_pixels(np.full((1, 4, 6, 3), 255, np.uint8), torch.device("cpu"))
+        >>> pixels.shape, pixels.max().item()
+        (torch.Size([1, 3, 4, 6]), 255.0)
     """
     return torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2).float()
 
@@ -89,6 +94,13 @@ def normalize(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
 
     Shape:
         [N, C, H, W] -> the same tensor
+
+    Example:
+        >>> gray = Preprocessing(
+        ...     channels=1, resolution=1, crop=1.0, mean=(0.5,), std=(0.25,), classes=("a", "b")
+        ... )
+        >>> normalize(torch.tensor([0.0, 255.0]).view(2, 1, 1, 1), gray).flatten().tolist()
+        [-2.0, 2.0]
     """
     mean = torch.tensor(preprocessing.mean, device=pixels.device).view(1, -1, 1, 1) * 255
     std = torch.tensor(preprocessing.std, device=pixels.device).view(1, -1, 1, 1) * 255

@@ -35,6 +35,13 @@ class TaskPhase:
         name: for people; empty where there is one phase only.
         recipe: how it is trained, with its own epochs and learning rate.
         epochs: all of them, planned.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> from allometry.training.recipes import plan_epochs
+        >>> recipe = Recipe(epochs=2, batch_size=10)
+        >>> TaskPhase(recipe=recipe, epochs=plan_epochs(recipe, get("efficientnet-b0"), images=100)).steps
+        20
     """
 
     name: str = ""
@@ -55,6 +62,11 @@ class Validation:
         score: by which epochs are compared.
         counts: whether this epoch may be the best one.
         measures: what else the task's record has of it.
+
+    Example:
+        >>> validation = Validation(score=Score(0.75, 0.6), measures={"largest": 0.8, "smallest": 0.7})
+        >>> validation.score.accuracy, validation.counts
+        (0.75, True)
     """
 
     score: Score
@@ -77,6 +89,25 @@ class EpochSummary:
         passes: images that passed, as often as they did.
         train_seconds: of its steps.
         seconds: with its validation.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> from allometry.training.recipes import plan_epochs
+        >>> (epoch,) = plan_epochs(Recipe(epochs=1, batch_size=10), get("efficientnet-b0"), images=100)
+        >>> summary = EpochSummary(
+        ...     phase=0,
+        ...     epoch=epoch,
+        ...     epochs=1,
+        ...     step=epoch.last_step,
+        ...     learning_rate=0.01,
+        ...     loss=0.7,
+        ...     accuracy=0.5,
+        ...     passes=100,
+        ...     train_seconds=2.0,
+        ...     seconds=2.5,
+        ... )
+        >>> summary.step, summary.passes
+        (10, 100)
     """
 
     phase: int
@@ -103,6 +134,10 @@ class Task(ABC, Generic[RecordT, ResultT]):
     Attributes:
         module: whose parameters the optimizer moves.
         average: the same with averaged weights, which is what is validated and kept.
+
+    Example:
+        >>> sorted(Task.__abstractmethods__)  # what a task must say; the rest has a default
+        ['build', 'learn', 'phases', 'record', 'result', 'validate']
     """
 
     record_type: type[RecordT]

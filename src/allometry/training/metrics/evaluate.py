@@ -25,6 +25,15 @@ class Predictions(NamedTuple):
         probabilities: float32 [N, classes].
         losses: cross-entropy of each image in nats, float32 [N]. Taken from the logits: a probability that rounds
             to 0 has a loss that is finite.
+
+    Example:
+        >>> predictions = Predictions(
+        ...     labels=np.array([0, 1]),
+        ...     probabilities=np.array([[0.75, 0.25], [0.5, 0.5]], np.float32),
+        ...     losses=np.array([0.25, 0.75], np.float32),
+        ... )
+        >>> predictions.accuracy, predictions.loss, predictions.correct.tolist()
+        (0.5, 0.5, [True, False])
     """
 
     labels: np.ndarray
@@ -49,14 +58,35 @@ class Predictions(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Accuracy and loss of a split, without the details."""
+    """Accuracy and loss of a split, without the details.
+
+    Example:
+        >>> Score(accuracy=0.75, loss=0.6).accuracy
+        0.75
+    """
 
     accuracy: float
     loss: float
 
 
 def evaluate(module: nn.Module, split: Split, *, preprocessing: Preprocessing, device: torch.device) -> Score:
-    """Accuracy and mean cross-entropy of `module` on `split`. Puts the module into evaluation mode."""
+    """Accuracy and mean cross-entropy of `module` on `split`. Puts the module into evaluation mode.
+
+    Example:
+        >>> from allometry.data import ArraySplit
+        >>> pixels = np.zeros((2, 1, 1, 1), np.uint8)
+        >>> pixels[1] = 255
+        >>> split = ArraySplit(images=pixels, labels=np.array([0, 1]), names=("dark", "bright"))
+        >>> plain = Preprocessing(
+        ...     channels=1, resolution=1, crop=1.0, mean=(0.0,), std=(1.0,), classes=("dark", "bright")
+        ... )
+        >>> module = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
+        >>> weights = {"1.weight": torch.tensor([[0.0], [4.0]]), "1.bias": torch.tensor([2.0, 0.0])}
+        >>> _ = module.load_state_dict(weights)
+        >>> score = evaluate(module, split, preprocessing=plain, device=torch.device("cpu"))
+        >>> score.accuracy, round(score.loss, 3)
+        (1.0, 0.127)
+    """
     predictions = predict(module, split, preprocessing=preprocessing, device=device)
     return Score(predictions.accuracy, predictions.loss)
 
@@ -69,7 +99,19 @@ def predict(
     device: torch.device,
     progress: Progress = SilentProgress(),
 ) -> Predictions:
-    """Probabilities of every image of `split`, in its order. Puts the module into evaluation mode."""
+    """Probabilities of every image of `split`, in its order. Puts the module into evaluation mode.
+
+    Example:
+        >>> from allometry.data import ArraySplit
+        >>> pixels = np.zeros((3, 2, 2, 1), np.uint8)
+        >>> split = ArraySplit(images=pixels, labels=np.array([0, 1, 0]), names=("a", "b", "c"))
+        >>> plain = Preprocessing(
+        ...     channels=1, resolution=2, crop=1.0, mean=(0.0,), std=(1.0,), classes=("cat", "dog")
+        ... )
+        >>> module = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False))  # black images: it cannot tell
+        >>> predict(module, split, preprocessing=plain, device=torch.device("cpu")).probabilities.tolist()
+        [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]
+    """
     module.eval()
     probabilities, losses = [], []
     labels = np.asarray(split.labels)

@@ -50,6 +50,19 @@ def summarize(
         classes: names of the classes.
         seed: of the resampling behind the intervals.
         most_mistakes: how many wrong answers to keep with their images.
+
+    Example:
+        >>> from allometry.data import ArraySplit
+        >>> pixels = np.zeros((2, 8, 8, 1), np.uint8)
+        >>> split = ArraySplit(images=pixels, labels=np.array([0, 1]), names=("a", "b"))
+        >>> predictions = Predictions(
+        ...     labels=split.labels,
+        ...     probabilities=np.array([[0.75, 0.25], [0.75, 0.25]], np.float32),
+        ...     losses=-np.log(np.array([0.75, 0.25], np.float32)),
+        ... )
+        >>> evaluation = summarize(predictions, split, name="val", classes=("cat", "dog"))
+        >>> evaluation.accuracy, [(mistake.image, mistake.predicted) for mistake in evaluation.mistakes]
+        (0.5, [('b', 'cat')])
     """
     labels, answers = predictions.labels, predictions.probabilities.argmax(1)
     correct = answers == labels

@@ -27,6 +27,23 @@ class Epoch:
         dropout: before the classifier; None for the network's own.
         lr_scale: factor of the learning rate that the batch brings.
         head_only: whether only the classifier learns.
+
+    Example:
+        >>> epoch = Epoch(
+        ...     number=1,
+        ...     stage=0,
+        ...     first_step=10,
+        ...     steps=10,
+        ...     batch_size=8,
+        ...     images_per_step=8,
+        ...     resolution=32,
+        ...     augmentation=Augmentation(),
+        ...     dropout=None,
+        ...     lr_scale=1.0,
+        ...     head_only=False,
+        ... )
+        >>> epoch.last_step
+        20
     """
 
     number: int
@@ -70,6 +87,12 @@ def epoch_of(epochs: Iterable[Epoch], step: int) -> Epoch:
 
     Raises:
         ValueError: the training has ended by then.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> epochs = plan_epochs(Recipe(epochs=2, batch_size=10), get("efficientnet-b0"), images=100)
+        >>> epoch_of(epochs, 9).number, epoch_of(epochs, 10).number
+        (0, 1)
     """
     for epoch in epochs:
         if step < epoch.last_step:
