@@ -169,7 +169,7 @@ class PredictorConfig:
         >>> PredictorConfig(subnets=5)
         Traceback (most recent call last):
             ...
-        allometry.base.errors.InputError: A predictor takes at least 20 measured subnets and ... not 5 and 100.
+        allometry.base.errors.InputError: A predictor takes at least 20 measured subnets ... not 5 and 100.
     """
 
     subnets: int = 300
