@@ -181,5 +181,10 @@ class Cell:
 
 
 def passes_skip(block: object) -> bool:
-    """Whether the block after `block` reads what `block` could read as `skip`, and not its input."""
+    """Whether the block after `block` reads what `block` could read as `skip`, and not its input.
+
+    Example:
+        >>> passes_skip(Cell(nodes=(Node(name="same", inputs=("input",)),), passes="skip"))
+        True
+    """
     return isinstance(block, Cell) and block.passes == SKIP

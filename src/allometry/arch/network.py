@@ -26,6 +26,12 @@ class PlacedBlock(NamedTuple):
         out: shape of its output.
         stage: index of its stage, from 0.
         drop_rate: stochastic depth, 0 where the block has no residual connection.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> first = next(get("efficientnet-b0").blocks())
+        >>> first.block, first.out
+        (MBConv(16, k3, s1, e1, se0.25, silu), Shape(channels=16, size=112))
     """
 
     block: Block

@@ -22,6 +22,11 @@ class Piece(NamedTuple):
         part: the layers.
         source: shape of its input.
         skip: shape of the input of the block before; None but for cells that read it.
+
+    Example:
+        >>> stem = Piece(Stem(channels=8), Shape(channels=3, size=32))
+        >>> stem.kind, stem.source
+        ('stem', Shape(channels=3, size=32))
     """
 
     part: Stem | Block | Head

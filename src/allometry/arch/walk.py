@@ -15,7 +15,14 @@ from allometry.arch.space import Space
 
 
 class WalkState(NamedTuple):
-    """What a part of a network leaves behind: the shapes, and decisions that later parts depend on too."""
+    """What a part of a network leaves behind: the shapes, and decisions that later parts depend on too.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> stem = next(walk(find_space("ofa-mobilenetv3-1.0")))
+        >>> stem.steps[0].after.source
+        Shape(channels=16, size=64)
+    """
 
     source: Shape
     skip: Shape
@@ -31,6 +38,12 @@ class WalkStep(NamedTuple):
         chosen: decisions by which this way is taken, those among them that were made before.
         pieces: what stands there then, in order; none where the depths leave it out.
         after: what is left behind.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> step = next(walk(find_space("ofa-mobilenetv3-1.0"))).steps[0]
+        >>> step.chosen, step.before is None, step.pieces[0].kind
+        ({'resolution': 128}, True, 'stem')
     """
 
     before: WalkState | None
@@ -45,6 +58,12 @@ class StageOptions(NamedTuple):
     Attributes:
         choices: those that are decided there.
         steps: every way through it.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> stem = next(walk(find_space("ofa-mobilenetv3-1.0")))
+        >>> [choice.name for choice in stem.choices]
+        ['resolution']
     """
 
     choices: tuple[Choice, ...]

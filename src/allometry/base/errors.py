@@ -10,43 +10,126 @@ _LISTED = 20
 
 
 class AllometryError(Exception):
-    """Anything this package raises on purpose. The command line ends with status 1."""
+    """Anything this package raises on purpose. The command line ends with status 1.
+
+    Example:
+        >>> from allometry import AllometryError, get
+        >>> try:
+        ...     get("efficientnet-b9")
+        ... except AllometryError as error:
+        ...     print(error)
+        No network is named 'efficientnet-b9'. Did you mean ...
+    """
 
 
 class InputError(AllometryError, ValueError):
-    """The user's input is wrong. The command line ends with status 2 and one sentence."""
+    """The user's input is wrong. The command line ends with status 2 and one sentence.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from allometry.cost import LatencyTable
+        >>> LatencyTable.load(Path("no-such-table.json"))
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: There is no latency table no-such-table.json; `allometry table ...
+    """
 
 
 class NetworkError(InputError):
-    """A network, block or stage that cannot exist, or a file that does not describe one."""
+    """A network, block or stage that cannot exist, or a file that does not describe one.
+
+    Example:
+        >>> from allometry.arch import Stem
+        >>> Stem(channels=0)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.NetworkError: Stem.channels must be an integer of at least 1, not 0.
+    """
 
 
 class BudgetError(InputError):
-    """A budget that cannot be read, or that no network of the law meets."""
+    """A budget that cannot be read, or that no network of the law meets.
+
+    Example:
+        >>> from allometry.cost import parse_budget
+        >>> parse_budget("macs<=many")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.BudgetError: Cannot read the budget 'macs<=many': 'many' is not a quantity. ...
+    """
 
 
 class LawError(InputError):
-    """A scaling law that cannot be read or that does not grow anything."""
+    """A scaling law that cannot be read or that does not grow anything.
+
+    Example:
+        >>> from allometry.scaling import ScalingLaw
+        >>> ScalingLaw(alpha=1, beta=1, gamma=1)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.LawError: A law with alpha = beta = gamma = 1 grows nothing; one of them ...
+    """
 
 
 class ObjectiveError(InputError):
-    """An objective that cannot be read or worked out."""
+    """An objective that cannot be read or worked out.
+
+    Example:
+        >>> from allometry.nas.objectives import as_objectives
+        >>> as_objectives("accuracy +")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.ObjectiveError: Cannot read the objective 'accuracy +'. It is an expression ...
+    """
 
 
 class DataError(InputError):
-    """Images that are missing, unreadable or not arranged as class folders."""
+    """Images that are missing, unreadable or not arranged as class folders.
+
+    Example:
+        >>> from allometry.data import open_data
+        >>> open_data("no-such-folder")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.DataError: There is no folder no-such-folder. Give a folder of class ...
+    """
 
 
 class RecipeError(InputError):
-    """A training recipe with a field that does not exist or cannot have that value."""
+    """A training recipe with a field that does not exist or cannot have that value.
+
+    Example:
+        >>> from allometry.training import recipes
+        >>> recipes.Recipe(epochs=0)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.RecipeError: epochs must be an integer of at least 1, not 0.
+    """
 
 
 class WeightsError(InputError):
-    """A file of weights that is damaged, of another network, or holds what is no weight."""
+    """A file of weights that is damaged, of another network, or holds what is no weight.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> from allometry.nn import load_pretrained
+        >>> load_pretrained(get("efficientnet-b0"), "no-such-file.pth")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.WeightsError: There is no file no-such-file.pth.
+    """
 
 
 class RunFolderError(InputError):
-    """A run folder that is missing, in use, or was made by another command."""
+    """A run folder that is missing, in use, or was made by another command.
+
+    Example:
+        >>> import allometry
+        >>> allometry.open("no-such-run")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.RunFolderError: There is no run folder no-such-run. Give a folder that a ...
+    """
 
 
 class MeasurementError(AllometryError):
@@ -58,7 +141,15 @@ class SearchError(AllometryError):
 
 
 class MissingExtraError(InputError):
-    """An optional library is needed; the message names the extra that brings it."""
+    """An optional library is needed; the message names the extra that brings it.
+
+    Example:
+        >>> from allometry.base.extras import load_extra
+        >>> load_extra("no_such_library", extra="magic", asker="wand.csv")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.MissingExtraError: wand.csv needs no_such_library, which cannot be imported ...
+    """
 
 
 class UnknownNameError(InputError, KeyError):
@@ -83,11 +174,33 @@ class UnknownNameError(InputError, KeyError):
 
 
 class StorageError(AllometryError, OSError):
-    """A file could not be written: full, read-only or forbidden."""
+    """A file could not be written: full, read-only or forbidden.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from allometry.arch import save
+        >>> from allometry.catalog import get
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     save(get("efficientnet-b0"), Path(file.name) / "network.json")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.StorageError: Cannot write ...network.json: a file of that name is in the ...
+    """
 
 
 class NonFiniteLossError(AllometryError):
-    """The training loss became infinite or not a number."""
+    """The training loss became infinite or not a number.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> from allometry.nas.gradient import choices_of
+        >>> from allometry.nas.gradient.distribution import Distribution
+        >>> Distribution(choices_of(find_space("fbnet")), spread=float("inf")).log_probabilities()
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.NonFiniteLossError: An architecture parameter became infinite or not a ...
+    """
 
 
 class OutOfMemoryError(AllometryError):
@@ -95,11 +208,36 @@ class OutOfMemoryError(AllometryError):
 
 
 class Stopped(AllometryError):  # noqa: N818 - not an error of anybody
-    """The user asked long work to stop; it left a checkpoint. The command line ends with status 130."""
+    """The user asked long work to stop; it left a checkpoint. The command line ends with status 130.
+
+    Example:
+        >>> import tempfile
+        >>> import allometry
+        >>> import numpy as np
+        >>> from allometry.arch import Head, MBConv, Network, Stage
+        >>> network = Network(stages=(Stage(block=MBConv(channels=8)),), head=Head(classes=2), resolution=8)
+        >>> images = np.arange(20, dtype=np.uint8).repeat(192).reshape(20, 8, 8, 3)
+        >>> data, folder = (images, np.arange(20) % 2), tempfile.mkdtemp()
+        >>> allometry.train(
+        ...     network, data=data, device="cpu", out=folder, progress=False, should_stop=lambda: True
+        ... )
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.Stopped: Stopped between two phases; the same command goes on from there.
+    """
 
 
 class VerificationError(AllometryError):
-    """An exported file does not give the results of the network it was made from."""
+    """An exported file does not give the results of the network it was made from.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from allometry.deploy.isolated_runtime import IsolatedRuntime
+        >>> IsolatedRuntime(Path("no-such-script.py"), "onnx")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.VerificationError: no-such-script.py with its file, where there is no ...
+    """
 
 
 def _nearest(given: str, possible: list[str]) -> list[str]:

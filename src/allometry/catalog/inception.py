@@ -12,7 +12,12 @@ HALVE = Pool(function="max", kernel=3, stride=2, padding="valid")
 
 
 def entries() -> Iterator[Entry]:
-    """Inception-v3."""
+    """Inception-v3.
+
+    Example:
+        >>> [(entry.name, entry.family) for entry in entries()]
+        [('inception-v3', 'inception')]
+    """
     yield Entry(
         name="inception-v3",
         family="inception",

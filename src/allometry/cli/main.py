@@ -19,6 +19,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 done, 1 failed, 2 the user's input is wrong, 130 stopped by Ctrl-C. An error is one sentence on the error
     stream; `--debug`, anywhere on the line, shows where it came from.
+
+    Example:
+        >>> main(["--version"])
+        allometry ...
+        0
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given

@@ -77,6 +77,11 @@ class StageCost(NamedTuple):
         params: as in `Cost`.
         macs: as in `Cost`.
         activations: as in `Cost`.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> count_stages(get("efficientnet-b0"))[0]
+        StageCost(name='stem', layer='conv 3x3 /2', in_size=224, channels=32, repeats=1, params=928, ...)
     """
 
     name: str

@@ -89,6 +89,10 @@ class Correction:
         scale: of the sum.
         per_piece: seconds for each block.
         per_element: seconds for each number that a block reads.
+
+    Example:
+        >>> Correction()
+        Correction(base=0.0, scale=1.0, per_piece=0.0, per_element=0.0)
     """
 
     base: float = 0.0
@@ -230,7 +234,13 @@ class LatencyTable:
 
 @lru_cache(maxsize=65536)
 def key_of(piece: Piece) -> str:
-    """A stable name for a block and what it reads: its kind and 16 hexadecimal digits."""
+    """A stable name for a block and what it reads: its kind and 16 hexadecimal digits.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> key_of(next(pieces(get("efficientnet-b0"))))
+        'stem 7c470c91287898c0'
+    """
     return f"{piece.kind} {digest(wrap_alone(piece))[:16]}"
 
 

@@ -20,6 +20,10 @@ class Measurement(NamedTuple):
     Attributes:
         latency: seconds of a run, the median.
         memory: bytes that the runtime took for it.
+
+    Example:
+        >>> Measurement(latency=0.011, memory=77_000_000)
+        Measurement(latency=0.011, memory=77000000)
     """
 
     latency: float

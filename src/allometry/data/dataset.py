@@ -22,14 +22,26 @@ _AT_ONCE = 10_000
 
 
 class Rejected(NamedTuple):
-    """A file that is not part of the data set, by its name there, and why."""
+    """A file that is not part of the data set, by its name there, and why.
+
+    Example:
+        >>> Rejected("cats/1.jpg", "it is damaged").reason
+        'it is damaged'
+    """
 
     path: str
     reason: str
 
 
 class Split(Protocol):
-    """Labeled images, by index from 0."""
+    """Labeled images, by index from 0.
+
+    Example:
+        >>> from allometry.data import open_data
+        >>> val = open_data("icons").splits["val"]
+        >>> len(val), val.channels, val.image(0, min_side=32).shape
+        (1371, 1, (32, 32, 1))
+    """
 
     @property
     def labels(self) -> Labels:

@@ -40,6 +40,14 @@ class Batch(NamedTuple):
         mixed_labels: int64 [N], labels of the images that were mixed in; an image's own where nothing was.
         mix_weights: float32 [N], 0 to 1, how much of each image is its own, as a weight of `labels`; the rest is of
             `mixed_labels`. 1 where nothing was mixed in.
+
+    Example:
+        >>> from allometry.data import open_data
+        >>> batches = view_batches(open_data("icons").splits["val"], resolution=32, batch_size=64)
+        >>> batch = next(batches)
+        >>> batch.images.shape, batch.indices[:3].tolist(), batch.mix_weights[:2].tolist()
+        ((64, 32, 32, 1), [0, 1, 2], [1.0, 1.0])
+        >>> batches.close()
     """
 
     images: Pixels

@@ -38,6 +38,12 @@ class Summary:
         images: per split.
         per_class: images per class, per split.
         rejected: files left out.
+
+    Example:
+        >>> from allometry.data import open_data
+        >>> summary = summarize(open_data("icons"))
+        >>> summary.images, summary.per_class["val"]
+        ({'train': 7901, 'val': 1371, 'test': 2481}, Spread(least=5, median=14.0, most=37))
     """
 
     name: str
@@ -65,7 +71,12 @@ class Summary:
 
 
 class Normalization(NamedTuple):
-    """Mean and standard deviation of each channel, for pixels from 0 to 1."""
+    """Mean and standard deviation of each channel, for pixels from 0 to 1.
+
+    Example:
+        >>> Normalization(mean=(0.5,), std=(0.25,))
+        Normalization(mean=(0.5,), std=(0.25,))
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]

@@ -51,6 +51,18 @@ def quantize(
 
     Raises:
         StorageError: the file cannot be written.
+
+    Example:
+        >>> import onnx
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> nodes = "{ a = MatMul(image, w)  b = Relu(a)  logits = MatMul(b, w) }"
+        >>> graph = f"g (float[1, 2] image) => (float[1, 2] logits) <float[2, 2] w = {{1, 2, 3, 4}}> {nodes}"
+        >>> model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 18]> {graph}')
+        >>> onnx.save(model, folder / "float.onnx")
+        >>> batches = [np.ones((1, 2), np.float32)]
+        >>> layers = quantize(folder / "float.onnx", folder / "int8.onnx", batches=batches)
+        >>> len(layers), (folder / "int8.onnx").exists()
+        (1, True)
     """
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process

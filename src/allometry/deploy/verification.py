@@ -32,7 +32,14 @@ _VERIFIED = 256
 def inputs_of(
     views: Pixels, preprocessing: Preprocessing, export_config: ExportConfig
 ) -> np.ndarray[Any, np.dtype[np.generic]]:
-    """Views, uint8 [N, R, R, C], as a delivered file takes them."""
+    """Views, uint8 [N, R, R, C], as a delivered file takes them.
+
+    Example:
+        >>> gray = Preprocessing(channels=1, resolution=2, crop=1.0, mean=(0.5,), std=(0.5,), classes=("a",))
+        >>> views = np.full((1, 2, 2, 1), 255, np.uint8)
+        >>> inputs_of(views, gray, ExportConfig(normalize_inside=False)).tolist()
+        [[[[1.0, 1.0], [1.0, 1.0]]]]
+    """
     if export_config.normalize_inside:
         return views
     image = to_input(views, preprocessing, torch.device("cpu"))
@@ -62,6 +69,15 @@ def verify(
     Raises:
         VerificationError: it does not load; in float32, logits differ by more than 0.001 of their range or fewer than
             99 % of the top classes agree; in bfloat16, fewer than 95 % do.
+
+    Example:
+        >>> gray = Preprocessing(channels=1, resolution=2, crop=1.0, mean=(0.5,), std=(0.5,), classes=("a",))
+        >>> views = np.zeros((1, 2, 2, 1), np.uint8)
+        >>> script = Path("no-such-script.py")
+        >>> verify(Path("model.onnx"), nn.Flatten(), views, script=script, preprocessing=gray)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.VerificationError: no-such-script.py with its file, where there is no ...
     """
     with IsolatedRuntime(script, export_config.format) as elsewhere:
         theirs = elsewhere.logits(inputs_of(views, preprocessing, export_config))

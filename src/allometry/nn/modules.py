@@ -24,6 +24,10 @@ class ModuleCost(NamedTuple):
         params: trainable parameters.
         macs: multiply-accumulates of convolutions, linear layers and other matrix products.
         activations: elements of all convolution outputs.
+
+    Example:
+        >>> count_module(nn.Conv2d(3, 8, 3, padding=1), resolution=8)
+        ModuleCost(params=224, macs=13824, activations=512)
     """
 
     params: int
@@ -39,6 +43,10 @@ class ModulePart(NamedTuple):
         kind: its class.
         params: trainable parameters.
         macs: as in `ModuleCost`.
+
+    Example:
+        >>> watch_module(nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), resolution=8).parts[1]
+        ModulePart(name='1', kind='Linear', params=386, macs=384)
     """
 
     name: str
@@ -54,6 +62,11 @@ class ModuleReport(NamedTuple):
         cost: of the whole.
         parts: its children.
         outputs: numbers that it gives for one image.
+
+    Example:
+        >>> report = watch_module(nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), resolution=8)
+        >>> report.cost, report.outputs
+        (ModuleCost(params=386, macs=384, activations=0), 2)
     """
 
     cost: ModuleCost

@@ -16,7 +16,12 @@ _FORMAT = "allometry.law/1"
 
 
 class Multipliers(NamedTuple):
-    """What a law multiplies a network's dimensions by."""
+    """What a law multiplies a network's dimensions by.
+
+    Example:
+        >>> COMPOUND.multipliers(1)
+        Multipliers(depth=1.2, width=1.1, resolution=1.15)
+    """
 
     depth: float
     width: float

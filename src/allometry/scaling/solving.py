@@ -54,6 +54,12 @@ class Solution:
         multipliers: depth, width and resolution against the network that was grown; of all depths that
             round to these layers, the largest.
         use: the largest fraction of a limit that is taken, at most 1.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> solution = solve(get("efficientnet-b0"), "macs<=1G")
+        >>> str(solution.budget), solution.law == COMPOUND, solution.network.resolution > 224
+        ('macs <= 1.00G', True, True)
     """
 
     network: Network

@@ -16,6 +16,17 @@ class LineProgress:
 
     Args:
         clock: seconds that only go forward.
+
+    Example:
+        >>> from contextlib import redirect_stderr
+        >>> lines = LineProgress(clock=iter([0.0, 10.0, 20.0]).__next__)
+        >>> with redirect_stderr(sys.stdout):
+        ...     lines.start("evaluating", 100)
+        ...     lines.advance(50)
+        ...     lines.stop()
+        evaluating: 100 images
+        evaluating: 50%, ...
+        evaluating: ...
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

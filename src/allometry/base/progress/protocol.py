@@ -35,7 +35,14 @@ class Progress(Protocol):
 
 
 class SilentProgress:
-    """Tells nobody; what `progress=False` stands for."""
+    """Tells nobody; what `progress=False` stands for.
+
+    Example:
+        >>> silent = SilentProgress()
+        >>> silent.start("evaluating", 100)
+        >>> silent.advance(32, "81 % correct")
+        >>> silent.stop()
+    """
 
     def say(self, text: str) -> None:
         """Do nothing."""

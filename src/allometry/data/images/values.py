@@ -132,6 +132,11 @@ class NamedImage:
     Attributes:
         name: of the file, or `image 0` and so on.
         source: the file, or the pixels.
+
+    Example:
+        >>> image = NamedImage("image 0", np.zeros((4, 6, 1), np.uint8))
+        >>> image.pixels(channels=3).shape, image.pixels(channels=1, min_side=2).shape
+        ((4, 6, 3), (2, 3, 1))
     """
 
     name: str

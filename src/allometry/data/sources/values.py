@@ -167,7 +167,13 @@ def is_value(argument: str) -> bool:
 
 
 def data_name(data: Dataset | str) -> str:
-    """The data set's part of a run folder's name."""
+    """The data set's part of a run folder's name.
+
+    Example:
+        >>> images = np.arange(20, dtype=np.uint8).repeat(64).reshape(20, 8, 8)
+        >>> data_name("/data/pets.csv"), data_name(as_dataset((images, np.arange(20) % 2)))
+        ('pets', 'arrays')
+    """
     return short_name(data) if isinstance(data, str) else _plain(data.name)
 
 

@@ -36,6 +36,14 @@ class RawWeights:
     Attributes:
         tensors: by name, on the CPU.
         metadata: texts that a safetensors file carries.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "weights.safetensors"
+        >>> save_weights(path, nn.Linear(2, 1), metadata={"about": "a line"})
+        >>> raw = read_weights(path)
+        >>> raw.tensors["weight"].shape, raw.metadata["about"]
+        (torch.Size([1, 2]), 'a line')
     """
 
     tensors: dict[str, Tensor]

@@ -38,6 +38,16 @@ class Pretrained:
         layout: whose names the file had.
         changes: sentences on what is not the file's: a new classifier, a stem for other channels, conventions
             that had to be guessed.
+
+    Example:
+        >>> import tempfile
+        >>> from allometry.arch import Head, MBConv, Stage
+        >>> tiny = Network(stages=(Stage(block=MBConv(channels=8)),), head=Head(classes=2), resolution=8)
+        >>> path = Path(tempfile.mkdtemp()) / "weights.safetensors"
+        >>> save_pretrained(build(tiny), path, Conventions())
+        >>> ours = load_pretrained(tiny, path)
+        >>> ours.network == tiny, ours.layout, ours.changes
+        (True, 'allometry', ())
     """
 
     network: Network
