@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from allometry.arch import Space
+from allometry.base import InputError
 from allometry.base.files import read_lines
 from allometry.catalog import get, mbconv_space
 from allometry.cost import Cost
@@ -16,7 +17,12 @@ from allometry.runs import MeasuredSubnet
 from allometry.runs.files import ACCURACIES, RunInfo
 from allometry.runs.folder import RunFolder
 from allometry.supernets import couple_encodings
-from allometry.supernets.accuracy_predictor import record_measurements, sample_subnets
+from allometry.supernets.accuracy_predictor import (
+    PredictorConfig,
+    predictor_for,
+    record_measurements,
+    sample_subnets,
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +43,13 @@ def test_a_small_space_gives_all_it_has():
     few = mbconv_space(get("efficientnet-b0"), resolutions=(128, 160, 192))
     opened = SimpleNamespace(session=SimpleNamespace(seed=0), space=few, coupled=False)
     assert sorted(sample_subnets(opened, 100)[:, 0].tolist()) == [0, 1, 2]
+
+
+def test_a_space_too_small_for_a_predictor_is_refused_before_anything_is_measured():
+    few = mbconv_space(get("efficientnet-b0"), resolutions=(128, 160, 192))
+    opened = SimpleNamespace(space=few, session=SimpleNamespace(seed=0), coupled=False)
+    with pytest.raises(InputError, match=r"has \d+ subnets that differ; .* 20 at least, besides the 100"):
+        predictor_for(opened, PredictorConfig())
 
 
 def test_each_look_is_charged_once(tmp_path: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -88,8 +89,22 @@ class HereEvaluator:
         progress: Progress,
         should_stop: Callable[[], bool],
     ) -> None:
-        self._images, self._settings = images, settings
-        self._how: dict[str, Any] = {"folder": folder, "progress": progress, "should_stop": should_stop}
+        self._try = partial(
+            try_candidate,
+            images=images,
+            settings=settings,
+            folder=folder,
+            progress=progress,
+            should_stop=should_stop,
+        )
+        self._train = partial(
+            run_grid_training,
+            images=images,
+            settings=settings,
+            folder=folder,
+            progress=progress,
+            should_stop=should_stop,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -101,11 +116,11 @@ class HereEvaluator:
 
     def start(self, candidate: TrialCandidate) -> Future[TrialOutcome]:
         """Try it, now."""
-        return _done(lambda: try_candidate(candidate, self._images, self._settings, **self._how))
+        return _done(lambda: self._try(candidate))
 
     def train(self, training: GridTraining) -> Future[GridTrainingResult]:
         """Train it, now."""
-        return _done(lambda: run_grid_training(training, self._images, self._settings, **self._how))
+        return _done(lambda: self._train(training))
 
 
 Result = TypeVar("Result")

@@ -266,8 +266,8 @@ def _announce(session: Session, setup: FitSetup) -> None:
     seconds = _REST * per_image * number * epochs / workers
     share = epochs / (len(points) * setup.full_epochs)
     session.progress.say(
-        f"baseline: {setup.baseline.name}, {count(setup.baseline).macs:,} MACs; {len(points)} laws, each to "
-        f"{points[0].cost.macs:,} MACs or just below"
+        f"baseline: {setup.baseline.name or 'the network'}, {count(setup.baseline).macs:,} MACs; {len(points)} laws, "
+        f"each to {points[0].cost.macs:,} MACs or just below"
     )
     session.progress.say(
         f"all for {setup.first_epochs} of {trial_config.epochs} epochs, {setup.second} of them to the end, "

@@ -38,6 +38,11 @@ class GridTraining:
     seed: int
     until: int
 
+    @property
+    def label(self) -> str:
+        """What people know it as."""
+        return f"{self.network.name or 'baseline'}, seed {self.seed}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridTrainingResult:
@@ -49,7 +54,7 @@ class GridTrainingResult:
         epochs: that were trained.
         seconds: that they took.
         images: training images seen.
-        right: once the training is over, which validation images were correct, as hexadecimal digits of packed bits.
+        correct: once the training is over, which validation images were correct, as hexadecimal digits of packed bits.
         diverged: the loss became infinite or not a number: nothing was correct.
     """
 
@@ -88,7 +93,7 @@ def run_grid_training(
     job = trial_job(
         training.network, images, replace(settings, seed=training.seed), folder=folder, progress=progress
     )
-    job = replace(job, label=f"{training.network.name}, seed {training.seed}")
+    job = replace(job, label=training.label)
     metrics = job.folder / "metrics.jsonl"
     whole = training.until >= job.recipe.epochs
     far = len(read_lines(metrics)) >= training.until
@@ -219,7 +224,7 @@ class Trainings:
     def _record_cost(self, training: GridTraining, known: dict[str, GridTrainingResult]) -> None:
         result, before = known[_key(training)], self._before(training, known)
         self.record_cost(
-            f"{training.network.name}, seed {training.seed}, to epoch {training.until}",
+            f"{training.label}, to epoch {training.until}",
             result.seconds - (before.seconds if before else 0.0),
             result.images - (before.images if before else 0),
         )

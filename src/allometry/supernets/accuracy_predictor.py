@@ -148,6 +148,7 @@ def record_measurements(opened: OpenSupernet) -> None:
 
 
 PREDICTOR = "predictor.safetensors"
+_FEWEST_FITTED = 20
 _FEWEST = 20  # measured subnets from which it is told what their images allow
 
 
@@ -177,7 +178,7 @@ class PredictorConfig:
     least_tau: float = MIN_TAU
 
     def __post_init__(self) -> None:
-        if self.subnets < 20 or self.held_out < 10:
+        if self.subnets < _FEWEST_FITTED or self.held_out < 10:
             raise InputError(
                 f"A predictor takes at least 20 measured subnets and 10 to judge it by, not {self.subnets} and "
                 f"{self.held_out}."
@@ -192,10 +193,17 @@ def predictor_for(opened: OpenSupernet, config: PredictorConfig) -> tuple[Predic
     The subnets held out are the first of those drawn, so that they stay the same when more are measured.
 
     Raises:
-        InputError: the predictor is not worth the name; the message says how far it is from that.
+        InputError: the space is too small for a predictor, or it is not worth the name; the message says how far it
+            is from that.
         Stopped: the user asked for it; what was measured stays.
     """
     encodings = sample_subnets(opened, config.held_out + config.subnets)
+    if len(encodings) < config.held_out + _FEWEST_FITTED:
+        raise InputError(
+            f"The space has {len(encodings)} subnets that differ; a predictor is fitted to {_FEWEST_FITTED} at least, "
+            f"besides the {config.held_out} that it is judged by. Hold fewer out (10 at least), or train a supernet of "
+            "a larger space."
+        )
     announce(opened, encodings)
     accuracies = measure_subnets(opened, encodings)
     record_measurements(opened)
