@@ -77,7 +77,7 @@ def test_a_fit_goes_on_after_a_stop_and_is_the_same_with_processes(photos, tmp_p
     kept = read_lines(tmp_path / "run" / "trainings.jsonl")
     assert kept
     pair = FitConfig(**{**_fields(SMALL), "workers": "2", "threads": 1})
-    result = fitted(photos, tmp_path / "run", how=pair)
+    result = fitted(photos, tmp_path / "run", config=pair)
     names = ("law", "finalists", "forecast", "training_images", "fraction_of_full")
     assert [getattr(whole, name) for name in names] == [getattr(result, name) for name in names]
     assert read_lines(tmp_path / "run" / "trainings.jsonl")[: len(kept)] == kept
