@@ -42,8 +42,7 @@ def test_what_is_found_fits_and_uses_most_of_the_budget(budget, law, moody):
     solution = solve(B0, f"latency<={budget!r}s", law=LAWS[law], measure=device)
     reading = device(solution.network)
     assert solution.cost.latency == reading.latency <= budget
-    least = 0.93 if moody < 0.08 else 0.85  # where neighbors differ by 16 %, the readings may run out
-    assert solution.use == reading.latency / budget > least
+    assert solution.use == reading.latency / budget > 0.93
     assert len(device.asked) <= 12
     assert solution.network.name.startswith("efficientnet-b0 within latency <= ")
 
