@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -290,3 +291,16 @@ def test_weights_of_another_network_are_refused(call, finished, tmp_path):
     result = call("evaluate", copy)
     assert result.status == 2
     assert "are not those of" in result.err
+
+
+def test_plugins_are_imported_wherever_they_stand_on_the_line(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("ALLOMETRY_PLUGINS", "")
+    plugin = tmp_path / "plugin_of_the_line.py"
+    plugin.write_text("print('here I am')")
+    assert call("zoo", "efficientnet-b0", "--plugin", plugin).out.startswith("here I am")
+    assert call(f"--plugin={plugin}", "zoo", "efficientnet-b0").status == 0
+    refused = call("zoo", "--plugin", "no.such.module")
+    assert refused.status == 2
+    assert "plugin no.such.module" in refused.err
+    assert call("zoo", "--plugin").status == 2
+    sys.modules.pop("plugin_of_the_line")

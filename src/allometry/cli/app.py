@@ -101,8 +101,17 @@ def _top(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error; works anywhere on the line.")
     ] = False,
+    plugin: Annotated[
+        str | None,
+        typer.Option(
+            "--plugin",
+            metavar="NAME",
+            help="A module or .py file with measures, targets, searchers or losses of your own; may be repeated, works "
+            "anywhere on the line.",
+        ),
+    ] = None,
 ) -> None:
-    del debug  # taken from the line before it is parsed, so that it may stand anywhere
+    del debug, plugin  # taken from the line before it is parsed, so that they may stand anywhere
     if version:
         typer.echo(f"allometry {__version__}")
     elif context.invoked_subcommand is None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from allometry.base import AllometryError, InputError
 from allometry.base.errors import Stopped
+from allometry.base.plugins import add_plugins
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -18,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
     0 done, 1 failed, 2 the user's input is wrong, 130 stopped by Ctrl-C. An error is one sentence on the error
-    stream; `--debug`, anywhere on the line, shows where it came from.
+    stream; `--debug`, anywhere on the line, shows where it came from. `--plugin NAME`, anywhere too, imports a module
+    or a `.py` file that registers objects of the user's own.
 
     Example:
         >>> main(["--version"])
@@ -29,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
     try:
-        return _call(given)
+        return _call(_without_plugins(given))
     except BrokenPipeError:
         # The reader (`| head`) has gone; nothing is left to say, not even while Python closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -40,6 +42,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text, status = _explain(error)
         print(_wrapped(f"allometry: {text}"), file=sys.stderr)  # noqa: T201 - the one place that prints errors
         return status
+
+
+def _without_plugins(arguments: list[str]) -> list[str]:
+    """The line without `--plugin NAME`, after these modules have been imported."""
+    rest: list[str] = []
+    names: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        option, equals, value = argument.partition("=")
+        if option != "--plugin":
+            rest.append(argument)
+            continue
+        name = value if equals else next(left, "")
+        if not name:
+            raise InputError("--plugin needs a module or a .py file.")
+        names.append(name)
+    if names:
+        add_plugins(names)
+    return rest
 
 
 def _call(arguments: list[str]) -> int:
