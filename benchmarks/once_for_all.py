@@ -266,7 +266,7 @@ def costs(folder: Path) -> dict[str, Any]:
     rows = {}
     for name, by in WAYS.items():
         search = folder / f"way-{by}"
-        call(["search", space, "--budget", TARGET, "--algorithm", by, "--out", str(search)])
+        call(["search", space, "--budget", TARGET, "--searcher", by, "--out", str(search)])
         trained = folder / f"way-{by}-trained"
         found, _, _ = call(["train", str(search / "network.json"), "--out", str(trained)])
         phases = {"search", "gradient", "prepare"}

@@ -135,7 +135,7 @@ def by_workers(rounds: int) -> dict[str, Any]:
                     "efficientnet-b0",
                     "--budget",
                     "2M",
-                    "--algorithm",
+                    "--searcher",
                     "random",
                     "--no-halving",
                 ]
@@ -157,7 +157,7 @@ def on_icons(folder: Path, seeds: int) -> dict[str, Any]:
                         "efficientnet-b0",
                         "--budget",
                         "2M",
-                        "--algorithm",
+                        "--searcher",
                         name,
                         "--trials",
                         str(ICON_TRIALS),

@@ -133,7 +133,7 @@ def test_trainings_that_diverge_are_told_in_a_sentence(call, photos, tmp_path):
     [
         (("search", "mnasnett", "--budget", "1M"), "mnasnet"),
         (("search", "mnasnet", "--budgt", "1M"), "--budget"),
-        (("search", "mnasnet", "--budget", "1M", "--algorithm", "evolutoin"), "evolution"),
+        (("search", "mnasnet", "--budget", "1M", "--searcher", "evolutoin"), "evolution"),
         (("search", "mnasnet"), "Without a limit the largest networks win"),
         (("fit", "efficientnet-b0", "--alphas", "1,a"), "numbers with commas between"),
         (("fit", "efficientnet-bo"), "efficientnet-b0"),

@@ -78,7 +78,7 @@ def test_rates_by_choice():
         mutate_encodings(OFA, parents, random, rate=2.0)
 
 
-@pytest.mark.parametrize("name", SEARCHERS)
+@pytest.mark.parametrize("name", SEARCHERS.names())
 def test_proposals_are_new_within_the_limit_and_the_same_for_the_same_seed(name):
     costs, objective_values = Costs(FBNET), worth_of(FBNET)
     found = [
@@ -108,7 +108,7 @@ COSTLY = {"controller", "tpe"}
     "name",
     [
         pytest.param(name, marks=[pytest.mark.slow] * (name in COSTLY))
-        for name in sorted(SEARCHERS.keys() - {"random"})
+        for name in sorted({*SEARCHERS.names()} - {"random"})
     ],
 )
 def test_searchers_beat_chance(name):
@@ -133,7 +133,7 @@ def test_a_proposal_waits_for_what_it_follows_from():
 
 def test_a_space_that_is_exhausted_ends():
     small = mbconv_space(get("efficientnet-b0"), resolutions=(64, 96, 128))
-    for name in SEARCHERS:
+    for name in SEARCHERS.names():
         found = follow(
             Proposals(small, make_searcher(name, small), everything, max_pending=1), worth_of(small), 10
         )
@@ -157,7 +157,7 @@ def test_several_objectives():
 
 
 def test_what_failed_is_worth_nothing_to_all():
-    for name in SEARCHERS:
+    for name in SEARCHERS.names():
         proposals = Proposals(TINY, make_searcher(name, TINY), everything, max_pending=1)
         assert len(follow(proposals, lambda _row: (float("-inf"),), 25)) == 25
 

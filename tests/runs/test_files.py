@@ -24,7 +24,7 @@ from allometry.runs.files import (
     write_result,
 )
 
-PLAN = SearchPlan(objectives=("accuracy",), algorithm="evolution", space="mine", size=10**20)
+PLAN = SearchPlan(objectives=("accuracy",), searcher="evolution", space="mine", size=10**20)
 ENTRY = CostEntry(phase="train", name="a", seconds=1.5, images=10, device="here")
 RESULT = TrainResult(
     data="photos",

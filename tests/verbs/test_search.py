@@ -87,8 +87,8 @@ def test_a_search_goes_on_after_a_stop_and_further_with_more_trials(photos, tmp_
     assert [getattr(whole, name) for name in names] == [getattr(further, name) for name in names]
     again = look(photos, tmp_path / "run", config={"trials": 6})
     assert again == further
-    with pytest.raises(RunFolderError, match="was made with algorithm evolution, not tpe"):
-        look(photos, tmp_path / "run", config={"algorithm": "tpe"})
+    with pytest.raises(RunFolderError, match="was made with searcher evolution, not tpe"):
+        look(photos, tmp_path / "run", config={"searcher": "tpe"})
 
 
 def test_two_processes_come_to_the_same_as_one(photos, tmp_path):
@@ -99,7 +99,7 @@ def test_two_processes_come_to_the_same_as_one(photos, tmp_path):
 
 
 def test_a_front_of_several_objectives(photos, tmp_path):
-    config = {"algorithm": "nsga2", "trials": 5, "halving": False}
+    config = {"searcher": "nsga2", "trials": 5, "halving": False}
     result = look(photos, tmp_path / "run", objective="accuracy; -macs", budget=None, config=config)
     lines = {line["number"]: line for line in read_lines(tmp_path / "run" / "trials.jsonl")}
     for number in result.front:
@@ -117,9 +117,9 @@ def test_the_objective_of_a_training_step(photos, tmp_path):
     assert list(result.values) == [pytest.approx(worth)]
 
 
-@pytest.mark.parametrize("algorithm", ["proxylessnas", "fbnet"])
-def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path, algorithm):
-    result = look(photos, tmp_path / "run", config={"algorithm": algorithm, "compare_with": "random"})
+@pytest.mark.parametrize("searcher", ["proxylessnas", "fbnet"])
+def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path, searcher):
+    result = look(photos, tmp_path / "run", config={"searcher": searcher, "compare_with": "random"})
     network = load(tmp_path / "run" / "network.json")
     assert count(network).macs == result.cost.macs <= 300_000
     assert load_space(tmp_path / "run" / "space.json").contains(network)
@@ -131,12 +131,12 @@ def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path,
     }
     assert spent["random"] > 0
     assert spent["gradient"] == pytest.approx(history["seconds"], abs=0.01)
-    assert f"was trained by {algorithm}" in (tmp_path / "run" / "report.html").read_text()
+    assert f"was trained by {searcher}" in (tmp_path / "run" / "report.html").read_text()
 
 
 def search_by_gradient(photos, folder):
     """What each of several processes does."""
-    result = look(photos, folder, config={"algorithm": "proxylessnas", "epochs": 1})
+    result = look(photos, folder, config={"searcher": "proxylessnas", "epochs": 1})
     assert result.cost.macs <= 300_000  # also in those that do not write
 
 
@@ -150,8 +150,8 @@ def test_processes_share_the_batches_of_a_search_by_gradient(photos, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"budget": "memory<=1MB", "config": {"algorithm": "fbnet"}}, InputError, "a sum over layers"),
-        ({"config": {"algorithm": "fbnet", "workers": "2"}}, InputError, "in this process"),
+        ({"budget": "memory<=1MB", "config": {"searcher": "fbnet"}}, InputError, "a sum over layers"),
+        ({"config": {"searcher": "fbnet", "workers": "2"}}, InputError, "in this process"),
         ({"budget": None}, InputError, "Without a limit the largest networks win"),
         ({"budget": "1k"}, BudgetError, "memory|macs|MACs"),
         ({"space": "fbnet", "budget": "1k"}, BudgetError, "the least macs is"),
@@ -161,11 +161,11 @@ def test_processes_share_the_batches_of_a_search_by_gradient(photos, tmp_path):
             "Neither a space nor a network .* Spaces: ofa-mobilenetv3",
         ),
         ({"space": "resnet-18"}, InputError, "Around resnet-18 only the size of the input is open"),
-        ({"config": {"algorithm": "tpo"}}, UnknownNameError, "Did you mean 'tpe'"),
-        ({"config": {"algorithm": "controller"}, "objective": "accuracy; -macs"}, InputError, "one reward"),
+        ({"config": {"searcher": "tpo"}}, UnknownNameError, "Did you mean 'tpe'"),
+        ({"config": {"searcher": "controller"}, "objective": "accuracy; -macs"}, InputError, "one reward"),
         ({"config": {"workers": "0"}}, InputError, "not '0'"),
         ({"budget": "memory<=1MB", "runtime": "openvino"}, InputError, "counted, not measured"),
-        ({"config": {"algorithm": "fbnet"}, "objective": "accuracy; -macs"}, InputError, "in its own way"),
+        ({"config": {"searcher": "fbnet"}, "objective": "accuracy; -macs"}, InputError, "in its own way"),
         ({"config": {"workers": "two"}}, InputError, "workers must be a number from 1, ray for a Ray"),
         ({"threads": 2}, InputError, "counted, not measured"),
         ({"objective": "accurcy"}, UnknownNameError, "accuracy"),
@@ -213,7 +213,7 @@ def squares(number=48, size=16):
 def test_values_in_and_a_run_out(tmp_path):
     space = mbconv_space(get("efficientnet-b0"), kernels=(3, 5), expand_ratios=(1, 2), depths=(1, 2))
     small = {
-        "algorithm": "random",
+        "searcher": "random",
         "trials": 2,
         "epochs": 1,
         "settings": ("batch_size=16",),

@@ -21,6 +21,7 @@ from allometry.base.errors import InputError, UnknownNameError
 
 ENTRY_POINTS = "allometry.plugins"
 VARIABLE = "ALLOMETRY_PLUGINS"
+PLUGIN_HINT = f"One of your own comes from a module that --plugin or {VARIABLE} names."
 
 _loaded: set[str] = set()
 
@@ -105,8 +106,7 @@ class Registry(Generic[Item]):
         if name not in self._items:
             load_plugins()
         if name not in self._items:
-            hint = "One of your own comes from a module that --plugin or ALLOMETRY_PLUGINS names."
-            raise UnknownNameError(self.kind, name, self.names(), hint)
+            raise UnknownNameError(self.kind, name, self.names(), PLUGIN_HINT)
         return self._items[name]
 
     def names(self) -> tuple[str, ...]:

@@ -53,10 +53,10 @@ def search(
             help="What no network may exceed: macs<=4M, params<=1M, latency<=2ms; those that do are never trained.",
         ),
     ] = None,
-    algorithm: Annotated[
+    searcher: Annotated[
         str,
         typer.Option(
-            "--algorithm",
+            "--searcher",
             metavar="S",
             help="evolution, random, nsga2, tpe or controller; or, by one network with all choices, proxylessnas or "
             "fbnet.",
@@ -130,7 +130,7 @@ def search(
     from allometry.verbs.search import search as search_space
 
     config = SearchConfig(
-        algorithm=algorithm,
+        searcher=searcher,
         trials=trials,
         epochs=epochs,
         halving=halving,

@@ -152,7 +152,7 @@ class _Driver:
         self._evaluator, self._trials, self._enough, self._finished = evaluator, trials, enough, finished
         self._running: dict[Future[TrialOutcome], tuple[TrialClaim, Encoding]] = {}
         self._held: list[TrialClaim] = []  # those that wait for results of others
-        self._over = False
+        self._over = self._warned = False
 
     def run(self, progress: Progress, label: str, should_stop: Callable[[], bool]) -> tuple[Trial, ...]:
         known = self._known()
@@ -168,6 +168,7 @@ class _Driver:
                 claim = self._ready(known)
                 if claim is not None:
                     self._start(claim, known)
+                    self._warn(progress)
                     continue
                 if not self._running and not self._held and not self._store.under_way:
                     return tuple(self._store.finished())  # with what others have finished since
@@ -214,6 +215,16 @@ class _Driver:
             rung_values=self._problem.halving.rung_values(before),
         )
         self._running[self._evaluator.start(candidate)] = (claim, encoding)
+
+    def _warn(self, progress: Progress) -> None:
+        """Say once that the searcher is not the one that made the trials which are there."""
+        if self._proposals.differ is None or self._warned:
+            return
+        self._warned = True
+        progress.say(
+            f"the searcher did not propose trial {self._proposals.differ} of this search when it was asked again: it "
+            "is another one, or draws without a fixed seed; it was told of all trials and goes on from there"
+        )
 
     def _finish(self, future: Future[TrialOutcome]) -> None:
         outcome = future.result()

@@ -1,4 +1,4 @@
-"""`allometry search --algorithm proxylessnas` or `fbnet`: one over-parameterized network instead of many trials."""
+"""`allometry search --searcher proxylessnas` or `fbnet`: one over-parameterized network instead of many trials."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _settled_recipe(session: Session, setup: SearchSetup, space: Space, *, kept:
         space.largest(),
         images=len(setup.images.dataset.splits["train"]),
         device=session.device,
-        networks=1.0 if setup.config.algorithm == "proxylessnas" else passes_of(setup),
+        networks=1.0 if setup.config.searcher_name == "proxylessnas" else passes_of(setup),
         kept=kept,
         progress=session.progress,
     )
@@ -55,7 +55,7 @@ def _settled_recipe(session: Session, setup: SearchSetup, space: Space, *, kept:
 
 def passes_of(setup: SearchSetup) -> float:
     """About how many times as long a step takes as one of a single network: what a forecast needs."""
-    if setup.config.algorithm == "proxylessnas":
+    if setup.config.searcher_name == "proxylessnas":
         return 1 + 2 / proxylessnas().every
     layers = [layer for group in choices_of(with_fixed_shapes(setup.space)).groups for layer in group.layers]
     return sum(len(layer.candidates) for layer in layers) / len(layers)
@@ -87,10 +87,10 @@ def try_by_gradient(session: Session, setup: SearchSetup) -> tuple[Trial, float]
         leave_alone(session)
     kept = read_json(file)
     session.run.record_cost(
-        "gradient", setup.config.algorithm, seconds=kept["seconds"], images=kept["images"]
+        "gradient", setup.config.searcher_name, seconds=kept["seconds"], images=kept["images"]
     )
     taken = "the most probable one within the budget" if kept["budgeted"] else "the most probable one"
-    session.progress.say(f"{setup.config.algorithm}: {taken} of {space.size:,} networks is taken")
+    session.progress.say(f"{setup.config.searcher_name}: {taken} of {space.size:,} networks is taken")
     network = from_json(kept["network"])
     encoding = encodings_of(setup.space, [network])[0]
     candidate = TrialCandidate(number=0, network=network, metrics=setup.costs.of(encoding))
@@ -159,7 +159,7 @@ def _search(session: Session, setup: SearchSetup, space: Space) -> GradientResul
     recipe = _settled_recipe(session, setup, space, kept=folder / RECIPE)
     write_recipe(folder, recipe.to_dict())
     measure, limit = _aim(setup)
-    way = _WAYS[setup.config.algorithm]
+    way = _WAYS[setup.config.searcher_name]
     plain = way()
     steps = len(setup.images.dataset.splits["train"]) * (1 - plain.held_out) / recipe.batch_size
     updates = max(1, round(recipe.epochs * (1 - plain.warmup) * steps / plain.every))
@@ -205,14 +205,14 @@ def _aim(setup: SearchSetup) -> tuple[str, float]:
         if measure in limits:
             return measure, limits[measure]
     raise InputError(
-        f"{setup.config.algorithm} weighs a cost that is a sum over layers: give a --budget of macs, params, "
+        f"{setup.config.searcher_name} weighs a cost that is a sum over layers: give a --budget of macs, params, "
         "activations or latency."
     )
 
 
 def _history(setup: SearchSetup, space: Space, found: GradientResult) -> dict[str, object]:
     return {
-        "by": setup.config.algorithm,
+        "by": setup.config.searcher_name,
         "space": repr(space),
         "network": to_json(found.network),
         "budgeted": found.budgeted,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from allometry.arch import Space
 from allometry.nas.encodings import Encoding, Encodings, Values, sample_encodings
-from allometry.nas.searchers import Searcher
+from allometry.nas.searchers import AskedSearcher, Searcher
 from allometry.nas.trials import Trial, TrialOutcome
 
 EncodingFilter = Callable[[Encodings], npt.NDArray[np.bool_]]
@@ -25,10 +25,14 @@ class Proposals:
 
     Args:
         space: of the searcher.
-        searcher: that nobody else asks.
+        searcher: that nobody else asks; any object with ask and tell.
         allowed: which encodings keep the limits.
         max_pending: results that may be open when a proposal is made, at least 1.
         seed: of the draws that take the searcher's place where it finds nothing new.
+
+    Attributes:
+        max_pending: as given.
+        differ: the first of the trials that were there already which the searcher did not propose; None for none.
 
     Example:
         >>> from allometry.nas import make_searcher
@@ -44,8 +48,9 @@ class Proposals:
     def __init__(
         self, space: Space, searcher: Searcher, allowed: EncodingFilter, *, max_pending: int, seed: int = 0
     ) -> None:
-        self._space, self._searcher, self._allowed = space, searcher, allowed
+        self._space, self._searcher, self._allowed = space, AskedSearcher(space, searcher), allowed
         self.max_pending, self._seed = max_pending, seed
+        self.differ: int | None = None
         self._rows: list[Encoding | None] = []
         self._seen: set[bytes] = set()
         self._told = 0
@@ -74,13 +79,29 @@ class Proposals:
             self._seen.add(result.encoding.tobytes())
             self._searcher.tell(result.encoding, result.values)
             self._told += 1
+        encoding = self._new(number)
+        if number in known:
+            encoding = self._as_tried(encoding, known[number])
+        if encoding is not None:
+            self._seen.add(encoding.tobytes())
+        return encoding
+
+    def _new(self, number: int) -> Encoding | None:
         for _ in range(self._searcher.tries):
-            encoding: Encoding = self._searcher.ask()
+            encoding = self._searcher.ask()
             if encoding.tobytes() not in self._seen and self._allowed(encoding[None])[0]:
-                self._seen.add(encoding.tobytes())
                 return encoding
             self._searcher.refuse(encoding)
         return self._by_chance(number)
+
+    def _as_tried(self, encoding: Encoding | None, trial: Trial) -> Encoding:
+        """What was tried under this number, whatever a searcher that is asked anew says now."""
+        if encoding is not None and np.array_equal(encoding, trial.encoding):
+            return encoding
+        self.differ = trial.number if self.differ is None else self.differ
+        if encoding is not None:
+            self._searcher.refuse(encoding)
+        return trial.encoding
 
     def _by_chance(self, number: int) -> Encoding | None:
         """A new network within the limits from very many random ones."""
@@ -92,10 +113,9 @@ class Proposals:
                 for encoding in encodings[self._allowed(encodings)]
                 if encoding.tobytes() not in self._seen
             )
-            found: Encoding | None = next(new, None)
-            if found is not None:
-                self._seen.add(found.tobytes())
-                return found
+            first: Encoding | None = next(new, None)
+            if first is not None:
+                return first
         return None
 
 

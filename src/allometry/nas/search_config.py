@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from allometry.arch import Network, Space, space_to_json
-from allometry.base import InputError, UnknownNameError
+from allometry.base import InputError
 from allometry.base.checks import check_at_least
 from allometry.cost import Budget, LatencyTable, RuntimeConfig, runtime_config_for
 from allometry.data import Dataset, data_argument
 from allometry.nas.driver import SearchProblem
 from allometry.nas.encodings import network_of
 from allometry.nas.objectives import Objective
-from allometry.nas.searchers import SEARCHERS
+from allometry.nas.searchers import SearcherLike, check_searcher, searcher_name
 from allometry.nas.space_costs import BudgetFilter, SpaceCosts
 from allometry.nas.trial_training import TrialConfig
 from allometry.nas.trials import Trial
@@ -35,7 +35,8 @@ class SearchConfig:
     """How a search goes about it.
 
     Attributes:
-        algorithm: the searcher's name, of `SEARCHERS`, or `proxylessnas` or `fbnet` for one over-parameterized network.
+        searcher: any object with ask and tell, a class that makes one, a sampler of Optuna, or a name of `SEARCHERS`;
+            or `proxylessnas` or `fbnet` for one over-parameterized network.
         trials: networks to try.
         epochs: of a trial; None for an eighth of a full training's, two at least.
         halving: whether trials end early that are worse than half of those before them.
@@ -50,7 +51,7 @@ class SearchConfig:
         InputError: a number is out of its range, or a name not known.
 
     Example:
-        >>> SearchConfig(algorithm="fbnet").by_gradient
+        >>> SearchConfig(searcher="fbnet").by_gradient
         True
         >>> SearchConfig(workers=8)
         Traceback (most recent call last):
@@ -58,7 +59,7 @@ class SearchConfig:
         allometry.base.errors.InputError: 8 workers need as many trials that may be under way at once; ...
     """
 
-    algorithm: str = "evolution"
+    searcher: SearcherLike = "evolution"
     trials: int = 40
     epochs: int | None = None
     halving: bool = True
@@ -72,16 +73,21 @@ class SearchConfig:
     @property
     def by_gradient(self) -> bool:
         """Whether one over-parameterized network is trained instead of many."""
-        return self.algorithm in GRADIENT_WAYS
+        return self.searcher in GRADIENT_WAYS
+
+    @property
+    def searcher_name(self) -> str:
+        """The searcher in run folders and reports."""
+        return searcher_name(self.searcher)
 
     def __post_init__(self) -> None:
         check_at_least(self, trials=1, epochs=1, max_pending=1, threads=1)
         object.__setattr__(self, "workers", as_workers(self.workers))
-        if self.algorithm not in (*SEARCHERS, *GRADIENT_WAYS):
-            raise UnknownNameError("searcher", self.algorithm, (*SEARCHERS, *GRADIENT_WAYS))
+        check_searcher(self.searcher, GRADIENT_WAYS)
         if self.by_gradient and self.workers != 1:
             raise InputError(
-                f"{self.algorithm} trains one network, in this process: workers are of no use to it; leave them out."
+                f"{self.searcher_name} trains one network, in this process: workers are of no use to it; leave them "
+                "out."
             )
         if self.compare_with not in ("", "random"):
             raise InputError(f"A search can be compared with random, not with {self.compare_with!r}.")
@@ -138,7 +144,7 @@ class SearchRequest:
             "objective": "; ".join(map(str, self.objectives)),
             "budget": None if self.budget is None else self.budget.exact(),
             "settings": list(self.settings),
-            "algorithm": config.algorithm,
+            "searcher": config.searcher_name,
             "epochs": config.epochs,
             "halving": config.halving,
             "max_pending": config.max_pending,
@@ -181,7 +187,7 @@ class SearchSetup:
         name = f"{self.space.name or 'space'} no. {trial.number}"
         return replace(network_of(self.space, trial.encoding), name=name)
 
-    def identity(self, algorithm: str) -> str:
+    def identity(self, searcher: str) -> str:
         """A digest of all that decides the results."""
         parts = [
             space_to_json(self.space),
@@ -189,7 +195,7 @@ class SearchSetup:
             self.budget.exact() if self.budget else None,
             self.images.dataset.fingerprint,
             {**self.trial_config.to_dict(), "data": None, "device": None, "threads": None},
-            algorithm,
+            searcher,
             self.config.max_pending,
             str(self.runtime_config),
             asdict(self.costs.table) if self.costs.table else None,
@@ -206,7 +212,7 @@ def check_problem(objectives: Sequence[Objective], budget: Budget | None, config
     """
     if config.by_gradient and [str(each) for each in objectives] != ["accuracy"]:
         raise InputError(
-            f"{config.algorithm} weighs the accuracy against its limit in its own way: leave the objective out, or "
+            f"{config.searcher_name} weighs the accuracy against its limit in its own way: leave the objective out, or "
             "search by evolution."
         )
     costs = {"params", "macs", "activations", "memory", "latency", "step_time"}

@@ -118,7 +118,7 @@ def write_plan(session: Session, setup: SearchSetup) -> None:
     """Write down what is looked for."""
     plan = SearchPlan(
         objectives=tuple(str(each) for each in setup.objectives),
-        algorithm=setup.config.algorithm,
+        searcher=setup.config.searcher_name,
         space=repr(setup.space),
         size=setup.space.size,
         budget=None if setup.budget is None else str(setup.budget),

@@ -45,7 +45,7 @@ def prepare_search(session: Session, request: SearchRequest) -> SearchSetup:
     with open_meter(session, limited) as measure:
         space = open_space(request.space, images.dataset, budget, measure=measure)
     if not config.by_gradient:  # what cannot work is refused before it costs anything
-        make_searcher(config.algorithm, space, objectives=len(request.objectives))
+        make_searcher(config.searcher, space, objectives=len(request.objectives))
     save_space(space, session.run.path / SPACE)
     costs = SpaceCosts(space, table_for(session, space, request.runtime_config, request.table))
     allowed = costs.within(budget)
@@ -90,8 +90,8 @@ def _announce(session: Session, setup: SearchSetup, fraction: float) -> None:
         epochs = gradient_recipe(setup).epochs
         seconds = one * (1 + passes_of(setup) * epochs / setup.trial_config.epochs)
         session.progress.say(
-            f"{epochs} epochs of one over-parameterized network by {config.algorithm}, then a trial of what it finds"
-            f"{', and as long by random' if config.compare_with else ''}: about "
+            f"{epochs} epochs of one over-parameterized network by {config.searcher_name}, then a trial of what it "
+            f"finds{', and as long by random' if config.compare_with else ''}: about "
             f"{format_duration((2 if config.compare_with else 1) * seconds)} here, less what is already done"
         )
         return
@@ -99,7 +99,7 @@ def _announce(session: Session, setup: SearchSetup, fraction: float) -> None:
     workers = config.workers if isinstance(config.workers, int) else 1
     times = 2 if config.compare_with else 1
     session.progress.say(
-        f"{config.trials} trials of up to {setup.trial_config.epochs} epochs by {config.algorithm}"
+        f"{config.trials} trials of up to {setup.trial_config.epochs} epochs by {config.searcher_name}"
         f"{', and as much by random' if config.compare_with else ''}: at most about "
         f"{format_duration(times * seconds / workers)} here, less what is already done"
     )

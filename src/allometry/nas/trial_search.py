@@ -16,7 +16,7 @@ from allometry.nas.evaluators import make_evaluator
 from allometry.nas.proposals import Proposals
 from allometry.nas.search_config import SearchSetup
 from allometry.nas.search_result import trial_record
-from allometry.nas.searchers import make_searcher
+from allometry.nas.searchers import SearcherLike, make_searcher, searcher_name
 from allometry.nas.store import TrialStore
 from allometry.nas.trial_training import trial_folder
 from allometry.nas.trials import Trial
@@ -34,7 +34,7 @@ def run_trials(session: Session, setup: SearchSetup) -> tuple[Trial, ...]:
         Stopped: the user asked for it.
     """
     config = setup.config
-    trials = _run(session, setup, config.algorithm, trials=config.trials, phase="search", study=config.study)
+    trials = _run(session, setup, config.searcher, trials=config.trials, phase="search", study=config.study)
     if len(trials) < config.trials:
         session.progress.say(
             f"{len(trials)} trials instead of {config.trials}: nothing new was found in the space within the limits"
@@ -77,7 +77,7 @@ def run_random_trials(
 def _run(
     session: Session,
     setup: SearchSetup,
-    algorithm: str,
+    searcher: SearcherLike,
     *,
     trials: int,
     phase: str,
@@ -87,8 +87,10 @@ def _run(
     folder, config, space = session.run.path, setup.config, setup.space
     # The other search draws other networks; trainings have the same seed in both.
     own = session.seed + (phase != "search")
-    searcher = make_searcher(algorithm, space, seed=own, objectives=len(setup.objectives))
-    proposals = Proposals(space, searcher, setup.allowed, max_pending=config.max_pending, seed=session.seed)
+    own_searcher = make_searcher(searcher, space, seed=own, objectives=len(setup.objectives))
+    proposals = Proposals(
+        space, own_searcher, setup.allowed, max_pending=config.max_pending, seed=session.seed
+    )
 
     def on_trial_end(trial: Trial) -> None:
         _record_cost(session, phase, trial)
@@ -101,7 +103,7 @@ def _run(
             config.storage or f"sqlite:///{folder / DATABASE}",
             space,
             objectives=[str(each) for each in setup.objectives],
-            identity=setup.identity(algorithm),
+            identity=setup.identity(searcher_name(searcher)),
             driver=_own_name(folder),
             alone=config.storage is None,
             study=study,
@@ -152,6 +154,10 @@ class _TrialLines(SilentProgress):
         """Remember how many are done."""
         del total, unit
         self._label, self._done = label, done
+
+    def say(self, text: str) -> None:
+        """Pass on what the search itself says."""
+        self._progress.say(text)
 
     def advance(self, images: int, info: str = "") -> None:
         """Say what a trial came to."""

@@ -27,7 +27,7 @@ def search_section(record: RunRecord, *, prefix: str) -> Section | None:
     content = [element("p", _sentence(plan, result, ours))]
     if ours:
         content += _points(result, ours, prefix)
-        if plan.algorithm not in _GRADIENT:
+        if plan.searcher not in _GRADIENT:
             content += _curves(plan, ours, _of(record, "random"), prefix)
         content.append(details(f"All {plural(len(ours), 'trial')} in numbers", _table(plan, result, ours)))
     return Section("search", "The search", content)
@@ -62,11 +62,11 @@ def _sentence(plan: SearchPlan, result: SearchResult | None, trials: Sequence[Se
     within = f" within {plan.budget}" if plan.budget else ""
     stopped = sum(each.stopped for each in trials)
     failed = sum(bool(each.failed) for each in trials)
-    if plan.algorithm in _GRADIENT:
+    if plan.searcher in _GRADIENT:
         return _by_gradient(plan, size, within, trials)
     parts = [
         f"Of the {size} networks of {plan.space.partition('(')[2].partition(',')[0] or 'the space'}, "
-        f"{plan.algorithm} tried {plural(len(trials), 'network')}{within}, for the largest "
+        f"{plan.searcher} tried {plural(len(trials), 'network')}{within}, for the largest "
         f"{listed(list(plan.objectives))}."
     ]
     if stopped:
@@ -88,7 +88,7 @@ def _by_gradient(plan: SearchPlan, size: str, within: str, trials: Sequence[Sear
         else ""
     )
     return (
-        f"One network with all choices of the space, which has {size} networks, was trained by {plan.algorithm}, and "
+        f"One network with all choices of the space, which has {size} networks, was trained by {plan.searcher}, and "
         f"with it how probable each choice is; the most probable network{within} was taken.{worth}"
     )
 
@@ -141,7 +141,7 @@ def _curves(
     plan: SearchPlan, ours: Sequence[SearchTrialRecord], random: Sequence[SearchTrialRecord], prefix: str
 ) -> list[Html]:
     """The best so far over what it has cost."""
-    lines: list[tuple[str, Glyph, str, Sequence[SearchTrialRecord]]] = [(plan.algorithm, "line", BLUE, ours)]
+    lines: list[tuple[str, Glyph, str, Sequence[SearchTrialRecord]]] = [(plan.searcher, "line", BLUE, ours)]
     if random:
         lines.append(("random search of the same cost", "dashes", GRAY, random))
     traces = [_curve(name, glyph, color, trials) for name, glyph, color, trials in lines]

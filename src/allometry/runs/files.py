@@ -49,9 +49,9 @@ class RecordFile(Generic[AnyRecord]):
         >>> SEARCH.read(folder) is None
         True
         >>> SEARCH.write(
-        ...     folder, SearchPlan(objectives=("accuracy",), algorithm="evolution", space="mine", size=9)
+        ...     folder, SearchPlan(objectives=("accuracy",), searcher="evolution", space="mine", size=9)
         ... )
-        >>> SEARCH.read(folder).algorithm
+        >>> SEARCH.read(folder).searcher
         'evolution'
     """
 

@@ -109,13 +109,13 @@ class SearchPlan(Record):
 
     Attributes:
         objectives: as they are written.
-        algorithm: that proposes networks.
+        searcher: that proposes networks.
         space: in words.
         size: how many networks the space has.
         budget: that they keep; None for none.
 
     Example:
-        >>> plan = SearchPlan(objectives=("accuracy",), algorithm="evolution", space="mine", size=10**20)
+        >>> plan = SearchPlan(objectives=("accuracy",), searcher="evolution", space="mine", size=10**20)
         >>> plan.to_dict()["size"]  # as text, since it is beyond what other readers of JSON take exactly
         '100000000000000000000'
         >>> SearchPlan.from_dict(plan.to_dict()) == plan
@@ -123,7 +123,7 @@ class SearchPlan(Record):
     """
 
     objectives: tuple[str, ...]
-    algorithm: str
+    searcher: str
     space: str
     size: int
     budget: str | None = None

@@ -17,6 +17,7 @@ from allometry.nas.search_config import SearchConfig, SearchRequest, SearchSetup
 from allometry.nas.search_result import found_result, write_plan
 from allometry.nas.search_setup import prepare_search
 from allometry.nas.search_spaces import SpaceLike, as_space, reference_of
+from allometry.nas.searchers import SearcherLike
 from allometry.nas.trial_search import run_random_trials, run_trials
 from allometry.nas.trials import Trial
 from allometry.runs import SearchResult
@@ -33,7 +34,7 @@ def search(
     data: Data = "icons",
     objective: Objective | Sequence[Objective] | str = "accuracy",
     budget: Budget | str | None = None,
-    algorithm: str | None = None,
+    searcher: SearcherLike | None = None,
     trials: int | None = None,
     epochs: int | None = None,
     workers: int | str | None = None,
@@ -52,7 +53,8 @@ def search(
     """Find the network of a space that is best on these images, by short trainings.
 
     Called again with the same folder it goes on where it stopped; with more trials it goes further. Several calls, each
-    with a folder of its own, share a search where they name the same database (`config.storage`). Started by
+    with a folder of its own, share a search where they name the same database (`config.storage`). A searcher that is
+    given as a value is told again all that was tried; if it is another one than before, that is said. Started by
     `torchrun`, processes share the batches of a search by gradient.
 
     Args:
@@ -60,7 +62,8 @@ def search(
         data: `icons`, a folder of class folders, arrays, or whatever else `as_dataset` takes.
         objective: one or several for a front; as text an expression or preset, see `parse_objectives`.
         budget: what no network may exceed; those that do are never trained.
-        algorithm: `config.algorithm`, if given: evolution, random, nsga2, tpe, controller, proxylessnas or fbnet.
+        searcher: `config.searcher`, if given: evolution, random, nsga2, tpe, controller, proxylessnas or fbnet; any
+            object with `ask` and `tell`, a class that makes one, or a sampler of Optuna.
         trials: `config.trials`, if given.
         epochs: `config.epochs`, if given: of a trial.
         workers: `config.workers`, if given: processes that train.
@@ -94,7 +97,7 @@ def search(
         True
     """
     config = replace_given(
-        config, algorithm=algorithm, trials=trials, epochs=epochs, workers=workers, compare_with=compare_with
+        config, searcher=searcher, trials=trials, epochs=epochs, workers=workers, compare_with=compare_with
     )
     opened, shown = as_space(space), as_progress(progress)
     objectives = as_objectives(objective)

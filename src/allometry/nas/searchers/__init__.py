@@ -1,80 +1,191 @@
-"""Searchers by name. All are asked for networks and told what they are worth."""
+"""Searchers by name and by value. All are asked for networks and told what they are worth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from copy import deepcopy
+from dataclasses import dataclass, is_dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard, TypeVar, cast
 
 from allometry.arch import Space
 from allometry.base import InputError, UnknownNameError
-from allometry.nas.searchers.base import Searcher, dominates, front
+from allometry.base.plugins import PLUGIN_HINT, Registry
+from allometry.nas.searchers.base import (
+    AskedSearcher,
+    MakeSearcher,
+    Proposal,
+    Searcher,
+    dominates,
+    front,
+)
 from allometry.nas.searchers.evolution import EvolutionConfig, EvolutionSearcher, RandomSearcher
 
+if TYPE_CHECKING:
+    import optuna
 
-def _controller(space: Space, seed: int, objectives: int) -> Searcher:
-    from allometry.nas.searchers.controller import ControllerSearcher
-
-    if objectives != 1:
-        raise InputError(
-            f"The controller learns from one reward, not from {objectives} objectives; join them in one expression, "
-            "or search by nsga2."
-        )
-    return ControllerSearcher(space, seed=seed)
+SearcherLike: TypeAlias = "str | Searcher | MakeSearcher | optuna.samplers.BaseSampler"
+"""A searcher's name; any object with ask and tell; a class or function that makes one; or a sampler of Optuna."""
 
 
-def _nsga2(space: Space, seed: int, objectives: int) -> Searcher:
-    from allometry.nas.searchers.optuna_samplers import OptunaSearcher, nsga2
+def _later(module: str, name: str) -> MakeSearcher:
+    """A searcher whose libraries are loaded when it is used."""
 
-    return OptunaSearcher(space, sampler=nsga2(seed=seed), objectives=objectives)
+    def make(space: Space, *, seed: int, objectives: int) -> Searcher:
+        maker: MakeSearcher = getattr(import_module(f"allometry.nas.searchers.{module}"), name)
+        return maker(space, seed=seed, objectives=objectives)
 
-
-def _tpe(space: Space, seed: int, objectives: int) -> Searcher:
-    from allometry.nas.searchers.optuna_samplers import OptunaSearcher, tpe
-
-    return OptunaSearcher(space, sampler=tpe(seed=seed), objectives=objectives, forgets=True)
+    return make
 
 
-SEARCHERS: dict[str, Callable[[Space, int, int], Searcher]] = {
-    "random": lambda space, seed, _objectives: RandomSearcher(space, seed=seed),
-    "evolution": lambda space, seed, _objectives: EvolutionSearcher(space, seed=seed),
-    "nsga2": _nsga2,
-    "controller": _controller,
-    "tpe": _tpe,
-}
-"""What `allometry search --algorithm` takes: a searcher from a space, a seed, and the number of objectives."""
+@dataclass(frozen=True, slots=True)
+class NamedSearcher:
+    """A searcher that a command can name.
+
+    Attributes:
+        name: by which it is chosen.
+        make: a class or function that makes it of a space, a seed and the number of objectives.
+
+    Example:
+        >>> NamedSearcher("chance", RandomSearcher).name
+        'chance'
+    """
+
+    name: str
+    make: MakeSearcher
 
 
-def make_searcher(name: str, space: Space, *, seed: int = 0, objectives: int = 1) -> Searcher:
-    """A searcher by its name.
+SEARCHERS: Registry[NamedSearcher] = Registry("searcher")
+"""The searchers that `allometry search --searcher` takes; a plugin adds one by `SEARCHERS.register`."""
+
+for _named in (
+    NamedSearcher("random", RandomSearcher),
+    NamedSearcher("evolution", EvolutionSearcher),
+    NamedSearcher("nsga2", _later("optuna_samplers", "nsga2")),
+    NamedSearcher("controller", _later("controller", "ControllerSearcher")),
+    NamedSearcher("tpe", _later("optuna_samplers", "tpe")),
+):
+    SEARCHERS.register(_named)
+
+
+def make_searcher(searcher: SearcherLike, space: Space, *, seed: int = 0, objectives: int = 1) -> Searcher:
+    """The searcher of a space, at its beginning.
 
     Args:
-        name: of `SEARCHERS`.
+        searcher: a name of `SEARCHERS`; an object with `ask` and `tell`, or a sampler of Optuna, of which a copy is
+            used, so that the same object gives the same search; or a class or function that makes one, called with
+            space, seed and objectives.
         space: to draw from.
-        seed: of all its chance.
+        seed: of all its chance; an object has its own.
         objectives: how many values it will be told of each network.
 
     Raises:
         UnknownNameError: there is none of that name.
-        InputError: it cannot handle so many objectives.
+        InputError: it is no searcher, cannot be copied, or cannot handle so many objectives.
 
     Example:
         >>> from allometry.catalog import find_space
-        >>> make_searcher("evolve", find_space("fbnet"))
+        >>> import optuna
+        >>> space = find_space("fbnet")
+        >>> make_searcher(optuna.samplers.TPESampler(seed=1), space).ask().shape
+        (28,)
+        >>> make_searcher("evolve", space)
         Traceback (most recent call last):
             ...
-        allometry.base.errors.UnknownNameError: No searcher is named 'evolve'. Did you mean 'evolution'?
+        allometry.base.errors.UnknownNameError: No searcher is named 'evolve'. Did you mean 'evolution'? ...
     """
-    if name not in SEARCHERS:
-        raise UnknownNameError("searcher", name, SEARCHERS)
-    return SEARCHERS[name](space, seed, objectives)
+    check_searcher(searcher)
+    if isinstance(searcher, str):
+        return SEARCHERS.get(searcher).make(space, seed=seed, objectives=objectives)
+    if _is_sampler(searcher):
+        from allometry.nas.searchers.optuna_samplers import OptunaSearcher
+
+        return OptunaSearcher(space, sampler=_copied(searcher), objectives=objectives)
+    if hasattr(searcher, "ask") and not isinstance(searcher, type):
+        return _copied(cast("Searcher", searcher))
+    made: object = cast("MakeSearcher", searcher)(space, seed=seed, objectives=objectives)
+    if not isinstance(made, Searcher):
+        raise InputError(f"{searcher_name(searcher)} made a {type(made).__name__}, without ask and tell.")
+    return made
+
+
+def check_searcher(searcher: object, others: tuple[str, ...] = ()) -> None:
+    """Refuse what is no searcher.
+
+    Args:
+        searcher: a name or a value.
+        others: names that are possible beside those of `SEARCHERS`.
+
+    Raises:
+        UnknownNameError: no searcher has that name.
+        InputError: the value is none.
+
+    Example:
+        >>> check_searcher(3)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: A searcher is a name, an object with ask and tell, ... not 3.
+    """
+    if isinstance(searcher, str):
+        if searcher not in others and searcher not in SEARCHERS:
+            raise UnknownNameError("searcher", searcher, (*SEARCHERS.names(), *others), PLUGIN_HINT)
+    elif not (isinstance(searcher, Searcher) or callable(searcher) or _is_sampler(searcher)):
+        raise InputError(
+            "A searcher is a name, an object with ask and tell, a class or function that makes one of a space, a seed "
+            f"and the number of objectives, or a sampler of Optuna, not {searcher!r}."
+        )
+
+
+def searcher_name(searcher: object) -> str:
+    """A searcher in run folders and reports: its name; of a value the class, and its fields if it is a dataclass.
+
+    Example:
+        >>> searcher_name("evolution"), searcher_name(RandomSearcher)
+        ('evolution', 'RandomSearcher')
+    """
+    if isinstance(searcher, str):
+        return searcher
+    if is_dataclass(searcher) and not isinstance(searcher, type):
+        return repr(searcher)
+    return str(getattr(searcher, "__name__", type(searcher).__name__))
+
+
+def _is_sampler(searcher: object) -> TypeGuard[optuna.samplers.BaseSampler]:
+    """Whether it is Optuna's; who has one has imported it."""
+    if "optuna" not in sys.modules:
+        return False
+    import optuna
+
+    return isinstance(searcher, optuna.samplers.BaseSampler)
+
+
+_Copied = TypeVar("_Copied")
+
+
+def _copied(searcher: _Copied) -> _Copied:
+    try:
+        return deepcopy(searcher)
+    except Exception as error:
+        raise InputError(
+            f"{type(searcher).__name__} cannot be copied ({error}), and a search that goes on asks a copy from the "
+            "start again: give a class or function that makes it, of a space, a seed and the number of objectives."
+        ) from error
 
 
 __all__ = [
     "SEARCHERS",
+    "AskedSearcher",
     "EvolutionConfig",
     "EvolutionSearcher",
+    "MakeSearcher",
+    "NamedSearcher",
+    "Proposal",
     "RandomSearcher",
     "Searcher",
+    "SearcherLike",
+    "check_searcher",
     "dominates",
     "front",
     "make_searcher",
+    "searcher_name",
 ]

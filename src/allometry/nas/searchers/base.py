@@ -1,39 +1,164 @@
-"""What every searcher does: it is asked for networks and told what they are worth."""
+"""What a searcher is: any object that is asked for networks and told what they are worth."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from allometry.nas.encodings import Encoding, Values
+import numpy as np
+import numpy.typing as npt
+
+from allometry.arch import Network, Option, Space
+from allometry.base import InputError
+from allometry.nas.encodings import ABSENT, Encoding, Values, cleared, encodings_of, network_of
+
+Proposal: TypeAlias = Mapping[str, Option] | Network | npt.NDArray[np.integer[Any]]
+"""A member of a space: its decisions, by the name of the choice; or the network; or its encoding."""
 
 
+@runtime_checkable
 class Searcher(Protocol):
-    """Proposes members of a space, and is told what they are worth.
+    """Proposes members of a space, and is told what they are worth; any object with these two methods is one.
 
     It is asked and told in an order that does not depend on which training ends first, so that the same seed gives the
-    same search with one worker and with many.
+    same search with one worker and with many. A search that goes on asks and tells a new one, or a new copy of one
+    that was given as an object, all over again: what it remembers follows from that, and need not be saved.
 
-    Attributes:
-        tries: proposals that may be refused one after the other before chance takes its place.
+    It may have more: `refuse(proposal)`, called for a proposal that is not tried since it is over a limit or was tried
+    before; and `tries`, how many may be refused one after the other before chance takes its place.
 
     Example:
-        >>> from allometry.nas import make_searcher
         >>> from allometry.catalog import find_space
-        >>> searcher = make_searcher("evolution", find_space("mnasnet"), seed=0)
-        >>> for values_of_all in (0.3, 0.7):
-        ...     searcher.tell(searcher.ask(), (values_of_all,))
+        >>> class Shuffled:
+        ...     def __init__(self, space, *, seed, objectives):
+        ...         self.space, self.random = space, np.random.default_rng(seed)
+        ...
+        ...     def ask(self):
+        ...         return {
+        ...             choice.name: choice.options[self.random.integers(len(choice.options))]
+        ...             for choice in self.space.choices
+        ...         }
+        ...
+        ...     def tell(self, proposal, values):
+        ...         print(proposal["stage 1 depth"], values)
+        >>> searcher = Shuffled(find_space("mnasnet"), seed=0, objectives=1)
+        >>> searcher.tell(searcher.ask(), (0.7,))
+        3 (0.7,)
     """
 
-    tries: int
+    def ask(self) -> Proposal:
+        """A member of the space: decisions, a network, or an encoding."""
+
+    def tell(self, proposal: Any, values: Values) -> None:  # noqa: ANN401 - of the kind that it asks with
+        """What a member is worth: a number for each objective, the larger the better; minus infinity for nothing.
+
+        Args:
+            proposal: the very object that `ask` gave. Of what it did not propose itself the like: decisions have the
+                first option where a choice sets nothing.
+            values: of the objectives, in their order.
+        """
+
+
+class MakeSearcher(Protocol):
+    """Makes the searcher of a space that is not known before the images are read; a class does."""
+
+    def __call__(self, space: Space, *, seed: int, objectives: int) -> Searcher:
+        """A searcher.
+
+        Args:
+            space: to draw from.
+            seed: of all its chance.
+            objectives: how many values it will be told of a network.
+        """
+
+
+_TRIES = 50
+_KINDS = "decisions (options by the name of their choice), a network of the space, or its encoding"
+
+
+class AskedSearcher:
+    """A searcher as the search uses it: in encodings, with what it may leave out, and each proposal given back to it.
+
+    Args:
+        space: of the searcher.
+        searcher: anybody's.
+
+    Raises:
+        InputError: it proposes what is no member of the space.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> class First:
+        ...     def __init__(self, space):
+        ...         self.space = space
+        ...
+        ...     def ask(self):
+        ...         return self.space.smallest()
+        ...
+        ...     def tell(self, network, values):
+        ...         print(network.depth, values)
+        >>> space = find_space("ofa-mobilenetv3-1.0")
+        >>> asked = AskedSearcher(space, First(space))
+        >>> asked.tell(asked.ask(), (0.5,))
+        11 (0.5,)
+    """
+
+    def __init__(self, space: Space, searcher: Searcher) -> None:
+        self._space, self._searcher, self._name = space, searcher, type(searcher).__name__
+        self._open: dict[bytes, list[Proposal]] = {}  # one may be proposed again before it is told
+        self._kind: type[Proposal] = np.ndarray
+        self.tries: int = getattr(searcher, "tries", _TRIES)
 
     def ask(self) -> Encoding:
-        """A member, as an encoding."""
+        """The encoding of what it proposes."""
+        proposal = self._searcher.ask()
+        encoding = self._encoding(proposal)
+        self._open.setdefault(encoding.tobytes(), []).append(proposal)
+        self._kind = type(proposal)
+        return encoding
 
     def tell(self, encoding: Encoding, values: Values) -> None:
-        """What an encoding is worth: a number for each objective, the larger the better; minus infinity for nothing."""
+        """What an encoding is worth, whoever proposed it."""
+        proposals = self._open.pop(encoding.tobytes(), None)
+        self._searcher.tell(proposals[0] if proposals else self._like_others(encoding), values)
 
     def refuse(self, encoding: Encoding) -> None:
-        """An encoding that was asked for is not tried: it is over a limit, or was tried before."""
+        """An encoding that it proposed is not tried."""
+        proposals = self._open.get(encoding.tobytes())
+        refuse = getattr(self._searcher, "refuse", None)
+        if not proposals:
+            return  # chance had taken its place
+        proposal = proposals.pop()
+        if refuse is not None:
+            refuse(proposal)
+
+    def _encoding(self, proposal: Proposal) -> Encoding:
+        space, network = self._space, proposal
+        if isinstance(proposal, Mapping):
+            network = space.network(proposal)
+        if isinstance(network, Network):
+            encoding: Encoding = encodings_of(space, [network])[0]
+            return encoding
+        if not isinstance(proposal, np.ndarray):
+            raise InputError(f"{self._name}.ask must give {_KINDS}, not a {type(proposal).__name__}.")
+        sizes = np.array([len(choice.options) for choice in space.choices])
+        if proposal.shape != sizes.shape or np.any(proposal < ABSENT) or np.any(proposal >= sizes):
+            raise InputError(
+                f"{self._name}.ask gave an encoding that is none of this space: it has a number for each of "
+                f"{len(sizes)} choices, from 0 to below the number of its options, or {ABSENT} where it sets nothing."
+            )
+        encodings = cleared(space, proposal[None].astype(np.int8))
+        return np.asarray(encodings[0], np.int8)
+
+    def _like_others(self, encoding: Encoding) -> Proposal:
+        """The member of an encoding as this searcher writes members."""
+        if issubclass(self._kind, np.ndarray):
+            return encoding
+        network = network_of(self._space, encoding)
+        if issubclass(self._kind, Network):
+            return network
+        first = {choice.name: choice.options[0] for choice in self._space.choices}
+        return {**first, **self._space.decisions_of(network)}
 
 
 def dominates(one: Values, other: Values) -> bool:

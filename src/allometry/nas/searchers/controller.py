@@ -205,16 +205,22 @@ class ControllerSearcher:
     Args:
         space: to draw from.
         seed: of the policy and its draws.
+        objectives: one only.
 
     Raises:
-        InputError: it is told of several objectives; it learns from one reward.
+        InputError: there are several objectives; it learns from one reward.
 
     Source: MnasNet (Tan et al. 2019), section 3.2.
     """
 
     tries = 300
 
-    def __init__(self, space: Space, *, seed: int = 0) -> None:
+    def __init__(self, space: Space, *, seed: int = 0, objectives: int = 1) -> None:
+        if objectives != 1:
+            raise InputError(
+                f"The controller learns from one reward, not from {objectives} objectives; join them in one "
+                "expression, or search by nsga2."
+            )
         self._controller = Controller(space, seed=seed)
         self._told: list[tuple[Encoding, float]] = []
         self._refused: list[Encoding] = []
@@ -226,11 +232,6 @@ class ControllerSearcher:
 
     def tell(self, encoding: Encoding, values: Values) -> None:
         """Part of a lesson, which is learned once it is complete."""
-        if len(values) != 1:
-            raise InputError(
-                f"The controller learns from one reward, not from {len(values)} objectives; "
-                "join them in one expression, or search by nsga2."
-            )
         self._told.append((encoding, values[0]))
         if len(self._told) < _LESSON:
             return

@@ -19,6 +19,7 @@ class RandomSearcher:
     Args:
         space: to draw from.
         seed: of what it draws.
+        objectives: any number.
 
     Example:
         >>> from allometry.catalog import find_space
@@ -28,7 +29,8 @@ class RandomSearcher:
 
     tries = 300
 
-    def __init__(self, space: Space, *, seed: int = 0) -> None:
+    def __init__(self, space: Space, *, seed: int = 0, objectives: int = 1) -> None:
+        del objectives
         self._space, self._random = space, np.random.default_rng(seed)
 
     def ask(self) -> Encoding:
@@ -37,9 +39,6 @@ class RandomSearcher:
         return encoding
 
     def tell(self, encoding: Encoding, values: Values) -> None:
-        """Learn nothing."""
-
-    def refuse(self, encoding: Encoding) -> None:
         """Learn nothing."""
 
 
@@ -85,6 +84,7 @@ class EvolutionSearcher:
     Args:
         space: to draw from.
         seed: of all chance.
+        objectives: any number.
         settings: of the population.
 
     Source: Real et al. 2019, *Regularized evolution for image classifier architecture search*, Algorithm 1.
@@ -98,7 +98,15 @@ class EvolutionSearcher:
 
     tries = 300
 
-    def __init__(self, space: Space, *, seed: int = 0, settings: EvolutionConfig = EvolutionConfig()) -> None:
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int = 0,
+        objectives: int = 1,
+        settings: EvolutionConfig = EvolutionConfig(),
+    ) -> None:
+        del objectives
         self._space, self._random, self._settings = space, np.random.default_rng(seed), settings
         self._living: deque[tuple[Encoding, Values]] = deque(maxlen=settings.population)
 
@@ -120,6 +128,3 @@ class EvolutionSearcher:
     def tell(self, encoding: Encoding, values: Values) -> None:
         """It lives from now on."""
         self._living.append((encoding, values))
-
-    def refuse(self, encoding: Encoding) -> None:
-        """What is refused was never born."""

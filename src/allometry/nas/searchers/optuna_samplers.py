@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,36 +22,31 @@ _FIRST = 10  # networks at random before the estimator has something to estimate
 class OptunaSearcher:
     """A sampler of Optuna, asked choice by choice: the depths first, then what is there with them.
 
+    What a tree-structured Parzen estimator proposed and was refused is put out of its memory from time to time, since
+    it reads all of that for each choice and would get ever slower.
+
     Args:
         space: to draw from.
-        sampler: of Optuna.
+        sampler: of Optuna, that nobody else uses.
         objectives: how many values it is told.
-        forgets: whether refused proposals are put out of its memory from time to time: an estimator that reads all
-            of it for each choice would get ever slower. An evolution has to keep its generations.
 
     Example:
         >>> from allometry.catalog import find_space
-        >>> searcher = OptunaSearcher(find_space("fbnet"), sampler=tpe(seed=0))
+        >>> import optuna
+        >>> searcher = OptunaSearcher(find_space("fbnet"), sampler=optuna.samplers.TPESampler(seed=0))
         >>> searcher.tell(searcher.ask(), (0.5,))
     """
 
     tries = 50  # an answer takes a hundred times as long as that of other searchers
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        sampler: Callable[[], optuna.samplers.BaseSampler],
-        objectives: int = 1,
-        forgets: bool = False,
-    ) -> None:
+    def __init__(self, space: Space, *, sampler: optuna.samplers.BaseSampler, objectives: int = 1) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
-        self._study = optuna.create_study(sampler=sampler(), directions=["maximize"] * objectives)
-        self._asked: dict[bytes, optuna.Trial] = {}
-        self._forgets, self._refused = forgets, 0
+        self._study = optuna.create_study(sampler=sampler, directions=["maximize"] * objectives)
+        self._open: dict[bytes, optuna.Trial] = {}
+        self._forgets, self._refused = isinstance(sampler, optuna.samplers.TPESampler), 0
 
     def ask(self) -> Encoding:
         """An encoding by the sampler."""
@@ -68,14 +62,14 @@ class OptunaSearcher:
 
         decide(self._space.layout.depth_choices)
         decide(self._space.active_choices(chosen)[len(chosen) :])
-        self._asked[encoding.tobytes()] = trial
+        self._open[encoding.tobytes()] = trial
         return encoding
 
     def tell(self, encoding: Encoding, values: Values) -> None:
         """What the encoding is worth; one that was not asked for is taken as if it had been."""
         import optuna
 
-        trial = self._asked.pop(encoding.tobytes(), None)
+        trial = self._open.pop(encoding.tobytes(), None)
         if trial is None:
             self._study.add_trial(self._given(encoding, values))
         elif min(values) == float("-inf"):
@@ -87,7 +81,7 @@ class OptunaSearcher:
         """The sampler forgets that it proposed it."""
         import optuna
 
-        self._study.tell(self._asked.pop(encoding.tobytes()), state=optuna.trial.TrialState.FAIL)
+        self._study.tell(self._open.pop(encoding.tobytes()), state=optuna.trial.TrialState.FAIL)
         self._refused += 1
         if self._forgets and self._refused >= _FORGOTTEN:
             self._forget()
@@ -99,7 +93,7 @@ class OptunaSearcher:
         known = self._study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
         self._study = optuna.create_study(sampler=self._study.sampler, directions=self._study.directions)
         self._study.add_trials(known)
-        self._asked, self._refused = {}, 0
+        self._open, self._refused = {}, 0
 
     def _given(self, encoding: Encoding, values: Values) -> optuna.trial.FrozenTrial:
         import optuna
@@ -121,31 +115,25 @@ class OptunaSearcher:
         )
 
 
-def nsga2(*, seed: int = 0, population: int = _POPULATION) -> Callable[[], optuna.samplers.BaseSampler]:
+def nsga2(space: Space, *, seed: int = 0, objectives: int = 1) -> OptunaSearcher:
     """NSGA-II: a population that evolves towards the front of all objectives.
 
     Source: Deb et al. 2002, *A fast and elitist multiobjective genetic algorithm*; Optuna's implementation.
     """
+    import optuna
 
-    def make() -> optuna.samplers.BaseSampler:
-        import optuna
-
-        return optuna.samplers.NSGAIISampler(population_size=population, seed=seed)
-
-    return make
+    sampler = optuna.samplers.NSGAIISampler(population_size=_POPULATION, seed=seed)
+    return OptunaSearcher(space, sampler=sampler, objectives=objectives)
 
 
-def tpe(*, seed: int = 0, first: int = _FIRST) -> Callable[[], optuna.samplers.BaseSampler]:
+def tpe(space: Space, *, seed: int = 0, objectives: int = 1) -> OptunaSearcher:
     """The tree-structured Parzen estimator: choice by choice, what is more frequent among the good than among the rest.
 
     Source: Bergstra et al. 2011, *Algorithms for hyper-parameter optimization*; Optuna's implementation.
     """
+    import optuna
 
-    def make() -> optuna.samplers.BaseSampler:
-        import optuna
-
-        with warnings.catch_warnings():  # that an option of it may change some day
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.samplers.TPESampler(n_startup_trials=first, seed=seed, constant_liar=True)
-
-    return make
+    with warnings.catch_warnings():  # that an option of it may change some day
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.TPESampler(n_startup_trials=_FIRST, seed=seed, constant_liar=True)
+    return OptunaSearcher(space, sampler=sampler, objectives=objectives)
