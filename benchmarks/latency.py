@@ -35,7 +35,7 @@ from allometry.catalog.elastic import mbconv_space
 from allometry.cost import Budget, Limit, RuntimeConfig
 from allometry.data import center_view, read_image
 from allometry.deploy import ExportConfig, inputs_of, quantize, write_file
-from allometry.deploy.formats import convert_to_openvino
+from allometry.deploy.targets.openvino import convert_to_openvino
 from allometry.profiling import (
     LatencyMeter,
     MeasureConfig,

@@ -243,7 +243,7 @@ def test_export_and_its_mistakes(call, finished, tmp_path):
     assert result.status == 0
     assert result.json["bytes"] == path.stat().st_size
     assert result.json["script"] == str(tmp_path / "predict.py")
-    assert "Possible: executorch, onnx" in call("export", finished, "--to", "coreml").err
+    assert "Possible: executorch, ncnn, onnx" in call("export", finished, "--to", "coreml").err
     assert (
         "int8 is delivered as onnx or openvino"
         in call("export", finished, "--to", "torch", "--precision", "int8").err

@@ -13,9 +13,8 @@ from PIL import Image
 
 from allometry.base import InputError, StorageError
 from allometry.data import center_view, read_image
-from allometry.deploy import ExportConfig, inputs_of, write_script
-from allometry.deploy.export_config import FORMATS, PRECISIONS
-from allometry.deploy.formats import OfPixels, example_of
+from allometry.deploy import ExportConfig, inputs_of, targets, write_script
+from allometry.deploy.writing import OfPixels, example_of
 from allometry.training import Preprocessing, to_input
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -119,9 +118,9 @@ def test_the_program_prints_the_five_best_classes(tmp_path, monkeypatch, capsys)
     assert lines[5:] == lines[:5]
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-def test_the_program_of_each_format_names_what_it_needs(tmp_path, kind):
-    config = ExportConfig(format=kind, batch=1)
+@pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
+def test_the_program_of_each_target_names_what_it_needs(tmp_path, target):
+    config = ExportConfig(target=target, batch=1)
     path = write_script(
         tmp_path / "predict.py",
         model=tmp_path / config.file,
@@ -129,9 +128,9 @@ def test_the_program_of_each_format_names_what_it_needs(tmp_path, kind):
         export_config=config,
     )
     text = path.read_text()
-    runtime = {"onnx": "onnxruntime"}.get(kind, kind)
+    runtime = {"onnx": "onnxruntime"}.get(target.name, target.name)
     assert f"Needs {runtime}, NumPy and Pillow" in text
-    assert f"import {'torch' if kind == 'executorch' else runtime}" in text
+    assert f"import {'torch' if target.name == 'executorch' else runtime}" in text
     assert config.file in text
     assert "allometry." not in text.partition('"""')[2].partition('"""')[2]  # nothing of ours is imported
     compile(text, "predict.py", "exec")
@@ -153,22 +152,25 @@ POSSIBLE = {
     ("openvino", "int8"),
     ("torch", "float32"),
     ("executorch", "float32"),
+    ("ncnn", "float32"),
+    ("ncnn", "float16"),
 }
+PRECISIONS = ("float32", "bfloat16", "float16", "int8")
 
 
-@pytest.mark.parametrize(("kind", "precision"), list(product(FORMATS, PRECISIONS)))
+@pytest.mark.parametrize(("target", "precision"), list(product(targets(), PRECISIONS)), ids=str)
 @pytest.mark.parametrize("batch", [0, 2])
 @pytest.mark.parametrize("any_size", [False, True])
-def test_a_file_is_what_its_format_can_be_or_refused_in_a_sentence(kind, precision, batch, any_size):
-    fixed = kind != "executorch" or (batch and not any_size)
-    options = {"format": kind, "precision": precision, "batch": batch, "any_size": any_size}
-    if (kind, precision) in POSSIBLE and fixed:
+def test_a_file_is_what_its_target_can_be_or_refused_in_a_sentence(target, precision, batch, any_size):
+    fits = (batch or target.name != "executorch") and not (any_size and target.name in ("executorch", "ncnn"))
+    options = {"target": target, "precision": precision, "batch": batch, "any_size": any_size}
+    if (target.name, precision) in POSSIBLE and fits:
         config = ExportConfig(**options)
         assert config.file.startswith("model.")
         open_sides = 2 if any_size else 0
         assert len(config.dynamic_axes) == open_sides + (batch == 0)
     else:
-        with pytest.raises(InputError, match=r"is delivered as|have a fixed size and batch"):
+        with pytest.raises(InputError, match=r"is delivered as|files have a fixed"):
             ExportConfig(**options)
 
 

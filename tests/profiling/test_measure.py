@@ -200,14 +200,13 @@ def test_an_exported_file_is_measured_itself(tmp_path):
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_a_delivered_file_says_itself_what_it_takes(tmp_path, runtime):
-    from allometry.deploy import ExportConfig, write_file
+    from allometry.deploy import ExportConfig, as_target, write_file
     from allometry.training import Preprocessing
     from tests.profiling.modules import plain
 
     pytest.importorskip(runtime)
-    export_config = ExportConfig(
-        format="onnx" if runtime == "onnxruntime" else "openvino", normalize_inside=True
-    )
+    target = as_target("onnx" if runtime == "onnxruntime" else "openvino")
+    export_config = ExportConfig(target=target, normalize_inside=True)
     three = (0.5, 0.5, 0.5)
     asked = Preprocessing(channels=3, resolution=20, crop=1.0, mean=three, std=three, classes=("a", "b"))
     path = write_file(

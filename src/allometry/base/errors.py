@@ -136,6 +136,10 @@ class MeasurementError(AllometryError):
     """A network that was measured did not come through."""
 
 
+class ExportError(AllometryError):
+    """A network that the library of an export target cannot write."""
+
+
 class SearchError(AllometryError):
     """A search came to no result."""
 
@@ -233,7 +237,7 @@ class VerificationError(AllometryError):
     Example:
         >>> from pathlib import Path
         >>> from allometry.deploy.isolated_runtime import IsolatedRuntime
-        >>> IsolatedRuntime(Path("no-such-script.py"), "onnx")
+        >>> IsolatedRuntime(Path("no-such-script.py"))
         Traceback (most recent call last):
             ...
         allometry.base.errors.VerificationError: no-such-script.py with its file, where there is no ...

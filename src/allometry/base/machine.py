@@ -9,6 +9,18 @@ from pathlib import Path
 
 from allometry.base.units import plural
 
+_INSTRUCTIONS = (
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx_vnni",
+    "amx_bf16",
+    "amx_int8",
+    "asimd",
+)
+
 
 def processor() -> str:
     """What the machine calls its processor, with the number of cores this process may use."""
@@ -28,6 +40,18 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def instructions() -> tuple[str, ...]:
+    """Those of the processor's vector and matrix instructions that runtimes choose kernels by."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ()
+    flags = next(
+        (line.split(":", 1)[1].split() for line in lines if line.startswith(("flags", "Features"))), []
+    )
+    return tuple(name for name in _INSTRUCTIONS if name in flags)
 
 
 def half_the_cores() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +12,29 @@ from allometry.cli.options import Json, Run
 from allometry.cli.printing import print_figures, print_json
 
 if TYPE_CHECKING:
-    from allometry.deploy.export_config import Format, Precision
     from allometry.runs import Export
+
+
+def _targets() -> str:
+    """The targets in words. Only this verb's own help pays for what their room loads."""
+    from allometry.deploy import targets
+
+    return f"The kind of file: {', '.join(target.name for target in targets())}."
+
+
+def _precisions() -> str:
+    """The precisions in words, those that not every target has with the targets that do."""
+    from allometry.deploy import targets
+
+    having: dict[str, list[str]] = {}
+    for target in targets():
+        for precision in target.precisions:
+            having.setdefault(precision.name, []).append(target.name)
+    words = [
+        name if len(names) == len(targets()) else f"{name} ({', '.join(names)})"
+        for name, names in having.items()
+    ]
+    return f"{'; '.join(words)}. int8 is calibrated with the run's training images."
 
 
 def export(
@@ -21,14 +42,14 @@ def export(
     *,
     to: Annotated[
         str,
-        typer.Option("--to", metavar="FORMAT", help="onnx, openvino, torch or executorch."),
+        typer.Option("--to", metavar="TARGET", help=_targets()),
     ] = "onnx",
     precision: Annotated[
         str,
         typer.Option(
             "--precision",
             metavar="P",
-            help="float32; bfloat16 (openvino); int8 (onnx, openvino), calibrated with the run's training images.",
+            help=_precisions(),
         ),
     ] = "float32",
     batch: Annotated[
@@ -36,7 +57,7 @@ def export(
         typer.Option(
             "--batch",
             min=0,
-            help="Images that the file takes at once; by default any number (0), for executorch 1.",
+            help="Images that the file takes at once; by default any number (0), or 1 where that must be fixed.",
         ),
     ] = None,
     any_size: Annotated[
@@ -75,8 +96,8 @@ def export(
 
     made = export_run(
         run,
-        to=cast("Format", to),
-        precision=cast("Precision", precision),
+        to=to,
+        precision=precision,
         batch=batch,
         any_size=any_size,
         normalize_inside=normalize_inside,
@@ -104,9 +125,14 @@ def _rows(made: Export) -> dict[str, str]:
     }
     if int8 is None:
         return rows
-    return rows | {
+    before, after = int8.latency_before, int8.latency_after
+    latency = (
+        f"{1000 * before:.2f} ms before, {1000 * after:.2f} ms after, one thread" if before and after else ""
+    )
+    quality = {
         "validation": f"{int8.accuracy_before:.2%} before, {int8.accuracy_after:.2%} after, "
         f"agreement {int8.agreement:.1%}, {int8.images:,} images",
-        "latency": f"{1000 * int8.latency_before:.2f} ms before, {1000 * int8.latency_after:.2f} ms after, one thread",
+        "latency": latency,
         "suffer most": ", ".join(f"{layer.name} {layer.noise:.1%}" for layer in int8.layers),
     }
+    return rows | {name: text for name, text in quality.items() if text}

@@ -1,20 +1,32 @@
 """A trained network becomes a file for another runtime, small and fast, checked against the original."""
 
-from allometry.deploy.export_config import FORMATS, PRECISIONS, ExportConfig, Format, Precision
-from allometry.deploy.formats import write_file
+from allometry.deploy.export_config import ExportConfig
 from allometry.deploy.int8 import quantize
 from allometry.deploy.onnx import write_onnx
 from allometry.deploy.script import write_script
+from allometry.deploy.targets import (
+    ExportTarget,
+    Precision,
+    RuntimeSnippet,
+    WriteRequest,
+    as_target,
+    register_target,
+    targets,
+)
 from allometry.deploy.verification import inputs_of, verify
+from allometry.deploy.writing import write_file
 
 __all__ = [
-    "FORMATS",
-    "PRECISIONS",
     "ExportConfig",
-    "Format",
+    "ExportTarget",
     "Precision",
+    "RuntimeSnippet",
+    "WriteRequest",
+    "as_target",
     "inputs_of",
     "quantize",
+    "register_target",
+    "targets",
     "verify",
     "write_file",
     "write_onnx",

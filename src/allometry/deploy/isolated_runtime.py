@@ -1,10 +1,10 @@
-"""A delivered file in a process that has neither this library nor, where the format can do without it, torch."""
+"""A delivered file in a process that has neither this library nor, where the target can do without it, torch."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,14 +13,8 @@ import numpy.typing as npt
 
 from allometry.base import VerificationError
 from allometry.base.processes import JsonProcess, Resource
-from allometry.deploy.export_config import Format
 
-_WITHOUT: Mapping[Format, tuple[str, ...]] = {
-    "onnx": ("allometry", "torch"),
-    "openvino": ("allometry", "torch"),
-    "torch": ("allometry",),
-    "executorch": ("allometry",),
-}
+_THIS_LIBRARY = "allometry"
 
 
 class IsolatedRuntime(Resource):
@@ -28,7 +22,7 @@ class IsolatedRuntime(Resource):
 
     Args:
         script: the program that `write_script` wrote.
-        format: of its file.
+        without: packages that its file does without, besides this library.
 
     Attributes:
         runtime: what runs the file, with its version.
@@ -39,8 +33,8 @@ class IsolatedRuntime(Resource):
         VerificationError: the file does not load there.
     """
 
-    def __init__(self, script: Path, format: Format) -> None:  # noqa: A002 - the field's word
-        self.without = _WITHOUT[format]
+    def __init__(self, script: Path, *, without: Sequence[str] = ()) -> None:
+        self.without = (_THIS_LIBRARY, *without)
         with ExitStack() as held:
             self._folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
             child = Path(__file__).with_name("isolated_runner.py")

@@ -16,7 +16,6 @@ from torch import nn
 
 from allometry.base.files import placing
 
-OF_TENSORS = ("batch", "channels", "height", "width")
 _ONE_FILE = 1_500_000_000  # bytes of weights; ONNX itself cannot hold more than 2 GiB in one
 _LEAST_SIDE, _LARGEST_SIDE = 16, 8192  # pixels, where sides stay free
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -28,7 +27,7 @@ def write_onnx(
     *,
     example: torch.Tensor,
     dynamic_axes: Sequence[int] = (),
-    names: Sequence[str] = OF_TENSORS,
+    names: Sequence[str] = ("batch", "channels", "height", "width"),
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
     """Write any module that maps `image` to `logits` as an ONNX file, batch norm folded.

@@ -11,19 +11,14 @@ import torch
 from torch import nn
 
 from allometry.base import VerificationError
-from allometry.base.files import size_with_weights
 from allometry.data import Split, part_of, view_batches
 from allometry.data.images.pixels import Pixels
 from allometry.deploy.export_config import ExportConfig
-from allometry.deploy.formats import write_file
 from allometry.deploy.isolated_runtime import IsolatedRuntime
 from allometry.deploy.script import write_script
+from allometry.deploy.writing import write_file
 from allometry.runs import Verification
 from allometry.training import Preprocessing, to_input
-
-_LARGEST_DIFFERENCE = 1e-3  # of the logits' range, in float32
-_LEAST_AGREEMENT = {"float32": 0.99, "bfloat16": 0.95, "int8": 0.0}
-
 
 SCRIPT = "predict.py"
 _VERIFIED = 256
@@ -67,8 +62,8 @@ def verify(
         export_config: what the file is like.
 
     Raises:
-        VerificationError: it does not load; in float32, logits differ by more than 0.001 of their range or fewer than
-            99 % of the top classes agree; in bfloat16, fewer than 95 % do.
+        VerificationError: it does not load, or is further from the network than its precision allows: in float32,
+            logits differ by more than 0.001 of their range, or fewer than 99 % of the top classes agree.
 
     Example:
         >>> gray = Preprocessing(channels=1, resolution=2, crop=1.0, mean=(0.5,), std=(0.5,), classes=("a",))
@@ -79,29 +74,29 @@ def verify(
             ...
         allometry.base.errors.VerificationError: no-such-script.py with its file, where there is no ...
     """
-    with IsolatedRuntime(script, export_config.format) as elsewhere:
-        theirs = elsewhere.logits(inputs_of(views, preprocessing, export_config))
+    with IsolatedRuntime(script, without=export_config.target.without) as isolated:
+        theirs = isolated.logits(inputs_of(views, preprocessing, export_config))
     with torch.inference_mode():
         ours = module.eval()(to_input(views, preprocessing, torch.device("cpu"))).numpy()
     if theirs.shape != ours.shape:
         raise VerificationError(f"{path} gives logits of shape {theirs.shape}, the network {ours.shape}.")
     result = Verification(
         file=path.name,
-        bytes=size_with_weights(path),
+        bytes=export_config.target.bytes(path),
         images=len(views),
         largest_difference=float(np.abs(theirs - ours).max()),
         agreement=float((theirs.argmax(1) == ours.argmax(1)).mean()),
-        runtime=elsewhere.runtime,
-        load_seconds=elsewhere.load_seconds,
-        without=elsewhere.without,
+        runtime=isolated.runtime,
+        load_seconds=isolated.load_seconds,
+        without=isolated.without,
     )
     _refuse_others(path, result, export_config, scale=max(1.0, float(np.abs(ours).max())))
     return result
 
 
 def _refuse_others(path: Path, result: Verification, export_config: ExportConfig, *, scale: float) -> None:
-    allowed = _LARGEST_DIFFERENCE * scale if export_config.precision == "float32" else float("inf")
-    min_agreement = _LEAST_AGREEMENT[export_config.precision]
+    arithmetic = export_config.arithmetic
+    allowed, min_agreement = arithmetic.max_difference * scale, arithmetic.min_agreement
     if not result.largest_difference <= allowed or result.agreement < min_agreement:
         raise VerificationError(
             f"{path} does not give the network's results: logits differ by up to {result.largest_difference:.2g} "

@@ -10,20 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from allometry.base.machine import cores, memory, processor
+from allometry.base.machine import cores, instructions, memory, processor
 
 _LIBRARIES = ("torch", "onnxruntime", "openvino")
-_INSTRUCTIONS = (
-    "avx2",
-    "fma",
-    "avx512f",
-    "avx512_vnni",
-    "avx512_bf16",
-    "avx_vnni",
-    "amx_bf16",
-    "amx_int8",
-    "asimd",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +60,7 @@ def machine_info(*, device: str = "cpu") -> MachineInfo:
     """
     return MachineInfo(
         processor=processor(),
-        instructions=_instructions(),
+        instructions=instructions(),
         cores=cores(),
         memory=memory(),
         accelerator=_accelerator(device),
@@ -94,17 +83,6 @@ def busy_seconds() -> float | None:
     user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, fields)
     ticks = user + nice + system + interrupts + soft_interrupts + stolen
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _instructions() -> tuple[str, ...]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ()
-    flags = next(
-        (line.split(":", 1)[1].split() for line in lines if line.startswith(("flags", "Features"))), []
-    )
-    return tuple(name for name in _INSTRUCTIONS if name in flags)
 
 
 def _libraries() -> dict[str, str]:

@@ -71,7 +71,7 @@ class QuantizationQuality(Record):
         accuracy_before: of float32.
         accuracy_after: of int8.
         agreement: fraction of images with the same top class.
-        latency_before: seconds of a run with one thread, in float32.
+        latency_before: seconds of a run with one thread, in float32; None where its runtime is not measured.
         latency_after: the same of int8.
         layers: those that suffer most.
         warning: what speaks against the file and what to do about it; empty where nothing does.
@@ -90,8 +90,8 @@ class QuantizationQuality(Record):
     accuracy_before: float
     accuracy_after: float
     agreement: float
-    latency_before: float
-    latency_after: float
+    latency_before: float | None
+    latency_after: float | None
     layers: tuple[NoisyLayer, ...]
     warning: str = ""
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from allometry.base import InputError, Progress
 from allometry.base.progress import as_progress
 from allometry.data import Data
-from allometry.deploy import ExportConfig
-from allometry.deploy.export_config import Format, Precision
+from allometry.deploy import ExportConfig, ExportTarget, as_target
 from allometry.deploy.verification import SCRIPT, check, write_checked
 from allometry.runs import Export
 from allometry.runs.files import EXPORT
@@ -26,8 +25,8 @@ MAX_ACCURACY_DROP = 0.01
 def export(
     run: RunLike,
     *,
-    to: Format = "onnx",
-    precision: Precision = "float32",
+    to: ExportTarget | str = "onnx",
+    precision: str = "float32",
     batch: int | None = None,
     any_size: bool = False,
     normalize_inside: bool = False,
@@ -44,9 +43,10 @@ def export(
 
     Args:
         run: a run or its folder.
-        to: format of the file: `onnx`, `openvino`, `torch` or `executorch`.
-        precision: of the arithmetic: `float32`, `bfloat16` (openvino) or `int8` (onnx and openvino).
-        batch: images that the file takes at once, 0 for any number; by default that, and 1 for executorch.
+        to: the target: `onnx`, `openvino`, `torch`, `executorch`, `ncnn`, any other that is registered, or a target of
+            your own (`allometry.deploy.ExportTarget`).
+        precision: of the arithmetic: `float32`, or whatever else the target has, such as `int8` of onnx and openvino.
+        batch: images that the file takes at once, 0 for any number; by default that, and 1 where it is fixed.
         any_size: whether images of other sizes than the network's resolution may come.
         normalize_inside: whether the file takes pixels, uint8 [N, H, W, C], and normalizes them itself.
         data: as for `evaluate`; by default the run's own.
@@ -61,7 +61,8 @@ def export(
         InputError: things do not go together.
         DataError: the run's data was given as a value that it does not hold.
         VerificationError: the file does not give the network's results.
-        MissingExtraError: the format's library is not installed.
+        MissingExtraError: the target's library is not installed.
+        ExportError: that library cannot write this network.
         StorageError: the file cannot be written.
 
     Example, with a run, `trained`:
@@ -71,10 +72,11 @@ def export(
     """
     if calibration < 1:
         raise InputError(f"int8 is calibrated with at least one image, not {calibration}.")
+    target = as_target(to)
     config = ExportConfig(
-        format=to,
+        target=target,
         precision=precision,
-        batch=int(to == "executorch") if batch is None else batch,
+        batch=int(not target.open_batch) if batch is None else batch,
         any_size=any_size,
         normalize_inside=normalize_inside,
     )
@@ -109,14 +111,14 @@ def write_export(
     config, images = source.config, source.dataset.splits["test"]
     source.progress.say(f"exporting to {path} and checking the file against the network")
     int8 = None
-    if config.precision == "int8":
+    if config.arithmetic.calibrated:
         int8 = write_int8(source, path, calibration=calibration, max_accuracy_drop=max_accuracy_drop)
         verification = check(source.module, path, images, source.preprocessing, config)
     else:
         verification = write_checked(source.module, path, images, source.preprocessing, config)
     return Export(
         verification=verification,
-        format=config.format,
+        format=config.target.name,
         precision=config.precision,
         batch=config.batch,
         any_size=config.any_size,
@@ -135,7 +137,7 @@ def label(export_config: ExportConfig) -> str:
         'onnx-int8-pixels-batch1'
     """
     words = [
-        export_config.format,
+        export_config.target.name,
         *([export_config.precision] if export_config.precision != "float32" else []),
         *(["pixels"] if export_config.normalize_inside else []),
         *(["any-size"] if export_config.any_size else []),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from torch import nn
@@ -15,13 +14,16 @@ from torch import nn
 from allometry.base import Progress
 from allometry.base.units import format_milliseconds
 from allometry.data import Dataset, Split, part_of
-from allometry.deploy import ExportConfig, inputs_of, quantize, write_file, write_script
-from allometry.deploy.formats import METADATA, convert_to_openvino
+from allometry.deploy import ExportConfig, inputs_of, write_file, write_script
 from allometry.deploy.isolated_runtime import IsolatedRuntime
 from allometry.deploy.verification import SCRIPT, views_of
-from allometry.profiling import MeasureConfig, MeasuredNetwork, Runtime, machine_info, measure
-from allometry.runs import NoisyLayer, QuantizationQuality
+from allometry.deploy.writing import write_request
+from allometry.profiling import MeasureConfig, MeasuredNetwork, measure
+from allometry.runs import QuantizationQuality
 from allometry.training import Preprocessing
+
+if TYPE_CHECKING:
+    from allometry.profiling import Runtime
 
 _SHOWN = 5
 _JUDGED = 256  # images at once
@@ -60,17 +62,20 @@ def write_int8(
         max_accuracy_drop: accuracy that int8 may lose before the result warns of it, from 0 to 1.
 
     Raises:
-        MissingExtraError: the format's library is not installed.
+        MissingExtraError: the target's library is not installed.
         StorageError: the file cannot be written.
     """
     preprocessing, config, splits = source.preprocessing, source.config, source.dataset.splits
     number = min(calibration, len(splits["train"]))
-    float32 = replace(config, format="onnx", precision="float32")
+    float32 = replace(config, precision="float32")
     with tempfile.TemporaryDirectory() as name:
-        plain = Path(name) / "model.onnx"
+        plain = Path(name) / float32.file
         write_file(source.module, plain, preprocessing=preprocessing, export_config=float32)
         source.progress.say(f"calibrating with {number} training images")
-        layers = _quantize(source, plain, path, Path(name), number)
+        batches = list(_calibration(splits["train"], preprocessing, config, number))
+        layers = config.target.quantize(
+            write_request(source.module, preprocessing, config), path, float32=plain, batches=batches
+        )
         source.progress.say(f"judging both files on {len(splits['val']):,} validation images")
         before = _logits(plain, float32, splits["val"], preprocessing)
         after = _logits(path, config, splits["val"], preprocessing)
@@ -87,20 +92,6 @@ def write_int8(
         layers=layers[:_SHOWN],
     )
     return replace(quality, warning=_warning(quality, max_accuracy_drop))
-
-
-def _quantize(
-    source: ExportSource, plain: Path, path: Path, folder: Path, calibration: int
-) -> tuple[NoisyLayer, ...]:
-    preprocessing, config = source.preprocessing, source.config
-    batches = list(_calibration(source.dataset.splits["train"], preprocessing, config, calibration))
-    # OpenVINO has kernels of its own and no sums of 16 bits.
-    reduced = config.format == "onnx" and _sums_overflow()
-    made = path if config.format == "onnx" else folder / "int8.onnx"
-    layers = quantize(plain, made, batches=batches, reduced=reduced)
-    if config.format == "openvino":
-        convert_to_openvino(made, path, metadata={METADATA: json.dumps(asdict(preprocessing))})
-    return layers
 
 
 def _calibration(
@@ -122,7 +113,7 @@ def _logits(
     script = write_script(
         path.with_name(SCRIPT), model=path, preprocessing=preprocessing, export_config=export_config
     )
-    with IsolatedRuntime(script, export_config.format) as runtime:
+    with IsolatedRuntime(script, without=export_config.target.without) as runtime:
         return np.concatenate(
             [
                 runtime.logits(inputs_of(views, preprocessing, export_config))
@@ -133,13 +124,18 @@ def _logits(
 
 def _latencies(
     plain: Path, path: Path, export_config: ExportConfig, preprocessing: Preprocessing
-) -> tuple[float, float]:
-    """Seconds of a run with one thread, of both files in the runtime that is delivered, by turns."""
-    runtime: Runtime = "onnxruntime" if export_config.format == "onnx" else "openvino"
+) -> tuple[float, float] | tuple[None, None]:
+    """Seconds of a run with one thread, of both files in the runtime that is delivered, by turns.
+
+    None where that runtime is not one that is measured.
+    """
+    runtime = export_config.target.measured_in
+    if runtime is None:
+        return None, None
     chosen = [
         MeasuredNetwork(
             name=name,
-            runtime=runtime,
+            runtime=cast("Runtime", runtime),
             file=file,
             batch=export_config.batch or 1,
             channels=preprocessing.channels,
@@ -149,11 +145,6 @@ def _latencies(
     ]
     before, after = (one.latency.median for one in measure(chosen, config=_MEASURING).measured)
     return before, after
-
-
-def _sums_overflow() -> bool:
-    instructions = machine_info().instructions
-    return "avx2" in instructions and not {"avx512_vnni", "avx_vnni"} & set(instructions)
 
 
 def _warning(quality: QuantizationQuality, max_accuracy_drop: float) -> str:
@@ -167,7 +158,7 @@ def _warning(quality: QuantizationQuality, max_accuracy_drop: float) -> str:
             f"{worst} suffer most."
         )
     before, after = quality.latency_before, quality.latency_after
-    if after > before:
+    if before is not None and after is not None and after > before:
         reasons.append(
             f"int8 is slower here than float32: {format_milliseconds(after)} against {format_milliseconds(before)}."
         )
