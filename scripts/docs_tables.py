@@ -244,6 +244,23 @@ def _setting(name: str, value: object) -> str:
     return "none" if value is None and name.startswith("progressive.") else str(_value(value))
 
 
+def target_table() -> str:
+    """What networks are delivered as."""
+    from allometry.deploy import TARGETS
+
+    rows = [
+        [
+            f"`{target.name}`",
+            ", ".join(f"`{file.name}`" for file in target.files(Path(f"model{target.suffix}"))),
+            ", ".join(precision.name for precision in target.precisions),
+            ", ".join(target.without),
+            f"`{target.extra}`" if target.extra else "",
+        ]
+        for target in TARGETS
+    ]
+    return table(["target", "files", "precision", "without", "extra"], rows, words=5)
+
+
 def verb_table() -> str:
     """One line for each verb."""
     return table(["verb", "what it does"], [[f"`{n}`", _about(c)] for n, c in _verbs().items()], words=2)
@@ -320,6 +337,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "laws": law_table,
     "grid": grid_table,
     "recipes": recipe_table,
+    "targets": target_table,
     "verbs": verb_table,
     "options": options_text,
     **{name.replace("_", "-"): partial(benchmark_text, name) for name in BENCHMARKS},

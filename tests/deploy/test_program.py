@@ -13,7 +13,7 @@ from PIL import Image
 
 from allometry.base import InputError, StorageError
 from allometry.data import center_view, read_image
-from allometry.deploy import ExportConfig, inputs_of, targets, write_script
+from allometry.deploy import TARGETS, ExportConfig, inputs_of, write_script
 from allometry.deploy.writing import OfPixels, example_of
 from allometry.training import Preprocessing, to_input
 
@@ -118,7 +118,7 @@ def test_the_program_prints_the_five_best_classes(tmp_path, monkeypatch, capsys)
     assert lines[5:] == lines[:5]
 
 
-@pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_the_program_of_each_target_names_what_it_needs(tmp_path, target):
     config = ExportConfig(target=target, batch=1)
     path = write_script(
@@ -158,7 +158,7 @@ POSSIBLE = {
 PRECISIONS = ("float32", "bfloat16", "float16", "int8")
 
 
-@pytest.mark.parametrize(("target", "precision"), list(product(targets(), PRECISIONS)), ids=str)
+@pytest.mark.parametrize(("target", "precision"), list(product(TARGETS, PRECISIONS)), ids=str)
 @pytest.mark.parametrize("batch", [0, 2])
 @pytest.mark.parametrize("any_size", [False, True])
 def test_a_file_is_what_its_target_can_be_or_refused_in_a_sentence(target, precision, batch, any_size):

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 def _targets() -> str:
     """The targets in words. Only this verb's own help pays for what their room loads."""
-    from allometry.deploy import targets
+    from allometry.deploy import TARGETS
 
-    return f"The kind of file: {', '.join(target.name for target in targets())}."
+    return f"The kind of file: {', '.join(target.name for target in TARGETS)}."
 
 
 def _precisions() -> str:
     """The precisions in words, those that not every target has with the targets that do."""
-    from allometry.deploy import targets
+    from allometry.deploy import TARGETS
 
     having: dict[str, list[str]] = {}
-    for target in targets():
+    for target in TARGETS:
         for precision in target.precisions:
             having.setdefault(precision.name, []).append(target.name)
     words = [
-        name if len(names) == len(targets()) else f"{name} ({', '.join(names)})"
+        name if len(names) == len(TARGETS.names()) else f"{name} ({', '.join(names)})"
         for name, names in having.items()
     ]
     return f"{'; '.join(words)}. int8 is calibrated with the run's training images."

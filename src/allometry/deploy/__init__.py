@@ -5,18 +5,19 @@ from allometry.deploy.int8 import quantize
 from allometry.deploy.onnx import write_onnx
 from allometry.deploy.script import write_script
 from allometry.deploy.targets import (
+    TARGETS,
     ExportTarget,
     Precision,
     RuntimeSnippet,
     WriteRequest,
     as_target,
     register_target,
-    targets,
 )
 from allometry.deploy.verification import inputs_of, verify
 from allometry.deploy.writing import write_file
 
 __all__ = [
+    "TARGETS",
     "ExportConfig",
     "ExportTarget",
     "Precision",
@@ -26,7 +27,6 @@ __all__ = [
     "inputs_of",
     "quantize",
     "register_target",
-    "targets",
     "verify",
     "write_file",
     "write_onnx",

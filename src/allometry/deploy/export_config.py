@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from allometry.base import InputError, UnknownNameError
-from allometry.deploy.targets import ExportTarget, Precision, targets
+from allometry.deploy.targets import TARGETS, ExportTarget, Precision
 from allometry.deploy.targets.onnx import OnnxTarget
 
 _ONNX = OnnxTarget()
@@ -72,8 +72,8 @@ def _refuse_precision(target: ExportTarget, precision: str) -> None:
     own = {known.name for known in target.precisions}
     if precision in own:
         return
-    having = [other.name for other in targets() if any(known.name == precision for known in other.precisions)]
+    having = [other.name for other in TARGETS if any(known.name == precision for known in other.precisions)]
     if having:
         raise InputError(f"{precision} is delivered as {' or '.join(having)}, not as {target.name}.")
-    known = {known.name for other in targets() for known in other.precisions}
+    known = {known.name for other in TARGETS for known in other.precisions}
     raise UnknownNameError("precision", precision, sorted(known | own))

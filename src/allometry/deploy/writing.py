@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from allometry.deploy.export_config import ExportConfig
+from allometry.deploy.onnx import quiet_exporter
 from allometry.deploy.targets import WriteRequest
 from allometry.deploy.targets.base import OF_PIXELS, OF_TENSORS
 from allometry.training import Preprocessing
@@ -73,7 +74,8 @@ def write_file(
         >>> write_file(module, Path(tempfile.mkdtemp()) / "model.onnx", preprocessing=gray).name
         'model.onnx'
     """
-    export_config.target.write(write_request(module, preprocessing, export_config), path)
+    with quiet_exporter():
+        export_config.target.write(write_request(module, preprocessing, export_config), path)
     return path
 
 

@@ -43,8 +43,7 @@ def export(
 
     Args:
         run: a run or its folder.
-        to: the target: `onnx`, `openvino`, `torch`, `executorch`, `ncnn`, any other that is registered, or a target of
-            your own (`allometry.deploy.ExportTarget`).
+        to: the target: its name (of `allometry.deploy.TARGETS`), or an `allometry.deploy.ExportTarget` of your own.
         precision: of the arithmetic: `float32`, or whatever else the target has, such as `int8` of onnx and openvino.
         batch: images that the file takes at once, 0 for any number; by default that, and 1 where it is fixed.
         any_size: whether images of other sizes than the network's resolution may come.

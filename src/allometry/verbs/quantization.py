@@ -16,6 +16,7 @@ from allometry.base.units import format_milliseconds
 from allometry.data import Dataset, Split, part_of
 from allometry.deploy import ExportConfig, inputs_of, write_file, write_script
 from allometry.deploy.isolated_runtime import IsolatedRuntime
+from allometry.deploy.onnx import quiet_exporter
 from allometry.deploy.verification import SCRIPT, views_of
 from allometry.deploy.writing import write_request
 from allometry.profiling import MeasureConfig, MeasuredNetwork, measure
@@ -73,9 +74,9 @@ def write_int8(
         write_file(source.module, plain, preprocessing=preprocessing, export_config=float32)
         source.progress.say(f"calibrating with {number} training images")
         batches = list(_calibration(splits["train"], preprocessing, config, number))
-        layers = config.target.quantize(
-            write_request(source.module, preprocessing, config), path, float32=plain, batches=batches
-        )
+        request = write_request(source.module, preprocessing, config)
+        with quiet_exporter():
+            layers = config.target.quantize(request, path, float32=plain, batches=batches)
         source.progress.say(f"judging both files on {len(splits['val']):,} validation images")
         before = _logits(plain, float32, splits["val"], preprocessing)
         after = _logits(path, config, splits["val"], preprocessing)

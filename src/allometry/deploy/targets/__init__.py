@@ -15,7 +15,7 @@ from allometry.deploy.targets.executorch import ExecuTorchTarget
 from allometry.deploy.targets.ncnn import NcnnTarget
 from allometry.deploy.targets.onnx import OnnxTarget
 from allometry.deploy.targets.openvino import OpenVinoTarget
-from allometry.deploy.targets.registry import as_target, register_target, targets
+from allometry.deploy.targets.registry import TARGETS, as_target, register_target
 from allometry.deploy.targets.torch_export import TorchTarget
 
 for _target in (OnnxTarget(), OpenVinoTarget(), TorchTarget(), ExecuTorchTarget(), NcnnTarget()):
@@ -26,6 +26,7 @@ __all__ = [
     "FLOAT16",
     "FLOAT32",
     "INT8",
+    "TARGETS",
     "ExportTarget",
     "Inputs",
     "Precision",
@@ -33,5 +34,4 @@ __all__ = [
     "WriteRequest",
     "as_target",
     "register_target",
-    "targets",
 ]

@@ -117,7 +117,7 @@ class ExportTarget(ABC):
         ...     suffix = ".npz"
         ...
         ...     def write(self, request: WriteRequest, path: Path) -> None:
-        ...         np.savez(path, **{name: tensor.numpy() for name, tensor in request.module.state_dict().items()})
+        ...         np.savez(path, **{name: weight.numpy() for name, weight in request.module.state_dict().items()})
         ...
         ...     def snippet(self, precision: str) -> RuntimeSnippet:
         ...         return RuntimeSnippet(needs="nothing", imports="", code="...")

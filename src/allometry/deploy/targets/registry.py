@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-from allometry.base import InputError, UnknownNameError
+from allometry.base import InputError
+from allometry.base.plugins import Registry
 from allometry.deploy.targets.base import ExportTarget
 
-_TARGETS: dict[str, ExportTarget] = {}
+TARGETS: Registry[ExportTarget] = Registry("export target")
+"""All targets, our own and those that are registered from outside."""
 
 
-def register_target(target: ExportTarget) -> ExportTarget:
+def register_target(target: ExportTarget, *, replace: bool = False) -> ExportTarget:
     """Give a target its name, by which `export(run, to=NAME)` and `allometry export --to NAME` take it from now on.
 
     Args:
         target: the target; the same one may come again.
+        replace: whether it takes the place of another one of its name.
 
     Returns:
         The target.
 
     Raises:
-        InputError: another target has that name, or the target does not go together.
+        InputError: another target has that name, or what the target says of itself does not go together.
 
     Example:
         >>> register_target(as_target("onnx")).name
         'onnx'
     """
-    known = _TARGETS.get(target.name)
-    if known is not None and known != target:
-        raise InputError(f"There is another export target called {target.name!r}; give yours another name.")
     if not target.suffix.startswith("."):
         raise InputError(f"The suffix of {target.name} must begin with a dot, unlike {target.suffix!r}.")
     calibrated = [precision.name for precision in target.precisions if precision.calibrated]
     if calibrated and type(target).quantize is ExportTarget.quantize:
         raise InputError(f"{target.name} has {calibrated[0]}, but no `quantize` that makes it.")
-    _TARGETS[target.name] = target
-    return target
-
-
-def targets() -> tuple[ExportTarget, ...]:
-    """All targets that are registered, in that order.
-
-    Example:
-        >>> [target.name for target in targets()][:3]
-        ['onnx', 'openvino', 'torch']
-    """
-    return tuple(_TARGETS.values())
+    return TARGETS.register(target, replace=replace)
 
 
 def as_target(target: ExportTarget | str) -> ExportTarget:
@@ -56,8 +45,4 @@ def as_target(target: ExportTarget | str) -> ExportTarget:
         >>> as_target("openvino").suffix
         '.xml'
     """
-    if isinstance(target, ExportTarget):
-        return target
-    if target not in _TARGETS:
-        raise UnknownNameError("export target", target, tuple(_TARGETS))
-    return _TARGETS[target]
+    return target if isinstance(target, ExportTarget) else TARGETS.get(target)
