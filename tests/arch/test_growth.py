@@ -177,17 +177,17 @@ def test_groups_of_eight_and_more_grow_with_the_width():
     ("block", "source", "names"),
     [
         (SeparableConv(channels=16), 8, ["depthwise", "project"]),
-        (BasicBlock(channels=8), 8, ["first", "second", "output"]),
-        (BasicBlock(channels=16), 8, ["first", "second", "shortcut", "output"]),
-        (BasicBlock(channels=8, stride=2), 8, ["first", "second", "shortcut", "output"]),
-        (Bottleneck(channels=16), 16, ["reduce", "spatial", "restore", "output"]),
-        (Bottleneck(channels=32), 16, ["reduce", "spatial", "restore", "shortcut", "output"]),
+        (BasicBlock(channels=8), 8, ["first", "second", "drop_path", "output"]),
+        (BasicBlock(channels=16), 8, ["first", "second", "drop_path", "shortcut", "output"]),
+        (BasicBlock(channels=8, stride=2), 8, ["first", "second", "drop_path", "shortcut", "output"]),
+        (Bottleneck(channels=16), 16, ["reduce", "spatial", "restore", "drop_path", "output"]),
+        (Bottleneck(channels=32), 16, ["reduce", "spatial", "restore", "drop_path", "shortcut", "output"]),
     ],
 )
 def test_older_blocks_are_graphs_with_a_shortcut_where_shapes_differ(block, source, names):
     cell = block.cell(source)
     assert [node.name for node in cell.nodes] == names
-    excited = Bottleneck(channels=16, se_ratio=0.25).cell(64).nodes[1].layers[-1]
+    excited = Bottleneck(channels=16, se_ratio=0.25).cell(64).nodes[2].layers[-1]
     assert isinstance(excited, SqueezeExcite)
     assert excited.squeezed(4) == 16  # a share of the block's input, not of its middle
 

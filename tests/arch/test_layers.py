@@ -32,7 +32,6 @@ from allometry.arch import (
     Stem,
     conv_output_size,
     min_resolution,
-    passes_skip,
     strided,
 )
 from allometry.base import NetworkError
@@ -155,7 +154,7 @@ def test_a_repeated_block_keeps_its_fields_but_the_stride(block, width, size):
     assert block.after(source, source, "same") == Shape(block.channels, strided(size, block.stride))
     assert block.with_channels(8).channels == 8
     assert block.with_stride(2).stride == 2
-    assert not passes_skip(block)
+    assert not block.passes_skip
     assert {field.name for field in fields(block)} >= {"channels", "kernel", "stride", "activation", "kind"}
 
 

@@ -34,7 +34,7 @@ from allometry.arch import (
 from allometry.catalog import get
 from allometry.nn import ConvNet, build, initialize
 from allometry.nn import layers as modules
-from allometry.nn.blocks import CellBlock, last_norm
+from allometry.nn.blocks import GraphBlock, last_norm, node_attribute
 from tests.strategies import basic, blocks, bottlenecks, inverted, networks, separable
 
 sizes = st.integers(1, 9)
@@ -159,13 +159,14 @@ def test_what_is_not_asked_for_is_not_there():
 # Cells
 
 
-def by_hand(module: CellBlock, cell: Cell, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+def by_hand(module: GraphBlock, cell: Cell, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
     """What the graph says, node by node, each layer by the module of its place."""
     known = {"input": x, "skip": skip}
     for node in cell.nodes:
         given_to = [known[name] for name in node.inputs]
         value = torch.cat(given_to, 1) if node.join == "concat" else sum(given_to[1:], given_to[0])
-        known[node.name] = module.nodes[node.name](value) if node.name in module.nodes else value
+        name = node_attribute(node.name)
+        known[node.name] = getattr(module, name)(value) if node.layers else value
     return known[cell.nodes[-1].name]
 
 
@@ -248,17 +249,18 @@ def test_inverted_bottlenecks_add_their_input_where_it_fits(network):
     module = steady(build(network, seed=0))
     built = [block for stage in module.stages for block in stage]
     for placed, block in zip(network.blocks(), built, strict=True):
-        assert block.residual == (placed.source == placed.out and placed.block.stride == 1)
+        adds = placed.block.has_residual(placed.source.channels)
+        assert adds == (placed.source.channels == placed.out.channels and placed.block.stride == 1)
         x = image(2, *placed.source, placed.source.size)
         norm = last_norm(block)
         if norm is None:
-            assert not block.residual
+            assert not adds
             continue
         with torch.no_grad():
             norm.weight.zero_()
             norm.bias.zero_()
             out = block(x)
-        assert torch.equal(out, x if block.residual else torch.zeros_like(out))
+        assert torch.equal(out, x if adds else torch.zeros_like(out))
 
 
 @settings(max_examples=30)

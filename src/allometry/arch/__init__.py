@@ -1,7 +1,24 @@
 """A network as data: layers, blocks, cells, stages, stem and head, rounding, growing, JSON."""
 
-from allometry.arch.blocks import MOBILENET_V3_GATE, FusedMBConv, MBConv, SqueezeExciteConfig
-from allometry.arch.cells import INPUT, SKIP, Cell, Node, passes_skip
+from allometry.arch.blocks import (
+    INPUT,
+    MOBILENET_V3_GATE,
+    SKIP,
+    BasicBlock,
+    Block,
+    Bottleneck,
+    Cell,
+    FusedMBConv,
+    MBConv,
+    Node,
+    RegularBlock,
+    SeparableConv,
+    SqueezeExciteConfig,
+    block_kinds,
+    check_block,
+    graph_of,
+    register_block,
+)
 from allometry.arch.choices import Choice, Decisions, Option
 from allometry.arch.layers import (
     ACTIVATIONS,
@@ -17,18 +34,18 @@ from allometry.arch.layers import (
     RowColumn,
     Scale,
     Shift,
+    Shuffle,
     SqueezeExcite,
 )
 from allometry.arch.network import Network, PlacedBlock, min_resolution
 from allometry.arch.pieces import Piece, pieces, wrap_alone
-from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels
 from allometry.arch.sampling import cross, encode, members, mutate, sample
 from allometry.arch.serial import digest, from_json, load, save, to_json, weight_signature
 from allometry.arch.shapes import Padding, Shape, conv_output_size, strided
 from allometry.arch.space import Space
 from allometry.arch.space_serial import load_space, save_space, space_from_json, space_to_json
-from allometry.arch.stages import BatchNorm, Block, Head, Stage, Stem
+from allometry.arch.stages import BatchNorm, Head, Stage, Stem
 from allometry.arch.transforms import apply_multipliers, depth_exponents, lite
 from allometry.arch.walk import StageOptions, WalkState, WalkStep, distinct_blocks, walk
 
@@ -63,11 +80,13 @@ __all__ = [
     "Piece",
     "PlacedBlock",
     "Pool",
+    "RegularBlock",
     "RowColumn",
     "Scale",
     "SeparableConv",
     "Shape",
     "Shift",
+    "Shuffle",
     "Space",
     "SqueezeExcite",
     "SqueezeExciteConfig",
@@ -77,6 +96,8 @@ __all__ = [
     "WalkState",
     "WalkStep",
     "apply_multipliers",
+    "block_kinds",
+    "check_block",
     "conv_output_size",
     "cross",
     "depth_exponents",
@@ -84,14 +105,15 @@ __all__ = [
     "distinct_blocks",
     "encode",
     "from_json",
+    "graph_of",
     "lite",
     "load",
     "load_space",
     "members",
     "min_resolution",
     "mutate",
-    "passes_skip",
     "pieces",
+    "register_block",
     "round_channels",
     "sample",
     "save",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, is_dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from allometry.arch.stages import Block
+from allometry.arch.blocks import Block
 from allometry.base import NetworkError
 
 # What a choice can be set to: the value of a field, or a whole block where the kind of layer is open.

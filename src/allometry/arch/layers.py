@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from allometry.arch.checks import (
@@ -340,7 +340,57 @@ class DropPath(_Kept):
         check_one_of(self, "kind", ["drop_path"])
 
 
-Layer = Conv | RowColumn | Depthwise | Norm | Act | Pool | Shift | Scale | SqueezeExcite | DropPath
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shuffle(_Kept):
+    """The channels of each group, dealt to all groups, so that the next grouped convolution mixes them.
+
+    Source: ShuffleNet (Zhang et al. 2018), section 3.1.
+
+    Example:
+        >>> Shuffle(groups=2).after(Shape(8, 7), "same")
+        Shape(channels=8, size=7)
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    groups: int
+    kind: Literal["shuffle"] = "shuffle"
+
+    def __post_init__(self) -> None:
+        check_integer(self, "groups")
+        check_one_of(self, "kind", ["shuffle"])
+
+    def after(self, shape: Shape, padding: Padding) -> Shape:
+        """The shape of the output: that of the input.
+
+        Raises:
+            NetworkError: the groups do not divide the channels.
+        """
+        if shape.channels % self.groups:
+            raise NetworkError(f"{self.groups} groups do not divide {shape.channels} channels.")
+        return _Kept.after(self, shape, padding)
+
+
+Layer = Conv | RowColumn | Depthwise | Norm | Act | Pool | Shift | Shuffle | Scale | SqueezeExcite | DropPath
+
+
+def adapted_layer(
+    layer: Layer, *, activation: Activation | None = None, counts_padding: bool | None = None
+) -> Layer:
+    """The layer with another activation and another rule for the padding of mean pools, if it has them.
+
+    Example:
+        >>> adapted_layer(Act(function="silu"), activation="relu").function
+        'relu'
+    """
+    if isinstance(layer, Pool):
+        if layer.function != "average" or counts_padding is None:
+            return layer
+        return replace(layer, counts_padding=counts_padding)
+    field = "function" if isinstance(layer, Act) else "activation"
+    if activation is None or not getattr(layer, field, None) or isinstance(layer, SqueezeExcite):
+        return layer
+    changes: dict[str, Any] = {field: activation}
+    return replace(layer, **changes)
 
 
 def squeezed(channels: int, ratio: float, multiple: int) -> int:

@@ -9,9 +9,9 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
+from allometry.arch.blocks import Block
 from allometry.arch.choices import Choice, ChoiceTarget, Decisions, Option, read, rewritten
 from allometry.arch.network import Network
-from allometry.arch.stages import Block
 from allometry.base import NetworkError
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any
 
+from allometry.arch.blocks import Block
 from allometry.arch.choices import Choice, ChoiceTarget, Option, read, rewritten
 from allometry.arch.layout import Layout
 from allometry.arch.network import Network
-from allometry.arch.stages import Block, Stage
+from allometry.arch.stages import Stage
 from allometry.base import NetworkError
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from allometry.arch.cells import Cell, passes_skip
+from allometry.arch.blocks import Block
 from allometry.arch.checks import STRICT, check_integer, check_number, check_one_of
 from allometry.arch.shapes import Padding, Shape
-from allometry.arch.stages import BatchNorm, Block, Head, Stage, Stem
+from allometry.arch.stages import BatchNorm, Head, Stage, Stem
 from allometry.base import NetworkError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Network:
             if group[0].continues or len(channels) > 1:
                 wrong = "has nothing before it" if group[0].continues else "has other channels"
                 raise NetworkError(f"A stage continues another but {wrong}: {group[-1]!r}.")
-        if self.stem.padding == "valid" or any(isinstance(stage.block, Cell) for stage in self.stages):
+        if self.stem.padding == "valid" or not all(stage.block.regular for stage in self.stages):
             self.shapes()  # only there can shapes fail to fit
 
     @property
@@ -134,7 +134,7 @@ class Network:
         """Input pixels per pixel of the last feature map, along one side."""
         stride = self.stem.stride * (2 if self.stem.pool else 1)
         for stage in self.stages:
-            stride *= stage.block.stride ** (stage.repeats if isinstance(stage.block, Cell) else 1)
+            stride *= stage.block.stride ** (1 if stage.block.regular else stage.repeats)
         return stride
 
     def shapes(self) -> tuple[Shape, ...]:
@@ -169,7 +169,7 @@ class Network:
                 out = block.after(source, skip, self.padding)
                 rate = self.stochastic_depth * index / depth if block.has_residual(source.channels) else 0.0
                 yield PlacedBlock(block, source, skip, out, number, rate)
-                source, skip = out, skip if passes_skip(block) else source
+                source, skip = out, skip if block.passes_skip else source
                 block, index = block.following(), index + 1
 
     def __repr__(self) -> str:

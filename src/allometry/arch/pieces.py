@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from allometry.arch.blocks import MBConv
-from allometry.arch.cells import Cell
+from allometry.arch.blocks import Block, MBConv
 from allometry.arch.network import Network
 from allometry.arch.shapes import Shape
-from allometry.arch.stages import Block, Head, Stage, Stem
+from allometry.arch.stages import Head, Stage, Stem
 from allometry.base import NetworkError
 
 Kind = Literal["stem", "block", "head"]
@@ -53,8 +52,7 @@ def pieces(network: Network) -> Iterator[Piece]:
     yield Piece(network.stem, Shape(network.in_channels, network.resolution))
     last = network.shapes()[0]
     for placed in network.blocks():
-        reads = isinstance(placed.block, Cell) and placed.block.reads_skip
-        yield Piece(placed.block, placed.source, placed.skip if reads else None)
+        yield Piece(placed.block, placed.source, placed.skip if placed.block.reads_skip else None)
         last = placed.out
     yield Piece(network.head, last)
 

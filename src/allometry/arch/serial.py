@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from allometry.arch.blocks import FusedMBConv, MBConv
-from allometry.arch.cells import Cell
-from allometry.arch.layers import (
-    Act,
-    Conv,
-    Depthwise,
-    DropPath,
-    Norm,
-    Pool,
-    RowColumn,
-    Scale,
-    Shift,
-    SqueezeExcite,
-)
+from allometry.arch.blocks import Block, block_kinds
+from allometry.arch.layers import Layer
 from allometry.arch.network import Network
-from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
-from allometry.arch.stages import Block
 from allometry.base import NetworkError
 from allometry.base.files import write_text
 
@@ -43,9 +29,7 @@ def _kind(part: type) -> str:
     return str(next(field.default for field in dataclass_fields(part) if field.name == "kind"))
 
 
-_BLOCKS = (MBConv, FusedMBConv, SeparableConv, BasicBlock, Bottleneck, Cell)
-_LAYERS = (Conv, RowColumn, Depthwise, Norm, Act, Pool, Shift, Scale, SqueezeExcite, DropPath)
-_KINDS = {each.__name__: _kind(each) for each in _BLOCKS + _LAYERS}
+_LAYERS = {layer.__name__: _kind(layer) for layer in get_args(Layer)}
 
 
 def to_json(network: Network, *, indent: int | None = None) -> str:
@@ -131,7 +115,7 @@ def from_json(text: str) -> Network:
     if written != FORMAT:
         raise NetworkError(f"Not a network: its format is {written!r}, this version reads {FORMAT!r}.")
     try:
-        return _adapter().validate_json(json.dumps(fields))
+        return _adapter(tuple(block_kinds().values())).validate_json(json.dumps(fields))
     except ValidationError as error:
         raise _not_a_network(error, fields) from error
 
@@ -139,32 +123,30 @@ def from_json(text: str) -> Network:
 def _not_a_network(error: ValidationError, fields: dict[str, Any]) -> NetworkError:
     """One sentence about the first field that is wrong.
 
-    A block may be of several kinds, and the library tries them all: only what it says of the kind that the file
-    names is of use.
+    A layer may be of several kinds, and the library tries them all: only what it says of the kind that the file names
+    is of use. Of a block it tries the kind that is named.
     """
     wrong = []
-    for each in error.errors(include_url=False):
+    for problem in error.errors(include_url=False):
         place: list[str] = []
         written: Any = fields
         of_its_kind = True
-        for part in each["loc"]:
-            if part in _KINDS:
-                of_its_kind = isinstance(written, dict) and written.get("kind") == _KINDS[part]
-                if isinstance(written, dict) and written.get("kind") not in _KINDS.values():
-                    family = _BLOCKS if part in {block.__name__ for block in _BLOCKS} else _LAYERS
-                    possible = ", ".join(repr(_kind(member)) for member in family)
-                    field = ".".join([*place, "kind"])
-                    return NetworkError(
-                        f"Not a network: field {field!r} must be one of {possible}, not {written.get('kind')!r}."
-                    )
+        for part in problem["loc"]:
+            if part in _LAYERS:
+                of_its_kind = isinstance(written, dict) and written.get("kind") == _LAYERS[str(part)]
+                if isinstance(written, dict) and written.get("kind") not in _LAYERS.values():
+                    return _unknown_kind(place, _LAYERS.values(), written)
                 if not of_its_kind:
                     break
-                continue
-            place.append(str(part))
-            inner = isinstance(written, dict | list)
-            written = written[part] if inner and _has(written, part) else None
+            elif not (
+                isinstance(written, dict) and written.get("kind") == part
+            ):  # the name of a block's kind
+                place.append(str(part))
+                written = written[part] if _has(written, part) else None
+        if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
+            return _unknown_kind(place, block_kinds(), written)
         if of_its_kind:
-            wrong.append((".".join(place), each))
+            wrong.append((".".join(place), problem))
     where, first = wrong[0]
     cause = first.get("ctx", {}).get("error")
     message = str(cause) if cause else f"{first['msg']}."
@@ -175,8 +157,18 @@ def _not_a_network(error: ValidationError, fields: dict[str, Any]) -> NetworkErr
     return NetworkError(f"Not a network: {field}{message}{more}")
 
 
+def _unknown_kind(place: list[str], kinds: Iterable[str], written: Any) -> NetworkError:  # noqa: ANN401 - of a file
+    possible = ", ".join(repr(kind) for kind in kinds)
+    given = written.get("kind") if isinstance(written, dict) else written
+    return NetworkError(
+        f"Not a network: field {'.'.join([*place, 'kind'])!r} must be one of {possible}, not {given!r}."
+    )
+
+
 def _has(written: Any, part: str | int) -> bool:  # noqa: ANN401 - whatever stands in the file
-    return part in written if isinstance(written, dict) else isinstance(part, int) and part < len(written)
+    if isinstance(written, dict):
+        return part in written
+    return isinstance(written, list) and isinstance(part, int) and part < len(written)
 
 
 def save(network: Network, path: str | Path) -> None:
@@ -257,7 +249,9 @@ def _dump(fields: dict[str, Any], indent: int | None) -> str:
 
 
 @cache
-def _adapter() -> TypeAdapter[Network]:
+def _adapter(kinds: tuple[type[Block], ...]) -> TypeAdapter[Network]:
+    """What reads networks of blocks of these kinds: all that are registered."""
+    del kinds
     # Pydantic takes a tenth of a second to load, which `allometry --help` need not pay.
     from pydantic import TypeAdapter
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
+from allometry.arch.blocks import Block
 from allometry.arch.choices import Choice, Decisions, Option, read, target, write
 from allometry.arch.layout import Layout, layout_of
 from allometry.arch.membership import agreed, aligned, difference, folded, option_in, possible
 from allometry.arch.network import Network
-from allometry.arch.stages import Block
 from allometry.base import NetworkError, UnknownNameError
 
 _SPELT = 10**6

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
+from allometry.arch.blocks import Block, block_kinds
 from allometry.arch.choices import Choice, Option
 from allometry.arch.serial import from_json, read_as, to_json
 from allometry.arch.space import Space
-from allometry.arch.stages import Block
 from allometry.base import NetworkError
 from allometry.base.files import write_text
 
@@ -152,7 +152,7 @@ def _option(written: Any, place: str) -> Option:  # noqa: ANN401 - whatever stan
 
     if not isinstance(written, dict):
         return written  # type: ignore[no-any-return]  # the Choice refuses lists
-    kinds: dict[str, Any] = {part.__dataclass_fields__["kind"].default: part for part in get_args(Block)}
+    kinds: dict[str, Any] = dict(block_kinds())
     kind = written.get("kind")
     if kind not in kinds:
         possible = ", ".join(f"{each!r}" for each in kinds)

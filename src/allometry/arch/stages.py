@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from allometry.arch.blocks import FusedMBConv, MBConv
-from allometry.arch.cells import Cell
+from allometry.arch.blocks import Block
 from allometry.arch.checks import (
     LATER,
     STRICT,
@@ -17,15 +16,11 @@ from allometry.arch.checks import (
     check_one_of,
 )
 from allometry.arch.layers import ACTIVATIONS, Activation
-from allometry.arch.residual import BasicBlock, Bottleneck, SeparableConv
 from allometry.arch.shapes import PADDINGS, Padding, conv_output_size
 from allometry.base import NetworkError
 
 if TYPE_CHECKING:
     from pydantic import ConfigDict
-
-# Every kind of block; a network's JSON names the kind.
-Block = MBConv | FusedMBConv | SeparableConv | BasicBlock | Bottleneck | Cell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +130,7 @@ class Stage:
 
         What a cell gives need not be what it can read: one that halves the image, or joins two sizes, stands alone.
         """
-        return not self.fixed and (self.repeats > 1 or not isinstance(self.block, Cell))
+        return not self.fixed and (self.repeats > 1 or self.block.regular)
 
     def __repr__(self) -> str:
         extras = "".join(f", {word}" for word in ("continues", "fixed") if getattr(self, word))

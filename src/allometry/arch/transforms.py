@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
 
-from allometry.arch.cells import Cell, Node
-from allometry.arch.layers import Activation, SqueezeExcite
+from allometry.arch.layers import Activation
 from allometry.arch.network import Network
 from allometry.arch.rounding import CHANNEL_MULTIPLE, MIN_FRACTION, round_repeats, widen
-from allometry.arch.stages import Block, Stage
+from allometry.arch.stages import Stage
 from allometry.base import NetworkError
 
 _LITE: Activation = "relu6"
@@ -138,7 +136,11 @@ def lite(network: Network, *, name: str | None = None) -> Network:
     """
     last = len(network.groups) - 1
     stages = tuple(
-        replace(stage, block=_light(stage.block), fixed=stage.fixed or number in (0, last))
+        replace(
+            stage,
+            block=stage.block.adapted(activation=_LITE, squeeze_excite=False),
+            fixed=stage.fixed or number in (0, last),
+        )
         for number, group in enumerate(network.groups)
         for stage in group
     )
@@ -150,25 +152,3 @@ def lite(network: Network, *, name: str | None = None) -> Network:
         head=replace(network.head, activation=_LITE, fixed=True),
         name=f"{network.name}-lite".removeprefix("-") if name is None else name,
     )
-
-
-def _light(block: Block) -> Block:
-    if isinstance(block, Cell):
-        return replace(block, nodes=tuple(_light_node(node) for node in block.nodes))
-    changes: dict[str, Any] = {"activation": _LITE}
-    if any(field.name == "se_ratio" for field in fields(block)):
-        changes["se_ratio"] = 0.0
-    return replace(block, **changes)
-
-
-def _light_node(node: Node) -> Node:
-    layers = []
-    for layer in node.layers:
-        if isinstance(layer, SqueezeExcite):
-            continue
-        kept: Any = layer
-        for field in ("activation", "function"):
-            if getattr(layer, field, None) in ("silu", "relu", "hard_swish"):
-                kept = replace(kept, **{field: _LITE})
-        layers.append(kept)
-    return replace(node, layers=tuple(layers))

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import NamedTuple
 
-from allometry.arch.cells import Cell, passes_skip
 from allometry.arch.choices import Choice, Decisions, Option, write
 from allometry.arch.network import Network
 from allometry.arch.pieces import Piece
@@ -192,10 +191,9 @@ def _step(
     source, skip, pieces = state.source, state.skip, list[Piece]()
     block = space.layout.block(stage, chosen) if layers else space.template.stages[stage].block
     for _ in range(layers):
-        reads = isinstance(block, Cell) and block.reads_skip
-        pieces.append(Piece(block, source, skip if reads else None))
+        pieces.append(Piece(block, source, skip if block.reads_skip else None))
         out = block.after(source, skip, state.padding)
-        source, skip = out, skip if passes_skip(block) else source
+        source, skip = out, skip if block.passes_skip else source
         block = block.following()
     after = WalkState(source, skip, state.padding, _kept(chosen, last, stage))
     return WalkStep(state, chosen, tuple(pieces), after)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from allometry.arch import Cell, Choice, MBConv, Network, Space, Stage, round_channels
+from allometry.arch import Choice, MBConv, Network, RegularBlock, Space, Stage, round_channels
 from allometry.base import NetworkError
 
 
@@ -97,7 +97,7 @@ def _channel_choice(
 ) -> list[Choice]:
     """The channels of all layers of a stage, where rounding leaves more than one."""
     block = layers[0].block
-    if isinstance(block, Cell):
+    if not isinstance(block, RegularBlock):
         return []
     options = tuple(sorted({round_channels(block.channels * width) for width in widths}))
     paths = tuple(f"stages.{first + place}.block.channels" for place in range(len(layers)))

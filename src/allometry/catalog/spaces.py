@@ -161,7 +161,7 @@ def _fbnet() -> Space:
         if len(options) > 1:
             choices.append(_depth_choice(number, options))
         for place, layer in enumerate(laid_out(list(apart(group[0])), options[-1])):
-            blocks = tuple(replace(layer.block, **kind) for kind in kinds)  # type: ignore[arg-type]
+            blocks = tuple(replace(layer.block, **kind) for kind in kinds)  # type: ignore[type-var]
             choices.append(_block_choice(f"stage {number} layer {place} block", len(stages), "", blocks))
             stages.append(layer)
     return Space(template=replace(template, stages=tuple(stages)), choices=tuple(choices), name="fbnet")

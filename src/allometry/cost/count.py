@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from allometry.arch import (
-    SKIP,
-    BasicBlock,
     Block,
-    Bottleneck,
-    Cell,
     FusedMBConv,
     Head,
     MBConv,
     Network,
     Padding,
     Piece,
-    SeparableConv,
+    RegularBlock,
     Shape,
     Stem,
+    graph_of,
     strided,
 )
 from allometry.cost.part_counts import (
@@ -31,6 +28,11 @@ from allometry.cost.part_counts import (
     count_stem,
 )
 
+# The blocks of which searches count millions, as formulas; tests hold them against the graphs of the same blocks.
+_CLOSED_FORMS: dict[type[Block], Callable[[Any, int, Shape, Shape], PartCounts]] = {
+    MBConv: count_mbconv,
+    FusedMBConv: count_fused,
+}
 FLOAT_BYTES = 4
 
 
@@ -138,9 +140,9 @@ def count_piece(piece: Piece, padding: Padding) -> PartCounts:
         return count_head(part, source)
     skip = piece.skip or source
     out = part.after(source, skip, padding)
-    if isinstance(part, Cell):
-        return count_cell(part, source, skip, padding, keeps_skip=False)
-    return _block(part, part.stride, source, out, padding)
+    if isinstance(part, RegularBlock):
+        return _block(part, part.stride, source, out, padding)
+    return count_cell(graph_of(part, source.channels), source, skip, padding, keeps_skip=False)
 
 
 def count_stages(network: Network) -> tuple[StageCost, ...]:
@@ -160,8 +162,7 @@ def count_stages(network: Network) -> tuple[StageCost, ...]:
     for number, stage in enumerate(network.stages):
         pieces = [piece for piece in parts if piece.stage == number]
         size, channels = pieces[0].source.size, pieces[-1].out.channels
-        name = _layer_name(stage.block)
-        rows.append(_row(f"stage {number + 1}", name, size, channels, stage.repeats, pieces))
+        rows.append(_row(f"stage {number + 1}", stage.block.label, size, channels, stage.repeats, pieces))
     last = parts[-1].source
     rows.append(_row("head", _head_name(head), last.size, head.channels or last.channels, 1, parts[-1:]))
     return tuple(rows)
@@ -193,15 +194,16 @@ def _parts(network: Network) -> Iterator[_Piece]:
     stages = network.stages
     for number, stage in enumerate(stages):
         block, left = stage.block, stage.repeats
-        if isinstance(block, Cell):
+        if not isinstance(block, RegularBlock):
             following = stages[number + 1].block if number + 1 < len(stages) else None
             for repeat in range(left):
                 after = block if repeat + 1 < left else following
-                keeps = isinstance(after, Cell) and after.reads_skip
+                keeps = after is not None and after.reads_skip
                 out = block.after(source, skip, padding)
-                part = count_cell(block, source, skip, padding, keeps_skip=keeps)
+                cell = graph_of(block, source.channels)
+                part = count_cell(cell, source, skip, padding, keeps_skip=keeps)
                 yield _Piece(number, 1, part, source, out)
-                source, skip = out, skip if block.passes == SKIP else source
+                source, skip = out, skip if block.passes_skip else source
             continue
         stride = block.stride
         while left:
@@ -214,18 +216,11 @@ def _parts(network: Network) -> Iterator[_Piece]:
     yield _Piece(len(stages), 1, count_head(network.head, source), source, source)
 
 
-def _block(
-    block: MBConv | FusedMBConv | SeparableConv | BasicBlock | Bottleneck,
-    stride: int,
-    source: Shape,
-    out: Shape,
-    padding: Padding,
-) -> PartCounts:
-    if isinstance(block, MBConv):
-        return count_mbconv(block, stride, source, out)
-    if isinstance(block, FusedMBConv):
-        return count_fused(block, stride, source, out)
-    cell = (block if stride == block.stride else block.following()).cell(source.channels)
+def _block(block: RegularBlock, stride: int, source: Shape, out: Shape, padding: Padding) -> PartCounts:
+    closed_form = _CLOSED_FORMS.get(type(block))
+    if closed_form is not None:
+        return closed_form(block, stride, source, out)
+    cell = graph_of(block if stride == block.stride else block.following(), source.channels)
     return count_cell(cell, source, source, padding, keeps_skip=False)
 
 
@@ -239,21 +234,3 @@ def _head_name(head: Head) -> str:
     conv = "conv 1x1, " if head.channels else ""
     hidden = f"linear {head.hidden}, " if head.hidden else ""
     return f"{conv}pool, {hidden}linear to {head.classes}"
-
-
-def _layer_name(block: Block) -> str:
-    if isinstance(block, Cell):
-        return block.label
-    size = f"{block.kernel}x{block.kernel}" + (f" /{block.stride}" if block.stride > 1 else "")
-    match block:
-        case MBConv() | FusedMBConv():
-            groups = f", {block.groups} groups" if isinstance(block, MBConv) and block.groups > 1 else ""
-            name = f"{type(block).__name__}{block.expand_ratio:g} {size}{groups}"
-            return name + (", SE" if block.se_ratio else "")
-        case Bottleneck():
-            groups = f", {block.groups} groups" if block.groups > 1 else ""
-            return f"bottleneck {size}{groups}" + (", SE" if block.se_ratio else "")
-        case BasicBlock():
-            return f"basic block {size}"
-        case SeparableConv():
-            return f"separable {size}"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from allometry.arch import Cell, Padding, Piece, Space, StageOptions, WalkState, walk
+from allometry.arch import Block, Padding, Piece, Space, StageOptions, WalkState, walk
 from allometry.base import InputError
 from allometry.cost import LatencyTable, count_piece
 from allometry.cost.count import FLOAT_BYTES
@@ -104,7 +104,7 @@ def tabulate(space: Space, terms: PieceTermsFn) -> Lookup:
     def known_terms(piece: Piece, padding: Padding) -> tuple[tuple[float, ...], tuple[float, ...]]:
         key = (piece, padding)
         if key not in known:
-            if isinstance(piece.part, Cell) and piece.part.reads_skip:
+            if isinstance(piece.part, Block) and piece.part.reads_skip:
                 raise InputError("A cell that reads the input of the one before has no cost of its own.")
             known[key] = terms(piece, padding)
         return known[key]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from allometry.arch import Block, Cell, Choice, Network, Option, Space
+from allometry.arch import Choice, Network, Option, RegularBlock, Space
 from allometry.arch.space_serial import FORMAT
 from allometry.base import BudgetError, InputError, NetworkError, UnknownNameError
 from allometry.catalog import as_network, find_space, mbconv_space, spaces
@@ -217,10 +217,7 @@ def _fitted_choice(choice: Choice, template: Network, largest: int) -> Choice:
     if stages:
         stride = template.stages[stages[0]].block.stride
         options = tuple(
-            option.with_stride(stride)
-            if isinstance(option, Block) and not isinstance(option, Cell)
-            else option
-            for option in options
+            option.with_stride(stride) if isinstance(option, RegularBlock) else option for option in options
         )
         return replace(choice, options=options)
     return choice

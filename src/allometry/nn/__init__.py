@@ -1,7 +1,7 @@
 """From data to torch: `build` gives an ordinary `torch.nn.Module`."""
 
 from allometry.nn.activation_maps import class_activation_map
-from allometry.nn.blocks import CellBlock, FusedMBConvBlock, MBConvBlock
+from allometry.nn.blocks import GraphBlock
 from allometry.nn.build import ConvNet, build, initialize, scale_residuals
 from allometry.nn.layers import (
     DropPath,
@@ -28,12 +28,10 @@ from allometry.nn.pretrained import (
 from allometry.nn.pretrained.files import save_weights
 
 __all__ = [
-    "CellBlock",
     "ConvNet",
     "Conventions",
     "DropPath",
-    "FusedMBConvBlock",
-    "MBConvBlock",
+    "GraphBlock",
     "ModuleCost",
     "ModulePart",
     "ModuleReport",

@@ -1,9 +1,8 @@
-"""The modules of blocks."""
+"""The modules of blocks: each is built from the graph of layers that the block says it is."""
 
 from __future__ import annotations
 
 from functools import partial, reduce
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +12,10 @@ from allometry.arch import (
     SKIP,
     Act,
     BatchNorm,
-    Block,
     Cell,
     Conv,
     Depthwise,
-    FusedMBConv,
     Layer,
-    MBConv,
     Norm,
     Padding,
     PlacedBlock,
@@ -27,7 +23,8 @@ from allometry.arch import (
     RowColumn,
     Scale,
     Shape,
-    passes_skip,
+    Shuffle,
+    graph_of,
 )
 from allometry.arch import layers as arch_layers
 from allometry.nn.layers import (
@@ -42,112 +39,31 @@ from allometry.nn.layers import (
     make_pool,
 )
 
-_BRANCHES = {"basic": "second", "bottleneck": "restore"}
 
+class GraphBlock(nn.Module):
+    """The module of a block: the nodes of its graph, each under its own name, one after the other.
 
-class MBConvBlock(nn.Module):
-    """The module of an `arch.MBConv`: expand, depthwise, squeeze-excite, project, add.
+    A node of one layer is that layer's module, and one of several a sequence of them; one that only joins has none.
 
-    Shape:
-        [N, in_channels, H, W] -> [N, channels, ceil(H / stride), ceil(W / stride)]
-
-    Source: EfficientNet (Tan & Le 2019), section 4 and released code.
-
-    Example:
-        >>> from allometry.arch import BatchNorm, MBConv
-        >>> block = MBConvBlock(
-        ...     MBConv(channels=24, stride=2), 16, drop_rate=0.0, batch_norm=BatchNorm(), padding="symmetric"
-        ... )
-        >>> block(torch.zeros(1, 16, 8, 8)).shape
-        torch.Size([1, 24, 4, 4])
-    """
-
-    def __init__(
-        self, block: MBConv, in_channels: int, *, drop_rate: float, batch_norm: BatchNorm, padding: Padding
-    ) -> None:
-        super().__init__()
-        conv = partial(ConvNorm, batch_norm=batch_norm, padding=padding)
-        inner = block.expanded(in_channels)
-        self.residual = block.has_residual(in_channels)
-        self.expand = (
-            conv(in_channels, inner, groups=block.groups, activation=block.activation)
-            if block.expand_ratio != 1
-            else nn.Identity()
-        )
-        self.shuffle = ChannelShuffle(block.groups) if block.groups > 1 else nn.Identity()
-        self.depthwise = conv(
-            inner, inner, kernel=block.kernel, stride=block.stride, groups=inner, activation=block.activation
-        )
-        self.squeeze_excite = _gate(block, in_channels)
-        self.project = conv(inner, block.channels, groups=block.groups, activation=None)
-        self.drop_path = DropPath(drop_rate)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the block."""
-        out = self.depthwise(self.shuffle(self.expand(x)))
-        out = self.project(self.squeeze_excite(out))
-        return self.drop_path(out) + x if self.residual else cast(Tensor, out)
-
-
-class FusedMBConvBlock(nn.Module):
-    """The module of an `arch.FusedMBConv`: expand k x k, squeeze-excite, project, add.
-
-    Shape:
-        [N, in_channels, H, W] -> [N, channels, ceil(H / stride), ceil(W / stride)]
-
-    Source: EfficientNetV2 (Tan & Le 2021), section 3.2, and released code.
-
-    Example:
-        >>> from allometry.arch import BatchNorm, FusedMBConv
-        >>> block = FusedMBConvBlock(
-        ...     FusedMBConv(channels=24, stride=2), 16, drop_rate=0.0, batch_norm=BatchNorm(), padding="symmetric"
-        ... )
-        >>> block(torch.zeros(1, 16, 8, 8)).shape
-        torch.Size([1, 24, 4, 4])
-    """
-
-    def __init__(
-        self,
-        block: FusedMBConv,
-        in_channels: int,
-        *,
-        drop_rate: float,
-        batch_norm: BatchNorm,
-        padding: Padding,
-    ) -> None:
-        super().__init__()
-        conv = partial(ConvNorm, batch_norm=batch_norm, padding=padding)
-        inner = block.expanded(in_channels)
-        self.residual = block.has_residual(in_channels)
-        self.expand = conv(
-            in_channels, inner, kernel=block.kernel, stride=block.stride, activation=block.activation
-        )
-        self.squeeze_excite = _gate(block, in_channels)
-        self.project = (
-            conv(inner, block.channels, activation=None) if block.expand_ratio != 1 else nn.Identity()
-        )
-        self.drop_path = DropPath(drop_rate)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the block."""
-        out = self.project(self.squeeze_excite(self.expand(x)))
-        return self.drop_path(out) + x if self.residual else cast(Tensor, out)
-
-
-class CellBlock(nn.Module):
-    """The module of an `arch.Cell`: its nodes, one after the other.
+    Args:
+        cell: the graph.
+        source: shape of the input.
+        skip: shape of the input of the block before.
+        drop_rate: stochastic depth.
+        batch_norm: constants of every batch norm.
+        padding: of the network.
 
     Shape:
         [N, in_channels, H, W], and for cells that read it the input of the block before -> as `Cell.after` says
 
     Example:
-        >>> from allometry.arch import BatchNorm, Bottleneck, Shape
-        >>> cell = Bottleneck(channels=64, stride=2).cell(16)
-        >>> block = CellBlock(
-        ...     cell, Shape(16, 8), Shape(16, 8), drop_rate=0.0, batch_norm=BatchNorm(), padding="symmetric"
+        >>> from allometry.arch import BatchNorm, MBConv, Shape
+        >>> block = GraphBlock(
+        ...     MBConv(channels=24, stride=2).cell(16), Shape(16, 8), Shape(16, 8),
+        ...     drop_rate=0.0, batch_norm=BatchNorm(), padding="symmetric",
         ... )
-        >>> block(torch.zeros(1, 16, 8, 8)).shape
-        torch.Size([1, 64, 4, 4])
+        >>> block(torch.zeros(1, 16, 8, 8)).shape, type(block.depthwise).__name__
+        (torch.Size([1, 24, 4, 4]), 'ConvNorm')
     """
 
     def __init__(
@@ -161,10 +77,8 @@ class CellBlock(nn.Module):
         padding: Padding,
     ) -> None:
         super().__init__()
-        self.reads_skip, self.passes_skip = cell.reads_skip, passes_skip(cell)
-        self.branch = _BRANCHES.get(cell.label, "")  # where a residual branch ends; unknown of other graphs
-        self.wiring = [(node.name, node.inputs, node.join) for node in cell.nodes]
-        self.nodes = nn.ModuleDict()
+        self.cell = cell
+        self.reads_skip, self.passes_skip = cell.reads_skip, cell.passes_skip
         make = partial(_layer, drop_rate=drop_rate, batch_norm=batch_norm, padding=padding)
         shapes = cell.shapes(source, skip, padding)
         for node in cell.nodes:
@@ -173,35 +87,61 @@ class CellBlock(nn.Module):
             for layer in node.layers:
                 layers.append(make(layer, shape.channels))
                 shape = layer.after(shape, padding)
-            self.nodes[node.name] = nn.Sequential(*layers)
+            if layers:
+                module = layers[0] if len(layers) == 1 else nn.Sequential(*layers)
+                self.add_module(node_attribute(node.name), module)
+        last = {name: place for place, node in enumerate(cell.nodes) for name in node.inputs}
+        # What each node reads, how that is joined, its module, and what nobody reads after it.
+        self._steps = [
+            (
+                node.name,
+                node.inputs,
+                node.join,
+                node_attribute(node.name) if node.layers else None,
+                tuple(name for name in dict.fromkeys(node.inputs) if last[name] == place),
+            )
+            for place, node in enumerate(cell.nodes)
+        ]
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
         """Apply the nodes in their order."""
         outputs: dict[str, Tensor] = {INPUT: x}
         if skip is not None:
             outputs[SKIP] = skip
-        for name, inputs, join in self.wiring:
+        for name, inputs, join, module, done in self._steps:
             given = [outputs[source] for source in inputs]
-            joined = reduce(torch.add, given) if join == "add" else torch.cat(given, 1)
-            x = outputs[name] = self.nodes[name](joined)
+            for source in done:
+                del outputs[
+                    source
+                ]  # or a network in use would hold every feature map of a block until its end
+            x = (
+                given[0]
+                if len(given) == 1
+                else reduce(torch.add, given)
+                if join == "add"
+                else torch.cat(given, 1)
+            )
+            del given
+            if module is not None:
+                x = getattr(self, module)(x)
+            outputs[name] = x
         return x
 
 
-def make_block(placed: PlacedBlock, *, batch_norm: BatchNorm, padding: Padding) -> nn.Module:
+def node_attribute(name: str) -> str:
+    """Under which name a block's module has a node: its own, unless modules of torch have that already.
+
+    Example:
+        >>> node_attribute("expand"), node_attribute("half")
+        ('expand', 'half_')
+    """
+    return f"{name}_" if hasattr(nn.Module, name) or name in ("training", "cell") else name
+
+
+def make_block(placed: PlacedBlock, *, batch_norm: BatchNorm, padding: Padding) -> GraphBlock:
     """The module of a block in its place."""
-    block: Block = placed.block
-    in_channels = placed.source.channels
-    if isinstance(block, MBConv):
-        return MBConvBlock(
-            block, in_channels, drop_rate=placed.drop_rate, batch_norm=batch_norm, padding=padding
-        )
-    if isinstance(block, FusedMBConv):
-        return FusedMBConvBlock(
-            block, in_channels, drop_rate=placed.drop_rate, batch_norm=batch_norm, padding=padding
-        )
-    cell = block if isinstance(block, Cell) else block.cell(in_channels)
-    return CellBlock(
-        cell,
+    return GraphBlock(
+        graph_of(placed.block, placed.source.channels),
         placed.source,
         placed.skip,
         drop_rate=placed.drop_rate,
@@ -211,29 +151,26 @@ def make_block(placed: PlacedBlock, *, batch_norm: BatchNorm, padding: Padding) 
 
 
 def last_norm(block: nn.Module) -> nn.BatchNorm2d | None:
-    """The batch norm at the end of a block's residual branch; None where there is no such branch."""
-    end: nn.Module | None = None
-    if isinstance(block, MBConvBlock) and block.residual:
-        end = block.project
-    elif isinstance(block, FusedMBConvBlock) and block.residual:
-        end = block.expand if isinstance(block.project, nn.Identity) else block.project
-    elif isinstance(block, CellBlock) and block.branch in block.nodes:
-        end = cast(nn.Sequential, block.nodes[block.branch])[0]
-    if end is None:
+    """The batch norm at the end of a block's residual branch; None where there is no such branch.
+
+    That is the one right before the only `DropPath` of the block.
+    """
+    if not isinstance(block, GraphBlock):
         return None
-    norm = cast(nn.Sequential, end)[1]
-    assert isinstance(norm, nn.BatchNorm2d)  # noqa: S101
-    return norm
-
-
-def _gate(block: MBConv | FusedMBConv, in_channels: int) -> nn.Module:
-    squeezed = block.squeezed(in_channels)
-    if not squeezed:
-        return nn.Identity()
-    activation = block.gate.activation or block.activation
-    return SqueezeExcite(
-        block.expanded(in_channels), squeezed, activation=activation, function=block.gate.function
-    )
+    nodes = {node.name: node for node in block.cell.nodes}
+    drops = [node for node in nodes.values() if any(isinstance(x, arch_layers.DropPath) for x in node.layers)]
+    if len(drops) != 1 or len(drops[0].layers) != 1 or len(drops[0].inputs) != 1:
+        return None
+    before = nodes.get(drops[0].inputs[0])
+    while before is not None and not (before.layers and isinstance(before.layers[-1], Conv)):
+        excites = bool(before.layers) and isinstance(before.layers[-1], arch_layers.SqueezeExcite)
+        before = nodes.get(before.inputs[0]) if excites and len(before.inputs) == 1 else None
+    if before is None:
+        return None
+    end = getattr(block, node_attribute(before.name))
+    conv = end[-1] if len(before.layers) > 1 else end
+    norm = conv[1] if len(conv) > 1 else None
+    return norm if isinstance(norm, nn.BatchNorm2d) else None
 
 
 def _layer(
@@ -262,6 +199,8 @@ def _layer(
             )
         case Scale():
             return Scaled(layer.factor)
+        case Shuffle():
+            return ChannelShuffle(layer.groups)
         case arch_layers.DropPath():
             return DropPath(drop_rate)
         case _:

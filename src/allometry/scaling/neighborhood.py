@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from allometry.arch import Block, Cell, Network, Stage, apply_multipliers, min_resolution
+from allometry.arch import Block, Network, RegularBlock, Stage, apply_multipliers, min_resolution
 from allometry.cost import Budget, Cost, Pricing
 from allometry.scaling.laws import Multipliers, ScalingLaw
 
@@ -205,7 +205,7 @@ def _one_step_wider(network: Network, start: Network, multiple: int) -> Iterator
 def _wider(stage: Stage, start: Block, multiple: int) -> Stage | None:
     """The stage with one step more channels, if it has a width and that is near where it started."""
     block = stage.block
-    if isinstance(block, Cell) or isinstance(start, Cell):
+    if not (isinstance(block, RegularBlock) and isinstance(start, RegularBlock)):
         return None
     channels = block.channels + math.lcm(multiple, block.channel_step)
     near = _near(channels, start.channels, multiple)
@@ -226,5 +226,5 @@ def _best(fitting: list[NearbyNetwork]) -> NearbyNetwork:
 
 def _widths(network: Network) -> tuple[int, ...]:
     blocks = (stage.block for stage in network.stages)
-    widths = (block.channels for block in blocks if not isinstance(block, Cell))
+    widths = (block.channels for block in blocks if isinstance(block, RegularBlock))
     return (network.stem.channels, *widths, network.head.channels or 0)

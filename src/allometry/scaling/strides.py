@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from allometry.arch import Cell, Network
+from allometry.arch import Network, RegularBlock
 from allometry.base import NetworkError
 
 SMALLEST_FEATURE_MAP = 4
@@ -38,7 +38,7 @@ def fit_strides(network: Network, *, min_feature_map: int = SMALLEST_FEATURE_MAP
         if feature_size(fitted) >= min_feature_map:
             return fitted
         block = stages[index].block
-        if block.stride > 1 and not isinstance(block, Cell):
+        if block.stride > 1 and isinstance(block, RegularBlock):
             stages[index] = replace(stages[index], block=block.with_stride(1))
             fitted = replace(network, stages=tuple(stages))
     if feature_size(fitted) < min_feature_map:

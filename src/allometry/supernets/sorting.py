@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from allometry.arch import Space
-from allometry.nn import FusedMBConvBlock, MBConvBlock, SqueezeExcite
-from allometry.nn.blocks import CellBlock
-from allometry.nn.layers import ConvNorm
+from allometry.nn import GraphBlock
+from allometry.nn.channels import BlockChannels, ChannelAxis, block_channels, named_tensors, written_by
 from allometry.supernets.elastic import Supernet, host_name
 from allometry.supernets.places import LayerPlace, candidates_of, shapes_of, skeleton
 
@@ -56,9 +55,8 @@ class Axis(NamedTuple):
 def axes_of(supernet: Supernet) -> tuple[Axis, ...]:
     """The channels that may change places without changing what the greatest network computes.
 
-    Inside inverted bottlenecks those of the depthwise convolution and of the squeeze, inside bottlenecks those of the
-    middle, each unless convolutions are grouped; and, where a space leaves channels of stages open, what goes from
-    layer to layer. Channels that other kinds of blocks have inside stay where they are.
+    Those inside of blocks and of their squeezes, as the graph of each block says, unless convolutions are grouped; and,
+    where a space leaves channels of stages open, what goes from layer to layer.
 
     Example:
         >>> from allometry.supernets import build_supernet
@@ -67,79 +65,21 @@ def axes_of(supernet: Supernet) -> tuple[Axis, ...]:
         >>> len(axes_of(supernet))  # one in each block but the first, which does not expand
         15
     """
-    inner = [axis for host in supernet.hosts for axis in _inner(host, supernet.hosts[host])]
-    return (*inner, *_between(supernet))
+    blocks = {host: module for host, module in supernet.hosts.items() if isinstance(module, GraphBlock)}
+    channels = {host: block_channels(module) for host, module in blocks.items()}
+    inner = [
+        Axis(tuple(_spots(host, axis)), tuple(Spot(host, *spot) for spot in axis.readers))
+        for host, known in channels.items()
+        for axis in known.inner
+    ]
+    return (*inner, *_between(supernet, channels))
 
 
-def tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Parameters and buffers, by their names."""
-    yield from module.named_parameters()
-    yield from module.named_buffers()
+def _spots(host: str, axis: ChannelAxis) -> list[Spot]:
+    return [Spot(host, *spot) for spot in axis.spots]
 
 
-def _inner(host: str, module: nn.Module) -> Iterator[Axis]:
-    """The channels inside a block."""
-    if isinstance(module, MBConvBlock):
-        if isinstance(module.expand, ConvNorm) and _convolution(module.expand).groups == 1:
-            inside = [*_written(module.expand, "expand"), *_written(module.depthwise, "depthwise")]
-            yield from _with_squeeze(host, module.squeeze_excite, inside, "project.0.weight")
-    elif isinstance(module, FusedMBConvBlock):
-        if isinstance(module.project, ConvNorm):
-            yield from _with_squeeze(
-                host, module.squeeze_excite, _written(module.expand, "expand"), "project.0.weight"
-            )
-    elif isinstance(module, CellBlock) and _is_bottleneck(host):
-        reduce, spatial = (module.nodes[name] for name in ("reduce", "spatial"))
-        assert isinstance(reduce, nn.Sequential)  # noqa: S101
-        assert isinstance(spatial, nn.Sequential)  # noqa: S101
-        if _convolution(spatial[0]).groups == 1:
-            reader = Spot(host, "nodes.spatial.0.0.weight", 1)
-            yield _axis(host, _written(reduce[0], "nodes.reduce.0"), reader)
-            excite = spatial[1] if len(spatial) > 1 else nn.Identity()
-            written = _written(spatial[0], "nodes.spatial.0")
-            yield from _with_squeeze(
-                host, excite, written, "nodes.restore.0.0.weight", prefix="nodes.spatial.1"
-            )
-
-
-def _with_squeeze(
-    host: str,
-    excite: nn.Module,
-    inside: list[tuple[str, int]],
-    reader: str,
-    *,
-    prefix: str = "squeeze_excite",
-) -> Iterator[Axis]:
-    if isinstance(excite, SqueezeExcite):
-        inside = [*inside, *_squeezed(prefix)]
-        squeeze = [(f"{prefix}.reduce.weight", 0), (f"{prefix}.reduce.bias", 0)]
-        yield _axis(host, squeeze, Spot(host, f"{prefix}.expand.weight", 1))
-    yield _axis(host, inside, Spot(host, reader, 1))
-
-
-def _axis(host: str, written: Iterable[tuple[str, int]], reader: Spot) -> Axis:
-    return Axis((*(Spot(host, name, dimension) for name, dimension in written), reader), (reader,))
-
-
-def _squeezed(prefix: str) -> list[tuple[str, int]]:
-    """Where a squeeze-excite counts the channels that it scales."""
-    return [(f"{prefix}.reduce.weight", 1), (f"{prefix}.expand.weight", 0), (f"{prefix}.expand.bias", 0)]
-
-
-def _written(conv: nn.Module, prefix: str) -> list[tuple[str, int]]:
-    """Where a convolution and what follows it count the channels that they write."""
-    assert isinstance(conv, nn.Sequential)  # noqa: S101
-    return [(f"{prefix}.{name}", 0) for name, value in tensors_of(conv) if value.ndim]
-
-
-def _convolution(conv: nn.Module) -> nn.Conv2d:
-    assert isinstance(conv, nn.Sequential)  # noqa: S101
-    first = conv[0]
-    assert isinstance(first, nn.Conv2d)  # noqa: S101
-    return first
-
-
-def _between(supernet: Supernet) -> Iterator[Axis]:
+def _between(supernet: Supernet, channels: Mapping[str, BlockChannels]) -> Iterator[Axis]:
     """What goes from layer to layer, for each group of layers and for the stem."""
     space = supernet.space
     if not any(_changes_channels(target.fields) for choice in space.choices for target in choice.targets):
@@ -158,15 +98,15 @@ def _between(supernet: Supernet) -> Iterator[Axis]:
     firsts = [
         list(places[LayerPlace(layout.places.index((group, 0)), 0)]) for group in range(len(layout.full))
     ]
-    added = [any(_adds_input(host, supernet.hosts[host]) for host in hosts) for hosts in firsts]
+    added = [any(channels[host].adds_input for host in hosts) for hosts in firsts]
     for together in _runs(added):
         written: list[list[Spot]] = []
         read: list[tuple[list[Spot], list[Spot]]] = []
         for number in together:
             following = firsts[number] if number < len(firsts) else ["head"]
             inside = [host for host in groups[number] if number and host not in firsts[number - 1]]
-            written += [_leaving(host, supernet.hosts[host]) for host in groups[number]]
-            read += [_entering(host, supernet.hosts[host]) for host in (*inside, *following)]
+            written += [_leaving(host, supernet.hosts[host], channels) for host in groups[number]]
+            read += [_entering(host, supernet.hosts[host], channels) for host in (*inside, *following)]
         if all(written) and all(readers for _, readers in read):
             spots = [spot for each in (*written, *(spots for spots, _ in read)) for spot in each]
             yield Axis(tuple(dict.fromkeys(spots)), tuple(spot for _, readers in read for spot in readers))
@@ -183,62 +123,26 @@ def _runs(added: list[bool]) -> Iterator[list[int]]:
     yield together
 
 
-def _adds_input(host: str, module: nn.Module) -> bool:
-    """Whether what a layer gives on is a sum with what it is given, channel by channel."""
-    if isinstance(module, MBConvBlock | FusedMBConvBlock):
-        return module.residual
-    return isinstance(module, CellBlock) and _is_bottleneck(host) and "shortcut" not in module.nodes
-
-
-def _is_bottleneck(host: str) -> bool:
-    """Whether it is that block; other cells may have nodes of the same names."""
-    return host.endswith("_bottleneck")
-
-
 def _changes_channels(fields: tuple[str, ...]) -> bool:
     return bool(fields) and fields[-1] == "channels" and fields[0] != "head"
 
 
-def _leaving(host: str, module: nn.Module) -> list[Spot]:
+def _leaving(host: str, module: nn.Module, channels: Mapping[str, BlockChannels]) -> list[Spot]:
     """Where a layer counts the channels that it gives on; nowhere if they cannot change places."""
-    written: list[tuple[str, int]] = []
-    if host == "stem":
-        written = _written(module.get_submodule("stem"), "stem")
-    elif isinstance(module, MBConvBlock | FusedMBConvBlock):
-        last = "project" if isinstance(module.project, ConvNorm) else "expand"
-        written = _written(module.get_submodule(last), last)
-        if last == "expand" and isinstance(module.squeeze_excite, SqueezeExcite):
-            written += _squeezed("squeeze_excite")
-    elif isinstance(module, CellBlock) and _is_bottleneck(host):
-        written = [
-            spot
-            for name in ("restore", "shortcut")
-            if name in module.nodes
-            for spot in _written(module.get_submodule(f"nodes.{name}.0"), f"nodes.{name}.0")
-        ]
-    return [Spot(host, name, dimension) for name, dimension in written]
+    if host in channels:
+        return _spots(host, channels[host].leaving)
+    return [Spot(host, *spot) for spot in written_by(module.get_submodule("stem"), "stem")]
 
 
-def _entering(host: str, module: nn.Module) -> tuple[list[Spot], list[Spot]]:
+def _entering(
+    host: str, module: nn.Module, channels: Mapping[str, BlockChannels]
+) -> tuple[list[Spot], list[Spot]]:
     """Where a layer counts the channels that it is given, and which of that reads them; nothing if it groups them."""
-    spots: list[tuple[str, int]] = []
-    readers: list[tuple[str, int]] = []
-    if host == "head":
-        first = next(name for name, value in module.named_parameters() if value.ndim > 1)
-        spots = readers = [(first, 1)]
-    elif isinstance(module, MBConvBlock) and isinstance(module.expand, nn.Identity):
-        # What comes in goes through the depthwise convolution as it is.
-        spots = [*_written(module.depthwise, "depthwise"), ("project.0.weight", 1)]
-        if isinstance(module.squeeze_excite, SqueezeExcite):
-            spots += _squeezed("squeeze_excite")
-        readers = [("project.0.weight", 1)]
-    elif isinstance(module, MBConvBlock | FusedMBConvBlock):
-        spots = [("expand.0.weight", 1)]
-        readers = spots if _convolution(module.expand).groups == 1 else []
-    elif isinstance(module, CellBlock) and _is_bottleneck(host):
-        names = [name for name in ("reduce", "shortcut") if name in module.nodes]
-        spots = readers = [(f"nodes.{name}.0.0.weight", 1) for name in names]
-    return [Spot(host, *spot) for spot in spots], [Spot(host, *spot) for spot in readers]
+    if host in channels:
+        entering = channels[host].entering
+        return _spots(host, entering), [Spot(host, *spot) for spot in entering.readers]
+    first = next(name for name, value in module.named_parameters() if value.ndim > 1)
+    return [Spot(host, first, 1)], [Spot(host, first, 1)]
 
 
 def sort_channels(
@@ -273,7 +177,9 @@ def sort_channels(
         >>> torch.allclose(supernet(torch.ones(1, 3, 16, 16), network), before, atol=1e-5)
         True
     """
-    held = [{name: dict(tensors_of(host)) for name, host in each.hosts.items()} for each in (supernet, *also)]
+    held = [
+        {name: dict(named_tensors(host)) for name, host in each.hosts.items()} for each in (supernet, *also)
+    ]
     widths = _widths(narrower)
     with torch.no_grad():
         for axis in axes_of(supernet) if axes is None else axes:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from allometry.arch import Block, Cell, Choice, Decisions, Network, Option, Padding, Shape, Space
+from allometry.arch import Block, Choice, Decisions, Network, Option, Padding, Shape, Space
 from allometry.base import InputError
 from allometry.nas.encodings import ABSENT, Encodings, cleared
 
@@ -249,7 +249,7 @@ def _layers(
         )
     blocks = [space.layout.block(stage, chosen) for chosen in combinations]
     for _ in range(space.template.stages[stage].repeats):
-        if any(isinstance(block, Cell) and block.reads_skip for block in blocks):
+        if any(block.reads_skip for block in blocks):
             raise InputError("Cells that read the input of the one before cannot be searched by gradient.")
         outs = [block.after(source, source, padding) for block in blocks]
         if len(set(outs)) > 1:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from allometry.arch import Cell, Network, Padding, Pool, Stage
+from allometry.arch import Network, Padding
 from allometry.base import WeightsError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -60,7 +60,10 @@ class Conventions:
         epsilon = network.batch_norm.epsilon if self.epsilon is None else self.epsilon
         stages = network.stages
         if self.counts_padding is not None:
-            stages = tuple(_counting(stage, self.counts_padding) for stage in stages)
+            stages = tuple(
+                replace(stage, block=stage.block.adapted(counts_padding=self.counts_padding))
+                for stage in stages
+            )
         return replace(
             network,
             stages=stages,
@@ -134,25 +137,6 @@ def _fields(config: Mapping[str, Any], pretrained_cfg: Mapping[str, Any]) -> dic
     if names:
         fields["classes"] = tuple(str(name) for name in names)
     return fields
-
-
-def _counting(stage: Stage, counts: bool) -> Stage:
-    block = stage.block
-    if not isinstance(block, Cell):
-        return stage
-    nodes = tuple(
-        replace(
-            node,
-            layers=tuple(
-                replace(layer, counts_padding=counts)
-                if isinstance(layer, Pool) and layer.function == "average"
-                else layer
-                for layer in node.layers
-            ),
-        )
-        for node in block.nodes
-    )
-    return replace(stage, block=replace(block, nodes=nodes))
 
 
 def _is_number(value: object) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from allometry.arch import Cell, Conv, Depthwise, Network, Norm, SqueezeExcite
+from allometry.nn.blocks import node_attribute
 from allometry.nn.pretrained.layouts.common import Place, pair, places
 
 _INCEPTION_V3 = ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")
@@ -57,7 +58,8 @@ def _parts(place: Place) -> Iterator[Part]:
     nodes = cell.nodes if isinstance(cell, Cell) else ()
     for node in nodes:
         for index, layer in enumerate(node.layers):
-            ours, count = f"{place.ours}.nodes.{node.name}.{index}", len(node.layers)
+            count = len(node.layers)
+            ours = f"{place.ours}.{node_attribute(node.name)}{f'.{index}' if count > 1 else ''}"
             if isinstance(layer, Conv | Depthwise):
                 yield Part(
                     f"{ours}.0", node.name, index, count, "conv" if isinstance(layer, Conv) else "depthwise"

@@ -65,8 +65,8 @@ def resnet(network: Network) -> dict[str, str]:
         theirs = f"layer{place.group + 1}.{place.turn}"
         nodes = _BASIC if isinstance(place.block, BasicBlock) else _BOTTLENECK
         for node, number in nodes.items():
-            names |= pair(f"{place.ours}.nodes.{node}.0", f"{theirs}.conv{number}", f"{theirs}.bn{number}")
-        shortcut = f"{place.ours}.nodes.shortcut.0"
+            names |= pair(f"{place.ours}.{node}", f"{theirs}.conv{number}", f"{theirs}.bn{number}")
+        shortcut = f"{place.ours}.shortcut"
         names |= pair(shortcut, f"{theirs}.downsample.0", f"{theirs}.downsample.1")
     return {**names, "classifier": "fc"}
 
@@ -92,9 +92,7 @@ def regnet(
     for place in places(network):
         theirs = block(place)
         for node in ("reduce", "spatial", "restore", "shortcut"):
-            names |= pair(
-                f"{place.ours}.nodes.{node}.0", *(f"{theirs}.{nodes[node]}.{half}" for half in halves)
-            )
+            names |= pair(f"{place.ours}.{node}", *(f"{theirs}.{nodes[node]}.{half}" for half in halves))
         for ours, number in (("reduce", 1), ("expand", 2)):
-            names[f"{place.ours}.nodes.spatial.1.{ours}"] = f"{theirs}.{nodes['gate']}.fc{number}"
+            names[f"{place.ours}.squeeze_excite.{ours}"] = f"{theirs}.{nodes['gate']}.fc{number}"
     return {**names, "classifier": ends["classifier"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allometry.arch import BasicBlock, Bottleneck, Cell, FusedMBConv, MBConv, Network, SeparableConv
+from allometry.arch import BasicBlock, Bottleneck, FusedMBConv, MBConv, Network, SeparableConv
 from allometry.nn.pretrained.layouts.common import Place, pair, places, regnet, resnet
 
 
@@ -36,10 +36,10 @@ def _block(place: Place, theirs: str) -> dict[str, str]:
     ours, block = place.ours, place.block
     if isinstance(block, SeparableConv):
         return {
-            **pair(f"{ours}.nodes.depthwise.0", f"{theirs}.conv_dw", f"{theirs}.bn1"),
-            **pair(f"{ours}.nodes.project.0", f"{theirs}.conv_pw", f"{theirs}.bn2"),
+            **pair(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.bn1"),
+            **pair(f"{ours}.project", f"{theirs}.conv_pw", f"{theirs}.bn2"),
         }
-    assert not isinstance(block, BasicBlock | Bottleneck | Cell)  # noqa: S101 - asked before
+    assert isinstance(block, MBConv | FusedMBConv)  # noqa: S101 - asked before
     gate = {}
     if block.se_ratio:
         gate = {

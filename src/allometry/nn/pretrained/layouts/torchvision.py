@@ -68,18 +68,18 @@ def torchvision_densenet(network: Network) -> dict[str, str] | None:
         elif label == "transition":
             theirs = f"features.transition{block}"
             names |= {
-                f"{place.ours}.nodes.norm.0.0": f"{theirs}.norm",
-                f"{place.ours}.nodes.conv.0.0": f"{theirs}.conv",
+                f"{place.ours}.norm.0": f"{theirs}.norm",
+                f"{place.ours}.conv.0": f"{theirs}.conv",
             }
             block, layer = block + 1, 0
         else:
-            names[f"{place.ours}.nodes.norm5.0.0"] = "features.norm5"
+            names[f"{place.ours}.norm5.0"] = "features.norm5"
     return {**names, "classifier": "classifier"}
 
 
 def _dense_layer(place: Place, theirs: str) -> Iterator[tuple[str, str]]:
     for name in ("norm1", "conv1", "norm2", "conv2"):
-        yield f"{place.ours}.nodes.{name}.0.0", f"{theirs}.{name}"
+        yield f"{place.ours}.{name}.0", f"{theirs}.{name}"
 
 
 def _plain_mbconvs(network: Network) -> bool:

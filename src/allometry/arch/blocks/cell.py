@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
+from allometry.arch.blocks.base import INPUT, SKIP, Block, register_block
 from allometry.arch.checks import LATER, STRICT, check_one_of
-from allometry.arch.layers import DropPath, Layer
+from allometry.arch.layers import Activation, DropPath, Layer, SqueezeExcite, adapted_layer
 from allometry.arch.shapes import Padding, Shape
 from allometry.base import NetworkError
 
 if TYPE_CHECKING:
     from pydantic import ConfigDict
-
-INPUT, SKIP = "input", "skip"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +63,9 @@ class Node:
         return shapes[0] if self.join == "add" else Shape(sum(s.channels for s in shapes), shapes[0].size)
 
 
+@register_block
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(Block):
     """A block as a graph of nodes. The last node is the output; a cell is repeated as it is.
 
     A cell can be counted, built and measured as every block can. It does not say which of its channels follow
@@ -93,7 +94,6 @@ class Cell:
         Shape(channels=96, size=56)
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     nodes: tuple[Node, ...]
     label: str = "cell"
     passes: Literal["input", "skip"] = field(default="input", metadata=LATER)
@@ -112,6 +112,53 @@ class Cell:
             known.append(node.name)
         if not self.nodes:
             raise NetworkError(f"The cell {self.label!r} has no nodes; give it one or more.")
+
+    @classmethod
+    def chain(
+        cls,
+        layers: Mapping[str, Layer | tuple[Layer, ...] | None],
+        *,
+        label: str = "cell",
+        add_input: bool = False,
+    ) -> Self:
+        """Make a cell of layers one after the other.
+
+        Args:
+            layers: by the names of their nodes; several layers may be one node, and None is passed over.
+            label: what the stage table calls it.
+            add_input: the input is added to the output, and stochastic depth may drop the rest in training.
+
+        Example:
+            >>> from allometry.arch import Conv
+            >>> cell = Cell.chain({"first": Conv(channels=8, kernel=3), "gate": None}, add_input=True)
+            >>> [(node.name, node.inputs) for node in cell.nodes]
+            [('first', ('input',)), ('drop_path', ('first',)), ('output', ('drop_path', 'input'))]
+        """
+        nodes, last = list[Node](), INPUT
+        for name, given in layers.items():
+            if given is not None:
+                inner = given if isinstance(given, tuple) else (given,)
+                nodes.append(Node(name=name, inputs=(last,), layers=inner))
+                last = name
+        if add_input:
+            nodes.append(Node(name="drop_path", inputs=(last,), layers=(DropPath(),)))
+            nodes.append(Node(name="output", inputs=("drop_path", INPUT)))
+        return cls(nodes=tuple(nodes), label=label)
+
+    def cell(self, in_channels: int) -> Cell:
+        """The block as a graph of layers: itself."""
+        del in_channels
+        return self
+
+    @property
+    def passes_skip(self) -> bool:
+        """Whether the block after this one reads what this one could read as `skip`, and not its input.
+
+        Example:
+            >>> Cell(nodes=(Node(name="same", inputs=("input",)),), passes="skip").passes_skip
+            True
+        """
+        return self.passes == SKIP
 
     @property
     def reads_skip(self) -> bool:
@@ -161,11 +208,11 @@ class Cell:
         del in_channels
         return any(isinstance(layer, DropPath) for node in self.nodes for layer in node.layers)
 
-    def following(self) -> Cell:
+    def following(self) -> Self:
         """The block that a repetition has: the same."""
         return self
 
-    def widened(self, width: float, multiple: int, min_fraction: float) -> Cell:
+    def widened(self, width: float, multiple: int, min_fraction: float) -> Self:
         """Refuse: which channels may grow is not known.
 
         Raises:
@@ -176,15 +223,22 @@ class Cell:
             f"The cell {self.label!r} has fixed channels: a network of cells grows in depth and resolution only."
         )
 
+    def adapted(
+        self,
+        *,
+        activation: Activation | None = None,
+        squeeze_excite: bool = True,
+        counts_padding: bool | None = None,
+    ) -> Self:
+        """The cell with other conventions in all its layers."""
+
+        def layers_of(node: Node) -> Iterator[Layer]:
+            for layer in node.layers:
+                if squeeze_excite or not isinstance(layer, SqueezeExcite):
+                    yield adapted_layer(layer, activation=activation, counts_padding=counts_padding)
+
+        nodes = tuple(replace(node, layers=tuple(layers_of(node))) for node in self.nodes)
+        return replace(self, nodes=nodes)
+
     def __repr__(self) -> str:
         return f"Cell({self.label}, {len(self.nodes)} nodes)"
-
-
-def passes_skip(block: object) -> bool:
-    """Whether the block after `block` reads what `block` could read as `skip`, and not its input.
-
-    Example:
-        >>> passes_skip(Cell(nodes=(Node(name="same", inputs=("input",)),), passes="skip"))
-        True
-    """
-    return isinstance(block, Cell) and block.passes == SKIP
