@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import allometry
-from allometry.arch import load, load_space
+from allometry.arch import Head, MBConv, Network, Stage, Stem, load, load_space
 from allometry.base import BudgetError, InputError, RunFolderError, SilentProgress, UnknownNameError
 from allometry.base.errors import Stopped
 from allometry.base.files import read_lines
@@ -21,6 +21,20 @@ from tests.images import write_photos
 from tests.joining import together
 
 SETTINGS = ("batch_size=8", "augmentation.flip=true")
+# What is about the search, and not about the networks, is shown in a space of two layers: its trials take a second.
+SMALL = mbconv_space(
+    Network(
+        stem=Stem(channels=8),
+        stages=tuple(Stage(block=MBConv(channels=channels, stride=2)) for channels in (8, 16)),
+        head=Head(channels=16),
+        resolution=24,
+    ),
+    kernels=(3, 5),
+    expand_ratios=(1, 2),
+    widths=(0.5, 1.0),
+    resolutions=(16, 24),
+    name="two layers",
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +42,15 @@ def photos(tmp_path_factory):
     return str(write_photos(tmp_path_factory.mktemp("photos") / "shapes", per_class=10))
 
 
-def look(photos, out, *, space="efficientnet-b0", budget="300k", **more):
+BUDGETS = {SMALL: "70k", "efficientnet-b0": "300k"}
+
+
+def look(photos, out, *, space=SMALL, **more):
     config = SearchConfig(**{"trials": 4, "epochs": 2, "max_pending": 2, **more.pop("config", {})})
     return search(
         space,
         data=photos,
-        budget=budget,
+        budget=more.pop("budget", BUDGETS.get(space, "300k")),
         config=config,
         out=out,
         settings=SETTINGS,
@@ -43,7 +60,7 @@ def look(photos, out, *, space="efficientnet-b0", budget="300k", **more):
 
 
 class Stopping(SilentProgress):
-    """Asks to stop once so much has been said."""
+    """Stops once a line with this word has been printed."""
 
     def __init__(self, word):
         self.word, self.over = word, False
@@ -52,22 +69,28 @@ class Stopping(SilentProgress):
         self.over |= self.word in text
 
 
-def test_a_search_leaves_a_network_its_trials_and_their_price(photos, tmp_path):
-    result = look(photos, tmp_path / "run", config={"compare_with": "random"})
+@pytest.mark.parametrize("space", [SMALL, pytest.param("efficientnet-b0", marks=pytest.mark.slow)])
+def test_a_search_leaves_a_network_its_trials_and_their_price(photos, tmp_path, space):
+    result = look(photos, tmp_path / "run", space=space, config={"compare_with": "random"})
     folder = tmp_path / "run"
     network = load(folder / "network.json")
-    assert count(network).macs == result.cost.macs <= 300_000
+    limit = parse_budget(BUDGETS[space]).limits[0].most
+    assert count(network).macs == result.cost.macs <= limit
     assert load_space(folder / "space.json").contains(network)
     lines = read_lines(folder / "trials.jsonl")
     ours = [line for line in lines if line["phase"] == "search"]
     assert [line["number"] for line in ours] == [0, 1, 2, 3]
-    assert all(line["metrics"]["macs"] <= 300_000 for line in lines)
+    assert all(line["metrics"]["macs"] <= limit for line in lines)
     assert list(result.values) == [max(line["values"][0] for line in ours)] == [result.validation_accuracy]
     spent = sum(line["training_macs"] for line in ours)
     random = [line["training_macs"] for line in lines if line["phase"] == "random"]
     assert sum(random) >= spent > sum(random[:-1])
     charged = [entry for entry in read_lines(folder / "costs.jsonl") if entry["phase"] == "search"]
-    assert sum(entry["images"] for entry in charged) == result.trial_images == sum(x["images"] for x in ours)
+    assert (
+        sum(entry["images"] for entry in charged)
+        == result.trial_images
+        == sum(line["images"] for line in ours)
+    )
     assert not list((folder / "trials").glob("*/checkpoints"))
     html = (folder / "report.html").read_text()
     assert "The search</h2>" in html
@@ -112,22 +135,31 @@ def test_a_front_of_several_objectives(photos, tmp_path):
 def test_the_objective_of_a_training_step(photos, tmp_path):
     result = look(photos, tmp_path / "run", objective="training-aware", budget=None, config={"trials": 1})
     (line,) = read_lines(tmp_path / "run" / "trials.jsonl")
-    figures = line["metrics"]
-    worth = figures["accuracy"] * figures["step_time"] ** -0.07 * figures["params"] ** -0.05
-    assert list(result.values) == [pytest.approx(worth)]
+    metrics = line["metrics"]
+    value = metrics["accuracy"] * metrics["step_time"] ** -0.07 * metrics["params"] ** -0.05
+    assert list(result.values) == [pytest.approx(value)]
 
 
-@pytest.mark.parametrize("searcher", ["proxylessnas", "fbnet"])
-def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path, searcher):
-    result = look(photos, tmp_path / "run", config={"searcher": searcher, "compare_with": "random"})
+@pytest.mark.parametrize(
+    ("searcher", "space"),
+    [
+        ("proxylessnas", SMALL),
+        ("fbnet", SMALL),
+        pytest.param("fbnet", "efficientnet-b0", marks=pytest.mark.slow),
+    ],
+)
+def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path, searcher, space):
+    config = {"searcher": searcher, "compare_with": "random"}
+    result = look(photos, tmp_path / "run", space=space, config=config)
     network = load(tmp_path / "run" / "network.json")
-    assert count(network).macs == result.cost.macs <= 300_000
+    assert count(network).macs == result.cost.macs <= parse_budget(BUDGETS[space]).limits[0].most
     assert load_space(tmp_path / "run" / "space.json").contains(network)
     history = json.loads((tmp_path / "run" / "gradient.json").read_text())
     assert len(history["epochs"]) == 2
-    ledger = read_lines(tmp_path / "run" / "costs.jsonl")
+    costs = read_lines(tmp_path / "run" / "costs.jsonl")
     spent = {
-        phase: sum(x["seconds"] for x in ledger if x["phase"] == phase) for phase in ("gradient", "random")
+        phase: sum(line["seconds"] for line in costs if line["phase"] == phase)
+        for phase in ("gradient", "random")
     }
     assert spent["random"] > 0
     assert spent["gradient"] == pytest.approx(history["seconds"], abs=0.01)
@@ -136,7 +168,8 @@ def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path,
 
 def search_by_gradient(photos, folder):
     """What each of several processes does."""
-    result = look(photos, folder, config={"searcher": "proxylessnas", "epochs": 1})
+    config = {"searcher": "proxylessnas", "epochs": 1}
+    result = look(photos, folder, space="efficientnet-b0", config=config)
     assert result.cost.macs <= 300_000  # also in those that do not write
 
 
@@ -173,7 +206,7 @@ def test_processes_share_the_batches_of_a_search_by_gradient(photos, tmp_path):
 )
 def test_what_cannot_work_is_refused_before_anything_is_trained(photos, tmp_path, arguments, error, message):
     with pytest.raises(error, match=message):
-        look(photos, tmp_path / "run", **arguments)
+        look(photos, tmp_path / "run", **{"space": "efficientnet-b0", **arguments})
     assert not (tmp_path / "run" / "trials").exists()
 
 
@@ -193,7 +226,13 @@ def test_settings_of_a_search_are_checked(fields, message):
 def test_the_report_of_a_search_that_is_not_finished(photos, tmp_path):
     should_stop = Stopping("search: 1 trial,")
     with pytest.raises(Stopped):
-        look(photos, tmp_path / "run", progress=should_stop, should_stop=lambda: should_stop.over)
+        look(
+            photos,
+            tmp_path / "run",
+            space="efficientnet-b0",
+            progress=should_stop,
+            should_stop=lambda: should_stop.over,
+        )
     page = write_report([read_run(tmp_path / "run")], out=tmp_path / "page.html").read_text()
     assert "This run has not finished" in page
     assert "The search</h2>" in page
