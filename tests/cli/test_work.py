@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from allometry.base.files import read_lines
+from allometry.profiling import MeasureConfig
 from allometry.reports.words import decimal
 from tests.images import CLASSES, write_photos
 
@@ -250,9 +251,11 @@ def test_export_and_its_mistakes(call, finished, tmp_path):
     )
 
 
-@pytest.mark.parametrize("to", ["onnx", "openvino"])
-def test_export_in_int8_judges_both_files_and_warns_of_a_loss(call, finished, to):
+@pytest.mark.parametrize("to", ["onnx", pytest.param("openvino", marks=pytest.mark.slow)])
+def test_export_in_int8_judges_both_files_and_warns_of_a_loss(call, finished, to, monkeypatch):
     pytest.importorskip("onnxruntime" if to == "onnx" else to)
+    quick = MeasureConfig(rounds=2, seconds=0.01, warm_up=0.1)
+    monkeypatch.setattr("allometry.verbs.quantization._MEASURING", quick)
     asked = ("export", finished, "--to", to, "--precision", "int8", "--normalize-inside", "--calibration", 20)
     result = call(*asked, "--json")
     assert result.status == 0, result.err

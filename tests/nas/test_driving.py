@@ -166,7 +166,7 @@ def killed(url, alone, study="allometry"):
         process.send_signal(signal.SIGKILL)
 
 
-@pytest.mark.parametrize("comes_back", [True, False])
+@pytest.mark.parametrize("comes_back", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_killed_driver_loses_no_trial_and_none_counts_twice(tmp_path, monkeypatch, comes_back):
     url = f"sqlite:///{tmp_path}/a.db"
     killed(url, alone=comes_back)

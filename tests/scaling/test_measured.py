@@ -31,7 +31,7 @@ class Device:
         return Measurement(self.slow * seconds * mood, 15_000_000 + 3 * cost.memory)
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(
     budget=st.floats(math.log(8e-4), math.log(0.3)).map(math.exp),
     law=st.sampled_from(["compound", "v2", "fast"]),

@@ -165,6 +165,7 @@ def test_together_they_learn_too(tmp_path):
 # Going on
 
 
+@pytest.mark.slow  # after each step of two phases: tests/training/test_every_task.py
 def test_stopped_after_every_single_step_it_ends_with_the_same_supernet(whole, tmp_path):
     folder, expected = whole
     sessions = 0

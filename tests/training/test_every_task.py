@@ -109,6 +109,13 @@ def train_until_step(folder: Path, name: str, step: int) -> None:
     train(folder, name, should_stop=kill, save_every=0.0)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("classification", "supernet") else pytest.mark.slow)
+        for name in TASKS
+    ],
+)
 def test_killed_in_an_epoch_it_ends_with_the_same_weights(whole, name, tmp_path):
     torch.set_num_threads(1)
     assert is_killed(train_until_step, tmp_path, name, EPOCH[name] + 2)

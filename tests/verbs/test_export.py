@@ -6,6 +6,7 @@ import pytest
 
 import allometry as al
 from allometry.base import DataError, InputError, UnknownNameError
+from allometry.profiling import MeasureConfig
 from allometry.runs.files import EXPORT
 
 
@@ -34,7 +35,9 @@ def test_another_file_of_another_kind(trained, tmp_path):
     assert EXPORT.load(fixed.path.parent).batch == 4
 
 
-def test_int8_says_what_it_costs(trained):
+def test_int8_says_what_it_costs(trained, monkeypatch):
+    quick = MeasureConfig(rounds=2, seconds=0.01, warm_up=0.1)
+    monkeypatch.setattr("allometry.verbs.quantization._MEASURING", quick)
     made = al.export(trained, precision="int8", calibration=8, max_accuracy_drop=1.0, progress=False)
     assert made.int8.calibration == 8
     assert made.int8.images == len(trained.dataset.splits["val"])

@@ -16,7 +16,7 @@ from allometry.verbs.fit import fit
 from tests.images import write_photos
 
 SETTINGS = ("batch_size=8", "augmentation.flip=true")
-SMALL = FitConfig(alphas=(1.0, 1.4), gammas=(1.0, 1.2), epochs=2, finalists=2, seeds=2)
+SMALL = FitConfig(alphas=(1.0, 1.4), gammas=(1.0, 1.2), epochs=1, finalists=2, seeds=2)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def photos(tmp_path_factory):
 
 
 class Stopping(SilentProgress):
-    """Asks to stop once so much has been said."""
+    """Stops once a line with this word has been printed."""
 
     def __init__(self, word):
         self.word, self.over = word, False

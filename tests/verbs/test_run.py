@@ -5,41 +5,46 @@ from dataclasses import replace
 import pytest
 
 import allometry as al
+from allometry.arch import Head, MBConv, Network, Stage, Stem
 from allometry.base import BudgetError, InputError, RunFolderError, Stopped, UnknownNameError
-from allometry.catalog import get
 from allometry.training import load_weights
 from allometry.verbs.run import forecast_run
 
+BASELINE = Network(
+    name="two-stages",
+    stem=Stem(channels=8),
+    stages=tuple(Stage(block=MBConv(channels=channels, stride=2)) for channels in (8, 16)),
+    head=Head(channels=16),
+    resolution=24,
+)
 QUICK = {"settings": ("epochs=1", "batch_size=8"), "progress": False}
 
 
 @pytest.fixture(scope="module")
 def finished(arrays, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
-    return al.run(
-        data=arrays, baseline=get("efficientnet-b0"), budget="300k", law=al.COMPOUND, out=out, **QUICK
-    )
+    return al.run(data=arrays, baseline=BASELINE, budget="200k", law=al.COMPOUND, out=out, **QUICK)
 
 
 def test_arrays_and_a_network_give_a_run(finished):
     assert isinstance(finished, al.Run)
-    assert finished.cost.macs <= 300_000
+    assert finished.cost.macs <= 200_000
     assert finished.law == finished.result.law == al.COMPOUND
     assert finished.result.trials == len(finished.law_trials) == 0
     assert finished.evaluation.accuracy == finished.result.test_accuracy
     assert finished.export.verification.agreement == 1
     assert (finished.folder / "model.onnx").exists()
     assert finished.report.exists()
-    assert finished.arguments["baseline"].startswith("efficientnet-b0@")
+    assert finished.arguments["baseline"].startswith("two-stages@")
 
 
 def test_called_again_it_is_the_same_run(finished, arrays):
-    arguments = {"data": arrays, "baseline": get("efficientnet-b0"), "budget": al.parse_budget("macs<=300k")}
+    arguments = {"data": arrays, "baseline": BASELINE, "budget": al.parse_budget("macs<=200k")}
     again = al.run(**arguments, law="compound", out=finished.folder, **QUICK)
     assert again == finished
-    with pytest.raises(RunFolderError, match="was made with baseline efficientnet-b0@"):
+    with pytest.raises(RunFolderError, match="was made with baseline two-stages@"):
         al.run(
-            **{**arguments, "baseline": replace(get("efficientnet-b1"), name="mine")},
+            **{**arguments, "baseline": replace(BASELINE, resolution=32)},
             law="compound",
             out=finished.folder,
             **QUICK,
@@ -48,7 +53,7 @@ def test_called_again_it_is_the_same_run(finished, arrays):
 
 def test_it_goes_on_after_a_stop_to_the_same_weights(finished, arrays, tmp_path):
     calls = iter(range(1000))
-    arguments = {"data": arrays, "baseline": get("efficientnet-b0"), "budget": "300k", "law": "1.2,1.1,1.15"}
+    arguments = {"data": arrays, "baseline": BASELINE, "budget": "200k", "law": "1.2,1.1,1.15"}
     with pytest.raises(Stopped):
         al.run(**arguments, out=tmp_path / "run", should_stop=lambda: next(calls) > 2, **QUICK)
     again = al.run(**arguments, out=tmp_path / "run", **QUICK)
