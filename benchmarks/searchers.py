@@ -41,7 +41,7 @@ WORKED = 6
 KEPT = Path(__file__).parent / "results" / "searchers_table.jsonl"
 AT = (25, 50, 100)
 SHARES = tuple(round(0.1 + 0.05 * step, 2) for step in range(19))  # of the cost, for curves
-OTHERS = tuple(name for name in SEARCHERS if name != "random")
+OTHERS = tuple(name for name in SEARCHERS.names() if name != "random")
 
 
 def small_space() -> Space:
@@ -102,7 +102,7 @@ def on_table(folder: Path, repeats: int) -> dict[str, Any]:
 
     found: dict[str, dict[str, list[float]]] = {}
     medians: dict[str, list[float]] = {}
-    for name in SEARCHERS:
+    for name in SEARCHERS.names():
         best: dict[str, list[float]] = {str(at): [] for at in AT}
         climbs = []
         for seed in range(repeats):
