@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from allometry.cost import Budget, Cost, count, parse_budget
     from allometry.nn import build
     from allometry.scaling import COMPOUND, ScalingLaw, solve
+    from allometry.training import losses as losses
     from allometry.training.recipes import specs as recipes
     from allometry.verbs import supernet, table
     from allometry.verbs.evaluate import evaluate
@@ -78,6 +79,7 @@ _HOME = {
     "zoo": "allometry.verbs.zoo",
 }
 _NAMESPACES = {
+    "losses": "allometry.training.losses",
     "recipes": "allometry.training.recipes.specs",
     "supernet": "allometry.verbs.supernet",
     "table": "allometry.verbs.table",
@@ -100,6 +102,7 @@ __all__ = [
     "fit",
     "get",
     "info",
+    "losses",
     "measure",
     "open",
     "parse_budget",

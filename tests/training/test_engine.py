@@ -13,11 +13,11 @@ from allometry.catalog import get
 from allometry.nn import build
 from allometry.training import (
     ClassificationTask,
+    CrossEntropy,
     Distillation,
     Execution,
     Progressive,
     Teacher,
-    distillation_loss,
     latest_checkpoint,
     recalibrate_batch_norm,
     recompute_blocks,
@@ -168,7 +168,7 @@ def test_distillation_is_a_divergence_times_the_squared_temperature():
     generator = torch.Generator().manual_seed(0)
     scores, answers = torch.randn(6, 5, generator=generator), torch.randn(6, 5, generator=generator)
     for temperature in (1.0, 3.0):
-        found = distillation_loss(scores, answers, temperature=temperature)
+        found = CrossEntropy().distillation(scores, answers, temperature=temperature)
         p = (answers / temperature).double().softmax(1)
         q = (scores / temperature).double().softmax(1)
         expected = temperature**2 * (p * (p.log() - q.log())).sum(1)

@@ -11,11 +11,12 @@ from allometry.training.checkpoint import (
 )
 from allometry.training.classification import ClassificationJob, ClassificationTask, Trained, train
 from allometry.training.devices import autocast, uses_bfloat16
+from allometry.training.distillation import Teacher, label_losses, student_losses
 from allometry.training.distributed import ALONE, DistContext, join
 from allometry.training.ema import ModelEma
 from allometry.training.job import Job, refuse_other_images
 from allometry.training.loop import run_task
-from allometry.training.losses import Teacher, cross_entropy, distillation_loss, student_losses
+from allometry.training.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, Loss
 from allometry.training.memory import largest_micro_batch, step_memory
 from allometry.training.metrics.calibration import calibration_error, chance_error, reliability
 from allometry.training.metrics.classes import (
@@ -57,17 +58,21 @@ from allometry.training.task import FINAL, EpochSummary, Task, TaskPhase, Valida
 __all__ = [
     "ALONE",
     "FINAL",
+    "LOSSES",
     "RECIPES",
+    "BinaryCrossEntropy",
     "Checkpoint",
     "CheckpointTimer",
     "ClassificationJob",
     "ClassificationTask",
+    "CrossEntropy",
     "DistContext",
     "Distillation",
     "Epoch",
     "EpochSummary",
     "Execution",
     "Job",
+    "Loss",
     "ModelEma",
     "Predictions",
     "Preprocessing",
@@ -91,8 +96,6 @@ __all__ = [
     "change",
     "class_figures",
     "confusion_matrix",
-    "cross_entropy",
-    "distillation_loss",
     "efficientnet",
     "efficientnetv2",
     "epoch_of",
@@ -100,6 +103,7 @@ __all__ = [
     "full_epochs",
     "images_until",
     "join",
+    "label_losses",
     "largest_micro_batch",
     "latest_checkpoint",
     "learning_rate",

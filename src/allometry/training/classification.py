@@ -17,9 +17,9 @@ from allometry.nn import build, scale_residuals
 from allometry.runs import EpochMetrics
 from allometry.training.batch_norm import synchronize
 from allometry.training.devices import autocast
+from allometry.training.distillation import Teacher, input_and_teacher_logits, student_losses
 from allometry.training.job import Job, digest_of
 from allometry.training.loop import run_task
-from allometry.training.losses import Teacher, input_and_teacher_logits, student_losses
 from allometry.training.recipes import Epoch, plan_epochs
 from allometry.training.recompute import recompute_blocks
 from allometry.training.task import EpochSummary, Task, TaskPhase, Validation, step_sums

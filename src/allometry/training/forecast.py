@@ -9,12 +9,12 @@ from itertools import groupby
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from allometry.arch import Network
 from allometry.nn import build
 from allometry.training.classification import ClassificationJob
 from allometry.training.devices import autocast
+from allometry.training.losses import empty_labels
 from allometry.training.memory import step_memory
 from allometry.training.recipes.recipe import Recipe
 from allometry.training.recipes.schedule import Epoch
@@ -161,13 +161,13 @@ def seconds_per_image(
     size = max(1, min(images, _TIMED, recipe.execution.micro_batch or images))
     shape = (size, network.in_channels, resolution, resolution)
     batch = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
-    labels = torch.zeros(size, dtype=torch.long, device=device)
+    labels = empty_labels(recipe.loss, size, network.head.classes, device=device)
     times = []
     for _ in range(4):
         began = clock()
         with autocast(recipe, device):
             logits = module(batch)
-        torch.autograd.backward(F.cross_entropy(logits.float(), labels))
+        torch.autograd.backward(recipe.loss(logits.float(), labels).mean())
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(clock() - began)

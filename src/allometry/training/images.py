@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from allometry.arch import Network
 from allometry.base import Progress, SilentProgress
@@ -43,13 +45,19 @@ class Images:
     def recipe(self, make: RecipeMaker, network: Network, settings: Sequence[str]) -> Recipe:
         """A recipe made for a network and these images, with the user's changes."""
         plain = make(network, images=len(self.dataset.splits["train"]), drawings=self.drawn)
-        return change(plain, *settings)
+        return self._with_class_weights(change(plain, *settings))
 
     def resolve(self, recipe: Recipe | RecipeSpec, network: Network) -> Recipe:
         """A recipe in full, for a network and these images."""
-        if isinstance(recipe, Recipe):
-            return recipe
-        return recipe.resolve(network, images=len(self.dataset.splits["train"]), drawings=self.drawn)
+        if isinstance(recipe, RecipeSpec):
+            recipe = recipe.resolve(network, images=len(self.dataset.splits["train"]), drawings=self.drawn)
+        return self._with_class_weights(recipe)
+
+    def _with_class_weights(self, recipe: Recipe) -> Recipe:
+        """The recipe with what its loss takes from the training images."""
+        labels = self.dataset.splits["train"].labels
+        counts = np.bincount(labels, minlength=len(self.dataset.classes)).tolist()
+        return replace(recipe, loss=recipe.loss.fitted(counts, images=len(labels)))
 
 
 def open_images(data: Dataset | str, *, seed: int, progress: Progress = SilentProgress()) -> Images:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
@@ -23,6 +22,7 @@ from allometry.cost import count
 from allometry.cost.count import FLOAT_BYTES
 from allometry.nn import ConvNet
 from allometry.training.devices import uses_bfloat16
+from allometry.training.losses import empty_labels
 from allometry.training.recipes.recipe import Recipe
 from allometry.training.recipes.schedule import plan_epochs
 from allometry.training.recompute import recompute_blocks
@@ -74,10 +74,10 @@ def step_memory(
         inputs = torch.empty(max(_FEWEST, passing), network.in_channels, side, side)
         if uses_bfloat16(recipe, device):
             module, inputs = module.to(torch.bfloat16), inputs.to(torch.bfloat16)
-        labels = torch.zeros(len(inputs), dtype=torch.long)
+        labels = empty_labels(recipe.loss, len(inputs), network.head.classes)
         with _Watch() as watch:
-            loss = F.cross_entropy(module(inputs).float(), labels)
-            torch.autograd.backward(loss)
+            losses = recipe.loss(module(inputs).float(), labels)
+            torch.autograd.backward(losses.mean())
     kept = 4 * _COPIES * sum(weight.numel() for weight in module.parameters())
     pixels = inputs.numel() * 4 + images * network.in_channels * side**2  # as floats, and the batch as bytes
     return int(kept + pixels + watch.peak)

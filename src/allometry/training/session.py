@@ -21,9 +21,9 @@ from allometry.runs.files import DATA
 from allometry.runs.folder import RunFolder, open_run
 from allometry.training.classification import ClassificationJob
 from allometry.training.devices import describe_device, resolve_device
+from allometry.training.distillation import Teacher
 from allometry.training.distributed import ALONE, DistContext, join
 from allometry.training.images import Images
-from allometry.training.losses import Teacher
 from allometry.training.recipes.recipe import Recipe
 
 _SHOWN_REJECTED = 5

@@ -22,7 +22,7 @@ from allometry.nas.gradient.mixed_network import (
     draw_relaxed,
     draw_two_paths,
 )
-from allometry.training import Epoch, autocast, cross_entropy, seed_step, to_input
+from allometry.training import Epoch, autocast, label_losses, seed_step, to_input
 from allometry.training.distributed import average_gradients
 from allometry.training.loop import micro_batches
 from allometry.training.task import SUMS, step_sums
@@ -156,7 +156,7 @@ class Architecture:
         job = self._job
         with autocast(job.recipe, job.device):
             logits = module(to_input(batch.images, job.preprocessing, job.device), mixture)
-        losses, labels = cross_entropy(logits, batch, label_smoothing=0.0)
+        losses, labels = label_losses(logits, batch, job.recipe.loss.plain())
         total = losses.mean()
         if job.expected_cost is not None:
             relaxed = isinstance(mixture, Relaxed)

@@ -36,7 +36,7 @@ from allometry.training import (
 )
 from allometry.training.batch_norm import synchronize
 from allometry.training.devices import compile_layer
-from allometry.training.losses import input_and_teacher_logits
+from allometry.training.distillation import input_and_teacher_logits
 from allometry.training.optimizer import layers_above
 from allometry.training.recompute import recompute_each
 from allometry.training.task import step_sums

@@ -8,6 +8,7 @@ from allometry.arch import Network
 from allometry.catalog import get, recognize
 from allometry.cost import count
 from allometry.data import Augmentation
+from allometry.training.losses import CrossEntropy
 from allometry.training.recipes.recipe import Recipe
 
 _RATE_OF_4096 = 0.256
@@ -51,7 +52,7 @@ def efficientnet(network: Network, *, images: int, drawings: bool = False) -> Re
         schedule="exponential",
         decay=0.97,
         decay_epochs=2.4,
-        label_smoothing=0.1,
+        loss=CrossEntropy(label_smoothing=0.1),
         ema=0.9999,
         clip=0.0,
         dropout=dropout_of(network),

@@ -9,6 +9,7 @@ from allometry.arch import Network
 from allometry.base import RecipeError
 from allometry.base.checks import check_choice, check_flag, check_integer, check_numbers
 from allometry.data import Augmentation
+from allometry.training.losses import CrossEntropy, Loss
 
 _LARGEST_IMAGE = 4.0  # a training on images more than so many times the network's side is a slip of the pen
 
@@ -172,7 +173,7 @@ class Recipe:
         schedule: what follows: `cosine` to 0, `exponential` (times `decay` every `decay_epochs`), `constant`.
         decay: factor of the exponential schedule.
         decay_epochs: epochs between two such factors.
-        label_smoothing: fraction of the target spread over all classes.
+        loss: how far logits are from labels: a value, such as one of `allometry.losses`.
         ema: decay of the exponential moving average of the weights, which is what is evaluated and kept;
             0 keeps the weights themselves.
         clip: largest norm of the gradient; 0 for no clipping.
@@ -214,7 +215,7 @@ class Recipe:
     schedule: Schedule = "cosine"
     decay: float = 0.97
     decay_epochs: float = 2.4
-    label_smoothing: float = 0.1
+    loss: Loss = field(default_factory=CrossEntropy)
     ema: float = 0.995
     clip: float = 5.0
     precision: Precision = "auto"
@@ -238,6 +239,8 @@ class Recipe:
         check_numbers(self, "", _RANGES)
         for name, possible in _CHOICES.items():
             check_choice(name, getattr(self, name), possible)
+        if not isinstance(self.loss, Loss):
+            raise RecipeError(f"loss must be a Loss, such as CrossEntropy(), not {self.loss!r}.")
         if self.head_epochs >= self.epochs:
             raise RecipeError(
                 f"head_epochs must be below epochs, which is {self.epochs}, not {self.head_epochs}: "
@@ -265,12 +268,15 @@ class Recipe:
         """The fields as plain values; those of the parts are named `augmentation.rotation` and so on.
 
         Example:
-            >>> Recipe(epochs=2).to_dict()["augmentation.flip"]
-            False
+            >>> plain = Recipe(epochs=2).to_dict()
+            >>> plain["augmentation.flip"], plain["loss"], plain["loss.label_smoothing"]
+            (False, 'cross-entropy', 0.1)
         """
         plain: dict[str, Any] = {}
         for each in fields(self):
             value = getattr(self, each.name)
+            if isinstance(value, Loss):
+                plain[each.name] = value.name
             if is_dataclass(value) and not isinstance(value, type):
                 plain |= {f"{each.name}.{inner}": held for inner, held in asdict(value).items()}
             else:
@@ -285,7 +291,6 @@ _RANGES: dict[str, tuple[float, float]] = {
     "warmup": (0, 1),
     "decay": (0, 1),
     "decay_epochs": (1e-6, 1e6),
-    "label_smoothing": (0, 1),
     "ema": (0, 1),
     "clip": (0, 1e6),
     "train_resolution": (0.05, 4),

@@ -7,6 +7,7 @@ from typing import Any
 
 from allometry.base import RecipeError, UnknownNameError
 from allometry.base.units import parse_quantity
+from allometry.training.losses import LOSSES
 from allometry.training.recipes.recipe import Recipe
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -26,22 +27,26 @@ def change(recipe: Recipe, *settings: str) -> Recipe:
         True
         >>> change(Recipe(epochs=2), "execution.memory=4GB").execution.memory
         4000000000
+        >>> str(change(Recipe(epochs=2), "loss=binary-cross-entropy", "loss.label_smoothing=0.2").loss)
+        'binary-cross-entropy(label_smoothing=0.2, class_weights=none)'
         >>> change(Recipe(epochs=2), "learning_rat=1")
         Traceback (most recent call last):
             ...
         allometry.base.errors.UnknownNameError: No recipe field is named 'learning_rat'. Did you mean ...
     """
+    pairs = [_pair(setting) for setting in settings]
+    for key, text in pairs:  # what its fields are follows from which one it is
+        if key == "loss":
+            recipe = replace(recipe, loss=LOSSES.get(text))
     plain, own = recipe.to_dict(), dict[str, Any]()
     parts: dict[str, dict[str, Any]] = {}
-    for setting in settings:
-        key, separator, text = setting.partition("=")
-        key = key.strip()
-        if not separator:
-            raise RecipeError(f"Cannot read the setting {setting!r}: write it as key=value.")
+    for key, text in pairs:
+        if key == "loss":
+            continue
         if key not in plain:
             raise UnknownNameError("recipe field", key, plain)
         owner, _, inner = key.partition(".")
-        value = _read(recipe, key, text.strip())
+        value = _read(recipe, key, text)
         if inner:
             parts.setdefault(owner, {})[inner] = value
         else:
@@ -49,6 +54,13 @@ def change(recipe: Recipe, *settings: str) -> Recipe:
     return replace(
         recipe, **own, **{name: replace(getattr(recipe, name), **inner) for name, inner in parts.items()}
     )
+
+
+def _pair(setting: str) -> tuple[str, str]:
+    key, separator, text = setting.partition("=")
+    if not separator:
+        raise RecipeError(f"Cannot read the setting {setting!r}: write it as key=value.")
+    return key.strip(), text.strip()
 
 
 def _read(recipe: Recipe, key: str, text: str) -> Any:  # noqa: ANN401 - of the field's own type

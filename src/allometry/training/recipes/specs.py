@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 
 from allometry.arch import Network
 from allometry.base import RecipeError, UnknownNameError
+from allometry.training.losses import CrossEntropy, Loss
 from allometry.training.recipes import RECIPES
 from allometry.training.recipes.recipe import Recipe
 from allometry.training.recipes.settings import change
@@ -23,6 +24,7 @@ class RecipeSpec:
     Attributes:
         name: of `RECIPES`.
         settings: changes to it, `key=value`.
+        loss: instead of its own, before these changes.
 
     Raises:
         UnknownNameError: no such recipe or field.
@@ -35,24 +37,37 @@ class RecipeSpec:
 
     name: str
     settings: tuple[str, ...] = ()
+    loss: Loss | None = None
 
     def __post_init__(self) -> None:
         if self.name not in RECIPES:
             raise UnknownNameError("recipe", self.name, RECIPES)
-        check_settings(self.settings)
+        check_settings(self.settings, loss=self.loss)
 
-    def resolve(self, network: Network, *, images: int, drawings: bool = False) -> Recipe:
+    def resolve(
+        self, network: Network, *, images: int, drawings: bool = False, loss: Loss | None = None
+    ) -> Recipe:
         """The full recipe for a network and so many training images, drawings or photographs.
+
+        Args:
+            network: what will be trained.
+            images: number of training images.
+            drawings: whether they are one-color drawings.
+            loss: instead of the recipe's, where this says none itself.
 
         Example:
             >>> from allometry.catalog import get
             >>> small(batch_size=32).resolve(get("efficientnet-b0"), images=7901).epochs
             10
         """
-        return change(RECIPES[self.name](network, images=images, drawings=drawings), *self.settings)
+        recipe = RECIPES[self.name](network, images=images, drawings=drawings)
+        recipe = replace(recipe, loss=self.loss or loss or recipe.loss)
+        return change(recipe, *self.settings)
 
     def __repr__(self) -> str:
-        return f"recipes.{self.name}({', '.join(map(repr, self.settings))})"
+        parts = [repr(setting) for setting in self.settings]
+        parts += [f"loss={self.loss}"] if self.loss else []
+        return f"recipes.{self.name}({', '.join(parts)})"
 
 
 def small(**changes: object) -> RecipeSpec:
@@ -60,7 +75,7 @@ def small(**changes: object) -> RecipeSpec:
 
     Args:
         changes: fields of `Recipe` and their values; a part, such as `augmentation`, as a dict of its fields or as
-            a whole value.
+            a whole value; a loss as a value, too, or by its name.
 
     Raises:
         UnknownNameError: no such field.
@@ -69,6 +84,8 @@ def small(**changes: object) -> RecipeSpec:
     Example:
         >>> small(epochs=20, augmentation={"flip": True})
         recipes.small('epochs=20', 'augmentation.flip=true')
+        >>> small(loss=CrossEntropy(label_smoothing=0.2))
+        recipes.small(loss=cross-entropy(label_smoothing=0.2, class_weights=none))
         >>> small(epoch=20)
         Traceback (most recent call last):
             ...
@@ -141,17 +158,24 @@ def recipe_arguments(recipe: Recipe | RecipeSpec) -> dict[str, str | list[str]]:
     Example:
         >>> recipe_arguments(small(epochs=2))
         {'recipe': 'small', 'settings': ['epochs=2']}
+        >>> recipe_arguments(small(loss=CrossEntropy()))["loss"]
+        'cross-entropy(label_smoothing=0.1, class_weights=none)'
         >>> recipe_arguments(Recipe(epochs=2))["recipe"].startswith("recipe@")
         True
     """
     if isinstance(recipe, RecipeSpec):
-        return {"recipe": recipe.name, "settings": list(recipe.settings)}
+        loss = {"loss": str(recipe.loss)} if recipe.loss else {}
+        return {"recipe": recipe.name, "settings": list(recipe.settings), **loss}
     content = json.dumps(recipe.to_dict(), sort_keys=True).encode()
     return {"recipe": f"recipe@{hashlib.sha256(content).hexdigest()[:32]}", "settings": []}
 
 
-def check_settings(settings: Sequence[str]) -> None:
+def check_settings(settings: Sequence[str], *, loss: Loss | None = None) -> None:
     """Refuse settings that fit no recipe, before the images are read; some fit one recipe and not another.
+
+    Args:
+        settings: changes, `key=value`.
+        loss: whose fields they may change, too.
 
     Raises:
         UnknownNameError: no such field.
@@ -163,11 +187,15 @@ def check_settings(settings: Sequence[str]) -> None:
             ...
         allometry.base.errors.RecipeError: epochs must be an integer, not 'ten'.
     """
-    change(Recipe(epochs=_LONG), *settings)
+    change(Recipe(epochs=_LONG, loss=loss or CrossEntropy()), *settings)
 
 
 def _spec(name: str, changes: Mapping[str, object]) -> RecipeSpec:
-    return RecipeSpec(name, tuple(_settings(changes)))
+    loss = changes.get("loss")
+    if not isinstance(loss, Loss):
+        return RecipeSpec(name, tuple(_settings(changes)))
+    others = {key: value for key, value in changes.items() if key != "loss"}
+    return RecipeSpec(name, tuple(_settings(others)), loss)
 
 
 def _settings(changes: Mapping[str, object]) -> Iterator[str]:
@@ -186,6 +214,8 @@ def _text(value: object) -> str:
     """A value as `change` reads it back."""
     if value is None:
         return "none"
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -6,6 +6,7 @@ import math
 
 from allometry.arch import Network
 from allometry.data import Augmentation
+from allometry.training.losses import CrossEntropy
 from allometry.training.recipes.recipe import Recipe
 from allometry.training.recipes.sizes import LARGEST_BATCH, batch_for, epochs_to_see
 
@@ -50,7 +51,7 @@ def transfer(network: Network, *, images: int, drawings: bool = False) -> Recipe
         head_epochs=1,
         warmup=0.1,
         schedule="cosine",
-        label_smoothing=0.1,
+        loss=CrossEntropy(label_smoothing=0.1),
         ema=0.98,
         clip=5.0,
         stochastic_depth=0.1,
