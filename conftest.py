@@ -13,6 +13,7 @@ import pytest
 # What is kept between calls is kept apart from the user's, and starts empty.
 _KEPT = tempfile.mkdtemp(prefix="allometry-tests-")
 os.environ["XDG_CACHE_HOME"] = _KEPT
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # no test needs the network
 
 collect_ignore = ["docs/guide/whole_path.py"]  # a script, which a test runs in a folder of its own
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from allometry.cost import Budget, Cost, count, parse_budget
     from allometry.nn import build
     from allometry.scaling import COMPOUND, ScalingLaw, solve
-    from allometry.training import losses as losses
+    from allometry.training import callbacks, losses
     from allometry.training.recipes import specs as recipes
     from allometry.verbs import supernet, table
     from allometry.verbs.evaluate import evaluate
@@ -79,6 +79,7 @@ _HOME = {
     "zoo": "allometry.verbs.zoo",
 }
 _NAMESPACES = {
+    "callbacks": "allometry.training.callbacks",
     "losses": "allometry.training.losses",
     "recipes": "allometry.training.recipes.specs",
     "supernet": "allometry.verbs.supernet",
@@ -95,6 +96,7 @@ __all__ = [
     "ScalingLaw",
     "__version__",
     "build",
+    "callbacks",
     "count",
     "evaluate",
     "explain",

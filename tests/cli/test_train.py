@@ -95,7 +95,10 @@ def test_a_student_of_another_run(call, network, photos, tmp_path):
 def test_the_board_has_every_epoch_once(call, network, photos, tmp_path):
     board = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     out = tmp_path / "run"
-    assert call("train", network, "--data", photos, "--out", out, "--tensorboard", *SHORT).status == 0
+    assert (
+        call("train", network, "--data", photos, "--out", out, "--callback", "tensorboard", *SHORT).status
+        == 0
+    )
     found = board.EventAccumulator(str(out / "tensorboard"))
     found.Reload()
     records = read_lines(out / "metrics.jsonl")
@@ -106,7 +109,9 @@ def test_the_board_has_every_epoch_once(call, network, photos, tmp_path):
 
 def test_without_tensorboard_the_extra_is_named(call, network, photos, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    result = call("train", network, "--data", photos, "--out", tmp_path / "run", "--tensorboard", *SHORT)
+    result = call(
+        "train", network, "--data", photos, "--out", tmp_path / "run", "--callback", "tensorboard", *SHORT
+    )
     assert result.status == 2
     assert "allometry[tensorboard]" in result.err
 

@@ -45,6 +45,7 @@ from allometry.nas.gradient import (
 from allometry.nas.gradient.architecture import pass_on
 from allometry.nas.space_costs import SpaceCosts
 from allometry.training import FINAL, Recipe
+from tests.watching import Recorder
 
 from .textures import SPACE, images, job_in, tiny_space
 
@@ -302,12 +303,13 @@ def test_pressure_makes_cheap_options_likelier(make_job, way, form, weight):
 
 
 def test_a_search_says_what_it_has_done(make_job):
-    records = []
-    job = make_job(cost=counted("macs"), on_epoch_end=records.append)
+    recorder = Recorder()
+    job = make_job(cost=counted("macs"), callbacks=(recorder,))
     before = torch.get_rng_state()
     found = search_by_gradient(job)
     assert torch.equal(torch.get_rng_state(), before)
     assert SPACE.contains(found.network)
+    records = recorder.records
     assert list(found.history) == records
     assert [record.epoch for record in records] == [1, 2, 3]
     assert records[0].held_loss is None  # the warm-up

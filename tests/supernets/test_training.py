@@ -28,7 +28,7 @@ from allometry.supernets import (
     shrinking,
     train_supernet,
 )
-from allometry.training import evaluate, latest_checkpoint, load_weights, run_task
+from allometry.training import Callback, evaluate, latest_checkpoint, load_weights, run_task
 from tests.killing import is_killed, kill_myself, start
 from tests.training.tasks import StopAfter
 
@@ -224,11 +224,12 @@ def train_until_step(folder: Path, step: int) -> None:
 
 
 def train_until_record(folder: Path, phase: int) -> None:
-    def kill_after_record(record) -> None:
-        if record.phase == phase:
-            kill_myself()
+    class Killer(Callback):
+        def on_epoch_end(self, epoch) -> None:
+            if epoch.record.phase == phase:
+                kill_myself()
 
-    train_supernet(job_in(folder, save_every=0.0, on_epoch_end=kill_after_record))
+    train_supernet(job_in(folder, save_every=0.0, callbacks=(Killer(),)))
 
 
 def train_freely(folder: Path) -> None:

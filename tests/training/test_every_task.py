@@ -18,6 +18,7 @@ from allometry.data import ArraySplit
 from allometry.training import Execution, Progressive, latest_checkpoint, run_task
 from allometry.training.state import TrainingState
 from tests.killing import is_killed, kill_myself
+from tests.watching import Recorder
 
 from .tasks import EPOCH, STEPS, TASKS, StopAfter, is_same, task_in, train, weights, without_time
 
@@ -130,12 +131,12 @@ def test_records_behind_the_checkpoint_are_dropped_and_torn_lines_too(whole, nam
     file = tmp_path / "metrics.jsonl"
     record = read_lines(file)[-1]
     file.write_text(file.read_text() + json.dumps({**record, "epoch": 2}) + '\n{"epoch": 3, "st')
-    seen = []
-    result = train(tmp_path, name, on_epoch_end=seen.append)
+    recorder = Recorder()
+    result = train(tmp_path, name, callbacks=(recorder,))
     assert without_time(result.history) == without_time(whole(name)[1].history)
     kind = type(result.history[0])
     assert tuple(kind.from_dict(line) for line in read_lines(file)) == result.history
-    assert seen == list(result.history[1:])
+    assert recorder.records == list(result.history[1:])
 
 
 # What is finished, and what is not its own

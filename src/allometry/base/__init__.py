@@ -3,6 +3,7 @@
 from allometry.base.errors import (
     AllometryError,
     BudgetError,
+    CallbackError,
     DataError,
     ExportError,
     InputError,
@@ -27,6 +28,7 @@ from allometry.base.progress import Progress, SilentProgress, as_progress
 __all__ = [
     "AllometryError",
     "BudgetError",
+    "CallbackError",
     "DataError",
     "ExportError",
     "InputError",

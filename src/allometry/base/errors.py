@@ -136,6 +136,10 @@ class MeasurementError(AllometryError):
     """A network that was measured did not come through."""
 
 
+class CallbackError(AllometryError):
+    """A callback failed, and so ended the training that it watched; the message names both."""
+
+
 class ExportError(AllometryError):
     """A network that the library of an export target cannot write."""
 

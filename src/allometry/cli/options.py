@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    pass
-
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 NetworkName = Annotated[
@@ -34,6 +30,14 @@ DryRun = Annotated[
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")]
 Device = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda, cuda:1; by default a GPU if there is one.")
+]
+Callbacks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--callback",
+        metavar="NAME",
+        help="Who is told of the training: tensorboard, mlflow, or one of your own (--plugin); may be repeated.",
+    ),
 ]
 Settings = Annotated[
     list[str] | None,

@@ -8,6 +8,7 @@ import typer
 
 from allometry.base.units import format_quantity
 from allometry.cli.options import (
+    Callbacks,
     Data,
     Device,
     DryRun,
@@ -52,6 +53,7 @@ def run(
     settings: Settings = None,
     runtime: Runtime = None,
     threads: Threads = 1,
+    callbacks: Callbacks = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -79,7 +81,7 @@ def run(
         print_json(planned.to_dict()) if as_json else print_run_forecast(planned)
         return
     with stopping_on_signals() as should_stop:
-        finished = run_all(out=out, should_stop=should_stop, **arguments)
+        finished = run_all(out=out, callbacks=callbacks or (), should_stop=should_stop, **arguments)
     print_json(finished.to_dict()) if as_json else print_figures(str(finished.folder), _figures(finished))
 
 

@@ -9,7 +9,7 @@ import typer
 
 from allometry.base import InputError
 from allometry.base.units import format_duration, format_milliseconds, format_quantity, plural
-from allometry.cli.options import Data, Device, DryRun, Json, Out, Runtime, Seed, Settings, Threads
+from allometry.cli.options import Callbacks, Data, Device, DryRun, Json, Out, Runtime, Seed, Settings, Threads
 from allometry.cli.printing import print_figures, print_json
 from allometry.cost.budget import format_measure
 
@@ -77,6 +77,7 @@ def train(
             "--coupled", help="Deep stages are wide, shallow ones narrow: fewer subnets, for half the epochs."
         ),
     ] = False,
+    callbacks: Callbacks = None,
     dry_run: DryRun = False,
     out: Out = None,
     seed: Seed = 0,
@@ -110,7 +111,7 @@ def train(
         print_json(planned.to_dict()) if as_json else print_figures("supernet", _planned(planned))
         return
     with stopping_on_signals() as should_stop:
-        run = verbs.train(space, out=out, should_stop=should_stop, **arguments)
+        run = verbs.train(space, out=out, callbacks=callbacks or (), should_stop=should_stop, **arguments)
     if is_main_process():
         print_json(run.to_dict()) if as_json else print_figures(str(run.folder), _trained(run))
 
@@ -209,6 +210,7 @@ def extract(
     out: Out = None,
     device: Device = None,
     settings: Settings = None,
+    callbacks: Callbacks = None,
     as_json: Json = False,
 ) -> None:
     """Take a subnet out, as a run folder that `export`, `evaluate` and `predict` take.
@@ -226,6 +228,7 @@ def extract(
             out=out,
             device=device,
             settings=settings or (),
+            callbacks=callbacks or (),
             should_stop=should_stop,
         )
     print_json(extracted.to_dict()) if as_json else print_figures(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from allometry.cli.options import (
+    Callbacks,
     Data,
     Device,
     DryRun,
@@ -48,9 +49,7 @@ def train(
         ),
     ] = None,
     dry_run: DryRun = False,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write TensorBoard's files into the run folder, too.")
-    ] = False,
+    callbacks: Callbacks = None,
     out: Out = None,
     seed: Seed = 0,
     device: Device = None,
@@ -91,7 +90,7 @@ def train(
             settings=changes,
             pretrained=pretrained,
             teacher=teacher,
-            tensorboard=tensorboard,
+            callbacks=callbacks or (),
             out=out,
             seed=seed,
             device=device,

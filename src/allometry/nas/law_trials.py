@@ -17,8 +17,8 @@ from allometry.base.files import append_line, read_lines
 from allometry.cost import count
 from allometry.nas.law_ranking import CorrectMatrix
 from allometry.nas.trial_training import TrialConfig, threads, trial_job
-from allometry.runs import EpochMetrics
 from allometry.training import predict, train
+from allometry.training.callbacks.base import Callback, EpochEnd
 from allometry.training.images import Images
 
 _HOPELESS = 1e9  # the loss of a training that diverged, for ranking
@@ -96,18 +96,16 @@ def run_grid_training(
     job = replace(job, label=training.label)
     metrics = job.folder / "metrics.jsonl"
     whole = training.until >= job.recipe.epochs
-    far = len(read_lines(metrics)) >= training.until
-
-    def reached(record: EpochMetrics) -> None:
-        nonlocal far
-        far = record.epoch >= training.until
+    reached = _Reached(training.until, over=len(read_lines(metrics)) >= training.until)
 
     correct = ""
-    if whole or not far:
+    if whole or not reached.over:
         try:
             with threads(settings.threads):
                 watched = replace(
-                    job, on_epoch_end=reached, should_stop=lambda: (far and not whole) or should_stop()
+                    job,
+                    callbacks=(reached,),
+                    should_stop=lambda: (reached.over and not whole) or should_stop(),
                 )
                 trained = train(watched)
                 predictions = predict(
@@ -118,7 +116,7 @@ def run_grid_training(
                 )
             correct = np.packbits(predictions.correct).tobytes().hex()
         except Stopped:
-            if not far or whole:
+            if not reached.over or whole:
                 raise
         except NonFiniteLossError:
             return _diverged(read_lines(metrics), len(images.dataset.splits["val"]))
@@ -131,6 +129,16 @@ def run_grid_training(
         images=sum(record["images"] for record in history),
         correct=correct,
     )
+
+
+class _Reached(Callback):
+    """Whether a training has come to the epoch that it is wanted for."""
+
+    def __init__(self, until: int, *, over: bool) -> None:
+        self._until, self.over = until, over
+
+    def on_epoch_end(self, epoch: EpochEnd) -> None:
+        self.over = epoch.record.epoch >= self._until
 
 
 def _diverged(history: Sequence[Mapping[str, Any]], number: int) -> GridTrainingResult:

@@ -18,6 +18,7 @@ from allometry.nas.objectives import Objective
 from allometry.nas.trials import Halving, TrialCandidate, TrialOutcome
 from allometry.runs import EpochMetrics
 from allometry.training import ClassificationJob, Recipe, at_full_size, small, train
+from allometry.training.callbacks.base import Callback, EpochEnd
 from allometry.training.devices import resolve_device
 from allometry.training.forecast import seconds_per_image
 from allometry.training.images import Images
@@ -181,7 +182,7 @@ def try_candidate(
         tracker.record(record)
     # Of a trial that came to its end before its weights are gone, but its figures are all here.
     if not tracker.over and len(history) < job.recipe.epochs:
-        watched = replace(job, on_epoch_end=tracker.record, should_stop=lambda: tracker.over or should_stop())
+        watched = replace(job, callbacks=(tracker,), should_stop=lambda: tracker.over or should_stop())
         try:
             with threads(settings.threads):
                 train(watched)
@@ -193,7 +194,7 @@ def try_candidate(
     return _outcome(job, metrics, tracker)
 
 
-class _RungTracker:
+class _RungTracker(Callback):
     """A training from rung to rung."""
 
     def __init__(
@@ -205,6 +206,11 @@ class _RungTracker:
         self._halving, self._bars, self._objective_values = halving, rung_values, objective_values
         self.rungs: list[tuple[float, ...]] = []
         self.over = False
+
+    def on_epoch_end(self, epoch: EpochEnd) -> None:
+        """An epoch has ended."""
+        assert isinstance(epoch.record, EpochMetrics)  # noqa: S101
+        self.record(epoch.record)
 
     def record(self, record: EpochMetrics) -> None:
         """An epoch has ended."""

@@ -152,4 +152,5 @@ def _job(
         label="further training",
         progress=session.progress,
         should_stop=session.should_stop,
+        callbacks=session.callbacks,
     )

@@ -133,6 +133,7 @@ def supernet_job(session: Session, request: SupernetRequest, images: Images) -> 
         dist=session.dist,
         progress=session.progress,
         should_stop=session.should_stop,
+        callbacks=session.callbacks,
     )
 
 

@@ -1,6 +1,15 @@
 """Training: recipes, one readable loop, checkpoints, evaluation."""
 
 from allometry.training.batch_norm import recalibrate_batch_norm
+from allometry.training.callbacks import (
+    CALLBACKS,
+    Callback,
+    EpochEnd,
+    StepEnd,
+    TrainEnd,
+    TrainStart,
+    register_callback,
+)
 from allometry.training.checkpoint import (
     Checkpoint,
     CheckpointTimer,
@@ -57,10 +66,12 @@ from allometry.training.task import FINAL, EpochSummary, Task, TaskPhase, Valida
 
 __all__ = [
     "ALONE",
+    "CALLBACKS",
     "FINAL",
     "LOSSES",
     "RECIPES",
     "BinaryCrossEntropy",
+    "Callback",
     "Checkpoint",
     "CheckpointTimer",
     "ClassificationJob",
@@ -69,6 +80,7 @@ __all__ = [
     "DistContext",
     "Distillation",
     "Epoch",
+    "EpochEnd",
     "EpochSummary",
     "Execution",
     "Job",
@@ -81,9 +93,12 @@ __all__ = [
     "Recipe",
     "RecipeMaker",
     "Score",
+    "StepEnd",
     "Task",
     "TaskPhase",
     "Teacher",
+    "TrainEnd",
+    "TrainStart",
     "Trained",
     "Validation",
     "at_full_size",
@@ -116,6 +131,7 @@ __all__ = [
     "recalibrate_batch_norm",
     "recompute_blocks",
     "refuse_other_images",
+    "register_callback",
     "reliability",
     "remove_checkpoints",
     "resamples",

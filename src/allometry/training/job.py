@@ -20,6 +20,7 @@ from allometry.base import InputError, Progress, RunFolderError, SilentProgress
 from allometry.base.machine import half_the_cores
 from allometry.data import Dataset
 from allometry.runs.records import EpochRecord
+from allometry.training.callbacks.base import Callback
 from allometry.training.distributed import ALONE, DistContext
 from allometry.training.preprocessing import Preprocessing
 from allometry.training.recipes import Recipe
@@ -43,7 +44,7 @@ class Job(ABC, Generic[RecordT]):
         workers: threads that prepare images; the result does not depend on them.
         progress: is told how it goes.
         should_stop: asked after each step; once it says True a checkpoint is written and `Stopped` raised.
-        on_epoch_end: given each epoch's record once it is written.
+        callbacks: are told of the training; they cannot change it.
         save_every: seconds between checkpoints inside a long epoch; more where writing one takes long.
         clock: seconds, for the cost log and for when to write; the weights do not depend on it.
 
@@ -83,7 +84,7 @@ class Job(ABC, Generic[RecordT]):
     workers: int = field(default_factory=half_the_cores)
     progress: Progress = SilentProgress()
     should_stop: Callable[[], bool] = lambda: False
-    on_epoch_end: Callable[[RecordT], None] = lambda _record: None
+    callbacks: tuple[Callback, ...] = ()
     save_every: float = 120.0
     clock: Callable[[], float] = time.monotonic
 

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from allometry.base import DataError, RunFolderError
 from allometry.base.files import append_line, read_lines, write_lines
 from allometry.base.progress import tracked
 from allometry.data import Batch, train_batches
 from allometry.nn import save_weights
+from allometry.training.callbacks.base import EpochEnd
 from allometry.training.checkpoint import (
     best_file,
     latest_checkpoint,
@@ -23,14 +24,14 @@ from allometry.training.checkpoint import (
 )
 from allometry.training.distributed import average_gradients
 from allometry.training.errors import check_finite, diverged, memory_errors, refuse_infinite_weights, stopped
+from allometry.training.events import step_end, train_start
 from allometry.training.job import RecordT
 from allometry.training.metrics.evaluate import Score
 from allometry.training.recipes import Epoch, images_until, learning_rate
 from allometry.training.seeds import seed_step
-from allometry.training.state import Best, TrainingState
+from allometry.training.state import METRICS, Best, TrainingState
 from allometry.training.task import SUMS, EpochSummary, ResultT, Task
 
-METRICS = "metrics.jsonl"
 _CHECK_EVERY = 10  # steps between looks at the loss, each of which makes a GPU wait
 
 
@@ -70,6 +71,15 @@ def _train(task: Task[RecordT, ResultT]) -> None:
         state.restore(checkpoint)
     if job.dist.is_main:  # lines that a kill has left behind the checkpoint are taken back
         write_lines(job.folder / METRICS, read_lines(job.folder / METRICS)[: state.lines])
+    with state.watchers.training(lambda: train_start(task, state)):
+        weights = _train_phases(task, state)
+        if job.dist.is_main:
+            save_weights(task.final, weights, metadata={"identity": job.identity})
+
+
+def _train_phases(task: Task[RecordT, ResultT], state: TrainingState) -> dict[str, Tensor]:
+    """Train what is left of all phases; the final weights."""
+    job = task.job
     total = sum(images_until(phase.epochs, phase.steps) for phase in task.phases)
     devices = [job.device.index or 0] if job.device.type == "cuda" else []
     with (
@@ -82,9 +92,7 @@ def _train(task: Task[RecordT, ResultT]) -> None:
             state.next_phase()
             _train_phase(task, state)
         state.load_best()
-        weights = task.final_weights()
-    if job.dist.is_main:
-        save_weights(task.final, weights, metadata={"identity": job.identity})
+        return task.final_weights()
 
 
 def _train_phase(task: Task[RecordT, ResultT], state: TrainingState) -> None:
@@ -152,6 +160,8 @@ def take_steps(
             if check:
                 check_finite(task, state)
             job.progress.advance(len(batch.labels) * dist.world_size, _words(task, state) if check else "")
+            if state.watchers:
+                state.watchers.step_end(step_end(task, state, epoch, with_loss=check))
             if not (check or dist.alone):
                 continue  # several processes must agree on the step, which takes time
             # Before its end an epoch is not stopped: its record, a validation away, belongs to it.
@@ -237,10 +247,12 @@ def _finish_epoch(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epo
     )
     if job.dist.is_main:
         append_line(job.folder / METRICS, record.to_dict())
-        job.on_epoch_end(record)
-    state.sums.zero_()
-    state.recorded, state.lines, state.seconds = state.recorded + 1, state.lines + 1, 0.0
-    _write(task, state)
+    try:
+        state.watchers.epoch_end(EpochEnd(record=record, step=state.steps))
+    finally:  # a callback that fails does not cost an epoch
+        state.sums.zero_()
+        state.recorded, state.lines, state.seconds = state.recorded + 1, state.lines + 1, 0.0
+        _write(task, state)
 
 
 def _write(task: Task[RecordT, ResultT], state: TrainingState) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,10 @@ from torch import Tensor
 from allometry.arch import Network
 from allometry.base import Progress, RunFolderError, SilentProgress, Stopped
 from allometry.data import Dataset, Summary, as_dataset, data_argument, is_line_art, normalization, summarize
-from allometry.runs import ClassSizes, DataSummary, EpochMetrics, RejectedFile
+from allometry.runs import ClassSizes, DataSummary, RejectedFile
 from allometry.runs.files import DATA
 from allometry.runs.folder import RunFolder, open_run
+from allometry.training.callbacks import Callback, as_callbacks
 from allometry.training.classification import ClassificationJob
 from allometry.training.devices import describe_device, resolve_device
 from allometry.training.distillation import Teacher
@@ -40,6 +41,7 @@ class Session:
         progress: is told how it goes.
         should_stop: says whether the user wants it to stop.
         dist: this process among those that train together.
+        callbacks: are told of the training that the command is for.
     """
 
     run: RunFolder
@@ -48,6 +50,7 @@ class Session:
     progress: Progress
     should_stop: Callable[[], bool]
     dist: DistContext = ALONE
+    callbacks: tuple[Callback, ...] = ()
 
     def job(
         self,
@@ -59,9 +62,9 @@ class Session:
         label: str = "training",
         start: Mapping[str, Tensor] | None = None,
         teacher: Teacher | None = None,
-        on_epoch_end: Callable[[EpochMetrics], None] = lambda _record: None,
+        watched: bool = True,
     ) -> ClassificationJob:
-        """The training of `network` in `folder`."""
+        """The training of `network` in `folder`; the callbacks are told of it where it is watched."""
         return ClassificationJob(
             network=network,
             dataset=images.dataset,
@@ -76,7 +79,7 @@ class Session:
             label=label,
             progress=self.progress,
             should_stop=self.should_stop,
-            on_epoch_end=on_epoch_end,
+            callbacks=self.callbacks if watched else (),
         )
 
     def halt_if_asked(self) -> None:
@@ -100,15 +103,16 @@ def open_session(
     progress: Progress,
     should_stop: Callable[[], bool],
     dist: DistContext = ALONE,
+    callbacks: Sequence[Callback | str] = (),
 ) -> Iterator[Session]:
     """Open the run folder of a command that trains, on a device by its name.
 
     Raises:
-        InputError: no such device.
+        InputError: no such device or callback.
         RunFolderError: the folder is in use or was made by another command.
         StorageError: the folder cannot be written.
     """
-    place = resolve_device(device)
+    place, watching = resolve_device(device), as_callbacks(callbacks)
     with open_run(
         folder,
         command=command,
@@ -117,7 +121,13 @@ def open_session(
         seed=seed,
     ) as opened:
         yield Session(
-            run=opened, seed=seed, device=place, progress=progress, should_stop=should_stop, dist=dist
+            run=opened,
+            seed=seed,
+            device=place,
+            progress=progress,
+            should_stop=should_stop,
+            dist=dist,
+            callbacks=watching,
         )
 
 
@@ -183,6 +193,7 @@ def open_joint_session(
     device: str | None,
     progress: Progress,
     should_stop: Callable[[], bool],
+    callbacks: Sequence[Callback | str] = (),
 ) -> Iterator[Session]:
     """Open the run folder of a command that several processes may carry out; only the first writes and tells.
 
@@ -204,6 +215,7 @@ def open_joint_session(
             progress=progress if dist.is_main else SilentProgress(),
             should_stop=should_stop,
             dist=dist,
+            callbacks=callbacks,
         ) as session,
     ):
         yield session

@@ -6,12 +6,16 @@ from typing import Any, NamedTuple
 
 import torch
 
+from allometry.training.callbacks.watching import Watchers
 from allometry.training.checkpoint import Checkpoint, CheckpointTimer, best_file, load_weights
 from allometry.training.ema import ModelEma
 from allometry.training.job import RecordT
 from allometry.training.optimizer import make_optimizer
 from allometry.training.recipes import Epoch, images_until
 from allometry.training.task import SUMS, ResultT, Task, TaskPhase
+
+METRICS = "metrics.jsonl"
+"""A line for each epoch that has ended, in the training's folder."""
 
 
 class Best(NamedTuple):
@@ -39,6 +43,7 @@ class TrainingState:
         # Losses, correct answers, passes and gradient norms of the epoch so far; on the device, read rarely.
         self.sums = torch.zeros(SUMS + 1, dtype=torch.float64, device=job.device)
         self.optimizer = self._make_optimizer()
+        self.watchers = Watchers(job.callbacks if job.dist.is_main else (), job.progress)
         self.saving = CheckpointTimer(job.clock, every=job.save_every)
 
     @property

@@ -23,6 +23,7 @@ from allometry.runs.files import BASELINE, LAW, NETWORK, PLAN, PREPROCESSING, wr
 from allometry.scaling import Multipliers, ScalingLaw, Solution, as_law, solve
 from allometry.scaling.laws import LAWS
 from allometry.training import train
+from allometry.training.callbacks import Callback
 from allometry.training.forecast import forecast
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session, open_session
@@ -101,6 +102,7 @@ def run(
     settings: Sequence[str] = (),
     runtime: str | None = None,
     threads: int = 1,
+    callbacks: Sequence[Callback | str] = (),
     progress: Progress | bool = True,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Run:
@@ -121,6 +123,7 @@ def run(
         settings: changes to the recipe, `key=value`.
         runtime: where latency is measured if the budget limits it, and memory: `onnxruntime` by default.
         threads: of that runtime.
+        callbacks: are told of the final network's training, by value or name; not of the trials before it.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
         should_stop: asked after each training step; True stops the run at a checkpoint.
 
@@ -132,6 +135,7 @@ def run(
         Stopped: `should_stop` asked for it.
         StorageError: the disk is full, read-only or forbidden.
         NonFiniteLossError: the training diverged.
+        CallbackError: a callback failed.
 
     Source: EfficientNet (Tan & Le 2019), section 3.3, on the user's data.
 
@@ -161,6 +165,7 @@ def run(
         device=device,
         progress=shown,
         should_stop=should_stop,
+        callbacks=callbacks,
     ) as session:
         if not is_finished(session):
             _run(session, request)
@@ -258,7 +263,9 @@ def _try_laws(session: Session, prepared: Prepared) -> LawTrial:
     labels[baseline] = "baseline"
 
     def one(point: Point, folder: Path) -> LawTrial:
-        trained = train(session.job(point.network, images, recipe, folder=folder, label=labels[point]))
+        trained = train(
+            session.job(point.network, images, recipe, folder=folder, label=labels[point], watched=False)
+        )
         session.run.record_cost("fit", folder.name, seconds=trained.seconds, images=trained.images)
         return LawTrial(point, trained.accuracy, trained.loss, recipe.epochs, trained.seconds, trained.images)
 

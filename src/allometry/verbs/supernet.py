@@ -42,6 +42,7 @@ from allometry.supernets.training_run import (
     supernet_job,
     train_in_folder,
 )
+from allometry.training.callbacks import Callback
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import open_joint_session, open_session, read_data, read_in_turn
 from allometry.verbs.arguments import RunLike, folder_of
@@ -66,6 +67,7 @@ def train(
     seed: int = 0,
     device: str | None = None,
     settings: Sequence[str] = (),
+    callbacks: Sequence[Callback | str] = (),
     progress: Progress | bool = True,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Run:
@@ -87,6 +89,7 @@ def train(
         seed: of everything random.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
         settings: changes to the recipe, `key=value`.
+        callbacks: are told of the training: `allometry.callbacks.TensorBoard()`, others by value, or by name.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
         should_stop: asked after each step; True stops at a checkpoint.
 
@@ -98,6 +101,7 @@ def train(
         Stopped: `should_stop` asked for it.
         StorageError: the disk is full, read-only or forbidden.
         NonFiniteLossError: the training diverged.
+        CallbackError: a callback failed.
 
     Source: Once-for-All (Cai et al. 2020).
     """
@@ -113,6 +117,7 @@ def train(
         device=device,
         progress=shown,
         should_stop=should_stop,
+        callbacks=callbacks,
     ) as session:
         dist = session.dist
         if not dist.broadcast_object(dist.is_main and is_finished(session)):
@@ -311,6 +316,7 @@ def extract(
     out: str | Path | None = None,
     device: str | None = None,
     settings: Sequence[str] = (),
+    callbacks: Sequence[Callback | str] = (),
     progress: Progress | bool = True,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Run:
@@ -324,6 +330,7 @@ def extract(
         out: the new run folder; by default beside the supernet's, with the subnet's name.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
         settings: changes to the recipe of that further training, `key=value`.
+        callbacks: are told of that further training, by value or name.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
         should_stop: True stops the further training at a checkpoint.
 
@@ -367,6 +374,7 @@ def extract(
             device=device,
             progress=shown,
             should_stop=should_stop,
+            callbacks=callbacks,
         ) as session:
             if not is_finished(session):
                 extraction = extract_in_folder(session, opened, network, epochs, settings)

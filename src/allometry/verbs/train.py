@@ -19,13 +19,13 @@ from allometry.runs.arguments import value_argument, value_name
 from allometry.runs.files import NETWORK, PREPROCESSING, RECIPE, write_recipe
 from allometry.training import ALONE, ClassificationJob, Recipe, Teacher
 from allometry.training import train as train_network
+from allometry.training.callbacks import Callback
 from allometry.training.forecast import Forecast, forecast
 from allometry.training.images import Images
 from allometry.training.memory import settle_execution
 from allometry.training.pretrained import open_finished, start_from
 from allometry.training.recipes.specs import RecipeSpec, as_recipe, recipe_arguments
 from allometry.training.session import Session, open_joint_session, open_session, read_in_turn
-from allometry.training.tensorboard import open_tensorboard
 from allometry.verbs.arguments import RunLike, folder_of, weights_argument
 from allometry.verbs.open import Run, open_run
 from allometry.verbs.stages import finish, is_finished, judge
@@ -39,7 +39,7 @@ def train(
     settings: Sequence[str] = (),
     pretrained: RunLike | None = None,
     teacher: RunLike | None = None,
-    tensorboard: bool = False,
+    callbacks: Sequence[Callback | str] = (),
     out: str | Path | None = None,
     seed: int = 0,
     device: str | None = None,
@@ -61,7 +61,7 @@ def train(
         pretrained: weights to start from: a file, `hf://owner/name`, or a run. Their normalization comes along; the
             classifier is new where the classes are others.
         teacher: a run whose network to learn from, too; it must know the same classes.
-        tensorboard: write TensorBoard's files into the folder, too.
+        callbacks: are told of the training: `allometry.callbacks.TensorBoard()`, others by value, or by name.
         out: the run folder; by default `runs/NETWORK-DATA`.
         seed: of everything random.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
@@ -74,6 +74,7 @@ def train(
         StorageError: the disk is full, read-only or forbidden.
         NonFiniteLossError: the training diverged.
         OutOfMemoryError: a step did not fit into the memory.
+        CallbackError: a callback failed.
 
     Example, with a small `network`, `images` and `labels`:
         >>> run = train(network, data=(images, labels), settings=["epochs=2"], out=folder / "b", progress=False)
@@ -93,11 +94,12 @@ def train(
         device=device,
         progress=display,
         should_stop=should_stop,
+        callbacks=callbacks,
     ) as session:
         dist = session.dist
         finished = dist.broadcast_object(dist.is_main and is_finished(session))
         if not finished:
-            _train(session, request, tensorboard=tensorboard)
+            _train(session, request)
         run: Run = dist.broadcast_object(open_run(folder) if dist.is_main else None)
         return replace(run, dataset=request.data if isinstance(request.data, Dataset) else None)
 
@@ -189,16 +191,15 @@ def _request(
     )
 
 
-def _train(session: Session, request: _Request, *, tensorboard: bool) -> None:
-    folder, dist = session.run.path, session.dist
+def _train(session: Session, request: _Request) -> None:
+    folder = session.run.path
     job, images = _job(session, request)
     save(job.network, folder / NETWORK)
     job.preprocessing.save(folder / PREPROCESSING)
     write_recipe(folder, job.recipe.to_dict())
     session.halt_if_asked()
-    with open_tensorboard(folder / "tensorboard", wanted=tensorboard and dist.is_main) as on_epoch_end:
-        trained = train_network(replace(job, on_epoch_end=on_epoch_end))
-    if not dist.is_main:
+    trained = train_network(job)
+    if not session.dist.is_main:
         return
     session.run.record_cost("train", job.network.name, seconds=trained.seconds, images=trained.images)
     session.halt_if_asked()
