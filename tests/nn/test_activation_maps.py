@@ -27,7 +27,7 @@ def gradients(module, x, classes):
     """Grad-CAM with a hook on the module and nothing else of it known but its `features`."""
     maps = []
     for image, number in zip(x, classes, strict=True):
-        features = module.features(image[None]).detach().requires_grad_()
+        features = module.forward_features(image[None]).detach().requires_grad_()
         pooled = module.hidden(features.mean((2, 3)))
         module.classifier(pooled)[0, number].backward()
         maps.append((features.grad.sum((2, 3), keepdim=True) * features).sum(1)[0].detach())

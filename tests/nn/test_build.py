@@ -97,7 +97,7 @@ def test_paddings_differ_in_values_only():
     symmetric, same = build(TINY, seed=0).eval(), build(replace(TINY, padding="same"), seed=0).eval()
     x = torch.randn(1, 3, 24, 24)
     assert same(x).shape == symmetric(x).shape
-    assert not torch.allclose(same.features(x), symmetric.features(x))
+    assert not torch.allclose(same.forward_features(x), symmetric.forward_features(x))
 
 
 @settings(max_examples=40)

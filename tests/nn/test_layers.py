@@ -223,7 +223,7 @@ def test_a_block_reads_the_input_of_the_block_before_or_what_that_passes_on():
             start = module.stem(x)
             # 4 times the stem's output, plus what the last block reads as skip: twice or once the stem's output.
             expected = start * (4 + (2 if passes == "input" else 1))
-            assert torch.allclose(module.features(x), expected, atol=1e-5), factor
+            assert torch.allclose(module.forward_features(x), expected, atol=1e-5), factor
 
 
 @settings(max_examples=25)
@@ -269,7 +269,7 @@ def test_a_network_is_its_stem_its_blocks_and_its_head_in_order(network):
     with torch.device("meta"):
         module = ConvNet(network).eval()
         x = torch.zeros(2, network.in_channels, network.resolution, network.resolution)
-    features = module.features(x)
+    features = module.forward_features(x)
     last = network.shapes()[-1]
     channels = network.head.channels or last.channels
     assert features.shape == (2, channels, last.size, last.size)

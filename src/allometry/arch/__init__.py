@@ -20,6 +20,7 @@ from allometry.arch.blocks import (
     register_block,
 )
 from allometry.arch.choices import Choice, Decisions, Option
+from allometry.arch.features import FeatureMap, feature_indices, feature_maps
 from allometry.arch.layers import (
     ACTIVATIONS,
     Act,
@@ -67,6 +68,7 @@ __all__ = [
     "Decisions",
     "Depthwise",
     "DropPath",
+    "FeatureMap",
     "FusedMBConv",
     "GateFunction",
     "Head",
@@ -104,6 +106,8 @@ __all__ = [
     "digest",
     "distinct_blocks",
     "encode",
+    "feature_indices",
+    "feature_maps",
     "from_json",
     "graph_of",
     "lite",

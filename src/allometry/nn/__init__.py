@@ -1,6 +1,7 @@
 """From data to torch: `build` gives an ordinary `torch.nn.Module`."""
 
 from allometry.nn.activation_maps import class_activation_map
+from allometry.nn.backbone import Backbone, FeatureInfo
 from allometry.nn.blocks import GraphBlock
 from allometry.nn.build import ConvNet, build, initialize, scale_residuals
 from allometry.nn.layers import (
@@ -28,9 +29,11 @@ from allometry.nn.pretrained import (
 from allometry.nn.pretrained.files import save_weights
 
 __all__ = [
+    "Backbone",
     "ConvNet",
     "Conventions",
     "DropPath",
+    "FeatureInfo",
     "GraphBlock",
     "ModuleCost",
     "ModulePart",

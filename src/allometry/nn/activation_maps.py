@@ -57,14 +57,14 @@ def class_activation_map(module: nn.Module, images: Tensor, classes: Tensor | Se
     if not isinstance(module, ConvNet):
         return _by_gradients(*_watched(module, images), wanted)
     with torch.no_grad():
-        features = module.features(images)
+        features = module.forward_features(images)
     if isinstance(module.hidden, nn.Identity):
         _check(wanted, module.classifier.out_features)
         rows = module.classifier.weight.detach()[wanted]
         return torch.einsum("nchw,nc->nhw", features, rows).float()
     features = features.clone().requires_grad_()
     with torch.enable_grad():
-        logits = module.logits(features)
+        logits = module.forward_head(features)
     return _by_gradients(features, logits, wanted)
 
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, cast, overload
 
 import torch
 from torch import Tensor, nn
 
 from allometry.arch import Network
-from allometry.nn.blocks import last_norm, make_block
-from allometry.nn.layers import ACTIVATIONS, ConvNorm, make_pool
+from allometry.base import InputError
+from allometry.nn.backbone import Backbone, Trunk
+from allometry.nn.blocks import last_norm
+from allometry.nn.layers import ACTIVATIONS, ConvNorm
 
 
-class ConvNet(nn.Module):
+class ConvNet(Trunk):
     """The module of a `Network`. Ordinary PyTorch: compile it, export it, hook it, take it apart.
 
     Attributes:
         network: what it was built from.
+        num_features: channels of the last feature map, as `forward_features` gives it.
 
     Shape:
         [N, in_channels, resolution, resolution] -> [N, classes]; other sizes work too.
@@ -25,63 +30,68 @@ class ConvNet(nn.Module):
     Example:
         >>> from allometry.catalog import get
         >>> module = build(get("efficientnet-b0"), seed=0)
-        >>> module.features(torch.zeros(1, 3, 64, 64)).shape
+        >>> module.forward_features(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 1280, 2, 2])
     """
 
     def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-        norm, stem, head = network.batch_norm, network.stem, network.head
-        self.stem = ConvNorm(
-            network.in_channels,
-            stem.channels,
-            kernel=stem.kernel,
-            stride=stem.stride,
-            activation=stem.activation,
-            batch_norm=norm,
-            padding=stem.padding or network.padding,
-        )
-        self.pool = (
-            make_pool("max", stem.pool, stride=2, padding=network.padding) if stem.pool else nn.Identity()
-        )
-        stages: list[list[nn.Module]] = [[] for _ in network.stages]
-        channels = stem.channels
-        for placed in network.blocks():
-            stages[placed.stage].append(make_block(placed, batch_norm=norm, padding=network.padding))
-            channels = placed.out.channels
-        self.stages = nn.Sequential(*(nn.Sequential(*blocks) for blocks in stages))
-        self.reads_skip = any(getattr(block, "reads_skip", False) for blocks in stages for block in blocks)
+        super().__init__(network)
+        head, channels = network.head, network.shapes()[-1].channels
         self.head: nn.Module = nn.Identity()
         if head.channels is not None:
             self.head = ConvNorm(
                 channels,
                 head.channels,
                 activation=head.activation,
-                batch_norm=norm,
+                batch_norm=network.batch_norm,
                 padding=network.padding,
             )
+        self.num_features = head.channels or channels
         self.hidden: nn.Module = nn.Identity()
         if head.hidden is not None:
-            linear = nn.Linear(head.channels or channels, head.hidden, bias=head.hidden_bias)
+            linear = nn.Linear(self.num_features, head.hidden, bias=head.hidden_bias)
             self.hidden = nn.Sequential(linear, ACTIVATIONS[head.activation]())
         self.dropout = nn.Dropout(head.dropout)
         self.classifier = nn.Linear(head.features(channels), head.classes)
 
-    def features(self, x: Tensor) -> Tensor:
-        """The last feature map, [N, channels, h, w]."""
+    def forward_features(self, x: Tensor) -> Tensor:
+        """The last feature map, [N, num_features, h, w]."""
         x = self.pool(self.stem(x))
         x = self._with_skips(x) if self.reads_skip else self.stages(x)
         return cast(Tensor, self.head(x))
 
-    def logits(self, features: Tensor) -> Tensor:
-        """Logits, [N, classes], from the last feature map."""
-        pooled = self.hidden(features.mean((2, 3)))
-        return cast(Tensor, self.classifier(self.dropout(pooled)))
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Logits, [N, classes], from the last feature map; with `pre_logits` what the classifier reads."""
+        pooled = self.dropout(self.hidden(x.mean((2, 3))))
+        return cast(Tensor, pooled if pre_logits else self.classifier(pooled))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, [N, classes]."""
-        return self.logits(self.features(x))
+        return self.forward_head(self.forward_features(x))
+
+    def get_classifier(self) -> nn.Linear:
+        """The last layer."""
+        return self.classifier
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put a new classifier of so many classes in the place of the old one; `network` says so, too.
+
+        Its weights are drawn from PyTorch's global generator, and it lies where the old one lay.
+
+        Raises:
+            NetworkError: it is less than one class. `forward_head(x, pre_logits=True)` needs no classifier.
+
+        Example:
+            >>> from allometry.catalog import get
+            >>> module = build(get("efficientnet-b0"), seed=0)
+            >>> module.reset_classifier(3)
+            >>> module.network.head.classes, module.get_classifier()
+            (3, Linear(in_features=1280, out_features=3, bias=True))
+        """
+        self.network = replace(self.network, head=replace(self.network.head, classes=num_classes))
+        old = self.classifier
+        new = nn.Linear(old.in_features, num_classes, device=old.weight.device, dtype=old.weight.dtype)
+        self.classifier = cast(nn.Linear, initialize(new)).train(old.training)
 
     def _with_skips(self, x: Tensor) -> Tensor:
         """The stages where cells read the input of the block before, too."""
@@ -93,12 +103,33 @@ class ConvNet(nn.Module):
         return x
 
 
-def build(network: Network, *, seed: int | None = None) -> ConvNet:
+@overload
+def build(network: Network, *, seed: int | None = None, features_only: Literal[False] = False) -> ConvNet: ...
+@overload
+def build(
+    network: Network,
+    *,
+    seed: int | None = None,
+    features_only: Literal[True],
+    out_indices: Sequence[int] | None = None,
+) -> Backbone: ...
+def build(
+    network: Network,
+    *,
+    seed: int | None = None,
+    features_only: bool = False,
+    out_indices: Sequence[int] | None = None,
+) -> ConvNet | Backbone:
     """Build the module of `network`, freshly initialized, in training mode.
 
     Args:
         network: what to build.
         seed: of the initial weights; None takes PyTorch's global generator.
+        features_only: without the head, a `Backbone` that gives a list of feature maps.
+        out_indices: which feature maps, see `feature_maps`; None for all, one for each resolution.
+
+    Raises:
+        InputError: the network has no such feature map, or `out_indices` is given to a classifier.
 
     Example:
         >>> from allometry.catalog import get
@@ -107,12 +138,21 @@ def build(network: Network, *, seed: int | None = None) -> ConvNet:
         5288548
         >>> module.eval()(torch.zeros(2, 3, 64, 64)).shape
         torch.Size([2, 1000])
+        >>> backbone = build(get("efficientnet-b0"), features_only=True, out_indices=(2, 3, 4))
+        >>> result = backbone.load_state_dict(module.state_dict())
+        >>> backbone.feature_info.channels(), backbone.feature_info.reduction()
+        ([40, 112, 320], [8, 16, 32])
     """
+    if out_indices is not None and not features_only:
+        raise InputError(
+            "out_indices chooses feature maps, which a classifier does not give: features_only=True."
+        )
     # The layers' own initial values would be overwritten: make them without drawing a single number.
     with torch.device("meta"):
-        module = ConvNet(network)
-    module = module.to_empty(device="cpu")
-    return cast(ConvNet, initialize(module, seed=seed))
+        module = Backbone(network, out_indices) if features_only else ConvNet(network)
+    module.to_empty(device="cpu")
+    initialize(module, seed=seed)
+    return module
 
 
 def initialize(module: nn.Module, *, seed: int | None = None) -> nn.Module:

@@ -25,7 +25,7 @@ class _Head(nn.Module):
         network.stem, network.stages = nn.Identity(), nn.Sequential()  # type: ignore[assignment]
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.network.logits(self.network.head(features))
+        return self.network.forward_head(self.network.head(features))
 
 
 def part_module(network: str, part: Part) -> nn.Module:

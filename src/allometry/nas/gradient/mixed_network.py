@@ -70,7 +70,7 @@ class MixedNetwork(nn.Module):
         x = self.frame.pool(self.frame.stem(x))
         for group, modules in zip(self.choices.groups, self.groups, strict=True):
             x = self._group(group, cast(nn.ModuleList, modules), x, mixture)
-        return self.frame.logits(self.frame.head(x))
+        return self.frame.forward_head(self.frame.head(x))
 
     def candidates(self) -> Iterator[nn.Module]:
         """The modules of all layers' candidate blocks."""
