@@ -3,21 +3,21 @@ from dataclasses import replace
 import pytest
 import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from allometry.arch import Network
-from allometry.catalog import get
+from allometry.arch import Network, feature_maps
+from allometry.base import InputError
+from allometry.catalog import entries, families, get
 from allometry.cost import count, count_stages
-from allometry.nn import build
+from allometry.nn import Backbone, ConvNet, build
 from tests.strategies import blocks, networks
 
 
-def measured(network: Network) -> tuple[int, int, int]:
+def measured(network: Network, **options) -> tuple[int, int, int]:
     """Parameters, MACs by PyTorch's own counter, and elements of convolution outputs, of the built module."""
     with torch.device("meta"):
-        from allometry.nn import ConvNet
-
-        module = ConvNet(network).eval()
+        module = (Backbone(network, **options) if options else ConvNet(network)).eval()
         x = torch.zeros(1, network.in_channels, network.resolution, network.resolution)
     elements = 0
 
@@ -42,7 +42,7 @@ def test_released_family_equals_pytorch(number):
     assert measured(network) == (cost.params, cost.macs, cost.activations)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(networks(blocks))
 def test_random_networks_equal_pytorch(network):
     cost = count(network)
@@ -74,9 +74,9 @@ def test_costs_grow_with_the_network(network):
     assert all(isinstance(value, int) for value in cost.to_dict().values())
 
 
-def exported_memory(network: Network) -> int:
+def exported_memory(network: Network, **options) -> int:
     """An independent account of inference memory: liveness of the tensors of the exported graph."""
-    module = build(network, seed=0).eval()
+    module = build(network, seed=0, **options).eval()
     example = torch.zeros(1, network.in_channels, network.resolution, network.resolution)
     program = torch.export.export(module, (example,))
     users = set(program.graph_signature.user_inputs)
@@ -104,7 +104,7 @@ def exported_memory(network: Network) -> int:
     statistics = sum(
         buffer.numel() for name, buffer in module.named_buffers() if not name.endswith("num_batches_tracked")
     )
-    return 4 * (count(network).params + statistics + most)
+    return 4 * (count(network, **options).params + statistics + most)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -120,3 +120,53 @@ def test_memory_of_b0_equals_the_exported_graphs():
 def test_memory_of_random_networks_equals_the_exported_graphs(network):
     network = replace(network, padding="symmetric")
     assert count(network).memory == exported_memory(network)
+
+
+# Backbones
+
+
+@pytest.mark.parametrize("family", families())
+def test_backbones_of_every_family_equal_pytorch(family):
+    network = min(
+        (entry.make() for entry in entries() if entry.family == family), key=lambda each: count(each).params
+    )
+    for out_indices in (None, (0,), (1, 2)):
+        cost = count(network, features_only=True, out_indices=out_indices)
+        assert measured(network, out_indices=out_indices) == (cost.params, cost.macs, cost.activations)
+
+
+@settings(max_examples=40)
+@given(networks(blocks), st.data())
+def test_random_backbones_equal_pytorch(network, data):
+    last = data.draw(st.integers(-len(feature_maps(network)), -1))
+    cost = count(network, features_only=True, out_indices=(last,))
+    assert measured(network, out_indices=(last,)) == (cost.params, cost.macs, cost.activations)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize(
+    ("name", "out_indices"),
+    [("efficientnet-b0", None), ("resnet-18", (1, 3)), ("resnet-18", (0,)), ("nasnet-a-mobile", (0, 1, 2))],
+)
+def test_memory_of_backbones_equals_the_exported_graphs(name, out_indices):
+    """A backbone's maps are alive to its end; cells read them a second time, as the input of the block before."""
+    network, options = get(name), {"features_only": True, "out_indices": out_indices}
+    assert count(network, **options).memory == exported_memory(network, **options)
+
+
+def test_a_backbone_costs_what_the_stages_cost():
+    network = get("efficientnet-b0")
+    lines, cost = count_stages(network), count(network, features_only=True)
+    assert cost.params == sum(line.params for line in lines[:-1]) < count(network).params
+    assert cost.macs == sum(line.macs for line in lines[:-1])
+    with pytest.raises(InputError, match="features_only=True"):
+        count(network, out_indices=(1,))
+    with pytest.raises(InputError, match="no feature map 5"):
+        count(network, features_only=True, out_indices=(5,))
+
+
+def test_counting_a_backbone_does_not_take_longer_the_deeper_it_is():
+    deep = replace(
+        get("efficientnet-b0"), stages=tuple(replace(s, repeats=10**9) for s in get("efficientnet-b0").stages)
+    )
+    assert count(deep, features_only=True).params > 10**12

@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from allometry.arch import (
-    Block,
-    FusedMBConv,
-    Head,
-    MBConv,
-    Network,
-    Padding,
-    Piece,
-    RegularBlock,
-    Shape,
-    Stem,
-    graph_of,
-    strided,
-)
-from allometry.cost.part_counts import (
-    PartCounts,
-    count_cell,
-    count_fused,
-    count_head,
-    count_mbconv,
-    count_stem,
-)
+from allometry.arch import Head, Network, Padding, Piece, RegularBlock, Stem, graph_of
+from allometry.base import InputError
+from allometry.cost.part_counts import PartCounts, count_cell, count_head, count_stem
+from allometry.cost.parts import PlacedPart, count_regular, feature_parts, placed_parts
 
-# The blocks of which searches count millions, as formulas; tests hold them against the graphs of the same blocks.
-_CLOSED_FORMS: dict[type[Block], Callable[[Any, int, Shape, Shape], PartCounts]] = {
-    MBConv: count_mbconv,
-    FusedMBConv: count_fused,
-}
 FLOAT_BYTES = 4
 
 
@@ -96,12 +73,21 @@ class StageCost(NamedTuple):
     activations: int
 
 
-def count(network: Network) -> Cost:
+def count(network: Network, *, features_only: bool = False, out_indices: Sequence[int] | None = None) -> Cost:
     """Count what `network` costs at its own resolution; exact, and without torch.
 
     Memory follows the usual inference schedule: batch norm is folded or in place, so are activations and the
     residual addition; a layer needs its input and its output, and a block with a residual connection keeps
-    its input until the end. In a cell a tensor goes as soon as nobody reads it any more.
+    its input until the end. In a cell a tensor goes as soon as nobody reads it any more. The feature maps that a
+    backbone gives stay alive until its end.
+
+    Args:
+        network: what to count.
+        features_only: as a backbone, without its head, as `build(network, features_only=True)` makes it.
+        out_indices: which feature maps the backbone gives, see `feature_maps`; what is behind the last is not there.
+
+    Raises:
+        InputError: there is no such feature map, or `out_indices` is given without `features_only`.
 
     Source: the counting rules of Radosavovic et al. 2020 (params, MACs, activations together).
 
@@ -110,9 +96,17 @@ def count(network: Network) -> Cost:
         >>> cost = count(get("efficientnet-b7"))
         >>> cost.params, cost.macs
         (66347960, 37745884192)
+        >>> count(get("efficientnet-b7"), features_only=True).params
+        62143440
     """
+    if out_indices is not None and not features_only:
+        raise InputError(
+            "out_indices chooses feature maps, which a classifier does not give: features_only=True."
+        )
+    parts = feature_parts(network, out_indices) if features_only else placed_parts(network)
     params = statistics = macs = activations = live = 0
-    for _, repeats, part, _, _ in _parts(network):
+    for placed in parts:
+        repeats, part = placed.repeats, placed.counts
         params += repeats * part.params
         statistics += repeats * part.statistics
         macs += repeats * part.macs
@@ -141,7 +135,7 @@ def count_piece(piece: Piece, padding: Padding) -> PartCounts:
     skip = piece.skip or source
     out = part.after(source, skip, padding)
     if isinstance(part, RegularBlock):
-        return _block(part, part.stride, source, out, padding)
+        return count_regular(part, part.stride, source, out, padding)
     return count_cell(graph_of(part, source.channels), source, skip, padding, keeps_skip=False)
 
 
@@ -156,7 +150,7 @@ def count_stages(network: Network) -> tuple[StageCost, ...]:
         >>> sum(line.params for line in lines)
         5288548
     """
-    parts = list(_parts(network))
+    parts = list(placed_parts(network))
     stem, head = network.stem, network.head
     rows = [_row("stem", _stem_name(stem), network.resolution, stem.channels, 1, parts[:1])]
     for number, stage in enumerate(network.stages):
@@ -168,60 +162,11 @@ def count_stages(network: Network) -> tuple[StageCost, ...]:
     return tuple(rows)
 
 
-class _Piece(NamedTuple):
-    """A part of the network in its place, with the number of parts that are alike."""
-
-    stage: int
-    repeats: int
-    part: PartCounts
-    source: Shape
-    out: Shape
-
-
-def _row(name: str, layer: str, size: int, channels: int, repeats: int, pieces: list[_Piece]) -> StageCost:
-    sums = (sum(piece.repeats * piece.part[place] for piece in pieces) for place in (0, 2, 3))
+def _row(
+    name: str, layer: str, size: int, channels: int, repeats: int, pieces: list[PlacedPart]
+) -> StageCost:
+    sums = (sum(piece.repeats * piece.counts[place] for piece in pieces) for place in (0, 2, 3))
     return StageCost(name, layer, size, channels, repeats, *sums)
-
-
-def _parts(network: Network) -> Iterator[_Piece]:
-    """Stem, blocks and head; repetitions that are alike are one piece."""
-    stem, padding = network.stem, network.padding
-    source = Shape(stem.channels, stem.out_size(network.resolution, padding))
-    skip = source
-    yield _Piece(
-        -1, 1, count_stem(stem, Shape(network.in_channels, network.resolution), padding), source, source
-    )
-    stages = network.stages
-    for number, stage in enumerate(stages):
-        block, left = stage.block, stage.repeats
-        if not isinstance(block, RegularBlock):
-            following = stages[number + 1].block if number + 1 < len(stages) else None
-            for repeat in range(left):
-                after = block if repeat + 1 < left else following
-                keeps = after is not None and after.reads_skip
-                out = block.after(source, skip, padding)
-                cell = graph_of(block, source.channels)
-                part = count_cell(cell, source, skip, padding, keeps_skip=keeps)
-                yield _Piece(number, 1, part, source, out)
-                source, skip = out, skip if block.passes_skip else source
-            continue
-        stride = block.stride
-        while left:
-            # Not `block.following()`: the search counts millions of networks, and this is its inner loop.
-            out = Shape(block.channels, strided(source.size, stride))
-            # From the second repetition on all are alike, and from the first where it changes no shape.
-            alike = left if stride == 1 and out == source else 1
-            yield _Piece(number, alike, _block(block, stride, source, out, padding), source, out)
-            source, skip, left, stride = out, source, left - alike, 1
-    yield _Piece(len(stages), 1, count_head(network.head, source), source, source)
-
-
-def _block(block: RegularBlock, stride: int, source: Shape, out: Shape, padding: Padding) -> PartCounts:
-    closed_form = _CLOSED_FORMS.get(type(block))
-    if closed_form is not None:
-        return closed_form(block, stride, source, out)
-    cell = graph_of(block if stride == block.stride else block.following(), source.channels)
-    return count_cell(cell, source, source, padding, keeps_skip=False)
 
 
 def _stem_name(stem: Stem) -> str:

@@ -144,7 +144,15 @@ def count_head(head: Head, source: Shape) -> PartCounts:
 
 
 @lru_cache(maxsize=4096)
-def count_cell(cell: Cell, source: Shape, skip: Shape, padding: Padding, *, keeps_skip: bool) -> PartCounts:
+def count_cell(
+    cell: Cell,
+    source: Shape,
+    skip: Shape,
+    padding: Padding,
+    *,
+    keeps_skip: bool,
+    kept: frozenset[str] = frozenset(),
+) -> PartCounts:
     """The counts of a cell in its place.
 
     Args:
@@ -153,6 +161,7 @@ def count_cell(cell: Cell, source: Shape, skip: Shape, padding: Padding, *, keep
         skip: shape of the input of the block before.
         padding: the network's.
         keeps_skip: the next block reads what this one passes on, which so stays alive.
+        kept: those of the cell's inputs that stay alive, because a backbone gives them.
     """
     shapes = cell.shapes(source, skip, padding)
     params = statistics = macs = activations = 0
@@ -164,7 +173,8 @@ def count_cell(cell: Cell, source: Shape, skip: Shape, padding: Padding, *, keep
             params, statistics = params + part.params, statistics + part.statistics
             macs, activations = macs + part.macs, activations + part.activations
             shape = out
-    return PartCounts(params, statistics, macs, activations, _live(cell, shapes, padding, keeps_skip))
+    kept |= {cell.passes} if keeps_skip else set()
+    return PartCounts(params, statistics, macs, activations, _live(cell, shapes, padding, kept))
 
 
 def _layer(layer: Layer, shape: Shape, out: Shape) -> PartCounts:
@@ -196,12 +206,11 @@ def _layer(layer: Layer, shape: Shape, out: Shape) -> PartCounts:
             return PartCounts(0, 0, 0, 0, 0)
 
 
-def _live(cell: Cell, shapes: dict[str, Shape], padding: Padding, keeps_skip: bool) -> int:
+def _live(cell: Cell, shapes: dict[str, Shape], padding: Padding, kept: frozenset[str]) -> int:
     """Most elements alive at once, where a tensor goes as soon as nobody reads it any more."""
     last = {name: place for place, node in enumerate(cell.nodes) for name in node.inputs}
     last[cell.nodes[-1].name] = len(cell.nodes)
-    if keeps_skip:
-        last[cell.passes] = len(cell.nodes)
+    last |= dict.fromkeys(kept, len(cell.nodes))
     alive = {INPUT: shapes[INPUT].elements}
     if cell.reads_skip or SKIP in last:
         alive[SKIP] = shapes[SKIP].elements
