@@ -20,7 +20,8 @@ from typing import Any
 from common import machine, print_result, table
 
 from allometry import Network, ScalingLaw, count, get, scale, solve
-from allometry.cost import MEASURES, Budget, Limit, Measure
+from allometry.cost import Budget, Limit, Measure
+from allometry.cost.measures import COUNTED
 from allometry.scaling import COMPOUND, FAST
 
 LEAST, MOST = 0.02, 150.0
@@ -29,7 +30,7 @@ LAWS = {"compound": COMPOUND, "fast": FAST}
 
 def budgets(measure: Measure, origin: Network, *, number: int, seed: int) -> list[Limit]:
     """Log-uniform limits on one measure."""
-    draw, own = random.Random(f"{seed}/{measure}"), getattr(count(origin), measure)
+    draw, own = random.Random(f"{seed}/{measure.name}"), count(origin)[measure]
     span = math.log(LEAST), math.log(MOST)
     return [Limit(measure, int(math.exp(draw.uniform(*span)) * own)) for _ in range(number)]
 
@@ -39,7 +40,7 @@ def bisect(origin: Network, limit: Limit, law: ScalingLaw) -> Network:
     low, high = -100.0, 100.0
     while high - low > 1e-4:
         middle = (low + high) / 2
-        fits = getattr(count(scale(origin, middle, law=law)), limit.measure) <= limit.most
+        fits = limit.allows(limit.value(count(scale(origin, middle, law=law))))
         low, high = (middle, high) if fits else (low, middle)
     return scale(origin, low, law=law)
 
@@ -72,7 +73,7 @@ def measure_both(origin: Network, limits: Sequence[Limit], law: ScalingLaw) -> d
             ("solve", solved, between - began),
             ("bisection", bisected, ended - between),
         ):
-            uses[way].append(getattr(count(network), limit.measure) / limit.most)
+            uses[way].append(limit.use(limit.value(count(network))))
             times[way].append(seconds)
     return {way: summary(uses[way], times[way], limits) for way in uses}
 
@@ -90,9 +91,9 @@ def main() -> None:
     origin = get("efficientnet-b0")
     found = []
     for law_name, law in LAWS.items():
-        for measure in MEASURES:
+        for measure in COUNTED:
             limits = budgets(measure, origin, number=asked.number, seed=asked.seed)
-            found.append({"law": law_name, "measure": measure, **measure_both(origin, limits, law)})
+            found.append({"law": law_name, "measure": measure.name, **measure_both(origin, limits, law)})
     result: dict[str, Any] = {
         "benchmark": "solve_accuracy",
         "budgets": asked.number,

@@ -28,10 +28,10 @@ from allometry.base.html import html_table
 from allometry.base.machine import cores, half_the_cores, memory, processor
 from allometry.base.processes import JsonProcess
 from allometry.base.units import (
+    SECONDS,
     format_duration,
     format_milliseconds,
     format_quantity,
-    parse_duration,
     parse_quantity,
 )
 
@@ -163,7 +163,7 @@ def test_this_machine_has_cores_and_memory():
 def test_short_times_are_written_to_three_digits(seconds):
     text = format_milliseconds(seconds)
     assert text.endswith(" ms")
-    assert parse_duration(text.replace(",", "")) == pytest.approx(seconds, rel=0.006)
+    assert SECONDS.parse(text.replace(",", "")) == pytest.approx(seconds, rel=0.006)
 
 
 @given(st.integers(0, 10**6))

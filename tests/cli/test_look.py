@@ -120,7 +120,7 @@ def test_zoo_lists_every_network(call):
         (["scale", "efficientnet-b0", "--phi", "1", "--budget", "4x"], "Give one of"),
         (["scale", "efficientnet-b0", "--phi", "three"], "phi"),
         (["scale", "efficientnet-b0", "--budget", "1k"], "the smallest has macs"),
-        (["scale", "efficientnet-b0", "--budget", "latency<=20"], "needs a unit of time: s, ms or us"),
+        (["scale", "efficientnet-b0", "--budget", "latency<=20"], "needs a unit: s, ms or us"),
         (["scale", "efficientnet-b0", "--budget", "accuracy<=1"], "possible: macs, params, activations, mem"),
         (["scale", "efficientnet-b0", "--budget", "1G", "--runtime", "torch"], "leave the runtime out"),
         (

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from allometry.base import StorageError
+from allometry.cost.measures import recorded_measure
 from allometry.reports import markup, words
 from allometry.reports.cam_grids import Caption, Tile, grid, save_image
 from allometry.reports.cam_overlays import color_bar, enlarged, image_png, layer_png, overlay, strength
@@ -97,12 +98,12 @@ def test_moments_are_written_to_the_minute(when):
         ("activations", 12, "12", "12 activations"),
         ("memory", 5e6, "5.00MB", "5.00MB of memory"),
         ("latency", 0.02, "20 ms", "20 ms of latency"),
-        ("energy", 7, "7", "energy 7"),
+        ("energy", 7, "7", "7 energy"),
     ],
 )
 def test_costs_are_written_with_their_units(measure, value, short, long):
-    assert words.quantity(measure, value) == short
-    assert words.with_measure(measure, value) == long
+    assert recorded_measure(measure).format(value) == short
+    assert recorded_measure(measure).describe(value) == long
 
 
 def test_what_is_no_moment_stays():

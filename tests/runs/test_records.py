@@ -13,7 +13,7 @@ import allometry.runs
 from allometry.arch import Network
 from allometry.base import RunFolderError
 from allometry.catalog import get
-from allometry.cost import Cost, count
+from allometry.cost import MEASURES, Cost, Limit, count
 from allometry.runs import FitResult, Record, Subnet, SupernetResult, TrainResult
 from allometry.runs.results import RESULTS
 from allometry.scaling import ScalingLaw
@@ -30,6 +30,12 @@ st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False
 st.register_type_strategy(int, st.integers(-(2**70), 2**70))
 st.register_type_strategy(Path, st.sampled_from([Path("runs/a"), Path("b.onnx")]))
 st.register_type_strategy(Network, st.sampled_from([get("efficientnet-b0"), get("mobilenetv3-small")]))
+finite = st.floats(allow_nan=False, allow_infinity=False)
+whole = st.integers(-(2**70), 2**70)
+st.register_type_strategy(
+    Cost, st.builds(Cost, whole, whole, whole, whole, st.dictionaries(st.just("latency"), finite))
+)
+st.register_type_strategy(Limit, st.builds(Limit, st.sampled_from(tuple(MEASURES)), finite))
 st.register_type_strategy(
     ScalingLaw,
     st.builds(
@@ -74,7 +80,7 @@ def test_costs_stand_beside_the_other_fields() -> None:
     assert (plain["macs"], plain["params"]) == (385814752, 5288548)
     assert "cost" not in plain
     assert "latency" not in plain
-    assert _trained(cost=Cost(1, 2, 3, 4, latency=0.5)).to_dict()["latency"] == 0.5
+    assert _trained(cost=Cost(1, 2, 3, 4, {"latency": 0.5})).to_dict()["latency"] == 0.5
 
 
 def test_a_field_that_is_missing_is_named() -> None:

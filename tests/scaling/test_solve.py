@@ -59,8 +59,8 @@ def test_several_limits_hold_at_once(measures, factors, law):
         return  # one dimension alone cannot meet every mix of limits; the messages have tests of their own
     cost = count(solution.network)
     assert cost == solution.cost
-    assert all(getattr(cost, limit.measure) <= limit.most for limit in limits)
-    assert solution.use == max(getattr(cost, limit.measure) / limit.most for limit in limits)
+    assert all(getattr(cost, limit.measure.name) <= limit.most for limit in limits)
+    assert solution.use == max(getattr(cost, limit.measure.name) / limit.most for limit in limits)
 
 
 def test_the_budget_of_b0_itself_gives_b0s_neighborhood():

@@ -1,8 +1,9 @@
-"""Quantities as people write them: 400M, 2.5G, 512MB; and the way back."""
+"""Quantities as people write them: 400M, 2.5G, 512MB, 20ms; and the way back."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 
 _FACTORS = {
@@ -17,8 +18,99 @@ _FACTORS = {
     "gi": 2**30,
     "ti": 2**40,
 }
-_TIMES = {"s": Decimal(1), "ms": Decimal("1e-3"), "us": Decimal("1e-6"), "µs": Decimal("1e-6")}
+_PREFIXES = {"p": -12, "n": -9, "u": -6, "µ": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12}
+_SHOWN = ("p", "n", "u", "m", "", "k", "M", "G", "T")
 _QUANTITY = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?(?:e-?\d+)?)\s*(?P<suffix>[a-zA-Zµ]*)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a quantity is in, and how people write it.
+
+    Attributes:
+        symbol: such as `B`, `s` or `J`; empty for what is merely counted.
+        whole: whether it comes in ones, written with k, M, G and Ki, Mi, Gi in capitals or not. Else it has any value,
+            written with the symbol and one of p, n, u, m, k, M, G, T before it, where capitals matter.
+        prefix: that is always shown, such as `m` for times in ms; None for what leaves up to three digits.
+
+    Example:
+        >>> joule = Unit("J")
+        >>> joule.parse("5mJ"), joule.format(0.00512), Unit("B", whole=True).format(512_000_000)
+        (0.005, '5.12 mJ', '512MB')
+    """
+
+    symbol: str = ""
+    whole: bool = False
+    prefix: str | None = None
+
+    def parse(self, text: str) -> float:
+        """Read a quantity; an exact integer where the unit comes in ones.
+
+        Raises:
+            ValueError: the text is none, or not in this unit.
+
+        Example:
+            >>> SECONDS.parse("20ms"), SECONDS.parse("1.5 s"), COUNT.parse("20M")
+            (0.02, 1.5, 20000000)
+        """
+        if self.whole:
+            return parse_quantity(text, unit=self.symbol)
+        match = _QUANTITY.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is not a quantity")
+        suffix = match["suffix"]
+        exponent = _PREFIXES.get(suffix.removesuffix(self.symbol)) if suffix.endswith(self.symbol) else None
+        if exponent is None or (self.symbol and not suffix):
+            symbol = self.symbol
+            raise ValueError(f"{text!r} needs a unit: {symbol}, m{symbol} or u{symbol}")
+        return float(Decimal(match["number"]).scaleb(exponent))
+
+    def format(self, value: float) -> str:
+        """Write a quantity with three significant digits.
+
+        Example:
+            >>> [SECONDS.format(seconds) for seconds in (0.0001234, 0.0221, 12.3)]
+            ['0.123 ms', '22.1 ms', '12,300 ms']
+            >>> COUNT.format(385814752), BYTES.format(5_000_000)
+            ('386M', '5.00MB')
+        """
+        if self.whole:
+            return format_quantity(value, unit=self.symbol)
+        if not self.symbol:
+            return f"{value:.4g}"
+        prefix = self._prefix_of(value) if self.prefix is None else self.prefix
+        scaled = float(f"{value * 10.0 ** -_PREFIXES[prefix]:.3g}")
+        number = f"{scaled:,.0f}" if abs(scaled) >= 1000 else f"{scaled:g}"
+        return f"{number} {prefix}{self.symbol}"
+
+    def exact(self, value: float) -> str:
+        """Write a quantity so that it reads back as itself.
+
+        Example:
+            >>> SECONDS.exact(0.02), BYTES.exact(5_000_001)
+            ('0.02s', '5000001')
+        """
+        return f"{value!r}{'' if self.whole else self.symbol}"
+
+    @property
+    def axis(self) -> tuple[float, str]:
+        """By what values are multiplied on an axis of a chart, and the unit that is written there.
+
+        Example:
+            >>> SECONDS.axis, COUNT.axis
+            ((1000.0, 'ms'), (1.0, ''))
+        """
+        prefix = self.prefix or ""
+        return 10.0 ** -_PREFIXES[prefix], f"{prefix}{self.symbol}"
+
+    def _prefix_of(self, value: float) -> str:
+        kept = [prefix for prefix in _SHOWN if abs(value) >= 0.9995 * 10.0 ** _PREFIXES[prefix]]
+        return kept[-1] if kept else _SHOWN[0] if value else ""
+
+
+COUNT = Unit(whole=True)
+BYTES = Unit("B", whole=True)
+SECONDS = Unit("s", prefix="m")
 
 
 def parse_quantity(text: str, *, unit: str = "") -> int:
@@ -41,25 +133,6 @@ def parse_quantity(text: str, *, unit: str = "") -> int:
     if factor is None:
         raise ValueError(f"{match['suffix']!r} is not a known suffix")
     return int(Decimal(match["number"]) * factor)
-
-
-def parse_duration(text: str) -> float:
-    """Read `20ms`, `0.02s` or `500us` as seconds.
-
-    Raises:
-        ValueError: the text is not a number with a unit of time.
-
-    Example:
-        >>> parse_duration("20ms"), parse_duration("1.5 s")
-        (0.02, 1.5)
-    """
-    match = _QUANTITY.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not a time")
-    factor = _TIMES.get(match["suffix"].lower())
-    if factor is None:
-        raise ValueError(f"{text!r} needs a unit of time: s, ms or us")
-    return float(Decimal(match["number"]) * factor)
 
 
 def format_quantity(value: float, *, unit: str = "") -> str:
@@ -96,11 +169,10 @@ def format_milliseconds(seconds: float) -> str:
     """A short time for people, to three digits.
 
     Example:
-        >>> [format_milliseconds(seconds) for seconds in (0.0001234, 0.0221, 12.3)]
-        ['0.123 ms', '22.1 ms', '12,300 ms']
+        >>> format_milliseconds(0.0221)
+        '22.1 ms'
     """
-    milliseconds = float(f"{1000 * seconds:.3g}")
-    return f"{milliseconds:,.0f} ms" if milliseconds >= 1000 else f"{milliseconds:g} ms"
+    return SECONDS.format(seconds)
 
 
 def _three_digits(value: float) -> str:

@@ -50,4 +50,4 @@ def _print_module(known: ModuleInfo) -> None:
     print_title(known.name, f"{known.resolution} x {known.resolution} px")
     rows = [[part.name, part.kind, f"{part.params:,}", f"{part.macs:,}"] for part in known.parts]
     print_table(("name", "layer", "params", "MACs"), rows)
-    print_costs(known.cost._asdict())
+    print_costs(known.costs)

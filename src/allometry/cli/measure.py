@@ -84,8 +84,10 @@ def measure(
 
 def _print(measured: Measurements, *, ratios: bool) -> None:
     """Figures of networks on a device, how they compare, the device, and reasons to doubt them."""
-    columns = ("name", "runtime", "px", "median", "10 % to 90 %", "images/s", "memory", "load", "size")
-    print_table(columns, [_row(one) for one in measured.measured])
+    more = measured.more
+    usual = ("name", "runtime", "px", "median", "10 % to 90 %", "images/s", "memory", "load", "size")
+    rows = [[*_row(one), *one.formatted(more)] for one in measured.measured]
+    print_table((*usual, *(measure.label for measure in more)), rows)
     first = measured.measured[0]
     if ratios and measured.ratios:
         typer.echo(f"\nbeside {first.name} in {first.runtime}")

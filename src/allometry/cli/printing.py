@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from allometry.base.units import format_duration, format_milliseconds, format_quantity
+from allometry.base.units import format_duration, format_quantity
 
 if TYPE_CHECKING:
     from allometry.arch import Network
@@ -39,11 +39,13 @@ def print_network(
     ]
     print_table(("", "layer", "input px", "channels", "repeats", "params", "MACs", "activations"), rows)
     print_costs(count(network).to_dict(), before=count(before).to_dict() if before is not None else None)
-    if cost is not None and cost.latency is not None:
-        took = (
-            f"{format_milliseconds(cost.latency)} a run, {format_quantity(cost.memory, unit='B')} of memory"
-        )
-        _console().print(f"  {'measured':12} {took}   {where}", highlight=False)
+    if cost is not None and cost.readings:
+        from allometry.cost import MEASURES
+
+        # Memory is counted above, and stands in the cost as it was read.
+        read = [measure for measure in MEASURES if measure.name in cost.readings or (where and measure.read)]
+        took = ", ".join(measure.describe(cost[measure]) for measure in read)
+        _console().print(f"  {'measured':12} {took}   {where}".rstrip(), highlight=False)
 
 
 def print_title(title: str, more: str) -> None:
@@ -61,13 +63,15 @@ def print_table(
     _console().print(table)
 
 
-def print_costs(cost: Mapping[str, int], *, before: Mapping[str, int] | None = None) -> None:
+def print_costs(cost: Mapping[str, float], *, before: Mapping[str, float] | None = None) -> None:
     """A line for each measure, with how many times as much it is as before."""
-    for measure, value in cost.items():
-        unit = "B" if measure == "memory" else ""
-        text = f"  {measure:12} {format_quantity(value, unit=unit):>8}   {value:,}"
-        more = f"   {value / before[measure]:.2f}x" if before else ""
-        _console().print(text + more, highlight=False)
+    from allometry.cost.measures import recorded_measure
+
+    for name, value in cost.items():
+        measure = recorded_measure(name)
+        exact = f"   {value:,}" if measure.unit.whole else ""
+        more = f"   {value / before[name]:.2f}x" if before else ""
+        _console().print(f"  {name:12} {measure.format(value):>8}{exact}{more}", highlight=False)
 
 
 def print_figures(title: str, figures: dict[str, str]) -> None:
@@ -159,9 +163,14 @@ def trained_rows(result: TrainResult) -> dict[str, str]:
 
 
 def cost_text(cost: Cost, measured: RuntimeConfig | None, *, predicted: float | None = None) -> str:
-    """What a network costs, with its latency and where that was measured."""
+    """What a network costs, with what was measured, and where."""
+    from allometry.cost import LATENCY
+    from allometry.cost.measures import recorded_measure
+
     text = f"{cost.macs:,} MACs, {cost.params:,} params"
-    if cost.latency is None or measured is None:
-        return text
-    text += f", {format_milliseconds(cost.latency)} in {measured.runtime}"
-    return text if predicted is None else f"{text} (predicted {format_milliseconds(predicted)})"
+    for name, value in cost.readings.items():
+        measure = recorded_measure(name)
+        where = f" in {measured.runtime}" if measured and measure.read else f" of {measure.label}"
+        guess = f" (predicted {measure.format(predicted)})" if predicted and measure == LATENCY else ""
+        text += f", {measure.format(value)}{where}{guess}"
+    return text

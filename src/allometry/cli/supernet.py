@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from allometry.base import InputError
-from allometry.base.units import format_duration, format_milliseconds, format_quantity, plural
+from allometry.base.units import format_duration, format_quantity, plural
 from allometry.cli.options import Callbacks, Data, Device, DryRun, Json, Out, Runtime, Seed, Settings, Threads
-from allometry.cli.printing import print_figures, print_json
-from allometry.cost.budget import format_measure
+from allometry.cli.printing import cost_text, print_figures, print_json
 
 if TYPE_CHECKING:
     from allometry.runs import Subnet, SubnetFront
@@ -133,7 +132,7 @@ def search(
         typer.Option(
             "--front",
             metavar="COST",
-            help="All the best subnets at once, by macs, params, activations, memory or latency.",
+            help="All the best subnets at once, by macs, params, activations, memory, latency or your own measure.",
         ),
     ] = None,
     subnets: Annotated[
@@ -271,15 +270,12 @@ def _trained(run: Run) -> dict[str, str]:
 
 
 def _front(front: SubnetFront) -> dict[str, str]:
-    def cost(subnet: Subnet) -> float:
-        known = (
-            subnet.predicted_latency if front.measure == "latency" else getattr(subnet.cost, front.measure)
-        )
-        return float(known or 0)
+    from allometry.cost import as_measure
 
+    measure = as_measure(front.measure)
     return {
         **{
-            f"{format_measure(front.measure, cost(subnet))}": f"{subnet.validation_accuracy:.2%}, predicted "
+            measure.format(subnet.known(measure) or 0): f"{subnet.validation_accuracy:.2%}, predicted "
             f"{subnet.predicted_accuracy:.2%}, {subnet.resolution} px, {subnet.name}"
             for subnet in front.subnets
         },
@@ -289,18 +285,13 @@ def _front(front: SubnetFront) -> dict[str, str]:
 
 
 def _subnet(subnet: Subnet, run: Path) -> dict[str, str]:
-    figures = {
+    metrics = {
         "subnet": f"{subnet.name}, {subnet.resolution} px",
-        "cost": f"{subnet.cost.macs:,} MACs, {subnet.cost.params:,} params",
+        "cost": cost_text(subnet.cost, subnet.measured, predicted=subnet.predicted_latency),
         "validation accuracy": f"{subnet.validation_accuracy:.2%}, predicted {subnet.predicted_accuracy:.2%}",
         "test accuracy": f"{subnet.test_accuracy or 0:.2%}",
     }
-    if subnet.cost.latency is not None and subnet.measured is not None:
-        figures["latency"] = (
-            f"{format_milliseconds(subnet.cost.latency)} in {subnet.measured.runtime}, predicted "
-            f"{format_milliseconds(subnet.predicted_latency or 0)}"
-        )
-    return figures | {
+    return metrics | {
         "searched": f"{subnet.examined:,} subnets in {format_duration(subnet.search_seconds)}; Kendall tau of "
         f"the predictor {subnet.tau or 0:.2f}",
         "next": f"allometry supernet extract {run} {subnet.name}",

@@ -47,11 +47,15 @@ def zoo(
 
 def _print(networks: Zoo) -> None:
     """A family at a time."""
+    from allometry.cost import as_measure
+
+    more = [as_measure(name) for name in networks[0].more]
     rows = [
         [
             entry.name,
             str(entry.network.resolution),
-            *(f"{value:,}" for value in entry.cost[:3]),
+            *(f"{value:,}" for value in (entry.cost.params, entry.cost.macs, entry.cost.activations)),
+            *(measure.format(entry.more[measure.name]) for measure in more),
             f"{entry.published.top1:.1f} %" if entry.published and entry.published.top1 is not None else "",
             entry.published.source if entry.published else "",
         ]
@@ -59,4 +63,6 @@ def _print(networks: Zoo) -> None:
     ]
     families = [entry.family for entry in networks]
     ends = [family != later for family, later in zip(families, [*families[1:], ""], strict=True)]
-    print_table(("name", "px", "params", "MACs", "activations", "top-1", "source"), rows, section_ends=ends)
+    labels = (measure.label for measure in more)
+    columns = ("name", "px", "params", "MACs", "activations", *labels, "top-1", "source")
+    print_table(columns, rows, section_ends=ends)

@@ -1,13 +1,32 @@
-"""What a network costs: counted exactly, without building it; and budgets."""
+"""What a network costs: measures, exact counts without building it, and budgets."""
 
-from allometry.cost.budget import MEASURED, MEASURES, Budget, Limit, Measure, as_budget, parse_budget
-from allometry.cost.count import Cost, StageCost, count, count_piece, count_stages
+from allometry.cost.budget import Budget, Limit, as_budget, parse_budget
+from allometry.cost.cost import Cost
+from allometry.cost.count import StageCost, count, count_piece, count_stages
 from allometry.cost.latency import Correction, LatencyTable, RuntimeConfig, key_of, runtime_config_for
-from allometry.cost.measurements import Expectation, MeasureFn, Measurement, Pricing
+from allometry.cost.measurements import Expectation, Pricing
+from allometry.cost.measures import (
+    ACTIVATIONS,
+    LATENCY,
+    MACS,
+    MEASURES,
+    MEMORY,
+    PARAMS,
+    Measure,
+    MeasureFn,
+    Measurement,
+    Readings,
+    as_measure,
+    register_measure,
+)
 
 __all__ = [
-    "MEASURED",
+    "ACTIVATIONS",
+    "LATENCY",
+    "MACS",
     "MEASURES",
+    "MEMORY",
+    "PARAMS",
     "Budget",
     "Correction",
     "Cost",
@@ -18,13 +37,16 @@ __all__ = [
     "MeasureFn",
     "Measurement",
     "Pricing",
+    "Readings",
     "RuntimeConfig",
     "StageCost",
     "as_budget",
+    "as_measure",
     "count",
     "count_piece",
     "count_stages",
     "key_of",
     "parse_budget",
+    "register_measure",
     "runtime_config_for",
 ]

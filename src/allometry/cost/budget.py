@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any
 
 from allometry.base import BudgetError
-from allometry.base.units import format_milliseconds, format_quantity, parse_duration, parse_quantity
-from allometry.cost.count import Cost
+from allometry.cost.cost import Cost
+from allometry.cost.measures import MACS, MEASURES, Measure, as_measure
 
-Measure = Literal["macs", "params", "activations", "memory", "latency"]
-MEASURES: tuple[Measure, ...] = get_args(Measure)
-MEASURED: frozenset[Measure] = frozenset({"latency", "memory"})
-"""What a device is asked for, where there is one; memory is counted where there is none."""
-
-_LIMIT = re.compile(r"\s*(?P<measure>[a-zA-Z]+)\s*(?:<=|=|<)\s*(?P<value>\S.*?)\s*")
+_LIMIT = re.compile(r"\s*(?P<measure>[a-zA-Z]\w*)\s*(?P<sign><=|>=|=|<|>)\s*(?P<value>\S.*?)\s*")
 _MULTIPLE = re.compile(r"(?P<factor>\d+(?:\.\d+)?)\s*x")
 _EXAMPLES = (
     "Write it as 400M (MACs), macs<=400M, params<=5M, memory<=512MB, latency<=20ms, 4x, or several of them joined by "
@@ -23,9 +19,13 @@ _EXAMPLES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Limit:
-    """One measure and the most it may be: bytes for memory, seconds for latency, a count for the others.
+    """One measure and the most it may be, in its unit; the least where higher values are better.
+
+    Args:
+        measure: a measure, or the name of one.
+        most: bytes for memory, seconds for latency, a count for params, MACs and activations.
 
     Example:
         >>> print(Limit("memory", 512_000_000))
@@ -37,22 +37,54 @@ class Limit:
     measure: Measure
     most: float
 
+    def __init__(self, measure: Measure | str, most: float) -> None:
+        object.__setattr__(self, "measure", as_measure(measure))
+        object.__setattr__(self, "most", most)
+
     def value(self, cost: Cost) -> float:
-        """The figure of `cost` that is limited.
+        """The value of `cost` that is limited.
 
         Raises:
-            BudgetError: the cost has no such figure: a latency is measured on a device, not counted.
+            BudgetError: the cost has no such value: a latency is measured on a device, not counted.
         """
-        value = getattr(cost, self.measure)
+        value = self.measure.of(cost)
         if value is None:
             raise BudgetError(
-                f"The budget limits the {self.measure}, which is not counted but measured on a device: "
+                f"The budget limits the {self.measure.name}, which is not counted but measured on a device: "
                 "`allometry scale` and `run` do that, and `solve` where it is given something to measure with."
             )
         return float(value)
 
+    def allows(self, value: float) -> bool:
+        """Whether a value is within the limit; exact."""
+        sign = self.measure.sign
+        return sign * value <= sign * self.most
+
+    def use(self, value: float) -> float:
+        """The fraction of the limit that a value takes: at most 1 where the limit allows it."""
+        if self.measure.sign > 0:
+            return value / self.most
+        return self.most / value if value else math.inf
+
+    def times(self, factor: float) -> Limit:
+        """The limit, so many times as wide; counts are rounded down."""
+        most = self.most * factor if self.measure.sign > 0 else self.most / factor
+        return Limit(self.measure, max(1, int(most)) if self.measure.unit.whole else most)
+
+    def exact(self) -> str:
+        """The limit as text that reads back as itself."""
+        return f"{self.measure.name}{self._sign}{self.measure.unit.exact(self.most)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {"measure": self.measure.name, "most": self.most}
+
+    @property
+    def _sign(self) -> str:
+        return "<=" if self.measure.sign > 0 else ">="
+
     def __str__(self) -> str:
-        return f"{self.measure} <= {format_measure(self.measure, self.most)}"
+        return f"{self.measure.name} {self._sign} {self.measure.format(self.most)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +104,7 @@ class Budget:
     limits: tuple[Limit, ...]
 
     def __post_init__(self) -> None:
-        measures = [limit.measure for limit in self.limits]
+        measures = [limit.measure.name for limit in self.limits]
         if not measures:
             raise BudgetError(f"A budget needs at least one limit. {_EXAMPLES}")
         twice = {measure for measure in measures if measures.count(measure) > 1}
@@ -81,16 +113,26 @@ class Budget:
 
     def use(self, cost: Cost) -> float:
         """The largest fraction of a limit that `cost` takes: at most 1 where the budget allows it."""
-        return max(limit.value(cost) / limit.most for limit in self.limits)
+        return max(limit.use(limit.value(cost)) for limit in self.limits)
 
     def allows(self, cost: Cost) -> bool:
         """Whether `cost` is within every limit; exact."""
-        return all(limit.value(cost) <= limit.most for limit in self.limits)
+        return all(limit.allows(limit.value(cost)) for limit in self.limits)
 
     @property
-    def measures(self) -> frozenset[Measure]:
+    def measures(self) -> tuple[Measure, ...]:
         """What it limits."""
-        return frozenset(limit.measure for limit in self.limits)
+        return tuple(limit.measure for limit in self.limits)
+
+    @property
+    def needs_runtime(self) -> bool:
+        """Whether a network has to run on a device to be judged by it."""
+        return any(measure.needs_runtime for measure in self.measures)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether counting is enough to judge a network by it."""
+        return all(measure.count is not None for measure in self.measures)
 
     def exact(self) -> str:
         """The budget as text that reads back as itself; `str` rounds for people.
@@ -99,10 +141,7 @@ class Budget:
             >>> parse_budget("macs<=9876543").exact()
             'macs<=9876543'
         """
-        units = {"latency": "s"}
-        return ",".join(
-            f"{limit.measure}<={limit.most!r}{units.get(limit.measure, '')}" for limit in self.limits
-        )
+        return ",".join(limit.exact() for limit in self.limits)
 
     def times(self, factor: float) -> Budget:
         """The budget with every limit multiplied; counts are rounded down.
@@ -111,9 +150,7 @@ class Budget:
             >>> print(parse_budget("10M").times(0.25))
             macs <= 2.50M
         """
-        return Budget(
-            tuple(Limit(limit.measure, _whole(limit, limit.most * factor)) for limit in self.limits)
-        )
+        return Budget(tuple(limit.times(factor) for limit in self.limits))
 
     def __str__(self) -> str:
         return ", ".join(str(limit) for limit in self.limits)
@@ -123,7 +160,8 @@ def parse_budget(text: str, reference: Cost | None = None) -> Budget:
     """Read a budget. A bare quantity means MACs; `4x` means four times the MACs of `reference`.
 
     Args:
-        text: `400M`, `macs<=400M, params<=5M`, `memory<=512MB`, `latency<=20ms`, `4x`, `params<=2x`.
+        text: `400M`, `macs<=400M, params<=5M`, `memory<=512MB`, `latency<=20ms`, `4x`, `params<=2x`; any measure that
+            is registered.
         reference: what multiples are of.
 
     Raises:
@@ -131,13 +169,13 @@ def parse_budget(text: str, reference: Cost | None = None) -> Budget:
 
     Example:
         >>> parse_budget("20M").limits
-        (Limit(measure='macs', most=20000000),)
+        (Limit(measure=Measure('macs'), most=20000000),)
         >>> parse_budget("latency<=20ms").limits
-        (Limit(measure='latency', most=0.02),)
+        (Limit(measure=Measure('latency'), most=0.02),)
         >>> parse_budget("accuracy<=1")
         Traceback (most recent call last):
             ...
-        allometry.base.errors.BudgetError: A budget cannot limit 'accuracy'; possible: macs, params, activations, ...
+        allometry.base.errors.BudgetError: A budget cannot limit 'accuracy'; possible: params, macs, activations, ...
     """
     return Budget(tuple(_parse_limit(part, reference) for part in text.split(",")))
 
@@ -163,50 +201,40 @@ def as_budget(value: Budget | str, reference: Cost | None = None) -> Budget:
     return parse_budget(value, reference)
 
 
-def format_measure(measure: Measure, value: float) -> str:
-    """A value of that measure, readable.
-
-    Example:
-        >>> format_measure("macs", 385814752), format_measure("memory", 5_000_000)
-        ('386M', '5.00MB')
-    """
-    if measure == "latency":
-        return format_milliseconds(value)
-    return format_quantity(value, unit="B" if measure == "memory" else "")
-
-
-def _whole(limit: Limit, most: float) -> float:
-    return most if limit.measure == "latency" else max(1, int(most))
-
-
 def _parse_limit(text: str, reference: Cost | None) -> Limit:
     match = _LIMIT.fullmatch(text)
-    measure, value = (match["measure"].lower(), match["value"]) if match else ("macs", text.strip())
-    if measure not in MEASURES:
-        raise BudgetError(f"A budget cannot limit {measure!r}; possible: {', '.join(MEASURES)}. {_EXAMPLES}")
+    name, value = (match["measure"].lower(), match["value"]) if match else (MACS.name, text.strip())
+    if name not in MEASURES:
+        raise BudgetError(
+            f"A budget cannot limit {name!r}; possible: {', '.join(MEASURES.names())}. {_EXAMPLES}"
+        )
+    measure = MEASURES.get(name)
+    if match and match["sign"].startswith("<" if measure.sign < 0 else ">"):
+        least = "more" if measure.sign < 0 else "less"
+        raise BudgetError(
+            f"Cannot read the budget {text.strip()!r}: of {name} {least} is better; write "
+            f"{name}{'>=' if measure.sign < 0 else '<='}{value}."
+        )
     multiple = _MULTIPLE.fullmatch(value)
     try:
-        if multiple:
-            most: float = _multiple_of(float(multiple["factor"]), measure, text, reference)
-        elif measure == "latency":
-            most = parse_duration(value)
-        else:
-            most = parse_quantity(value, unit="B" if measure == "memory" else "")
+        most = _multiple_of(multiple, measure, text, reference) if multiple else measure.parse(value)
     except ValueError as error:
         if isinstance(error, BudgetError):
             raise
         raise BudgetError(f"Cannot read the budget {text.strip()!r}: {error}. {_EXAMPLES}") from error
-    if most <= 0 or (most < 1 and measure != "latency"):
+    if most <= 0 or (most < 1 and measure.unit.whole):
         raise BudgetError(f"The budget {text.strip()!r} allows nothing; give a positive limit.")
     return Limit(measure, most)
 
 
-def _multiple_of(factor: float, measure: str, text: str, reference: Cost | None) -> int:
+def _multiple_of(match: re.Match[str], measure: Measure, text: str, reference: Cost | None) -> float:
+    factor = float(match["factor"])
     if reference is None:
         raise BudgetError(f"The budget {text.strip()!r} is a multiple, but of what? {_EXAMPLES}")
-    value = getattr(reference, measure)
+    value = measure.of(reference)
     if value is None:
         raise BudgetError(
-            f"The budget {text.strip()!r} is a multiple of a {measure} that nobody measured; give a time, such as 20ms."
+            f"The budget {text.strip()!r} is a multiple of a {measure.name} that nobody measured; give a value in "
+            f"{measure.unit.symbol or 'numbers'}, such as {measure.format(0.02)}."
         )
-    return int(factor * value)
+    return int(factor * value) if measure.unit.whole else factor * value

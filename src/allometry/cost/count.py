@@ -3,45 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from allometry.arch import Head, Network, Padding, Piece, RegularBlock, Stem, graph_of
 from allometry.base import InputError
+from allometry.cost.cost import Cost
 from allometry.cost.part_counts import PartCounts, count_cell, count_head, count_stem
 from allometry.cost.parts import PlacedPart, count_regular, feature_parts, placed_parts
 
 FLOAT_BYTES = 4
-
-
-class Cost(NamedTuple):
-    """What a network, or part of one, costs for one image.
-
-    Attributes:
-        params: trainable parameters (batch norm's moving statistics are not among them).
-        macs: multiply-accumulates of convolutions and linear layers; `flops = 2 * macs`.
-        activations: elements of all convolution outputs.
-        memory: bytes that inference needs in float32 for one image: parameters, batch norm's statistics, and
-            the most feature-map elements alive at one time. Where a device was asked, what its runtime took.
-        latency: seconds of a run on a device, where one was asked.
-
-    Example:
-        >>> from allometry.catalog import get
-        >>> count(get("efficientnet-b0"))
-        Cost(params=5288548, macs=385814752, activations=6747036, memory=27343376)
-    """
-
-    params: int
-    macs: int
-    activations: int
-    memory: int
-    latency: float | None = None
-
-    def __repr__(self) -> str:
-        return f"Cost({', '.join(f'{name}={value!r}' for name, value in self.to_dict().items())})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """What is known, as JSON-ready values."""
-        return {name: value for name, value in self._asdict().items() if value is not None}
 
 
 class StageCost(NamedTuple):

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from allometry.arch import Network, Piece, digest, pieces, wrap_alone
 from allometry.base import BudgetError, InputError
 from allometry.base.files import write_json
-from allometry.cost.budget import MEASURED, Budget
+from allometry.cost.budget import Budget
+from allometry.cost.measures import LATENCY, MEASURES, Measure
 
 FORMAT = "allometry.latency-table/1"
 
@@ -47,7 +48,7 @@ class RuntimeConfig:
 def runtime_config_for(
     budget: Budget, *, runtime: str | None = None, threads: int = 1, precision: str = "float32"
 ) -> RuntimeConfig | None:
-    """How networks are run to judge them by `budget`; None where counting is enough.
+    """How networks are run to judge them by `budget`; None where no runtime is needed.
 
     A latency is always measured. Memory is counted, but measured along with a latency, or where a runtime is named.
 
@@ -62,17 +63,18 @@ def runtime_config_for(
         True
     """
     config = RuntimeConfig(runtime=runtime or RuntimeConfig().runtime, threads=threads, precision=precision)
-    if runtime is None and "latency" not in budget.measures:
+    if runtime is None and not budget.needs_runtime:
         if config != RuntimeConfig():
             raise BudgetError(
                 f"The budget {budget} is counted, not measured, so threads and precision mean nothing: leave them out, "
                 "name a runtime to measure memory in, or limit a latency."
             )
         return None
-    if not budget.measures & MEASURED:
+    if not any(measure.read for measure in budget.measures):
+        possible = ", ".join(measure.name for measure in MEASURES if measure.read)
         raise BudgetError(
-            f"Only latency and memory are measured in a runtime, and the budget {budget} limits neither: leave the "
-            "runtime out, or limit one of them."
+            f"A runtime tells {possible}, and the budget {budget} limits none of them: leave the runtime out, or limit "
+            "one of them."
         )
     return config
 
@@ -106,6 +108,7 @@ class LatencyTable:
     """What each distinct block of a space takes on a device.
 
     Attributes:
+        measure: that it predicts.
         space: its name.
         runtime_config: how the blocks were run.
         machine_info: of the device.
@@ -130,6 +133,8 @@ class LatencyTable:
         >>> round(table.predict(b0), 6)
         0.018
     """
+
+    measure: ClassVar[Measure] = LATENCY
 
     space: str
     runtime_config: RuntimeConfig

@@ -23,8 +23,8 @@ from allometry.nas.law_grid import DEFAULT_GRID, LawTrial, Point, grid, grid_poi
 from allometry.nas.law_ranking import CorrectMatrix, Extrapolation, LawRanking, extrapolate, rank_laws
 from allometry.nas.lookup import Costs, Latencies, Lookup, tabulate
 from allometry.nas.objectives import (
-    MEASURED,
     TRAINING_AWARE,
+    TRIAL_METRICS,
     Objective,
     efficientnet,
     mnasnet,
@@ -97,10 +97,10 @@ _LATER = {
 __all__ = [
     "ABSENT",
     "DEFAULT_GRID",
-    "MEASURED",
     "NOTHING",
     "SEARCHERS",
     "TRAINING_AWARE",
+    "TRIAL_METRICS",
     "Controller",
     "ControllerConfig",
     "CorrectMatrix",

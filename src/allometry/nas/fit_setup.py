@@ -10,7 +10,7 @@ from allometry.arch import Network, save
 from allometry.base import InputError
 from allometry.base.checks import check_at_least
 from allometry.base.units import format_duration
-from allometry.cost import Budget, Limit, count
+from allometry.cost import MACS, Budget, Limit, count
 from allometry.data import Dataset, data_argument
 from allometry.nas.law_grid import Point, grid, grid_points
 from allometry.nas.trial_training import TrialConfig, trial_recipe
@@ -121,7 +121,7 @@ class FitRequest:
     device: str | None
 
     def __post_init__(self) -> None:
-        if self.budget is not None and "latency" in self.budget.measures:
+        if self.budget is not None and self.budget.needs_runtime:
             raise InputError("The baseline of a fit is found by counting: limit its MACs, params or memory.")
         check_settings(self.settings)
         refuse_values(self.data, self.config.workers)
@@ -236,7 +236,7 @@ def _points(request: FitRequest, dataset: Dataset) -> tuple[Network, tuple[Point
     macs = count(baseline).macs
     points = grid_points(
         origin,
-        Budget((Limit("macs", int(config.ratio * macs)),)),
+        Budget((Limit(MACS, int(config.ratio * macs)),)),
         start=start,
         laws=config.laws,
         largest_resolution=largest,

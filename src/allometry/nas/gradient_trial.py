@@ -9,7 +9,7 @@ from pathlib import Path
 from allometry.arch import Space, from_json, to_json
 from allometry.base import InputError
 from allometry.base.files import read_json, write_json
-from allometry.cost import Budget, LatencyTable
+from allometry.cost import MACS, MEASURES, Budget, LatencyTable, Measure
 from allometry.data import Dataset
 from allometry.nas.encodings import encodings_of
 from allometry.nas.gradient import choices_of
@@ -30,7 +30,6 @@ from allometry.training.session import Session, read_data
 
 HISTORY, GRADIENT = "gradient.json", "gradient"
 _WAYS = {"proxylessnas": proxylessnas, "fbnet": fbnet}
-_COUNTED = ("macs", "params", "activations")
 _PRESSURE = 1.0  # of the cost above the limit, as a power; below it only the accuracy counts
 
 
@@ -81,8 +80,8 @@ def try_by_gradient(session: Session, setup: SearchSetup) -> tuple[Trial, float]
     space = with_fixed_shapes(setup.space)
     file = session.run.path / HISTORY
     if not file.exists():
-        found = _search(session, setup, space)
-        write_json(file, _history(setup, space, found))
+        result = _search(session, setup, space)
+        write_json(file, _history(setup, space, result))
     else:
         leave_alone(session)
     kept = read_json(file)
@@ -128,7 +127,7 @@ class _SharedSearch:
     space: Space
     recipe: Recipe
     config: GradientConfig
-    measure: str
+    measure: Measure
     budget: Budget | None
     table: LatencyTable | None
     threads: int
@@ -136,9 +135,9 @@ class _SharedSearch:
     @property
     def cost(self) -> LayerCost:
         """The cost that is weighed."""
-        if self.measure != "latency":
-            return counted(self.measure)  # type: ignore[arg-type]  # one of `_COUNTED`
-        assert self.table is not None  # noqa: S101 - built for every budget of latency
+        if self.measure != LatencyTable.measure:
+            return counted(self.measure)
+        assert self.table is not None  # noqa: S101 - built for every budget of what a table predicts
         return predicted(self.table)
 
 
@@ -198,27 +197,28 @@ def _learn(session: Session, shared: _SharedSearch, images: Images) -> GradientR
         return search_by_gradient(job)
 
 
-def _aim(setup: SearchSetup) -> tuple[str, float]:
-    """The measure that is weighed, and its limit."""
+def _aim(setup: SearchSetup) -> tuple[Measure, float]:
+    """The measure that is weighed, and its limit: what a table predicts, else MACs, else the first that can be."""
     limits = {limit.measure: limit.most for limit in setup.budget.limits} if setup.budget else {}
-    for measure in ("latency", *_COUNTED):
-        if measure in limits:
+    for measure in (LatencyTable.measure, MACS, *MEASURES, *limits):
+        if measure in limits and (measure.additive or measure == LatencyTable.measure) and measure.sign > 0:
             return measure, limits[measure]
+    possible = ", ".join(measure.name for measure in MEASURES if measure.additive)
     raise InputError(
-        f"{setup.config.searcher_name} weighs a cost that is a sum over layers: give a --budget of macs, params, "
-        "activations or latency."
+        f"{setup.config.searcher_name} weighs a cost that is a sum over layers: give a --budget of {possible} or "
+        f"{LatencyTable.measure.name}."
     )
 
 
-def _history(setup: SearchSetup, space: Space, found: GradientResult) -> dict[str, object]:
+def _history(setup: SearchSetup, space: Space, result: GradientResult) -> dict[str, object]:
     return {
         "by": setup.config.searcher_name,
         "space": repr(space),
-        "network": to_json(found.network),
-        "budgeted": found.budgeted,
-        "expected_cost": found.expected_cost,
-        "probabilities": {name: list(values) for name, values in found.probabilities.items()},
-        "seconds": found.seconds,
-        "images": found.images,
-        "epochs": [record.to_dict() for record in found.history],
+        "network": to_json(result.network),
+        "budgeted": result.budgeted,
+        "expected_cost": result.expected_cost,
+        "probabilities": {name: list(values) for name, values in result.probabilities.items()},
+        "seconds": result.seconds,
+        "images": result.images,
+        "epochs": [record.to_dict() for record in result.history],
     }

@@ -11,7 +11,8 @@ import torch
 
 from allometry.arch import Network
 from allometry.base import BudgetError
-from allometry.cost import Budget, Limit, MeasureFn, RuntimeConfig
+from allometry.cost import MACS, Budget, Limit, MeasureFn, RuntimeConfig
+from allometry.cost.measurements import read_with
 from allometry.data import Dataset
 from allometry.nas.law_grid import Point, grid_points
 from allometry.nas.trial_training import trial_recipe
@@ -61,7 +62,7 @@ def make_plan(
 ) -> Plan:
     """Shrink `network` to a quarter of the budget and lay out the grid of laws.
 
-    Where a device judges, the baseline has a quarter of the MACs of what the paper's law makes of the budget.
+    Where networks are measured, the baseline has a quarter of the MACs of what the paper's law makes of the budget.
 
     Args:
         network: what is shrunk.
@@ -78,9 +79,9 @@ def make_plan(
     )
     largest = max(dataset.image_size, origin.total_stride)
     whole = budget
-    if measure is not None:
-        found = solve(origin, budget, largest_resolution=largest, measure=measure)
-        whole = Budget((Limit("macs", found.cost.macs),))
+    if read_with(budget.measures, measure) is not None:
+        measured = solve(origin, budget, largest_resolution=largest, measure=measure)
+        whole = Budget((Limit(MACS, measured.cost.macs),))
     quarter = whole.times(_QUARTER)
     try:
         baseline = solve(origin, quarter, largest_resolution=largest)
@@ -89,7 +90,7 @@ def make_plan(
         solve(origin, whole, largest_resolution=largest)
         raise BudgetError(f"The baseline takes a quarter of the budget, {quarter}. {error}") from error
     start = baseline.multipliers
-    trial_budget = Budget((Limit("macs", 2 * baseline.cost.macs),))
+    trial_budget = Budget((Limit(MACS, 2 * baseline.cost.macs),))
     points = () if law else grid_points(origin, trial_budget, start=start, largest_resolution=largest)
     expected = solve(origin, whole, law=law or COMPOUND, start=start, largest_resolution=largest)
     named = replace(baseline, network=replace(baseline.network, name=f"{network.name} at {quarter}".strip()))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from allometry.arch import Block, Padding, Piece, Space, StageOptions, WalkState, walk
 from allometry.base import InputError
-from allometry.cost import LatencyTable, count_piece
+from allometry.cost import ACTIVATIONS, MACS, MEMORY, PARAMS, LatencyTable, count_piece
 from allometry.cost.count import FLOAT_BYTES
 from allometry.nas.encodings import Encodings
 
@@ -182,7 +182,7 @@ class Costs:
         sums, peaks = self._lookup(encodings)
         params, statistics, macs, activations = np.rint(sums).astype(np.int64).T
         memory = FLOAT_BYTES * (params + statistics + np.rint(peaks[:, 0]).astype(np.int64))
-        return {"params": params, "macs": macs, "activations": activations, "memory": memory}
+        return {PARAMS.name: params, MACS.name: macs, ACTIVATIONS.name: activations, MEMORY.name: memory}
 
 
 def _counted(piece: Piece, padding: Padding) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -14,18 +14,31 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.base import ObjectiveError, UnknownNameError
-from allometry.base.units import parse_duration, parse_quantity
+from allometry.base.units import BYTES, COUNT, SECONDS
+from allometry.cost import MACS, MEASURES
 
 Value = float | npt.NDArray[np.float64]
 
-MEASURED = ("accuracy", "loss", "params", "macs", "activations", "memory", "latency", "step_time")
-"""Names that an expression may use: shares of 1 for accuracy, seconds for latency and step_time, bytes for memory."""
+TRIAL_METRICS = ("accuracy", "loss", "step_time")
+"""What a trial tells besides measures: fractions of 1 for accuracy, seconds of a training step for step_time."""
 
-POSSIBLE = (
-    f"It is an expression over {', '.join(MEASURED)}, such as 'accuracy * (macs / 400M) ** -0.07'; or one of the "
-    "presets mnasnet, mnasnet-hard (each with a measure and a target: mnasnet:latency=75ms), efficientnet, "
-    "training-aware."
-)
+
+def metric_names() -> tuple[str, ...]:
+    """Names that an expression may use: what a trial tells, and the measures that are registered.
+
+    Example:
+        >>> metric_names()[:5]
+        ('accuracy', 'loss', 'step_time', 'params', 'macs')
+    """
+    return (*TRIAL_METRICS, *MEASURES.names())
+
+
+def _possible() -> str:
+    return (
+        f"It is an expression over {', '.join(metric_names())}, such as 'accuracy * (macs / 400M) ** -0.07'; or one of "
+        "the presets mnasnet, mnasnet-hard (each with a measure and a target: mnasnet:latency=75ms), efficientnet, "
+        "training-aware."
+    )
 
 
 _QUANTITY = re.compile(r"(?<![\w.])(?P<number>\d+(?:\.\d+)?)(?P<suffix>[a-zA-Zµ]+)\b")
@@ -54,6 +67,7 @@ _PLACES = {"min": 2, "max": 2, "log": 1, "exp": 1, "sqrt": 1}
 _DEEPEST = 50
 
 
+_HINT = "A measure of your own is registered by a module that --plugin or ALLOMETRY_PLUGINS names."
 FUNCTIONS = frozenset(_FUNCTIONS)
 
 
@@ -66,21 +80,21 @@ def read(text: str) -> ast.expr:
     try:
         tree = ast.parse(_QUANTITY.sub(_plain, text.strip()), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ObjectiveError(f"Cannot read the objective {text!r}. {POSSIBLE}") from error
+        raise ObjectiveError(f"Cannot read the objective {text!r}. {_possible()}") from error
     _check(tree, text, 0)
     return tree
 
 
-def _plain(found: re.Match[str]) -> str:
+def _plain(match: re.Match[str]) -> str:
     """A quantity as a plain number."""
-    if _SCIENTIFIC.fullmatch(found["suffix"]):
-        return found[0]
-    for parse in (parse_duration, parse_quantity, lambda text: parse_quantity(text, unit="B")):
+    if _SCIENTIFIC.fullmatch(match["suffix"]):
+        return match[0]
+    for unit in dict.fromkeys((SECONDS, COUNT, BYTES, *(measure.unit for measure in MEASURES))):
         try:
-            return repr(float(parse(found[0])))
+            return repr(float(unit.parse(match[0])))
         except ValueError:
             continue
-    raise ValueError(f"{found['suffix']!r} is not a known suffix")
+    raise ValueError(f"{match['suffix']!r} is not a known suffix")
 
 
 def _check(node: ast.AST, text: str, depth: int) -> None:
@@ -104,12 +118,12 @@ def _check(node: ast.AST, text: str, depth: int) -> None:
             inner = list(arguments)
         case _:
             raise ObjectiveError(
-                f"Cannot read the objective {text!r}: {ast.unparse(node)!r} is not possible. {POSSIBLE}"
+                f"Cannot read the objective {text!r}: {ast.unparse(node)!r} is not possible. {_possible()}"
             )
     if depth > _DEEPEST:
         raise ObjectiveError(f"The objective is nested more than {_DEEPEST} deep.")
-    for each in inner:
-        _check(each, text, depth + 1)
+    for part in inner:
+        _check(part, text, depth + 1)
 
 
 def value(node: ast.AST, measures: Mapping[str, Value]) -> Any:  # noqa: ANN401 - numbers or arrays
@@ -134,7 +148,7 @@ def value(node: ast.AST, measures: Mapping[str, Value]) -> Any:  # noqa: ANN401 
             holds = _OPERATIONS[type(order)](value(left, measures), value(right, measures))
             return np.where(holds, value(body, measures), value(other, measures))[()]
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            return _FUNCTIONS[name](*(value(each, measures) for each in arguments))
+            return _FUNCTIONS[name](*(value(argument, measures) for argument in arguments))
     raise AssertionError("checked before")
 
 
@@ -142,8 +156,8 @@ def value(node: ast.AST, measures: Mapping[str, Value]) -> Any:  # noqa: ANN401 
 class Objective:
     """An expression over measures, the larger the better.
 
-    It has numbers, also as `400M`, `20ms` and `5MB`; the names of `MEASURED`; `+ - * / **`, brackets, comparisons in
-    `a if b else c`, and `min`, `max`, `log`, `exp`, `sqrt`.
+    It has numbers, also as `400M`, `20ms` and `5MB`; the names of measures that are registered, accuracy, loss and
+    step_time; `+ - * / **`, brackets, comparisons in `a if b else c`, and `min`, `max`, `log`, `exp`, `sqrt`.
 
     Attributes:
         text: as it was written.
@@ -170,10 +184,10 @@ class Objective:
         tree = read(self.text)
         names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - FUNCTIONS
         for name in names:
-            if name not in MEASURED:
-                raise UnknownNameError("measure", name, MEASURED)
+            if name not in metric_names():
+                raise UnknownNameError("measure", name, metric_names(), _HINT)
         if not names:
-            raise ObjectiveError(f"The objective {self.text!r} names no measure. {POSSIBLE}")
+            raise ObjectiveError(f"The objective {self.text!r} names no measure. {_possible()}")
         object.__setattr__(self, "measures", frozenset(names))
         object.__setattr__(self, "_tree", tree)
 
@@ -189,10 +203,10 @@ class Objective:
                 f"The objective {self.text!r} needs {', '.join(missing)}, which is not known."
             )
         with np.errstate(all="ignore"):
-            found = value(self._tree, measures)
-        if isinstance(found, np.ndarray):
-            return np.where(np.isfinite(found), found, -np.inf)
-        return float(found) if math.isfinite(found) else -math.inf
+            worth = value(self._tree, measures)
+        if isinstance(worth, np.ndarray):
+            return np.where(np.isfinite(worth), worth, -np.inf)
+        return float(worth) if math.isfinite(worth) else -math.inf
 
     def __str__(self) -> str:
         return self.text
@@ -212,8 +226,8 @@ def mnasnet(measure: str, target: str, *, soft: bool = True) -> Objective:
     Source: MnasNet (Tan et al. 2019), equation 2, with alpha = beta = -0.07, or alpha = 0 and beta = -1.
 
     Example:
-        >>> hard = mnasnet("latency", "75ms", soft=False)
-        >>> hard({"accuracy": 0.7, "latency": 0.05}), hard({"accuracy": 0.7, "latency": 0.15})
+        >>> hard = mnasnet("macs", "400M", soft=False)
+        >>> hard({"accuracy": 0.7, "macs": 300e6}), hard({"accuracy": 0.7, "macs": 800e6})
         (0.7, 0.35)
     """
     below, above = (-0.07, -0.07) if soft else (0, -1)
@@ -230,7 +244,7 @@ def efficientnet(target: str = "400M") -> Objective:
         >>> str(efficientnet())
         'accuracy * (macs / 400M) ** -0.07'
     """
-    return mnasnet("macs", target)
+    return mnasnet(MACS.name, target)
 
 
 TRAINING_AWARE = Objective("accuracy * step_time ** -0.07 * params ** -0.05")
@@ -244,7 +258,7 @@ def parse_objectives(text: str) -> tuple[Objective, ...]:
         ObjectiveError: the text is none.
 
     Example:
-        >>> [str(each) for each in parse_objectives("accuracy; -latency")]
+        >>> [str(objective) for objective in parse_objectives("accuracy; -latency")]
         ['accuracy', '-latency']
         >>> str(parse_objectives("mnasnet:latency=75ms")[0])
         'accuracy * (latency / 75ms) ** -0.07'
@@ -265,8 +279,8 @@ def as_objectives(value: Objective | Sequence[Objective] | str) -> tuple[Objecti
     if isinstance(value, str):
         return parse_objectives(value)
     objectives = (value,) if isinstance(value, Objective) else tuple(value)
-    if not objectives or not all(isinstance(each, Objective) for each in objectives):
-        raise ObjectiveError(f"An objective, several or their text is expected, not {value!r}. {POSSIBLE}")
+    if not objectives or not all(isinstance(objective, Objective) for objective in objectives):
+        raise ObjectiveError(f"An objective, several or their text is expected, not {value!r}. {_possible()}")
     return objectives
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import Any
 from allometry.arch import Network, Space, space_to_json
 from allometry.base import InputError
 from allometry.base.checks import check_at_least
-from allometry.cost import Budget, LatencyTable, RuntimeConfig, runtime_config_for
+from allometry.cost import MACS, MEASURES, Budget, LatencyTable, Measure, RuntimeConfig, runtime_config_for
+from allometry.cost.measurements import read_with
 from allometry.data import Dataset, data_argument
 from allometry.nas.driver import SearchProblem
-from allometry.nas.encodings import network_of
+from allometry.nas.encodings import Encoding, network_of
 from allometry.nas.objectives import Objective
 from allometry.nas.searchers import SearcherLike, check_searcher, searcher_name
 from allometry.nas.space_costs import BudgetFilter, SpaceCosts
@@ -174,13 +175,24 @@ class SearchSetup:
         return SearchProblem(
             space=self.space,
             objectives=self.objectives,
-            metrics=self.costs.of,
+            metrics=self._metrics(),
             halving=self.trial_config.halving,
         )
 
+    def _metrics(self) -> Callable[[Encoding], Mapping[str, float]]:
+        """What is known of a network before it is tried: its costs, and what an objective asks of a function."""
+        asked = [measure for objective in self.objectives for measure in objective_measures(objective)]
+        read = read_with(measure for measure in asked if measure.measure is not None)
+
+        def metrics(encoding: Encoding) -> Mapping[str, float]:
+            costs = self.costs.of(encoding)
+            return costs if read is None else {**costs, **read(network_of(self.space, encoding))}
+
+        return metrics
+
     def training_macs(self, trial: Trial) -> float:
         """What a trial cost: MACs of all its passes over images."""
-        return trial.outcome.images * self.costs.of(trial.encoding)["macs"]
+        return trial.outcome.images * self.costs.of(trial.encoding)[MACS.name]
 
     def network(self, trial: Trial) -> Network:
         """The network of a trial."""
@@ -207,15 +219,21 @@ def check_problem(objectives: Sequence[Objective], budget: Budget | None, config
     """Refuse a search in which nothing speaks against the largest network.
 
     Raises:
-        InputError: there is neither a limit nor an objective that weighs a cost, or the way of searching has an
-            objective of its own.
+        InputError: there is neither a limit nor an objective that weighs a cost, the way of searching has an objective
+            of its own, or an objective names what no search knows.
     """
     if config.by_gradient and [str(each) for each in objectives] != ["accuracy"]:
         raise InputError(
             f"{config.searcher_name} weighs the accuracy against its limit in its own way: leave the objective out, or "
             "search by evolution."
         )
-    costs = {"params", "macs", "activations", "memory", "latency", "step_time"}
+    costs = {"step_time", *MEASURES.names()}
+    for measure in (measure for objective in objectives for measure in objective_measures(objective)):
+        if measure.needs_runtime and measure != LatencyTable.measure:
+            raise InputError(
+                f"The objective names {measure.name}, which is read from a runtime, network by network: a search knows "
+                f"what is counted, {LatencyTable.measure.name} by a table, and measures with a function of their own."
+            )
     if budget is None and not any(objective.measures & costs for objective in objectives):
         raise InputError(
             "Without a limit the largest networks win: give a --budget, such as macs<=4M, or an objective that weighs "
@@ -223,18 +241,29 @@ def check_problem(objectives: Sequence[Objective], budget: Budget | None, config
         )
 
 
+def objective_measures(objective: Objective) -> tuple[Measure, ...]:
+    """The measures that an objective names, in the order of their registration.
+
+    Example:
+        >>> objective_measures(Objective("accuracy * (macs / 400M) ** -0.07"))
+        (Measure('macs'),)
+    """
+    return tuple(measure for measure in MEASURES if measure.name in objective.measures)
+
+
 def latency_runtime(
     objectives: Sequence[Objective], budget: Budget | None, *, runtime: str | None, threads: int
 ) -> RuntimeConfig | None:
-    """How latency is told, if anybody asks for it."""
-    if any("latency" in objective.measures for objective in objectives):
+    """How networks are run to tell what a table predicts, if anybody asks for it."""
+    timed = LatencyTable.measure
+    if any(timed in objective_measures(objective) for objective in objectives):
         return RuntimeConfig(runtime=runtime or RuntimeConfig().runtime, threads=threads)
     if budget is None and (runtime is not None or threads != 1):
         raise InputError(
             "Runtime and threads say where latency is measured; give a budget or an objective of latency, or leave "
             "them out."
         )
-    if budget is None or "latency" in budget.measures:
+    if budget is None or timed in budget.measures:
         return None if budget is None else runtime_config_for(budget, runtime=runtime, threads=threads)
     if runtime is not None or threads != 1:
         raise InputError(

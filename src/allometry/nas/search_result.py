@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from allometry.arch import save
 from allometry.base import SearchError
-from allometry.base.units import format_milliseconds
-from allometry.cost import count
+from allometry.cost import LATENCY, Readings, count
+from allometry.nas.confirming import confirmed
 from allometry.nas.encodings import network_of
 from allometry.nas.search_config import SearchSetup
 from allometry.nas.searchers.base import front
@@ -41,7 +41,7 @@ def found_result(
         raise SearchError(f"No trial came to a result; the first one: {reason}")
     # Of one objective the second best may do where the best is too slow; of several, only the front.
     able = [each for each in tried if min(each.values) > NOTHING]
-    chosen, latency = _confirm(
+    chosen, readings = _confirm(
         session, setup, able if len(setup.objectives) == 1 else [tried[p] for p in best]
     )
     network = setup.network(chosen)
@@ -60,7 +60,7 @@ def found_result(
         data=setup.images.dataset.name,
         network=network.name,
         resolution=network.resolution,
-        cost=count(network)._replace(latency=latency),
+        cost=count(network).with_readings(readings),
         objective="; ".join(map(str, setup.objectives)),
         values=chosen.values,
         validation_accuracy=chosen.outcome.metrics["accuracy"],
@@ -73,7 +73,7 @@ def found_result(
         failed=sum(bool(each.outcome.failed) for each in tried),
         search_seconds=round(_seconds(session), 1),
         trial_images=sum(each.outcome.images for each in tried),
-        predicted_latency=float(setup.costs.of(chosen.encoding)["latency"]) if setup.runtime_config else None,
+        predicted_latency=setup.costs.of(chosen.encoding)[LATENCY.name] if setup.runtime_config else None,
         measured=setup.runtime_config,
         best=ours if able_others else None,
         random=theirs if able_others else None,
@@ -81,31 +81,19 @@ def found_result(
     )
 
 
-def _confirm(session: Session, setup: SearchSetup, best: Sequence[Trial]) -> tuple[Trial, float | None]:
-    """The best one whose measured latency keeps the budget, and that latency."""
-    ranked = sorted(best, key=lambda each: each.values, reverse=True)
-    if setup.runtime_config is None:
-        return ranked[0], None
+def _confirm(session: Session, setup: SearchSetup, best: Sequence[Trial]) -> tuple[Trial, Readings]:
+    """The best one whose readings keep the budget, and these readings."""
+    ranked = sorted(best, key=lambda trial: trial.values, reverse=True)
     limits = setup.budget.limits if setup.budget else ()
-    most = next((limit.most for limit in limits if limit.measure == "latency"), None)
-    with open_meter(session, setup.runtime_config) as watch:
-        assert watch is not None  # noqa: S101
-        readings = []
-        for each in ranked[:_CONFIRMED]:
-            latency = watch(setup.network(each)).latency
-            readings.append((each, latency))
-            if most is None or latency <= most:
-                break
-            session.progress.say(
-                f"no. {each.number} takes {format_milliseconds(latency)}, more than predicted and than allowed"
-            )
-    chosen, latency = readings[-1]
-    if most is not None and latency > most:
-        chosen, latency = min(readings, key=lambda pair: pair[1])
-        session.progress.say(
-            f"none of {len(readings)} networks was measured within the limit; the quickest of them is given"
+    with open_meter(session, setup.runtime_config) as meter:
+        place, readings = confirmed(
+            [setup.network(trial) for trial in ranked[:_CONFIRMED]],
+            limits,
+            meter,
+            names=[f"no. {trial.number}" for trial in ranked],
+            say=session.progress.say,
         )
-    return chosen, latency
+    return ranked[place], readings
 
 
 def _seconds(session: Session) -> float:

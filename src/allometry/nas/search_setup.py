@@ -8,6 +8,7 @@ import numpy as np
 
 from allometry.arch import save_space
 from allometry.base.units import format_duration
+from allometry.cost import ACTIVATIONS
 from allometry.data import data_argument
 from allometry.nas.encodings import network_of, sample_encodings
 from allometry.nas.gradient_trial import gradient_recipe, passes_of
@@ -41,7 +42,7 @@ def prepare_search(session: Session, request: SearchRequest) -> SearchSetup:
     began, config, budget = time.monotonic(), request.config, request.budget
     images = read_data(session, request.data)
     session.halt_if_asked()
-    limited = request.runtime_config if budget is not None and "latency" in budget.measures else None
+    limited = request.runtime_config if budget is not None and budget.needs_runtime else None
     with open_meter(session, limited) as measure:
         space = open_space(request.space, images.dataset, budget, measure=measure)
     if not config.by_gradient:  # what cannot work is refused before it costs anything
@@ -113,7 +114,7 @@ def forecast_trials(
     encodings = sample_encodings(space, np.random.default_rng(session.seed), 20_000)
     kept = encodings[allowed(encodings)]
     encodings = kept if len(kept) else encodings
-    middle = np.argsort(costs(encodings)["activations"])[len(encodings) // 2]
+    middle = np.argsort(costs(encodings)[ACTIVATIONS.name])[len(encodings) // 2]
     network = network_of(space, encodings[middle])
     recipe = trial_recipe(images, network, trial_config.settings, trial_config.epochs)
     number = len(images.dataset.splits["train"])

@@ -10,7 +10,6 @@ from allometry.arch.space_serial import FORMAT
 from allometry.base import BudgetError, InputError, NetworkError, UnknownNameError
 from allometry.catalog import as_network, find_space, mbconv_space, spaces
 from allometry.cost import Budget, Cost, MeasureFn, count, parse_budget
-from allometry.cost.budget import format_measure
 from allometry.data import Dataset
 from allometry.scaling import COMPOUND, ScalingLaw, solve
 from allometry.scaling.strides import adapt
@@ -166,10 +165,10 @@ def elastic_space(space: Space | Network, dataset: Dataset, budget: Budget | Non
 
 def _kept_by_largest(space: Space, name: str, budget: Budget) -> Space:
     cost = count(space.largest())
-    over = [limit for limit in budget.limits if limit.value(cost) > limit.most]
+    over = [limit for limit in budget.limits if not limit.allows(limit.value(cost))]
     if not over:
         return space
-    needs = ", ".join(f"{format_measure(limit.measure, limit.value(cost))} {limit.measure}" for limit in over)
+    needs = ", ".join(f"{limit.measure.format(limit.value(cost))} {limit.measure.name}" for limit in over)
     most = ", ".join(map(str, over))
     raise BudgetError(
         f"The largest network of {name} needs {needs}, more than {most}. A space that is given stays as it is: raise "

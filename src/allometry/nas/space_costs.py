@@ -1,18 +1,18 @@
-"""What the networks of a space cost, before any of them is trained: counted exactly, and latency by a table."""
+"""What the networks of a space cost, before any of them is trained: counted exactly, or predicted by a table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
 
 from allometry.arch import Space
 from allometry.base import BudgetError, InputError
-from allometry.cost import Budget, Limit, RuntimeConfig
-from allometry.cost.budget import format_measure
-from allometry.cost.latency import LatencyTable
+from allometry.cost import MEASURES, Budget, LatencyTable, Limit, Measure, RuntimeConfig
+from allometry.cost.measures import COUNTED
 from allometry.nas.encodings import Encoding, Encodings, encodings_of, sample_encodings
 from allometry.nas.lookup import Costs, Latencies
 from allometry.profiling import build_table
@@ -23,11 +23,11 @@ _LOOKED = 100_000  # random networks among which the cheapest is sought
 
 
 class SpaceCosts:
-    """Counts of very many networks of a space, and their latency where a table tells it.
+    """Measures of very many networks of a space: those that are counted, and what a table predicts.
 
     Args:
         space: of the networks.
-        table: of the space's blocks, or None where nobody asks for a latency.
+        table: of the space's blocks, or None where nobody asks for what it predicts.
 
     Raises:
         InputError: the space is too large for tables, or the latency table lacks a block.
@@ -38,12 +38,19 @@ class SpaceCosts:
         self._costs = Costs(space)
         self._latencies = None if table is None else Latencies(space, table)
 
-    def __call__(self, encodings: Encodings) -> dict[str, npt.NDArray[np.float64]]:
-        """Each measure of these encodings, [N]."""
-        found = {name: values.astype(np.float64) for name, values in self._costs(encodings).items()}
+    def __call__(
+        self, encodings: Encodings, measures: Iterable[Measure] = ()
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Each measure of these encodings by its name, [N]: all that are registered, and those given besides."""
+        values = {name: own.astype(np.float64) for name, own in self._costs(encodings).items()}
+        counts = SimpleNamespace(**values)
+        for measure in (*MEASURES, *measures):
+            if measure not in COUNTED and measure.count is not None:
+                counted = np.asarray(measure.count(counts), np.float64)
+                values[measure.name] = np.broadcast_to(counted, len(encodings))
         if self._latencies is not None:
-            found["latency"] = self._latencies(encodings)
-        return found
+            values[LatencyTable.measure.name] = self._latencies(encodings)
+        return values
 
     def of(self, encoding: Encoding) -> Mapping[str, float]:
         """The measures of one encoding."""
@@ -53,7 +60,7 @@ class SpaceCosts:
         """Which encodings keep the budget.
 
         Raises:
-            BudgetError: a latency is limited, and there is no table.
+            BudgetError: something is limited that is neither counted nor predicted by the table.
 
         Example:
             >>> from allometry.catalog import find_space
@@ -63,9 +70,19 @@ class SpaceCosts:
             >>> allowed(encodings_of(space, [space.smallest(), space.largest()])).tolist()
             [True, False]
         """
-        if budget is not None and "latency" in budget.measures and self.table is None:
-            raise BudgetError("The budget limits a latency: give a latency table, which predicts it.")
+        for measure in budget.measures if budget else ():
+            if measure.count is None and (self.table is None or measure != self.table.measure):
+                raise BudgetError(_unknown(measure))
         return BudgetFilter(self, budget)
+
+
+def _unknown(measure: Measure) -> str:
+    if measure == LatencyTable.measure:
+        return f"The budget limits a {measure.name}: give a latency table, which predicts it."
+    return (
+        f"The budget limits the {measure.name}, which is measured network by network, and a space has too many: give "
+        "the measure a count, too, which estimates it, or name it in the objective."
+    )
 
 
 class BudgetFilter:
@@ -85,9 +102,10 @@ class BudgetFilter:
         kept = np.ones(len(encodings), bool)
         if not self._limits:
             return kept
-        found = self._costs(encodings)
+        values = self._costs(encodings, (limit.measure for limit in self._limits))
         for limit in self._limits:
-            kept &= found[limit.measure] <= limit.most
+            sign = limit.measure.sign
+            kept &= sign * values[limit.measure.name] <= sign * limit.most
         return kept
 
     def fraction(self, *, seed: int) -> float:
@@ -108,12 +126,14 @@ class BudgetFilter:
         return kept
 
     def _least(self, encodings: Encodings) -> str:
-        found = self._costs(encodings)
+        costs = self._costs(encodings, (limit.measure for limit in self._limits))
 
-        def least(limit: Limit) -> str:
-            return f"the least {limit.measure} is {format_measure(limit.measure, float(found[limit.measure].min()))}"
+        def nearest(limit: Limit) -> str:
+            measure, values = limit.measure, costs[limit.measure.name]
+            extreme, value = ("least", values.min()) if measure.sign > 0 else ("most", values.max())
+            return f"the {extreme} {measure.name} is {measure.format(float(value))}"
 
-        return ", ".join(least(limit) for limit in self._limits)
+        return ", ".join(nearest(limit) for limit in self._limits)
 
 
 def table_for(

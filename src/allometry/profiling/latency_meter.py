@@ -13,8 +13,8 @@ from allometry.arch import Network, digest, from_json, to_json
 from allometry.base import Progress, SilentProgress
 from allometry.base.files import append_line, read_lines
 from allometry.base.processes import Resource
-from allometry.base.units import format_milliseconds
-from allometry.cost import Budget, MeasureFn, Measurement, RuntimeConfig, count
+from allometry.base.units import SECONDS
+from allometry.cost import MEASURES, Budget, MeasureFn, Measurement, Readings, RuntimeConfig, count
 from allometry.profiling.machine import machine_info
 from allometry.profiling.measure import Opener, measure
 from allometry.profiling.measured_network import MeasuredNetwork
@@ -48,11 +48,12 @@ def network_to_measure(network: Network, runtime_config: RuntimeConfig) -> Measu
 
 
 class _Known(NamedTuple):
-    """Times as long as the first network, seconds that the first one took meanwhile, and bytes of memory."""
+    """Times as long as the first network, seconds that this one took meanwhile, bytes of memory, bytes of the file."""
 
     ratio: float
     reference: float
     memory: int
+    size: int
 
 
 class LatencyMeter(Resource):
@@ -76,7 +77,7 @@ class LatencyMeter(Resource):
         >>> tiny = replace(get("efficientnet-b0"), resolution=32)
         >>> quick = MeasureConfig(rounds=2, seconds=0.01, warm_up=0.1)
         >>> with LatencyMeter(RuntimeConfig(runtime="torch"), config=quick) as watch:
-        ...     watch(tiny) == watch(tiny), watch(tiny).latency > 0
+        ...     watch(tiny) == watch(tiny), watch(tiny)["latency"] > 0
         (True, True)
     """
 
@@ -96,15 +97,15 @@ class LatencyMeter(Resource):
         lines = [] if store is None else read_lines(store)
         lines = [line for line in lines if line["runtime_config"] == asdict(runtime_config)]
         self._first = from_json(lines[0]["json"]) if lines else None
-        self._known = {
-            line["network"]: _Known(line["ratio"], line["reference"], line["memory"]) for line in lines
-        }
+        self._known = {line["network"]: _Known(*(line[name] for name in _Known._fields)) for line in lines}
         # What is in the store counts when it is asked for: asked the same again, a later process answers the same.
         self._references: dict[str, float] = {}
         super().__init__(self._processes)
 
-    def __call__(self, network: Network) -> Measurement:
-        """The reading of `network`; that of a network read before may have become a little more exact.
+    def __call__(self, network: Network) -> Readings:
+        """What the runtime tells of `network`, by the names of the measures that are read from it.
+
+        The latency of a network read before may have become a little more exact.
 
         Raises:
             InputError: the runtime does not run it like that.
@@ -120,13 +121,14 @@ class LatencyMeter(Resource):
             self._keep(network, key)
         known = self._known[key]
         self._references[key] = known.reference
-        measurement = Measurement(known.ratio * statistics.median(self._references.values()), known.memory)
+        seconds = known.ratio * statistics.median(self._references.values())
+        measurement = Measurement(seconds, known.memory, known.size)
         if new:
             self._progress.say(
-                f"measured {format_milliseconds(measurement.latency)} in {self.runtime_config.runtime}: "
+                f"measured {SECONDS.format(seconds)} in {self.runtime_config.runtime}: "
                 f"{network.resolution} px, {count(network).macs:,} MACs"
             )
-        return measurement
+        return {measure.name: measure.read(measurement) for measure in MEASURES if measure.read}
 
     def _measure(self, network: Network, first: Network) -> _Known:
         chosen = [
@@ -140,7 +142,7 @@ class LatencyMeter(Resource):
         measurements = measure(chosen[:1] if alone else chosen, config=self._config, opener=self._open)
         self.warnings, last = measurements.warnings, measurements.measured[-1]
         ratio, reference = quiet_ratio(measurements.measured[0].latency, last.latency)
-        return _Known(ratio, reference, last.own_memory)
+        return _Known(ratio, reference, last.own_memory, last.bytes)
 
     def _open(self, held: ExitStack, chosen: Sequence[MeasuredNetwork]) -> list[Subject]:
         """The first network stays ready throughout."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from allometry.base.html import html_table
 from allometry.base.units import format_milliseconds, format_quantity, plural
+from allometry.cost import Measure, Measurement, Readings
+from allometry.cost.measures import recorded_measure
 from allometry.profiling.machine import MachineInfo
 from allometry.profiling.measured_network import MeasuredNetwork
 from allometry.profiling.sampling import Samples
@@ -68,6 +70,7 @@ class Measured:
         first_seconds: of the first run, in which much is made ready.
         bytes: of its weights in memory, or of its file.
         steady: whether its warm-up came to an end.
+        measures: what else is known of it, by the names of measures.
 
     Example:
         >>> one = Measured(
@@ -106,6 +109,19 @@ class Measured:
     first_seconds: float
     bytes: int
     steady: bool
+    measures: Readings = field(default_factory=dict)
+
+    @property
+    def measurement(self) -> Measurement:
+        """What measures are read from."""
+        return Measurement(latency=self.latency.median, memory=self.own_memory, size=self.bytes)
+
+    def formatted(self, measures: Iterable[Measure]) -> list[str]:
+        """The values of these measures for people; nothing for what is not known."""
+        return [
+            measure.format(self.measures[measure.name]) if measure.name in self.measures else ""
+            for measure in measures
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,21 +178,28 @@ class Measurements:
     busy_cores: float | None
     warnings: tuple[str, ...]
 
+    @property
+    def more(self) -> tuple[Measure, ...]:
+        """The measures that are known besides, of some or all."""
+        names = dict.fromkeys(name for one in self.measured for name in one.measures)
+        return tuple(recorded_measure(name) for name in names)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
         return asdict(self)
 
     def __repr__(self) -> str:
-        figures = "; ".join(
+        times = "; ".join(
             f"{one.name} in {one.runtime}: {format_milliseconds(one.latency.median)} "
             f"({format_milliseconds(one.latency.low)} to {format_milliseconds(one.latency.high)})"
             for one in self.measured
         )
         warned = f"; {plural(len(self.warnings), 'warning')}" if self.warnings else ""
-        return f"Measurements({figures}{warned})"
+        return f"Measurements({times}{warned})"
 
     def _repr_html_(self) -> str:
-        columns = ("name", "runtime", "px", "median", "10 % to 90 %", "images/s", "memory", "load", "size")
+        usual = ("name", "runtime", "px", "median", "10 % to 90 %", "images/s", "memory", "load", "size")
+        columns = (*usual, *(measure.label for measure in self.more))
         rows = [
             (
                 one.name,
@@ -188,6 +211,7 @@ class Measurements:
                 format_quantity(one.own_memory, unit="B"),
                 format_milliseconds(one.load_seconds),
                 format_quantity(one.bytes, unit="B"),
+                *one.formatted(self.more),
             )
             for one in self.measured
         ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from allometry.cost import count
+from allometry.cost import MACS, count
 from allometry.reports.markup import Html, Section, element, joined, note, thumbnail
-from allometry.reports.words import ARROW, NO_BREAK, percent, quantity
+from allometry.reports.words import ARROW, NO_BREAK, percent
 from allometry.runs import Explanation, RunRecord
 
 _GROUPS = {
@@ -98,7 +98,7 @@ def _in_order(seen: Iterable[dict[str, Explanation]]) -> list[str]:
 
 def _head(number: int, record: RunRecord) -> Html:
     name = element("a", record.name, href=f"#run-{number}")
-    macs = f"{quantity('macs', count(record.network).macs)} MACs" if record.network else ""
+    macs = f"{MACS.format(count(record.network).macs)} MACs" if record.network else ""
     return element(
         "th", element("span", str(number), class_="place"), " ", name, element("small", macs), scope="col"
     )

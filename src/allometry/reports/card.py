@@ -6,7 +6,8 @@ import base64
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
-from allometry.base.units import format_duration, format_milliseconds, format_quantity
+from allometry.base.units import format_duration, format_quantity
+from allometry.cost.measures import recorded_measure
 from allometry.reports.figures import BLUE, GRAY
 from allometry.reports.markup import Html, element, image_source, joined
 from allometry.reports.words import ARROW, percent, percent_range
@@ -73,8 +74,8 @@ def _tiles(record: RunRecord) -> Iterator[tuple[str, str, str]]:
         yield "law", f"{law.alpha:.3g}, {law.beta:.3g}, {law.gamma:.3g}", "alpha, beta, gamma"
     if cost is not None and record.network is not None:
         which = "largest network" if record.supernet is not None else "network"
-        latency = f", {format_milliseconds(cost.latency)}" if cost.latency is not None else ""
-        size = f"{format_quantity(cost.params)} params, {record.network.resolution} px{latency}"
+        read = "".join(f", {recorded_measure(name).format(value)}" for name, value in cost.readings.items())
+        size = f"{format_quantity(cost.params)} params, {record.network.resolution} px{read}"
         name = f"{record.network.name}: " if record.network.name else ""
         yield which, f"{format_quantity(cost.macs)} MACs", f"{name}{size}"
     if record.costs:

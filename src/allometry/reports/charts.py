@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
+from allometry.cost import MACS
 from allometry.reports.figures import BLUE, GRAY, IN_PERCENT, ORANGE, Glyph, Trace, axis, figure, shades
 from allometry.reports.markup import Html
-from allometry.reports.words import percent, quantity, shortened
+from allometry.reports.words import percent, shortened
 from allometry.runs import EpochMetrics, LawTrialRecord
 
 _BETA = "\u03b2"
@@ -148,7 +149,7 @@ def _trial_hover(trial: LawTrialRecord) -> str:
     parts = (
         f"<b>{escape(trial.name)}</b>",
         percent(trial.accuracy),
-        f"{quantity('macs', trial.macs)} MACs",
+        f"{MACS.format(trial.macs)} MACs",
         f"{trial.resolution} px",
     )
     return "<br>".join(parts)

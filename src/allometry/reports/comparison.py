@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from html import escape
 
 from allometry.base.units import format_duration
+from allometry.cost import MACS, PARAMS, Measure
+from allometry.cost.measures import more_measures
 from allometry.reports.figures import BLUE, GRAY, ORANGE, legend, side_by_side
 from allometry.reports.markup import Column, Html, Row, Section, element, note, number, table
 from allometry.reports.networks import costs_of
@@ -17,7 +19,6 @@ from allometry.runs import RunRecord
 
 _TEST = "accuracy on test images, with its 95 % interval"
 _VALIDATION = "accuracy on validation images: not evaluated on test images yet"
-_AXES = {"macs": "MACs", "params": "parameters", "latency": "latency, ms"}
 _SHORT = "accuracy on validation images after the short training of a search"
 
 
@@ -48,16 +49,19 @@ def comparison_section(records: Sequence[RunRecord]) -> Section:
         for result in (_subnets(place, record) or [_result(place, record)])
     ]
     content: list[Html] = []
-    groups = {cost: [group for group in _groups(results, cost) if group.points] for cost in _AXES}
-    if groups["macs"]:
-        figures = [
-            accuracy_against(f"all-{cost}", groups[cost], cost=title, accuracy="accuracy", height=360)
-            for cost, title in _AXES.items()
-            if groups[cost]
+    axes = (MACS, PARAMS, *more_measures())
+    groups = {measure: [group for group in _groups(results, measure) if group.points] for measure in axes}
+    if groups[MACS]:
+        charts = [
+            accuracy_against(
+                f"all-{measure.name}", groups[measure], cost=_title(measure), accuracy="accuracy", height=360
+            )
+            for measure in axes
+            if groups[measure]
         ]
         content += [
-            legend((group.glyph, group.color, group.meaning) for group in groups["macs"]),
-            *(side_by_side(*figures[first : first + 2]) for first in range(0, len(figures), 2)),
+            legend((group.glyph, group.color, group.meaning) for group in groups[MACS]),
+            *(side_by_side(*charts[first : first + 2]) for first in range(0, len(charts), 2)),
             note("The numbers are the lines of the table."),
         ]
     content.append(_table(results))
@@ -85,7 +89,7 @@ def _result(place: int, record: RunRecord) -> _Result:
         number=str(place),
         place=place,
         name=record.name,
-        costs=_in_milliseconds(costs_of(record)),
+        costs=costs_of(record),
         accuracy=accuracy,
         interval=evaluation.interval if evaluation else None,
         seen=seen,
@@ -114,7 +118,7 @@ def _subnets(place: int, record: RunRecord) -> list[_Result]:
             number=f"{place}{_letters(number)}",
             place=place,
             name=f"{record.name}, {subnet.name}",
-            costs=_in_milliseconds(subnet.cost.to_dict()),
+            costs=subnet.cost.to_dict(),
             accuracy=subnet.validation_accuracy if subnet.test_accuracy is None else subnet.test_accuracy,
             interval=subnet.test_interval,
             seen="validation" if subnet.test_accuracy is None else "test",
@@ -131,36 +135,38 @@ def _letters(number: int) -> str:
     return (_letters(number // 26 - 1) if number >= 26 else "") + chr(ord("a") + number % 26)
 
 
-def _in_milliseconds(costs: Mapping[str, float]) -> Mapping[str, float]:
-    """The costs that are shown; latency, where that was measured, in milliseconds."""
-    return {
-        name: 1000 * value if name == "latency" else value for name, value in costs.items() if name in _AXES
-    }
+def _title(measure: Measure) -> str:
+    """Of an axis."""
+    _, unit = measure.unit.axis
+    return f"{measure.label}, {unit}" if unit else measure.label
 
 
-def _groups(results: Sequence[_Result], cost: str) -> list[PointGroup]:
+def _groups(results: Sequence[_Result], measure: Measure) -> list[PointGroup]:
     short = [result for result in results if result.seen == "validation, short"]
     validated = [result for result in results if result.seen == "validation"]
     tested = [result for result in results if result not in short and result not in validated]
     return [
-        PointGroup(meaning=_TEST, glyph="circle", color=BLUE, size=22, points=_points(tested, cost)),
-        PointGroup(meaning=_VALIDATION, glyph="square", color=GRAY, size=21, points=_points(validated, cost)),
-        PointGroup(meaning=_SHORT, glyph="diamond", color=ORANGE, size=23, points=_points(short, cost)),
+        PointGroup(meaning=_TEST, glyph="circle", color=BLUE, size=22, points=_points(tested, measure)),
+        PointGroup(
+            meaning=_VALIDATION, glyph="square", color=GRAY, size=21, points=_points(validated, measure)
+        ),
+        PointGroup(meaning=_SHORT, glyph="diamond", color=ORANGE, size=23, points=_points(short, measure)),
     ]
 
 
-def _points(results: Sequence[_Result], cost: str) -> list[Point]:
+def _points(results: Sequence[_Result], measure: Measure) -> list[Point]:
+    factor, _ = measure.unit.axis
     return [
         Point(
-            cost=result.costs[cost],
+            cost=factor * result.costs[measure.name],
             accuracy=result.accuracy,
             interval=result.interval,
             text=result.number,
             hover=f"<b>{escape(result.name)}</b><br>{percent(result.accuracy)}<br>"
-            f"{whole(result.costs['macs'])} MACs<br>{whole(result.costs['params'])} parameters",
+            f"{whole(result.costs[MACS.name])} MACs<br>{whole(result.costs[PARAMS.name])} parameters",
         )
         for result in results
-        if cost in result.costs and result.accuracy is not None
+        if measure.name in result.costs and result.accuracy is not None
     ]
 
 
@@ -188,8 +194,8 @@ def _row(result: _Result) -> Row:
             element("a", result.name, href=f"#run-{result.place}"),
             result.data,
             whole(result.resolution),
-            whole(costs.get("params")),
-            whole(costs.get("macs")),
+            whole(costs.get(PARAMS.name)),
+            whole(costs.get(MACS.name)),
             result.seen,
             "" if result.accuracy is None else percent(result.accuracy),
             percent_range(result.interval) if result.interval else "",

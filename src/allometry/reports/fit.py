@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from allometry.base.units import plural
+from allometry.cost import MACS
 from allometry.reports.figures import BLUE, GREEN, Glyph, Trace, axis, figure, legend, log_axis
 from allometry.reports.markup import Column, Html, Row, Section, element, note, number, table
-from allometry.reports.words import NO_BREAK, decimal, percent, percent_range, quantity, whole
+from allometry.reports.words import NO_BREAK, decimal, percent, percent_range, whole
 from allometry.runs import FitResult, RunRecord, SizeAccuracy
 
 _NAMES = ("alpha", "beta", "gamma")
@@ -59,7 +60,7 @@ def _finalists(fit: FitResult) -> Html:
             [
                 *(decimal(getattr(each.law, name)) for name in _NAMES),
                 whole(each.resolution),
-                quantity("macs", each.macs),
+                MACS.format(each.macs),
                 percent(each.accuracy),
                 percent_range(each.interval),
                 f"{100 * each.behind[0]:.1f} ({percent_range(each.behind[1:])})" if any(each.behind) else "",

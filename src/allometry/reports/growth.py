@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from allometry.base.units import plural
+from allometry.cost import MACS, PARAMS
 from allometry.reports.charts import law_heat_map, trial_dots
 from allometry.reports.figures import BLUE, GRAY, ORANGE, Glyph, legend
 from allometry.reports.markup import Column, Html, Row, Section, details, element, note, number, table
-from allometry.reports.words import NO_BREAK, TIMES, decimal, percent, quantity, whole
+from allometry.reports.words import NO_BREAK, TIMES, decimal, percent, whole
 from allometry.runs import GrowthPlan, LawTrialRecord, RunRecord
 
 _MOST_TRIALS = 30
@@ -103,8 +104,8 @@ def _trial_table(trials: Sequence[LawTrialRecord]) -> Html:
                 trial.name,
                 *(f"{getattr(trial.law, name):.3g}" if trial.law else "" for name, _ in _DIMENSIONS),
                 whole(trial.resolution),
-                quantity("params", trial.params),
-                quantity("macs", trial.macs),
+                PARAMS.format(trial.params),
+                MACS.format(trial.macs),
                 decimal(trial.loss),
                 percent(trial.accuracy),
             ],

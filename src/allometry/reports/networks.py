@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from allometry.arch import Network
-from allometry.cost import StageCost, count, count_stages
+from allometry.base.units import BYTES
+from allometry.cost import MEASURES, Limit, Measure, StageCost, count, count_stages
+from allometry.cost.measures import recorded_measure
 from allometry.reports.markup import Column, Html, Row, Section, bar, element, joined, note, number, table
-from allometry.reports.words import (
-    ARROW,
-    MEASURE_NAMES,
-    TIMES,
-    listed,
-    percent,
-    quantity,
-    whole,
-    with_measure,
-)
+from allometry.reports.words import ARROW, TIMES, listed, percent, whole
 from allometry.runs import RunRecord
 
 
@@ -125,11 +118,9 @@ def budget_section(record: RunRecord) -> Section | None:
     costs = costs_of(record)
     if not costs or record.supernet is not None:  # which holds many networks, of many costs
         return None
-    limits = {limit.measure: limit.most for limit in record.plan.budget} if record.plan else {}
-    limited = [
-        _limit_bar(measure, costs[measure], most) for measure, most in limits.items() if measure in costs
-    ]
-    free = [_unlimited(measure, value) for measure, value in costs.items() if measure not in limits]
+    limits = {limit.measure.name: limit for limit in record.plan.budget} if record.plan else {}
+    limited = [_limit_bar(limit, costs[name]) for name, limit in limits.items() if name in costs]
+    free = [_unlimited(recorded_measure(name), value) for name, value in costs.items() if name not in limits]
     content = [joined(limited)]
     if free:
         content.append(element("p", f"{'Not limited' if limited else 'For one image'}: {listed(free)}."))
@@ -142,9 +133,9 @@ def _how_known(record: RunRecord) -> str:
     where = record.plan.measured if record.plan else None
     if where is None:
         return counted
-    return (
-        f"{counted} Latency and memory are what the network took in {where}, measured before it was trained."
-    )
+    read = [measure.label for measure in MEASURES if measure.read]
+    took = f"{listed(read).capitalize()} are what the network took in {where}"
+    return f"{counted} {took}, measured before it was trained."
 
 
 def costs_of(record: RunRecord) -> Mapping[str, float]:
@@ -152,40 +143,39 @@ def costs_of(record: RunRecord) -> Mapping[str, float]:
     return record.cost.to_dict() if record.cost else {}
 
 
-def _unlimited(measure: str, value: float) -> str:
-    if measure == "latency":
-        return with_measure(measure, value)
-    return (
-        f"{whole(value)} {'bytes of memory' if measure == 'memory' else MEASURE_NAMES.get(measure, measure)}"
-    )
+def _unlimited(measure: Measure, value: float) -> str:
+    if not measure.unit.whole:
+        return measure.describe(value)
+    unit = "bytes of " if measure.unit == BYTES else ""
+    return f"{whole(value)} {unit}{measure.label}"
 
 
-def _limit_bar(measure: str, used: float, most: float) -> Html:
-    fraction = used / most if most > 0 else 1.0
-    longest = max(used, most) * 1.04
-    over = used > most
-    exact = (
-        f"{_exact(measure, used)} of at most {_exact(measure, most)}{' bytes' if measure == 'memory' else ''}"
-    )
+def _limit_bar(limit: Limit, value: float) -> Html:
+    measure, most = limit.measure, limit.most
+    longest = max(value, most) * 1.04
+    broken = not limit.allows(value)
+    bound, beyond = ("most", "over") if measure.sign > 0 else ("least", "under")
+    unit = " bytes" if measure.unit == BYTES else ""
+    exact = f"{_exact(measure, value)} of at {bound} {_exact(measure, most)}{unit}"
     return element(
         "div",
         element(
             "p",
-            element("b", MEASURE_NAMES.get(measure, measure)),
-            element("span", exact, " ", element("b", percent(fraction))),
+            element("b", measure.label),
+            element("span", exact, " ", element("b", percent(limit.use(value)))),
         ),
         element(
             "div",
-            element("i", style=f"--share:{100 * used / longest:.2f}%"),
+            element("i", style=f"--share:{100 * value / longest:.2f}%"),
             element("u", style=f"--share:{100 * most / longest:.2f}%"),
-            class_="gauge over" if over else "gauge",
+            class_="gauge over" if broken else "gauge",
         ),
-        note(f"over the limit of {quantity(measure, most)}") if over else "",
+        note(f"{beyond} the limit of {measure.format(most)}") if broken else "",
         class_="limit",
     )
 
 
-def _exact(measure: str, value: float) -> str:
-    if measure == "latency":
-        return quantity(measure, value)
+def _exact(measure: Measure, value: float) -> str:
+    if not measure.unit.whole:
+        return measure.format(value)
     return whole(value) if float(value).is_integer() else f"{value:,.2f}"

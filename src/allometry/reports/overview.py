@@ -9,21 +9,19 @@ from pathlib import PurePath
 from typing import Any
 
 from allometry.base.units import plural
-from allometry.cost import count
+from allometry.cost import MACS, PARAMS, count
+from allometry.cost.measures import more_measures, recorded_measure
 from allometry.reports.markup import Column, Html, Row, Section, details, element, facts, joined, note, table
 from allometry.reports.networks import costs_of
 from allometry.reports.supernet import supernet_figures, supernet_request, supernet_result
 from allometry.reports.words import (
-    MEASURE_NAMES,
     NO_BREAK,
     TIMES,
     listed,
     moment,
     percent,
     percent_range,
-    quantity,
     whole,
-    with_measure,
 )
 from allometry.runs import DataSummary, Evaluation, ExtractResult, RunRecord
 
@@ -71,8 +69,9 @@ def _origin_facts(extracted: ExtractResult) -> Iterator[tuple[str, str]]:
     if extracted.predicted_accuracy is not None:
         yield "predicted", f"{percent(extracted.predicted_accuracy)} of the validation images"
     yield "as taken out", f"{percent(extracted.extracted_accuracy)} of the validation images"
-    if extracted.cost.latency is not None:
-        yield "latency", f"{quantity('latency', extracted.cost.latency)}, measured when it was found"
+    for name, value in extracted.cost.readings.items():
+        measure = recorded_measure(name)
+        yield measure.label, f"{measure.format(value)}, measured when it was found"
 
 
 # Where the command line says it in another way than the run folder.
@@ -123,15 +122,12 @@ def _key_figures(record: RunRecord) -> Iterator[tuple[str, str, str]]:
         yield "validation accuracy", percent(last.val_accuracy), f"after epoch {last.epoch}"
     if network is not None:
         cost, used = count(network), _budget_shares(record)
-        for measure in ("macs", "params"):
-            value = quantity(measure, getattr(cost, measure))
-            yield (
-                MEASURE_NAMES[measure],
-                value,
-                used.get(measure, "for one image" if measure == "macs" else ""),
-            )
-        if "latency" in used:
-            yield "latency", quantity("latency", costs_of(record)["latency"]), used["latency"]
+        for measure in (MACS, PARAMS):
+            value = measure.format(cost[measure])
+            yield measure.label, value, used.get(measure.name, "for one image" if measure == MACS else "")
+        for measure in more_measures():
+            if measure.name in used:
+                yield measure.label, measure.format(costs_of(record)[measure.name]), used[measure.name]
         side = f"{network.resolution} {TIMES} {network.resolution}"
         yield "input", side, "pixels"
 
@@ -143,9 +139,9 @@ def _interval(evaluation: Evaluation) -> str:
 def _budget_shares(record: RunRecord) -> dict[str, str]:
     costs, limits = costs_of(record), record.plan.budget if record.plan else ()
     return {
-        limit.measure: f"{percent(costs[limit.measure] / limit.most)} of the limit"
+        limit.measure.name: f"{percent(limit.use(costs[limit.measure.name]))} of the limit"
         for limit in limits
-        if limit.measure in costs and limit.most > 0
+        if limit.measure.name in costs
     }
 
 
@@ -158,10 +154,12 @@ def _request(record: RunRecord) -> str:
         return extract_request(record.result, on)
     limits = record.plan.budget if record.plan else ()
     if limits:
-        most = listed([with_measure(limit.measure, limit.most) for limit in limits])
+        most = listed([limit.measure.describe(limit.most) for limit in limits if limit.measure.sign > 0])
+        least = listed([limit.measure.describe(limit.most) for limit in limits if limit.measure.sign < 0])
+        bounds = listed([f"at {word} {text}" for word, text in (("most", most), ("least", least)) if text])
         baseline = record.arguments.get("baseline")
         grown = f", grown from {baseline}" if baseline else ""
-        return f"You asked for at most {most}{on}{grown}."
+        return f"You asked for {bounds}{on}{grown}."
     return f"You asked to {record.command or 'train'} a network{on}."
 
 
@@ -173,8 +171,8 @@ def _result(record: RunRecord) -> str:
         cost = count(record.network)
         side = record.network.resolution
         parts.append(f"looks at {side} {TIMES} {side} pixels")
-        parts.append(f"has {with_measure('params', cost.params)}")
-        parts.append(f"needs {with_measure('macs', cost.macs)} for one image")
+        parts.append(f"has {PARAMS.describe(cost.params)}")
+        parts.append(f"needs {MACS.describe(cost.macs)} for one image")
     if record.evaluation is not None:
         parts.append(_accuracy(record.evaluation))
     if not parts:

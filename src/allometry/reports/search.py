@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from allometry.base.units import plural
+from allometry.cost import MACS, PARAMS, Measure
+from allometry.cost.measures import more_measures
 from allometry.reports.figures import BLUE, GRAY, GREEN, ORANGE, Glyph, Trace, axis, figure, legend
 from allometry.reports.markup import Column, Html, Row, Section, details, element, note, number, table
 from allometry.reports.scatter import Point, PointGroup, accuracy_against
-from allometry.reports.words import listed, percent, quantity, whole
+from allometry.reports.words import listed, percent, whole
 from allometry.runs import RunRecord, SearchPlan, SearchResult, SearchTrialRecord
 
-_COLUMNS = {"accuracy": "accuracy", "macs": "MACs", "params": "parameters", "latency": "latency"}
+_ACCURACY = "accuracy"
 _GRADIENT = ("proxylessnas", "fbnet")
 _TERA = 1e12
 _COUNTABLE = 10**9  # networks; of more, the power of ten says enough
@@ -109,7 +111,7 @@ def _points(result: SearchResult | None, trials: Sequence[SearchTrialRecord], pr
         return []
     shown = [
         legend((group.glyph, group.color, group.meaning) for group in kept),
-        accuracy_against(f"{prefix}-tried", kept, cost="MACs", accuracy="validation accuracy"),
+        accuracy_against(f"{prefix}-tried", kept, cost=MACS.label, accuracy="validation accuracy"),
         note("Short trainings: compare their accuracies with each other, not with a full training."),
     ]
     return [element("h3", "The trials"), *shown]
@@ -119,22 +121,26 @@ def _group(
     meaning: str, glyph: Glyph, color: str, size: int, trials: Iterable[SearchTrialRecord]
 ) -> PointGroup:
     points = [
-        Point(cost=each.metrics["macs"], accuracy=each.metrics["accuracy"], hover=_hover(each))
-        for each in trials
-        if each.metrics.get("macs") and "accuracy" in each.metrics
+        Point(cost=trial.metrics[MACS.name], accuracy=trial.metrics[_ACCURACY], hover=_hover(trial))
+        for trial in trials
+        if trial.metrics.get(MACS.name) and _ACCURACY in trial.metrics
     ]
     return PointGroup(meaning=meaning, glyph=glyph, color=color, size=size, points=points)
 
 
 def _hover(trial: SearchTrialRecord) -> str:
-    lines = [f"<b>number {trial.number}</b>", percent(trial.metrics["accuracy"])]
+    lines = [f"<b>number {trial.number}</b>", percent(trial.metrics[_ACCURACY])]
     lines += [
-        f"{quantity(name, trial.metrics[name])} {title}"
-        for name, title in _COLUMNS.items()
-        if name != "accuracy" and name in trial.metrics
+        f"{measure.format(trial.metrics[measure.name])} {measure.label}"
+        for measure in _shown_measures()
+        if measure.name in trial.metrics
     ]
     lines += [f"worth {value:.4g}" for value in trial.values if value is not None]
     return "<br>".join(lines)
+
+
+def _shown_measures() -> tuple[Measure, ...]:
+    return (MACS, PARAMS, *more_measures())
 
 
 def _curves(
@@ -189,11 +195,14 @@ def _curve(name: str, glyph: Glyph, color: str, trials: Sequence[SearchTrialReco
 
 
 def _table(plan: SearchPlan, result: SearchResult | None, trials: Sequence[SearchTrialRecord]) -> Html:
-    known = [name for name in _COLUMNS if any(name in each.metrics for each in trials)]
+    known = [
+        measure for measure in _shown_measures() if any(measure.name in trial.metrics for trial in trials)
+    ]
     columns = [
         number("number"),
         *(number(text) for text in (plan.objectives if len(plan.objectives) > 1 else ("worth",))),
-        *(number(_COLUMNS[name]) for name in known),
+        number("accuracy"),
+        *(number(measure.label) for measure in known),
         number("input, px"),
         number("epochs"),
         Column(""),
@@ -206,20 +215,17 @@ def _table(plan: SearchPlan, result: SearchResult | None, trials: Sequence[Searc
 
 
 def _row(
-    trial: SearchTrialRecord, plan: SearchPlan, result: SearchResult | None, known: Sequence[str]
+    trial: SearchTrialRecord, plan: SearchPlan, result: SearchResult | None, known: Sequence[Measure]
 ) -> Row:
     values = list(trial.values) + [None] * (max(1, len(plan.objectives)) - len(trial.values))
-    figures = [
-        "" if name not in trial.metrics
-        else percent(trial.metrics[name]) if name == "accuracy"
-        else quantity(name, trial.metrics[name])
-        for name in known
-    ]  # fmt: skip
+    metrics = trial.metrics
+    costs = [measure.format(metrics[measure.name]) if measure.name in metrics else "" for measure in known]
     return Row(
         [
             str(trial.number),
             *("" if value is None else f"{value:.4g}" for value in values),
-            *figures,
+            percent(metrics[_ACCURACY]) if _ACCURACY in metrics else "",
+            *costs,
             whole(trial.resolution),
             whole(trial.epochs),
             trial.failed or ("ended early" if trial.stopped else ""),

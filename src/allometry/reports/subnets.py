@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from html import escape
 
 from allometry.base.units import plural
-from allometry.cost import Cost, RuntimeConfig
-from allometry.cost.budget import Measure
+from allometry.cost import LATENCY, MACS, PARAMS, Cost, Measure, RuntimeConfig
+from allometry.cost.measures import more_measures, recorded_measure
 from allometry.reports.figures import BLUE, GREEN, IN_PERCENT, ORANGE, Trace, axis, figure, legend
 from allometry.reports.markup import Column, Html, Row, Section, details, element, joined, note, number, table
 from allometry.reports.scatter import Point, PointGroup, accuracy_against
-from allometry.reports.words import MEASURE_NAMES, NO_BREAK, listed, percent, percent_range, quantity, whole
+from allometry.reports.words import NO_BREAK, listed, percent, percent_range, whole
 from allometry.runs import (
     MeasuredSubnet,
     PredictedBin,
@@ -221,48 +221,54 @@ def _groups(supernet: SupernetRecord) -> list[PointGroup]:
 
 def _hover(name: str, accuracy: float, cost: Cost) -> str:
     lines = [f"<b>{escape(name)}</b>", percent(accuracy)]
-    lines += [
-        f"{quantity(measure, getattr(cost, measure))} {MEASURE_NAMES[measure]}"
-        for measure in ("macs", "params")
-    ]
+    lines += [f"{measure.format(cost[measure])} {measure.label}" for measure in (MACS, PARAMS)]
     return "<br>".join(lines)
 
 
 def _found(subnets_found: Sequence[Subnet]) -> Html:
-    timed = any(each.cost.latency is not None for each in subnets_found)
-    latency = [number("latency"), number(_below("latency,", "predicted"))] if timed else []
+    more = [measure for measure in more_measures() if any(measure.of(one.cost) for one in subnets_found)]
+    extra = [title for measure in more for title in _titles(measure)]
     columns = [
         Column("subnet"),
         Column("budget"),
         number("px"),
         number("params"),
         number("MACs"),
-        *latency,
+        *extra,
         number(_below("accuracy,", "predicted")),
         number("validation"),
         number("test"),
         number(_below("95 %", "interval")),
     ]
-    rows = []
-    for each in sorted(subnets_found, key=lambda each: each.cost.macs):
-        times = [_latency(each.cost.latency), _latency(each.predicted_latency)] if timed else []
-        rows.append(
-            Row(
-                [
-                    element("span", each.name, class_="whole"),
-                    (each.budget or "").replace(" ", NO_BREAK),
-                    whole(each.resolution),
-                    quantity("params", each.cost.params),
-                    quantity("macs", each.cost.macs),
-                    *times,
-                    _accuracy(each.predicted_accuracy),
-                    _accuracy(each.validation_accuracy),
-                    _accuracy(each.test_accuracy),
-                    percent_range(each.test_interval) if each.test_interval else "",
-                ]
-            )
+    rows = [
+        Row(
+            [
+                element("span", subnet.name, class_="whole"),
+                (subnet.budget or "").replace(" ", NO_BREAK),
+                whole(subnet.resolution),
+                PARAMS.format(subnet.cost.params),
+                MACS.format(subnet.cost.macs),
+                *(text for measure in more for text in _values(subnet, measure)),
+                _accuracy(subnet.predicted_accuracy),
+                _accuracy(subnet.validation_accuracy),
+                _accuracy(subnet.test_accuracy),
+                percent_range(subnet.test_interval) if subnet.test_interval else "",
+            ]
         )
+        for subnet in sorted(subnets_found, key=lambda subnet: subnet.cost.macs)
+    ]
     return table(columns, rows)
+
+
+def _titles(measure: Measure) -> list[Column]:
+    """Of the columns of a measure: as measured or counted, and as a table predicted it."""
+    own = [number(measure.label)]
+    return [*own, number(_below(f"{measure.label},", "predicted"))] if measure == LATENCY else own
+
+
+def _values(subnet: Subnet, measure: Measure) -> list[str]:
+    own = [_formatted(measure, measure.of(subnet.cost))]
+    return [*own, _formatted(measure, subnet.predicted_latency)] if measure == LATENCY else own
 
 
 def _chosen(subnets_found: Sequence[Subnet]) -> str:
@@ -282,16 +288,17 @@ def _setting(config: RuntimeConfig) -> str:
 
 
 def _front_title(front: SubnetFront) -> str:
-    measure = MEASURE_NAMES.get(front.measure, front.measure)
+    measure = recorded_measure(front.measure).label
     within = f" within {front.budget}" if front.budget else ""
     return f"The front of accuracy against {measure}{within}: {plural(len(front.subnets), 'subnet')}"
 
 
 def _front(front: SubnetFront) -> Html:
-    own = front.measure not in ("macs", "params")  # which have columns of their own
+    measure = recorded_measure(front.measure)
+    own = measure not in (MACS, PARAMS)  # which have columns of their own
     columns = [
         Column("file"),
-        *([number(MEASURE_NAMES.get(front.measure, front.measure))] if own else []),
+        *([number(measure.label)] if own else []),
         number("input, px"),
         number("parameters"),
         number("MACs"),
@@ -302,24 +309,17 @@ def _front(front: SubnetFront) -> Html:
         Row(
             [
                 f"{front.name}/{place}.json",
-                *([_cost_of(each, front.measure)] if own else []),
-                whole(each.resolution),
-                quantity("params", each.cost.params),
-                quantity("macs", each.cost.macs),
-                _accuracy(each.predicted_accuracy),
-                _accuracy(each.validation_accuracy),
+                *([_formatted(measure, subnet.known(measure))] if own else []),
+                whole(subnet.resolution),
+                PARAMS.format(subnet.cost.params),
+                MACS.format(subnet.cost.macs),
+                _accuracy(subnet.predicted_accuracy),
+                _accuracy(subnet.validation_accuracy),
             ]
         )
-        for place, each in enumerate(front.subnets, start=1)
+        for place, subnet in enumerate(front.subnets, start=1)
     ]
     return table(columns, rows)
-
-
-def _cost_of(subnet: Subnet, measure: Measure) -> str:
-    """What a front was searched by: a latency as it was predicted."""
-    if measure == "latency":
-        return _latency(subnet.predicted_latency)
-    return quantity(measure, getattr(subnet.cost, measure))
 
 
 def _below(first: str, second: str) -> Html:
@@ -327,8 +327,8 @@ def _below(first: str, second: str) -> Html:
     return joined([first, element("br"), second])
 
 
-def _latency(value: float | None) -> str:
-    return "" if value is None else quantity("latency", value)
+def _formatted(measure: Measure, value: float | None) -> str:
+    return "" if value is None else measure.format(value)
 
 
 def _accuracy(value: float | None) -> str:

@@ -7,10 +7,10 @@ from itertools import groupby
 
 from allometry.arch import Network
 from allometry.base.units import format_duration, plural
-from allometry.cost import count
+from allometry.cost import MACS, count
 from allometry.reports.figures import BLUE, IN_PERCENT, ORANGE, Trace, axis, figure, legend
 from allometry.reports.markup import Column, Html, Row, Section, element, note, number, table
-from allometry.reports.words import NO_BREAK, networks_in, percent, quantity, whole, with_measure
+from allometry.reports.words import NO_BREAK, networks_in, percent, whole
 from allometry.runs import RunRecord, SupernetEpochMetrics, SupernetRecord
 from allometry.runs.phases import ALL, Phase
 
@@ -37,7 +37,7 @@ def supernet_result(supernet: SupernetRecord) -> str:
     if not ends:
         return "There is no space yet."
     (large, right), (small, also) = (
-        (with_measure("macs", count(network).macs), accuracy) for _, network, accuracy in ends
+        (MACS.describe(count(network).macs), accuracy) for _, network, accuracy in ends
     )
     if right is None or also is None:
         sentence = f"Its largest network needs {large} for one image, its smallest {small}."
@@ -57,9 +57,9 @@ def supernet_figures(record: RunRecord, supernet: SupernetRecord) -> Iterator[tu
     if supernet.size is not None:
         yield "networks", networks_in(supernet.size).removeprefix("about "), "in one set of weights"
     for name, network, accuracy in _ends(supernet):
-        macs = with_measure("macs", count(network).macs)
+        macs = MACS.describe(count(network).macs)
         if accuracy is None:
-            yield f"{name} network", quantity("macs", count(network).macs), "MACs"
+            yield f"{name} network", MACS.format(count(network).macs), "MACs"
         else:
             yield f"{name} network", percent(accuracy), f"of validation images, {macs}"
     if record.costs:
@@ -246,7 +246,7 @@ def _phase(place: int, phase: Phase, supernet: SupernetRecord) -> Row:
             percent(phase.lr_scale, digits=0),
             percent(last.largest) if last else "",
             percent(last.smallest) if last else "",
-            quantity("macs", count(smallest).macs) if smallest else "",
+            MACS.format(count(smallest).macs) if smallest else "",
             format_duration(sum(seconds)) if seconds else "",
         ]
     )

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from allometry.base.units import format_duration, plural
-from allometry.cost import count
+from allometry.cost import MACS, count
 from allometry.reports.charts import learning_curve
 from allometry.reports.figures import BLUE, GRAY, GREEN, ORANGE, legend, side_by_side
 from allometry.reports.markup import Html, Section, details, element, facts, note
 from allometry.reports.scatter import Point, PointGroup, accuracy_against
-from allometry.reports.words import decimal, percent, whole, with_measure
+from allometry.reports.words import decimal, percent, whole
 from allometry.runs import EpochMetrics, ExtractResult, LawTrialRecord, RunRecord
 
 
@@ -166,4 +166,4 @@ def _final_point(record: RunRecord) -> list[Point]:
 
 
 def _hover(name: str, accuracy: float, macs: float) -> str:
-    return f"<b>{name}</b><br>{percent(accuracy)}<br>{with_measure('macs', macs)}"
+    return f"<b>{name}</b><br>{percent(accuracy)}<br>{MACS.describe(macs)}"

@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from allometry.base.units import format_milliseconds, format_quantity
-
 NO_BREAK = "\u00a0"
 TIMES = "\u00d7"
 ARROW = "\u2192"
 _MILLION = 1_000_000
-MEASURE_NAMES = {
-    "macs": "MACs",
-    "params": "parameters",
-    "activations": "activations",
-    "memory": "memory",
-    "latency": "latency",
-}
 
 
 def percent(fraction: float, *, digits: int = 1) -> str:
@@ -68,31 +59,6 @@ def decimal(value: float | None, digits: int = 3) -> str:
         ('0.450', '')
     """
     return "" if value is None else f"{value:.{digits}f}"
-
-
-def quantity(measure: str, value: float) -> str:
-    """A cost of that measure, readable.
-
-    Example:
-        >>> quantity("macs", 9_876_543), quantity("memory", 5_000_000), quantity("latency", 0.02)
-        ('9.88M', '5.00MB', '20 ms')
-    """
-    if measure == "latency":
-        return format_milliseconds(value)
-    return format_quantity(value, unit="B" if measure == "memory" else "")
-
-
-def with_measure(measure: str, value: float) -> str:
-    """A cost with the name of its measure.
-
-    Example:
-        >>> with_measure("macs", 1e7), with_measure("memory", 5e6), with_measure("latency", 0.02)
-        ('10.0M MACs', '5.00MB of memory', '20 ms of latency')
-    """
-    if measure not in MEASURE_NAMES:
-        return f"{measure} {quantity(measure, value)}"
-    joint = " of " if measure in ("memory", "latency") else " "
-    return f"{quantity(measure, value)}{joint}{MEASURE_NAMES[measure]}"
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from allometry.cost import Cost, Limit, RuntimeConfig
-from allometry.runs.values import CostField, Record
+from allometry.cost import RuntimeConfig
+from allometry.runs.values import CostField, CostValue, LimitField, Record
 from allometry.scaling import Multipliers, ScalingLaw
 
 
@@ -95,8 +95,8 @@ class GrowthPlan(Record):
         (['macs'], 1.44)
     """
 
-    budget: tuple[Limit, ...]
-    cost: Cost
+    budget: tuple[LimitField, ...]
+    cost: CostValue
     law: ScalingLaw
     phi: float
     multipliers: Multipliers
@@ -369,6 +369,7 @@ class MeasuredSubnet(Record):
         images: that were seen, those for its batch norm's statistics included.
 
     Example:
+        >>> from allometry.cost import Cost
         >>> subnet = MeasuredSubnet(
         ...     encoding=(0, 1, 1), cost=Cost(410_000, 9_800_000, 250_000, 1_900_000), accuracy=0.8, loss=0.6,
         ...     correct=(42, 38), seconds=0.5, images=300,

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from allometry.base.html import html_table
-from allometry.base.units import format_milliseconds
-from allometry.cost import RuntimeConfig
-from allometry.cost.budget import Measure
+from allometry.cost import LATENCY, Measure, RuntimeConfig
+from allometry.cost.measures import more_measures
 from allometry.runs.evaluation import Interval
 from allometry.runs.values import CostField, NetworkField, Record
 
@@ -143,6 +142,11 @@ class Subnet(Record):
         """Pixels of its input's side."""
         return self.network.resolution
 
+    def known(self, measure: Measure) -> float | None:
+        """The value of a measure: as measured or counted, else as a table predicts it; None if it is not known."""
+        value = measure.of(self.cost)
+        return self.predicted_latency if value is None and measure == LATENCY else value
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
         return {**Record.to_dict(self), "resolution": self.resolution}
@@ -164,7 +168,7 @@ class SubnetFront(Record):
 
     Attributes:
         name: of the front.
-        measure: what the subnets cost.
+        measure: name of the measure that they are weighed by.
         budget: that they keep besides; None for none.
         subnets: some of them, evenly spaced by the logarithm of their cost, as measured.
         size: how many subnets the whole front has.
@@ -189,7 +193,7 @@ class SubnetFront(Record):
     """
 
     name: str
-    measure: Measure
+    measure: str
     budget: str | None = None
     subnets: tuple[Subnet, ...]
     size: int
@@ -206,22 +210,25 @@ class SubnetFront(Record):
 
 
 def _table(subnets: Iterable[Subnet], *, caption: str) -> str:
-    columns = ("subnet", "px", "MACs", "params", "latency", "predicted", "validation", "test")
+    more = more_measures()
+    labels = (measure.label for measure in more)
+    columns = ("subnet", "px", "MACs", "params", *labels, "predicted", "validation", "test")
     rows = (
         (
-            each.name,
-            each.resolution,
-            each.cost.macs,
-            each.cost.params,
-            _milliseconds(each.predicted_latency if each.cost.latency is None else each.cost.latency),
-            f"{each.predicted_accuracy:.2%}",
-            f"{each.validation_accuracy:.2%}",
-            None if each.test_accuracy is None else f"{each.test_accuracy:.2%}",
+            subnet.name,
+            subnet.resolution,
+            subnet.cost.macs,
+            subnet.cost.params,
+            *(_value(subnet, measure) for measure in more),
+            f"{subnet.predicted_accuracy:.2%}",
+            f"{subnet.validation_accuracy:.2%}",
+            None if subnet.test_accuracy is None else f"{subnet.test_accuracy:.2%}",
         )
-        for each in subnets
+        for subnet in subnets
     )
     return html_table(columns, rows, caption=caption)
 
 
-def _milliseconds(seconds: float | None) -> str | None:
-    return None if seconds is None else format_milliseconds(seconds)
+def _value(subnet: Subnet, measure: Measure) -> str | None:
+    value = subnet.known(measure)
+    return None if value is None else measure.format(value)

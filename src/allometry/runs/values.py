@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, cast, get_type_hints
 from allometry.arch import Network, from_json
 from allometry.arch import to_json as network_to_json
 from allometry.base import RunFolderError
-from allometry.cost import Cost
+from allometry.cost import MEASURES, Cost, Limit
+from allometry.cost.measures import recorded_measure
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, TypeAdapter
@@ -69,8 +70,9 @@ class Record:
         if not isinstance(values, Mapping):
             return values
         whole = dict(values)
-        for flat, names in _flat_fields(cls).items():
-            own = {name: values[name] for name in names if name in values}
+        declared = {field.name for field in fields(cls)}
+        for flat, kind in _flat_fields(cls).items():
+            own = {name: values[name] for name in _names_in(kind) if name in values and name not in declared}
             if own:
                 whole[flat] = own
         return whole
@@ -95,28 +97,84 @@ NetworkField = Annotated[Network, _AsNetwork]
 
 
 FLAT = "flat"
-"""Marks a field of a record, as `Annotated[Kind, FLAT]`: its own fields stand beside it in JSON."""
+"""Marks a field of a record, as `Annotated[Kind, FLAT]`: its fields, or a cost's measures, stand beside it in JSON."""
 
-CostField = Annotated[Cost, FLAT]
+
+class _AsCost:
+    """Tells Pydantic how a cost is read, which has a JSON form of its own."""
+
+    @staticmethod
+    def __get_pydantic_core_schema__(_source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(_cost)
+
+
+def _cost(value: object) -> Cost:
+    if isinstance(value, Cost):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError("a cost is an object, a number for each measure")  # noqa: TRY004 - what Pydantic expects
+    numbers = {name: _number(own) for name, own in value.items()}
+    try:
+        return Cost.from_dict({name: number for name, number in numbers.items() if number is not None})
+    except KeyError as error:
+        raise ValueError(f"the cost has no number {error.args[0]}") from error
+
+
+def _number(value: object) -> float | None:
+    """A number as JSON has it: large integers as text; None for whatever is none."""
+    if isinstance(value, str) and value.removeprefix("-").isdecimal():
+        return int(value)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+class _AsLimit:
+    """Tells Pydantic how a limit is read, whose measure stands in JSON by its name."""
+
+    @staticmethod
+    def __get_pydantic_core_schema__(_source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        fields_ = {
+            "measure": core_schema.typed_dict_field(core_schema.str_schema()),
+            "most": core_schema.typed_dict_field(core_schema.float_schema()),
+        }
+        read = core_schema.no_info_after_validator_function(_limit, core_schema.typed_dict_schema(fields_))
+        return core_schema.union_schema([core_schema.is_instance_schema(Limit), read])
+
+
+def _limit(values: Mapping[str, Any]) -> Limit:
+    return Limit(recorded_measure(values["measure"]), values["most"])
+
+
+CostValue = Annotated[Cost, _AsCost]
+"""The type of a record's field that holds a cost, as an object of its own in JSON."""
+
+CostField = Annotated[Cost, FLAT, _AsCost]
 """The type of a record's field that holds a cost, whose measures stand beside the other fields in JSON."""
 
+LimitField = Annotated[Limit, _AsLimit]
+"""The type of a record's field that holds a limit of a budget."""
 
-_FLAT_FIELDS: dict[type[Any], Mapping[str, tuple[str, ...]]] = {}
+
+_FLAT_FIELDS: dict[type[Any], Mapping[str, type[Any]]] = {}
 _READERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 
-def _flat_fields(kind: type[Any]) -> Mapping[str, tuple[str, ...]]:
-    """The fields of a record that are flat in JSON, and the names of what they hold."""
+def _flat_fields(kind: type[Any]) -> Mapping[str, type[Any]]:
+    """The fields of a record that are flat in JSON, and what they hold."""
     if kind not in _FLAT_FIELDS:
         hints = get_type_hints(kind, include_extras=True)
-        marked = {
+        _FLAT_FIELDS[kind] = {
             name: hint.__origin__ for name, hint in hints.items() if FLAT in getattr(hint, "__metadata__", ())
         }
-        _FLAT_FIELDS[kind] = {
-            name: getattr(own, "_fields", None) or tuple(each.name for each in fields(own))
-            for name, own in marked.items()
-        }
     return _FLAT_FIELDS[kind]
+
+
+def _names_in(kind: type[Any]) -> tuple[str, ...]:
+    """The names that a flat field has in JSON; those of a cost are the measures that are registered."""
+    return MEASURES.names() if kind is Cost else tuple(field.name for field in fields(kind))
 
 
 def to_json(value: object) -> Any:  # noqa: ANN401 - JSON
@@ -149,12 +207,13 @@ def to_json(value: object) -> Any:  # noqa: ANN401 - JSON
 def _fields_to_json(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
     plain: dict[str, Any] = {}
     flat = _flat_fields(type(value))
-    for each in fields(value):
-        own = to_json(getattr(value, each.name))
-        if each.name in flat:
-            plain |= own
+    names = {field.name for field in fields(value)}
+    for field in fields(value):
+        own = to_json(getattr(value, field.name))
+        if field.name in flat:  # a measure that is called like a field has no place of its own
+            plain |= {name: number for name, number in own.items() if name not in names}
         else:
-            plain[each.name] = own
+            plain[field.name] = own
     return plain
 
 

@@ -9,25 +9,13 @@ budget unused, single layers.
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from allometry.arch import Network, Stage, depth_exponents
 from allometry.base import BudgetError
-from allometry.cost import (
-    MEASURED,
-    Budget,
-    Cost,
-    Expectation,
-    Limit,
-    MeasureFn,
-    Measurement,
-    Pricing,
-    as_budget,
-    count,
-)
-from allometry.cost.budget import format_measure
+from allometry.cost import Budget, Cost, Expectation, Limit, MeasureFn, Pricing, Readings, as_budget, count
+from allometry.cost.measurements import is_read, read_with
 from allometry.scaling.laws import COMPOUND, IDENTITY, Multipliers, ScalingLaw
 from allometry.scaling.neighborhood import Grower, best_near
 
@@ -47,7 +35,7 @@ class Solution:
 
     Attributes:
         network: the network; its cost is within the budget.
-        cost: `count(network)`; where a device was asked, with the latency and the memory that it said.
+        cost: `count(network)`, with what was measured.
         budget: what was asked.
         law: how it was grown.
         phi: the largest phi whose network fits; the solution lies in its neighborhood.
@@ -84,7 +72,7 @@ def solve(
 
     Never over a limit. Usually less than 1 % under the tightest one: see the accuracy of `solve` in the
     documentation. A limit of latency needs `measure`, and is met to a few percent by measuring some networks; so is one
-    of memory where `measure` is given.
+    of memory where `measure` is given, and one of a measure that has a function of its own.
 
     Args:
         network: what to grow or shrink.
@@ -93,7 +81,7 @@ def solve(
         start: multipliers that `network` is taken to have before the law is applied. Growing on from an
             earlier solution's multipliers rounds once, where growing its network would round twice.
         largest_resolution: the resolution stops growing here; depth and width go on.
-        measure: says what a network takes on a device, such as `profiling.LatencyMeter()`.
+        measure: says what a network takes on a device, by the names of measures, such as `profiling.LatencyMeter()`.
 
     Raises:
         BudgetError: no network of the law is that small (the message names the smallest reachable value), or
@@ -113,18 +101,21 @@ def solve(
     """
     budget = as_budget(budget, count(network))
     problem = _Problem(network, law, start, largest_resolution)
-    if measure is None or not budget.measures & MEASURED:
+    read = read_with(budget.measures, measure)
+    if read is None:
         return _named(_solve(problem, budget, count), network)
-    counted = tuple(limit for limit in budget.limits if limit.measure not in MEASURED)
+    limits = [limit for limit in budget.limits if is_read(limit.measure, measure)]
+    counted = tuple(limit for limit in budget.limits if limit not in limits)
     if counted:  # an impossible one is told before anything is measured
         _refuse_impossible(problem, Budget(counted), count)
     grow = problem.grower()
     solution = solve_by_measuring(
         lambda aim, price: _solve(problem, aim, price),
         budget,
+        measured=limits,
         first=grow(law.multipliers(0, start)),
         smallest=grow(_floor(law, start)),
-        measure=measure,
+        read=read,
     )
     return _named(solution, network)
 
@@ -191,12 +182,12 @@ def _refuse_impossible(problem: _Problem, budget: Budget, price: Pricing) -> Non
         )
     cost = price(smallest_network)
     for limit in budget.limits:
-        value = limit.value(cost)
-        if value > limit.most:
-            exactly = "" if limit.measure == "latency" else f" ({value:,.0f})"
+        value, measure = limit.value(cost), limit.measure
+        if not limit.allows(value):
+            exactly = f" ({value:,.0f})" if measure.unit.whole else ""
             raise BudgetError(
-                f"No network of this law meets {limit}: the smallest has {limit.measure} "
-                f"{format_measure(limit.measure, value)}{exactly}. Raise the budget or start from a smaller network."
+                f"No network of this law meets {limit}: the smallest has {measure.name} "
+                f"{measure.format(value)}{exactly}. Raise the budget or start from a smaller network."
             )
 
 
@@ -213,7 +204,7 @@ def _largest_phi(problem: _Problem, budget: Budget, grow: Grower, price: Pricing
     if not fits(low):
         return low
     if fits(high):
-        limited = ", ".join(limit.measure for limit in budget.limits)
+        limited = ", ".join(measure.name for measure in budget.measures)
         raise BudgetError(
             f"The budget {budget} is not reached by growing {network.name or 'this network'} even "
             f"{_LARGEST:g} times in each dimension: this law does not change {limited} enough. "
@@ -247,75 +238,84 @@ def solve_by_measuring(
     solve: Callable[[Budget, Pricing], Solution],
     budget: Budget,
     *,
+    measured: Sequence[Limit],
     first: Network,
     smallest: Network,
-    measure: MeasureFn,
+    read: MeasureFn,
 ) -> Solution:
     """The largest network whose readings are within the budget, to a few percent.
 
     Args:
         solve: for a budget, by what networks are expected to cost.
-        budget: with limits of latency or memory.
+        budget: with limits of what is measured.
+        measured: these limits.
         first: a network to begin with, of the kind that is sought.
         smallest: the smallest one of that kind.
-        measure: reads the device.
+        read: measures a network.
 
     Raises:
         BudgetError: not even the smallest is within the budget, or the law does not reach it.
+        MeasurementError: a reading is not a positive number.
     """
-    aim = Budget(tuple(replace(limit, most=limit.most * _share(limit)) for limit in budget.limits))
+    aim = Budget(tuple(_tightened(limit) if limit in measured else limit for limit in budget.limits))
     networks, fitting = [first], dict[Network, Solution]()
-    measure(first)
+    read(first)
     while len(networks) < _MOST_READINGS:
-        measurements = {network: measure(network) for network in networks}
-        expect = Expectation(measurements)
+        readings = {network: read(network) for network in networks}
+        expect = Expectation(readings, budget.measures)
         try:
             solution = solve(aim, expect)
         except BudgetError:
             if aim.allows(expect(smallest)):
                 raise  # it is not too small a budget: the law does not reach it
-            if smallest in measurements:
+            if smallest in readings:
                 break
             networks.append(smallest)
             continue
-        if solution.network not in measurements:
+        if solution.network not in readings:
             networks.append(solution.network)
-        settled = solution.network in measurements
-        cost = cost_with(solution.network, measure(solution.network))
+        settled = solution.network in readings
+        cost = cost_with(solution.network, read(solution.network))
         solution = replace(solution, cost=cost, budget=budget, use=budget.use(cost))
         if budget.allows(cost):
             fitting[solution.network] = solution
             if settled or _NEAR_ENOUGH <= solution.use <= _FULL:
                 break
     if not fitting:  # only the smallest is left
-        return _smallest(solve, budget, smallest, measure)
+        return _smallest(solve, budget, measured, smallest, read)
     return max(fitting.values(), key=lambda candidate: candidate.use)
 
 
 def _smallest(
-    solve: Callable[[Budget, Pricing], Solution], budget: Budget, smallest: Network, measure: MeasureFn
+    solve: Callable[[Budget, Pricing], Solution],
+    budget: Budget,
+    measured: Sequence[Limit],
+    smallest: Network,
+    read: MeasureFn,
 ) -> Solution:
     """The smallest network as the solution, or the refusal that tells what it took."""
-    cost = cost_with(smallest, measure(smallest))
+    cost = cost_with(smallest, read(smallest))
     if not budget.allows(cost):
         raise _impossible(budget, cost)
-    beyond = cost._replace(latency=math.inf, memory=sys.maxsize)
+    worst = {limit.measure.name: math.inf if limit.measure.sign > 0 else 0.0 for limit in measured}
+    beyond = cost.with_readings(worst)
     solution = solve(budget, lambda network: cost if network == smallest else beyond)
     return replace(solution, network=smallest, cost=cost, use=budget.use(cost))
 
 
-def cost_with(network: Network, measurement: Measurement) -> Cost:
-    """The counted cost, with what the device says of latency and memory."""
-    return count(network)._replace(latency=measurement.latency, memory=measurement.memory)
+def cost_with(network: Network, readings: Readings) -> Cost:
+    """The counted cost, with what was measured."""
+    return count(network).with_readings(readings)
 
 
-def _share(limit: Limit) -> float:
-    return _AIM if limit.measure in MEASURED else 1.0
+def _tightened(limit: Limit) -> Limit:
+    """What is aimed at, so that a reading of a little more still keeps the limit."""
+    return replace(limit, most=limit.most * _AIM if limit.measure.sign > 0 else limit.most / _AIM)
 
 
 def _impossible(budget: Budget, cost: Cost) -> BudgetError:
-    limit = max(budget.limits, key=lambda each: each.value(cost) / each.most)
-    took = format_measure(limit.measure, limit.value(cost))
+    limit = max(budget.limits, key=lambda limit: limit.use(limit.value(cost)))
+    took = limit.measure.format(limit.value(cost))
     return BudgetError(
         f"No network of this law meets {limit}: the smallest took {took} here. Raise the budget or start from a "
         "smaller network."

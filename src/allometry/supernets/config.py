@@ -11,7 +11,7 @@ import torch
 from allometry.arch import Space
 from allometry.base import InputError, UnknownNameError
 from allometry.base.checks import check_at_least
-from allometry.cost import count
+from allometry.cost import ACTIVATIONS, count
 from allometry.nas import Costs, encodings_of, narrow, sample_encodings
 from allometry.runs.phases import Phase, dimension_of, load_phases
 from allometry.supernets.coupling import couple_encodings
@@ -119,11 +119,11 @@ def forecast_seconds(
 def step_activations(part: Space, phase: Phase, *, coupled: bool) -> float:
     """Activations of the subnets of a step for one image, in the mean over steps."""
     encodings, costs = sample_encodings(part, np.random.default_rng(0), _DRAWN, by="choice"), Costs(part)
-    mean = float(costs(couple_encodings(part, encodings) if coupled else encodings)["activations"].mean())
+    mean = float(costs(couple_encodings(part, encodings) if coupled else encodings)[ACTIVATIONS.name].mean())
     if phase.sampling == "random":
         return phase.subnets * mean
     # The largest and the smallest see images of the size of the others in their step.
     sides = [place for place, choice in enumerate(part.choices) if dimension_of(choice) == "resolution"]
     ends = np.repeat(encodings_of(part, [part.largest(), part.smallest()]), len(encodings), axis=0)
     ends[:, sides] = np.tile(encodings[:, sides], (2, 1))
-    return 2 * float(costs(ends)["activations"].mean()) + (phase.subnets - 2) * mean
+    return 2 * float(costs(ends)[ACTIVATIONS.name].mean()) + (phase.subnets - 2) * mean

@@ -74,7 +74,7 @@ class Extraction:
             data=self.job.dataset.name,
             network=network.name,
             resolution=network.resolution,
-            cost=count(network)._replace(latency=searched.cost.latency if searched else None),
+            cost=count(network).with_readings(searched.cost.readings if searched else {}),
             validation_accuracy=self.trained.accuracy if epochs else self.extracted_accuracy,
             test_accuracy=evaluation.accuracy,
             test_interval=evaluation.interval,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from allometry.arch import Decisions, Option, Padding, Piece, Space, WalkState, walk
 from allometry.base import InputError
-from allometry.cost import LatencyTable, count_piece
+from allometry.cost import MEASURES, LatencyTable, Measure, as_measure, count_piece
 from allometry.nas.encodings import Encoding, cleared
 from allometry.nas.lookup import PieceCostFn
-
-Summed = Literal["params", "macs", "activations"]
-_SUMMED = ("params", "macs", "activations")
 
 
 class Extreme(NamedTuple):
@@ -81,8 +78,8 @@ def least(space: Space, price: PieceCostFn) -> Extreme:
     return Extreme(best.value, _row(space, best))
 
 
-def least_counted(space: Space, measure: Summed) -> Extreme:
-    """The least params, macs or activations that any member has, exactly as they are counted.
+def least_counted(space: Space, measure: Measure | str) -> Extreme:
+    """The least that any member has of a measure that is a sum over layers, such as MACs, exactly as it is counted.
 
     Memory is no sum over layers: a greatest layer is part of it, too.
 
@@ -98,12 +95,14 @@ def least_counted(space: Space, measure: Summed) -> Extreme:
         >>> int(found.value) == count(network_of(space, found.encoding)).macs
         True
     """
-    if measure not in _SUMMED:
+    measure = as_measure(measure)
+    of_counts = measure.count
+    if of_counts is None or not measure.additive:
+        possible = ", ".join(known.name for known in MEASURES if known.additive)
         raise InputError(
-            f"The least of {measure!r} is not known exactly; possible: {', '.join(_SUMMED)}, which are sums over "
-            "layers."
+            f"The least of {measure.name!r} is not known exactly; possible: {possible}, which are sums over layers."
         )
-    return least(space, lambda piece, padding: float(getattr(count_piece(piece, padding), measure)))
+    return least(space, lambda piece, padding: float(of_counts(count_piece(piece, padding))))
 
 
 def least_latency(space: Space, table: LatencyTable) -> Extreme:

@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.arch import save
-from allometry.base import BudgetError
-from allometry.base.units import format_milliseconds
-from allometry.cost import Budget, LatencyTable, Measure, RuntimeConfig, count
-from allometry.cost.budget import format_measure
+from allometry.base import BudgetError, InputError
+from allometry.cost import MEASURES, Budget, LatencyTable, Measure, Readings, RuntimeConfig, count
 from allometry.nas import Encodings, network_of
+from allometry.nas.confirming import confirmed
 from allometry.nas.space_costs import SpaceCosts, table_for
 from allometry.profiling.latency_meter import open_meter
 from allometry.runs import Subnet, SubnetCandidate, SubnetFront
@@ -29,14 +28,13 @@ from allometry.supernets.accuracy_predictor import (
     record_measurements,
 )
 from allometry.supernets.extract import ESTIMATED
-from allometry.supernets.extremes import Summed, least_counted, least_latency
+from allometry.supernets.extremes import least_counted, least_latency
 from allometry.supernets.opened import OpenSupernet
 from allometry.supernets.pareto import pareto
 from allometry.supernets.specialize import Specialized, specialize
 from allometry.training import wilson_interval
 
 _CONFIRMED = 5  # of the best predicted subnets are measured, and the best of those is given
-_SUMS: tuple[Summed, ...] = ("params", "macs", "activations")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +98,14 @@ def search_front(opened: OpenSupernet, measure: Measure, points: int, request: S
         InputError: the predictor cannot be trusted, or something does not go together.
         Stopped: the user asked for it.
     """
+    _refuse_unknown(measure)
     costs, cheapest = _costs(opened, request)
     predictor, quality = predictor_for(opened, request.config)
     began = time.monotonic()
     best = pareto(
         opened.space,
         predictor,
-        cost=lambda encodings: costs(encodings)[measure],
+        cost=lambda encodings: costs(encodings, [measure])[measure.name],
         allows=costs.within(request.budget),
         seed=opened.session.seed,
         transform=opened.transform,
@@ -119,7 +118,7 @@ def search_front(opened: OpenSupernet, measure: Measure, points: int, request: S
     chosen = _spaced(best.costs, points)
     accuracies = measure_subnets(opened, best.encodings[chosen])
     record_measurements(opened)
-    folder = opened.session.run.path / SUBNETS / f"front-{measure}"
+    folder = opened.session.run.path / SUBNETS / f"front-{measure.name}"
     subnets: list[Subnet] = []
     for place, accuracy in zip(chosen.tolist(), accuracies.tolist(), strict=True):
         network = network_of(opened.space, best.encodings[place])
@@ -131,12 +130,12 @@ def search_front(opened: OpenSupernet, measure: Measure, points: int, request: S
             cost=count(network),
             predicted_accuracy=float(best.accuracies[place]),
             validation_accuracy=accuracy,
-            predicted_latency=float(best.costs[place]) if measure == "latency" else None,
+            predicted_latency=float(best.costs[place]) if measure == LatencyTable.measure else None,
         )
         subnets.append(subnet)
     front = SubnetFront(
         name=folder.name,
-        measure=measure,
+        measure=measure.name,
         budget=None if request.budget is None else str(request.budget),
         subnets=tuple(subnets),
         size=len(best.encodings),
@@ -158,7 +157,7 @@ def subnet_name(budget: Budget) -> str:
         >>> subnet_name(parse_budget("latency<=5ms, params<=1M"))
         'latency-5ms-params-1.00M'
     """
-    words = [f"{limit.measure}-{format_measure(limit.measure, limit.most)}" for limit in budget.limits]
+    words = [f"{limit.measure.name}-{limit.measure.format(limit.most)}" for limit in budget.limits]
     return "-".join(words).replace(" ", "")
 
 
@@ -172,28 +171,42 @@ def _costs(opened: OpenSupernet, request: SubnetRequest) -> tuple[SpaceCosts, En
         InputError: the table is of another setting, or of no use.
     """
     session, space, runtime_config = opened.session, opened.space, request.runtime_config
-    least = {measure: least_counted(space, measure) for measure in _SUMS}
-    _refuse_impossible(request.budget, {measure: each.value for measure, each in least.items()})
+    limited = request.budget.measures if request.budget else ()
+    sums = dict.fromkeys(
+        measure for measure in (*MEASURES, *limited) if measure.additive and measure.sign > 0
+    )
+    least = {measure: least_counted(space, measure) for measure in sums}
+    _refuse_impossible(request.budget, {measure: extreme.value for measure, extreme in least.items()})
     file = "" if runtime_config is None else re.sub(r"[^\w.-]+", "-", f"latency-table-{runtime_config}.json")
     began = time.monotonic()
     table = table_for(session, space, runtime_config, request.table, file=file)
     if table is not None and request.table is None:
         session.run.record_cost("measure", f"blocks in {runtime_config}", seconds=time.monotonic() - began)
-    cheapest = [each.encoding for each in least.values()]
+    cheapest = [extreme.encoding for extreme in least.values()]
     if table is not None:
         quickest = least_latency(space, table)
-        _refuse_impossible(request.budget, {"latency": quickest.value})
+        _refuse_impossible(request.budget, {table.measure: quickest.value})
         cheapest.append(quickest.encoding)
     return SpaceCosts(space, table), np.array(cheapest)
 
 
-def _refuse_impossible(budget: Budget | None, least: Mapping[str, float]) -> None:
+def _refuse_unknown(measure: Measure) -> None:
+    """Refuse a front of what is neither counted nor told by a table, or of what is better when it is more."""
+    if measure.sign > 0 and (measure.count is not None or measure == LatencyTable.measure):
+        return
+    raise InputError(
+        f"There is no front of accuracy against {measure.name}: it takes a measure of which less is better and that is "
+        f"counted, or {LatencyTable.measure.name}."
+    )
+
+
+def _refuse_impossible(budget: Budget | None, least: Mapping[Measure, float]) -> None:
     for limit in budget.limits if budget else ():
-        if limit.measure in least and least[limit.measure] > limit.most:
-            nearest = format_measure(limit.measure, least[limit.measure])
+        measure = limit.measure
+        if measure in least and not limit.allows(least[measure]):
             raise BudgetError(
-                f"No subnet keeps {limit}: the least {limit.measure} of any is {nearest}. Raise the limit to that or "
-                "more, or train a supernet of smaller networks."
+                f"No subnet keeps {limit}: the least {measure.name} of any is {measure.format(least[measure])}. Raise "
+                "the limit to that or more, or train a supernet of smaller networks."
             )
 
 
@@ -210,64 +223,54 @@ def _confirmed(
     record_measurements(opened)
     began, name = time.monotonic(), subnet_name(budget)
     ranked = [int(place) for place in np.argsort(-accuracies, kind="stable")]
-    place, latency = _quick_enough(opened, budget, runtime_config, encodings, ranked)
+    place, readings = _within(opened, budget, runtime_config, encodings, ranked)
     encoding, network = encodings[place], network_of(opened.space, encodings[place])
     split = opened.images.dataset.splits["test"]
     test = evaluate_subnet(opened, encoding, split, images=ESTIMATED)
     opened.session.run.record_cost(
         "confirm", name, seconds=time.monotonic() - began, images=ESTIMATED + len(split)
     )
-    timed = runtime_config is not None and latency is not None
+    table = LatencyTable.measure
+    timed = table.name in readings
     return Subnet(
         name=name,
         network=network,
-        cost=count(network)._replace(latency=latency),
+        cost=count(network).with_readings(readings),
         predicted_accuracy=float(best.accuracies[place]),
         validation_accuracy=float(accuracies[place]),
         budget=str(budget),
-        predicted_latency=float(costs.of(encoding)["latency"]) if timed else None,
+        predicted_latency=costs.of(encoding)[table.name] if timed else None,
         measured=runtime_config if timed else None,
         test_accuracy=test.accuracy,
         test_interval=wilson_interval(round(test.accuracy * len(split)), len(split)),
         test_images=len(split),
         candidates=tuple(
-            SubnetCandidate(predicted=float(each), measured=float(own))
-            for each, own in zip(best.accuracies[:_CONFIRMED], accuracies, strict=True)
+            SubnetCandidate(predicted=float(predicted), measured=float(measured))
+            for predicted, measured in zip(best.accuracies[:_CONFIRMED], accuracies, strict=True)
         ),
-        history=tuple(float(each) for each in best.history),
+        history=tuple(float(accuracy) for accuracy in best.history),
         examined=best.examined,
         folder=opened.session.run.path / SUBNETS / name,
     )
 
 
-def _quick_enough(
+def _within(
     opened: OpenSupernet,
     budget: Budget,
     runtime_config: RuntimeConfig | None,
     encodings: Encodings,
     ranked: Sequence[int],
-) -> tuple[int, float | None]:
-    """The first of these subnets whose measured latency keeps the budget, else the quickest."""
-    most = next((limit.most for limit in budget.limits if limit.measure == "latency"), None)
-    if runtime_config is None or most is None:
-        return ranked[0], None
-    measured: list[tuple[float, int]] = []
+) -> tuple[int, Readings]:
+    """The first of these subnets whose readings keep the budget, else the nearest, with these readings."""
     with open_meter(opened.session, runtime_config) as meter:
-        assert meter is not None  # noqa: S101
-        for place in ranked:
-            latency = meter(network_of(opened.space, encodings[place])).latency
-            assert latency is not None  # noqa: S101
-            if latency <= most:
-                return place, latency
-            measured.append((latency, place))
-            opened.session.progress.say(
-                f"a subnet takes {format_milliseconds(latency)}, more than predicted and than allowed"
-            )
-    latency, place = min(measured)
-    opened.session.progress.say(
-        f"none of {len(measured)} subnets was measured within the limit; the quickest of them is given"
-    )
-    return place, latency
+        place, readings = confirmed(
+            [network_of(opened.space, encodings[place]) for place in ranked],
+            budget.limits,
+            meter,
+            names=["a subnet"] * len(ranked),
+            say=opened.session.progress.say,
+        )
+    return ranked[place], readings
 
 
 def _spaced(costs: npt.NDArray[np.float64], number: int) -> npt.NDArray[np.int64]:

@@ -48,10 +48,10 @@ class SupernetRequest:
     settings: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if self.budget is not None and "latency" in self.budget.measures:
+        if self.budget is not None and not self.budget.is_counted:
             raise BudgetError(
                 f"The largest network of a supernet is limited by counts, such as macs<=10M, not by {self.budget}; "
-                "give the latency to `allometry supernet search` when the supernet is trained."
+                "give what is measured to `allometry supernet search` when the supernet is trained."
             )
         check_settings(self.settings)
 

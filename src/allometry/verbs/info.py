@@ -11,6 +11,7 @@ from allometry.base import InputError, UnknownNameError
 from allometry.base.html import html_table
 from allometry.catalog import Growth, as_network, entry_of, names_module
 from allometry.cost import Cost, StageCost, count, count_stages
+from allometry.cost.measures import more_measures
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,10 +78,20 @@ class ModuleInfo:
     cost: ModuleCost
     parts: tuple[ModulePart, ...]
 
+    @property
+    def costs(self) -> dict[str, float]:
+        """By the names of the measures: what is counted, and those that are sums over layers of it."""
+        more = {
+            measure.name: measure.count(self.cost)
+            for measure in more_measures()
+            if measure.additive and measure.count
+        }
+        return self.cost._asdict() | more
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
         parts = [part._asdict() for part in self.parts]
-        return {"name": self.name, "resolution": self.resolution, **self.cost._asdict(), "parts": parts}
+        return {"name": self.name, "resolution": self.resolution, **self.costs, "parts": parts}
 
     def __repr__(self) -> str:
         return f"ModuleInfo({self.name}, {self.resolution} px, {self.cost.macs:,} MACs, {self.cost.params:,} params)"

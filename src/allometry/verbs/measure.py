@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
-from allometry.arch import Network
+from allometry.arch import Network, from_json
 from allometry.base import Progress
 from allometry.base.progress import as_progress
+from allometry.cost import LATENCY, Measure, Readings, count
+from allometry.cost.measures import more_measures
 from allometry.profiling import MeasureConfig, Measurements, networks_to_measure
 from allometry.profiling import measure as measure_networks
+from allometry.profiling.measured_network import MeasuredNetwork
+from allometry.profiling.results import Measured
 from allometry.verbs.arguments import InFolder, folder_of
 
 Measurable = Network | nn.Module | InFolder | str | Path
@@ -30,6 +35,7 @@ def measure(
     device: str = "cpu",
     rounds: int = 15,
     seconds: float = 0.25,
+    measures: Sequence[Measure] = (),
     progress: Progress | bool = True,
 ) -> Measurements:
     """Latency with its spread, throughput, memory, time to load and size, on this device.
@@ -49,6 +55,8 @@ def measure(
         device: `cpu` or `cuda`.
         rounds: turns of each network.
         seconds: of a turn, about.
+        measures: that are told besides, next to those that are registered: of networks, not of modules and files,
+            what is counted or has a function of its own.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
 
     Returns:
@@ -79,7 +87,31 @@ def measure(
             device=device,
         )
         config = MeasureConfig(rounds=rounds, seconds=seconds)
-        return measure_networks(chosen, config=config, progress=as_progress(progress))
+        measurements = measure_networks(chosen, config=config, progress=as_progress(progress))
+    own = tuple(dict.fromkeys((*more_measures(), *measures)))
+    told = [
+        replace(one, measures=_more(candidate, one, own))
+        for candidate, one in zip(chosen, measurements.measured, strict=True)
+    ]
+    return replace(measurements, measured=tuple(told))
+
+
+def _more(candidate: MeasuredNetwork, one: Measured, measures: Sequence[Measure]) -> Readings:
+    """The values of measures beside the latency and the memory, which have their place."""
+    network = None if candidate.network is None else from_json(candidate.network)
+    if network is not None:
+        network = replace(network, resolution=candidate.resolution)
+    values: dict[str, float | None] = {}
+    for measure in measures:
+        if measure == LATENCY:
+            continue
+        if measure.measure is not None:
+            values[measure.name] = None if network is None else measure.measure(network)
+        elif measure.read is not None:
+            values[measure.name] = measure.read(one.measurement)
+        else:
+            values[measure.name] = None if network is None else measure.of(count(network))
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _plain(one: Measurable) -> Network | nn.Module | str | Path:

@@ -10,9 +10,10 @@ from pathlib import Path
 from allometry.arch import Network, save
 from allometry.base import Progress
 from allometry.base.progress import as_progress
-from allometry.base.units import format_duration, format_milliseconds
+from allometry.base.units import format_duration
 from allometry.catalog import as_network
 from allometry.cost import Budget, RuntimeConfig, as_budget, count, runtime_config_for
+from allometry.cost.measures import recorded_measure
 from allometry.data import Data, data_argument, data_name, settle_data
 from allometry.nas import LawTrial, Point, try_points
 from allometry.nas.growth_plan import GrowthRequest, Plan, Prepared, RunForecast, estimate_seconds, prepare
@@ -289,8 +290,8 @@ def _grow(
     if runtime_config is not None:
         session.run.record_cost("measure", str(runtime_config), seconds=time.monotonic() - began)
     _write_plan(session.run.path, plan, solution, runtime_config)
-    latency = solution.cost.latency
-    took = "" if latency is None else f", {format_milliseconds(latency)} a run"
+    readings = solution.cost.readings
+    took = "".join(f", {recorded_measure(name).describe(value)}" for name, value in readings.items())
     session.progress.say(
         f"{reason}; grown to {solution.cost.macs:,} MACs, {solution.cost.params:,} params, "
         f"{solution.network.resolution} px{took}"

@@ -16,13 +16,12 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast, get_args
 
 from allometry.arch import Network, digest
-from allometry.base import InputError, Progress, UnknownNameError
+from allometry.base import InputError, Progress
 from allometry.base.checks import replace_given
 from allometry.base.progress import as_progress
-from allometry.cost import Budget, LatencyTable, Measure, RuntimeConfig, as_budget
+from allometry.cost import Budget, LatencyTable, Measure, RuntimeConfig, as_budget, as_measure
 from allometry.data import Data, Dataset, data_name, settle_data
 from allometry.nas.search_config import latency_runtime
 from allometry.nas.search_spaces import SpaceLike, as_space, reference_of
@@ -253,7 +252,7 @@ def front(
 
     Args:
         run: what `train` gave, or its folder.
-        cost: `macs`, `params`, `activations`, `memory` or `latency`.
+        cost: a measure, or the name of one: `macs`, `params`, `activations`, `memory`, `latency` or your own.
         budget: what every subnet keeps besides; None for nothing.
         points: how many subnets are measured and written.
         subnets: `config.subnets`, if given: that are measured to fit the predictor.
@@ -273,18 +272,17 @@ def front(
     Raises:
         RunFolderError: there is no trained supernet.
         BudgetError: no subnet keeps the budget.
-        UnknownNameError: no such cost.
+        UnknownNameError: no such measure.
         InputError: the predictor cannot be trusted, or something does not go together.
         Stopped: `should_stop` asked for it.
 
     Source: Once-for-All (Cai et al. 2020), Figure 9.
     """
-    if cost not in get_args(Measure):
-        raise UnknownNameError("cost", cost, get_args(Measure))
+    measure = as_measure(cost)
     if points < 1:
         raise InputError(f"points must be at least 1, not {points}.")
     limits = None if budget is None else as_budget(budget)
-    if cost == "latency":
+    if measure == LatencyTable.measure:
         runtime_config: RuntimeConfig | None = RuntimeConfig(
             runtime=runtime or RuntimeConfig().runtime, threads=threads
         )
@@ -303,9 +301,9 @@ def front(
         progress=as_progress(progress),
         should_stop=should_stop,
     ) as opened:
-        found = search_front(opened, cast("Measure", cost), points, request)
+        subnets_on_front = search_front(opened, measure, points, request)
         _write_report(opened)
-        return found
+        return subnets_on_front
 
 
 def extract(

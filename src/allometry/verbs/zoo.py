@@ -10,7 +10,8 @@ from allometry.arch import Network
 from allometry.base.html import html_table
 from allometry.base.units import plural
 from allometry.catalog import Growth, Published, choose
-from allometry.cost import Budget, Cost, as_budget, count
+from allometry.cost import Budget, Cost, as_budget, as_measure, count
+from allometry.cost.measures import more_measures
 
 _NAMED = 5
 
@@ -37,6 +38,12 @@ class ZooEntry:
     growth: Growth | None = None
     published: Published | None = None
 
+    @property
+    def more(self) -> dict[str, float]:
+        """The values of measures that are counted besides, by their names."""
+        values = {measure.name: measure.of(self.cost) for measure in more_measures()}
+        return {name: value for name, value in values.items() if value is not None}
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
         published = self.published
@@ -48,6 +55,7 @@ class ZooEntry:
             "params": self.cost.params,
             "macs": self.cost.macs,
             "activations": self.cost.activations,
+            **self.more,
             "top1": published.top1 if published else None,
             "published_params": published.params if published else None,
             "published_macs": published.macs if published else None,
@@ -100,12 +108,17 @@ class Zoo(Sequence[ZooEntry]):
         return f"Zoo({plural(len(self), 'network')}: {', '.join(self.names[:_NAMED])}{more})"
 
     def _repr_html_(self) -> str:
-        columns = ("name", "px", "params", "MACs", "activations", "top-1", "source")
+        more = [as_measure(name) for name in (self.entries[0].more if self.entries else ())]
+        labels = (measure.label for measure in more)
+        columns = ("name", "px", "params", "MACs", "activations", *labels, "top-1", "source")
         rows = [
             (
                 entry.name,
                 entry.network.resolution,
-                *entry.cost[:3],
+                entry.cost.params,
+                entry.cost.macs,
+                entry.cost.activations,
+                *(measure.format(entry.more[measure.name]) for measure in more),
                 entry.published.top1 if entry.published else None,
                 entry.published.source if entry.published else None,
             )

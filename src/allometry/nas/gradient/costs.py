@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from allometry.arch import Padding, Piece, Shape
 from allometry.base import InputError
-from allometry.cost import LatencyTable, count_piece
+from allometry.cost import MEASURES, LatencyTable, Measure, as_measure, count_piece
 from allometry.nas.gradient.choices import Choices, Group, Layer
 from allometry.nas.lookup import PieceCostFn
 
@@ -40,8 +39,8 @@ class LayerCost:
     unit: float = 1.0
 
 
-def counted(measure: Literal["macs", "params", "activations"]) -> LayerCost:
-    """A cost that is counted.
+def counted(measure: Measure | str) -> LayerCost:
+    """A cost that is counted, of a measure that is a sum over layers.
 
     Raises:
         InputError: the measure is another; memory is no sum over layers.
@@ -50,12 +49,15 @@ def counted(measure: Literal["macs", "params", "activations"]) -> LayerCost:
         >>> counted("macs").name
         'macs'
     """
-    if measure not in ("macs", "params", "activations"):
+    measure = as_measure(measure)
+    of_counts = measure.count
+    if of_counts is None or not measure.additive:
+        possible = ", ".join(known.name for known in MEASURES if known.additive)
         raise InputError(
-            f"A search by gradient can lower macs, params, activations or a table's latency, not {measure!r}, which "
-            "is no sum over layers."
+            f"A search by gradient can lower {possible} or a table's {LatencyTable.measure.name}, not "
+            f"{measure.name!r}, which is no sum over layers."
         )
-    return LayerCost(measure, lambda piece, padding: float(getattr(count_piece(piece, padding), measure)))
+    return LayerCost(measure.name, lambda piece, padding: float(of_counts(count_piece(piece, padding))))
 
 
 def predicted(table: LatencyTable) -> LayerCost:
@@ -86,7 +88,7 @@ def predicted(table: LatencyTable) -> LayerCost:
         seconds, number, elements = table.features_of((piece,))
         return correction.scale * seconds + correction.per_piece * number + correction.per_element * elements
 
-    return LayerCost("latency", line, base=correction.base, unit=_MICROSECOND)
+    return LayerCost(table.measure.name, line, base=correction.base, unit=_MICROSECOND)
 
 
 class ExpectedCost:
