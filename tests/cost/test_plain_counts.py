@@ -110,6 +110,8 @@ def played(network: Network) -> Tape:
     if head.hidden:
         tensor = tape.linear(tensor, channels, head.hidden, bias=head.hidden_bias)
         channels = head.hidden
+        tape.params += 2 * channels if head.hidden_norm else 0
+        tape.statistics += 2 * channels if head.hidden_norm else 0
     tape.linear(tensor, channels, head.classes)
     return tape
 

@@ -5,14 +5,18 @@ These tests need the packages of tests/parity.txt and are skipped without them.
 
 import importlib
 import re
+import sys
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 import torch
 
 from allometry.catalog import get
+from allometry.cost import count
 from allometry.data import center_view, read_image
 from allometry.nn import load_pretrained
 from allometry.verbs.predict import predict
@@ -92,6 +96,57 @@ def test_geffnet(name, tmp_path):
     theirs = GEFFNET[name]
     reference = randomize(package("geffnet").create_model(theirs))
     assert differences(name, reference, f"{theirs}.pth", tmp_path, size=97) < TOLERANCE
+
+
+class Stub:
+    """Stands for every module of a package that is not installed, and has whatever is asked of it."""
+
+    def find_spec(self, name, *_):
+        return ModuleSpec(name, self, is_package=True) if name.split(".")[0] == "torchvision" else None
+
+    def create_module(self, spec):
+        return MagicMock(__name__=spec.name, __path__=[], __spec__=spec)
+
+    def exec_module(self, module):
+        pass
+
+
+@pytest.fixture
+def timm(monkeypatch):
+    """The real timm, without the torchvision that it reads images with."""
+    if find_spec("timm") is None:
+        pytest.skip("timm is not installed: pip install --no-deps -r tests/parity.txt")
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "meta_path", [Stub(), *sys.meta_path])
+    yield importlib.import_module("timm")
+    for name in set(sys.modules) - before:
+        if name.split(".")[0] in ("timm", "torchvision"):
+            del sys.modules[name]
+
+
+def macs_of(module, size):
+    """Counted while it runs, from the sizes of what convolutions and linear layers give."""
+    macs = []
+
+    def count_in(part, _inputs, out):
+        macs.append(out.numel() * part.weight[0].numel())
+
+    parts = [part for part in module.modules() if isinstance(part, torch.nn.Conv2d | torch.nn.Linear)]
+    hooks = [part.register_forward_hook(count_in) for part in parts]
+    with torch.no_grad():
+        module.eval()(torch.zeros(1, 3, size, size))
+    for hook in hooks:
+        hook.remove()
+    return sum(macs)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv4-conv-small", "mobilenetv4-conv-medium"])
+def test_timm(name, timm, tmp_path):
+    reference = randomize(timm.create_model(name.replace("-", "_")))
+    cost = count(get(name))
+    assert sum(part.numel() for part in reference.parameters()) == cost.params
+    assert macs_of(reference, get(name).resolution) == cost.macs
+    assert differences(name, reference, "weights.pth", tmp_path) < TOLERANCE
 
 
 def checkpoint_of(model):

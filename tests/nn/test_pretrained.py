@@ -37,6 +37,7 @@ READ = [
     ("mobilenetv2", "torchvision"),
     ("mobilenetv3-small", "timm"),
     ("mobilenetv3-small", "torchvision"),
+    ("mobilenetv4-conv-small", "timm"),
     ("ofa-lg-8", "Once-for-All"),
     ("proxylessnas-cpu", "Once-for-All"),
     ("resnet-18", "timm"),

@@ -22,6 +22,7 @@ from allometry.arch import (
     Space,
     Stage,
     Stem,
+    UniversalInvertedBottleneck,
     sample,
 )
 from allometry.nn.layers import DropPath
@@ -132,6 +133,23 @@ def mixed_space() -> Space:
     return space_of(blocks, choices, name="mixed")
 
 
+def universal_space() -> Space:
+    """Universal inverted bottlenecks: each depthwise convolution there or not, and of several sides."""
+    first = UniversalInvertedBottleneck(
+        channels=12, start_kernel=5, middle_kernel=5, stride=2, expand_ratio=3
+    )
+    blocks = [[first, replace(first, stride=1)], [replace(first, stride=1, channels=16)]]
+    choices = [
+        choice("depth", "groups.0.depth", 1, 2),
+        *[choice(f"start {place}", f"stages.{place}.block.start_kernel", None, 3, 5) for place in range(3)],
+        choice("middle 0", "stages.0.block.middle_kernel", 3, 5),
+        *[choice(f"middle {place}", f"stages.{place}.block.middle_kernel", None, 3, 5) for place in (1, 2)],
+        *[choice(f"ratio {place}", f"stages.{place}.block.expand_ratio", 2, 3) for place in range(3)],
+        choice("channels", ["stages.0.block.channels", "stages.1.block.channels"], 8, 12),
+    ]
+    return space_of(blocks, choices, name="universal")
+
+
 SMALL = {
     "inverted": inverted_space(),
     "no expansion": inverted_space(ratios=(1, 2, 3)),
@@ -139,6 +157,7 @@ SMALL = {
     "fused, no expansion": fused_space(ratios=(1, 2)),
     "residual": residual_space(),
     "mixed": mixed_space(),
+    "universal": universal_space(),
 }
 
 

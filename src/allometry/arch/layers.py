@@ -166,7 +166,7 @@ class Depthwise:
     def __post_init__(self) -> None:
         check_integer(self, "stride")
         check_one_of(self, "padding", (None, *PADDINGS))
-        check_odd(self, "kernel") if self.padding != "valid" else check_integer(self, "kernel")
+        check_integer(self, "kernel") if self.padding in ("same", "valid") else check_odd(self, "kernel")
         check_one_of(self, "activation", (None, *ACTIVATIONS))
         check_one_of(self, "kind", ["depthwise"])
 

@@ -146,11 +146,13 @@ class Head:
         activation: after the convolution, and after the hidden layer.
         hidden: outputs of a linear layer between pool and classifier; None for no such layer.
         hidden_bias: whether that layer has a bias.
+        hidden_norm: whether batch norm follows that layer.
         dropout: fraction of the classifier's inputs that training drops.
         classes: outputs of the classifier.
         fixed: growth leaves the channels as they are.
 
-    Source: EfficientNet (Tan & Le 2019), Table 1; `hidden`: MobileNetV3 (Howard et al. 2019), section 5.1.
+    Source: EfficientNet (Tan & Le 2019), Table 1; `hidden`: MobileNetV3 (Howard et al. 2019), section 5.1;
+    `hidden_norm`: released MobileNetV4 code.
 
     Example:
         >>> Head(classes=10)
@@ -164,6 +166,7 @@ class Head:
     activation: Activation = "silu"
     hidden: int | None = field(default=None, metadata=LATER)
     hidden_bias: bool = field(default=True, metadata=LATER)
+    hidden_norm: bool = field(default=False, metadata=LATER)
     dropout: float = 0.2
     classes: int = 1000
     fixed: bool = field(default=False, metadata=LATER)
@@ -177,6 +180,7 @@ class Head:
         check_number(self, "dropout", minimum=0, below=1)
         check_integer(self, "classes")
         check_flag(self, "hidden_bias")
+        check_flag(self, "hidden_norm")
         check_flag(self, "fixed")
 
     def features(self, in_channels: int) -> int:

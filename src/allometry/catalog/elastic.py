@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from allometry.arch import Choice, MBConv, Network, RegularBlock, Space, Stage, round_channels
+from allometry.arch import Choice, Network, RegularBlock, Space, Stage, round_channels
 from allometry.base import NetworkError
 
 
@@ -66,19 +66,7 @@ def mbconv_space(
             choices.append(Choice(name=f"stage {number} depth", paths=(path,), options=tuple(depths)))
         if widths:
             choices += _channel_choice(number, layers, len(stages), widths)
-        for field, word, options in (
-            ("kernel", "kernel", kernels),
-            ("expand_ratio", "expand ratio", expand_ratios),
-        ):
-            choices += [
-                Choice(
-                    name=f"stage {number} layer {place} {word}",
-                    paths=(f"stages.{len(stages) + place}.block.{field}",),
-                    options=tuple(options),
-                )
-                for place in range(len(layers))
-                if options
-            ]
+        choices += _field_choices(number, layers, len(stages), kernels, expand_ratios)
         stages += layers
     if not choices:
         raise NetworkError(
@@ -105,10 +93,33 @@ def _channel_choice(
     return [choice] if len(options) > 1 else []
 
 
+def _field_choices(
+    number: int, layers: Sequence[Stage], first: int, kernels: Sequence[int], ratios: Sequence[float]
+) -> Iterator[Choice]:
+    """What the blocks of a stage leave open, field by field and layer by layer."""
+    opened = [dict(_options(stage, kernels, ratios)) for stage in layers]
+    for field in dict.fromkeys(field for options in opened for field in options):
+        for place, options in enumerate(opened):
+            if field in options:
+                yield Choice(
+                    name=f"stage {number} layer {place} {field.replace('_', ' ')}",
+                    paths=(f"stages.{first + place}.block.{field}",),
+                    options=tuple(options[field]),
+                )
+
+
+def _options(
+    stage: Stage, kernels: Sequence[int], ratios: Sequence[float]
+) -> Mapping[str, Sequence[int | float | None]]:
+    block = stage.block
+    return block.elastic_options(kernels, ratios) if isinstance(block, RegularBlock) else {}
+
+
 def _is_open(group: tuple[Stage, ...]) -> bool:
-    blocks = [stage.block for stage in group]
-    inverted = all(isinstance(block, MBConv) for block in blocks)
-    return inverted and any(isinstance(block, MBConv) and block.expand_ratio > 1 for block in blocks)
+    """Whether all blocks of a stage have something to leave open, and one of them expands."""
+    return all(_options(stage, (3,), (2,)) for stage in group) and any(
+        getattr(stage.block, "expand_ratio", 1) > 1 for stage in group
+    )
 
 
 def _check_depths(depths: Iterable[object]) -> None:

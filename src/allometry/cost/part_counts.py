@@ -131,12 +131,13 @@ def count_head(head: Head, source: Shape) -> PartCounts:
     normed = pooled if head.channels else 0
     hidden = pooled * head.hidden if head.hidden else 0
     hidden_bias = head.hidden if head.hidden and head.hidden_bias else 0
+    hidden_norm = 2 * head.hidden if head.hidden and head.hidden_norm else 0
     features = head.features(source.channels)
     linear = features * head.classes
     convolution = (source.channels + pooled) * area if head.channels else 0
     return PartCounts(
-        params=weights + 2 * normed + hidden + hidden_bias + linear + head.classes,
-        statistics=2 * normed,
+        params=weights + 2 * normed + hidden + hidden_bias + hidden_norm + linear + head.classes,
+        statistics=2 * normed + hidden_norm,
         macs=weights * area + hidden + linear,
         activations=normed * area,
         live=max(convolution, pooled * area + pooled, pooled + features, features + head.classes),

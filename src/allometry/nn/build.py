@@ -14,7 +14,7 @@ from allometry.arch import Network
 from allometry.base import InputError
 from allometry.nn.backbone import Backbone, Trunk
 from allometry.nn.blocks import last_norm
-from allometry.nn.layers import ACTIVATIONS, ConvNorm
+from allometry.nn.layers import ACTIVATIONS, ConvNorm, make_norm
 
 
 class ConvNet(Trunk):
@@ -50,7 +50,14 @@ class ConvNet(Trunk):
         self.hidden: nn.Module = nn.Identity()
         if head.hidden is not None:
             linear = nn.Linear(self.num_features, head.hidden, bias=head.hidden_bias)
-            self.hidden = nn.Sequential(linear, ACTIVATIONS[head.activation]())
+            # As an image of one pixel, so that all that is done with batch norms is done with this one, too.
+            pixel = [
+                nn.Unflatten(1, (head.hidden, 1, 1)),
+                make_norm(head.hidden, network.batch_norm),
+                nn.Flatten(1),
+            ]
+            between = pixel if head.hidden_norm else []
+            self.hidden = nn.Sequential(linear, *between, ACTIVATIONS[head.activation]())
         self.dropout = nn.Dropout(head.dropout)
         self.classifier = nn.Linear(head.features(channels), head.classes)
 

@@ -1,9 +1,11 @@
 """The kinds of blocks, one file each; what is imported here is registered under its name in JSON."""
 
 from allometry.arch.blocks.base import (
+    BLOCKS,
     INPUT,
     SKIP,
     Block,
+    BlockKind,
     RegularBlock,
     block_kinds,
     check_block,
@@ -13,25 +15,33 @@ from allometry.arch.blocks.base import (
 from allometry.arch.blocks.basic import BasicBlock
 from allometry.arch.blocks.bottleneck import Bottleneck
 from allometry.arch.blocks.cell import Cell, Node
+from allometry.arch.blocks.conv import ConvBlock
 from allometry.arch.blocks.fused_mbconv import FusedMBConv
+from allometry.arch.blocks.grouped import GroupedMBConv
 from allometry.arch.blocks.inverted import MOBILENET_V3_GATE, SqueezeExciteConfig
 from allometry.arch.blocks.mbconv import MBConv
 from allometry.arch.blocks.separable import SeparableConv
+from allometry.arch.blocks.universal import UniversalInvertedBottleneck
 
 __all__ = [
+    "BLOCKS",
     "INPUT",
     "MOBILENET_V3_GATE",
     "SKIP",
     "BasicBlock",
     "Block",
+    "BlockKind",
     "Bottleneck",
     "Cell",
+    "ConvBlock",
     "FusedMBConv",
+    "GroupedMBConv",
     "MBConv",
     "Node",
     "RegularBlock",
     "SeparableConv",
     "SqueezeExciteConfig",
+    "UniversalInvertedBottleneck",
     "block_kinds",
     "check_block",
     "graph_of",

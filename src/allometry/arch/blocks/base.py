@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -12,6 +13,7 @@ from allometry.arch.layers import ACTIVATIONS, Activation
 from allometry.arch.rounding import CHANNEL_MULTIPLE, widen
 from allometry.arch.shapes import Padding, Shape, strided
 from allometry.base import NetworkError
+from allometry.base.plugins import Registry
 
 if TYPE_CHECKING:
     from pydantic import ConfigDict, GetCoreSchemaHandler
@@ -110,7 +112,7 @@ class Block:
             return handler(source)
         from pydantic_core import core_schema
 
-        choices = {kind: handler.generate_schema(part) for kind, part in _KINDS.items()}
+        choices = {kind: handler.generate_schema(part) for kind, part in block_kinds().items()}
         return core_schema.tagged_union_schema(choices, discriminator="kind")
 
 
@@ -124,7 +126,7 @@ class RegularBlock(Block):
     Attributes:
         channels: of the output.
         stride: of the block's first spatial layer. `cell` gives an output of ceil(size / stride) pixels.
-        kernel: if it has one; checked to be odd unless the class says otherwise.
+        kernel: if it has one; checked to be odd unless the class says `even_kernels`.
         activation: if it has one.
 
     Raises:
@@ -152,6 +154,7 @@ class RegularBlock(Block):
 
     __slots__ = ()
     regular: ClassVar[bool] = True
+    even_kernels: ClassVar[bool] = False
     channels: int
     stride: int
 
@@ -179,6 +182,18 @@ class RegularBlock(Block):
         """The shape of the output."""
         del skip, padding
         return Shape(self.channels, strided(source.size, self.stride))
+
+    def elastic_options(
+        self, kernels: Sequence[int], expand_ratios: Sequence[float]
+    ) -> Mapping[str, Sequence[int | float | None]]:
+        """What may be open of the block in a space around its network, by the names of its fields; nothing by default.
+
+        Args:
+            kernels: that layers may have; none where kernels stay as they are.
+            expand_ratios: that they may have, likewise.
+        """
+        del kernels, expand_ratios
+        return {}
 
     def has_residual(self, in_channels: int) -> bool:
         """Whether stochastic depth can drop something in it."""
@@ -231,7 +246,7 @@ def check_block(block: RegularBlock) -> None:
     check_integer(block, "channels")
     check_integer(block, "stride")
     if hasattr(block, "kernel"):
-        check_odd(block, "kernel")
+        check_integer(block, "kernel") if block.even_kernels else check_odd(block, "kernel")
     if hasattr(block, "activation"):
         check_one_of(block, "activation", ACTIVATIONS)
     check_one_of(block, "kind", [kind_of(type(block))])
@@ -261,7 +276,21 @@ def graph_of(block: Block, in_channels: int) -> Cell:
     return cell
 
 
-_KINDS: dict[str, type[Block]] = {}
+@dataclass(frozen=True, slots=True)
+class BlockKind:
+    """A kind of block as it is registered; a class that is defined again, as in a notebook, is the same kind.
+
+    Attributes:
+        name: what JSON calls it.
+        block: its class.
+    """
+
+    name: str
+    block: type[Block] = field(compare=False)
+    home: tuple[str, str]
+
+
+BLOCKS = Registry[BlockKind]("kind of block")
 B = TypeVar("B", bound=Block)
 
 
@@ -274,7 +303,8 @@ def register_block(block: type[B]) -> type[B]:
         block: a frozen data class derived from `RegularBlock`, with a field `kind` that has a default.
 
     Raises:
-        NetworkError: it is not of that form, or another class has that kind.
+        NetworkError: it is not of that form.
+        InputError: another class has that kind.
 
     Example:
         >>> from allometry.arch import MBConv
@@ -285,11 +315,7 @@ def register_block(block: type[B]) -> type[B]:
     frozen = isinstance(given, type) and issubclass(given, Block) and is_dataclass(given)
     if not frozen or not given.__dataclass_params__.frozen:
         raise NetworkError(f"A block is a frozen data class derived from RegularBlock, not {block!r}.")
-    kind = kind_of(block)
-    known = _KINDS.get(kind)
-    if known is not None and (known.__module__, known.__qualname__) != (block.__module__, block.__qualname__):
-        raise NetworkError(f"The kind {kind!r} is {known.__name__}'s; give {block.__name__} another.")
-    _KINDS[kind] = block
+    BLOCKS.register(BlockKind(kind_of(block), block, (block.__module__, block.__qualname__)))
     return block
 
 
@@ -300,7 +326,7 @@ def block_kinds() -> dict[str, type[Block]]:
         >>> "mbconv" in block_kinds()
         True
     """
-    return dict(_KINDS)
+    return {kind.name: kind.block for kind in BLOCKS}
 
 
 def kind_of(block: type[Block]) -> str:
@@ -315,7 +341,7 @@ def kind_of(block: type[Block]) -> str:
         'mbconv'
     """
     given: Any = block
-    defaults = [field.default for field in fields(given) if field.name == "kind"]
+    defaults = [part.default for part in fields(given) if part.name == "kind"]
     if not defaults or not isinstance(defaults[0], str):
         raise NetworkError(
             f"{block.__name__} has no field kind with a default; write kind: Literal['...'] = '...'."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -81,6 +82,13 @@ class MBConv(InvertedBottleneck):
             label=self.label,
             add_input=self.has_residual(in_channels),
         )
+
+    def elastic_options(
+        self, kernels: Sequence[int], expand_ratios: Sequence[float]
+    ) -> dict[str, Sequence[int | float | None]]:
+        """What may be open of the block in a space: its kernel and its expand ratio."""
+        options: dict[str, Sequence[int | float | None]] = {"kernel": kernels, "expand_ratio": expand_ratios}
+        return {field: given for field, given in options.items() if given}
 
     @property
     def label(self) -> str:

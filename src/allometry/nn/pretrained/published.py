@@ -84,6 +84,8 @@ def _timm(network: Network, name: str) -> Conventions:
         return _cells(network)
     if not network.name.startswith(("efficientnet", "mnasnet", "mobilenet")):
         return Conventions()
+    if network.name.startswith("mobilenetv4"):
+        return Conventions(padding="symmetric", epsilon=1e-5, crop=0.95)
     if _FROM_TF not in name:
         return Conventions(padding="symmetric", epsilon=1e-5)
     from_tf = Conventions(padding="same", epsilon=1e-3)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allometry.arch import BasicBlock, Bottleneck, FusedMBConv, MBConv, Network, SeparableConv
+from allometry.arch import (
+    BasicBlock,
+    Bottleneck,
+    ConvBlock,
+    FusedMBConv,
+    MBConv,
+    Network,
+    SeparableConv,
+    UniversalInvertedBottleneck,
+)
 from allometry.nn.pretrained.layouts.common import Place, pair, places, regnet, resnet
 
 
@@ -13,6 +22,8 @@ def timm(network: Network) -> dict[str, str] | None:
     blocks = [placed.block for placed in network.blocks()]
     if all(isinstance(block, MBConv | FusedMBConv | SeparableConv) for block in blocks):
         return dict(_efficientnet(network))
+    if any(isinstance(block, UniversalInvertedBottleneck) for block in blocks):
+        return dict(_mobilenetv4(network))
     if all(isinstance(block, BasicBlock | Bottleneck) for block in blocks):
         return resnet(network) if network.stem.pool else _regnet(network)
     return None
@@ -32,6 +43,17 @@ def _efficientnet(network: Network) -> Iterator[tuple[str, str]]:
     yield "classifier", "classifier"
 
 
+def _mobilenetv4(network: Network) -> Iterator[tuple[str, str]]:
+    """Stages end where the image is halved; the 1x1 convolution before the pool is one more."""
+    yield from pair("stem", "conv_stem", "bn1").items()
+    stage, turn = -1, 0
+    for place in places(network):
+        stage, turn = (stage + 1, 0) if place.block.stride > 1 else (stage, turn + 1)
+        yield from _block(place, f"blocks.{stage}.{turn}").items()
+    yield from pair("head", f"blocks.{stage + 1}.0.conv", f"blocks.{stage + 1}.0.bn1").items()
+    yield from (("hidden.0", "conv_head"), ("hidden.2", "norm_head"), ("classifier", "classifier"))
+
+
 def _block(place: Place, theirs: str) -> dict[str, str]:
     ours, block = place.ours, place.block
     if isinstance(block, SeparableConv):
@@ -39,6 +61,15 @@ def _block(place: Place, theirs: str) -> dict[str, str]:
             **pair(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.bn1"),
             **pair(f"{ours}.project", f"{theirs}.conv_pw", f"{theirs}.bn2"),
         }
+    if isinstance(block, ConvBlock):
+        return pair(f"{ours}.conv", f"{theirs}.conv", f"{theirs}.bn1")
+    if isinstance(block, UniversalInvertedBottleneck):
+        nodes = {"start": "dw_start", "expand": "pw_exp", "middle": "dw_mid", "project": "pw_proj"}
+        pairs = (
+            pair(f"{ours}.{node}", f"{theirs}.{name}.conv", f"{theirs}.{name}.bn")
+            for node, name in nodes.items()
+        )
+        return {prefix: name for names in pairs for prefix, name in names.items()}
     assert isinstance(block, MBConv | FusedMBConv)  # noqa: S101 - asked before
     gate = {}
     if block.se_ratio:
