@@ -116,7 +116,7 @@ class Measure:
     def __reduce__(self) -> tuple[Callable[..., Measure], tuple[object, ...]]:
         """A registered measure goes to another process by its name, whatever functions it has."""
         if any(known is self for known in MEASURES):
-            return MEASURES.get, (self.name,)
+            return as_measure, (self.name,)
         return _rebuilt, tuple(getattr(self, part.name) for part in fields(self))
 
     @property
