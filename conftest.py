@@ -13,6 +13,8 @@ import pytest
 # What is kept between calls is kept apart from the user's, and starts empty.
 _KEPT = tempfile.mkdtemp(prefix="allometry-tests-")
 os.environ["XDG_CACHE_HOME"] = _KEPT
+# Two test processes on two cores: PyTorch's own threads would only fight over them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # no test needs the network
 
 collect_ignore = ["docs/guide/whole_path.py"]  # a script, which a test runs in a folder of its own

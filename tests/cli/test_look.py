@@ -70,6 +70,17 @@ def test_scale_by_budget_law_and_hand_and_save(call, tmp_path):
     assert 3.9 < four / count(network).macs <= 4
 
 
+def test_scale_counts_a_backbone_without_its_head(call, tmp_path):
+    command = ("scale", "resnet-18", "--budget", "500M", "--features-only")
+    made = call(*command, "--save", tmp_path / "backbone.json", "--json").json
+    cost = count(load(tmp_path / "backbone.json"), features_only=True)
+    assert made["macs"] == cost.macs <= 500_000_000
+    table = call(*command).out
+    assert "stage 4" in table
+    assert "head" not in table
+    assert f"{cost.params:,}" in table
+
+
 def test_scale_shrinks_with_a_negative_phi(call):
     assert call("scale", "efficientnet-b0", "--phi", "-2.5", "--json").json["macs"] < 385814752 / 3
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allometry.arch import digest
-from allometry.base import BudgetError
+from allometry.base import BudgetError, InputError
 from allometry.catalog import get
 from allometry.cost import Expectation, count, parse_budget
 from allometry.scaling import COMPOUND, LAWS, smallest, solve
@@ -21,12 +21,12 @@ class Device:
 
     def __init__(self, *, moody: float = 0.0, slow: float = 1.0) -> None:
         self.moody, self.slow = moody, slow
-        self.asked: list[str] = []
+        self.measured: list[str] = []
 
     def __call__(self, network) -> dict[str, float]:
         key, cost = digest(network), count(network)
-        if key not in self.asked:
-            self.asked.append(key)
+        if key not in self.measured:
+            self.measured.append(key)
         mood = 1 + self.moody * (2 * int(key[:8], 16) / 0xFFFFFFFF - 1)
         seconds = 2.2e-11 * cost.macs + 3e-10 * cost.activations + 5e-5 * network.depth
         return {"latency": self.slow * seconds * mood, "memory": 15_000_000 + 3 * cost.memory}
@@ -44,7 +44,7 @@ def test_what_is_found_fits_and_uses_most_of_the_budget(budget, law, moody):
     reading = device(solution.network)
     assert solution.cost.latency == reading["latency"] <= budget
     assert solution.use == reading["latency"] / budget > 0.93
-    assert len(device.asked) <= 12
+    assert len(device.measured) <= 12
     assert solution.network.name.startswith("efficientnet-b0 within latency <= ")
 
 
@@ -52,7 +52,7 @@ def test_few_readings_are_enough_where_the_device_is_even():
     for budget in ("2ms", "20ms", "100ms"):
         device = Device()
         solve(B0, f"latency<={budget}", measure=device)
-        assert len(device.asked) <= 6
+        assert len(device.measured) <= 6
 
 
 def test_counted_and_measured_limits_hold_together():
@@ -70,7 +70,16 @@ def test_memory_is_what_the_device_says():
 def test_a_budget_of_counts_measures_nothing():
     device = Device()
     solve(B0, "macs<=1G", measure=device)
-    assert not device.asked
+    assert not device.measured
+
+
+def test_a_backbone_is_not_measured():
+    device = Device()
+    with pytest.raises(InputError, match="of a backbone is counted, but only whole"):
+        solve(B0, "latency<=20ms", measure=device, features_only=True)
+    solution = solve(B0, "macs<=1G", measure=device, features_only=True)
+    assert not device.measured
+    assert solution.cost == count(solution.network, features_only=True)
 
 
 def test_an_impossible_latency_is_refused_with_the_smallest_one():
@@ -78,14 +87,14 @@ def test_an_impossible_latency_is_refused_with_the_smallest_one():
     least = device(smallest(B0))["latency"]
     with pytest.raises(BudgetError, match=rf"the smallest took {1000 * least:.3g} ms here"):
         solve(B0, "latency<=10us", measure=device)
-    assert len(device.asked) <= 2
+    assert len(device.measured) <= 2
 
 
 def test_an_impossible_count_is_refused_before_anything_is_measured():
     device = Device()
     with pytest.raises(BudgetError, match="No network of this law meets macs"):
         solve(B0, "latency<=20ms, macs<=1k", measure=device)
-    assert not device.asked
+    assert not device.measured
 
 
 def test_readings_without_sense_end_in_a_sentence():

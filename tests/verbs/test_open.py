@@ -13,7 +13,7 @@ import torch
 
 import allometry
 from allometry.arch import save
-from allometry.base import RunFolderError
+from allometry.base import InputError, RunFolderError
 from allometry.data import as_dataset
 from allometry.nn import build, save_weights
 from allometry.runs.folder import open_run as work_in_run
@@ -58,6 +58,19 @@ def test_its_module_has_its_weights(trained: Path):
     expected = build(NETWORK, seed=2).eval()
     with torch.inference_mode():
         assert torch.equal(module(image), expected(image))
+
+
+def test_its_backbone_has_its_weights_too(trained: Path):
+    run = allometry.open(trained)
+    backbone = run.module(features_only=True, out_indices=(-1,))
+    assert not backbone.training
+    image = torch.randn(1, 3, 16, 16)
+    classifier = run.module()
+    with torch.inference_mode():
+        (features,) = backbone(image)
+        assert torch.equal(classifier.head(features), classifier.forward_features(image))
+    with pytest.raises(InputError, match="features_only=True"):
+        run.module(out_indices=(1,))
 
 
 def test_it_predicts(trained: Path):

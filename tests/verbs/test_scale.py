@@ -37,6 +37,20 @@ def test_the_form_for_integer_hardware(tmp_path):
     assert al.scale(tmp_path / "mine.json", lite=True, phi=1) == al.scale(B0, 1, lite=True)
 
 
+def test_a_backbone_is_counted_without_its_head():
+    whole = scale_in_full(B0, budget="200M, params<=3M", features_only=True)
+    assert whole.cost == al.count(whole.network, features_only=True)
+    assert max(whole.cost.macs / 200e6, whole.cost.params / 3e6) > 0.97
+    assert whole.cost.macs <= 200e6
+    assert whole.cost.params <= 3e6 < al.count(whole.network).params
+    assert whole.network == al.solve(B0, "200M, params<=3M", features_only=True).network
+    grown = scale_in_full(B0, budget="4x", features_only=True)
+    assert 3.9 < grown.cost.macs / al.count(B0, features_only=True).macs <= 4
+    for by in ({"phi": 1}, {"depth": 1.2}):
+        grown = scale_in_full(B0, features_only=True, **by)
+        assert grown.cost == al.count(grown.network, features_only=True)
+
+
 def test_in_full_it_says_how():
     whole = scale_in_full(B0, budget="100M")
     assert whole.network == al.scale(B0, budget="100M")
@@ -53,6 +67,12 @@ def test_in_full_it_says_how():
         ({"phi": 1, "budget": "4x"}, InputError, "Give one of"),
         ({"width": 2, "law": "fast"}, InputError, "one or the other"),
         ({"phi": 1, "runtime": "torch"}, InputError, "give a budget, such as latency"),
+        (
+            {"budget": "latency<=9ms", "features_only": True},
+            InputError,
+            "of a backbone is counted, not measured",
+        ),
+        ({"budget": "1k", "features_only": True}, BudgetError, "the smallest has macs"),
         ({"budget": "1k"}, BudgetError, "the smallest has macs"),
         ({"budget": 10**9}, BudgetError, "not a int"),
         ({"width": -1}, InputError, "must be a positive number"),

@@ -3,7 +3,7 @@
 from allometry.arch import blocks
 from allometry.arch.blocks import *  # noqa: F403 - the kinds of blocks are listed there alone
 from allometry.arch.choices import Choice, Decisions, Option
-from allometry.arch.features import FeatureMap, feature_indices, feature_maps
+from allometry.arch.features import FeatureMap, check_features_only, feature_indices, feature_maps
 from allometry.arch.layers import (
     ACTIVATIONS,
     Act,
@@ -68,6 +68,9 @@ __all__ = [
     "WalkState",
     "WalkStep",
     "apply_multipliers",
+    "block_kinds",
+    "check_block",
+    "check_features_only",
     "conv_output_size",
     "cross",
     "depth_exponents",

@@ -66,6 +66,25 @@ def feature_maps(network: Network, out_indices: Sequence[int] | None = None) -> 
     return tuple(maps[index] for index in feature_indices(len(maps), out_indices))
 
 
+def check_features_only(features_only: bool, out_indices: Sequence[int] | None) -> None:
+    """Refuse a choice of feature maps where none are given.
+
+    Raises:
+        InputError: there is such a choice.
+
+    Example:
+        >>> check_features_only(True, (1, 2))
+        >>> check_features_only(False, (1, 2))
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: out_indices chooses feature maps, which a classifier does not give: ...
+    """
+    if out_indices is not None and not features_only:
+        raise InputError(
+            "out_indices chooses feature maps, which a classifier does not give: say features_only=True, too."
+        )
+
+
 def feature_indices(number: int, out_indices: Sequence[int] | None) -> tuple[int, ...]:
     """Which of so many feature maps are meant, counted from 0.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -26,19 +27,33 @@ def print_json(value: object) -> None:
 
 
 def print_network(
-    network: Network, *, before: Network | None = None, cost: Cost | None = None, where: str = ""
+    network: Network,
+    *,
+    before: Network | None = None,
+    cost: Cost | None = None,
+    where: str = "",
+    features_only: bool = False,
 ) -> None:
-    """The stage table and the costs, with those of the network it came from, and what was measured where."""
+    """The stage table and the costs, with those of the network it came from, and what was measured where.
+
+    Args:
+        network: to show.
+        before: what it came from.
+        cost: what was measured.
+        where: it was measured.
+        features_only: without the head.
+    """
     from allometry.cost import count, count_stages
 
     channels = {1: "gray", 3: "color"}.get(network.in_channels, f"{network.in_channels} channels")
     print_title(network.name or "network", f"{network.resolution} x {network.resolution} px, {channels}")
     rows = [
         [line.name, line.layer, *map(str, line[2:5]), *(f"{value:,}" for value in line[5:])]
-        for line in count_stages(network)
+        for line in count_stages(network)[: -1 if features_only else None]
     ]
     print_table(("", "layer", "input px", "channels", "repeats", "params", "MACs", "activations"), rows)
-    print_costs(count(network).to_dict(), before=count(before).to_dict() if before is not None else None)
+    price = partial(count, features_only=features_only)
+    print_costs(price(network).to_dict(), before=price(before).to_dict() if before is not None else None)
     if cost is not None and cost.readings:
         from allometry.cost import MEASURES
 

@@ -61,6 +61,12 @@ def scale(
     runtime: Runtime = None,
     threads: Threads = 1,
     precision: Precision = "float32",
+    features_only: Annotated[
+        bool,
+        typer.Option(
+            "--features-only", help="As a backbone: the head does not count, in the budget and in the table."
+        ),
+    ] = False,
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Write the network as JSON.")
     ] = None,
@@ -73,6 +79,8 @@ def scale(
     Example: `allometry scale efficientnet-b0 --budget "macs<=1G, params<=10M"`
 
     Example: `allometry scale efficientnet-b0 --budget "latency<=20ms"`
+
+    Example: `allometry scale resnet-50 --budget 1G --features-only --save backbone.json`
     """
     from allometry.arch import save as save_network
     from allometry.verbs.scale import scale_in_full
@@ -90,6 +98,7 @@ def scale(
         runtime=runtime,
         threads=threads,
         precision=precision,
+        features_only=features_only,
     )
     if save is not None:
         save_network(scaled.network, save)
@@ -97,4 +106,6 @@ def scale(
         print_json(scaled.to_dict())
     else:
         where = str(scaled.runtime or "")
-        print_network(scaled.network, before=scaled.origin, cost=scaled.cost, where=where)
+        print_network(
+            scaled.network, before=scaled.origin, cost=scaled.cost, where=where, features_only=features_only
+        )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from allometry.arch import Head, Network, Padding, Piece, RegularBlock, Stem, graph_of
-from allometry.base import InputError
+from allometry.arch import Head, Network, Padding, Piece, RegularBlock, Stem, check_features_only, graph_of
 from allometry.cost.cost import Cost
 from allometry.cost.part_counts import PartCounts, count_cell, count_head, count_stem
 from allometry.cost.parts import PlacedPart, count_regular, feature_parts, placed_parts
@@ -69,10 +68,7 @@ def count(network: Network, *, features_only: bool = False, out_indices: Sequenc
         >>> count(get("efficientnet-b7"), features_only=True).params
         62143440
     """
-    if out_indices is not None and not features_only:
-        raise InputError(
-            "out_indices chooses feature maps, which a classifier does not give: features_only=True."
-        )
+    check_features_only(features_only, out_indices)
     parts = feature_parts(network, out_indices) if features_only else placed_parts(network)
     params = statistics = macs = activations = live = 0
     for placed in parts:

@@ -10,8 +10,7 @@ from typing import Literal, cast, overload
 import torch
 from torch import Tensor, nn
 
-from allometry.arch import Network
-from allometry.base import InputError
+from allometry.arch import Network, check_features_only
 from allometry.nn.backbone import Backbone, Trunk
 from allometry.nn.blocks import last_norm
 from allometry.nn.layers import ACTIVATIONS, ConvNorm, make_norm
@@ -150,10 +149,7 @@ def build(
         >>> backbone.feature_info.channels(), backbone.feature_info.reduction()
         ([40, 112, 320], [8, 16, 32])
     """
-    if out_indices is not None and not features_only:
-        raise InputError(
-            "out_indices chooses feature maps, which a classifier does not give: features_only=True."
-        )
+    check_features_only(features_only, out_indices)
     # The layers' own initial values would be overwritten: make them without drawing a single number.
     with torch.device("meta"):
         module = Backbone(network, out_indices) if features_only else ConvNet(network)

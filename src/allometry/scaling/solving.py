@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from allometry.arch import Network, Stage, depth_exponents
-from allometry.base import BudgetError
+from allometry.base import BudgetError, InputError
 from allometry.cost import Budget, Cost, Expectation, Limit, MeasureFn, Pricing, Readings, as_budget, count
 from allometry.cost.measurements import is_read, read_with
 from allometry.scaling.laws import COMPOUND, IDENTITY, Multipliers, ScalingLaw
@@ -35,7 +36,7 @@ class Solution:
 
     Attributes:
         network: the network; its cost is within the budget.
-        cost: `count(network)`, with what was measured.
+        cost: `count(network)`, of a backbone without its head, with what was measured.
         budget: what was asked.
         law: how it was grown.
         phi: the largest phi whose network fits; the solution lies in its neighborhood.
@@ -67,6 +68,7 @@ def solve(
     start: Multipliers = IDENTITY,
     largest_resolution: int | None = None,
     measure: MeasureFn | None = None,
+    features_only: bool = False,
 ) -> Solution:
     """Find the largest network within `budget` that `law` grows, or shrinks, from `network`.
 
@@ -82,10 +84,12 @@ def solve(
             earlier solution's multipliers rounds once, where growing its network would round twice.
         largest_resolution: the resolution stops growing here; depth and width go on.
         measure: says what a network takes on a device, by the names of measures, such as `profiling.LatencyMeter()`.
+        features_only: the budget is that of a backbone: `count(network, features_only=True)`, without the head.
 
     Raises:
         BudgetError: no network of the law is that small (the message names the smallest reachable value), or
             the law changes nothing that the budget limits, or it limits a latency without `measure`.
+        InputError: `features_only` with `measure`, which would measure the head, too.
 
     Source: EfficientNet (Tan & Le 2019), equation 2.
 
@@ -99,11 +103,17 @@ def solve(
             ...
         allometry.base.errors.BudgetError: No network of this law meets macs <= 1.00k: the smallest has ...
     """
-    budget = as_budget(budget, count(network))
+    price: Pricing = partial(count, features_only=True) if features_only else count
+    budget = as_budget(budget, price(network))
     problem = _Problem(network, law, start, largest_resolution)
     read = read_with(budget.measures, measure)
     if read is None:
-        return _named(_solve(problem, budget, count), network)
+        return _named(_solve(problem, budget, price), network)
+    if features_only:
+        raise InputError(
+            f"The budget {budget} of a backbone is counted, but only whole networks are measured: limit its macs, "
+            "params, activations or memory, and leave measure out."
+        )
     limits = [limit for limit in budget.limits if is_read(limit.measure, measure)]
     counted = tuple(limit for limit in budget.limits if limit not in limits)
     if counted:  # an impossible one is told before anything is measured

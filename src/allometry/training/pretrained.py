@@ -13,6 +13,7 @@ from allometry.base import RunFolderError, WeightsError
 from allometry.catalog import as_network, has_own_resolution, names_module
 from allometry.nn import (
     Conventions,
+    ConvNet,
     Pretrained,
     build,
     imagenet_classes,
@@ -181,7 +182,7 @@ class FinishedRun:
 
     folder: RunFolder
     network: Network
-    module: nn.Module
+    module: ConvNet
     preprocessing: Preprocessing
 
     @property

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 from allometry.reports.card import run_card
 from allometry.runs import RunRecord, read_run
 
 if TYPE_CHECKING:  # torch is loaded by what needs it: most of a run is known without
-    from torch import nn
-
     from allometry.data import Dataset
+    from allometry.nn import Backbone, ConvNet
     from allometry.verbs.predict import Predictions
 
 
@@ -31,15 +30,36 @@ class Run(RunRecord):
 
     dataset: Dataset | None = field(default=None, compare=False)
 
-    def module(self) -> nn.Module:
+    @overload
+    def module(self, *, features_only: Literal[False] = False) -> ConvNet: ...
+    @overload
+    def module(
+        self, *, features_only: Literal[True], out_indices: Sequence[int] | None = None
+    ) -> Backbone: ...
+    def module(
+        self, *, features_only: bool = False, out_indices: Sequence[int] | None = None
+    ) -> ConvNet | Backbone:
         """The trained network, in evaluation mode, on the CPU; read from the folder at each call.
+
+        Args:
+            features_only: without its head, a `Backbone` that gives a list of feature maps.
+            out_indices: which feature maps, see `feature_maps`; None for all, one for each resolution.
 
         Raises:
             RunFolderError: the training is not finished, or a file is damaged.
+            InputError: the network has no such feature map, or `out_indices` is given to a classifier.
         """
+        from allometry.arch import check_features_only
+        from allometry.nn import build
         from allometry.training.pretrained import open_finished
 
-        return open_finished(self.folder).module
+        check_features_only(features_only, out_indices)
+        trained = open_finished(self.folder)
+        if not features_only:
+            return trained.module
+        backbone = build(trained.network, features_only=True, out_indices=out_indices)
+        backbone.load_state_dict(trained.module.state_dict())
+        return backbone.eval()
 
     def predict(self, images: object, *, top: int = 5) -> Predictions:
         """The most probable classes of one image or of many.

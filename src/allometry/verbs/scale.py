@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ class ScaledNetwork:
         network: what came of it.
         origin: what it was before.
         multipliers: of its depth, width and resolution.
-        cost: of one image; with the latency and memory that were measured, where they were.
+        cost: of one image; with the latency and memory that were measured, where they were; of a backbone without the
+            head.
         phi: steps of the law; None where no law was used.
         runtime: where latency and memory were measured, if they were.
     """
@@ -64,6 +66,7 @@ def scale(
     runtime: str | None = None,
     threads: int = 1,
     precision: str = "float32",
+    features_only: bool = False,
     progress: Progress | bool = True,
 ) -> Network:
     """Grow or shrink a network: by steps of a law, to a budget, or by its three dimensions.
@@ -85,10 +88,12 @@ def scale(
         runtime: where a latency is measured: `onnxruntime` (the default), `openvino`, `torch` or `torch.compile`.
         threads: of that runtime.
         precision: of its arithmetic.
+        features_only: the budget is that of a backbone, so of the network without its head; it is counted.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
 
     Raises:
-        InputError: there is no such network or law, or not exactly one of phi, budget and multipliers is given.
+        InputError: there is no such network or law, or not exactly one of phi, budget and multipliers is given, or the
+            budget of a backbone would be measured.
         BudgetError: no network of the law is within the budget.
 
     Source: EfficientNet (Tan & Le 2019), equations 2 and 3.
@@ -101,6 +106,8 @@ def scale(
         True
         >>> scale("efficientnet-b0", depth=2).depth
         32
+        >>> count(scale("efficientnet-b0", budget="20M", features_only=True), features_only=True).macs <= 20_000_000
+        True
     """
     return scale_in_full(
         network,
@@ -115,6 +122,7 @@ def scale(
         runtime=runtime,
         threads=threads,
         precision=precision,
+        features_only=features_only,
         progress=progress,
     ).network
 
@@ -133,6 +141,7 @@ def scale_in_full(
     runtime: str | None = None,
     threads: int = 1,
     precision: str = "float32",
+    features_only: bool = False,
     progress: Progress | bool = True,
 ) -> ScaledNetwork:
     """What `scale` does, with multipliers, cost and where that was measured; arguments and errors are the same.
@@ -146,12 +155,14 @@ def scale_in_full(
     if lite and phi is None and budget is None and by_hand is None:
         phi = 0.0
     _check(phi, budget, by_hand, law=law, measured=(runtime, threads, precision) != (None, 1, "float32"))
-    chosen = as_law(law or "compound")
+    chosen, price = as_law(law or "compound"), partial(count, features_only=features_only)
     if channel_multiple is not None:
         chosen = replace(chosen, channel_multiple=channel_multiple)
     if phi is not None:
         grown = scale_by_law(origin, phi, law=chosen)
-        return _scaled(origin, grown, chosen.multipliers(phi), phi=phi)
+        return ScaledNetwork(
+            network=grown, origin=origin, multipliers=chosen.multipliers(phi), cost=price(grown), phi=phi
+        )
     if by_hand is not None:
         label = " ".join(f"{name[0]}{value:g}" for name, value in by_hand._asdict().items())
         grown = apply_multipliers(
@@ -160,10 +171,19 @@ def scale_in_full(
             channel_multiple=chosen.channel_multiple,
             name=f"{origin.name} {label}".strip(),
         )
-        return _scaled(origin, grown, by_hand)
-    limits = as_budget(budget or "", count(origin))
+        return ScaledNetwork(network=grown, origin=origin, multipliers=by_hand, cost=price(grown))
+    limits = as_budget(budget or "", price(origin))
     where = runtime_config_for(limits, runtime=runtime, threads=threads, precision=precision)
-    solution = _solve(origin, limits, chosen, where, as_progress(progress))
+    if features_only and where is not None:
+        raise InputError(
+            f"The budget {limits} of a backbone is counted, not measured: limit its macs, params, activations or "
+            "memory, and leave the runtime out."
+        )
+    solution = (
+        solve(origin, limits, law=chosen, features_only=features_only)
+        if where is None
+        else _solve_on_device(origin, limits, chosen, where, as_progress(progress))
+    )
     return ScaledNetwork(
         network=solution.network,
         origin=origin,
@@ -202,17 +222,9 @@ def _check(
         )
 
 
-def _scaled(
-    origin: Network, grown: Network, multipliers: Multipliers, *, phi: float | None = None
-) -> ScaledNetwork:
-    return ScaledNetwork(network=grown, origin=origin, multipliers=multipliers, cost=count(grown), phi=phi)
-
-
-def _solve(
-    origin: Network, limits: Budget, law: ScalingLaw, where: RuntimeConfig | None, progress: Progress
+def _solve_on_device(
+    origin: Network, limits: Budget, law: ScalingLaw, where: RuntimeConfig, progress: Progress
 ) -> Solution:
-    if where is None:
-        return solve(origin, limits, law=law)
     from allometry.profiling import solve_on_device
 
     solution, warnings = solve_on_device(origin, limits, law=law, runtime_config=where, progress=progress)
