@@ -70,7 +70,7 @@ def test_in_full_it_says_how():
         (
             {"budget": "latency<=9ms", "features_only": True},
             InputError,
-            "of a backbone is counted, not measured",
+            "of a backbone is counted, but only whole",
         ),
         ({"budget": "1k", "features_only": True}, BudgetError, "the smallest has macs"),
         ({"budget": "1k"}, BudgetError, "the smallest has macs"),

@@ -68,8 +68,6 @@ __all__ = [
     "WalkState",
     "WalkStep",
     "apply_multipliers",
-    "block_kinds",
-    "check_block",
     "check_features_only",
     "conv_output_size",
     "cross",

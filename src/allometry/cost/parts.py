@@ -115,9 +115,9 @@ def feature_parts(network: Network, out_indices: Sequence[int] | None = None) ->
     parts = placed_parts(network)
     yield _stem_of(network, next(parts), pools=end != (-1, 0))
     kept = sum(each.channels * each.size**2 for each in maps if each.stage < 0)
+    stage, block = -1, 1 if network.stem.pool else 0  # of the last block so far, or of the stem's end
     # Whether what a part reads is among what the backbone gives.
-    keeps_source, keeps_skip = (-1, 1 if network.stem.pool else 0) in given, False
-    stage, block = -1, 0  # of the last block so far
+    keeps_source, keeps_skip = (stage, block) in given, False
     for part in parts:
         if part.block is None or end <= (stage, block):
             return

@@ -176,8 +176,8 @@ def scale_in_full(
     where = runtime_config_for(limits, runtime=runtime, threads=threads, precision=precision)
     if features_only and where is not None:
         raise InputError(
-            f"The budget {limits} of a backbone is counted, not measured: limit its macs, params, activations or "
-            "memory, and leave the runtime out."
+            f"The budget {limits} of a backbone is counted, but only whole networks are measured: limit its macs, "
+            "params, activations or memory, and leave the runtime out."
         )
     solution = (
         solve(origin, limits, law=chosen, features_only=features_only)
