@@ -55,6 +55,9 @@ def test_what_is_registered_for_a_while_goes_again(colors):
     with colors.registered(Color("red")):
         assert colors.names() == ("red",)
     assert colors.names() == ("red",)
+    colors.unregister("red")
+    colors.unregister("red")
+    assert colors.names() == ()
 
 
 SOURCE = """

@@ -80,6 +80,10 @@ class Registry(Generic[Item]):
         self._items[item.name] = item
         return item
 
+    def unregister(self, name: str) -> None:
+        """Forget the object of that name, if there is one."""
+        self._items.pop(name, None)
+
     @contextmanager
     def registered(self, item: Item) -> Iterator[Item]:
         """Make an object known for the length of a `with`.
@@ -92,7 +96,7 @@ class Registry(Generic[Item]):
         try:
             yield item
         finally:
-            del self._items[item.name]
+            self.unregister(item.name)
             if before is not None:
                 self._items[item.name] = before
 

@@ -1,5 +1,6 @@
 """What a network costs: measures, exact counts without building it, and budgets."""
 
+from allometry.base.units import Unit
 from allometry.cost.budget import Budget, Limit, as_budget, parse_budget
 from allometry.cost.cost import Cost
 from allometry.cost.count import StageCost, count, count_piece, count_stages
@@ -40,6 +41,7 @@ __all__ = [
     "Readings",
     "RuntimeConfig",
     "StageCost",
+    "Unit",
     "as_budget",
     "as_measure",
     "count",
