@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from allometry.verbs.explain import explain
     from allometry.verbs.export import export
     from allometry.verbs.fit import fit
+    from allometry.verbs.hub import from_hub
     from allometry.verbs.info import info
     from allometry.verbs.measure import measure
     from allometry.verbs.open import Run, open  # noqa: A004 - as `allometry.open`
@@ -67,6 +68,7 @@ _HOME = {
     "train": "allometry.verbs.train",
     "explain": "allometry.verbs.explain",
     "fit": "allometry.verbs.fit",
+    "from_hub": "allometry.verbs.hub",
     "info": "allometry.verbs.info",
     "measure": "allometry.verbs.measure",
     "open": "allometry.verbs.open",
@@ -102,6 +104,7 @@ __all__ = [
     "explain",
     "export",
     "fit",
+    "from_hub",
     "get",
     "info",
     "losses",

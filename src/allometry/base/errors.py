@@ -144,6 +144,10 @@ class ExportError(AllometryError):
     """A network that the library of an export target cannot write."""
 
 
+class HubError(AllometryError):
+    """The Hugging Face hub does not answer, refuses, or does not have what is wanted."""
+
+
 class SearchError(AllometryError):
     """A search came to no result."""
 

@@ -69,6 +69,14 @@ def export(
             "--normalize-inside", help="Take pixels, uint8 [N, H, W, C]: the file normalizes them itself."
         ),
     ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="D",
+            help="Images to check with, of the same classes; by default the run's own.",
+        ),
+    ] = None,
     calibration: Annotated[
         int, typer.Option("--calibration", min=1, help="Training images that int8 is calibrated with.")
     ] = 256,
@@ -101,6 +109,7 @@ def export(
         batch=batch,
         any_size=any_size,
         normalize_inside=normalize_inside,
+        data=data,
         calibration=calibration,
         max_accuracy_drop=max_accuracy_drop,
         out=out,

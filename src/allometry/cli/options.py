@@ -47,7 +47,7 @@ WeightsOption = Annotated[
     str | None,
     typer.Option("--pretrained", metavar="W", help="Weights: a file, hf://owner/name, or a run folder."),
 ]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or hf://owner/name.")]
 Runtime = Annotated[
     str | None,
     typer.Option(

@@ -14,9 +14,10 @@ from allometry.cli.printing import print_figures, print_json
 
 def predict(
     paths: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            metavar="[RUN] IMAGE...", help="A run folder, unless --network names a network; image files."
+            metavar="[RUN] IMAGE...",
+            help="A run folder or hf://owner/name, unless --network names a network; image files.",
         ),
     ],
     *,
@@ -32,7 +33,8 @@ def predict(
     """
     from allometry.verbs.predict import predict as predict_images
 
-    run, images = (paths[0], paths[1:]) if network is None else (None, paths)
+    run, given = (paths[0], paths[1:]) if network is None else (None, paths)
+    images = [Path(path) for path in given]
     if not images:
         raise InputError("Give a run folder and image files, or --network, --pretrained and image files.")
     predictions = predict_images(run, images, network=network, pretrained=pretrained, top=top, crop=crop)

@@ -14,7 +14,7 @@ from allometry.cli.printing import print_json
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders, or hf://owner/name.")],
     *,
     out: Annotated[
         Path | None,

@@ -32,6 +32,7 @@ from allometry.runs.results import (
     SupernetResult,
     TrainResult,
 )
+from allometry.runs.sharing import HubUpload
 from allometry.runs.subnets import PredictedBin, PredictorQuality, Subnet, SubnetCandidate, SubnetFront
 from allometry.runs.values import Record
 
@@ -52,6 +53,7 @@ __all__ = [
     "GradientEpochMetrics",
     "GrowthPlan",
     "GrowthResult",
+    "HubUpload",
     "Interval",
     "LawTrialRecord",
     "MeasuredSubnet",

@@ -14,6 +14,7 @@ from allometry.data import Dataset
 from allometry.nn import watch_module
 from allometry.training import Preprocessing
 from allometry.training.pretrained import Classifier, open_finished, open_pretrained
+from allometry.verbs.hub import local_folder
 
 
 class InFolder(Protocol):
@@ -25,17 +26,21 @@ class InFolder(Protocol):
 
 
 RunLike: TypeAlias = InFolder | str | Path
-"""A run, or its folder."""
+"""A run, its folder, or `hf://owner/name`."""
 
 
 def folder_of(run: RunLike) -> Path:
-    """The folder of a run.
+    """The folder of a run; one on the Hugging Face hub is fetched.
+
+    Raises:
+        MissingExtraError: the extra `hub` is needed and not installed.
+        HubError: the hub does not give it.
 
     Example:
         >>> folder_of("runs/photos").name
         'photos'
     """
-    return Path(run) if isinstance(run, str | Path) else run.folder
+    return local_folder(run) if isinstance(run, str | Path) else run.folder
 
 
 def dataset_of(run: RunLike) -> Dataset | None:

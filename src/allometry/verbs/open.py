@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from allometry.reports.card import run_card
-from allometry.runs import RunRecord, read_run
+from allometry.runs import HubUpload, RunRecord, read_run
+from allometry.verbs.hub import local_folder, push_to_hub
 
 if TYPE_CHECKING:  # torch is loaded by what needs it: most of a run is known without
     from allometry.data import Dataset
@@ -76,6 +77,45 @@ class Run(RunRecord):
 
         return predict(self, images, top=top)
 
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        license: str,  # noqa: A002 - the hub's word
+        private: bool = False,
+        message: str = "A run of allometry",
+        endpoint: str | None = None,
+        token: str | None = None,
+    ) -> HubUpload:
+        """Put the trained network on the Hugging Face hub, with a model card; `allometry.from_hub` takes it from there.
+
+        There go: weights as safetensors, and as JSON the network, its preprocessing and recipe, the records of its
+        epochs and its evaluation. No image, no thumbnail, no path of this machine.
+
+        Args:
+            repo: `owner/name`, or `owner/name@branch`; it is made where it is not there yet.
+            license: of the weights, as the hub knows it: `apache-2.0`, `mit`, `cc-by-4.0`, `other`.
+            private: whether a new repository is only for those who may.
+            message: of the commit.
+            endpoint: another hub; by default what HF_ENDPOINT says, or huggingface.co.
+            token: that allows to write; by default that of `hf auth login`.
+
+        Raises:
+            InputError: the name or the license is not of that form.
+            RunFolderError: the training is not finished, or the run holds no single network.
+            MissingExtraError: the extra `hub` is not installed.
+            HubError: the hub does not take it.
+        """
+        return push_to_hub(
+            self.folder,
+            repo,
+            license=license,
+            private=private,
+            message=message,
+            endpoint=endpoint,
+            token=token,
+        )
+
     def _repr_html_(self) -> str:
         return run_card(self)
 
@@ -84,7 +124,7 @@ def open(run: str | Path) -> Run:  # noqa: A001 - as `allometry.open`
     """The run in a folder: what the verb gave that made it, finished or not.
 
     Args:
-        run: its folder.
+        run: its folder, or `hf://owner/name` on the Hugging Face hub.
 
     Raises:
         RunFolderError: there is no run, or another version of this package made it.
@@ -99,7 +139,7 @@ def open(run: str | Path) -> Run:  # noqa: A001 - as `allometry.open`
         >>> allometry.open(folder)
         Run(photos: train, not finished)
     """
-    return open_run(run)
+    return open_run(local_folder(run))
 
 
 def open_run(folder: str | Path, *, data: Dataset | object = None) -> Run:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from allometry.base import RunFolderError
 from allometry.runs import read_run
 from allometry.runs.files import REPORT
+from allometry.verbs.hub import local_folder
 
 if TYPE_CHECKING:  # it loads torch, which a page does without
     from allometry.verbs.arguments import RunLike
@@ -70,7 +71,7 @@ def report(*runs: RunLike, out: str | Path | None = None) -> Report:
     """
     from allometry.reports import write_report
 
-    folders = [Path(run) if isinstance(run, str | Path) else run.folder for run in runs]
+    folders = [local_folder(run) if isinstance(run, str | Path) else run.folder for run in runs]
     if not folders:
         raise RunFolderError("No run is given; give one run, or several to compare.")
     records = [read_run(folder) for folder in folders]

@@ -41,9 +41,7 @@ def fetch(source: str) -> HubWeights:
             ...
         allometry.base.errors.InputError: Write hf://owner/name or hf://owner/name@revision, not 'hf://timm'.
     """
-    repository, _, revision = source.removeprefix(SCHEME).partition("@")
-    if repository.count("/") != 1 or not all(repository.split("/")):
-        raise InputError(f"Write hf://owner/name or hf://owner/name@revision, not {source!r}.")
+    repository, revision = repository_of(source)
     hub = load_extra("huggingface_hub", extra="hub", asker=source)
     options = {"revision": revision} if revision else {}
     problem: Exception | None = None
@@ -56,6 +54,22 @@ def fetch(source: str) -> HubWeights:
         return HubWeights(path, _config(hub, repository, options), repository.partition("/")[2])
     text = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
     raise WeightsError(f"Cannot fetch {source}: {text}") from problem
+
+
+def repository_of(source: str) -> tuple[str, str]:
+    """The repository and the revision of a name on the hub; the revision is empty where there is none.
+
+    Raises:
+        InputError: the name is not of that form.
+
+    Example:
+        >>> repository_of("hf://timm/efficientnet_b0.ra_in1k@main")
+        ('timm/efficientnet_b0.ra_in1k', 'main')
+    """
+    repository, _, revision = source.removeprefix(SCHEME).partition("@")
+    if repository.count("/") != 1 or not all(repository.split("/")):
+        raise InputError(f"Write hf://owner/name or hf://owner/name@revision, not {source!r}.")
+    return repository, revision
 
 
 def _config(hub: Any, repository: str, options: dict[str, str]) -> dict[str, Any]:  # noqa: ANN401 - a module

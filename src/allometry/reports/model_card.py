@@ -1,0 +1,136 @@
+"""A run as a model card: the README.md of its repository on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from allometry.base.units import format_quantity
+from allometry.reports.words import whole
+from allometry.runs import Evaluation, RunRecord
+
+_LISTED_CLASSES = 50
+_TOP = 5
+
+
+def model_card(record: RunRecord, *, repo: str, license: str) -> str:  # noqa: A002 - the hub's word
+    """The card in Markdown, with the front matter by which the hub files it.
+
+    Args:
+        record: the run; its network is trained.
+        repo: where it goes, `owner/name`.
+        license: of the weights, as the hub knows it, such as `apache-2.0`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from allometry.catalog import get
+        >>> record = RunRecord(folder=Path("runs/a"), name="a", network=get("efficientnet-b0"))
+        >>> model_card(record, repo="me/birds", license="mit").splitlines()[:3]
+        ['---', 'license: "mit"', 'library_name: "allometry"']
+    """
+    parts = [
+        "\n".join(_front_matter(record, repo=repo, license=license)),
+        f"# {repo.partition('/')[2]}",
+        _about(record),
+        _metrics(record.evaluation),
+        _USE.format(repo=repo),
+        _classes(record),
+        _training(record),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+_USE = """## How to use it
+
+```python
+import allometry  # pip install 'allometry[hub]'
+
+run = allometry.from_hub("{repo}")
+run.predict("image.jpg")  # the most probable classes
+run.module()  # the torch module, in evaluation mode
+```
+
+It holds weights as safetensors and JSON; nothing in it is executed. With `pretrained="hf://{repo}"`, a training starts
+from these weights."""
+
+
+def _front_matter(record: RunRecord, *, repo: str, license: str) -> Iterator[str]:  # noqa: A002
+    """YAML, of which JSON is a part: so every text is quoted as it must be."""
+    yield "---"
+    yield f"license: {json.dumps(license)}"
+    yield 'library_name: "allometry"'
+    yield 'pipeline_tag: "image-classification"'
+    yield f"tags: {json.dumps(['allometry', 'image-classification'])}"
+    evaluation = record.evaluation
+    if evaluation is not None:
+        data = record.data.name if record.data is not None else "unknown"
+        metrics = [
+            {"type": "accuracy", "name": f"accuracy ({_interval(evaluation)})", "value": evaluation.accuracy},
+            {"type": "loss", "name": "cross-entropy", "value": evaluation.loss},
+        ]
+        result = {
+            "task": {"type": "image-classification"},
+            "dataset": {"name": data, "type": data, "split": evaluation.split},
+            "metrics": metrics,
+        }
+        yield f"model-index: {json.dumps([{'name': repo.partition('/')[2], 'results': [result]}], ensure_ascii=False)}"
+    yield "---"
+
+
+def _interval(evaluation: Evaluation) -> str:
+    low, high = evaluation.interval
+    return f"95% interval {low:.1%} to {high:.1%}, {whole(evaluation.images)} images"
+
+
+def _about(record: RunRecord) -> str:
+    network, cost = record.network, record.cost
+    if network is None or cost is None:
+        return ""
+    color = {1: "gray", 3: "color"}.get(network.in_channels, f"{network.in_channels}-channel")
+    return (
+        f"An image classifier, {network.name or 'a network'}: {format_quantity(cost.params)} params, "
+        f"{format_quantity(cost.macs)} MACs for a {color} image of {network.resolution} x {network.resolution} px, "
+        f"{network.head.classes} classes."
+    )
+
+
+def _metrics(evaluation: Evaluation | None) -> str:
+    if evaluation is None:
+        return ""
+    rows = [
+        ("accuracy", evaluation.accuracy, evaluation.interval),
+        *(
+            [("top-5 accuracy", evaluation.top5, evaluation.top5_interval)]
+            if len(evaluation.classes) > _TOP
+            else []
+        ),
+        ("balanced accuracy", evaluation.balanced_accuracy, evaluation.balanced_interval),
+        ("calibration error", evaluation.calibration_error, evaluation.calibration_interval),
+    ]
+    table = "\n".join(
+        f"| {name} | {value:.1%} | {low:.1%} to {high:.1%} |" for name, value, (low, high) in rows
+    )
+    split = f"the {whole(evaluation.images)} images of the {evaluation.split} split"
+    return (
+        f"## How good it is\n\nOn {split}, which nothing was chosen by:\n\n"
+        f"| | | 95 % interval |\n| --- | ---: | --- |\n{table}\n\nOn images of another kind it may be worse."
+    )
+
+
+def _classes(record: RunRecord) -> str:
+    names = record.data.classes if record.data is not None else ()
+    listed = ", ".join(f"`{name}`" for name in names[:_LISTED_CLASSES])
+    more = len(names) - _LISTED_CLASSES
+    return f"## Classes\n\n{listed}{f' and {more} more' if more > 0 else ''}." if names else ""
+
+
+def _training(record: RunRecord) -> str:
+    lines = []
+    if record.data is not None:
+        images = ", ".join(f"{whole(number)} {name}" for name, number in record.data.images.items())
+        lines.append(f"- data: {record.data.name} ({images} images)")
+    if record.recipe:
+        lines.append(f"- recipe: {record.recipe.get('epochs')} epochs, all of it in `recipe.json`")
+    version = record.versions.get("allometry")
+    lines.append(f"- made by `allometry {record.command}`{f', version {version}' if version else ''}")
+    return "## How it was trained\n\n" + "\n".join(lines)
