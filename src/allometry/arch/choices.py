@@ -102,7 +102,7 @@ class Choice:
                 raise NetworkError(
                     f"The {field} of the choice {self.name!r} must be a tuple of one or more, not {values!r}."
                 )
-            twice = [each for place, each in enumerate(values) if each in values[:place]]
+            twice = [value for place, value in enumerate(values) if value in values[:place]]
             if twice:
                 raise NetworkError(
                     f"Among the {field} of the choice {self.name!r}, {twice[0]!r} is there twice."

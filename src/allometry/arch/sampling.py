@@ -87,12 +87,12 @@ def mutate(
         >>> space.contains(child), mutate(space, parent, 0, Random(0)) == parent
         (True, True)
     """
-    each = mutation_rates(space, rate, rates or {})
+    rate_of = mutation_rates(space, rate, rates or {})
     parent = space.decisions_of(network)
     chosen: dict[str, Option] = {}
 
     def decide(name: str, options: tuple[Option, ...]) -> None:
-        if name in parent and random.random() >= each[name]:
+        if name in parent and random.random() >= rate_of[name]:
             chosen[name] = parent[name]
         else:
             others = [option for option in options if name not in parent or option != parent[name]]
@@ -116,9 +116,9 @@ def mutation_rates(space: Space, rate: float, rates: Mapping[str, float]) -> dic
     for name in rates:
         if name not in names:
             raise UnknownNameError("choice", name, names)
-    for each in (rate, *rates.values()):
-        if not 0 <= each <= 1:
-            raise InputError(f"A rate of mutation must be a number from 0 to 1, not {each!r}.")
+    for probability in (rate, *rates.values()):
+        if not 0 <= probability <= 1:
+            raise InputError(f"A rate of mutation must be a number from 0 to 1, not {probability!r}.")
     return {name: rates.get(name, rate) for name in names}
 
 

@@ -223,23 +223,23 @@ def read_as(reader: Callable[[str], T], path: str | Path, *, what: str) -> T:
 def _plain(value: Any) -> Any:  # noqa: ANN401 - data classes, and what they are made of
     """Data classes as dictionaries, without fields that came later and are not used."""
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     if not is_dataclass(value):
         return value
     given = {field: getattr(value, field.name) for field in dataclass_fields(value)}
     return {
-        field.name: _plain(each)
-        for field, each in given.items()
-        if not (field.metadata.get("later") and each == field.default)
+        field.name: _plain(held)
+        for field, held in given.items()
+        if not (field.metadata.get("later") and held == field.default)
     }
 
 
 def _without(value: Any, *names: str) -> Any:  # noqa: ANN401 - plain JSON
     """Plain JSON without the fields of these names, however deep."""
     if isinstance(value, list):
-        return [_without(each, *names) for each in value]
+        return [_without(item, *names) for item in value]
     if isinstance(value, dict):
-        return {name: _without(each, *names) for name, each in value.items() if name not in names}
+        return {name: _without(item, *names) for name, item in value.items() if name not in names}
     return value
 
 

@@ -104,7 +104,9 @@ def _space(fields: Any) -> Space:  # noqa: ANN401 - whatever stands in the file
     _check_list(fields["choices"], "choices")
     return Space(
         template=from_json(json.dumps(fields["template"])),
-        choices=tuple(_choice(each, f"choices.{number}") for number, each in enumerate(fields["choices"])),
+        choices=tuple(
+            _choice(choice, f"choices.{number}") for number, choice in enumerate(fields["choices"])
+        ),
         name=fields.get("name", ""),
     )
 
@@ -137,7 +139,9 @@ def _choice(fields: Any, place: str) -> Choice:  # noqa: ANN401 - whatever stand
     for path in fields["paths"]:
         if not isinstance(path, str):
             raise NetworkError(f"field {f'{place}.paths'!r} must be texts, not {path!r}.")
-    options = [_option(each, f"{place}.options.{number}") for number, each in enumerate(fields["options"])]
+    options = [
+        _option(option, f"{place}.options.{number}") for number, option in enumerate(fields["options"])
+    ]
     return Choice(name=fields["name"], paths=tuple(fields["paths"]), options=tuple(options))
 
 
@@ -155,7 +159,7 @@ def _option(written: Any, place: str) -> Option:  # noqa: ANN401 - whatever stan
     kinds: dict[str, Any] = dict(block_kinds())
     kind = written.get("kind")
     if kind not in kinds:
-        possible = ", ".join(f"{each!r}" for each in kinds)
+        possible = ", ".join(f"{name!r}" for name in kinds)
         raise NetworkError(f"field {f'{place}.kind'!r} must be one of {possible}, not {kind!r}.")
     try:
         return _adapter(kinds[kind]).validate_json(json.dumps(written))

@@ -91,7 +91,7 @@ def depth_exponents(network: Network, late_stage_bias: float) -> tuple[float, ..
 
     Example:
         >>> from allometry.catalog import get
-        >>> [round(each, 2) for each in depth_exponents(get("efficientnetv2-s"), 0.15)]
+        >>> [round(exponent, 2) for exponent in depth_exponents(get("efficientnetv2-s"), 0.15)]
         [0.85, 0.91, 0.97, 1.03, 1.09, 1.15]
     """
     last = len(network.groups) - 1

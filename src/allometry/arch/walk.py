@@ -145,7 +145,7 @@ def _choices(choices: Iterable[Choice], carried: Decisions) -> Iterator[dict[str
 
 
 def _kept(chosen: Decisions, last: dict[str, int], site: int) -> tuple[tuple[str, Option], ...]:
-    return tuple(sorted(((name, each) for name, each in chosen.items() if last[name] > site), key=_name))
+    return tuple(sorted(((name, option) for name, option in chosen.items() if last[name] > site), key=_name))
 
 
 def _name(pair: tuple[str, Option]) -> str:

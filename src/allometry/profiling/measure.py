@@ -44,8 +44,8 @@ def measure(
     Example:
         >>> from allometry.profiling import networks_to_measure
         >>> quick = MeasureConfig(rounds=2, seconds=0.01, warm_up=0.1)
-        >>> found = measure(networks_to_measure(["efficientnet-b0"], resolution=32), config=quick)
-        >>> found.measured[0].latency.low <= found.measured[0].latency.median
+        >>> result = measure(networks_to_measure(["efficientnet-b0"], resolution=32), config=quick)
+        >>> result.measured[0].latency.low <= result.measured[0].latency.median
         True
     """
     if not chosen:

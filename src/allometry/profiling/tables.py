@@ -329,7 +329,7 @@ class _Bench(Resource):
                 for candidate in ready:
                     passes[-1] += self._by_turns([candidate], Path(name), longer)
                     advance(1)
-        return [statistics.median(each) for each in zip(*passes, strict=True)]
+        return [statistics.median(seconds) for seconds in zip(*passes, strict=True)]
 
     def _exported(self, network: Network, folder: Path) -> MeasuredNetwork:
         """The network as the runtime reads it, exported once for all passes."""

@@ -116,8 +116,8 @@ class RecordLines(Generic[AnyRecord]):
             text = (folder / self.name).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ()
-        found = (_line(self.kind, line) for line in text.splitlines())
-        return tuple(record for record in found if record is not None)
+        records = (_line(self.kind, line) for line in text.splitlines())
+        return tuple(record for record in records if record is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

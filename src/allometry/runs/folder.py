@@ -180,13 +180,13 @@ def _info(path: Path) -> RunInfo:
 
 def versions() -> dict[str, str]:
     """Versions of this package, Python and the libraries that decide a result."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for library in ("allometry", *_LIBRARIES):
         try:
-            found[library] = version(library)
+            installed[library] = version(library)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def _take_up(path: Path, command: str, arguments: Mapping[str, Any]) -> RunInfo | None:

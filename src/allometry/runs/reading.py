@@ -73,7 +73,7 @@ def read_run(folder: str | Path) -> RunRecord:
 def _supernet(folder: Path, arguments: Mapping[str, Any]) -> SupernetRecord:
     plan = files.PHASES.read(folder)
     # A run that went on after a kill repeats the epoch it was in: the later line counts.
-    latest = {(each.phase, each.epoch): each for each in files.SUPERNET_METRICS.read(folder)}
+    latest = {(metrics.phase, metrics.epoch): metrics for metrics in files.SUPERNET_METRICS.read(folder)}
     return SupernetRecord(
         space=_read(load_space, folder / files.SPACE),
         size=plan.size if plan else None,
@@ -88,7 +88,7 @@ def _supernet(folder: Path, arguments: Mapping[str, Any]) -> SupernetRecord:
 
 
 def _history(folder: Path) -> tuple[EpochMetrics, ...]:
-    latest = {each.epoch: each for each in files.METRICS.read(folder)}
+    latest = {metrics.epoch: metrics for metrics in files.METRICS.read(folder)}
     return tuple(latest[number] for number in sorted(latest))
 
 

@@ -196,9 +196,9 @@ def to_json(value: object) -> Any:  # noqa: ANN401 - JSON
     if is_dataclass(value) and not isinstance(value, type):
         return _fields_to_json(value)
     if isinstance(value, Mapping):
-        return {str(name): to_json(each) for name, each in value.items()}
+        return {str(name): to_json(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
-        return [to_json(each) for each in value]
+        return [to_json(item) for item in value]
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form.")

@@ -133,7 +133,7 @@ class ScalingLaw:
             )
         except OverflowError:
             grown = Multipliers(math.inf, math.inf, math.inf)
-        if not all(0 < each < math.inf for each in grown):
+        if not all(0 < number < math.inf for number in grown):
             raise LawError(f"phi must be a finite number that a network can bear, not {phi!r}.")
         return grown
 

@@ -167,7 +167,7 @@ def _refinements(
             for network in _one_step_larger(current.network, start.network, law)
             if budget.allows(cost := price(network))
         ]
-        better = max(larger, key=lambda each: each.use, default=current)
+        better = max(larger, key=lambda candidate: candidate.use, default=current)
         if better.use <= current.use:
             return
         current = better
@@ -220,8 +220,8 @@ def _best(fitting: list[NearbyNetwork]) -> NearbyNetwork:
     """Nearest to the law among those that use nearly all of the budget; else the one that uses most."""
     enough = [candidate for candidate in fitting if candidate.use >= _NEAR_ENOUGH]
     if enough:
-        return min(enough, key=lambda each: (each.distance, -each.use))
-    return max(fitting, key=lambda each: each.use)
+        return min(enough, key=lambda candidate: (candidate.distance, -candidate.use))
+    return max(fitting, key=lambda candidate: candidate.use)
 
 
 def _widths(network: Network) -> tuple[int, ...]:

@@ -179,7 +179,9 @@ def smallest(network: Network, *, law: ScalingLaw = COMPOUND, start: Multipliers
 def _floor(law: ScalingLaw, start: Multipliers) -> Multipliers:
     """Multipliers so small that whatever the law changes rounds to its least."""
     coefficients = (law.alpha, law.beta, law.gamma)
-    return Multipliers(*(1e-9 if each > 1 else kept for each, kept in zip(coefficients, start, strict=True)))
+    return Multipliers(
+        *(1e-9 if factor > 1 else kept for factor, kept in zip(coefficients, start, strict=True))
+    )
 
 
 def _refuse_impossible(problem: _Problem, budget: Budget, price: Pricing) -> None:
@@ -207,7 +209,7 @@ def _largest_phi(problem: _Problem, budget: Budget, grow: Grower, price: Pricing
     def fits(phi: float) -> bool:
         return budget.allows(price(grow(law.multipliers(phi, problem.start))))
 
-    growing = [math.log(each) for each in (law.alpha, law.beta, law.gamma) if each > 1]
+    growing = [math.log(coefficient) for coefficient in (law.alpha, law.beta, law.gamma) if coefficient > 1]
     # Upwards the fastest dimension ends the search, downwards the slowest, which reaches its floor last.
     high = math.log(_LARGEST) / max(growing)
     low = -min(math.log(_LARGEST) / min(growing), _DEEPEST / max(growing))

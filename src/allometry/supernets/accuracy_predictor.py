@@ -46,7 +46,7 @@ def measure_subnets(opened: OpenSupernet, encodings: Encodings) -> npt.NDArray[n
         Stopped: the user asked for it; what was measured stays.
     """
     session, folder = opened.session, opened.session.run.path
-    known = {each.encoding: each.accuracy for each in ACCURACIES.read(folder)}
+    known = {subnet.encoding: subnet.accuracy for subnet in ACCURACIES.read(folder)}
     wanted = [encoding for encoding in encodings if tuple(encoding.tolist()) not in known]
     split = opened.images.dataset.splits["val"]
     per_subnet = _ESTIMATED + len(split)
@@ -97,7 +97,9 @@ def evaluate_subnet(
 def correct_counts(opened: OpenSupernet, encodings: Encodings) -> npt.NDArray[np.int64]:
     """Right answers in each part of the validation images, [N, PARTS], of those of these subnets that were measured."""
     wanted = set(map(tuple, encodings.tolist()))
-    correct = [each.correct for each in ACCURACIES.read(opened.session.run.path) if each.encoding in wanted]
+    correct = [
+        subnet.correct for subnet in ACCURACIES.read(opened.session.run.path) if subnet.encoding in wanted
+    ]
     return np.array(correct, np.int64).reshape(-1, PARTS)
 
 
@@ -107,32 +109,32 @@ def sample_subnets(opened: OpenSupernet, number: int) -> Encodings:
     A larger number gives the same ones and others after them, so that none is measured in vain.
     """
     random = np.random.default_rng([opened.session.seed, 6])
-    found: dict[tuple[int, ...], Encoding] = {}
+    different: dict[tuple[int, ...], Encoding] = {}
     for _ in range(_DRAWS * number // _AT_ONCE + 1):
         encodings = sample_encodings(opened.space, random, _AT_ONCE, by="choice")
         encodings = couple_encodings(opened.space, encodings) if opened.coupled else encodings
         for encoding in encodings:
-            found.setdefault(tuple(encoding.tolist()), encoding)
-        if len(found) >= number:
+            different.setdefault(tuple(encoding.tolist()), encoding)
+        if len(different) >= number:
             break
-    return np.array(list(found.values())[:number])
+    return np.array(list(different.values())[:number])
 
 
 def announce(opened: OpenSupernet, encodings: Encodings) -> None:
     """Tell what measuring will cost, from what it has cost so far or from a few looks."""
     session = opened.session
     measured = ACCURACIES.read(session.run.path)
-    known = {each.encoding for each in measured}
+    known = {subnet.encoding for subnet in measured}
     left = [encoding for encoding in encodings if tuple(encoding.tolist()) not in known]
     if not left:
         return
     if len(measured) < _TIMED:
         measure_subnets(opened, np.array(left[:_TIMED]))
         measured, left = ACCURACIES.read(session.run.path), left[_TIMED:]
-    each = float(np.median([one.seconds for one in measured]))
+    seconds = float(np.median([subnet.seconds for subnet in measured]))
     session.progress.say(
         f"{len(left)} subnets are to be measured on {len(opened.images.dataset.splits['val']):,} validation images: "
-        f"about {format_duration(each * len(left))}; each is kept for all later searches"
+        f"about {format_duration(seconds * len(left))}; each is kept for all later searches"
     )
 
 
@@ -141,8 +143,8 @@ def record_measurements(opened: OpenSupernet) -> None:
     run = opened.session.run
     measured = ACCURACIES.read(run.path)
     recorded = [entry for entry in COSTS.read(run.path) if entry.phase == "look"]
-    seconds = sum(each.seconds for each in measured) - sum(entry.seconds for entry in recorded)
-    images = sum(each.images for each in measured) - sum(entry.images for entry in recorded)
+    seconds = sum(subnet.seconds for subnet in measured) - sum(entry.seconds for entry in recorded)
+    images = sum(subnet.images for subnet in measured) - sum(entry.images for entry in recorded)
     if images > 0:
         run.record_cost("look", f"up to subnet {len(measured)}", seconds=seconds, images=images)
 
@@ -210,23 +212,23 @@ def predictor_for(opened: OpenSupernet, config: PredictorConfig) -> tuple[Predic
     began = time.monotonic()
     held, fitted = slice(None, config.held_out), slice(config.held_out, None)
     predictor = fit_predictor(opened.space, encodings[fitted], accuracies[fitted], seed=opened.session.seed)
-    found = replace(
+    quality = replace(
         evaluate_predictor(predictor, encodings[held], accuracies[held]),
         attainable=_attainable(opened, encodings),
         fitted=len(encodings) - config.held_out,
     )
     folder = opened.session.run.path
     predictor.save(folder / PREDICTOR)
-    PREDICTOR_QUALITY.write(folder, found)
+    PREDICTOR_QUALITY.write(folder, quality)
     opened.session.progress.say(
-        f"predictor: Kendall tau {found.tau:.2f} on {found.number} subnets held out, off by "
-        f"{100 * found.mean_absolute_error:.2f} points in the mean{_most(found)}"
+        f"predictor: Kendall tau {quality.tau:.2f} on {quality.number} subnets held out, off by "
+        f"{100 * quality.mean_absolute_error:.2f} points in the mean{_most(quality)}"
     )
     opened.session.run.record_cost(
         "predict", f"{len(encodings) - config.held_out} subnets", seconds=time.monotonic() - began
     )
-    refuse_unreliable(found, least_tau=config.least_tau)
-    return predictor, found
+    refuse_unreliable(quality, least_tau=config.least_tau)
+    return predictor, quality
 
 
 def _attainable(opened: OpenSupernet, encodings: Encodings) -> float | None:

@@ -84,15 +84,15 @@ def coupled_size(space: Space) -> int:
 
 def _followed(space: Space) -> dict[str, Choice]:
     """The names of the expand ratios that follow a depth, with the choice of that depth."""
-    layout, found = space.layout, {}
+    layout, followed = space.layout, {}
     for choice in layout.other_choices:
         if not all(target.what == "block" and target.fields[-1:] in _ENDS for target in choice.targets):
             continue
         depths = {layout.of_group[layout.places[target.number].group] for target in choice.targets}
         depth = depths.pop()
         if not depths and depth is not None and len(depth.options) > 1:
-            found[choice.name] = depth
-    return found
+            followed[choice.name] = depth
+    return followed
 
 
 def _by_depth(*, ratio: Choice, depth: Choice) -> Encodings:
@@ -101,8 +101,8 @@ def _by_depth(*, ratio: Choice, depth: Choice) -> Encodings:
     share = (len(wide) - 1) / (len(deep) - 1)
     ranks = np.empty(len(deep), np.int64)
     ranks[deep] = np.arange(len(deep))
-    found: Encodings = np.array(wide)[np.floor(ranks * share + 0.5).astype(np.int64)].astype(np.int8)
-    return found
+    options: Encodings = np.array(wide)[np.floor(ranks * share + 0.5).astype(np.int64)].astype(np.int8)
+    return options
 
 
 def _order(choice: Choice) -> list[int]:

@@ -141,7 +141,9 @@ class Supernet(nn.Module):
         for place, candidates in places.items():
             kinds = dict.fromkeys(candidate.kind for candidate in candidates)
             for kind in kinds:
-                alike = {each: source for each, source in candidates.items() if each.kind == kind}
+                alike = {
+                    candidate: source for candidate, source in candidates.items() if candidate.kind == kind
+                }
                 self._host(place, alike)
         self._check_order(places)
 
@@ -263,7 +265,11 @@ class Supernet(nn.Module):
         """Refuse a space whose last options are not the largest ones."""
         largest = self.subnet(self.space.largest())
         layers = {part.host: part.candidate for part in largest.parts}
-        wrong = [host for host, each in layers.items() if self._shapes[each] != shapes_of(self.hosts[host])]
+        wrong = [
+            host
+            for host, candidate in layers.items()
+            if self._shapes[candidate] != shapes_of(self.hosts[host])
+        ]
         for place, candidates in places.items():
             hosts = [host_name(place, candidate) for candidate in candidates]
             wrong += [] if layers.keys() & set(hosts) else hosts[:1]
@@ -275,18 +281,20 @@ class Supernet(nn.Module):
 
     def _host(self, place: LayerPlace, alike: Mapping[LayerCandidate, Shape]) -> None:
         """Make what holds the weights of all candidates of one kind, and the matrices between their kernels."""
-        modules = {each: skeleton(each, source, self.space.template) for each, source in alike.items()}
-        shapes = {each: shapes_of(module) for each, module in modules.items()}
+        modules = {
+            candidate: skeleton(candidate, source, self.space.template) for candidate, source in alike.items()
+        }
+        shapes = {candidate: shapes_of(module) for candidate, module in modules.items()}
         self._sources |= alike
         self._shapes |= shapes
         names = {name for known in shapes.values() for name in known}
         most = {name: _most([known[name] for known in shapes.values() if name in known]) for name in names}
-        greatest = next((each for each, known in shapes.items() if known == most), None)
+        greatest = next((candidate for candidate, known in shapes.items() if known == most), None)
         if greatest is None:
             raise InputError(
                 f"Of the options of stage {place.stage}, layer {place.layer}, none has all the weights that the "
-                f"others have: {', '.join(repr(each.part) for each in list(alike)[:3])} ... Leave out those that share "
-                "no weights, or let one option be the greatest in every respect."
+                f"others have: {', '.join(repr(candidate.part) for candidate in list(alike)[:3])} ... Leave out those "
+                "that share no weights, or let one option be the greatest in every respect."
             )
         host = host_name(place, greatest)
         self.hosts[host] = modules[greatest]

@@ -60,25 +60,25 @@ class SubnetEvolution:
         smallest = np.zeros((1, len(self.space.choices)), np.int8)
         given = smallest[:0] if start is None else start
         check_encodings(self.space, given)
-        found = self._new(np.concatenate([given, cleared(self.space, smallest)]))
+        members = self._new(np.concatenate([given, cleared(self.space, smallest)]))
         at_once = max(number, _LEAST_DRAWN // _DRAWS)
         for _ in range(_DRAWS):
-            if len(found) >= number:
+            if len(members) >= number:
                 break
             drawn = sample_encodings(self.space, self.random, at_once, by="choice")
-            found = np.concatenate([found, self._new(drawn)])
-        if not len(found):
+            members = np.concatenate([members, self._new(drawn)])
+        if not len(members):
             raise BudgetError(
                 f"Of {_DRAWS * at_once + 1 + len(given):,} networks of {self.space.name or 'the space'}, its smallest "
                 "among them, none is within the limits. Raise the limits, give a space of smaller networks, or start "
                 "from a network that keeps them, such as the one that `least` finds."
             )
         for _ in range(_DRAWS):  # where hardly any member is allowed, walk from one that is to others nearby
-            if len(found) >= number:
+            if len(members) >= number:
                 break
-            near = found[self.random.integers(len(found), size=number)]
-            found = np.concatenate([found, self._new(mutate_encodings(self.space, near, self.random))])
-        return found
+            near = members[self.random.integers(len(members), size=number)]
+            members = np.concatenate([members, self._new(mutate_encodings(self.space, near, self.random))])
+        return members
 
     def children(self, parents: Encodings, others: Encodings, number: int, *, mutated: float) -> Encodings:
         """About so many new members that are allowed, by mutation and by crossing.
@@ -92,16 +92,16 @@ class SubnetEvolution:
             number: of children.
             mutated: the fraction by mutation.
         """
-        found = parents[:0]
+        allowed = parents[:0]
         for _ in range(_REDRAWS):
-            lacking = number - len(found)
+            lacking = number - len(allowed)
             if lacking <= number // 10:
                 break
             made = self._made(parents, others, min(int(lacking / self._share) + 1, _MORE * number), mutated)
             new = self._new(made)
             self._share = max(len(new) / len(made), 1 / _MORE)
-            found = np.concatenate([found, new])
-        return found
+            allowed = np.concatenate([allowed, new])
+        return allowed
 
     def _made(self, parents: Encodings, others: Encodings, number: int, mutated: float) -> Encodings:
         taken = self.random.integers(len(parents), size=number)

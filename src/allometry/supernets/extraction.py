@@ -129,7 +129,9 @@ def extract_in_folder(
         job=job,
         trained=trained,
         extracted_accuracy=extracted.accuracy,
-        searched=next((each for each in known_subnets(run).values() if digest(each.network) == own), None),
+        searched=next(
+            (subnet for subnet in known_subnets(run).values() if digest(subnet.network) == own), None
+        ),
         supernet=run,
     )
 

@@ -53,8 +53,8 @@ def least(space: Space, price: PieceCostFn) -> Extreme:
         >>> from allometry.nas import network_of
         >>> from allometry.catalog import find_space
         >>> space = find_space("ofa-mobilenetv3-1.0")
-        >>> found = least(space, lambda piece, padding: 1.0)
-        >>> found.value - 2 == network_of(space, found.encoding).depth == 11  # the stem and the head count too
+        >>> deepest = least(space, lambda piece, padding: 1.0)
+        >>> deepest.value - 2 == network_of(space, deepest.encoding).depth == 11  # the stem and the head count too
         True
     """
     known: dict[tuple[Piece, Padding], float] = {}
@@ -91,8 +91,8 @@ def least_counted(space: Space, measure: Measure | str) -> Extreme:
         >>> from allometry.nas import network_of
         >>> from allometry.catalog import find_space
         >>> space = find_space("ofa-mobilenetv3-1.0")
-        >>> found = least_counted(space, "macs")
-        >>> int(found.value) == count(network_of(space, found.encoding)).macs
+        >>> smallest = least_counted(space, "macs")
+        >>> int(smallest.value) == count(network_of(space, smallest.encoding)).macs
         True
     """
     measure = as_measure(measure)
@@ -132,8 +132,8 @@ def least_latency(space: Space, table: LatencyTable) -> Extreme:
         total, number, elements = table.features_of((piece,))
         return correction.scale * total + correction.per_piece * number + correction.per_element * elements
 
-    found = least(space, seconds)
-    return Extreme(correction.base + found.value, found.encoding)
+    fastest = least(space, seconds)
+    return Extreme(correction.base + fastest.value, fastest.encoding)
 
 
 def _row(space: Space, way: _Way) -> Encoding:

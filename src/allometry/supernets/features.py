@@ -161,8 +161,8 @@ def logarithms(costs: Costs | None, encodings: Encodings) -> Floats:
     """The logarithms of MACs, params and activations, [N, 3]; [N, 0] without costs."""
     if costs is None:
         return np.empty((len(encodings), 0))
-    found = costs(encodings)
-    return np.log(np.stack([found[measure] for measure in _MEASURES], 1).astype(np.float64))
+    values = costs(encodings)
+    return np.log(np.stack([values[measure] for measure in _MEASURES], 1).astype(np.float64))
 
 
 def scales_of(logs: Floats) -> Floats:

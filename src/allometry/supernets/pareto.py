@@ -164,12 +164,12 @@ def pareto(
 def _living(costs: npt.NDArray[np.float64], accuracies: Accuracies, least: int) -> npt.NDArray[np.int64]:
     """The front, the front of the rest, and so on, until there are so many; by rising cost."""
     left = np.lexsort((-accuracies, costs))
-    found = left[:0]
-    while len(found) < least and len(left):
+    chosen = left[:0]
+    while len(chosen) < least and len(left):
         best = np.maximum.accumulate(accuracies[left])
         on = np.concatenate([[True], accuracies[left][1:] > best[:-1]])
-        found, left = np.concatenate([found, left[on]]), left[~on]
-    living: npt.NDArray[np.int64] = found[np.argsort(costs[found], kind="stable")]
+        chosen, left = np.concatenate([chosen, left[on]]), left[~on]
+    living: npt.NDArray[np.int64] = chosen[np.argsort(costs[chosen], kind="stable")]
     return living
 
 
@@ -182,7 +182,7 @@ def _neighbors(number: int, random: np.random.Generator) -> npt.NDArray[np.int64
 
 
 def _checked(costs: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    found = np.asarray(costs, np.float64)
-    if not (np.isfinite(found).all() and (found > 0).all()):
+    values = np.asarray(costs, np.float64)
+    if not (np.isfinite(values).all() and (values > 0).all()):
         raise InputError("Every network must cost something above 0, as MACs, params and seconds do.")
-    return found
+    return values

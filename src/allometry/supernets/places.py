@@ -68,11 +68,11 @@ def candidates_of(space: Space) -> dict[LayerPlace, dict[LayerCandidate, Shape]]
 
     Example:
         >>> from allometry.catalog import find_space
-        >>> found = candidates_of(find_space("ofa-mobilenetv3-1.0"))
-        >>> len(found), len(found[LayerPlace(2, 0)])  # stem, block, 20 layers, head; 3 kernels, 3 ratios
+        >>> places = candidates_of(find_space("ofa-mobilenetv3-1.0"))
+        >>> len(places), len(places[LayerPlace(2, 0)])  # stem, block, 20 layers, head; 3 kernels, 3 ratios
         (23, 9)
     """
-    found: dict[LayerPlace, dict[LayerCandidate, Shape]] = {}
+    places: dict[LayerPlace, dict[LayerCandidate, Shape]] = {}
     for number, site in enumerate(walk(space)):
         for step in site.steps:
             for layer, piece in enumerate(step.pieces):
@@ -82,8 +82,8 @@ def candidates_of(space: Space) -> dict[LayerPlace, dict[LayerCandidate, Shape]]
                         "supernet holds layers that read the one before them."
                     )
                 candidate = LayerCandidate(piece.part, piece.source.channels, step.after.padding)
-                found.setdefault(LayerPlace(number - 1, layer), {}).setdefault(candidate, piece.source)
-    return found
+                places.setdefault(LayerPlace(number - 1, layer), {}).setdefault(candidate, piece.source)
+    return places
 
 
 def skeleton(

@@ -66,14 +66,14 @@ class Predictor:
             InputError: the encodings are not of its space.
         """
         check_encodings(self.space, encodings)
-        groups, found = groups_of(self.space), np.empty(len(encodings))
+        groups, accuracies = groups_of(self.space), np.empty(len(encodings))
         for first in range(0, len(encodings), _CHUNK):
             some = encodings[first : first + _CHUNK]
             inputs = Inputs(
                 encode_options(self.space, some), cost_terms(logarithms(self._costs, some), self.scales)
             )
-            found[first : first + _CHUNK] = apply(self.weights, inputs, groups)
-        return self.constant + found
+            accuracies[first : first + _CHUNK] = apply(self.weights, inputs, groups)
+        return self.constant + accuracies
 
     def save(self, path: str | Path) -> None:
         """Write it as one safetensors file, in one step.
@@ -89,7 +89,7 @@ class Predictor:
         about = {"format": FORMAT, "space": space_digest(self.space), "facts": json.dumps(facts)}
         with replacing(Path(path)) as beside:
             beside.write_bytes(
-                save({name: np.ascontiguousarray(each) for name, each in arrays.items()}, metadata=about)
+                save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata=about)
             )
 
     @classmethod
@@ -208,7 +208,7 @@ class RegressionConfig:
     """
 
     strengths: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0)
-    noises: tuple[float, ...] = tuple(float(each) for each in np.geomspace(1e-3, 30, 16).round(6))
+    noises: tuple[float, ...] = tuple(float(noise) for noise in np.geomspace(1e-3, 30, 16).round(6))
     costs: bool = True
     most: int = 1000
 
@@ -272,7 +272,7 @@ def fit_predictor(
         )
     logs = logarithms(tabulated(space) if settings.costs else None, encodings)
     scales = scales_of(logs)
-    found = solve(
+    solution = solve(
         Inputs(encode_options(space, encodings).astype(np.float64), cost_terms(logs, scales)),
         measured,
         groups_of(space),
@@ -283,9 +283,9 @@ def fit_predictor(
     )
     return Predictor(
         space=space,
-        constant=found.constant,
-        weights=found.weights,
+        constant=solution.constant,
+        weights=solution.weights,
         scales=scales,
         fitted=len(encodings),
-        error=found.error,
+        error=solution.error,
     )

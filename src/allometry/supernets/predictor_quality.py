@@ -105,8 +105,8 @@ def evaluate_predictor(
     Example:
         >>> encodings = np.arange(4, dtype=np.int8)[:, None]
         >>> measured = np.array([0.0, 0.2, 0.1, 0.3])
-        >>> found = evaluate_predictor(lambda encodings: encodings[:, 0] / 10, encodings, measured, bins=2)
-        >>> round(found.tau, 3), round(found.spearman, 3), round(found.rmse, 3), found.bins[0].number
+        >>> quality = evaluate_predictor(lambda encodings: encodings[:, 0] / 10, encodings, measured, bins=2)
+        >>> round(quality.tau, 3), round(quality.spearman, 3), round(quality.rmse, 3), quality.bins[0].number
         (0.667, 0.8, 0.071, 2)
     """
     measured = checked_accuracies(encodings, accuracies)
@@ -190,18 +190,18 @@ def checked_accuracies(encodings: Encodings, accuracies: Accuracies) -> Accuraci
             ...
         allometry.base.errors.InputError: 1 of 2 accuracies is not finite; leave networks out that failed.
     """
-    found = np.asarray(accuracies, np.float64)
-    if found.shape != (len(encodings),):
+    values = np.asarray(accuracies, np.float64)
+    if values.shape != (len(encodings),):
         raise InputError(
-            f"There must be one accuracy for each of the {len(encodings)} rows, not {list(found.shape)} of them."
+            f"There must be one accuracy for each of the {len(encodings)} rows, not {list(values.shape)} of them."
         )
-    bad = len(found) - int(np.isfinite(found).sum())
+    bad = len(values) - int(np.isfinite(values).sum())
     if bad:
         verb = "is" if bad == 1 else "are"
         raise InputError(
-            f"{bad} of {len(found)} accuracies {verb} not finite; leave networks out that failed."
+            f"{bad} of {len(values)} accuracies {verb} not finite; leave networks out that failed."
         )
-    return found
+    return values
 
 
 def _ranks(values: Accuracies) -> Accuracies:
@@ -263,9 +263,9 @@ def attainable_tau(correct: npt.NDArray[np.integer]) -> float:
             f"{list(correct.shape)}."
         )
     parts, whole = range(correct.shape[1]), correct.sum(1).astype(np.float64)
-    found = []
+    correlations = []
     for others in combinations(parts[1:], len(parts) // 2 - 1):  # the half that has the first part
         half = correct[:, [0, *others]].sum(1)
-        found.append(correlation(half, whole - half))
-    halves = max(0.0, float(np.mean(found)))
+        correlations.append(correlation(half, whole - half))
+    halves = max(0.0, float(np.mean(correlations)))
     return float(2 / np.pi * np.arcsin(np.sqrt(2 * halves / (1 + halves))))

@@ -59,11 +59,11 @@ class Solution(NamedTuple):
 
 def apply(weights: Weights, inputs: Inputs, groups: Sequence[Group]) -> Floats:
     """The function's value for each network, [N], without its constant."""
-    found = inputs.options @ weights.options.astype(inputs.options.dtype)
+    values = inputs.options @ weights.options.astype(inputs.options.dtype)
     for pairs, group in zip(weights.pairs, groups, strict=True):
         some = inputs.options[:, group.columns]
-        found += np.einsum("nf,nf->n", some @ pairs.astype(some.dtype), some)
-    return found.astype(np.float64) + inputs.costs @ weights.costs
+        values += np.einsum("nf,nf->n", some @ pairs.astype(some.dtype), some)
+    return values.astype(np.float64) + inputs.costs @ weights.costs
 
 
 def solve(
@@ -94,7 +94,7 @@ def solve(
     part = Inputs(inputs.options[some], inputs.costs[some])
     error, strength, noise, dual = min(
         (_left_out(part, accuracies[some], groups, strength, noises) for strength in strengths),
-        key=lambda found: found[0],
+        key=lambda fit: fit[0],
     )
     if len(some) < number:
         dual = _descend(inputs, accuracies, groups, strength, noise)
@@ -134,13 +134,13 @@ def _left_out(
     sizes, directions = np.linalg.eigh(alike + 2 * np.trace(alike) / len(alike) + 1)
     sizes, directions = np.maximum(sizes[:-1], 0), directions[:, :-1]
     along = directions.T @ (accuracies - accuracies.mean())
-    found = []
+    fits = []
     for noise in noises:
         shrunk = 1 / (sizes + noise)
         dual = directions @ (shrunk * along)
         errors = dual / ((directions**2) @ shrunk)
-        found.append((float(np.sqrt((errors**2).mean())), strength, noise, dual))
-    return min(found, key=lambda each: each[0])
+        fits.append((float(np.sqrt((errors**2).mean())), strength, noise, dual))
+    return min(fits, key=lambda fit: fit[0])
 
 
 def _descend(
@@ -152,9 +152,9 @@ def _descend(
     """
 
     def times(dual: Floats) -> Floats:
-        found = apply(_weights(inputs, dual, groups, strength), inputs, groups)
-        centerd: Floats = found - found.mean() + noise * dual
-        return centerd
+        product = apply(_weights(inputs, dual, groups, strength), inputs, groups)
+        centered: Floats = product - product.mean() + noise * dual
+        return centered
 
     left = accuracies - accuracies.mean()
     way, size = left, float(left @ left)

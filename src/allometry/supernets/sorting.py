@@ -89,7 +89,7 @@ def _between(supernet: Supernet, channels: Mapping[str, BlockChannels]) -> Itera
         return  # the group that may be missing reads and writes the same channels as its neighbors
     places: dict[LayerPlace, list[str]] = {}
     for place, candidates in candidates_of(space).items():
-        places[place] = list(dict.fromkeys(host_name(place, each) for each in candidates))
+        places[place] = list(dict.fromkeys(host_name(place, candidate) for candidate in candidates))
     groups: list[list[str]] = [["stem"]]
     for group in range(len(layout.full)):
         here = [place for place in places if 0 <= place.stage < len(layout.places)]
@@ -108,7 +108,7 @@ def _between(supernet: Supernet, channels: Mapping[str, BlockChannels]) -> Itera
             written += [_leaving(host, supernet.hosts[host], channels) for host in groups[number]]
             read += [_entering(host, supernet.hosts[host], channels) for host in (*inside, *following)]
         if all(written) and all(readers for _, readers in read):
-            spots = [spot for each in (*written, *(spots for spots, _ in read)) for spot in each]
+            spots = [spot for layer in (*written, *(spots for spots, _ in read)) for spot in layer]
             yield Axis(tuple(dict.fromkeys(spots)), tuple(spot for _, readers in read for spot in readers))
 
 
@@ -178,7 +178,7 @@ def sort_channels(
         True
     """
     held = [
-        {name: dict(named_tensors(host)) for name, host in each.hosts.items()} for each in (supernet, *also)
+        {name: dict(named_tensors(host)) for name, host in model.hosts.items()} for model in (supernet, *also)
     ]
     widths = _widths(narrower)
     with torch.no_grad():
@@ -203,16 +203,16 @@ def sort_channels(
 
 
 def _importance(weight: Tensor, dimension: int) -> Tensor:
-    others = [each for each in range(weight.ndim) if each != dimension]
+    others = [other for other in range(weight.ndim) if other != dimension]
     return weight.abs().sum(others) if others else weight.abs()
 
 
 def _widths(space: Space) -> dict[tuple[str, str], set[torch.Size]]:
     """Of each tensor the shapes that members of a part of the space use."""
-    found: dict[tuple[str, str], set[torch.Size]] = {}
+    shapes: dict[tuple[str, str], set[torch.Size]] = {}
     for place, candidates in candidates_of(space).items():
         for candidate, source in candidates.items():
             host = host_name(place, candidate)
             for name, shape in shapes_of(skeleton(candidate, source, space.template)).items():
-                found.setdefault((host, name), set()).add(shape)
-    return found
+                shapes.setdefault((host, name), set()).add(shape)
+    return shapes

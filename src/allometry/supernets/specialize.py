@@ -133,13 +133,13 @@ def specialize(
         >>> from allometry.catalog import find_space
         >>> space = find_space("ofa-mobilenetv3-1.0")
         >>> costs = Costs(space)
-        >>> found = specialize(
+        >>> front = specialize(
         ...     space,
         ...     lambda encodings: costs(encodings)["params"] / 1e7,
         ...     allows=lambda encodings: costs(encodings)["macs"] <= 200e6,
         ...     settings=SpecializeConfig(population=100, generations=20),
         ... )
-        >>> int(costs(found.encodings)["macs"].max()) <= 200e6, found.history[-1] > found.history[0]
+        >>> int(costs(front.encodings)["macs"].max()) <= 200e6, front.history[-1] > front.history[0]
         (True, True)
     """
     breeder = SubnetEvolution(

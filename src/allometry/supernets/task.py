@@ -267,7 +267,7 @@ class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
     def start_step(self, epoch: Epoch, step: int) -> None:
         """Draw the step's subnets."""
         del epoch
-        self._subnets = [self.module.subnet(each) for each in drawn(self.job, self._phase, step)]
+        self._subnets = [self.module.subnet(network) for network in drawn(self.job, self._phase, step)]
 
     def learn(self, batch: Batch, epoch: Epoch) -> Tensor:
         """Let the step's subnets learn from a batch; their gradients add up."""

@@ -186,8 +186,8 @@ def forecast_supernet(job: SupernetJob, images: Images) -> SupernetForecast:
     ends = job.spaces[-1]
     largest, smallest = count(ends.largest()), count(ends.smallest())
     seconds = [
-        each / job.dist.world_size
-        for each in forecast_seconds(
+        total / job.dist.world_size
+        for total in forecast_seconds(
             job.space, job.phases, images, job.recipe, coupled=job.coupled, device=job.device
         )
     ]

@@ -177,8 +177,8 @@ def _describe(dataset: Dataset, summary: Summary) -> DataSummary:
         channels=summary.channels,
         image_size=summary.image_size,
         images=summary.images,
-        per_class={name: ClassSizes(**each._asdict()) for name, each in summary.per_class.items()},
-        rejected=tuple(RejectedFile(path=each.path, reason=each.reason) for each in dataset.rejected),
+        per_class={name: ClassSizes(**sizes._asdict()) for name, sizes in summary.per_class.items()},
+        rejected=tuple(RejectedFile(path=file.path, reason=file.reason) for file in dataset.rejected),
         fingerprint=dataset.fingerprint,
     )
 

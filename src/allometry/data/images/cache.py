@@ -70,7 +70,7 @@ class PixelCache:
                 self._used += pixels.nbytes
 
     def _make_room(self, needed: int, size: int) -> None:
-        for other in [each for each in self._images if each != size]:
+        for other in [other for other in self._images if other != size]:
             shelf = self._images[other]
             while shelf and self._used + needed > self.limit:
                 _, dropped = shelf.popitem()

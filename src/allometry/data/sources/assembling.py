@@ -54,7 +54,7 @@ def _assign_class(
     name: str, digests: Sequence[str], cuts: Sequence[str], seed: int, split_of: dict[str, str]
 ) -> None:
     copies = Counter(digests)
-    sizes = {digest: copies[digest] for digest in sorted(copies, key=lambda each: _rank(each, seed))}
+    sizes = {digest: copies[digest] for digest in sorted(copies, key=lambda digest: _rank(digest, seed))}
     quota = max(1, round(SHARE * len(digests)))
     counts = dict.fromkeys(["train", *cuts], 0)
     free = [digest for digest in sizes if digest not in split_of]
@@ -72,7 +72,7 @@ def _fill_empty(
     name: str, free: Sequence[tuple[int, str]], counts: dict[str, int], split_of: dict[str, str]
 ) -> None:
     """Give a split that got no image of this class one from the split that can spare it best."""
-    for split in [each for each, count in counts.items() if count == 0]:
+    for split in [split for split, count in counts.items() if count == 0]:
         movable = [(size, digest) for size, digest in free if counts[split_of[digest]] > size]
         if not movable:
             needed = f"at least {len(counts)} are needed, one for each of {', '.join(counts)}"
@@ -80,7 +80,7 @@ def _fill_empty(
                 f"Class {name!r} has too few different images: {needed}, and copies of one image count once. "
                 "Add images to it or leave the class out."
             )
-        size, digest = min(movable, key=lambda each: each[0])
+        size, digest = min(movable, key=lambda image: image[0])
         counts[split_of[digest]] -= size
         counts[split] += size
         split_of[digest] = split
@@ -191,7 +191,7 @@ def _without_leaks(
     """Leave out of train (and val) what is also in test (or val), where the source comes with splits."""
     first_of: dict[str, ImageRecord] = {}
     kept, leaked = [], []
-    for file in sorted(files, key=lambda each: SPLITS[::-1].index(each.split) if each.split else 0):
+    for file in sorted(files, key=lambda listed: SPLITS[::-1].index(listed.split) if listed.split else 0):
         first = first_of.setdefault(checks[file.path].digest, file)
         if first.split == file.split:
             kept.append(file)

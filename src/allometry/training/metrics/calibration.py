@@ -26,7 +26,7 @@ def reliability(confidence: Floats, correct: Bools, *, bins: int = BINS) -> tupl
 
     Example:
         >>> table = reliability(np.array([0.6, 0.9, 0.8]), np.array([True, True, False]), bins=2)
-        >>> [(each.low, each.images) for each in table]
+        >>> [(row.low, row.images) for row in table]
         [(0.0, 0), (0.5, 3)]
         >>> round(table[1].accuracy, 3), round(table[1].confidence, 3)
         (0.667, 0.767)

@@ -273,14 +273,14 @@ class Recipe:
             (False, 'cross-entropy', 0.1)
         """
         plain: dict[str, Any] = {}
-        for each in fields(self):
-            value = getattr(self, each.name)
+        for part in fields(self):
+            value = getattr(self, part.name)
             if isinstance(value, Loss):
-                plain[each.name] = value.name
+                plain[part.name] = value.name
             if is_dataclass(value) and not isinstance(value, type):
-                plain |= {f"{each.name}.{inner}": held for inner, held in asdict(value).items()}
+                plain |= {f"{part.name}.{inner}": held for inner, held in asdict(value).items()}
             else:
-                plain[each.name] = value
+                plain[part.name] = value
         return plain
 
 

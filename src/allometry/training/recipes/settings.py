@@ -66,7 +66,7 @@ def _pair(setting: str) -> tuple[str, str]:
 def _read(recipe: Recipe, key: str, text: str) -> Any:  # noqa: ANN401 - of the field's own type
     owner, _, inner = key.partition(".")
     holder = getattr(recipe, owner) if inner else recipe
-    field = next(each for each in fields(holder) if each.name == (inner or owner))
+    field = next(one for one in fields(holder) if one.name == (inner or owner))
     # The default tells a field's type better than its value, which may be None or a whole number.
     current = getattr(holder, field.name) if field.default is MISSING else field.default
     try:

@@ -201,7 +201,7 @@ def _spec(name: str, changes: Mapping[str, object]) -> RecipeSpec:
 def _settings(changes: Mapping[str, object]) -> Iterator[str]:
     for key, value in changes.items():
         if is_dataclass(value) and not isinstance(value, type):
-            parts: Mapping[str, object] = {each.name: getattr(value, each.name) for each in fields(value)}
+            parts: Mapping[str, object] = {field.name: getattr(value, field.name) for field in fields(value)}
         elif isinstance(value, Mapping):
             parts = value
         else:
