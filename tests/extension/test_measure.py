@@ -35,6 +35,7 @@ from allometry.cost import (
     register_measure,
 )
 from allometry.nas import Objective, encodings_of, network_of
+from allometry.nas.confirming import confirmed
 from allometry.nas.gradient.costs import counted
 from allometry.nas.space_costs import SpaceCosts
 from allometry.runs import TrainResult
@@ -221,6 +222,24 @@ def test_a_search_weighs_it_and_its_report_shows_it(plugin, arrays, tmp_path):
     page = unescape(run.report.read_text(encoding="utf-8"))
     assert "energy an image" in page
     assert f"{plugin.CHARGE.format(run.search_trials[0].metrics['charge'])}" in page
+
+
+def test_an_estimate_is_confirmed_by_measuring(no_plugins):
+    heat = Measure(
+        name="heat",
+        unit=Unit("W"),
+        count=lambda counts: 1e-8 * counts.macs,
+        measure=lambda network: network.depth,
+    )
+    deep, shallow = replace(TINY, name="deep"), replace(TINY, stages=(replace(TINY.stages[0], repeats=1),))
+    said = []
+    best = confirmed([deep, shallow], [Limit(heat, 1)], None, names=["deep", "shallow"], say=said.append)
+    assert best == (1, {"heat": 1})
+    assert said == ["deep takes 2 W, more than predicted and than allowed"]
+    none = confirmed([deep, shallow], [Limit(heat, 0.5)], None, names=["deep", "shallow"], say=said.append)
+    assert none == (1, {"heat": 1})
+    assert said[-1] == "none of 2 networks was measured within the limit; the nearest of them is given"
+    assert confirmed([deep], [Limit("macs", 1)], None, names=["deep"], say=said.append) == (0, {})
 
 
 def test_the_subnets_of_a_supernet_are_searched_by_it(plugin, arrays, tmp_path):

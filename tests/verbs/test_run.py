@@ -79,7 +79,7 @@ def test_a_forecast_trains_nothing(arrays, tmp_path, monkeypatch):
         ({"budget": 3}, BudgetError, "A budget or its text"),
         ({"baseline": "efficientnet-bo"}, UnknownNameError, "efficientnet-b0"),
         ({"law": "compuond"}, UnknownNameError, "compound"),
-        ({"runtime": "torch"}, BudgetError, "limits neither"),
+        ({"runtime": "torch"}, BudgetError, "limits none of them"),
         ({"settings": ["epochs=ten"]}, InputError, "must be an integer"),
     ],
 )
