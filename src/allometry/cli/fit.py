@@ -113,11 +113,11 @@ def _fitted(run: Run) -> dict[str, str]:
     result = run.result
     assert isinstance(result, FitResult)  # noqa: S101
     law = result.law
-    chosen = max(result.finalists, key=lambda each: each.law == law)
+    chosen = max(result.finalists, key=lambda finalist: finalist.law == law)
     wide = {name: pair for name, pair in result.likely.items() if pair[0] < pair[1]}
     ranges = ", ".join(f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in wide.items())
     low, high = chosen.interval
-    figures = {
+    rows = {
         "law": f"alpha {law.alpha:g}, beta {law.beta:.4g}, gamma {law.gamma:g}, best of {result.laws}",
         "how sure": f"the best of {len(result.finalists)} finalists in {chosen.best:.0%} of the resamples; "
         f"{f'{ranges} may be as good' if ranges else 'no other is likely to be as good'}",
@@ -126,10 +126,10 @@ def _fitted(run: Run) -> dict[str, str]:
     }
     for size in result.forecast:
         low, high = size.interval or (size.accuracy, size.accuracy)
-        figures[f"at {format_quantity(size.macs)} MACs"] = (
+        rows[f"at {format_quantity(size.macs)} MACs"] = (
             f"about {size.accuracy:.1%} ({low:.1%} to {high:.1%}) after such a short training"
         )
-    return figures | {
+    return rows | {
         "cost": f"{format_duration(result.training_seconds)} of training, {result.fraction_of_full:.0%} of training "
         "every law fully",
         "report": str(run.report),

@@ -166,7 +166,7 @@ def _figures(run: Run) -> dict[str, str]:
     result = run.result
     assert isinstance(result, SearchResult)  # noqa: S101
     values = ", ".join(f"{value:.5g}" for value in result.values)
-    figures = {
+    rows = {
         "network": f"{result.network}, {result.resolution} px",
         "cost": cost_text(result.cost, result.measured, predicted=result.predicted_latency),
         "objective": f"{result.objective} = {values}",
@@ -176,7 +176,7 @@ def _figures(run: Run) -> dict[str, str]:
     }
     if result.random is not None:
         trials = plural(result.random_trials or 0, "trial")
-        figures["random search"] = f"{result.random:.5g} with {trials} of equal cost"
+        rows["random search"] = f"{result.random:.5g} with {trials} of equal cost"
     if len(result.front) > 1:
-        figures["front"] = f"{len(result.front)} networks, in front/"
-    return {**figures, "report": str(run.report)}
+        rows["front"] = f"{len(result.front)} networks, in front/"
+    return {**rows, "report": str(run.report)}

@@ -305,14 +305,14 @@ def _extracted(run: Run) -> dict[str, str]:
     result = run.result
     assert isinstance(result, ExtractResult)  # noqa: S101
     low, high = result.test_interval
-    figures = {
+    rows = {
         "subnet": f"{result.network}, {result.resolution} px",
         "cost": f"{result.cost.macs:,} MACs, {result.cost.params:,} params",
         "validation accuracy": f"{result.validation_accuracy:.2%}",
         "test accuracy": f"{result.test_accuracy:.2%} ({low:.1%} to {high:.1%})",
     }
     if result.epochs:
-        figures["validation accuracy"] += (
+        rows["validation accuracy"] += (
             f", {result.extracted_accuracy:.2%} before {result.epochs} epochs of further training"
         )
-    return figures | {"next": f"allometry export {run.folder} --to onnx", "report": str(run.report)}
+    return rows | {"next": f"allometry export {run.folder} --to onnx", "report": str(run.report)}

@@ -63,7 +63,7 @@ def build(
 
     from allometry.verbs import table as verbs
 
-    found = verbs.build(
+    built = verbs.build(
         space,
         file,
         networks=networks,
@@ -75,15 +75,15 @@ def build(
         seed=seed,
     )
     if as_json:
-        print_json({"file": str(file), "lines": len(found.seconds), "correction": asdict(found.correction)})
+        print_json({"file": str(file), "lines": len(built.seconds), "correction": asdict(built.correction)})
         return
     print_figures(
         str(file),
         {
-            "space": found.space,
-            "runtime_config": str(found.runtime_config),
-            "blocks": f"{len(found.seconds):,}",
-            "correction": f"fitted to {found.fitted} networks",
+            "space": built.space,
+            "runtime_config": str(built.runtime_config),
+            "blocks": f"{len(built.seconds):,}",
+            "correction": f"fitted to {built.fitted} networks",
         },
     )
 
@@ -108,16 +108,16 @@ def check(
     from allometry.verbs import table as verbs
 
     held = LatencyTable.load(file)
-    found = verbs.check(held, space=space, networks=networks, seed=seed)
+    checked = verbs.check(held, space=space, networks=networks, seed=seed)
     if as_json:
-        print_json(found.to_dict())
+        print_json(checked.to_dict())
         return
     print_figures(
-        f"{file}: {found.networks} random networks in {held.runtime_config.runtime}",
+        f"{file}: {checked.networks} random networks in {held.runtime_config.runtime}",
         {
-            "median error": f"{found.median_error:.1%}",
-            "90th percentile": f"{found.high_error:.1%}",
-            "rank correlation": f"{found.rank_correlation:.3f}",
-            "drift": f"the device takes {found.drift:.2f} times as long as when the table was built; taken out",
+            "median error": f"{checked.median_error:.1%}",
+            "90th percentile": f"{checked.high_error:.1%}",
+            "rank correlation": f"{checked.rank_correlation:.3f}",
+            "drift": f"the device takes {checked.drift:.2f} times as long as when the table was built; taken out",
         },
     )

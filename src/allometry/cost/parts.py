@@ -111,10 +111,13 @@ def feature_parts(network: Network, out_indices: Sequence[int] | None = None) ->
         InputError: the network has no such feature map.
     """
     maps = feature_maps(network, out_indices)
-    given, end = {(each.stage, each.block) for each in maps}, (maps[-1].stage, maps[-1].block)
+    given, end = (
+        {(feature_map.stage, feature_map.block) for feature_map in maps},
+        (maps[-1].stage, maps[-1].block),
+    )
     parts = placed_parts(network)
     yield _stem_of(network, next(parts), pools=end != (-1, 0))
-    kept = sum(each.channels * each.size**2 for each in maps if each.stage < 0)
+    kept = sum(feature_map.channels * feature_map.size**2 for feature_map in maps if feature_map.stage < 0)
     stage, block = -1, 1 if network.stem.pool else 0  # of the last block so far, or of the stem's end
     # Whether what a part reads is among what the backbone gives.
     keeps_source, keeps_skip = (stage, block) in given, False

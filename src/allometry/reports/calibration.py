@@ -30,7 +30,7 @@ _SHARES = {
 def calibration_section(record: RunRecord, *, prefix: str) -> Section | None:
     """The calibration error in words, the reliability diagram, and its table."""
     evaluation = record.evaluation
-    bins = [each for each in evaluation.calibration if each.images > 0] if evaluation else []
+    bins = [bin_ for bin_ in evaluation.calibration if bin_.images > 0] if evaluation else []
     if evaluation is None or not bins:
         return None
     content = [
@@ -52,8 +52,8 @@ def calibration_section(record: RunRecord, *, prefix: str) -> Section | None:
 
 
 def _sentence(evaluation: Evaluation, bins: Sequence[CalibrationBin]) -> str:
-    images = sum(each.images for each in bins)
-    sure = sum(each.images * (each.confidence or 0.0) for each in bins) / images
+    images = sum(bin_.images for bin_ in bins)
+    sure = sum(bin_.images * (bin_.confidence or 0.0) for bin_ in bins) / images
     sentences = [
         f"On average it gives its answers a probability of {percent(sure)}, and {percent(evaluation.accuracy)} "
         f"of them are right."
@@ -80,9 +80,9 @@ def _verdict(error: float, chance: float, sure: float, evaluation: Evaluation) -
 
 
 def _diagram(name: str, bins: Sequence[CalibrationBin]) -> Html:
-    accuracies = [each.accuracy or 0.0 for each in bins]
-    bounds = [each.interval or (accuracy, accuracy) for each, accuracy in zip(bins, accuracies, strict=True)]
-    bars = _bars(bins, [100 * value for value in accuracies], hover=[_hover(each) for each in bins])
+    accuracies = [bin_.accuracy or 0.0 for bin_ in bins]
+    bounds = [bin_.interval or (accuracy, accuracy) for bin_, accuracy in zip(bins, accuracies, strict=True)]
+    bars = _bars(bins, [100 * value for value in accuracies], hover=[_hover(bin_) for bin_ in bins])
     bars["error_y"] = {
         "type": "data",
         "symmetric": False,
@@ -115,9 +115,9 @@ def _diagram(name: str, bins: Sequence[CalibrationBin]) -> Html:
 
 
 def _histogram(name: str, bins: Sequence[CalibrationBin]) -> Html:
-    images = sum(each.images for each in bins)
-    shares = [100 * each.images / images for each in bins]
-    bars = _bars(bins, shares, hover=[f"{whole(each.images)} images" for each in bins])
+    images = sum(bin_.images for bin_ in bins)
+    shares = [100 * bin_.images / images for bin_ in bins]
+    bars = _bars(bins, shares, hover=[f"{whole(bin_.images)} images" for bin_ in bins])
     return figure(
         name,
         [bars],
@@ -131,8 +131,8 @@ def _histogram(name: str, bins: Sequence[CalibrationBin]) -> Html:
 def _bars(bins: Sequence[CalibrationBin], heights: Sequence[float], *, hover: Sequence[str]) -> Trace:
     return {
         "type": "bar",
-        "x": [round(50 * (each.low + each.high), 4) for each in bins],
-        "width": [round(95 * (each.high - each.low), 4) for each in bins],
+        "x": [round(50 * (bin_.low + bin_.high), 4) for bin_ in bins],
+        "width": [round(95 * (bin_.high - bin_.low), 4) for bin_ in bins],
         "y": [round(height, 3) for height in heights],
         "marker": {"color": BLUE, "opacity": 0.85},
         "hovertext": hover,
@@ -140,25 +140,25 @@ def _bars(bins: Sequence[CalibrationBin], heights: Sequence[float], *, hover: Se
     }
 
 
-def _hover(each: CalibrationBin) -> str:
-    claim = f"says {percent(each.confidence)}" if each.confidence is not None else ""
-    right = f"right {percent(each.accuracy)}" if each.accuracy is not None else ""
-    return f"{claim}<br>{right}<br>{whole(each.images)} images"
+def _hover(bin_: CalibrationBin) -> str:
+    claim = f"says {percent(bin_.confidence)}" if bin_.confidence is not None else ""
+    right = f"right {percent(bin_.accuracy)}" if bin_.accuracy is not None else ""
+    return f"{claim}<br>{right}<br>{whole(bin_.images)} images"
 
 
 def _table(bins: Sequence[CalibrationBin]) -> Html:
-    images = sum(each.images for each in bins)
+    images = sum(bin_.images for bin_ in bins)
     rows = [
         Row(
             [
-                f"{percent(each.low)} to {percent(each.high)}",
-                bar(each.images / images, whole(each.images)),
-                "" if each.confidence is None else percent(each.confidence),
-                "" if each.accuracy is None else percent(each.accuracy),
-                percent_range(each.interval) if each.interval else "",
+                f"{percent(bin_.low)} to {percent(bin_.high)}",
+                bar(bin_.images / images, whole(bin_.images)),
+                "" if bin_.confidence is None else percent(bin_.confidence),
+                "" if bin_.accuracy is None else percent(bin_.accuracy),
+                percent_range(bin_.interval) if bin_.interval else "",
             ]
         )
-        for each in bins
+        for bin_ in bins
     ]
     columns = [Column("probability"), number("images"), number("mean probability"), number("right")]
     return table([*columns, number("95 % interval")], rows)

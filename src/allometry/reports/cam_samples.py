@@ -47,8 +47,8 @@ def choose_samples(split: Split, predictions: Predictions) -> dict[Group, list[i
     surest = [int(index) for index in np.argsort(-confidence, kind="stable") if index not in drawn]
     return {
         "drawn": drawn,
-        "wrong": _of_different_classes((each for each in surest if not right[each]), labels, most=_SUREST),
-        "correct": _of_different_classes((each for each in surest if right[each]), labels, most=_SUREST),
+        "wrong": _of_different_classes((place for place in surest if not right[place]), labels, most=_SUREST),
+        "correct": _of_different_classes((place for place in surest if right[place]), labels, most=_SUREST),
     }
 
 

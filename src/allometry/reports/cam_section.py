@@ -92,7 +92,7 @@ def looks_compared(records: Sequence[RunRecord]) -> Section | None:
 
 def _in_order(seen: Iterable[dict[str, Explanation]]) -> list[str]:
     """The images drawn for all runs alike first, the others after them."""
-    samples = {digest: sample for each in seen for digest, sample in each.items()}
+    samples = {digest: sample for samples_of_run in seen for digest, sample in samples_of_run.items()}
     return sorted(samples, key=lambda digest: samples[digest].group != "drawn")
 
 

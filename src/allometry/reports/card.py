@@ -47,7 +47,7 @@ def run_card(record: RunRecord) -> str:
         element("b", record.name, style="font-size:1.1em"),
         element("span", f"  allometry {record.command}, {state}", style=_QUIET),
     )
-    tiles = [_tile(*each) for each in _tiles(record)]
+    tiles = [_tile(*tile) for tile in _tiles(record)]
     parts = [head, element("div", *tiles, style="display:flex;flex-wrap:wrap;gap:.6em 2em;margin:.6em 0")]
     below = [part for part in (_curve(record), _samples(record)) if part]
     if below:
@@ -111,12 +111,12 @@ def _curve(record: RunRecord) -> Html:
     """Accuracy over the epochs, as a small figure; nothing where there is none."""
     if record.supernet is not None:
         history = record.supernet.history
-        lines = [([each.largest for each in history], BLUE), ([each.smallest for each in history], GRAY)]
+        lines = [([epoch.largest for epoch in history], BLUE), ([epoch.smallest for epoch in history], GRAY)]
         meaning = "validation accuracy of the largest network, and of the smallest (gray)"
     else:
         lines = [
-            ([each.train_accuracy for each in record.history], GRAY),
-            ([each.val_accuracy for each in record.history], BLUE),
+            ([epoch.train_accuracy for epoch in record.history], GRAY),
+            ([epoch.val_accuracy for epoch in record.history], BLUE),
         ]
         meaning = "validation accuracy over the epochs, and training accuracy (gray)"
     known = [value for values, _ in lines for value in values]
@@ -181,15 +181,19 @@ def _height(value: float, low: float, high: float) -> float:
 def _samples(record: RunRecord) -> Html:
     """A few test images under the class activation maps of what the network says of them."""
     shown = []
-    for each in [one for one in record.explanations if one.group == "drawn"][:_SAMPLES]:
-        source, over = image_source(each.thumbnail), image_source(each.map)
+    for explanation in [one for one in record.explanations if one.group == "drawn"][:_SAMPLES]:
+        source, over = image_source(explanation.thumbnail), image_source(explanation.map)
         if source is None:
             continue
         size = f"width:{_SIDE}px;height:{_SIDE}px"
-        layers = [element("img", src=source, alt=each.truth, style=f"{size};display:block")]
+        layers = [element("img", src=source, alt=explanation.truth, style=f"{size};display:block")]
         if over is not None:
             layers.append(element("img", src=over, alt="", style=f"{size};position:absolute;left:0;top:0"))
-        caption = each.predicted if each.predicted == each.truth else f"{each.truth} {ARROW} {each.predicted}"
+        caption = (
+            explanation.predicted
+            if explanation.predicted == explanation.truth
+            else f"{explanation.truth} {ARROW} {explanation.predicted}"
+        )
         shown.append(
             element(
                 "div",

@@ -156,7 +156,8 @@ def draw_class_maps(
             advice = f"These are the classes of {viewer.name}."
             raise UnknownNameError("class", class_name, viewer.preprocessing.classes, advice)
     side = max(
-        _SMALLEST, *(math.ceil(each.preprocessing.resolution / each.preprocessing.crop) for each in viewers)
+        _SMALLEST,
+        *(math.ceil(viewer.preprocessing.resolution / viewer.preprocessing.crop) for viewer in viewers),
     )
     heads = [Caption("image"), *(_head(viewer) for viewer in viewers)]
     maps: list[ClassMap] = []

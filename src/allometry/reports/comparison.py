@@ -126,7 +126,7 @@ def _subnets(place: int, record: RunRecord) -> list[_Result]:
             resolution=subnet.resolution,
             seconds=None,
         )
-        for number, subnet in enumerate(sorted(supernet.subnets, key=lambda each: each.cost.macs))
+        for number, subnet in enumerate(sorted(supernet.subnets, key=lambda subnet: subnet.cost.macs))
     ]
 
 

@@ -50,7 +50,7 @@ def confused_pairs(names: Sequence[str], confusion: Sequence[Sequence[int]], *, 
 def confusion_figure(name: str, evaluation: Evaluation) -> Html:
     """The matrix as a heat map: right ones and mistakes in colors of their own, each with its own scale."""
     size = len(evaluation.classes)
-    labels = [escape(shortened(each, 18)) for each in evaluation.classes]
+    labels = [escape(shortened(name, 18)) for name in evaluation.classes]
     places = list(range(size))
     font = {"size": 13 if size <= 12 else 11 if size <= 40 else 9 if size <= 100 else 7}
     ticks = {"tickvals": places, "ticktext": labels, "tickfont": font, "showgrid": False, "ticks": ""}

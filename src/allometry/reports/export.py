@@ -147,10 +147,10 @@ def _of_supernet(supernet: SupernetRecord, folder: str) -> Iterator[Html]:
     search = f"allometry supernet search {folder}"
     yield _step("Find the best subnet for a budget", f'{search} --budget "latency<=5ms"')
     yield _step("Find all the best at once", f"{search} --front macs")
-    for found in supernet.subnets[:1]:
+    for subnet in supernet.subnets[:1]:
         yield _step(
             "Take a subnet out, as a run of its own",
-            f"allometry supernet extract {folder} {shlex.quote(found.name)}",
+            f"allometry supernet extract {folder} {shlex.quote(subnet.name)}",
         )
 
 

@@ -27,7 +27,7 @@ def fit_section(record: RunRecord, *, prefix: str) -> Section | None:
 
 def _sentence(fit: FitResult) -> str:
     law = ", ".join(f"{name} {decimal(getattr(fit.law, name))} ({_MEANING[name]})" for name in _NAMES)
-    best = next((each for each in fit.finalists if each.law == fit.law), None)
+    best = next((finalist for finalist in fit.finalists if finalist.law == fit.law), None)
     if best is None:
         return f"Found: {law}."
     if best.best >= _NEARLY:
@@ -54,22 +54,24 @@ def _finalists(fit: FitResult) -> Html:
         number("the best in"),
         Column("trained"),
     ]
-    ranked = sorted(fit.finalists, key=lambda each: -each.accuracy)
+    ranked = sorted(fit.finalists, key=lambda finalist: -finalist.accuracy)
     rows = [
         Row(
             [
-                *(decimal(getattr(each.law, name)) for name in _NAMES),
-                whole(each.resolution),
-                MACS.format(each.macs),
-                percent(each.accuracy),
-                percent_range(each.interval),
-                f"{100 * each.behind[0]:.1f} ({percent_range(each.behind[1:])})" if any(each.behind) else "",
-                percent(each.best, digits=0),
-                plural(each.seeds, "seed"),
+                *(decimal(getattr(finalist.law, name)) for name in _NAMES),
+                whole(finalist.resolution),
+                MACS.format(finalist.macs),
+                percent(finalist.accuracy),
+                percent_range(finalist.interval),
+                f"{100 * finalist.behind[0]:.1f} ({percent_range(finalist.behind[1:])})"
+                if any(finalist.behind)
+                else "",
+                percent(finalist.best, digits=0),
+                plural(finalist.seeds, "seed"),
             ],
-            marked=each.law == fit.law,
+            marked=finalist.law == fit.law,
         )
-        for each in ranked
+        for finalist in ranked
     ]
     return table(columns, rows)
 
@@ -94,7 +96,7 @@ def _forecast(fit: FitResult, prefix: str) -> list[Html]:
             [_band(fit.sizes, fit.forecast), _line(fit.sizes, fit.forecast), _trained(fit.sizes)],
             height=340,
             label="Accuracy against MACs, and what larger networks are expected to reach",
-            xaxis=log_axis("MACs (logarithmic)", [each.macs for each in (*fit.sizes, *fit.forecast)]),
+            xaxis=log_axis("MACs (logarithmic)", [size.macs for size in (*fit.sizes, *fit.forecast)]),
             yaxis=axis("validation accuracy", nticks=7, ticksuffix=f"{NO_BREAK}%", hoverformat=".1f"),
         ),
         note(
@@ -108,8 +110,8 @@ def _trained(sizes: Sequence[SizeAccuracy]) -> Trace:
     return {
         "type": "scatter",
         "mode": "markers",
-        "x": [each.macs for each in sizes],
-        "y": [round(100 * each.accuracy, 4) for each in sizes],
+        "x": [size.macs for size in sizes],
+        "y": [round(100 * size.accuracy, 4) for size in sizes],
         "marker": {"size": 12, "color": BLUE},
         "hovertemplate": "%{y}<extra></extra>",
     }
@@ -120,8 +122,8 @@ def _line(sizes: Sequence[SizeAccuracy], ahead: Sequence[SizeAccuracy]) -> Trace
     return {
         "type": "scatter",
         "mode": "lines",
-        "x": [each.macs for each in points],
-        "y": [round(100 * each.accuracy, 4) for each in points],
+        "x": [point.macs for point in points],
+        "y": [round(100 * point.accuracy, 4) for point in points],
         "line": {"color": GREEN, "width": 2.5, "dash": "dash"},
         "hovertemplate": "%{y}<extra></extra>",
     }
@@ -131,7 +133,7 @@ def _band(sizes: Sequence[SizeAccuracy], ahead: Sequence[SizeAccuracy]) -> Trace
     """From the last that was trained, ever wider."""
     start = sizes[-1]
     points = [(start.macs, (start.accuracy, start.accuracy))]
-    points += [(each.macs, each.interval or (each.accuracy, each.accuracy)) for each in ahead]
+    points += [(size.macs, size.interval or (size.accuracy, size.accuracy)) for size in ahead]
     there, back = points, points[::-1]
     return {
         "type": "scatter",

@@ -77,11 +77,11 @@ def _with_chosen(best: Sequence[LawTrialRecord]) -> list[LawTrialRecord]:
 def _explanation(trials: Sequence[LawTrialRecord]) -> str:
     lengths = sorted({trial.epochs for trial in trials})
     noun = "epoch" if lengths == [1] else "epochs"
-    each = f" of {' or '.join(f'{length:g}' for length in lengths)} {noun}" if lengths else ""
+    epochs = f" of {' or '.join(f'{length:g}' for length in lengths)} {noun}" if lengths else ""
     chosen = next((trial for trial in trials if trial.chosen), None)
     result = f" Chosen: {chosen.name}, with {percent(chosen.accuracy)}." if chosen else " None is chosen yet."
     return (
-        f"{plural(len(trials), 'short training')}{each} compared the proportions. "
+        f"{plural(len(trials), 'short training')}{epochs} compared the proportions. "
         f"Their accuracies compare with each other, not with the full training.{result}"
     )
 

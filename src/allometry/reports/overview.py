@@ -230,13 +230,13 @@ def _option(name: str, value: object) -> list[str]:
     if value is None or value is False:
         return []
     if name in _JOINED and isinstance(value, list | tuple):
-        return [option, ",".join(f"{each:g}" for each in value)]
+        return [option, ",".join(f"{number:g}" for number in value)]
     if value is True:
         return [option]
     if isinstance(value, Mapping):
-        return [word for key, each in value.items() for word in (option, f"{key}={each}")]
+        return [word for key, item in value.items() for word in (option, f"{key}={item}")]
     if isinstance(value, list | tuple):
-        return [word for each in value for word in (option, str(each))]
+        return [word for item in value for word in (option, str(item))]
     return [option, str(value)]
 
 
@@ -268,7 +268,7 @@ def _data_facts(data: DataSummary) -> Iterator[tuple[str, str]]:
 
 def _rejected(data: DataSummary) -> Html:
     shown = data.rejected[:200]
-    rows = [Row([each.path, each.reason]) for each in shown]
+    rows = [Row([file.path, file.reason]) for file in shown]
     left = len(data.rejected) - len(shown)
     more = element("p", f"and {whole(left)} more") if left else Html()
     what = f"{plural(len(data.rejected), 'file')} left out"

@@ -109,7 +109,7 @@ def classes_section(record: RunRecord) -> Section | None:
     if not ordered:
         return None
     full = [_class_table(ordered, all_figures=True)]
-    if any(each.figures.precision is not None for each in ordered):
+    if any(judged.figures.precision is not None for judged in ordered):
         full.append(
             note(
                 "Accuracy (recall): fraction of the images of the class that are recognized. Precision: fraction of "
@@ -119,13 +119,13 @@ def classes_section(record: RunRecord) -> Section | None:
     if len(ordered) <= 2 * _SHOWN_CLASSES:
         return Section("classes", "Class by class", full)
     # Among equally good classes the larger ones tell more.
-    best = sorted(ordered, key=lambda each: (-each.accuracy, -each.images, each.name))
+    best = sorted(ordered, key=lambda judged: (-judged.accuracy, -judged.images, judged.name))
     halves = [
         element("div", element("h3", title), _class_table(shown[:_SHOWN_CLASSES], all_figures=False))
         for title, shown in (("The ten lowest", ordered), ("The ten highest", best))
     ]
     content = [element("div", *halves, class_="pair")]
-    perfect = sum(each.accuracy == 1 for each in ordered)
+    perfect = sum(judged.accuracy == 1 for judged in ordered)
     if perfect > _SHOWN_CLASSES:
         content.append(
             note(f"{plural(perfect, 'class', 'classes')} of {whole(len(ordered))} have no mistake at all.")
@@ -146,20 +146,23 @@ class _Judged:
 
 def _ordered(classes: Sequence[ClassMetrics]) -> list[_Judged]:
     judged = [
-        _Judged(each.name, each.images, each.accuracy, each)
-        for each in classes
-        if each.images > 0 and each.accuracy is not None
+        _Judged(class_.name, class_.images, class_.accuracy, class_)
+        for class_ in classes
+        if class_.images > 0 and class_.accuracy is not None
     ]
-    return sorted(judged, key=lambda each: (each.accuracy, -each.images, each.name))
+    return sorted(judged, key=lambda one: (one.accuracy, -one.images, one.name))
 
 
 def _class_table(classes: Sequence[_Judged], *, all_figures: bool) -> Html:
     columns = [Column("class"), number("images"), number("accuracy")]
-    rows = [[each.name, whole(each.images), bar(each.accuracy, percent(each.accuracy))] for each in classes]
-    if all_figures and any(each.figures.interval for each in classes):
+    rows = [
+        [class_.name, whole(class_.images), bar(class_.accuracy, percent(class_.accuracy))]
+        for class_ in classes
+    ]
+    if all_figures and any(judged.figures.interval for judged in classes):
         columns += [number("95 % interval"), number("precision"), number("F1")]
-        for row, each in zip(rows, classes, strict=True):
-            row.extend(_more(each.figures))
+        for row, judged in zip(rows, classes, strict=True):
+            row.extend(_more(judged.figures))
     return table(columns, [Row(row) for row in rows], sortable=all_figures)
 
 

@@ -46,7 +46,7 @@ def found_trial(record: RunRecord) -> SearchTrialRecord | None:
     result = _result(record)
     if result is None:
         return None
-    return next((each for each in _of(record, "search") if each.number == result.chosen), None)
+    return next((trial for trial in _of(record, "search") if trial.number == result.chosen), None)
 
 
 def _result(record: RunRecord) -> SearchResult | None:
@@ -55,15 +55,15 @@ def _result(record: RunRecord) -> SearchResult | None:
 
 def _of(record: RunRecord, phase: str) -> list[SearchTrialRecord]:
     """The trials of a phase, by number; where one is written down twice, the later line counts."""
-    latest = {each.number: each for each in record.search_trials if each.phase == phase}
+    latest = {trial.number: trial for trial in record.search_trials if trial.phase == phase}
     return [latest[place] for place in sorted(latest)]
 
 
 def _sentence(plan: SearchPlan, result: SearchResult | None, trials: Sequence[SearchTrialRecord]) -> str:
     size = whole(plan.size) if plan.size < _COUNTABLE else f"about 10^{len(str(plan.size)) - 1}"
     within = f" within {plan.budget}" if plan.budget else ""
-    stopped = sum(each.stopped for each in trials)
-    failed = sum(bool(each.failed) for each in trials)
+    stopped = sum(trial.stopped for trial in trials)
+    failed = sum(bool(trial.failed) for trial in trials)
     if plan.searcher in _GRADIENT:
         return _by_gradient(plan, size, within, trials)
     parts = [
@@ -75,7 +75,7 @@ def _sentence(plan: SearchPlan, result: SearchResult | None, trials: Sequence[Se
         parts.append(f"{plural(stopped, 'training')} ended early, being worse than half of those before.")
     if failed:
         parts.append(f"{plural(failed, 'training')} came to nothing.")
-    best = next((each for each in trials if result and each.number == result.chosen), None)
+    best = next((trial for trial in trials if result and trial.number == result.chosen), None)
     if best is not None:
         values = ", ".join(f"{value:.4g}" for value in best.values if value is not None)
         parts.append(f"Found: number {best.number}, worth {values}.")
@@ -83,7 +83,7 @@ def _sentence(plan: SearchPlan, result: SearchResult | None, trials: Sequence[Se
 
 
 def _by_gradient(plan: SearchPlan, size: str, within: str, trials: Sequence[SearchTrialRecord]) -> str:
-    values = [f"{value:.4g}" for each in trials for value in each.values if value is not None]
+    values = [f"{value:.4g}" for trial in trials for value in trial.values if value is not None]
     worth = (
         f" Trained briefly, it is worth {', '.join(values)} ({listed(list(plan.objectives))})."
         if values
@@ -96,10 +96,10 @@ def _by_gradient(plan: SearchPlan, size: str, within: str, trials: Sequence[Sear
 
 
 def _points(result: SearchResult | None, trials: Sequence[SearchTrialRecord], prefix: str) -> list[Html]:
-    chosen = [each for each in trials if result and each.number == result.chosen]
-    front = [each for each in trials if result and each.number in result.front and each not in chosen]
-    stopped = [each for each in trials if each.stopped and each not in (*chosen, *front)]
-    others = [each for each in trials if each not in (*chosen, *front, *stopped)]
+    chosen = [trial for trial in trials if result and trial.number == result.chosen]
+    front = [trial for trial in trials if result and trial.number in result.front and trial not in chosen]
+    stopped = [trial for trial in trials if trial.stopped and trial not in (*chosen, *front)]
+    others = [trial for trial in trials if trial not in (*chosen, *front, *stopped)]
     groups = [
         _group("tried", "circle-open", BLUE, 9, others),
         _group("ended early", "circle-open", GRAY, 8, stopped),
@@ -171,9 +171,9 @@ def _curves(
 
 def _curve(name: str, glyph: Glyph, color: str, trials: Sequence[SearchTrialRecord]) -> Trace:
     spent, best, places, values = 0.0, float("-inf"), [], []
-    for each in trials:
-        spent += each.training_macs
-        value = each.values[0] if each.values else None
+    for trial in trials:
+        spent += trial.training_macs
+        value = trial.values[0] if trial.values else None
         best = best if value is None else max(best, value)
         if best > float("-inf"):
             places.append(round(spent / _TERA, 6))
@@ -208,9 +208,9 @@ def _table(plan: SearchPlan, result: SearchResult | None, trials: Sequence[Searc
         Column(""),
     ]
     ranked = sorted(
-        trials, key=lambda each: [float("inf") if value is None else -value for value in each.values]
+        trials, key=lambda trial: [float("inf") if value is None else -value for value in trial.values]
     )
-    rows = [_row(each, plan, result, known) for each in ranked]
+    rows = [_row(trial, plan, result, known) for trial in ranked]
     return table(columns, rows, sortable=True)
 
 

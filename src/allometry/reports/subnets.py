@@ -77,31 +77,31 @@ def _worth(judged: PredictorQuality) -> str:
 
 
 def _per_bin(judged: PredictorQuality) -> str:
-    return plural(round(sum(each.number for each in judged.bins) / len(judged.bins)), "subnet")
+    return plural(round(sum(bin_.number for bin_ in judged.bins) / len(judged.bins)), "subnet")
 
 
 def _calibration(name: str, bins: Sequence[PredictedBin]) -> Html:
-    values = [each.predicted for each in bins]
-    values += [each.measured + sign * each.spread for each in bins for sign in (-1, 1)]
+    values = [bin_.predicted for bin_ in bins]
+    values += [bin_.measured + sign * bin_.spread for bin_ in bins for sign in (-1, 1)]
     margin = _MARGIN * (max(values) - min(values)) or 0.01
     ends = [round(100 * (min(values) - margin), 4), round(100 * (max(values) + margin), 4)]
     points: Trace = {
         "type": "scatter",
         "mode": "markers",
-        "x": [round(100 * each.predicted, 4) for each in bins],
-        "y": [round(100 * each.measured, 4) for each in bins],
+        "x": [round(100 * bin_.predicted, 4) for bin_ in bins],
+        "y": [round(100 * bin_.measured, 4) for bin_ in bins],
         "marker": {"size": 10, "color": BLUE},
         "error_y": {
             "type": "data",
-            "array": [round(100 * each.spread, 4) for each in bins],
+            "array": [round(100 * bin_.spread, 4) for bin_ in bins],
             "thickness": 1.5,
             "width": 0,
             "color": BLUE,
         },
         "hovertext": [
-            f"predicted {percent(each.predicted)}<br>measured {percent(each.measured)}<br>"
-            f"{plural(each.number, 'subnet')}"
-            for each in bins
+            f"predicted {percent(bin_.predicted)}<br>measured {percent(bin_.measured)}<br>"
+            f"{plural(bin_.number, 'subnet')}"
+            for bin_ in bins
         ],
         "hovertemplate": "%{hovertext}<extra></extra>",
     }
@@ -127,13 +127,13 @@ def _bins(bins: Sequence[PredictedBin]) -> Html:
     rows = [
         Row(
             [
-                whole(each.number),
-                percent(each.predicted, digits=2),
-                percent(each.measured, digits=2),
-                percent(each.spread, digits=2),
+                whole(bin_.number),
+                percent(bin_.predicted, digits=2),
+                percent(bin_.measured, digits=2),
+                percent(bin_.spread, digits=2),
             ]
         )
-        for each in bins
+        for bin_ in bins
     ]
     return table([number(text) for text in ("subnets", "predicted", "measured", "deviation")], rows)
 
@@ -172,7 +172,7 @@ def _measured(measured: Sequence[MeasuredSubnet], record: RunRecord) -> str:
     sentence += (
         f" on {plural(images, 'validation image')}, none of them trained by itself." if images else "."
     )
-    middle = sorted(each.accuracy for each in measured)[len(measured) // 2]
+    middle = sorted(subnet.accuracy for subnet in measured)[len(measured) // 2]
     if images:
         chance = _DEVIATIONS * math.sqrt(middle * (1 - middle) / images)
         sentence += (
@@ -184,25 +184,29 @@ def _measured(measured: Sequence[MeasuredSubnet], record: RunRecord) -> str:
 
 def _groups(supernet: SupernetRecord) -> list[PointGroup]:
     tried = [
-        Point(cost=each.cost.macs, accuracy=each.accuracy, hover=_hover("measured", each.accuracy, each.cost))
-        for each in supernet.measured
+        Point(
+            cost=subnet.cost.macs,
+            accuracy=subnet.accuracy,
+            hover=_hover("measured", subnet.accuracy, subnet.cost),
+        )
+        for subnet in supernet.measured
     ]
     fronts = [
         Point(
-            cost=each.cost.macs,
-            accuracy=each.validation_accuracy,
-            hover=_hover(f"{front.name}, {place}.json", each.validation_accuracy, each.cost),
+            cost=subnet.cost.macs,
+            accuracy=subnet.validation_accuracy,
+            hover=_hover(f"{front.name}, {place}.json", subnet.validation_accuracy, subnet.cost),
         )
         for front in supernet.fronts
-        for place, each in enumerate(front.subnets, start=1)
+        for place, subnet in enumerate(front.subnets, start=1)
     ]
     subnets_found = [
         Point(
-            cost=each.cost.macs,
-            accuracy=each.validation_accuracy,
-            hover=_hover(each.name, each.validation_accuracy, each.cost),
+            cost=subnet.cost.macs,
+            accuracy=subnet.validation_accuracy,
+            hover=_hover(subnet.name, subnet.validation_accuracy, subnet.cost),
         )
-        for each in supernet.subnets
+        for subnet in supernet.subnets
     ]
     return [
         PointGroup(meaning="measured", glyph="circle-open", color=BLUE, size=8, points=tried),
@@ -276,7 +280,7 @@ def _chosen(subnets_found: Sequence[Subnet]) -> str:
         "Validation accuracy was among the reasons to choose a subnet, and is a little flattered by that; nothing was "
         "chosen by test images."
     ]
-    settings = {_setting(each.measured) for each in subnets_found if each.measured is not None}
+    settings = {_setting(subnet.measured) for subnet in subnets_found if subnet.measured is not None}
     if settings:
         sentences.append(f"Latencies are those in {listed(sorted(settings))}.")
     return " ".join(sentences)

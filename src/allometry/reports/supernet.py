@@ -46,10 +46,10 @@ def supernet_result(supernet: SupernetRecord) -> str:
             f"Its largest network needs {large} for one image and classifies {percent(right)} of the validation images "
             f"rightly, its smallest {small} and {percent(also)}."
         )
-    found = supernet.subnets
-    if not found:
+    searched = supernet.subnets
+    if not searched:
         return sentence
-    return f"{sentence} {plural(len(found), 'subnet was', 'subnets were')} found for budgets so far."
+    return f"{sentence} {plural(len(searched), 'subnet was', 'subnets were')} searched for budgets so far."
 
 
 def supernet_figures(record: RunRecord, supernet: SupernetRecord) -> Iterator[tuple[str, str, str]]:
@@ -151,11 +151,11 @@ def _line(epochs: Sequence[SupernetEpochMetrics], which: str, color: str) -> Tra
     """One line; that of the smallest is broken between phases, since it is another network in each."""
     places: list[float] = []
     values: list[float | None] = []
-    for place, each in enumerate(epochs, start=1):
-        if which == "smallest" and place > 1 and epochs[place - 2].phase != each.phase:
+    for place, epoch in enumerate(epochs, start=1):
+        if which == "smallest" and place > 1 and epochs[place - 2].phase != epoch.phase:
             places, values = [*places, place - 0.5], [*values, None]
         places.append(place)
-        values.append(round(100 * getattr(each, which), 4))
+        values.append(round(100 * getattr(epoch, which), 4))
     return {
         "type": "scatter",
         "mode": "lines+markers",
@@ -173,7 +173,7 @@ def _bands(epochs: Sequence[SupernetEpochMetrics]) -> tuple[list[dict[str, objec
     shapes: list[dict[str, object]] = []
     labels: list[dict[str, object]] = []
     start = 0.5
-    for turn, (phase, some) in enumerate(groupby(epochs, key=lambda each: each.phase)):
+    for turn, (phase, some) in enumerate(groupby(epochs, key=lambda epoch: epoch.phase)):
         end = start + len(list(some))
         if turn % 2:
             place = {"x0": start, "x1": end, "y0": 0, "y1": 1, "yref": "paper"}
@@ -197,7 +197,7 @@ def _bands(epochs: Sequence[SupernetEpochMetrics]) -> tuple[list[dict[str, objec
 
 def _reading(supernet: SupernetRecord) -> str:
     alone = "Each network was taken out and given batch-norm statistics of its own before it was judged."
-    if len({each.phase for each in supernet.history}) < 2:
+    if len({epoch.phase for epoch in supernet.history}) < 2:
         return alone
     return (
         "The numbers above are the phases. The smallest network is that of the phase, and another one wherever a phase "
@@ -230,9 +230,9 @@ def _phases(supernet: SupernetRecord) -> list[Html]:
 
 
 def _phase(place: int, phase: Phase, supernet: SupernetRecord) -> Row:
-    done = [each for each in supernet.history if each.phase == place]
+    done = [epoch for epoch in supernet.history if epoch.phase == place]
     last = done[-1] if done else None
-    seconds = [each.seconds for each in done]
+    seconds = [epoch.seconds for epoch in done]
     smallest = supernet.smallest(place)
     sandwich = " (sandwich)" if phase.sampling == "sandwich" else ""
     return Row(
