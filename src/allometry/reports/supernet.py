@@ -49,7 +49,7 @@ def supernet_result(supernet: SupernetRecord) -> str:
     searched = supernet.subnets
     if not searched:
         return sentence
-    return f"{sentence} {plural(len(searched), 'subnet was', 'subnets were')} searched for budgets so far."
+    return f"{sentence} {plural(len(searched), 'subnet was', 'subnets were')} found for budgets so far."
 
 
 def supernet_figures(record: RunRecord, supernet: SupernetRecord) -> Iterator[tuple[str, str, str]]:
