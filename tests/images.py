@@ -60,3 +60,25 @@ def write_photos(folder: Path, *, per_class: int = 12, seed: int = 0) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(path)
     return folder
+
+
+def two_shapes(number: int, *, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [N, size, size, 1] of two shapes beside each other, perhaps of one kind, and labels [N, 3]."""
+    random = np.random.default_rng(seed)
+    kinds = random.integers(len(CLASSES), size=(number, 2))
+    labels = np.zeros((number, len(CLASSES)), np.uint8)
+    np.put_along_axis(labels, kinds, 1, axis=1)
+    pairs = [[shape(int(kind), size=size, random=random)[:, ::2] for kind in pair] for pair in kinds]
+    return np.stack([np.concatenate(pair, axis=1) for pair in pairs])[..., None], labels
+
+
+def write_two_shapes(folder: Path, number: int, *, size: int = 16, seed: int = 0) -> Path:
+    """Such images as files, and a manifest with a column of labels."""
+    images, labels = two_shapes(number, size=size, seed=seed)
+    rows = ["path,labels"]
+    for place, (image, row) in enumerate(zip(images, labels, strict=True)):
+        Image.fromarray(image[..., 0]).save(folder / f"{place}.png")
+        rows.append(f"{place}.png,{'|'.join(CLASSES[kind] for kind in np.flatnonzero(row))}")
+    manifest = folder / "list.csv"
+    manifest.write_text("\n".join(rows) + "\n")
+    return manifest

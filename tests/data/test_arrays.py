@@ -80,8 +80,8 @@ def test_given_splits_names_and_labels_by_name() -> None:
         ({"images": np.zeros((0, 8, 8), np.uint8)}, r"not uint8 \[0, 8, 8\]"),
         ({"images": [[1]]}, r"not list"),
         ({"labels": LABELS[:19]}, r"20 images but 19 labels"),
-        ({"labels": LABELS[:, None]}, r"labels must be integers or text \[N\], not int64 \[20, 1\]"),
-        ({"labels": LABELS / 2}, r"labels must be integers or text \[N\], not float64 \[20\]"),
+        ({"labels": LABELS[:, None]}, "has only one class"),
+        ({"labels": LABELS / 2}, r"labels must be integers or text \[N\], or 0 and 1 .*, not float64 \[20\]"),
         ({"labels": LABELS - 1}, r"the label -1 is none of the 1 classes|the label -1"),
         ({"labels": LABELS + 1, "classes": ["a", "b"]}, r"the label 2 is none of the 2 classes, 0 to 1"),
         (

@@ -16,7 +16,8 @@ from allometry.data.images.cache import PixelCache
 from allometry.data.images.pixels import Pixels, shrink
 from allometry.data.images.reading import UnreadableImageError, read_image
 
-Labels = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.integer[Any]]
+"""int64 [N], the class of each image; or, of images with several labels, uint8 [N, classes], 1 for each that it has."""
 SPLITS = ("train", "val", "test")
 _AT_ONCE = 10_000
 
@@ -45,7 +46,7 @@ class Split(Protocol):
 
     @property
     def labels(self) -> Labels:
-        """Class index of each image, int64 [N], read-only."""
+        """Class index of each image, int64 [N], or its labels, uint8 [N, classes]; read-only."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -88,7 +89,7 @@ class ArraySplit:
 
     Attributes:
         images: uint8 [M, height, width, channels].
-        labels: int64 [N].
+        labels: int64 [N], or uint8 [N, classes].
         names: N of them.
         rows: int64 [N], where in `images` each image lies; by default N is M, and they lie in order.
         digests: uint8 [N, 16], of the images' contents, where they are known already.
@@ -161,7 +162,7 @@ class FileSplit:
 
     Attributes:
         names: of the images, no two of them equal.
-        labels: int64 [N].
+        labels: int64 [N], or uint8 [N, classes].
         digests: uint8 [N, 16], of the files' bytes.
         sizes: int32 [N, 2], height and width of each image, in pixels.
         channels: 1 or 3; images are converted to it.
@@ -253,6 +254,17 @@ class Dataset:
     def __post_init__(self) -> None:
         assert tuple(self.splits) == SPLITS, f"splits are {tuple(self.splits)}"  # noqa: S101
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may have several labels, or none.
+
+        Example:
+            >>> from allometry.data import open_data
+            >>> open_data("icons").multi_label
+            False
+        """
+        return self.splits["train"].labels.ndim == 2
+
     @cached_property
     def fingerprint(self) -> str:
         """A digest of classes, splits, names and contents; computed once, on first use."""
@@ -278,8 +290,9 @@ class Dataset:
 
 
 def read_only(labels: npt.ArrayLike) -> Labels:
-    """Labels as a read-only int64 array."""
-    array = np.array(labels, dtype=np.int64)
+    """Labels as a read-only array, int64 [N] or uint8 [N, classes]."""
+    array: Labels = np.array(labels)
+    array = array.astype(np.uint8 if array.ndim == 2 else np.int64)
     array.setflags(write=False)
     return array
 

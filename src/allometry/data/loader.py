@@ -35,9 +35,9 @@ class Batch(NamedTuple):
 
     Attributes:
         images: uint8 [N, height, width, channels], C-contiguous.
-        labels: int64 [N].
+        labels: int64 [N], or uint8 [N, classes] of images with several labels.
         indices: int64 [N], the images' places in the split.
-        mixed_labels: int64 [N], labels of the images that were mixed in; an image's own where nothing was.
+        mixed_labels: as many, labels of the images that were mixed in; an image's own where nothing was.
         mix_weights: float32 [N], 0 to 1, how much of each image is its own, as a weight of `labels`; the rest is of
             `mixed_labels`. 1 where nothing was mixed in.
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from allometry.data.dataset import Dataset, Split
+from allometry.data.dataset import Dataset, Labels, Split
 from allometry.data.images.pixels import Pixels
 
 _ENOUGH = 128  # pixels of the shorter side are enough for a mean and a deviation
@@ -38,6 +38,7 @@ class Summary:
         images: per split.
         per_class: images per class, per split.
         rejected: files left out.
+        multi_label: whether an image may have several labels, or none.
 
     Example:
         >>> from allometry.data import open_data
@@ -53,6 +54,7 @@ class Summary:
     images: dict[str, int]
     per_class: dict[str, Spread]
     rejected: int
+    multi_label: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The same as a value for JSON."""
@@ -61,7 +63,8 @@ class Summary:
 
     def __str__(self) -> str:
         kind = "gray" if self.channels == 1 else "color"
-        lines = [f"{self.name}: {self.classes} classes, {kind} images of about {self.image_size} px"]
+        several = ", several an image" if self.multi_label else ""
+        lines = [f"{self.name}: {self.classes} classes{several}, {kind} images of about {self.image_size} px"]
         for name, count in self.images.items():
             least, middle, most = self.per_class[name]
             lines.append(f"  {name:<5} {count:>9,} images, per class {least} to {most}, median {middle:g}")
@@ -101,6 +104,7 @@ def summarize(dataset: Dataset) -> Summary:
         images={name: len(split) for name, split in dataset.splits.items()},
         per_class={name: _spread(split, len(dataset.classes)) for name, split in dataset.splits.items()},
         rejected=len(dataset.rejected),
+        multi_label=dataset.multi_label,
     )
 
 
@@ -158,5 +162,18 @@ def _sample(dataset: Dataset, most: int, seed: int) -> tuple[int, Iterator[Pixel
 
 
 def _spread(split: Split, classes: int) -> Spread:
-    counts = np.bincount(split.labels, minlength=classes).tolist()
+    counts = images_per_class(split.labels, classes)
     return Spread(min(counts), float(median(counts)), max(counts))
+
+
+def images_per_class(labels: Labels, classes: int) -> list[int]:
+    """How many images have each label.
+
+    Example:
+        >>> images_per_class(np.array([0, 2, 2]), 3), images_per_class(np.array([[1, 1, 0], [0, 1, 0]]), 3)
+        ([1, 0, 2], [1, 2, 0])
+    """
+    counts: list[int] = (
+        labels.sum(0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=classes)
+    ).tolist()
+    return counts

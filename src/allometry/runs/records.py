@@ -50,6 +50,7 @@ class DataSummary(Record):
         per_class: images per class, for each split.
         rejected: the files that were left out.
         fingerprint: changes with any image or label.
+        multi_label: whether an image may have several labels, or none.
 
     Example:
         >>> summary = DataSummary(
@@ -69,6 +70,7 @@ class DataSummary(Record):
     per_class: Mapping[str, ClassSizes]
     rejected: tuple[RejectedFile, ...] = ()
     fingerprint: str = ""
+    multi_label: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

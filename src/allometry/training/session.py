@@ -180,6 +180,7 @@ def _describe(dataset: Dataset, summary: Summary) -> DataSummary:
         per_class={name: ClassSizes(**sizes._asdict()) for name, sizes in summary.per_class.items()},
         rejected=tuple(RejectedFile(path=file.path, reason=file.reason) for file in dataset.rejected),
         fingerprint=dataset.fingerprint,
+        multi_label=dataset.multi_label,
     )
 
 

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from allometry.base import DataError, Progress, SilentProgress
 from allometry.base.progress import tracked
-from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Images, Rejected, image_digest
+from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Images, Labels, Rejected, image_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.sources.assembling import split_layout
 from allometry.data.sources.checking import Check
-from allometry.data.sources.records import SPLIT_OF_NAME, ImageRecord, Layout
+from allometry.data.sources.records import SEPARATOR, SPLIT_OF_NAME, ImageRecord, Layout
 
 
 def open_arrays(
@@ -35,7 +35,8 @@ def open_arrays(
 
     Args:
         images: uint8 [N, height, width] or [N, height, width, channels] with 1 or 3 channels.
-        labels: [N], indices into `classes`, or names of classes.
+        labels: [N], indices into `classes`, or names of classes; or, of images with several labels or none, [N,
+            classes] with 1 for each label that an image has, else 0.
         classes: names; by default the numbers from 0, or the names among the labels, sorted.
         names: of the images, N; by default their places.
         splits: train, val (valid, validation) or test for each image; by default they are cut.
@@ -50,6 +51,9 @@ def open_arrays(
         >>> images = np.arange(20, dtype=np.uint8).repeat(64).reshape(20, 8, 8)
         >>> open_arrays(images, np.arange(20) % 2, classes=["even", "odd"])
         Dataset(arrays: 2 classes, train 12, val 4, test 4)
+        >>> several = np.stack([np.arange(20) % 2, np.arange(20) % 3 == 0], axis=1)
+        >>> open_arrays(images, several, classes=["odd", "threefold"]).multi_label
+        True
     """
     pixels = with_channels(images, "images")
     number = len(pixels)
@@ -131,14 +135,14 @@ class SplitRows(NamedTuple):
 
     Attributes:
         classes: names.
-        labels: int64 [N], of all images.
+        labels: of all images.
         names: of all images.
         rows: for each split the places of its images, int64, in order.
         rejected: what is left out.
     """
 
     classes: tuple[str, ...]
-    labels: npt.NDArray[np.int64]
+    labels: Labels
     names: tuple[str, ...]
     rows: dict[str, npt.NDArray[np.int64]]
     rejected: tuple[Rejected, ...]
@@ -157,7 +161,7 @@ def split_rows(
     """Give each of N images its class and its split; see `open_arrays`.
 
     Args:
-        labels: [N], indices into `classes`, or names of classes.
+        labels: as for `open_arrays`.
         checks: what is known of each image.
         classes: names; by default the numbers from 0, or the names among the labels, sorted.
         names: of the images; by default their places.
@@ -179,13 +183,15 @@ def split_rows(
     # Numbers as names keep the images in their order.
     digits = len(str(number))
     files = [
-        ImageRecord(f"{row:0{digits}}", split, all_classes[index], 0, 0)
-        for row, (split, index) in enumerate(zip(given_splits, indices.tolist(), strict=True))
+        ImageRecord(f"{row:0{digits}}", split, class_name, 0, 0)
+        for row, (split, class_name) in enumerate(
+            zip(given_splits, _named(indices, all_classes), strict=True)
+        )
     ]
     own_splits = tuple(split for split in SPLITS if split in set(given_splits))
     known = names if names is not None else [file.path for file in files]
     assigned = split_layout(
-        Layout(place, all_classes, own_splits, tuple(files), ()),
+        Layout(place, all_classes, own_splits, tuple(files), (), multi_label=indices.ndim == 2),
         {file.path: check for file, check in zip(files, checks, strict=True)},
         seed=seed,
         shown=lambda path: str(known[int(path)]),
@@ -207,13 +213,23 @@ def digest_rows(digests: Sequence[str]) -> Pixels:
     return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 16)
 
 
+def _named(labels: Labels, classes: Sequence[str]) -> list[str]:
+    """The class of each image, or its labels, as a record names them."""
+    if labels.ndim == 1:
+        return [classes[index] for index in labels.tolist()]
+    return [SEPARATOR.join(classes[index] for index in np.flatnonzero(row).tolist()) for row in labels]
+
+
 def class_indices(
     labels: npt.NDArray[np.generic], classes: Sequence[str] | None, place: str
-) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
-    """The names of the classes, and each image's index into them."""
+) -> tuple[tuple[str, ...], Labels]:
+    """The names of the classes, and each image's index into them, or its labels among them."""
+    if labels.ndim == 2:
+        return _several(labels, classes, place)
     if labels.ndim != 1 or labels.dtype.kind not in "iuU":
         raise DataError(
-            f"{place}: labels must be integers or text [N], not {labels.dtype} {list(labels.shape)}."
+            f"{place}: labels must be integers or text [N], or 0 and 1 [N, classes], not {labels.dtype} "
+            f"{list(labels.shape)}."
         )
     if labels.dtype.kind == "U":
         known = tuple(classes) if classes is not None else tuple(sorted(set(labels.tolist())))
@@ -231,11 +247,30 @@ def class_indices(
                 f"{place}: the label {wrong} is none of the {len(known)} classes, 0 to {len(known) - 1}."
             )
         numbers = labels.astype(np.int64)
-    if len(set(known)) < len(known):
-        raise DataError(f"{place}: two classes have the same name; give each its own.")
-    if len(known) < 2:
-        raise DataError(f"{place} has only one class, and there is nothing to tell it from.")
+    _check_names(known, place)
     return known, numbers
+
+
+def _several(
+    labels: npt.NDArray[Any], classes: Sequence[str] | None, place: str
+) -> tuple[tuple[str, ...], Labels]:
+    """The names of the classes, and which of them each image has, uint8 [N, classes]."""
+    if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
+        raise DataError(f"{place}: labels [N, classes] must be 0 and 1, one for each class of an image.")
+    known = tuple(map(str, classes if classes is not None else range(labels.shape[1])))
+    if len(known) != labels.shape[1]:
+        raise DataError(
+            f"{place}: labels have {labels.shape[1]} columns, but there are {len(known)} classes."
+        )
+    _check_names(known, place)
+    return known, labels.astype(np.uint8)
+
+
+def _check_names(classes: Sequence[str], place: str) -> None:
+    if len(set(classes)) < len(classes):
+        raise DataError(f"{place}: two classes have the same name; give each its own.")
+    if len(classes) < 2:
+        raise DataError(f"{place} has only one class, and there is nothing to tell it from.")
 
 
 def _splits(splits: Sequence[str], place: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from allometry.base import DataError
-from allometry.data.dataset import SPLITS, Dataset, FileSplit, Rejected, Store, read_only
+from allometry.data.dataset import SPLITS, Dataset, FileSplit, Labels, Rejected, Store, read_only
 from allometry.data.images.cache import PixelCache
 from allometry.data.sources.checking import Check
 from allometry.data.sources.records import ImageRecord, Layout, OpenOptions, RejectedFile
@@ -129,13 +129,12 @@ def assemble(
     usable = [file for files in assigned.splits.values() for file in files]
     channels = 1 if all(checks[file.path].gray for file in usable) else 3
     cache = PixelCache(options.cache_bytes)
-    number = {class_name: number for number, class_name in enumerate(layout.classes)}
 
     def split(files: Sequence[ImageRecord]) -> FileSplit:
         known = [checks[file.path] for file in files]
         return FileSplit(
             names=tuple(file.path for file in files),
-            labels=read_only([number[file.class_name] for file in files]),
+            labels=_labels(layout, [file.class_name for file in files]),
             digests=np.frombuffer(bytes.fromhex("".join(check.digest for check in known)), np.uint8).reshape(
                 -1, 16
             ),
@@ -154,6 +153,17 @@ def assemble(
         splits={name: split(files) for name, files in assigned.splits.items()},
         rejected=assigned.rejected,
     )
+
+
+def _labels(layout: Layout, class_names: Sequence[str]) -> Labels:
+    """The labels of images, as a split has them."""
+    number = {class_name: number for number, class_name in enumerate(layout.classes)}
+    if not layout.multi_label:
+        return read_only([number[name] for name in class_names])
+    labels = np.zeros((len(class_names), len(number)), np.uint8)
+    for row, class_name in enumerate(class_names):
+        labels[row, [number[name] for name in layout.labels_of(class_name)]] = 1
+    return read_only(labels)
 
 
 def split_layout(
@@ -202,16 +212,17 @@ def _without_leaks(
 
 
 def _check_usable(layout: Layout, usable: Sequence[ImageRecord], refused: Sequence[RejectedFile]) -> None:
-    """Every class needs an image in each given split, and enough where splits are cut."""
-    counts = Counter((file.split, file.class_name) for file in usable)
+    """Every class needs an image in each given split, and enough where splits are cut; a label only to learn from."""
+    counts = Counter((file.split, label) for file in usable for label in layout.labels_of(file.class_name))
     cuts = _cuts(layout)
-    for split in layout.splits or ("",):
+    splits = layout.splits or ("",)
+    for split in ("train",) if layout.multi_label and layout.splits else splits:
         needed = 1 + len(cuts) if split in ("", "train") else 1
         where = f" in {split}" if split else ""
         for class_name in layout.classes:
             count = counts[split, class_name]
             if count == 0:
-                shown = _first_reasons(split, class_name, refused)
+                shown = _first_reasons(layout, split, class_name, refused)
                 raise DataError(
                     f"Class {class_name!r} of {layout.place} has no usable image{where}{shown}. "
                     "Add images to it or leave the class out."
@@ -224,11 +235,11 @@ def _check_usable(layout: Layout, usable: Sequence[ImageRecord], refused: Sequen
                 )
 
 
-def _first_reasons(split: str, class_name: str, refused: Sequence[RejectedFile]) -> str:
+def _first_reasons(layout: Layout, split: str, class_name: str, refused: Sequence[RejectedFile]) -> str:
     reasons = [
         f"{file.path} ({file.reason})"
         for file in refused
-        if (file.split, file.class_name) == (split, class_name)
+        if file.split == split and class_name in layout.labels_of(file.class_name)
     ]
     more = " and more" if len(reasons) > _SHOWN_REASONS else ""
     return f": {', '.join(reasons[:_SHOWN_REASONS])}{more}" if reasons else ""
@@ -242,10 +253,18 @@ def _assign(
     layout: Layout, usable: Sequence[ImageRecord], checks: Mapping[str, Check], seed: int
 ) -> dict[str, list[ImageRecord]]:
     contents: dict[str, list[str]] = {name: [] for name in layout.classes}
+    unlabeled: list[str] = []
     for file in usable:
         if file.split in ("", "train"):
-            contents[file.class_name].append(checks[file.path].digest)
-    split_of = assign_splits(contents, _cuts(layout), seed=seed)
+            digest = checks[file.path].digest
+            for label in layout.labels_of(file.class_name):
+                contents[label].append(digest)
+            unlabeled += [] if layout.labels_of(file.class_name) else [digest]
+    cuts = _cuts(layout)
+    split_of = assign_splits(contents, cuts, seed=seed)
+    rest = [digest for digest in unlabeled if digest not in split_of]
+    enough = len(set(rest)) > len(cuts)
+    split_of |= assign_splits({"": rest}, cuts, seed=seed) if enough else dict.fromkeys(rest, "train")
     splits: dict[str, list[ImageRecord]] = {name: [] for name in SPLITS}
     for file in usable:
         cut = file.split in ("", "train")

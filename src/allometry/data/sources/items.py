@@ -25,6 +25,8 @@ from allometry.data.sources.checking import Check
 _READ_TWICE = 8  # items: a flip at random shows in one of them, but for one time in 256
 _IMAGE_COLUMNS = ("image", "img", "picture", "pixel_values")
 _LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class")
+Label = int | str | tuple[int, ...]
+"""The class of an image, or 0 and 1 for each of its labels."""
 
 
 class MapDataset(Protocol):
@@ -54,7 +56,7 @@ class Items:
     classes: tuple[str, ...] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def item(self, index: int) -> tuple[Pixels, int | str]:
+    def item(self, index: int) -> tuple[Pixels, Label]:
         """One image, uint8 [height, width, channels], and its label.
 
         Raises:
@@ -79,7 +81,7 @@ class ItemSplit:
         items: of each image.
         places: of each image among its items.
         names: N of them.
-        labels: int64 [N].
+        labels: int64 [N], or uint8 [N, classes].
         digests: uint8 [N, 16], of the images' contents.
         sizes: int32 [N, 2], height and width, in pixels.
         channels: 1 or 3; images are converted to it.
@@ -285,10 +287,14 @@ def _pair(item: object, index: int, name: str) -> tuple[object, object]:
     raise DataError(f"Item {index} of {name} must be an image and its label, not {type(item).__name__}.")
 
 
-def _label(label: object, place: str) -> int | str:
-    plain = label.item() if hasattr(label, "item") and getattr(label, "ndim", 0) == 0 else label
+def _label(label: object, place: str) -> Label:
+    plain = label.tolist() if hasattr(label, "tolist") else label
+    if isinstance(plain, list | tuple) and len(plain) > 1 and all(value in (0, 1) for value in plain):
+        return tuple(int(value) for value in plain)
     if isinstance(plain, bool) or not isinstance(plain, int | str):
-        raise DataError(f"The label of {place} must be an integer or text, not {label!r}.")
+        raise DataError(
+            f"The label of {place} must be an integer or text, or 0 and 1 for each class, not {label!r}."
+        )
     return plain
 
 
@@ -308,9 +314,9 @@ def _classes(parts: Mapping[str, Items]) -> tuple[str, ...] | None:
     return known.pop() if known else None
 
 
-def _read_all(listed: Sequence[tuple[Items, int]], progress: Progress) -> tuple[list[int | str], list[Check]]:
+def _read_all(listed: Sequence[tuple[Items, int]], progress: Progress) -> tuple[list[Label], list[Check]]:
     """The label of each item, and what is known of its image."""
-    labels: list[int | str] = []
+    labels: list[Label] = []
     checks: list[Check] = []
     again = set(np.linspace(0, len(listed) - 1, _READ_TWICE).astype(int).tolist())
     with tracked(progress, "checking images", len(listed)):
@@ -322,9 +328,9 @@ def _read_all(listed: Sequence[tuple[Items, int]], progress: Progress) -> tuple[
             labels.append(label)
             checks.append(check)
             progress.advance(1)
-    kinds = {type(label) for label in labels}
+    kinds = {(type(label), len(label) if isinstance(label, tuple) else 0) for label in labels}
     if len(kinds) > 1:
-        raise DataError(f"{listed[0][0].name} has integers and text as labels; give one kind.")
+        raise DataError(f"{listed[0][0].name} has labels of several kinds or lengths; give one kind.")
     return labels, checks
 
 

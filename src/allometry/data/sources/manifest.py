@@ -17,6 +17,7 @@ from allometry.data.dataset import Dataset
 from allometry.data.sources.assembling import assemble
 from allometry.data.sources.checking import check_files
 from allometry.data.sources.records import (
+    SEPARATOR,
     SPLIT_OF_NAME,
     ImageRecord,
     Layout,
@@ -29,9 +30,11 @@ from allometry.data.sources.stores import FileStore
 _NAMES = {
     "path": ("path", "file", "filename", "image"),
     "label": ("label", "class", "category"),
+    "labels": ("labels", "classes", "tags"),
     "split": ("split",),
 }
-_NEEDED = ("path", "label")
+_BETWEEN = "|"  # the labels of an image
+_OR_LABELS = "; labels, classes or tags, where an image has several, divided by |"
 _DELIMITERS = ",;\t"
 
 
@@ -40,19 +43,24 @@ class Row(NamedTuple):
 
     Attributes:
         path: of the image, from the manifest's folder or absolute.
-        label: its class.
+        label: its class, or its labels.
         split: as it is written; empty where there is none.
         place: which row this is, for messages: `line 3`.
+        several: whether an image may have several labels, or none.
     """
 
     path: str
     label: str
     split: str
     place: str
+    several: bool = False
 
 
 def read_table(path: Path) -> list[Row]:
     """The rows of a manifest; a file that ends in `.parquet` is Parquet, any other is CSV.
+
+    A column `label` has the class of each image. A column `labels` instead has any number of them, divided by `|`; in
+    Parquet a list of texts will do, too.
 
     Raises:
         DataError: the file cannot be read, lacks a column, has no rows, or has one that cannot be understood.
@@ -63,7 +71,7 @@ def read_table(path: Path) -> list[Row]:
         >>> path = Path(tempfile.mkdtemp()) / "pets.csv"
         >>> _ = path.write_text(chr(10).join(["filename;category", "a.jpg;cat", "b.jpg;dog"]))
         >>> read_table(path)[1]
-        Row(path='b.jpg', label='dog', split='', place='line 3')
+        Row(path='b.jpg', label='dog', split='', place='line 3', several=False)
     """
     rows = list(_parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path))
     if not rows:
@@ -141,6 +149,8 @@ def _text(path: Path, place: str, name: str, cell: object) -> str:
         return ""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
+    if isinstance(cell, list) and name == "labels":
+        return _BETWEEN.join(_text(path, place, "label", label) for label in cell)
     if isinstance(cell, str | int):
         return str(cell).strip()
     raise DataError(
@@ -156,22 +166,29 @@ def _columns(path: Path, header: Sequence[str]) -> dict[str, int]:
         for meaning, names in _NAMES.items()
         if not places.keys().isdisjoint(names)
     }
-    for meaning in _NEEDED:
-        if meaning not in columns:
+    if "label" in columns:
+        columns.pop("labels", None)
+    for meaning in ("path", "label"):
+        if meaning not in columns and not (meaning == "label" and "labels" in columns):
             listed = ", ".join(repr(name) for name in header) or "none"
             *first_names, last = _NAMES[meaning]
             raise DataError(
                 f"{path} has no column for the {'image' if meaning == 'path' else 'class'}: "
-                f"it may be called {', '.join(first_names)} or {last}. Columns found: {listed}."
+                f"it may be called {', '.join(first_names)} or {last}{_OR_LABELS * (meaning == 'label')}. "
+                f"Columns found: {listed}."
             )
     return columns
 
 
 def _row(path: Path, place: str, cells: dict[str, str]) -> Row:
-    for meaning in _NEEDED:
-        if not cells[meaning]:
+    for meaning in ("path", "label"):
+        if cells.get(meaning) == "":
             raise DataError(f"{path}, {place}: the {meaning} is empty. Fill it in or remove the row.")
-    return Row(cells["path"], cells["label"], cells.get("split", ""), place)
+    split = cells.get("split", "")
+    if "label" in cells:
+        return Row(cells["path"], cells["label"], split, place)
+    labels = {label.strip() for label in cells["labels"].split(_BETWEEN)} - {""}
+    return Row(cells["path"], SEPARATOR.join(sorted(labels)), split, place, several=True)
 
 
 def open_manifest(path: Path, options: OpenOptions) -> Dataset:
@@ -195,10 +212,12 @@ def read_manifest(path: Path) -> Layout:
         DataError: the manifest cannot be read, lacks a column, has no rows, or has one that cannot be understood.
     """
     rows = read_table(path)
-    classes = sorted_classes({row.label for row in rows})
-    if len(classes) == 1:
+    several = rows[0].several
+    names = {name for row in rows for name in (row.label.split(SEPARATOR) if several else (row.label,))}
+    classes = sorted_classes(names - {""})
+    if len(classes) < 2:
         raise DataError(
-            f"{path} has only one class, {classes[0]!r}, and there is nothing to tell it from. "
+            f"{path} has only one class, {''.join(classes)!r}, and there is nothing to tell it from. "
             "Add rows of other classes."
         )
     splits = _splits(path, rows)
@@ -210,7 +229,7 @@ def read_manifest(path: Path) -> Layout:
             files.append(result)
         else:
             refused.append(result)
-    return Layout(str(path), classes, splits, tuple(sorted(files)), tuple(sorted(refused)))
+    return Layout(str(path), classes, splits, tuple(sorted(files)), tuple(sorted(refused)), several)
 
 
 def _splits(path: Path, rows: Sequence[Row]) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from allometry.base import Progress
 
 SPLIT_OF_NAME = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """The words for a split, in folders, manifests and names of shards."""
+SEPARATOR = "\x1f"
+"""Between the labels of an image in a record; no name has it."""
 
 
 class ImageRecord(NamedTuple):
@@ -18,7 +20,7 @@ class ImageRecord(NamedTuple):
     Attributes:
         path: its name in the data set: its path inside the folder, with forward slashes.
         split: the split that it is given to; empty where splits are to be cut.
-        class_name: its class.
+        class_name: its class; several labels are divided by `SEPARATOR`.
         size: in bytes.
         modified: in nanoseconds.
     """
@@ -55,6 +57,7 @@ class Layout(NamedTuple):
         splits: those that the source comes with; none where all are to be cut.
         files: the images, sorted by path.
         refused: what is no image, in no class, or missing.
+        multi_label: whether an image may have several labels, or none.
     """
 
     place: str
@@ -62,6 +65,13 @@ class Layout(NamedTuple):
     splits: tuple[str, ...]
     files: tuple[ImageRecord, ...]
     refused: tuple[RejectedFile, ...]
+    multi_label: bool = False
+
+    def labels_of(self, class_name: str) -> tuple[str, ...]:
+        """The labels that a record names."""
+        if not self.multi_label:
+            return (class_name,)
+        return tuple(class_name.split(SEPARATOR)) if class_name else ()
 
 
 def sorted_classes(names: set[str]) -> tuple[str, ...]:

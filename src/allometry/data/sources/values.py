@@ -37,9 +37,11 @@ def as_dataset(data: Data, *, seed: int = 0, progress: Progress = SilentProgress
 
     - A `Dataset` stays as it is, and a name or path is opened by `open_data`.
     - `(images, labels)`: a uint8 array [N, height, width] or [N, height, width, channels], or a uint8 tensor
-      [N, channels, height, width], and [N] integers or text. They are not copied. `open_arrays` takes names for the
+      [N, channels, height, width], and [N] integers or text, or [N, classes] of 0 and 1 where an image has several
+      labels or none. They are not copied. `open_arrays` takes names for the
       classes, too. The images may be a list of PIL images or arrays of different sizes.
-    - A map-style `torch.utils.data.Dataset`, or whatever else gives `(image, label)` for an index and has a length.
+    - A map-style `torch.utils.data.Dataset`, or whatever else gives `(image, label)` for an index and has a length; a
+      label may be [classes] of 0 and 1.
       An image is a PIL image, a uint8 array or a tensor (see `image_pixels`); `classes` are their names where there
       are any, as in torchvision. Images keep their own sizes: each training view is cut out of the whole image, as
       with files. Every item is read once here and again when it is needed, one at a time; small versions are kept
