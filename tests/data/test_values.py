@@ -243,7 +243,10 @@ GRAY, LABELS = shapes(8, size=24, seed=0)
         (Pictures(transform=lambda _image: 1 / 0), "Cannot read item 0 of pictures: ZeroDivisionError"),
         (Pictures(transform=flip), "another image each time"),
         ([(image, 0.5) for image in GRAY], "must be an integer or text, or 0 and 1 for each class, not 0.5"),
-        ([(image, ["a", 1][place % 2]) for place, image in enumerate(GRAY)], "labels of several kinds or lengths"),
+        (
+            [(image, ["a", 1][place % 2]) for place, image in enumerate(GRAY)],
+            "labels of several kinds or lengths",
+        ),
     ],
 )
 def test_says_what_is_wrong(data, says):

@@ -11,7 +11,7 @@ from allometry.cli.options import Device, Json, Run
 from allometry.cli.printing import print_figures, print_json
 
 if TYPE_CHECKING:
-    from allometry.runs import Evaluation, Interval
+    from allometry.runs import Evaluation, Interval, MultiLabelEvaluation
 
 
 _WORST = 5
@@ -31,33 +31,51 @@ def evaluate(
 
     Example: `allometry evaluate runs/icons-10M --split val`
     """
+    from allometry.runs import Evaluation
     from allometry.verbs.evaluate import evaluate as evaluate_run
 
     evaluation = evaluate_run(run, data=data, split=split, device=device)
+    title = f"{run}: {evaluation.split}, {evaluation.images:,} images; in brackets 95 % intervals"
+    if not isinstance(evaluation, Evaluation):
+        print_json(evaluation.to_dict()) if as_json else print_figures(title, _label_rows(evaluation))
+        return
     if as_json:
         without = [replace(mistake, thumbnail="") for mistake in evaluation.mistakes]
         print_json(replace(evaluation, mistakes=tuple(without)).to_dict())
         return
-    print_figures(
-        f"{run}: {evaluation.split}, {evaluation.images:,} images; in brackets 95 % intervals",
-        _rows(evaluation),
-    )
+    print_figures(title, _rows(evaluation))
+
+
+def _label_rows(evaluation: MultiLabelEvaluation) -> dict[str, str]:
+    low, high = evaluation.loss_interval
+    known = [
+        (one.average_precision, one) for one in evaluation.per_class if one.average_precision is not None
+    ]
+    worst = sorted(known, key=lambda pair: (pair[0], -pair[1].images))[:_WORST]
+    return {
+        "mean average precision": _fraction(evaluation.mean_average_precision, evaluation.interval),
+        "all labels right": _fraction(evaluation.exact, evaluation.exact_interval),
+        "mean F1": f"{evaluation.f1:7.2%}",
+        "log loss": f"{evaluation.loss:7.4f} ({low:.4f} to {high:.4f})",
+        "worst labels": ", ".join(f"{one.name} {value:.0%} of {one.images}" for value, one in worst),
+    }
+
+
+def _fraction(value: float, interval: Interval) -> str:
+    low, high = interval
+    return f"{value:7.2%} ({low:.2%} to {high:.2%})"
 
 
 def _rows(evaluation: Evaluation) -> dict[str, str]:
-    def fraction(value: float, interval: Interval) -> str:
-        low, high = interval
-        return f"{value:7.2%} ({low:.2%} to {high:.2%})"
-
     low, high = evaluation.loss_interval
     known = [(one.accuracy, one) for one in evaluation.per_class if one.accuracy is not None]
     worst = [one for _, one in sorted(known, key=lambda pair: (pair[0], -pair[1].images))[:_WORST]]
-    five = {"top-5 accuracy": fraction(evaluation.top5, evaluation.top5_interval)}
+    five = {"top-5 accuracy": _fraction(evaluation.top5, evaluation.top5_interval)}
     return {
-        "accuracy": fraction(evaluation.accuracy, evaluation.interval),
+        "accuracy": _fraction(evaluation.accuracy, evaluation.interval),
         **(five if len(evaluation.classes) > _WORST else {}),
-        "balanced accuracy": fraction(evaluation.balanced_accuracy, evaluation.balanced_interval),
-        "calibration error": f"{fraction(evaluation.calibration_error, evaluation.calibration_interval)}; "
+        "balanced accuracy": _fraction(evaluation.balanced_accuracy, evaluation.balanced_interval),
+        "calibration error": f"{_fraction(evaluation.calibration_error, evaluation.calibration_interval)}; "
         f"chance alone gives {evaluation.calibration_by_chance:.2%}",
         "log loss": f"{evaluation.loss:7.4f} ({low:.4f} to {high:.4f})",
         "Brier score": f"{evaluation.brier:7.4f}",

@@ -42,4 +42,5 @@ def predict(
         print_json(predictions.to_dict())
         return
     for one in predictions:
-        print_figures(one.image, {name: f"{probability:.1%}" for name, probability in one.classes})
+        classes = {name: f"{probability:.1%}" for name, probability in one.classes}
+        print_figures(one.image, classes or {"no label": "none is as probable as its threshold"})

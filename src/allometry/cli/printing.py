@@ -162,8 +162,8 @@ def _console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=200)
 
 
-def trained_rows(result: TrainResult) -> dict[str, str]:
-    """What a trained network is, costs and reaches."""
+def trained_rows(result: TrainResult, metric: str) -> dict[str, str]:
+    """What a trained network is, costs and reaches, and what that is measured by."""
     from allometry.runs import GrowthResult
 
     low, high = result.test_interval
@@ -173,7 +173,7 @@ def trained_rows(result: TrainResult) -> dict[str, str]:
     return {
         "network": f"{result.network}, {result.resolution} px",
         "cost": text,
-        "test accuracy": f"{result.test_accuracy:.2%} of {result.test_images:,} images ({low:.1%} to {high:.1%})",
+        f"test {metric}": f"{result.test_accuracy:.2%} of {result.test_images:,} images ({low:.1%} to {high:.1%})",
     }
 
 

@@ -94,7 +94,7 @@ def _figures(run: Run) -> dict[str, str]:
     law, file = result.law, export.verification
     chosen = f"best of {result.trials}" if result.trials else "as given"
     return {
-        **trained_rows(result),
+        **trained_rows(result, run.metric),
         "law": f"alpha {law.alpha:g}, beta {law.beta:.3g}, gamma {law.gamma:g}, {chosen}",
         "delivered": f"{file.file} with predict.py, {format_quantity(file.bytes, unit='B')}, "
         f"top class agrees on {file.agreement:.1%} of {file.images} images",

@@ -170,7 +170,7 @@ def _figures(run: Run) -> dict[str, str]:
         "network": f"{result.network}, {result.resolution} px",
         "cost": cost_text(result.cost, result.measured, predicted=result.predicted_latency),
         "objective": f"{result.objective} = {values}",
-        "validation accuracy": f"{result.validation_accuracy:.2%}, after a short training",
+        f"validation {run.metric}": f"{result.validation_accuracy:.2%}, after a short training",
         "searched": f"{plural(result.trials, 'trial')}, {result.stopped} stopped early, "
         f"{format_duration(result.search_seconds)} of training",
     }

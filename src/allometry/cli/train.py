@@ -102,5 +102,5 @@ def train(
         print_json(run.to_dict())
     else:
         result = run.result
-        rows = trained_rows(result) if isinstance(result, TrainResult) else {}
+        rows = trained_rows(result, run.metric) if isinstance(result, TrainResult) else {}
         print_figures(str(run.folder), {**rows, "report": str(run.report)})

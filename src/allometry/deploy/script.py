@@ -55,6 +55,7 @@ def write_script(
         batch=export_config.batch,
         pixels=export_config.normalize_inside,
         classes=_lines(preprocessing.classes),
+        thresholds=repr(preprocessing.thresholds),
     )
     write_text(path, filled)
     return path

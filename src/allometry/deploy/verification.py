@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -85,7 +86,7 @@ def verify(
         bytes=export_config.target.bytes(path),
         images=len(views),
         largest_difference=float(np.abs(theirs - ours).max()),
-        agreement=float((theirs.argmax(1) == ours.argmax(1)).mean()),
+        agreement=agreement(theirs, ours, preprocessing),
         runtime=isolated.runtime,
         load_seconds=isolated.load_seconds,
         without=isolated.without,
@@ -94,13 +95,35 @@ def verify(
     return result
 
 
+def agreement(
+    theirs: npt.NDArray[np.floating], ours: npt.NDArray[np.floating], preprocessing: Preprocessing
+) -> float:
+    """The fraction of images with the same top class; with several labels, of labels that are given alike.
+
+    Args:
+        theirs: logits, [N, classes].
+        ours: as many.
+        preprocessing: that knows the thresholds of several labels.
+
+    Example:
+        >>> gray = Preprocessing(channels=1, resolution=2, crop=1.0, mean=(0.5,), std=(0.5,), classes=("a", "b"))
+        >>> agreement(np.array([[1.0, 0], [0, 1]]), np.array([[2.0, 0], [2, 1]]), gray)
+        0.5
+    """
+    if preprocessing.thresholds is None:
+        return float((theirs.argmax(1) == ours.argmax(1)).mean())
+    probable = np.clip(preprocessing.thresholds, 1e-12, 1 - 1e-12)
+    limits = np.log(probable / (1 - probable))
+    return float(((theirs >= limits) == (ours >= limits)).mean())
+
+
 def _refuse_others(path: Path, result: Verification, export_config: ExportConfig, *, scale: float) -> None:
     arithmetic = export_config.arithmetic
     allowed, min_agreement = arithmetic.max_difference * scale, arithmetic.min_agreement
     if not result.largest_difference <= allowed or result.agreement < min_agreement:
         raise VerificationError(
             f"{path} does not give the network's results: logits differ by up to {result.largest_difference:.2g} "
-            f"(allowed {allowed:.2g}) and {result.agreement:.1%} of the top classes agree (least {min_agreement:.0%})."
+            f"(allowed {allowed:.2g}) and {result.agreement:.1%} of the answers agree (least {min_agreement:.0%})."
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -91,7 +90,7 @@ def write_request(
         precision=export_config.precision,
         axis_names=OF_PIXELS if inside else OF_TENSORS,
         dynamic_axes=export_config.dynamic_axes,
-        metadata={METADATA: json.dumps(asdict(preprocessing))},
+        metadata={METADATA: json.dumps(preprocessing.to_dict())},
     )
 
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from allometry.base import InputError
 
-CorrectMatrix = npt.NDArray[np.bool_]
-"""[seeds, images]: which validation images a network had right, a row for each of its trainings."""
+CorrectMatrix = npt.NDArray[np.bool_] | npt.NDArray[np.float64]
+"""[seeds, images]: which validation images a network had right, or what each adds to its accuracy, a row for each of
+its trainings."""
 RESAMPLES = 2000
 
 

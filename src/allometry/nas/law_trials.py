@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from allometry.arch import Network, digest
 from allometry.base import NonFiniteLossError, Progress, SilentProgress
@@ -17,7 +18,7 @@ from allometry.base.files import append_line, read_lines
 from allometry.cost import count
 from allometry.nas.law_ranking import CorrectMatrix
 from allometry.nas.trial_training import TrialConfig, threads, trial_job
-from allometry.training import predict, train
+from allometry.training import Predictions, predict, train
 from allometry.training.callbacks.base import Callback, EpochEnd
 from allometry.training.images import Images
 
@@ -54,7 +55,8 @@ class GridTrainingResult:
         epochs: that were trained.
         seconds: that they took.
         images: training images seen.
-        correct: once the training is over, which validation images were correct, as hexadecimal digits of packed bits.
+        correct: once the training is over, which validation images were correct, as hexadecimal digits of packed bits;
+            of images with several labels, what each adds to the mean average precision, of 32-bit numbers.
         diverged: the loss became infinite or not a number: nothing was correct.
     """
 
@@ -114,7 +116,7 @@ def run_grid_training(
                     preprocessing=job.preprocessing,
                     device=job.device,
                 )
-            correct = np.packbits(predictions.correct).tobytes().hex()
+            correct = _as_text(predictions)
         except Stopped:
             if not reached.over or whole:
                 raise
@@ -267,9 +269,22 @@ def grid_trainings(networks: Sequence[Network], seeds: Sequence[int], until: int
 
 
 def correct_matrix(results: Sequence[GridTrainingResult], images: int) -> CorrectMatrix:
-    """Which images each of these had correct, [trainings, images]."""
-    packed = [np.frombuffer(bytes.fromhex(result.correct), np.uint8) for result in results]
-    return np.stack([np.unpackbits(each, count=images).astype(bool) for each in packed])
+    """What each image adds to the accuracy of each of these, [trainings, images]: 1 where it was correct, else 0."""
+    return np.stack([_from_text(result.correct, images) for result in results])
+
+
+def _as_text(predictions: Predictions) -> str:
+    if predictions.multi_label:
+        parts: bytes = predictions.image_scores.astype(np.float32).tobytes()
+        return parts.hex()
+    return np.packbits(predictions.correct).tobytes().hex()
+
+
+def _from_text(text: str, images: int) -> npt.NDArray[np.float64]:
+    content = bytes.fromhex(text)
+    if len(content) == 4 * images:
+        return np.frombuffer(content, np.float32).astype(np.float64)
+    return np.unpackbits(np.frombuffer(content, np.uint8), count=images).astype(np.float64)
 
 
 def trained_macs(folder: Path) -> float:

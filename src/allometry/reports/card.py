@@ -87,19 +87,23 @@ def _tiles(record: RunRecord) -> Iterator[tuple[str, str, str]]:
 
 
 def _accuracy(record: RunRecord) -> Iterator[tuple[str, str, str]]:
-    evaluation, result = record.evaluation, record.result
+    evaluation, result = record.evaluation or record.label_evaluation, record.result
     if evaluation is not None:
         between = f"{percent_range(evaluation.interval)} %, {evaluation.images:,} images"
-        yield f"{evaluation.split} accuracy", percent(evaluation.accuracy), between
+        yield f"{evaluation.split} {record.metric}", percent(evaluation.accuracy), between
     elif record.history:
         last = record.history[-1]
-        yield "validation accuracy", percent(last.val_accuracy), f"epoch {last.epoch} of {last.epochs}"
+        yield (
+            f"validation {record.metric}",
+            percent(last.val_accuracy),
+            f"epoch {last.epoch} of {last.epochs}",
+        )
     elif isinstance(result, SearchResult):
-        yield "validation accuracy", percent(result.validation_accuracy), "after a short training"
+        yield f"validation {record.metric}", percent(result.validation_accuracy), "after a short training"
     elif record.supernet is not None and record.supernet.last is not None:
         ends = record.supernet.last
         yield (
-            "validation accuracy",
+            f"validation {record.metric}",
             f"{percent(ends.smallest)} to {percent(ends.largest)}",
             "of the smallest and the largest network",
         )
@@ -119,6 +123,8 @@ def _curve(record: RunRecord) -> Html:
             ([epoch.val_accuracy for epoch in record.history], BLUE),
         ]
         meaning = "validation accuracy over the epochs, and training accuracy (gray)"
+        if record.label_evaluation is not None:  # of a batch there is no such precision
+            lines, meaning = lines[1:], f"validation {record.metric} over the epochs"
     known = [value for values, _ in lines for value in values]
     if not known:
         return Html()

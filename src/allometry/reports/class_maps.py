@@ -196,7 +196,7 @@ def _class_map(viewer: Viewer, image: NamedImage, class_name: str | None, path: 
     view = center_view(pixels, resolution=resolution, crop=preprocessing.crop)
     batch = to_input(np.ascontiguousarray(view[None]), preprocessing, torch.device("cpu"))
     with torch.no_grad():
-        probabilities = viewer.module(batch).softmax(1)[0]
+        probabilities = preprocessing.probabilities(viewer.module(batch))[0]
     best = int(probabilities.argmax())
     place = best if class_name is None else classes.index(class_name)
     return ClassMap(

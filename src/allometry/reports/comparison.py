@@ -76,7 +76,7 @@ def comparison_section(records: Sequence[RunRecord]) -> Section:
 
 
 def _result(place: int, record: RunRecord) -> _Result:
-    evaluation = record.evaluation
+    evaluation = record.evaluation or record.label_evaluation
     trial = found_trial(record)
     accuracy, seen = None, ""
     if evaluation is not None:

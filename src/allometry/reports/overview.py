@@ -23,7 +23,7 @@ from allometry.reports.words import (
     percent_range,
     whole,
 )
-from allometry.runs import DataSummary, Evaluation, ExtractResult, RunRecord
+from allometry.runs import DataSummary, Evaluation, ExtractResult, MultiLabelEvaluation, RunRecord
 
 # How a run folder remembers a value: by its name and the digest of its content.
 _VALUE = re.compile(r"[^/]+@[0-9a-f]{32}")
@@ -114,12 +114,12 @@ def _key_figures(record: RunRecord) -> Iterator[tuple[str, str, str]]:
     if record.supernet is not None:
         yield from supernet_figures(record, record.supernet)
         return
-    evaluation, network = record.evaluation, record.network
+    evaluation, network = record.evaluation or record.label_evaluation, record.network
     last = record.history[-1] if record.history else None
     if evaluation is not None:
-        yield f"{evaluation.split} accuracy", percent(evaluation.accuracy), _interval(evaluation)
+        yield f"{evaluation.split} {record.metric}", percent(evaluation.accuracy), _interval(evaluation)
     elif last is not None:
-        yield "validation accuracy", percent(last.val_accuracy), f"after epoch {last.epoch}"
+        yield f"validation {record.metric}", percent(last.val_accuracy), f"after epoch {last.epoch}"
     if network is not None:
         cost, used = count(network), _budget_shares(record)
         for measure in (MACS, PARAMS):
@@ -132,7 +132,7 @@ def _key_figures(record: RunRecord) -> Iterator[tuple[str, str, str]]:
         yield "input", side, "pixels"
 
 
-def _interval(evaluation: Evaluation) -> str:
+def _interval(evaluation: Evaluation | MultiLabelEvaluation) -> str:
     return percent_range(evaluation.interval)
 
 
@@ -173,17 +173,21 @@ def _result(record: RunRecord) -> str:
         parts.append(f"looks at {side} {TIMES} {side} pixels")
         parts.append(f"has {PARAMS.describe(cost.params)}")
         parts.append(f"needs {MACS.describe(cost.macs)} for one image")
-    if record.evaluation is not None:
-        parts.append(_accuracy(record.evaluation))
+    evaluation = record.evaluation or record.label_evaluation
+    if evaluation is not None:
+        parts.append(_accuracy(evaluation))
     if not parts:
         return "There is no network yet."
     subject = "The network found" if record.plan else "The network"
     return f"{subject} {listed(parts)}."
 
 
-def _accuracy(evaluation: Evaluation) -> str:
+def _accuracy(evaluation: Evaluation | MultiLabelEvaluation) -> str:
     seen = "unseen test" if evaluation.split == "test" else evaluation.split
     of = f"{whole(evaluation.images)} {seen} images"
+    if isinstance(evaluation, MultiLabelEvaluation):
+        reached = percent(evaluation.mean_average_precision)
+        return f"reaches a mean average precision of {reached} ({_interval(evaluation)}) on {of}"
     return f"classifies {percent(evaluation.accuracy)} ({_interval(evaluation)}) of {of} rightly"
 
 

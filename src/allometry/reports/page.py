@@ -16,6 +16,7 @@ from allometry.reports.export import costs_section, export_section, next_section
 from allometry.reports.figures import library
 from allometry.reports.fit import fit_section
 from allometry.reports.growth import growth_section
+from allometry.reports.labels import labels_section
 from allometry.reports.markup import Html, Section, element, joined
 from allometry.reports.networks import budget_section, network_section
 from allometry.reports.overview import key_figures, origin_section, request_section, summary, unfinished
@@ -102,6 +103,7 @@ def _sections(record: RunRecord, *, prefix: str) -> list[Section]:
         training_section(record, prefix=prefix),
         cost_section(record, prefix=prefix),
         evaluation_section(record, prefix=prefix),
+        labels_section(record),
         classes_section(record),
         calibration_section(record, prefix=prefix),
         looks_section(record),

@@ -20,9 +20,9 @@ def training_section(record: RunRecord, *, prefix: str) -> Section | None:
     content: list[Html] = []
     if record.history:
         content = [
-            element("p", _progress(record.history)),
+            element("p", _progress(record)),
             legend([("dashes", GRAY, "training images"), ("line", BLUE, "validation images")]),
-            _curves(record.history, prefix),
+            _curves(record, prefix),
         ]
     if record.recipe:
         pairs = ((name.replace("_", " "), _shown(value)) for name, value in record.recipe.items())
@@ -33,7 +33,8 @@ def training_section(record: RunRecord, *, prefix: str) -> Section | None:
     )
 
 
-def _curves(epochs: Sequence[EpochMetrics], prefix: str) -> Html:
+def _curves(record: RunRecord, prefix: str) -> Html:
+    epochs, several = record.history, record.data is not None and record.data.multi_label
     return side_by_side(
         learning_curve(
             f"{prefix}-loss",
@@ -46,21 +47,26 @@ def _curves(epochs: Sequence[EpochMetrics], prefix: str) -> Html:
         learning_curve(
             f"{prefix}-accuracy",
             epochs,
-            of="accuracy",
-            train=lambda epoch: epoch.train_accuracy,
+            of=record.metric,
+            # Of several labels the precision is that of all images together, which training does not have.
+            train=lambda epoch: None if several else epoch.train_accuracy,
             val=lambda epoch: epoch.val_accuracy,
             in_percent=True,
         ),
     )
 
 
-def _progress(epochs: Sequence[EpochMetrics]) -> str:
+def _progress(record: RunRecord) -> str:
+    epochs = record.history
     last = epochs[-1]
     of = f" of {last.epochs}" if last.epochs != last.epoch else ""
     seconds = sum(epoch.seconds for epoch in epochs) / len(epochs)
     speed = sum(epoch.images_per_second for epoch in epochs) / len(epochs)
+    reached = f"{percent(last.val_accuracy)} of the validation images correct"
+    if record.data is not None and record.data.multi_label:
+        reached = f"{record.metric} {percent(last.val_accuracy)} on the validation images"
     return (
-        f"After epoch {last.epoch}{of}: {percent(last.val_accuracy)} of the validation images correct, validation loss "
+        f"After epoch {last.epoch}{of}: {reached}, validation loss "
         f"{decimal(last.val_loss)}, training loss {decimal(last.train_loss)}. An epoch took {format_duration(seconds)} "
         f"on average, at {whole(speed)} images per second."
     )

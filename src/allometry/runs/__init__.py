@@ -2,6 +2,7 @@
 
 from allometry.runs.evaluation import CalibrationBin, ClassMetrics, Evaluation, Explanation, Interval, Mistake
 from allometry.runs.export import Export, NoisyLayer, QuantizationQuality, Verification
+from allometry.runs.label_evaluation import LabelMetrics, MultiLabelEvaluation
 from allometry.runs.phases import Phase
 from allometry.runs.reading import read_run
 from allometry.runs.record import RunRecord, SupernetRecord
@@ -55,9 +56,11 @@ __all__ = [
     "GrowthResult",
     "HubUpload",
     "Interval",
+    "LabelMetrics",
     "LawTrialRecord",
     "MeasuredSubnet",
     "Mistake",
+    "MultiLabelEvaluation",
     "NoisyLayer",
     "Phase",
     "PredictedBin",

@@ -20,7 +20,7 @@ class Verification(Record):
         bytes: its size, with that of the file of weights beside it.
         images: how many were compared.
         largest_difference: of any logit, absolute.
-        agreement: fraction of images with the same top class.
+        agreement: fraction of images with the same top class; of several labels, of those that are given alike.
         runtime: what ran the file.
         load_seconds: until the runtime was ready.
         without: packages that could not be imported where it ran.
@@ -70,7 +70,7 @@ class QuantizationQuality(Record):
         calibration: training images that it was calibrated with.
         accuracy_before: of float32.
         accuracy_after: of int8.
-        agreement: fraction of images with the same top class.
+        agreement: fraction of images with the same top class; of several labels, of those that are given alike.
         latency_before: seconds of a run with one thread, in float32; None where its runtime is not measured.
         latency_after: the same of int8.
         layers: those that suffer most.

@@ -16,6 +16,7 @@ from allometry.base import RunFolderError
 from allometry.base.files import append_line, read_json, write_json, write_lines
 from allometry.runs.evaluation import Evaluation, Explanation
 from allometry.runs.export import Export
+from allometry.runs.label_evaluation import MultiLabelEvaluation
 from allometry.runs.phases import Phase
 from allometry.runs.records import (
     CostEntry,
@@ -172,6 +173,7 @@ DATA = RecordFile("data.json", DataSummary)
 PLAN = RecordFile("plan.json", GrowthPlan)
 SEARCH = RecordFile("search.json", SearchPlan)
 EVALUATION = RecordFile("evaluation.json", Evaluation)
+LABEL_EVALUATION = RecordFile("label-evaluation.json", MultiLabelEvaluation)
 EXPLANATIONS = RecordFile("explain.json", Explanations)
 EXPORT = RecordFile("export.json", Export)
 PHASES = RecordFile("phases.json", PhasePlan)

@@ -64,6 +64,7 @@ def read_run(folder: str | Path) -> RunRecord:
         costs=files.COSTS.read(folder),
         recipe=_read(read_json, folder / files.RECIPE) or {},
         evaluation=files.EVALUATION.read(folder),
+        label_evaluation=files.LABEL_EVALUATION.read(folder),
         explanations=explained.explanations if explained else (),
         export=files.EXPORT.read(folder),
         result=files.read_result(folder, info.command),

@@ -13,6 +13,7 @@ from allometry.cost import Cost, count
 from allometry.runs.evaluation import Evaluation, Explanation
 from allometry.runs.export import Export
 from allometry.runs.files import REPORT
+from allometry.runs.label_evaluation import MultiLabelEvaluation
 from allometry.runs.phases import Phase
 from allometry.runs.records import (
     CostEntry,
@@ -103,7 +104,8 @@ class RunRecord:
         history: the epochs of the training.
         costs: of each piece of work.
         recipe: of the training, by field.
-        evaluation: on the test split.
+        evaluation: on the test split, of images with one label.
+        label_evaluation: on the test split, of images with several labels.
         explanations: what the network looks at in some test images.
         export: the file for another runtime.
         result: what the verb came to.
@@ -135,6 +137,7 @@ class RunRecord:
     costs: tuple[CostEntry, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)
     evaluation: Evaluation | None = None
+    label_evaluation: MultiLabelEvaluation | None = None
     explanations: tuple[Explanation, ...] = ()
     export: Export | None = None
     result: RunResult | None = None
@@ -169,18 +172,24 @@ class RunRecord:
         cost = f"{format_quantity(self.cost.macs)} MACs, {format_quantity(self.cost.params)} params"
         yield f"{self.network.name}, {cost}" if self.network.name else cost
 
+    @property
+    def metric(self) -> str:
+        """What its accuracies are: `accuracy`, or, of images with several labels, `mean average precision`."""
+        return "mean average precision" if self.data is not None and self.data.multi_label else "accuracy"
+
     def _accuracy(self) -> Iterator[str]:
-        if self.evaluation is not None:
-            low, high = self.evaluation.interval
-            yield f"{self.evaluation.split} accuracy {self.evaluation.accuracy:.2%} ({low:.2%} to {high:.2%})"
+        evaluation = self.evaluation or self.label_evaluation
+        if evaluation is not None:
+            low, high = evaluation.interval
+            yield f"{evaluation.split} {self.metric} {evaluation.accuracy:.2%} ({low:.2%} to {high:.2%})"
         elif self.history:
             last = self.history[-1]
-            yield f"validation accuracy {last.val_accuracy:.2%} after epoch {last.epoch} of {last.epochs}"
+            yield f"validation {self.metric} {last.val_accuracy:.2%} after epoch {last.epoch} of {last.epochs}"
         elif isinstance(self.result, SearchResult):
-            yield f"validation accuracy {self.result.validation_accuracy:.2%} after a short training"
+            yield f"validation {self.metric} {self.result.validation_accuracy:.2%} after a short training"
         elif self.supernet is not None and self.supernet.last is not None:
             ends = self.supernet.last
-            yield f"validation accuracy {ends.smallest:.2%} to {ends.largest:.2%}"
+            yield f"validation {self.metric} {ends.smallest:.2%} to {ends.largest:.2%}"
 
     def to_dict(self) -> dict[str, Any]:
         """Where the run is and what it came to, as JSON-ready values."""

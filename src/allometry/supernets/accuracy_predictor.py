@@ -64,7 +64,7 @@ def measure_subnets(opened: OpenSupernet, encodings: Encodings) -> npt.NDArray[n
                 cost=count(network_of(opened.space, encoding)),
                 accuracy=predictions.accuracy,
                 loss=predictions.loss,
-                correct=tuple(int(predictions.correct[part::PARTS].sum()) for part in range(PARTS)),
+                correct=tuple(round(predictions.image_scores[part::PARTS].sum()) for part in range(PARTS)),
                 seconds=round(time.monotonic() - began, 3),
                 images=per_subnet,
             )

@@ -10,7 +10,7 @@ from allometry.arch import Network, digest, load, save
 from allometry.base import InputError, UnknownNameError
 from allometry.cost import count
 from allometry.nn import save_weights
-from allometry.runs import Evaluation, ExtractResult, Subnet
+from allometry.runs import Evaluation, ExtractResult, MultiLabelEvaluation, Subnet
 from allometry.runs.files import NETWORK, PREPROCESSING, known_subnets, write_recipe
 from allometry.supernets.extract import ESTIMATED, extract_subnet, preprocessing_of
 from allometry.supernets.opened import OpenSupernet
@@ -67,7 +67,7 @@ class Extraction:
     searched: Subnet | None
     supernet: Path
 
-    def result(self, evaluation: Evaluation, *, epochs: int) -> ExtractResult:
+    def result(self, evaluation: Evaluation | MultiLabelEvaluation, *, epochs: int) -> ExtractResult:
         """What the extraction came to, with the evaluation on the test split."""
         network, searched = self.job.network, self.searched
         return ExtractResult(

@@ -32,7 +32,6 @@ from allometry.supernets.extremes import least_counted, least_latency
 from allometry.supernets.opened import OpenSupernet
 from allometry.supernets.pareto import pareto
 from allometry.supernets.specialize import Specialized, specialize
-from allometry.training import wilson_interval
 
 _CONFIRMED = 5  # of the best predicted subnets are measured, and the best of those is given
 
@@ -242,7 +241,7 @@ def _confirmed(
         predicted_latency=costs.of(encoding)[table.name] if timed else None,
         measured=runtime_config if timed else None,
         test_accuracy=test.accuracy,
-        test_interval=wilson_interval(round(test.accuracy * len(split)), len(split)),
+        test_interval=test.accuracy_interval(),
         test_images=len(split),
         candidates=tuple(
             SubnetCandidate(predicted=float(predicted), measured=float(measured))

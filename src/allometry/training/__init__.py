@@ -37,6 +37,8 @@ from allometry.training.metrics.classes import (
 )
 from allometry.training.metrics.evaluate import Predictions, Score, evaluate, predict
 from allometry.training.metrics.intervals import bootstrap_interval, resamples, wilson_interval
+from allometry.training.metrics.label_summary import summarize_labels
+from allometry.training.metrics.labels import average_precision, best_thresholds, mean_average_precision
 from allometry.training.metrics.summary import summarize
 from allometry.training.optimizer import RMSPropTF, make_optimizer
 from allometry.training.preprocessing import Preprocessing, normalize, to_input, to_pixels
@@ -103,7 +105,9 @@ __all__ = [
     "Validation",
     "at_full_size",
     "autocast",
+    "average_precision",
     "balanced_accuracy",
+    "best_thresholds",
     "bootstrap_interval",
     "brier_score",
     "calibration_error",
@@ -124,6 +128,7 @@ __all__ = [
     "learning_rate",
     "load_weights",
     "make_optimizer",
+    "mean_average_precision",
     "normalize",
     "plan_epochs",
     "predict",
@@ -141,6 +146,7 @@ __all__ = [
     "step_memory",
     "student_losses",
     "summarize",
+    "summarize_labels",
     "to_input",
     "to_pixels",
     "train",

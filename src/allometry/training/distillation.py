@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from allometry.base import InputError
 from allometry.data import Batch
+from allometry.data.dataset import Labels
 from allometry.training.losses import Loss
 from allometry.training.preprocessing import Preprocessing, normalize, to_pixels
 from allometry.training.recipes import Recipe
@@ -25,6 +27,9 @@ def label_losses(logits: Tensor, batch: Batch, loss: Loss) -> tuple[Tensor, Tens
     Returns:
         Losses [N] and labels, on the logits' device.
 
+    Raises:
+        InputError: the images have several labels, and the loss is for one.
+
     Example:
         >>> import numpy as np
         >>> from allometry.training.losses import CrossEntropy
@@ -36,13 +41,24 @@ def label_losses(logits: Tensor, batch: Batch, loss: Loss) -> tuple[Tensor, Tens
         [0.13, 2.13]
     """
     device, logits = logits.device, logits.float()
-    labels = torch.from_numpy(batch.labels).to(device, non_blocking=True)
+    if batch.labels.ndim == 2 and not loss.multi_label:
+        raise InputError(
+            f"{loss.name} is for one label an image, and these have several: take loss=binary-cross-entropy, or a "
+            "loss of your own with multi_label = True."
+        )
+    labels = _labels(batch.labels, device)
     losses = loss(logits, labels)
     if (batch.mix_weights < 1).any():
         weights = torch.from_numpy(batch.mix_weights).to(device, non_blocking=True)
-        mixed = torch.from_numpy(batch.mixed_labels).to(device, non_blocking=True)
+        mixed = _labels(batch.mixed_labels, device)
         losses = weights * losses + (1 - weights) * loss(logits, mixed)
     return losses, labels
+
+
+def _labels(labels: Labels, device: torch.device) -> Tensor:
+    """Labels as a loss sees them."""
+    moved = torch.from_numpy(labels).to(device, non_blocking=True)
+    return moved.float() if moved.ndim == 2 else moved
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from allometry.arch import Network
 from allometry.base import Progress, SilentProgress
 from allometry.data import Dataset, Normalization, as_dataset, is_line_art, normalization
+from allometry.data.summary import images_per_class
+from allometry.training.losses import BinaryCrossEntropy, Loss
 from allometry.training.preprocessing import Preprocessing
 from allometry.training.recipes import RecipeMaker
 from allometry.training.recipes.recipe import Recipe
@@ -40,23 +40,30 @@ class Images:
             mean=self.normal.mean,
             std=self.normal.std,
             classes=self.dataset.classes,
+            thresholds=(0.5,) * len(self.dataset.classes) if self.dataset.multi_label else None,
         )
 
     def recipe(self, make: RecipeMaker, network: Network, settings: Sequence[str]) -> Recipe:
         """A recipe made for a network and these images, with the user's changes."""
         plain = make(network, images=len(self.dataset.splits["train"]), drawings=self.drawn)
-        return self._with_class_weights(change(plain, *settings))
+        return self._with_class_weights(change(replace(plain, loss=self._loss or plain.loss), *settings))
 
     def resolve(self, recipe: Recipe | RecipeSpec, network: Network) -> Recipe:
         """A recipe in full, for a network and these images."""
         if isinstance(recipe, RecipeSpec):
-            recipe = recipe.resolve(network, images=len(self.dataset.splits["train"]), drawings=self.drawn)
+            images = len(self.dataset.splits["train"])
+            recipe = recipe.resolve(network, images=images, drawings=self.drawn, loss=self._loss)
         return self._with_class_weights(recipe)
+
+    @property
+    def _loss(self) -> Loss | None:
+        """What these images are trained by, unless the user says otherwise; None for the recipe's own."""
+        return BinaryCrossEntropy() if self.dataset.multi_label else None
 
     def _with_class_weights(self, recipe: Recipe) -> Recipe:
         """The recipe with what its loss takes from the training images."""
         labels = self.dataset.splits["train"].labels
-        counts = np.bincount(labels, minlength=len(self.dataset.classes)).tolist()
+        counts = images_per_class(labels, len(self.dataset.classes))
         return replace(recipe, loss=recipe.loss.fitted(counts, images=len(labels)))
 
 

@@ -25,6 +25,7 @@ class Preprocessing:
         mean: per channel, on the scale 0 to 1.
         std: per channel, on the scale 0 to 1.
         classes: what the network's outputs stand for, in order.
+        thresholds: of an image with several labels, from which probability on it has each; None for one label.
 
     Example:
         >>> Preprocessing(
@@ -39,10 +40,35 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     classes: tuple[str, ...]
+    thresholds: tuple[float, ...] | None = None
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may have several labels, or none."""
+        return self.thresholds is not None
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """What the network's outputs say, from 0 to 1: of one label, or of each of several by itself.
+
+        Shape:
+            [N, classes] -> [N, classes]
+
+        Example:
+            >>> fields = {"channels": 1, "resolution": 8, "crop": 1.0, "mean": (0.5,), "std": (0.5,)}
+            >>> both = Preprocessing(**fields, classes=("a", "b"), thresholds=(0.5, 0.4))
+            >>> both.probabilities(torch.zeros(1, 2)).tolist()
+            [[0.5, 0.5]]
+        """
+        return logits.sigmoid() if self.multi_label else logits.softmax(1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values; thresholds only where there are some."""
+        plain = asdict(self)
+        return plain if self.multi_label else {name: plain[name] for name in plain if name != "thresholds"}
 
     def save(self, path: Path) -> None:
         """Write it as JSON, in one step."""
-        write_json(path, asdict(self))
+        write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: Path) -> Preprocessing:
@@ -53,7 +79,12 @@ class Preprocessing:
         """
         plain: dict[str, Any] = read_json(path)
         try:
-            lists = {name: tuple(plain[name]) for name in ("mean", "std", "classes")}
+            own = [
+                name
+                for name in ("mean", "std", "classes", "thresholds")
+                if name != "thresholds" or name in plain
+            ]
+            lists = {name: tuple(plain[name]) for name in own}
             return cls(**{**plain, **lists})
         except (KeyError, TypeError) as error:
             raise RunFolderError(f"{path} does not describe a preprocessing; train the run again.") from error

@@ -288,6 +288,9 @@ def step_sums(losses: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         >>> step_sums(torch.tensor([1.0, 2.0]), torch.eye(2), torch.tensor([0, 0])).tolist()
         [3.0, 1.0, 2.0]
     """
-    total = losses.detach().sum()
-    correct = (logits.detach().argmax(1) == labels).sum()
+    total, logits = losses.detach().sum(), logits.detach()
+    if labels.ndim == 2:  # several labels: the fraction of them that is on the right side of one half
+        correct = ((logits > 0) == (labels > 0)).float().mean(1).sum()
+    else:
+        correct = (logits.argmax(1) == labels).sum()
     return torch.stack([total, correct, total.new_tensor(len(losses))]).double()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from allometry.data import part_of, view_batches
 from allometry.training.batch_norm import recalibrate_batch_norm
 from allometry.training.job import Job, RecordT
-from allometry.training.metrics.evaluate import Score, evaluate
+from allometry.training.metrics.evaluate import Score, evaluate, predict
+from allometry.training.metrics.labels import mean_average_precision
 from allometry.training.preprocessing import Preprocessing, to_input
 from allometry.training.recipes import Epoch
 
@@ -22,6 +24,8 @@ _BATCH = 64
 def validate(job: Job[RecordT], module: nn.Module, *, preprocessing: Preprocessing | None = None) -> Score:
     """Accuracy and loss on the validation images, which processes share among them; the same in each.
 
+    Of images with several labels the mean average precision stands for the accuracy.
+
     Args:
         job: the training.
         module: the same in every process.
@@ -29,16 +33,31 @@ def validate(job: Job[RecordT], module: nn.Module, *, preprocessing: Preprocessi
     """
     split = job.dataset.splits["val"]
     own = np.arange(job.dist.rank, len(split), job.dist.world_size)
-    if not len(own):
-        score = Score(0.0, 0.0)
-    else:
-        part = split if job.dist.alone else part_of(split, own)
-        score = evaluate(module, part, preprocessing=preprocessing or job.preprocessing, device=job.device)
+    seen_as = preprocessing or job.preprocessing
     if job.dist.alone:
-        return score
+        return evaluate(module, split, preprocessing=seen_as, device=job.device)
+    if job.dataset.multi_label:
+        return _joint_score(job, module, seen_as, own)
+    score = Score(0.0, 0.0)
+    if len(own):
+        score = evaluate(module, part_of(split, own), preprocessing=seen_as, device=job.device)
     sums = torch.tensor([score.accuracy, score.loss, 1.0], dtype=torch.float64, device=job.device) * len(own)
     correct, loss, seen = job.dist.all_reduce(sums).tolist()
     return Score(correct / seen, loss / seen)
+
+
+def _joint_score(
+    job: Job[RecordT], module: nn.Module, preprocessing: Preprocessing, own: npt.NDArray[np.int64]
+) -> Score:
+    """The score of all images together, which is no mean of those of parts."""
+    split = job.dataset.splits["val"]
+    whole = torch.zeros(len(split), len(job.dataset.classes) + 1, dtype=torch.float64, device=job.device)
+    if len(own):
+        said = predict(module, part_of(split, own), preprocessing=preprocessing, device=job.device)
+        columns = np.column_stack([said.probabilities, said.losses]).astype(np.float64)
+        whole[torch.from_numpy(own).to(job.device)] = torch.from_numpy(columns).to(job.device)
+    values = job.dist.all_reduce(whole).cpu().numpy()
+    return Score(mean_average_precision(split.labels, values[:, :-1]), float(values[:, -1].mean()))
 
 
 def settle_statistics(job: Job[RecordT], module: nn.Module, average: nn.Module, epoch: Epoch) -> None:

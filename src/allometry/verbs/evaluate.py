@@ -12,8 +12,8 @@ from allometry.base import DataError, Progress, UnknownNameError
 from allometry.base.progress import as_progress
 from allometry.data import Data, Dataset, Split, as_dataset, as_split, data_argument, data_name, is_value
 from allometry.data.dataset import SPLITS
-from allometry.runs import Evaluation
-from allometry.training import Predictions, Preprocessing, summarize
+from allometry.runs import Evaluation, MultiLabelEvaluation
+from allometry.training import Predictions, Preprocessing, summarize, summarize_labels
 from allometry.training import predict as predict_split
 from allometry.training.devices import resolve_device
 from allometry.training.pretrained import FinishedRun, open_finished
@@ -27,8 +27,11 @@ def evaluate(
     split: str = "test",
     device: str | None = None,
     progress: Progress | bool = True,
-) -> Evaluation:
+) -> Evaluation | MultiLabelEvaluation:
     """Accuracy, calibration and each class of a trained network, with intervals.
+
+    Of images with several labels instead the mean average precision, and for each label its average precision and its
+    figures from the threshold on that was best for the validation images.
 
     Args:
         run: a run or its folder.
@@ -55,6 +58,11 @@ def evaluate(
         raise UnknownNameError("split", split, SPLITS)
     whole = _other_images(finished, data, display)
     images = data_of(run, finished, data, display).splits[split] if whole is None else whole
+    if (images.labels.ndim == 2) != finished.preprocessing.multi_label:
+        ours, theirs = (
+            ("several labels", "one") if finished.preprocessing.multi_label else ("one label", "several")
+        )
+        raise DataError(f"{finished.folder.path} was trained on images with {ours}, and these have {theirs}.")
     _, evaluation = evaluate_split(
         finished.module,
         images,
@@ -74,12 +82,15 @@ def evaluate_split(
     preprocessing: Preprocessing,
     device: torch.device,
     progress: Progress,
-) -> tuple[Predictions, Evaluation]:
+) -> tuple[Predictions, Evaluation | MultiLabelEvaluation]:
     """What a network predicts for the images of a split, and how good that is. Leaves the module on the device."""
     predictions = predict_split(
         module.to(device), images, preprocessing=preprocessing, device=device, progress=progress
     )
-    return predictions, summarize(predictions, images, name=name, classes=preprocessing.classes)
+    classes, thresholds = preprocessing.classes, preprocessing.thresholds
+    if thresholds is not None:
+        return predictions, summarize_labels(predictions, name=name, classes=classes, thresholds=thresholds)
+    return predictions, summarize(predictions, images, name=name, classes=classes)
 
 
 def _other_images(finished: FinishedRun, data: Data | None, progress: Progress) -> Split | None:

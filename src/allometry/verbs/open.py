@@ -63,7 +63,7 @@ class Run(RunRecord):
         return backbone.eval()
 
     def predict(self, images: object, *, top: int = 5) -> Predictions:
-        """The most probable classes of one image or of many.
+        """The most probable classes of one image or of many, or all labels that they have.
 
         Args:
             images: as in `allometry.predict`: image files, PIL images, arrays or tensors, one or many.

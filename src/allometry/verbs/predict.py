@@ -1,4 +1,4 @@
-"""`allometry predict`: the most probable classes of some images."""
+"""`allometry predict`: the most probable classes of some images, or all the labels that they have."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Prediction:
 
     Attributes:
         image: the file, or `image 0` and so on.
-        classes: the most probable classes, best first.
+        classes: the most probable classes, best first; of a network for several labels those whose probability is at
+            least their threshold, which may be none.
 
     Example:
         >>> Prediction("cat.jpg", (ClassProbability("cat", 0.75), ClassProbability("dog", 0.25)))
@@ -47,20 +48,20 @@ class Prediction:
 
     @property
     def best(self) -> str:
-        """The most probable class."""
-        return self.classes[0].name
+        """The most probable class; empty text where the image has no label."""
+        return self.classes[0].name if self.classes else ""
 
     @property
     def probability(self) -> float:
-        """Of the most probable class."""
-        return self.classes[0].probability
+        """Of the most probable class; 0 where the image has no label."""
+        return self.classes[0].probability if self.classes else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
         return {"image": self.image, "classes": [one._asdict() for one in self.classes]}
 
     def __repr__(self) -> str:
-        classes = ", ".join(f"{name} {probability:.1%}" for name, probability in self.classes)
+        classes = ", ".join(f"{name} {probability:.1%}" for name, probability in self.classes) or "no label"
         return f"Prediction({self.image}: {classes})"
 
 
@@ -93,7 +94,7 @@ class Predictions(Sequence[Prediction]):
         return iter(self.predictions)
 
     def __repr__(self) -> str:
-        best = ", ".join(f"{one.best} {one.probability:.1%}" for one in self.predictions[:3])
+        best = ", ".join(f"{one.best or 'no label'} {one.probability:.1%}" for one in self.predictions[:3])
         return f"Predictions({plural(len(self), 'image')}: {best}{', ...' if len(self) > 3 else ''})"
 
     def _repr_html_(self) -> str:
@@ -114,7 +115,7 @@ def predict(
     top: int = 5,
     crop: float | None = None,
 ) -> Predictions:
-    """The most probable classes of one image or of many.
+    """The most probable classes of one image or of many; of a network for several labels all that an image has.
 
     Args:
         run: a run or its folder; None where a network is given.
@@ -123,7 +124,7 @@ def predict(
         network: instead of a run: a network, a name of the zoo, a network's JSON file, `timm:NAME` or
             `package.module:factory`.
         pretrained: its weights: a file, `hf://owner/name`, or a run.
-        top: how many classes for each image.
+        top: how many classes for each image; of several labels, all that reach their thresholds are given.
         crop: with a network, fraction of the shorter side that the view shows; by default what the weights expect.
 
     Returns:
@@ -170,7 +171,12 @@ def _classify(classifier: Classifier, images: Sequence[NamedImage], top: int) ->
     ]
     batch = to_input(np.stack(views), preprocessing, torch.device("cpu"))
     with torch.inference_mode():
-        values, places = classifier.module(batch).softmax(1).topk(min(top, len(classes)))
+        probabilities = preprocessing.probabilities(classifier.module(batch))
+        thresholds = preprocessing.thresholds
+        values, places = probabilities.topk(len(classes) if thresholds else min(top, len(classes)))
     for image, own, named in zip(images, values.tolist(), places.tolist(), strict=True):
         pairs = zip(named, own, strict=True)
-        yield Prediction(image.name, tuple(ClassProbability(classes[place], value) for place, value in pairs))
+        chosen = [pair for pair in pairs if thresholds is None or pair[1] >= thresholds[pair[0]]]
+        yield Prediction(
+            image.name, tuple(ClassProbability(classes[place], value) for place, value in chosen)
+        )

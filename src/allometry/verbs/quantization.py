@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from allometry.base import Progress
 from allometry.base.units import format_milliseconds
 from allometry.data import Dataset, Split, part_of
+from allometry.data.dataset import Labels
 from allometry.deploy import ExportConfig, inputs_of, write_file, write_script
 from allometry.deploy.isolated_runtime import IsolatedRuntime
 from allometry.deploy.onnx import quiet_exporter
-from allometry.deploy.verification import SCRIPT, views_of
+from allometry.deploy.verification import SCRIPT, agreement, views_of
 from allometry.deploy.writing import write_request
 from allometry.profiling import MeasureConfig, MeasuredNetwork, measure
 from allometry.runs import QuantizationQuality
-from allometry.training import Preprocessing
+from allometry.training import Preprocessing, mean_average_precision
 
 if TYPE_CHECKING:
     from allometry.profiling import Runtime
@@ -85,14 +87,21 @@ def write_int8(
     quality = QuantizationQuality(
         images=len(truth),
         calibration=number,
-        accuracy_before=float((before.argmax(1) == truth).mean()),
-        accuracy_after=float((after.argmax(1) == truth).mean()),
-        agreement=float((before.argmax(1) == after.argmax(1)).mean()),
+        accuracy_before=_accuracy(before, truth),
+        accuracy_after=_accuracy(after, truth),
+        agreement=agreement(before, after, preprocessing),
         latency_before=latency_before,
         latency_after=latency_after,
         layers=layers[:_SHOWN],
     )
     return replace(quality, warning=_warning(quality, max_accuracy_drop))
+
+
+def _accuracy(logits: npt.NDArray[np.floating], labels: Labels) -> float:
+    """What is judged by: accuracy, or, of several labels, mean average precision."""
+    if labels.ndim == 2:
+        return mean_average_precision(labels, logits)
+    return float((logits.argmax(1) == labels).mean())
 
 
 def _calibration(

@@ -5,12 +5,21 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from allometry.data import Split
 from allometry.deploy import ExportConfig
 from allometry.reports import write_report
 from allometry.reports.cam_samples import explain_samples
-from allometry.runs import Evaluation, Export, RunResult, read_run
-from allometry.runs.files import EVALUATION, EXPLANATIONS, EXPORT, write_result
-from allometry.training import ClassificationJob, Trained
+from allometry.runs import Evaluation, Export, MultiLabelEvaluation, RunResult, read_run
+from allometry.runs.files import (
+    EVALUATION,
+    EXPLANATIONS,
+    EXPORT,
+    LABEL_EVALUATION,
+    PREPROCESSING,
+    write_result,
+)
+from allometry.training import ClassificationJob, Predictions, Preprocessing, Trained
+from allometry.training.metrics.labels import best_thresholds
 from allometry.training.session import Session
 from allometry.verbs.evaluate import evaluate_split
 from allometry.verbs.export import write_export
@@ -37,26 +46,22 @@ def finish(session: Session, result: RunResult) -> None:
     write_report([record], out=record.report)
 
 
-def judge(session: Session, trained: Trained, job: ClassificationJob) -> Evaluation:
-    """Evaluate on the test split, write `explain.json` and `evaluation.json`; an evaluation that is there is kept."""
+def judge(session: Session, trained: Trained, job: ClassificationJob) -> Evaluation | MultiLabelEvaluation:
+    """Evaluate on the test split, and write what came of it; an evaluation that is there is kept."""
+    if job.dataset.multi_label:
+        return _judge_labels(session, trained, job)
     folder = session.run.path
     known = EVALUATION.read(folder)
     if known is not None:
         return known
     began, split = time.monotonic(), job.dataset.splits["test"]
-    predictions, evaluation = evaluate_split(
-        trained.module,
-        split,
-        name="test",
-        preprocessing=job.preprocessing,
-        device=session.device,
-        progress=session.progress,
-    )
+    predictions, evaluation = _evaluated(session, trained, split, "test", job.preprocessing)
     samples = explain_samples(
         trained.module, split, predictions, preprocessing=job.preprocessing, device=session.device
     )
     EXPLANATIONS.write(folder, samples)
     trained.module.cpu()
+    assert isinstance(evaluation, Evaluation)  # noqa: S101
     EVALUATION.write(folder, evaluation)
     session.run.record_cost("evaluate", "test", seconds=time.monotonic() - began, images=len(split))
     low, high = evaluation.interval
@@ -64,6 +69,46 @@ def judge(session: Session, trained: Trained, job: ClassificationJob) -> Evaluat
         f"test: {evaluation.accuracy:.2%} of {evaluation.images:,} images correct ({low:.1%} to {high:.1%})"
     )
     return evaluation
+
+
+def _judge_labels(session: Session, trained: Trained, job: ClassificationJob) -> MultiLabelEvaluation:
+    """The same of images with several labels, with the thresholds that are best for the validation images.
+
+    These go into `preprocessing.json`, too, from which predictions and exported files take them.
+    """
+    folder, known = session.run.path, LABEL_EVALUATION.read(session.run.path)
+    if known is None:
+        began, splits = time.monotonic(), job.dataset.splits
+        seen, _ = _evaluated(session, trained, splits["val"], "val", job.preprocessing)
+        thresholds = best_thresholds(seen.labels, seen.probabilities)
+        own = replace(job.preprocessing, thresholds=thresholds)
+        _, judged = _evaluated(session, trained, splits["test"], "test", own)
+        assert isinstance(judged, MultiLabelEvaluation)  # noqa: S101
+        known = judged
+        trained.module.cpu()
+        LABEL_EVALUATION.write(folder, known)
+        images = len(splits["val"]) + len(splits["test"])
+        session.run.record_cost("evaluate", "test", seconds=time.monotonic() - began, images=images)
+        low, high = known.interval
+        session.progress.say(
+            f"test: mean average precision {known.mean_average_precision:.2%} of {known.images:,} images "
+            f"({low:.1%} to {high:.1%})"
+        )
+    replace(job.preprocessing, thresholds=known.thresholds).save(folder / PREPROCESSING)
+    return known
+
+
+def _evaluated(
+    session: Session, trained: Trained, images: Split, name: str, preprocessing: Preprocessing
+) -> tuple[Predictions, Evaluation | MultiLabelEvaluation]:
+    return evaluate_split(
+        trained.module,
+        images,
+        name=name,
+        preprocessing=preprocessing,
+        device=session.device,
+        progress=session.progress,
+    )
 
 
 def deliver(session: Session, trained: Trained, job: ClassificationJob) -> Export:
@@ -75,7 +120,7 @@ def deliver(session: Session, trained: Trained, job: ClassificationJob) -> Expor
     began = time.monotonic()
     source = ExportSource(
         module=trained.module,
-        preprocessing=job.preprocessing,
+        preprocessing=Preprocessing.load(folder / PREPROCESSING),
         dataset=job.dataset,
         config=ExportConfig(),
         progress=session.progress,

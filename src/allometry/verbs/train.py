@@ -251,6 +251,10 @@ def _job(session: Session, request: _Request) -> tuple[ClassificationJob, Images
 def _teacher(session: Session, run: str, images: Images) -> Teacher:
     finished = open_finished(Path(run))
     theirs, ours = finished.preprocessing, images.dataset
+    if theirs.multi_label != ours.multi_label:
+        raise InputError(
+            f"The teacher {run} and these images differ: one has several labels an image, the other one."
+        )
     if theirs.classes != ours.classes or theirs.channels != ours.channels:
         only = sorted(set(theirs.classes) ^ set(ours.classes))[:5]
         why = f"{', '.join(map(repr, only))} are not in both" if only else "color and gray images differ"

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from allometry.base import Progress, SilentProgress
 from allometry.base.progress import tracked
 from allometry.data import Split, view_batches
+from allometry.runs import Interval
+from allometry.training.metrics.intervals import wilson_interval
+from allometry.training.metrics.labels import image_parts, mean_average_precision, precision_interval
 from allometry.training.preprocessing import Preprocessing, to_input
 
 _BATCH = 128
@@ -21,10 +25,10 @@ class Predictions(NamedTuple):
     """What a network says of a split.
 
     Attributes:
-        labels: the truth, int64 [N].
-        probabilities: float32 [N, classes].
-        losses: cross-entropy of each image in nats, float32 [N]. Taken from the logits: a probability that rounds
-            to 0 has a loss that is finite.
+        labels: the truth, int64 [N], or uint8 [N, classes] of images with several labels.
+        probabilities: float32 [N, classes]; of several labels each by itself.
+        losses: cross-entropy of each image in nats, float32 [N], of several labels their mean. Taken from the logits:
+            a probability that rounds to 0 has a loss that is finite.
 
     Example:
         >>> predictions = Predictions(
@@ -46,19 +50,47 @@ class Predictions(NamedTuple):
         return float(self.losses.mean(dtype=np.float64))
 
     @property
+    def multi_label(self) -> bool:
+        """Whether an image may have several labels, or none."""
+        return self.labels.ndim == 2
+
+    @property
     def correct(self) -> np.ndarray:
-        """Whether the most probable class is the true one, bool [N]."""
-        correct: np.ndarray = self.probabilities.argmax(1) == self.labels
+        """Whether the most probable class is the true one, bool [N]; of several labels, one that the image has."""
+        places = self.probabilities.argmax(1)
+        if self.multi_label:
+            chosen: np.ndarray = np.take_along_axis(self.labels, places[:, None], 1)[:, 0] > 0
+            return chosen
+        correct: np.ndarray = places == self.labels
         return correct
 
     @property
+    def image_scores(self) -> npt.NDArray[np.float64]:
+        """What each image adds to `accuracy`, which is their mean, float64 [N]."""
+        if self.multi_label:
+            return image_parts(self.labels, self.probabilities)
+        return self.correct.astype(np.float64)
+
+    @property
     def accuracy(self) -> float:
-        """Share of the images whose most probable class is the true one."""
+        """Share of the images whose most probable class is the true one; of several labels, mean average precision."""
+        if self.multi_label:
+            return mean_average_precision(self.labels, self.probabilities)
         return float(self.correct.mean())
+
+    def accuracy_interval(self, *, seed: int = 0) -> Interval:
+        """The 95 % interval of `accuracy`: Wilson's, or of the mean average precision by the bootstrap.
+
+        Args:
+            seed: of the bootstrap.
+        """
+        if self.multi_label:
+            return precision_interval(self.labels, self.probabilities, seed=seed)
+        return wilson_interval(int(self.correct.sum()), len(self.labels))
 
 
 class Score(NamedTuple):
-    """Accuracy and loss of a split, without the details.
+    """Accuracy and loss of a split, without the details; with several labels an image, mean average precision and loss.
 
     Example:
         >>> Score(accuracy=0.75, loss=0.6).accuracy
@@ -71,6 +103,8 @@ class Score(NamedTuple):
 
 def evaluate(module: nn.Module, split: Split, *, preprocessing: Preprocessing, device: torch.device) -> Score:
     """Accuracy and mean cross-entropy of `module` on `split`. Puts the module into evaluation mode.
+
+    With several labels an image the mean average precision stands for the accuracy.
 
     Example:
         >>> from allometry.data import ArraySplit
@@ -121,7 +155,14 @@ def predict(
     with torch.inference_mode(), tracked(progress, "evaluating", len(labels)) as advance:
         for batch in batches:
             logits = module(to_input(batch.images, preprocessing, device)).float().cpu()
-            losses.append(F.cross_entropy(logits, torch.from_numpy(batch.labels), reduction="none").numpy())
-            probabilities.append(logits.softmax(1).numpy())
+            losses.append(_losses(logits, torch.from_numpy(batch.labels)).numpy())
+            probabilities.append((logits.sigmoid() if labels.ndim == 2 else logits.softmax(1)).numpy())
             advance(len(logits))
     return Predictions(labels, np.concatenate(probabilities), np.concatenate(losses))
+
+
+def _losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """The plain loss of each image, whatever was trained by."""
+    if labels.ndim == 2:
+        return F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none").mean(1)
+    return F.cross_entropy(logits, labels, reduction="none")
