@@ -44,8 +44,11 @@ def deliver(module, folder, export_config, *, preprocessing=PREPROCESSING):
 
 @pytest.mark.parametrize(
     "export_config",
-    [pytest.param(each, marks=needs(each.target), id=repr(each)) for each in DELIVERIES]
-    + [pytest.param(each, marks=[needs(each.target), pytest.mark.slow], id=repr(each)) for each in FURTHER],
+    [pytest.param(entry, marks=needs(entry.target), id=repr(entry)) for entry in DELIVERIES]
+    + [
+        pytest.param(entry, marks=[needs(entry.target), pytest.mark.slow], id=repr(entry))
+        for entry in FURTHER
+    ],
 )
 def test_every_file_gives_the_networks_results_where_neither_is(module, views, tmp_path, export_config):
     path, rest = deliver(module, tmp_path, export_config)
@@ -54,7 +57,7 @@ def test_every_file_gives_the_networks_results_where_neither_is(module, views, t
     assert result.largest_difference < (1e-4 if export_config.precision == "float32" else 0.1)
     assert "allometry" in result.without
     assert export_config.target.name in result.runtime
-    assert result.bytes == sum(each.stat().st_size for each in tmp_path.iterdir() if each.suffix != ".py")
+    assert result.bytes == sum(entry.stat().st_size for entry in tmp_path.iterdir() if entry.suffix != ".py")
 
 
 def test_a_file_of_another_network_does_not_pass(module, views, tmp_path):

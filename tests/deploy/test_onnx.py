@@ -38,10 +38,10 @@ def test_the_file_gives_the_networks_results_for_any_batch(file, module, views):
 def test_batch_norm_is_folded_and_the_file_says_what_it_takes(file):
     model = onnx.load(file)
     assert not {"BatchNormalization", "Dropout"} & {node.op_type for node in model.graph.node}
-    properties = {each.key: each.value for each in model.metadata_props}
+    properties = {entry.key: entry.value for entry in model.metadata_props}
     assert json.loads(properties["allometry"])["classes"] == list(PREPROCESSING.classes)
-    assert [each.name for each in model.graph.input] == ["image"]
-    assert [each.name for each in model.graph.output] == ["logits"]
+    assert [entry.name for entry in model.graph.input] == ["image"]
+    assert [entry.name for entry in model.graph.output] == ["logits"]
 
 
 def test_nodes_bear_their_modules_names_and_nothing_of_this_machine_is_in_the_file(file):
@@ -76,6 +76,6 @@ def test_weights_too_many_for_one_file_lie_beside_it(module, tmp_path, monkeypat
     monkeypatch.setattr(writer, "_ONE_FILE", 1000)
     layer = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU())
     path = write_onnx(layer, tmp_path / "large.onnx", example=torch.zeros(1, 3, 8, 8))
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["large.onnx", "large.onnx.data"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["large.onnx", "large.onnx.data"]
     inputs = np.ones((1, 3, 8, 8), np.float32)
     assert run(path, inputs) == pytest.approx(logits_of(layer, inputs), abs=1e-5)

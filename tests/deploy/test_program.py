@@ -46,11 +46,11 @@ def program(folder: Path, known: Preprocessing, config: ExportConfig = ExportCon
 def test_every_name_and_number_arrives_in_the_program(tmp_path, classes, channels, crop):
     channels = 1 if channels == 2 else channels
     known = preprocessing(channels=channels, crop=crop, classes=classes)
-    found = program(tmp_path, known, ExportConfig(batch=3))
-    assert tuple(found.CLASSES) == tuple(classes)
-    assert (channels, crop, 3, False) == (found.CHANNELS, found.CROP, found.BATCH, found.PIXELS)
-    assert (tuple(found.MEAN), tuple(found.STD)) == (known.mean, known.std)
-    assert tmp_path / "model.onnx" == found.MODEL
+    predict = program(tmp_path, known, ExportConfig(batch=3))
+    assert tuple(predict.CLASSES) == tuple(classes)
+    assert (channels, crop, 3, False) == (predict.CHANNELS, predict.CROP, predict.BATCH, predict.PIXELS)
+    assert (tuple(predict.MEAN), tuple(predict.STD)) == (known.mean, known.std)
+    assert tmp_path / "model.onnx" == predict.MODEL
 
 
 @in_a_folder
@@ -59,9 +59,9 @@ def test_the_program_sees_an_image_of_any_size_as_the_library_does(tmp_path, wid
     random = np.random.default_rng(width * 41 + height)
     path = tmp_path / "image.png"
     Image.fromarray(random.integers(0, 256, (height, width, 3), np.uint8)).save(path)
-    found = program(tmp_path, preprocessing(channels=3, resolution=resolution, crop=crop))
+    predict = program(tmp_path, preprocessing(channels=3, resolution=resolution, crop=crop))
     ours = center_view(read_image(path, channels=3), resolution=resolution, crop=crop)
-    assert np.abs(found.view(path).astype(int) - ours.astype(int)).max() <= 1
+    assert np.abs(predict.view(path).astype(int) - ours.astype(int)).max() <= 1
 
 
 @in_a_folder
@@ -90,7 +90,7 @@ def test_the_program_prepares_views_as_the_library_does(tmp_path, channels, numb
 @in_a_folder
 @given(st.integers(0, 5), st.integers(1, 12))
 def test_a_file_of_a_fixed_batch_gets_whole_batches(tmp_path, batch, number):
-    found = program(tmp_path, preprocessing(), ExportConfig(batch=batch))
+    predict = program(tmp_path, preprocessing(), ExportConfig(batch=batch))
     sizes = []
 
     def run(inputs):
@@ -98,27 +98,29 @@ def test_a_file_of_a_fixed_batch_gets_whole_batches(tmp_path, batch, number):
         return inputs.sum((1, 2, 3))[:, None] * np.array([1.0, 2.0])
 
     inputs = np.random.default_rng(0).standard_normal((number, 1, 8, 8), np.float32)
-    assert found.logits_of(run, inputs) == pytest.approx(run(inputs), abs=1e-4)
+    assert predict.logits_of(run, inputs) == pytest.approx(run(inputs), abs=1e-4)
     assert set(sizes[:-1]) == {batch or number}
     assert len(sizes) - 1 == -(-number // (batch or number))
 
 
 def test_the_program_prints_the_five_best_classes(tmp_path, monkeypatch, capsys):
     classes = [f"class {number}" for number in range(7)]
-    found = program(tmp_path, preprocessing(classes=classes))
+    predict = program(tmp_path, preprocessing(classes=classes))
     path = tmp_path / "image.png"
     Image.new("L", (9, 9), 77).save(path)
     logits = np.log([[0.02, 0.4, 0.05, 0.3, 0.03, 0.1, 0.1]])
-    monkeypatch.setattr(found, "open_model", lambda _model: lambda inputs: np.repeat(logits, len(inputs), 0))
+    monkeypatch.setattr(
+        predict, "open_model", lambda _model: lambda inputs: np.repeat(logits, len(inputs), 0)
+    )
     monkeypatch.setattr("sys.argv", ["predict.py", str(path), str(path)])
-    found.main()
+    predict.main()
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 * 5
     assert lines[:2] == [f"{path}: class 1 40.0%", f"{path}: class 3 30.0%"]
     assert lines[5:] == lines[:5]
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("target", list(TARGETS), ids=lambda target: target.name)
 def test_the_program_of_each_target_names_what_it_needs(tmp_path, target):
     config = ExportConfig(target=target, batch=1)
     path = write_script(

@@ -35,10 +35,12 @@ def test_the_file_computes_nearly_the_same_with_eight_bits(quantized):
 def test_weights_are_bytes_and_the_metadata_stays(quantized):
     source, path, _, _ = quantized
     model = onnx.load(path)
-    kinds = {each.data_type for each in model.graph.initializer if len(each.dims) == 4}
+    kinds = {entry.data_type for entry in model.graph.initializer if len(entry.dims) == 4}
     assert kinds == {onnx.TensorProto.INT8}
-    assert [each.key for each in onnx.load(source).metadata_props if each.key == "allometry"] == ["allometry"]
-    assert "allometry" in {each.key for each in model.metadata_props}
+    assert [entry.key for entry in onnx.load(source).metadata_props if entry.key == "allometry"] == [
+        "allometry"
+    ]
+    assert "allometry" in {entry.key for entry in model.metadata_props}
 
 
 def test_layers_are_named_and_ordered_by_what_they_lose(quantized):
@@ -54,11 +56,11 @@ def test_one_bit_less_rounds_more_coarsely(quantized, tmp_path):
     quantize(source, tmp_path / "reduced.onnx", batches=[inputs], reduced=True)
     weights = {
         name: [
-            onnx.numpy_helper.to_array(each)
-            for each in onnx.load(file).graph.initializer
-            if len(each.dims) == 4
+            onnx.numpy_helper.to_array(entry)
+            for entry in onnx.load(file).graph.initializer
+            if len(entry.dims) == 4
         ]
         for name, file in (("whole", path), ("reduced", tmp_path / "reduced.onnx"))
     }
-    assert max(np.abs(each.astype(int)).max() for each in weights["whole"]) == 127
-    assert max(np.abs(each.astype(int)).max() for each in weights["reduced"]) <= 64
+    assert max(np.abs(entry.astype(int)).max() for entry in weights["whole"]) == 127
+    assert max(np.abs(entry.astype(int)).max() for entry in weights["reduced"]) <= 64

@@ -44,23 +44,33 @@ def written(folder):
     return (Path(folder) / "diary.txt").read_text().splitlines()
 
 
-def test_it_is_told_of_the_training_of_every_verb(call):
-    arguments = ("--data", "shapes.npz", *SHORT, "--callback", "diary", "--out")
-    status, err = call("train", "network.json", *arguments, "unknown")
-    assert status == 2
-    assert "No callback is named 'diary'" in err
-    own = (*arguments[:-1], "--plugin", PLUGIN, "--out")
-    assert call("train", "network.json", "--set", "epochs=2", *own, "trained")[0] == 0
+OWN = ("--data", "shapes.npz", *SHORT, "--callback", "diary", "--plugin", PLUGIN, "--out")
+
+
+def test_it_is_told_of_a_training(call):
+    assert call("train", "network.json", "--set", "epochs=2", *OWN, "trained")[0] == 0
     lines = written("trained")
     assert lines[0] == "start training 2"
     assert [line.split()[0] for line in lines] == ["start", "epoch", "epoch", "finished"]
 
+
+def test_without_its_plugin_nobody_knows_it(call):
+    status, err = call(
+        "train", "network.json", "--data", "shapes.npz", "--callback", "diary", "--out", "unknown"
+    )
+    assert status == 2
+    assert "No callback is named 'diary'" in err
+    assert not Path("unknown").exists()
+
+
+@pytest.mark.slow
+def test_it_is_told_of_the_training_of_every_other_verb(call):
     growth = ("--baseline", "network.json", "--law", "compound", "--budget", "60k", "--set", "epochs=1")
-    assert call("run", *growth, *own, "grown")[0] == 0
+    assert call("run", *growth, *OWN, "grown")[0] == 0
     assert [line.split()[0] for line in written("grown")] == ["start", "epoch", "finished"]
 
     assert (
-        call("supernet", "train", "network.json", "--budget", "200k", "--epochs", 1, *own, "family")[0] == 0
+        call("supernet", "train", "network.json", "--budget", "200k", "--epochs", 1, *OWN, "family")[0] == 0
     )
     assert len(written("family")) == 3
     subnet = ("--epochs", 1, *SHORT, "--callback", "diary", "--out", "subnet")

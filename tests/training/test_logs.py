@@ -40,23 +40,29 @@ def test_epochs_that_nobody_wrote_down_are_added_to_the_board(tmp_path):
     assert len(result.history) == 2
 
 
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    """A folder for MLflow's database, whose making takes seconds."""
+    pytest.importorskip("mlflow.tracking")
+    return tmp_path_factory.mktemp("log")
+
+
 @pytest.fixture
-def client(tmp_path, monkeypatch):
-    tracking = pytest.importorskip("mlflow.tracking")
+def client(log, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    return lambda: tracking.MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'log' / 'mlflow.db'}")
+    tracking = pytest.importorskip("mlflow.tracking")
+    return lambda: tracking.MlflowClient(tracking_uri=f"sqlite:///{log / 'mlflow.db'}")
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own, of its database
-def test_mlflow_has_one_run_of_a_training_however_often_it_stopped(client, tmp_path):
-    log, recorder = MLflow(tmp_path / "log", experiment="shapes"), Recorder()
+def test_mlflow_has_one_run_of_a_training_however_often_it_stopped(log, client, tmp_path):
+    mlflow, recorder = MLflow(log, experiment="shapes"), Recorder()
     for name in ("other", "run"):
         with pytest.raises(Stopped):
-            train(tmp_path / name, "supernet", callbacks=(log, recorder), should_stop=StopAfter(8))
+            train(tmp_path / name, "supernet", callbacks=(mlflow, recorder), should_stop=StopAfter(8))
     experiment = client().get_experiment_by_name("shapes").experiment_id
     assert {run.info.status for run in client().search_runs([experiment])} == {"KILLED"}
-    train(tmp_path / "run", "supernet", callbacks=(log, recorder))
+    train(tmp_path / "run", "supernet", callbacks=(mlflow, recorder))
     runs = client().search_runs([experiment])
     assert len(runs) == 2
     run = next(run for run in runs if run.info.run_name == "run")
@@ -71,11 +77,11 @@ def test_mlflow_has_one_run_of_a_training_however_often_it_stopped(client, tmp_p
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_mlflow_begins_anew_where_its_run_is_gone_and_takes_over_what_was_before(client, tmp_path):
+def test_mlflow_begins_anew_where_its_run_is_gone_and_takes_over_what_was_before(log, client, tmp_path):
     with pytest.raises(Stopped):
         train(tmp_path / "run", "classification", should_stop=StopAfter(6))
     (tmp_path / "run" / "mlflow.json").write_text('{"run_id": "0123456789abcdef0123456789abcdef"}')
-    train(tmp_path / "run", "classification", callbacks=(MLflow(tmp_path / "log"),))
+    train(tmp_path / "run", "classification", callbacks=(MLflow(log),))
     experiment = client().get_experiment_by_name("allometry").experiment_id
     (run,) = client().search_runs([experiment])
     assert [value.step for value in client().get_metric_history(run.info.run_id, "val_loss")] == [4, 8]

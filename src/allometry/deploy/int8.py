@@ -17,7 +17,7 @@ from allometry.base.files import placing
 from allometry.runs import NoisyLayer
 
 Inputs = npt.NDArray[np.generic]
-_HEARD = 8  # images on which the layers' noise is heard
+_NOISE_IMAGES = 8  # images on which the layers' noise is heard
 
 
 class _Reader:
@@ -97,15 +97,15 @@ def _layers(source: Path, quantized: Path, batches: Sequence[Inputs]) -> tuple[N
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in levels)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     lost, whole = dict.fromkeys(levels, 0.0), dict.fromkeys(levels, 0.0)
-    seen = 0
+    images = 0
     for batch in batches:
         for name, values in zip(levels, session.run(list(levels), {"image": batch}), strict=True):
             scale, zero = levels[name]
             rounded = (np.clip(np.rint(values / scale) + zero, 0, 255) - zero) * scale
             lost[name] += float(np.square(values - rounded, dtype=np.float64).sum())
             whole[name] += float(np.square(values, dtype=np.float64).sum())
-        seen += len(batch)
-        if seen >= _HEARD:
+        images += len(batch)
+        if images >= _NOISE_IMAGES:
             break
     layers = (
         NoisyLayer(name=makers[name], noise=(lost[name] / whole[name]) ** 0.5)

@@ -95,13 +95,13 @@ def dynamic_shapes(axes: Sequence[int], names: Sequence[str]) -> dict[int, Any]:
 
 def _name_nodes(graph: Any) -> None:  # noqa: ANN401 - onnx.GraphProto
     """Name each node after its module, and forget what the exporter notes: among it, paths of this machine."""
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for node in graph.node:
-        noted = {each.key: each.value for each in node.metadata_props}
-        scopes = ast.literal_eval(noted.get(_SCOPES, "[]"))
+        properties = {entry.key: entry.value for entry in node.metadata_props}
+        scopes = ast.literal_eval(properties.get(_SCOPES, "[]"))
         name = "/".join((*scopes[-2:-1], node.op_type)) if len(scopes) > 2 else node.op_type
-        seen[name] += 1
-        node.name = f"{name} {seen[name]}" if seen[name] > 1 else name
+        counts[name] += 1
+        node.name = f"{name} {counts[name]}" if counts[name] > 1 else name
         node.doc_string = ""
         del node.metadata_props[:]
     for value in (*graph.value_info, *graph.input, *graph.output, *graph.initializer):

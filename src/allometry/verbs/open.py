@@ -151,5 +151,5 @@ def open_run(folder: str | Path, *, data: Dataset | object = None) -> Run:
     from allometry.data import Dataset
 
     record = read_run(folder)
-    known: Mapping[str, object] = {each.name: getattr(record, each.name) for each in fields(record)}
+    known: Mapping[str, object] = {own.name: getattr(record, own.name) for own in fields(record)}
     return Run(**known, dataset=data if isinstance(data, Dataset) else None)  # type: ignore[arg-type]
