@@ -112,7 +112,7 @@ def size_with_weights(path: Path) -> int:
         5
     """
     beside = path.with_suffix(".bin") if path.suffix == ".xml" else path.with_name(f"{path.name}.data")
-    return sum(each.stat().st_size for each in (path, beside) if each.exists())
+    return sum(file.stat().st_size for file in (path, beside) if file.exists())
 
 
 def write_text(path: Path, text: str) -> None:

@@ -120,8 +120,8 @@ class JsonProcess(Resource):
     def _last_words(self) -> str:
         status = self._process.wait()
         self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace").strip().splitlines()
-        return (said[-1][-_SPOKEN:] if said else f"its process ended with status {status}").rstrip(".")
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return (lines[-1][-_SPOKEN:] if lines else f"its process ended with status {status}").rstrip(".")
 
     def _end(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):

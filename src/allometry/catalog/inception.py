@@ -106,8 +106,8 @@ def chain(label: str, **layers: tuple[Layer, ...]) -> Cell:
     """One node after the other."""
     sources = ("input", *layers)
     nodes = (
-        node(name, *each, source=source)
-        for source, (name, each) in zip(sources, layers.items(), strict=False)
+        node(name, *layer, source=source)
+        for source, (name, layer) in zip(sources, layers.items(), strict=False)
     )
     return Cell(nodes=tuple(nodes), label=label)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from allometry.cli.options import Device, Json, Run
-from allometry.cli.printing import print_figures, print_json
+from allometry.cli.printing import print_json, print_rows
 
 if TYPE_CHECKING:
     from allometry.runs import Evaluation, Interval, MultiLabelEvaluation
@@ -37,13 +37,13 @@ def evaluate(
     evaluation = evaluate_run(run, data=data, split=split, device=device)
     title = f"{run}: {evaluation.split}, {evaluation.images:,} images; in brackets 95 % intervals"
     if not isinstance(evaluation, Evaluation):
-        print_json(evaluation.to_dict()) if as_json else print_figures(title, _label_rows(evaluation))
+        print_json(evaluation.to_dict()) if as_json else print_rows(title, _label_rows(evaluation))
         return
     if as_json:
         without = [replace(mistake, thumbnail="") for mistake in evaluation.mistakes]
         print_json(replace(evaluation, mistakes=tuple(without)).to_dict())
         return
-    print_figures(title, _rows(evaluation))
+    print_rows(title, _rows(evaluation))
 
 
 def _label_rows(evaluation: MultiLabelEvaluation) -> dict[str, str]:

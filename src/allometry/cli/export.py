@@ -9,7 +9,7 @@ import typer
 
 from allometry.base.units import format_quantity
 from allometry.cli.options import Json, Run
-from allometry.cli.printing import print_figures, print_json
+from allometry.cli.printing import print_json, print_rows
 
 if TYPE_CHECKING:
     from allometry.runs import Export
@@ -117,7 +117,7 @@ def export(
     if as_json:
         print_json(made.to_dict())
         return
-    print_figures(str(made.path), _rows(made))
+    print_rows(str(made.path), _rows(made))
     if made.int8 is not None and made.int8.warning:
         typer.echo(made.int8.warning, err=True)
 

@@ -19,7 +19,7 @@ from allometry.cli.options import (
     TrialThreads,
     Workers,
 )
-from allometry.cli.printing import print_figures, print_json
+from allometry.cli.printing import print_json, print_rows
 
 if TYPE_CHECKING:
     from allometry.verbs.open import Run
@@ -93,7 +93,7 @@ def fit(
             settings=settings or (),
             should_stop=should_stop,
         )
-    print_json(run.to_dict()) if as_json else print_figures(str(run.folder), _fitted(run))
+    print_json(run.to_dict()) if as_json else print_rows(str(run.folder), _rows(run))
 
 
 def _numbers(option: str, text: str | None, usual: tuple[float, ...]) -> tuple[float, ...]:
@@ -107,7 +107,7 @@ def _numbers(option: str, text: str | None, usual: tuple[float, ...]) -> tuple[f
         ) from error
 
 
-def _fitted(run: Run) -> dict[str, str]:
+def _rows(run: Run) -> dict[str, str]:
     from allometry.runs import FitResult
 
     result = run.result

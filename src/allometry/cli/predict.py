@@ -9,7 +9,7 @@ import typer
 
 from allometry.base import InputError
 from allometry.cli.options import Crop, Instead, Json, WeightsOption
-from allometry.cli.printing import print_figures, print_json
+from allometry.cli.printing import print_json, print_rows
 
 
 def predict(
@@ -43,4 +43,4 @@ def predict(
         return
     for one in predictions:
         classes = {name: f"{probability:.1%}" for name, probability in one.classes}
-        print_figures(one.image, classes or {"no label": "none is as probable as its threshold"})
+        print_rows(one.image, classes or {"no label": "none is as probable as its threshold"})

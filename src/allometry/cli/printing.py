@@ -89,12 +89,12 @@ def print_costs(cost: Mapping[str, float], *, before: Mapping[str, float] | None
         _console().print(f"  {name:12} {measure.format(value):>8}{exact}{more}", highlight=False)
 
 
-def print_figures(title: str, figures: dict[str, str]) -> None:
-    """A few named figures under a title."""
+def print_rows(title: str, rows: dict[str, str]) -> None:
+    """A few named rows under a title."""
     console = _console()
     console.print(f"[bold]{title}[/bold]")
-    width = max(len(name) for name in figures)
-    for name, text in figures.items():
+    width = max(len(name) for name in rows)
+    for name, text in rows.items():
         console.print(f"  {name:{width}}  {text}", highlight=False, soft_wrap=True)
 
 
@@ -118,7 +118,7 @@ def print_forecast(planned: Forecast) -> None:
         )
     _console().print(table)
     parts = f"{planned.micro_batch} images at a time" if planned.micro_batch else "whole batches"
-    print_figures(
+    print_rows(
         "in all",
         {
             "steps": f"{planned.steps:,} in {planned.epochs} epochs, {planned.images:,} images",
@@ -135,7 +135,7 @@ def print_run_forecast(planned: RunForecast) -> None:
         f"up to {planned.trial_macs:,} MACs, about {format_duration(planned.trial_seconds)} here"
     )
     law = "by the best law; by the paper's" if planned.laws else "by the law that is given"
-    print_figures(
+    print_rows(
         "the plan",
         {
             "baseline": f"{planned.baseline}, {planned.baseline_macs:,} MACs",

@@ -19,7 +19,7 @@ from allometry.cli.options import (
     Settings,
     Threads,
 )
-from allometry.cli.printing import print_figures, print_json, print_run_forecast, trained_rows
+from allometry.cli.printing import print_json, print_rows, print_run_forecast, trained_rows
 
 if TYPE_CHECKING:
     from allometry.verbs.open import Run
@@ -82,10 +82,10 @@ def run(
         return
     with stopping_on_signals() as should_stop:
         finished = run_all(out=out, callbacks=callbacks or (), should_stop=should_stop, **arguments)
-    print_json(finished.to_dict()) if as_json else print_figures(str(finished.folder), _figures(finished))
+    print_json(finished.to_dict()) if as_json else print_rows(str(finished.folder), _rows(finished))
 
 
-def _figures(run: Run) -> dict[str, str]:
+def _rows(run: Run) -> dict[str, str]:
     from allometry.runs import GrowthResult
 
     result, export = run.result, run.export

@@ -19,7 +19,7 @@ from allometry.cli.options import (
     Threads,
     Workers,
 )
-from allometry.cli.printing import cost_text, print_figures, print_json
+from allometry.cli.printing import cost_text, print_json, print_rows
 
 if TYPE_CHECKING:
     from allometry.verbs.open import Run
@@ -157,10 +157,10 @@ def search(
             settings=settings or (),
             should_stop=should_stop,
         )
-    print_json(run.to_dict()) if as_json else print_figures(str(run.folder), _figures(run))
+    print_json(run.to_dict()) if as_json else print_rows(str(run.folder), _rows(run))
 
 
-def _figures(run: Run) -> dict[str, str]:
+def _rows(run: Run) -> dict[str, str]:
     from allometry.runs import SearchResult
 
     result = run.result

@@ -10,7 +10,7 @@ import typer
 from allometry.base import InputError
 from allometry.base.units import format_duration, format_quantity, plural
 from allometry.cli.options import Callbacks, Data, Device, DryRun, Json, Out, Runtime, Seed, Settings, Threads
-from allometry.cli.printing import cost_text, print_figures, print_json
+from allometry.cli.printing import cost_text, print_json, print_rows
 
 if TYPE_CHECKING:
     from allometry.runs import Subnet, SubnetFront
@@ -107,12 +107,12 @@ def train(
     }
     if dry_run:
         planned = verbs.forecast_train(space, **arguments)
-        print_json(planned.to_dict()) if as_json else print_figures("supernet", _planned(planned))
+        print_json(planned.to_dict()) if as_json else print_rows("supernet", _planned(planned))
         return
     with stopping_on_signals() as should_stop:
         run = verbs.train(space, out=out, callbacks=callbacks or (), should_stop=should_stop, **arguments)
     if is_main_process():
-        print_json(run.to_dict()) if as_json else print_figures(str(run.folder), _trained(run))
+        print_json(run.to_dict()) if as_json else print_rows(str(run.folder), _trained(run))
 
 
 @supernet.command()
@@ -186,11 +186,11 @@ def search(
         else:
             subnet = verbs.search(run, budget=budget or "", **arguments)
     if front is not None:
-        print_json(best.to_dict()) if as_json else print_figures(str(best.folder), _front(best))
+        print_json(best.to_dict()) if as_json else print_rows(str(best.folder), _front(best))
     elif as_json:
         print_json({**subnet.to_dict(), "report": str(run / "report.html")})
     else:
-        print_figures(str(subnet.folder), _subnet(subnet, run))
+        print_rows(str(subnet.folder), _subnet(subnet, run))
 
 
 @supernet.command()
@@ -230,9 +230,7 @@ def extract(
             callbacks=callbacks or (),
             should_stop=should_stop,
         )
-    print_json(extracted.to_dict()) if as_json else print_figures(
-        str(extracted.folder), _extracted(extracted)
-    )
+    print_json(extracted.to_dict()) if as_json else print_rows(str(extracted.folder), _extracted(extracted))
 
 
 def _planned(planned: SupernetForecast) -> dict[str, str]:

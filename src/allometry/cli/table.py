@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from allometry.cli.options import Json, Precision, Threads
-from allometry.cli.printing import print_figures, print_json
+from allometry.cli.printing import print_json, print_rows
 
 table = typer.Typer(
     name="table",
@@ -77,7 +77,7 @@ def build(
     if as_json:
         print_json({"file": str(file), "lines": len(built.seconds), "correction": asdict(built.correction)})
         return
-    print_figures(
+    print_rows(
         str(file),
         {
             "space": built.space,
@@ -112,7 +112,7 @@ def check(
     if as_json:
         print_json(checked.to_dict())
         return
-    print_figures(
+    print_rows(
         f"{file}: {checked.networks} random networks in {held.runtime_config.runtime}",
         {
             "median error": f"{checked.median_error:.1%}",

@@ -18,7 +18,7 @@ from allometry.cli.options import (
     Settings,
     WeightsOption,
 )
-from allometry.cli.printing import print_figures, print_forecast, print_json, trained_rows
+from allometry.cli.printing import print_forecast, print_json, print_rows, trained_rows
 
 
 def train(
@@ -103,4 +103,4 @@ def train(
     else:
         result = run.result
         rows = trained_rows(result, run.metric) if isinstance(result, TrainResult) else {}
-        print_figures(str(run.folder), {**rows, "report": str(run.report)})
+        print_rows(str(run.folder), {**rows, "report": str(run.report)})

@@ -36,7 +36,7 @@ def open_database(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        storage, found = _opened(url, study, len(objectives), alone=alone)
+        storage, opened = _opened(url, study, len(objectives), alone=alone)
     except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
         raise MissingExtraError(
             f"The database {_shown(url)} needs a driver that cannot be imported here ({error}); for PostgreSQL: "
@@ -47,16 +47,16 @@ def open_database(
             f"The database {_shown(url)} cannot be used: {_reason(error)}. Give an address such as "
             "sqlite:////full/path/trials.db or postgresql://user:password@host/name."
         ) from error
-    kept = found.user_attrs
+    kept = opened.user_attrs
     if kept.get("identity", identity) != identity:
         raise RunFolderError(
             f"The database {_shown(url)} holds a search {study!r} with another space, data set, objective, recipe or "
             "seed. Give the same arguments, another --study, or another database."
         )
-    found.set_user_attr("identity", identity)
+    opened.set_user_attr("identity", identity)
     with quietly():
-        found.set_metric_names([f"{place}: {text}" for place, text in enumerate(objectives, start=1)])
-    return storage, found
+        opened.set_metric_names([f"{place}: {text}" for place, text in enumerate(objectives, start=1)])
+    return storage, opened
 
 
 def _opened(
@@ -76,7 +76,7 @@ def _opened(
                     grace_period=None if alone else GRACE,
                     heartbeat_stale_trial_callback=None if alone else give_out_again,
                 )
-                found = optuna.create_study(
+                opened = optuna.create_study(
                     storage=storage,
                     study_name=study,
                     directions=["maximize"] * objectives,
@@ -89,7 +89,7 @@ def _opened(
                 raise
             time.sleep(attempt / _ATTEMPTS)
         else:
-            return storage, found
+            return storage, opened
     raise AssertionError  # the last attempt has returned or raised
 
 
@@ -123,8 +123,8 @@ def give_out_again(study: optuna.Study, trial: optuna.trial.FrozenTrial, *, coun
 
 def first_number(trial: optuna.trial.FrozenTrial) -> int:
     """Optuna's number of the first trial of the same candidate."""
-    found: int = trial.system_attrs.get("failed_trial", trial.number)
-    return found
+    first: int = trial.system_attrs.get("failed_trial", trial.number)
+    return first
 
 
 def _shown(url: str) -> str:

@@ -182,7 +182,7 @@ class _Driver:
             self._leave()
 
     def _known(self) -> dict[int, Trial]:
-        return {each.number: each for each in self._store.finished()}
+        return {trial.number: trial for trial in self._store.finished()}
 
     def _ready(self, known: dict[int, Trial]) -> TrialClaim | None:
         """One that may start: all that it follows from is known, and somebody is free to try it."""
@@ -193,14 +193,14 @@ class _Driver:
                 self._held.remove(claim)
                 return claim
         # While one waits here, what it waits for may have been left by a driver that died.
-        ticket_or_none = self._store.claim(most=self._trials, new=not self._held and not self._over)
-        if ticket_or_none is None or self._proposals.ready(ticket_or_none.number, known):
-            return ticket_or_none
-        self._held.append(ticket_or_none)
+        waiting = self._store.claim(most=self._trials, new=not self._held and not self._over)
+        if waiting is None or self._proposals.ready(waiting.number, known):
+            return waiting
+        self._held.append(waiting)
         return None
 
     def _start(self, claim: TrialClaim, known: dict[int, Trial]) -> None:
-        before = [known[each] for each in range(claim.number - self._proposals.max_pending + 1)]
+        before = [known[earlier] for earlier in range(claim.number - self._proposals.max_pending + 1)]
         encoding = None if self._enough(before) else self._proposals.propose(claim.number, known)
         if encoding is None:
             self._over = True
@@ -254,5 +254,5 @@ class _Driver:
 def _words(known: Mapping[int, Trial]) -> str:
     if not known:
         return ""
-    best = max(known.values(), key=lambda each: each.values)
+    best = max(known.values(), key=lambda trial: trial.values)
     return f"best {best.values[0]:.4g} (trial {best.number})"

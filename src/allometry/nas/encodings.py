@@ -181,8 +181,8 @@ def mutate_encodings(
             raise InputError("Rates by choice go with a rate for the others; give rate too.")
         changes = _one_each(there & (sizes > 1), random)
     else:
-        each = np.array(list(mutation_rates(space, rate, rates or {}).values()))
-        changes = (random.random(encodings.shape, np.float32) < each) & there & (sizes > 1)
+        probabilities = np.array(list(mutation_rates(space, rate, rates or {}).values()))
+        changes = (random.random(encodings.shape, np.float32) < probabilities) & there & (sizes > 1)
     children = np.where(there, encodings, _below(sizes, encodings.shape, random))
     _, choices = places = np.nonzero(changes)
     steps = 1 + _below(sizes[choices] - 1, choices.shape, random).astype(np.int16)
@@ -203,8 +203,8 @@ def _below(
     sizes: npt.NDArray[np.float32], shape: tuple[int, ...], random: np.random.Generator
 ) -> npt.NDArray[np.int8]:
     """Integers from 0 to below these sizes, of at most 127, so evenly as floats of 24 bits allow, and quickly."""
-    found: npt.NDArray[np.int8] = (random.random(shape, np.float32) * sizes).astype(np.int8)
-    return found
+    options: npt.NDArray[np.int8] = (random.random(shape, np.float32) * sizes).astype(np.int8)
+    return options
 
 
 def cross_encodings(

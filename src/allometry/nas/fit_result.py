@@ -41,14 +41,14 @@ def fitted_result(
         SearchError: the trainings of all finalists diverged.
     """
     folder, points = session.run.path, setup.points
-    if all(each.diverged for results in judged.values() for each in results):
+    if all(training.diverged for results in judged.values() for training in results):
         raise SearchError(
             "The trainings of all finalists diverged; try a lower learning rate (--set learning_rate=...), stronger "
             "clipping (--set clip=1) or float32."
         )
     images = len(setup.images.dataset.splits["val"])
     correct = {str(place): correct_matrix(results, images) for place, results in judged.items()}
-    rankings = {int(place): each for place, each in rank_laws(correct, seed=session.seed).items()}
+    rankings = {int(place): ranking for place, ranking in rank_laws(correct, seed=session.seed).items()}
     chosen = max(judged, key=lambda place: (rankings[place].accuracy, -_loss(judged[place])))
     point = points[chosen]
     point.law.save(folder / LAW)
@@ -63,21 +63,23 @@ def fitted_result(
         shutil.rmtree(kept, ignore_errors=True)
     spent = [entry for entry in COSTS.read(folder) if entry.phase == "fit"]
     full = (
-        setup.full_epochs * len(setup.images.dataset.splits["train"]) * sum(each.cost.macs for each in points)
+        setup.full_epochs
+        * len(setup.images.dataset.splits["train"])
+        * sum(point.cost.macs for point in points)
     )
     return FitResult(
         data=setup.images.dataset.name,
         network=setup.baseline.name,
         cost=count(setup.baseline),
         law=point.law,
-        likely=_likely([points[place].law for place, each in rankings.items() if each.best >= _LIKELY]),
+        likely=_likely([points[place].law for place, ranking in rankings.items() if ranking.best >= _LIKELY]),
         epochs=setup.trial_config.epochs,
         finalists=tuple(
-            _finalist(points[place], each, len(judged[place])) for place, each in rankings.items()
+            _finalist(points[place], ranking, len(judged[place])) for place, ranking in rankings.items()
         ),
-        sizes=tuple(SizeAccuracy(macs=macs, accuracy=float(each.mean())) for macs, each in sizes),
+        sizes=tuple(SizeAccuracy(macs=macs, accuracy=float(correct.mean())) for macs, correct in sizes),
         forecast=tuple(
-            SizeAccuracy(macs=each.macs, accuracy=each.accuracy, interval=each.interval) for each in ahead
+            SizeAccuracy(macs=size.macs, accuracy=size.accuracy, interval=size.interval) for size in ahead
         ),
         laws=len(points),
         training_seconds=round(sum(entry.seconds for entry in spent), 1),

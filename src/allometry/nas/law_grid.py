@@ -139,7 +139,7 @@ def grid_points(
         >>> [point.law.gamma for point in points], all(budget.allows(point.cost) for point in points)
         ([1.0, 1.15], True)
     """
-    found: dict[str, Point] = {}
+    points: dict[str, Point] = {}
     refused: BudgetError | None = None
     # Of laws that round to the same network the one nearest to the paper's stands for all.
     for law in sorted(laws or grid(), key=_distance_from_paper):
@@ -148,10 +148,10 @@ def grid_points(
         except BudgetError as error:
             refused = error
             continue
-        found.setdefault(digest(solution.network), Point(law, solution.network, solution.cost))
-    if not found and refused is not None:
+        points.setdefault(digest(solution.network), Point(law, solution.network, solution.cost))
+    if not points and refused is not None:
         raise refused
-    return tuple(sorted(found.values(), key=lambda point: (point.law.alpha, point.law.gamma)))
+    return tuple(sorted(points.values(), key=lambda point: (point.law.alpha, point.law.gamma)))
 
 
 def try_points(

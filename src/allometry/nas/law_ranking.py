@@ -60,11 +60,11 @@ def rank_laws(
     Example:
         >>> draw = np.random.default_rng(0)
         >>> right = {"deep": draw.random((3, 400)) < 0.8, "wide": draw.random((3, 400)) < 0.5}
-        >>> found = rank_laws(right)
-        >>> found["deep"].best, found["wide"].behind[0] > 0.2
+        >>> rankings = rank_laws(right)
+        >>> rankings["deep"].best, rankings["wide"].behind[0] > 0.2
         (1.0, True)
     """
-    shapes = {each.shape for each in right.values()}
+    shapes = {correct.shape for correct in right.values()}
     if len(shapes) != 1:
         raise InputError(
             f"Networks to compare need the same seeds and images, not the shapes {sorted(shapes)}."
@@ -143,8 +143,8 @@ def extrapolate(
     Example:
         >>> draw = np.random.default_rng(0)
         >>> sizes = [(macs, draw.random((3, 1000)) < 1 - macs**-0.1) for macs in (1e6, 2e6, 4e6)]
-        >>> found = extrapolate(sizes, [16e6])[0]
-        >>> found.interval[0] < 1 - 16e6**-0.1 < found.interval[1]
+        >>> larger = extrapolate(sizes, [16e6])[0]
+        >>> larger.interval[0] < 1 - 16e6**-0.1 < larger.interval[1]
         True
     """
     if len({size for size, _ in sizes}) < 2:
@@ -158,8 +158,8 @@ def extrapolate(
     for place in range(times):
         of_seed = np.bincount(random.integers(seeds, size=seeds), minlength=seeds) / seeds
         of_image = np.bincount(random.integers(images, size=images), minlength=images) / images
-        drawn[place] = _line(logs, [float(of_seed @ each @ of_image) for each in whole], wanted, images)
-    expected = _line(logs, [float(each.mean()) for each in whole], wanted, images)
+        drawn[place] = _line(logs, [float(of_seed @ correct @ of_image) for correct in whole], wanted, images)
+    expected = _line(logs, [float(correct.mean()) for correct in whole], wanted, images)
     low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
     return tuple(
         Extrapolation(macs=math.exp(size), accuracy=float(value), interval=(float(least), float(most)))
@@ -173,5 +173,5 @@ def _line(
     """Accuracies at other sizes, by a line through the logarithms of the errors."""
     errors = np.maximum(1 - np.asarray(accuracies), 0.5 / images)  # none is not zero, only too few to be seen
     slope, height = np.polyfit(logs, np.log(errors), 1)
-    found: npt.NDArray[np.float64] = 1 - np.minimum(np.exp(height + slope * wanted), 1.0)
-    return found
+    predicted: npt.NDArray[np.float64] = 1 - np.minimum(np.exp(height + slope * wanted), 1.0)
+    return predicted

@@ -246,7 +246,7 @@ class Trainings:
         earlier = (
             known.get(f"{_training_key(training)} {epoch}") for epoch in range(training.until - 1, 0, -1)
         )
-        return next((each for each in earlier if each is not None), None)
+        return next((result for result in earlier if result is not None), None)
 
     def _known(self) -> dict[str, GridTrainingResult]:
         lines = read_lines(self.folder / FILE)

@@ -169,8 +169,8 @@ class Costs:
         >>> from allometry.nas.encodings import encodings_of
         >>> from allometry.catalog import find_space, get
         >>> space, network = find_space("ofa-mobilenetv3-1.0"), get("ofa-lg-24")
-        >>> found = Costs(space)(encodings_of(space, [network]))
-        >>> int(found["macs"][0]) == count(network).macs, int(found["memory"][0]) == count(network).memory
+        >>> costs = Costs(space)(encodings_of(space, [network]))
+        >>> int(costs["macs"][0]) == count(network).macs, int(costs["memory"][0]) == count(network).memory
         (True, True)
     """
 

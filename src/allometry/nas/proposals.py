@@ -57,7 +57,7 @@ class Proposals:
 
     def ready(self, number: int, known: Mapping[int, Trial]) -> bool:
         """Whether all is known that this proposal follows from."""
-        return all(each in known for each in range(number - self.max_pending + 1))
+        return all(earlier in known for earlier in range(number - self.max_pending + 1))
 
     def propose(self, number: int, known: Mapping[int, Trial]) -> Encoding | None:
         """The network of this number, or None where nothing new is left to try.
@@ -138,8 +138,8 @@ def follow(
         >>> space = find_space("fbnet")
         >>> searcher = make_searcher("evolution", space)
         >>> proposals = Proposals(space, searcher, lambda encodings: encodings[:, 0] >= 0, max_pending=1)
-        >>> found = follow(proposals, lambda encoding: (float((encoding == 7).sum()),), 200)
-        >>> found[0][1] < max(values for _, values in found)
+        >>> trials = follow(proposals, lambda encoding: (float((encoding == 7).sum()),), 200)
+        >>> trials[0][1] < max(values for _, values in trials)
         True
     """
     known: dict[int, Trial] = {}
@@ -150,4 +150,4 @@ def follow(
         known[number] = Trial(
             number=number, encoding=encoding, values=objective_values(encoding), outcome=TrialOutcome()
         )
-    return [(each.encoding, each.values) for each in known.values()]
+    return [(trial.encoding, trial.values) for trial in known.values()]

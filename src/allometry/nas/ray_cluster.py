@@ -142,7 +142,7 @@ class TrialActor:
         try:
             if self._images is None:
                 self._images = open_images(self._settings.data, seed=self._settings.seed)
-            found = handle_request(
+            answer = handle_request(
                 {**request, "folder": folder}, self._images, self._settings, should_stop=self._stop.is_set
             )
         except Stopped:
@@ -151,7 +151,7 @@ class TrialActor:
             return {"error": str(error), "input": isinstance(error, InputError)}
         if "candidate" in request and folder != Path(request["folder"]):
             shutil.rmtree(folder, ignore_errors=True)  # what came of it is all that counts
-        return found
+        return answer
 
     def _folder(self, given: str) -> Path:
         """The search's folder where this machine has it, else one that no other search has."""

@@ -181,8 +181,8 @@ class SearchSetup:
 
     def _metrics(self) -> Callable[[Encoding], Mapping[str, float]]:
         """What is known of a network before it is tried: its costs, and what an objective asks of a function."""
-        asked = [measure for objective in self.objectives for measure in objective_measures(objective)]
-        read = read_with(measure for measure in asked if measure.measure is not None)
+        measures = [measure for objective in self.objectives for measure in objective_measures(objective)]
+        read = read_with(measure for measure in measures if measure.measure is not None)
 
         def metrics(encoding: Encoding) -> Mapping[str, float]:
             costs = self.costs.of(encoding)
@@ -203,7 +203,7 @@ class SearchSetup:
         """A digest of all that decides the results."""
         parts = [
             space_to_json(self.space),
-            [str(each) for each in self.objectives],
+            [str(objective) for objective in self.objectives],
             self.budget.exact() if self.budget else None,
             self.images.dataset.fingerprint,
             {**self.trial_config.to_dict(), "data": None, "device": None, "threads": None},
@@ -222,7 +222,7 @@ def check_problem(objectives: Sequence[Objective], budget: Budget | None, config
         InputError: there is neither a limit nor an objective that weighs a cost, the way of searching has an objective
             of its own, or an objective names what no search knows.
     """
-    if config.by_gradient and [str(each) for each in objectives] != ["accuracy"]:
+    if config.by_gradient and [str(objective) for objective in objectives] != ["accuracy"]:
         raise InputError(
             f"{config.searcher_name} weighs the accuracy against its limit in its own way: leave the objective out, or "
             "search by evolution."

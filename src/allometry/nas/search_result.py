@@ -35,12 +35,12 @@ def found_result(
         SearchError: no trial came to a result.
     """
     folder = session.run.path
-    best = front([each.values for each in tried])
+    best = front([trial.values for trial in tried])
     if not best:
         reason = tried[0].outcome.failed if tried else "there was nothing to try"
         raise SearchError(f"No trial came to a result; the first one: {reason}")
     # Of one objective the second best may do where the best is too slow; of several, only the front.
-    able = [each for each in tried if min(each.values) > NOTHING]
+    able = [trial for trial in tried if min(trial.values) > NOTHING]
     chosen, readings = _confirm(
         session, setup, able if len(setup.objectives) == 1 else [tried[p] for p in best]
     )
@@ -51,11 +51,13 @@ def found_result(
             member = setup.network(tried[place])
             save(member, folder / "front" / f"{tried[place].number}.json")
     # Other drivers may have had a part in it: here are all trials.
-    records = [trial_record(setup, each, phase="search") for each in tried]
-    records += [trial_record(setup, each, phase="random") for each in others]
+    records = [trial_record(setup, trial, phase="search") for trial in tried]
+    records += [trial_record(setup, trial, phase="random") for trial in others]
     SEARCH_TRIALS.write(folder, records)
-    able_others = [each for each in others if min(each.values) > NOTHING]
-    ours, theirs = (max((each.values[0] for each in trials), default=None) for trials in (able, able_others))
+    able_others = [trial for trial in others if min(trial.values) > NOTHING]
+    ours, theirs = (
+        max((trial.values[0] for trial in trials), default=None) for trials in (able, able_others)
+    )
     return SearchResult(
         data=setup.images.dataset.name,
         network=network.name,
@@ -69,10 +71,10 @@ def found_result(
         max_trials=setup.config.trials,
         compare_with=setup.config.compare_with,
         trials=len(tried),
-        stopped=sum(each.outcome.stopped for each in tried),
-        failed=sum(bool(each.outcome.failed) for each in tried),
+        stopped=sum(trial.outcome.stopped for trial in tried),
+        failed=sum(bool(trial.outcome.failed) for trial in tried),
         search_seconds=round(_seconds(session), 1),
-        trial_images=sum(each.outcome.images for each in tried),
+        trial_images=sum(trial.outcome.images for trial in tried),
         predicted_latency=setup.costs.of(chosen.encoding)[LATENCY.name] if setup.runtime_config else None,
         measured=setup.runtime_config,
         best=ours if able_others else None,
@@ -105,7 +107,7 @@ def _seconds(session: Session) -> float:
 def write_plan(session: Session, setup: SearchSetup) -> None:
     """Write down what is looked for."""
     plan = SearchPlan(
-        objectives=tuple(str(each) for each in setup.objectives),
+        objectives=tuple(str(objective) for objective in setup.objectives),
         searcher=setup.config.searcher_name,
         space=repr(setup.space),
         size=setup.space.size,

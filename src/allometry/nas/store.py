@@ -68,12 +68,12 @@ class TrialStore:
 
     Example:
         >>> from allometry.catalog import find_space
-        >>> asked = {"objectives": ["accuracy"], "identity": "1", "driver": "me"}
-        >>> with TrialStore("sqlite://", find_space("fbnet"), **asked) as store:
+        >>> options = {"objectives": ["accuracy"], "identity": "1", "driver": "me"}
+        >>> with TrialStore("sqlite://", find_space("fbnet"), **options) as store:
         ...     claim = store.claim(most=10)
         ...     store.decide(claim, np.zeros(28, np.int8))
         ...     store.finish(claim, TrialOutcome(epochs=1), (0.5,))
-        ...     [(each.number, each.values) for each in store.finished()]
+        ...     [(trial.number, trial.values) for trial in store.finished()]
         [(0, (0.5,))]
     """
 
@@ -178,7 +178,7 @@ class TrialStore:
 
     def finished(self) -> list[Trial]:
         """All trials that came to an end, by number; each once."""
-        found: dict[int, Trial] = {}
+        trials: dict[int, Trial] = {}
         numbers = {number: place for place, number in enumerate(self._originals())}
         for trial in self._trials():
             kept = trial.user_attrs
@@ -192,8 +192,8 @@ class TrialStore:
             values = tuple(trial.values) if trial.values else (float("-inf"),) * self._objectives
             number = numbers[original]
             encoding = np.array(kept["encoding"], np.int8)
-            found[number] = Trial(number=number, encoding=encoding, values=values, outcome=outcome)
-        return [found[number] for number in sorted(found)]
+            trials[number] = Trial(number=number, encoding=encoding, values=values, outcome=outcome)
+        return [trials[number] for number in sorted(trials)]
 
     @property
     def under_way(self) -> bool:
@@ -242,7 +242,7 @@ class TrialStore:
 
     def _number(self, trial: optuna.trial.FrozenTrial) -> int:
         original = first_number(trial)
-        return sum(each < original for each in self._originals())
+        return sum(other < original for other in self._originals())
 
     def _frozen(self, number: int) -> optuna.trial.FrozenTrial:
         return next(trial for trial in self._trials() if trial.number == number)

@@ -102,7 +102,7 @@ def _run(
         TrialStore(
             config.storage or f"sqlite:///{folder / DATABASE}",
             space,
-            objectives=[str(each) for each in setup.objectives],
+            objectives=[str(objective) for objective in setup.objectives],
             identity=setup.identity(searcher_name(searcher)),
             driver=_own_name(folder),
             alone=config.storage is None,
@@ -118,7 +118,7 @@ def _run(
             should_stop=session.should_stop,
         ) as evaluator,
     ):
-        found = drive(
+        tried = drive(
             setup.problem,
             store,
             proposals,
@@ -133,9 +133,9 @@ def _run(
     if (
         config.storage is None
     ):  # all of them are this folder's; a kill may have come before a cost was written
-        for trial in found:
+        for trial in tried:
             _record_cost(session, phase, trial)
-    return found
+    return tried
 
 
 def _record_cost(session: Session, phase: str, trial: Trial) -> None:

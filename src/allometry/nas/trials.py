@@ -136,6 +136,6 @@ class Halving:
     def rung_values(self, tried: Sequence[Trial]) -> tuple[tuple[Values, ...], ...]:
         """For each rung, what those that came that far were worth there."""
         return tuple(
-            tuple(each.outcome.rungs[place] for each in tried if len(each.outcome.rungs) > place)
+            tuple(trial.outcome.rungs[place] for trial in tried if len(trial.outcome.rungs) > place)
             for place in range(len(self.rungs))
         )

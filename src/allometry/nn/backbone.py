@@ -91,8 +91,8 @@ class FeatureInfo:
             [{'num_chs': 64, 'reduction': 4, 'module': 'stages.0.1'}]
         """
         values = zip(self.channels(), self.reduction(), self.module_name(), strict=True)
-        named = [dict(zip(("num_chs", "reduction", "module"), each, strict=True)) for each in values]
-        return [{key: each[key] for key in keys} for each in named]
+        named = [dict(zip(("num_chs", "reduction", "module"), entry, strict=True)) for entry in values]
+        return [{key: entry[key] for key in keys} for entry in named]
 
 
 class Backbone(Trunk):

@@ -92,8 +92,8 @@ def search(
 
     Example, with a small `network`, `images` and `labels`:
         >>> short = {"trials": 1, "epochs": 1, "out": folder / "search", "progress": False}
-        >>> found = search(network, data=(images, labels), budget="100k", **short)
-        >>> found.cost.macs <= 100_000
+        >>> run = search(network, data=(images, labels), budget="100k", **short)
+        >>> run.cost.macs <= 100_000
         True
     """
     config = replace_given(

@@ -43,4 +43,4 @@ def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     # Colab's shell, among others, derives from the one that every Jupyter kernel has.
-    return any(each.__name__ == "ZMQInteractiveShell" for each in type(shell).__mro__)
+    return any(base.__name__ == "ZMQInteractiveShell" for base in type(shell).__mro__)

@@ -70,7 +70,7 @@ class NotebookProgress:
         self._draw()
 
     def _draw(self) -> None:
-        shown = Drawing(tuple(self._lines), tuple(Bar.of(each) for each in self._stretches))
+        shown = Drawing(tuple(self._lines), tuple(Bar.of(stretch) for stretch in self._stretches))
         if self._handle is None:
             self._handle = self._show(shown)
         else:

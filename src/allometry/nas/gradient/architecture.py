@@ -112,7 +112,7 @@ class Architecture:
 
     def weights(self) -> dict[str, Tensor]:
         """The logits, by names that no module has."""
-        return {f"architecture.{n}": each.detach() for n, each in enumerate(self.distribution.logits)}
+        return {f"architecture.{n}": decision.detach() for n, decision in enumerate(self.distribution.logits)}
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Take back what `weights` gave, and leave the rest."""

@@ -120,11 +120,11 @@ class Choices:
             >>> bool((choices.encodings(np.array([choices.options(encoding)])) == encoding).all())
             True
         """
-        found = []
+        chosen = []
         for decision in self.decisions:
             numbers = tuple(int(encoding[choice]) for choice in decision.choices)
-            found.append(0 if ABSENT in numbers else decision.options.index(numbers))
-        return tuple(found)
+            chosen.append(0 if ABSENT in numbers else decision.options.index(numbers))
+        return tuple(chosen)
 
     def candidate(self, layer: Layer, options: Sequence[int]) -> int:
         """The number of the candidate that stands in a layer with these options of all decisions."""
@@ -220,11 +220,11 @@ def _groups(space: Space, decisions: tuple[Decision, ...], frame: Network) -> It
                 outs.append(layer.out)
             stage += 1
         layers = layers[: max(depths)]
-        for each in depths:
-            if choice is not None and outs[each] != outs[max(depths)]:
+        for length in depths:
+            if choice is not None and outs[length] != outs[max(depths)]:
                 raise InputError(
-                    f"With {each} layers the choice {choice.name!r} changes the shape of what later layers read, "
-                    f"{outs[max(depths)]} to {outs[each]}, and a search by gradient adds up what different options "
+                    f"With {length} layers the choice {choice.name!r} changes the shape of what later layers read, "
+                    f"{outs[max(depths)]} to {outs[length]}, and a search by gradient adds up what different options "
                     f"give. {_ADVICE}"
                 )
         yield Group(tuple(layers), depth, depths)
@@ -283,7 +283,7 @@ def _changing(
     """What is wrong with a choice that, the others being as they were first, changes the shape."""
     first = combinations[0]
     for choice in choices:
-        others = [each.name for each in choices if each is not choice]
+        others = [other.name for other in choices if other is not choice]
         seen = {
             out
             for chosen, out in zip(combinations, outs, strict=True)

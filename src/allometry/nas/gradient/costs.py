@@ -112,7 +112,7 @@ class ExpectedCost:
         >>> from allometry.nas.gradient import choices_of
         >>> from allometry.catalog import find_space
         >>> choices = choices_of(find_space("fbnet"))
-        >>> alike = [torch.full((len(each.options),), 1 / len(each.options)) for each in choices.decisions]
+        >>> alike = [torch.full((len(one.options),), 1 / len(one.options)) for one in choices.decisions]
         >>> layers = ExpectedCost(choices, LayerCost("layers", lambda piece, padding: 1.0))
         >>> round(layers(alike).item(), 4)  # stem and head, 0.5 + 5 * 2.5 + 1 layers
         16.0
@@ -138,7 +138,7 @@ class ExpectedCost:
 
     def __call__(self, weights: Sequence[Tensor]) -> Tensor:
         """The mean cost, float64 [], under these weights of each decision's options, [options] each."""
-        doubles = [each.double() for each in weights]
+        doubles = [weight.double() for weight in weights]
         total = doubles[0].new_tensor(self.fixed)
         for group, layer_costs, there in self._groups:
             means = torch.stack(
@@ -161,10 +161,10 @@ class ExpectedCost:
 def joint(layer: Layer, weights: Sequence[Tensor]) -> Tensor:
     """The weights of all combinations of the options that decide a layer, [combinations]."""
     first, *rest = layer.decisions
-    found = weights[first]
+    product = weights[first]
     for number in rest:
-        found = (found[:, None] * weights[number]).flatten()
-    return found
+        product = (product[:, None] * weights[number]).flatten()
+    return product
 
 
 def _option_costs(layer: Layer, cost: LayerCost, padding: Padding, device: torch.device) -> Tensor:

@@ -99,10 +99,10 @@ def _best(distribution: Distribution, options: Options) -> tuple[npt.NDArray[np.
 
 def _neighbors(distribution: Distribution, options: npt.NDArray[np.int64]) -> Options:
     """A member and all that differ from it in one decision, [N, decisions]."""
-    found = [options]
+    members = [options]
     for place, decision in enumerate(distribution.choices.decisions):
         for option in range(len(decision.options)):
             other = options.copy()
             other[place] = option
-            found.append(other)
-    return np.stack(found)
+            members.append(other)
+    return np.stack(members)

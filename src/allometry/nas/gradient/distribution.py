@@ -110,13 +110,13 @@ class Distribution:
 
     def by_choice(self) -> dict[str, tuple[float, ...]]:
         """The probability of each choice's options, whatever is decided together with it."""
-        found: dict[str, tuple[float, ...]] = {}
+        probabilities: dict[str, tuple[float, ...]] = {}
         for decision, logs in zip(self.choices.decisions, self.log_probabilities(), strict=True):
             numbers = np.array(decision.options)
             for place, number in enumerate(decision.choices):
                 choice = self.choices.space.choices[number]
-                found[choice.name] = tuple(
+                probabilities[choice.name] = tuple(
                     float(np.exp(logs)[numbers[:, place] == option].sum())
                     for option in range(len(choice.options))
                 )
-        return found
+        return probabilities

@@ -100,29 +100,31 @@ class MixedNetwork(nn.Module):
 
     def _standing(self, options: Sequence[int]) -> list[nn.Module]:
         """The modules of a path's layers, in order."""
-        found = []
+        standing = []
         for group, modules in zip(self.choices.groups, self.groups, strict=True):
             there = group.depths[0 if group.depth is None else options[group.depth]]
             for layer, candidates in zip(group.layers[:there], cast(nn.ModuleList, modules), strict=False):
-                found.append(cast(nn.ModuleList, candidates)[self.choices.candidate(layer, options)])
-        return found
+                standing.append(cast(nn.ModuleList, candidates)[self.choices.candidate(layer, options)])
+        return standing
 
     def _group(self, group: Group, modules: nn.ModuleList, x: Tensor, mixture: Mixture) -> Tensor:
         """What leaves a group: the mixture of what its layers give at the depths that count."""
         active, *others = [0] if group.depth is None else mixture.kept(group.depth)
         beyond = group.depths[active]
-        found = [x]
-        for place, layer in enumerate(group.layers[: max(group.depths[each] for each in (active, *others))]):
+        outs = [x]
+        for place, layer in enumerate(
+            group.layers[: max(group.depths[option] for option in (active, *others))]
+        ):
             # What only a path that is not taken needs is worked out for its value, not for its layers' gradients.
             inactive = isinstance(mixture, TwoPaths) and place >= beyond
             with torch.set_grad_enabled(torch.is_grad_enabled() and not inactive):
-                found.append(self._layer(layer, cast(nn.ModuleList, modules[place]), found[-1], mixture))
+                outs.append(self._layer(layer, cast(nn.ModuleList, modules[place]), outs[-1], mixture))
         if not others or group.depth is None or isinstance(mixture, OnePath):
-            return found[beyond]
+            return outs[beyond]
         weights = mixture.weights[group.depth]
-        out = weights[active] * found[beyond]
-        for each in others:
-            out = out + weights[each] * found[group.depths[each]]
+        out = weights[active] * outs[beyond]
+        for option in others:
+            out = out + weights[option] * outs[group.depths[option]]
         return out
 
     def _layer(self, layer: Layer, modules: nn.ModuleList, x: Tensor, mixture: Mixture) -> Tensor:
@@ -201,7 +203,7 @@ def build_mixed_network(choices: Choices, *, recipe: Recipe | None = None, seed:
         >>> stages = get("efficientnet-b0").stages[:2]
         >>> space = mbconv_space(Network(stages=stages, resolution=32), kernels=(3, 5))
         >>> supernet = build_mixed_network(choices_of(space), seed=0)
-        >>> len(supernet.groups), all(bool(each.isfinite().all()) for each in supernet.parameters())
+        >>> len(supernet.groups), all(bool(weight.isfinite().all()) for weight in supernet.parameters())
         (2, True)
     """
     with torch.device("meta"):

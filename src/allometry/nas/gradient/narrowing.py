@@ -103,14 +103,14 @@ def _sources(space: Space, own: Mapping[str, Option]) -> list[Shape]:
         for choice in space.layout.depth_choices
     }
     network = space.network({**own, **depths})
-    found = [network.shapes()[0]]
+    sources = [network.shapes()[0]]
     layers = space.layout.depths(depths)
     for stage in range(len(space.template.stages)):
-        shape, block = found[-1], space.layout.block(stage, own)
+        shape, block = sources[-1], space.layout.block(stage, own)
         for _ in range(space.layout.layers(stage, layers)):
             shape, block = block.after(shape, shape, network.padding), block.following()
-        found.append(shape)
-    return found
+        sources.append(shape)
+    return sources
 
 
 def _keeps(
@@ -123,7 +123,7 @@ def _keeps(
 ) -> bool:
     """Whether an option leaves the shape behind its stage, or group, as it is."""
     if target.what == "depth":
-        stages = [place for place, each in enumerate(space.layout.places) if each.group == target.number]
+        stages = [place for place, stage in enumerate(space.layout.places) if stage.group == target.number]
         return option != 0 or sources[stages[0]] == sources[stages[-1] + 1]
     source, padding = sources[target.number], space.template.padding
     block = space.layout.block(target.number, {**own, choice.name: option})

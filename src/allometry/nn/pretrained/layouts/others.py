@@ -118,10 +118,10 @@ def from_once_for_all(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
         ['blocks.0.conv.point_linear.bn.bias']
     """
     block = re.compile(r"^blocks\.(\d+)\.(?:mobile_inverted_conv\.|conv\.)")
-    there = sorted({int(found[1]) for name in arrays if (found := block.match(name))})
+    there = sorted({int(matched[1]) for name in arrays if (matched := block.match(name))})
     place = {number: index for index, number in enumerate(there)}
     return {
-        block.sub(lambda found: f"blocks.{place[int(found[1])]}.conv.", name): array
+        block.sub(lambda matched: f"blocks.{place[int(matched[1])]}.conv.", name): array
         for name, array in arrays.items()
     }
 
