@@ -17,10 +17,19 @@ from typing import Any
 from allometry.base import AllometryError, InputError
 from allometry.base.errors import Stopped
 from allometry.base.extras import load_extra
+from allometry.base.plugins import VARIABLE
 from allometry.nas.trial_training import TrialConfig
 from allometry.nas.trial_worker import handle_request
 from allometry.nas.workers import WorkerDiedError
 from allometry.training.images import Images, open_images
+
+
+def _environment() -> dict[str, str]:
+    """Of a worker: where Python looks for modules, and the user's own that register what a trial may name."""
+    return {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        VARIABLE: os.environ.get(VARIABLE, ""),
+    }
 
 
 class RayCluster:
@@ -51,7 +60,7 @@ class RayCluster:
                     address=address if address.startswith("ray://") else None,
                     log_to_driver=False,
                     logging_level="ERROR",
-                    runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
+                    runtime_env={"env_vars": _environment()},
                 )
             except (ConnectionError, ValueError, RuntimeError) as error:
                 self.close()
