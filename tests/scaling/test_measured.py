@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allometry.arch import digest
-from allometry.base import BudgetError, InputError
+from allometry.base import BudgetError, InputError, MeasurementError
 from allometry.catalog import get
 from allometry.cost import Expectation, count, parse_budget
 from allometry.scaling import COMPOUND, LAWS, smallest, solve
@@ -127,6 +127,12 @@ def test_the_smallest_network_is_given_where_it_just_fits():
     least = device(smallest(B0))["latency"]
     solution = solve(B0, f"latency<={1.005 * least!r}s", measure=device)
     assert solution.cost.latency <= 1.005 * least
+
+
+@pytest.mark.parametrize("given", [0.011, {"seconds": 0.011}, (0.011, 5)])
+def test_what_a_meter_must_give_is_told(given):
+    with pytest.raises(MeasurementError, match=r"such as {'latency': 0.011}; it gave"):
+        solve(B0, "latency<=20ms", measure=lambda _network: given)
 
 
 def test_a_law_that_does_not_reach_the_budget_says_so():

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module, metadata
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -133,6 +133,8 @@ def load_plugins() -> None:
         InputError: one of them cannot be imported.
     """
     if ENTRY_POINTS not in _loaded:
+        from importlib import metadata  # takes as long to load as all else that a small command needs
+
         _loaded.add(ENTRY_POINTS)
         for point in metadata.entry_points(group=ENTRY_POINTS):
             _load(point.value, by=f"the installed package {point.dist.name if point.dist else point.name}")

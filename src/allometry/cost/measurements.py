@@ -90,7 +90,8 @@ def read_with(measures: Iterable[Measure], meter: MeasureFn | None = None) -> Me
         meter: reads a device: it is asked where one of the measures is read from a runtime, or is not known otherwise.
 
     Returns:
-        A function from a network to its readings. A measure's own function is called once for a network.
+        A function from a network to its readings. A measure's own function is called once for a network; it raises a
+        `MeasurementError` where the meter does not give what is asked for.
     """
     own = [measure for measure in measures if measure.measure is not None]
     by_meter = [measure for measure in measures if measure.measure is None and is_read(measure, meter)]
@@ -105,9 +106,22 @@ def read_with(measures: Iterable[Measure], meter: MeasureFn | None = None) -> Me
             }
         if meter is None or not by_meter:
             return known[network]
-        return {**meter(network), **known[network]}
+        return {**_told(meter(network), by_meter), **known[network]}
 
     return read
+
+
+def _told(values: object, measures: Iterable[Measure]) -> Readings:
+    """What a meter gave, if that is what was asked for."""
+    missing = [
+        measure.name for measure in measures if not isinstance(values, Mapping) or measure.name not in values
+    ]
+    if missing or not isinstance(values, Mapping):
+        raise MeasurementError(
+            f"What measures networks gives values by the names of measures, such as {{'{missing[0]}': 0.011}}; it gave "
+            f"{values!r}."
+        )
+    return values
 
 
 def is_read(measure: Measure, meter: MeasureFn | None) -> bool:
