@@ -269,11 +269,11 @@ def verb_table() -> str:
 
 
 def options_text() -> str:
-    """Every verb with its usage, its example and its arguments and options."""
+    """Every verb with its usage, its examples and its arguments and options."""
     parts = []
     for name, command in _verbs().items():
-        about, _, example = command.help.partition("Example:")
-        shown = example.strip().strip("`")
+        about, *examples = command.help.split("Example:")
+        shown = "\n".join(example.strip().strip("`") for example in examples)
         needed = " ".join(each.metavar for each in command.params if not each.opts[0].startswith("-"))
         usage = " ".join(word for word in (f"allometry {name}", needed, "[OPTIONS]") if word)
         code = f"```text\n{usage}\n```\n\nExample:\n\n```sh\n{shown}\n```"

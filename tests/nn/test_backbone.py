@@ -200,6 +200,34 @@ def test_under_a_feature_pyramid_gradients_reach_every_weight(name):
     assert without == []
 
 
+def test_it_is_an_encoder_of_segmentation_models_pytorch():
+    """As docs/how-to/backbones.md has it."""
+    base = pytest.importorskip(
+        "segmentation_models_pytorch.base", exc_type=ImportError
+    )  # through timm it needs torchvision
+    from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
+
+    class Encoder(nn.Module):
+        def __init__(self, network: Network) -> None:
+            super().__init__()
+            self.backbone = build(network, features_only=True)
+            self.out_channels = [network.in_channels, *self.backbone.feature_info.channels()]
+            self.output_stride = 32
+
+        def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+            return [x, *self.backbone(x)]
+
+    class Unet(base.SegmentationModel):
+        def __init__(self, encoder: Encoder) -> None:
+            super().__init__()
+            self.encoder, self.classification_head = encoder, None
+            self.decoder = UnetDecoder(encoder.out_channels, (64, 32, 16, 8, 8), n_blocks=5)
+            self.segmentation_head = base.SegmentationHead(8, 3, kernel_size=3)
+
+    masks = Unet(Encoder(get("efficientnet-b0"))).eval()(torch.zeros(1, 3, 64, 64))
+    assert masks.shape == (1, 3, 64, 64)
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_it_is_exported_by_torch_onnx(tmp_path):
     backbone = build(TINY, seed=0, features_only=True).eval()
