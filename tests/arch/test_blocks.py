@@ -35,8 +35,8 @@ from allometry.arch import (
 )
 from allometry.base import InputError, NetworkError
 from allometry.cost import count, count_stages
-from allometry.cost.count import _CLOSED_FORMS
 from allometry.cost.part_counts import count_cell
+from allometry.cost.parts import _CLOSED_FORMS
 from allometry.nn import build
 from allometry.nn.blocks import last_norm
 from allometry.nn.channels import block_channels, named_tensors
@@ -154,7 +154,7 @@ def test_even_kernels_keep_the_size_of_the_image(fused, size):
             resolution=size,
         )
         network = replace(network, stem=replace(network.stem, stride=1, channels=8))
-        features = build(network, seed=0).eval().features(torch.zeros(1, 3, size, size))
+        features = build(network, seed=0).eval().forward_features(torch.zeros(1, 3, size, size))
         assert features.shape[-1] == -(-size // stride)
     with pytest.raises(NetworkError, match=r"MBConv\.kernel must be odd"):
         MBConv(channels=8, kernel=2)

@@ -99,7 +99,7 @@ def test_no_file_holds_what_json_cannot(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(None, "is missing"), ("{", "cannot be read"), ("[]", "JSON object")]
+    ("content", "says"), [(None, "is missing"), ("{", "is damaged: it is not JSON"), ("[]", "JSON object")]
 )
 def test_damaged_json_is_named(tmp_path, content, says):
     path = tmp_path / "x.json"

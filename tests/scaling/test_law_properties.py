@@ -151,7 +151,7 @@ def test_a_law_that_cannot_be_names_its_field(fields, message):
     ("text", "message"),
     [
         (None, "Cannot read the law file .*No such file"),
-        ("{", "it needs the numbers alpha, beta and gamma"),
+        ("{", "is not a law: it is not JSON"),
         ("[]", "it needs the numbers"),
         ('{"alpha": 1.2}', "its format is None"),
         ('{"format": "allometry.law/9"}', "its format is 'allometry.law/9'"),

@@ -52,7 +52,7 @@ def test_settings_change_fields_of_every_kind():
         ("epochs=many", RecipeError, "epochs must be an integer, not 'many'"),
         ("epochs=0", RecipeError, "at least 1"),
         ("learning_rate=fast", RecipeError, "must be a number"),
-        ("learning_rate=nan", RecipeError, "learning_rate must be a number from"),
+        ("learning_rate=nan", RecipeError, "learning_rate must be a number, not 'nan'"),
         ("dropout=maybe", RecipeError, "a number or none"),
         ("augmentation.flip=perhaps", RecipeError, "true or false"),
         ("optimizer=adam", RecipeError, "one of adamw, rmsprop"),

@@ -18,19 +18,25 @@ STRICT: ConfigDict = {"extra": "forbid", "strict": True}
 LATER = {"later": True}
 
 
-def check_integer(owner: object, field: str, *, minimum: int = 1) -> None:
-    """Refuse anything but an integer of at least `minimum`."""
+# No network that anybody can build has more channels or a larger side; counts of what is below stay quick.
+LARGEST = 2**31 - 1
+
+
+def check_integer(owner: object, field: str, *, minimum: int = 1, maximum: int = LARGEST) -> None:
+    """Refuse anything but an integer in [minimum, maximum]."""
     value: Any = getattr(owner, field)
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
         raise NetworkError(f"{_name(owner, field)} must be an integer of at least {minimum}, not {value!r}.")
+    if value > maximum:
+        raise NetworkError(f"{_name(owner, field)} must be at most {maximum:,}, not {value!r}.")
 
 
 def check_number(owner: object, field: str, *, minimum: float, below: float | None = None) -> None:
     """Refuse anything but a number in [least, below), and store it as a float, so that 6 equals 6.0."""
     value: Any = getattr(owner, field)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and value <= LARGEST
     if not number or not minimum <= value < (below if below is not None else float("inf")):
-        upper = "" if below is None else f" and below {below:g}"
+        upper = f" and below {LARGEST if below is None else below:g}"
         raise NetworkError(
             f"{_name(owner, field)} must be a number of at least {minimum:g}{upper}, not {value!r}."
         )

@@ -16,11 +16,13 @@ from allometry.arch.layers import Layer
 from allometry.arch.network import Network
 from allometry.base import NetworkError
 from allometry.base.files import write_text
+from allometry.base.reading import UnreadableError, parse_json, read_text
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
 FORMAT = "allometry.network/1"
+_DEEPEST = 10_000  # blocks of a network from a file
 T = TypeVar("T")
 
 
@@ -106,18 +108,29 @@ def from_json(text: str) -> Network:
     from pydantic import ValidationError
 
     try:
-        fields: Any = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise NetworkError(f"Not a network: the text is not JSON ({error}).") from error
+        fields: Any = parse_json(text)
+    except UnreadableError as error:
+        raise NetworkError(f"Not a network: {error}.") from error
     if not isinstance(fields, dict):
         raise NetworkError(f"Not a network: expected a JSON object, found {type(fields).__name__}.")
     written = fields.pop("format", FORMAT)
     if written != FORMAT:
         raise NetworkError(f"Not a network: its format is {written!r}, this version reads {FORMAT!r}.")
+    depth = _depth(fields)
+    if depth > _DEEPEST:
+        raise NetworkError(f"Not a network: it has {depth:,} blocks, more than {_DEEPEST:,}.")
     try:
         return _adapter(tuple(block_kinds().values())).validate_json(json.dumps(fields))
     except ValidationError as error:
         raise _not_a_network(error, fields) from error
+
+
+def _depth(fields: dict[str, Any]) -> int:
+    """How many blocks a file wants, before any is made."""
+    stages = fields.get("stages")
+    rows = [stage for stage in stages if isinstance(stage, dict)] if isinstance(stages, list) else []
+    repeats = [stage.get("repeats", 1) for stage in rows]
+    return sum(number for number in repeats if isinstance(number, int))
 
 
 def _not_a_network(error: ValidationError, fields: dict[str, Any]) -> NetworkError:
@@ -210,9 +223,9 @@ def read_as(reader: Callable[[str], T], path: str | Path, *, what: str) -> T:
         NetworkError: the file is missing or no text, or the reader refuses it.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        text = read_text(Path(path))
+    except (OSError, ValueError) as error:  # a path may hold what no path can
+        reason = error.strerror if isinstance(error, OSError) else error
         raise NetworkError(f"Cannot read the {what} {path}: {reason}.") from error
     try:
         return reader(text)

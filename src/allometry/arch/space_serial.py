@@ -13,6 +13,7 @@ from allometry.arch.serial import from_json, read_as, to_json
 from allometry.arch.space import Space
 from allometry.base import NetworkError
 from allometry.base.files import write_text
+from allometry.base.reading import UnreadableError, parse_json
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -55,11 +56,11 @@ def space_from_json(text: str) -> Space:
         allometry.base.errors.NetworkError: Not a space: field 'choices' is missing.
     """
     try:
-        fields: Any = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise NetworkError(f"Not a space: the text is not JSON ({error}).") from error
-    if isinstance(fields, dict) and fields.pop("format", FORMAT) != FORMAT:
-        written = json.loads(text)["format"]
+        fields: Any = parse_json(text)
+    except UnreadableError as error:
+        raise NetworkError(f"Not a space: {error}.") from error
+    written = fields.pop("format", FORMAT) if isinstance(fields, dict) else FORMAT
+    if written != FORMAT:
         raise NetworkError(f"Not a space: its format is {written!r}, this version reads {FORMAT!r}.")
     try:
         return _space(fields)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from allometry.base.errors import RunFolderError, StorageError
+from allometry.base.reading import UnreadableError, parse_json, read_text
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -133,13 +134,15 @@ def read_json(path: Path) -> dict[str, Any]:
         RunFolderError: the file is missing or damaged.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(read_text(path))
     except FileNotFoundError as error:
         raise RunFolderError(
             f"{path} is missing: the run is not finished, or this is no run folder."
         ) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunFolderError(f"{path} cannot be read: {error}.") from error
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnreadableError as error:
+        raise RunFolderError(f"{path} is damaged: {error}.") from error
     if not isinstance(value, dict):
         raise RunFolderError(f"{path} should hold a JSON object, not a {type(value).__name__}.")
     return value

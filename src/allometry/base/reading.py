@@ -8,16 +8,21 @@ import math
 import os
 import re
 import stat
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 MAX_TEXT = 256 * 2**20  # bytes of a text file; the records of a long search have a few million
 _MAX_DEPTH = 64
 _MAX_DIGITS = 64
-_SCANNED = 8 * 2**20  # characters; what is longer is nobody's network, and only its reader's own depth protects it
+_SCANNED = (
+    8 * 2**20
+)  # characters; what is longer is nobody's network, and only its reader's own depth protects it
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 
 
 class UnreadableError(ValueError):
@@ -27,7 +32,7 @@ class UnreadableError(ValueError):
         >>> parse_json("[1, 1e400]")
         Traceback (most recent call last):
             ...
-        allometry.base.reading.UnreadableError: the number 1e400 is beyond all bounds
+        allometry.base.reading.UnreadableError: it cannot be read, since the number 1e400 is beyond all bounds
     """
 
 
@@ -88,10 +93,11 @@ def parse_json(text: str, *, surrogates: bool = False) -> Any:  # noqa: ANN401 -
         value = json.loads(
             text,
             object_pairs_hook=_object,
-            parse_int=parse_integer,
-            parse_float=parse_number,
-            parse_constant=_refuse_constant,
+            parse_int=partial(_number, parse_integer),
+            parse_float=partial(_number, parse_number),
+            parse_constant=partial(_number, parse_number),
         )
+        _refuse_unreadable("it", value)
     except UnreadableError:
         raise
     except json.JSONDecodeError as error:
@@ -116,12 +122,9 @@ def parse_integer(text: str) -> int:
     """
     if len(text) > _MAX_DIGITS:
         raise UnreadableError(f"an integer of {len(text)} digits is beyond all bounds")
-    try:
-        if not text.isascii():
-            raise ValueError
-        return int(text)
-    except ValueError as error:
-        raise UnreadableError(f"{text!r} is no integer") from error
+    if not _INTEGER.fullmatch(text.strip()):
+        raise UnreadableError(f"{text!r} is no integer")
+    return int(text)
 
 
 def parse_number(text: str) -> float:
@@ -137,7 +140,7 @@ def parse_number(text: str) -> float:
         allometry.base.reading.UnreadableError: 'nan' is no number
     """
     shown = text if len(text) <= _MAX_DIGITS else f"{text[:_MAX_DIGITS]}..."
-    if not text.isascii() or not _NUMBER.fullmatch(text.strip()):
+    if not _NUMBER.fullmatch(text.strip()):
         raise UnreadableError(f"{shown!r} is no number")
     value = float(text)
     if not math.isfinite(value):
@@ -151,11 +154,25 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         twice = next(name for place, name in enumerate(names) if name in names[:place])
         raise UnreadableError(f"the field {twice!r} is there twice")
+    for name, value in pairs:
+        _refuse_unreadable(f"the field {name!r}", value)
     return fields
 
 
-def _refuse_constant(text: str) -> float:
-    raise UnreadableError(f"{text} is no number")
+def _number(parse: Callable[[str], float], text: str) -> object:
+    """A number, or why it is none, for the object that it is in to say where."""
+    try:
+        return parse(text)
+    except UnreadableError as error:
+        return error
+
+
+def _refuse_unreadable(place: str, value: object) -> None:
+    for part in value if isinstance(value, list) else (value,):
+        if isinstance(part, UnreadableError):
+            raise UnreadableError(f"{place} cannot be read, since {part}")
+        if isinstance(part, list):
+            _refuse_unreadable(place, part)
 
 
 def _depth(text: str) -> int:

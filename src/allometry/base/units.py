@@ -19,6 +19,7 @@ _FACTORS = {
     "ti": 2**40,
 }
 _PREFIXES = {"p": -12, "n": -9, "u": -6, "µ": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12}
+_LONGEST, _LARGEST = 40, 30  # digits of a number, and of its exponent of ten
 _SHOWN = ("p", "n", "u", "m", "", "k", "M", "G", "T")
 _QUANTITY = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?(?:e-?\d+)?)\s*(?P<suffix>[a-zA-Zµ]*)\s*")
 
@@ -63,7 +64,7 @@ class Unit:
         if exponent is None or (self.symbol and not suffix):
             symbol = self.symbol
             raise ValueError(f"{text!r} needs a unit: {symbol}, m{symbol} or u{symbol}")
-        return float(Decimal(match["number"]).scaleb(exponent))
+        return float(_bounded(match["number"]).scaleb(exponent))
 
     def format(self, value: float) -> str:
         """Write a quantity with three significant digits.
@@ -132,7 +133,15 @@ def parse_quantity(text: str, *, unit: str = "") -> int:
     factor = _FACTORS.get(suffix.lower())
     if factor is None:
         raise ValueError(f"{match['suffix']!r} is not a known suffix")
-    return int(Decimal(match["number"]) * factor)
+    return int(_bounded(match["number"]) * factor)
+
+
+def _bounded(number: str) -> Decimal:
+    """A number that arithmetic can bear: text may ask for more digits than there is memory."""
+    value = Decimal(number)
+    if len(number) > _LONGEST or not -_LARGEST <= value.adjusted() <= _LARGEST:
+        raise ValueError(f"{number[:_LONGEST]} is beyond all bounds")
+    return value
 
 
 def format_quantity(value: float, *, unit: str = "") -> str:

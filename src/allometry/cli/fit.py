@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from allometry.base import InputError
+from allometry.base.reading import parse_number
 from allometry.base.units import format_duration, format_quantity
 from allometry.cli.options import (
     Data,
@@ -100,7 +101,7 @@ def _numbers(option: str, text: str | None, usual: tuple[float, ...]) -> tuple[f
     if text is None:
         return usual
     try:
-        return tuple(float(part) for part in text.split(","))
+        return tuple(parse_number(part) for part in text.split(","))
     except ValueError as error:
         raise InputError(
             f"{option} must be numbers with commas between, such as 1,1.2,1.4, not {text!r}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import Any, ClassVar
 from allometry.arch import Network, Piece, digest, pieces, wrap_alone
 from allometry.base import BudgetError, InputError
 from allometry.base.files import write_json
+from allometry.base.reading import parse_json, read_text
 from allometry.cost.budget import Budget
 from allometry.cost.measures import LATENCY, MEASURES, Measure
 
@@ -212,7 +212,7 @@ class LatencyTable:
             InputError: there is no such file, or it is no latency table.
         """
         try:
-            plain = json.loads(path.read_text(encoding="utf-8"))
+            plain = parse_json(read_text(path))
             if plain["format"] != FORMAT:
                 raise InputError(
                     f"{path} has the format {plain['format']!r}; this version reads {FORMAT!r}. Build it anew."

@@ -6,7 +6,6 @@ missing or damaged is None, and a damaged line is left out, since a run may be u
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from allometry.base import RunFolderError
 from allometry.base.files import append_line, read_json, write_json, write_lines
+from allometry.base.reading import UnreadableError, parse_json
 from allometry.runs.evaluation import Evaluation, Explanation
 from allometry.runs.export import Export
 from allometry.runs.label_evaluation import MultiLabelEvaluation
@@ -240,15 +240,12 @@ def known_subnets(folder: Path) -> Mapping[str, Subnet]:
 
 
 def _record(kind: type[AnyRecord], path: Path) -> AnyRecord:
-    try:
-        return kind.from_dict(read_json(path))
-    except RecursionError as error:  # a damaged file may be nested as deeply as it likes
-        raise RunFolderError(f"{path} is damaged.") from error
+    return kind.from_dict(read_json(path))
 
 
 def _line(kind: type[AnyRecord], line: str) -> AnyRecord | None:
     try:
-        values = json.loads(line)
+        values = parse_json(line)
         return kind.from_dict(values) if isinstance(values, dict) else None
-    except (json.JSONDecodeError, RecursionError, RunFolderError):
+    except (UnreadableError, RunFolderError):
         return None

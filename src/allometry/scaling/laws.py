@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import NamedTuple
 from allometry.arch import CHANNEL_MULTIPLE, Network, apply_multipliers
 from allometry.base import LawError, UnknownNameError
 from allometry.base.files import write_json
+from allometry.base.reading import UnreadableError, parse_json, read_text
 
 _FORMAT = "allometry.law/1"
 
@@ -166,7 +166,7 @@ class ScalingLaw:
             LawError: the file is missing or is no law.
         """
         try:
-            fields = json.loads(Path(path).read_text(encoding="utf-8"))
+            fields = parse_json(read_text(Path(path)))
             if fields.get("format") != _FORMAT:
                 raise LawError(
                     f"{path} is not a law: its format is {fields.get('format')!r}, not {_FORMAT!r}."
@@ -181,7 +181,9 @@ class ScalingLaw:
             )
         except OSError as error:
             raise LawError(f"Cannot read the law file {path}: {error.strerror}.") from error
-        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError) as error:
+        except UnreadableError as error:
+            raise LawError(f"{path} is not a law: {error}.") from error
+        except (AttributeError, KeyError, TypeError) as error:
             raise LawError(f"{path} is not a law: it needs the numbers alpha, beta and gamma.") from error
 
     def save(self, path: str | Path) -> None:

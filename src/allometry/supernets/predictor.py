@@ -11,6 +11,7 @@ import numpy as np
 from allometry.arch import Space
 from allometry.base import InputError, WeightsError
 from allometry.base.files import replacing
+from allometry.base.reading import parse_json
 from allometry.nas.encodings import Encodings
 from allometry.nas.lookup import Costs
 from allometry.supernets.features import (
@@ -125,7 +126,7 @@ class Predictor:
             )
         pairs = tuple(arrays.get(f"pairs.{number}", np.empty(0)) for number in range(len(groups_of(space))))
         try:
-            facts = json.loads(about["facts"])
+            facts = parse_json(about["facts"])
             weights = Weights(arrays["options"], pairs, arrays["costs"])
             constant, fitted, error = float(facts["constant"]), int(facts["fitted"]), float(facts["error"])
             _check(space, weights, arrays["scales"])

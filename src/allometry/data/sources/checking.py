@@ -15,10 +15,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from allometry.base import Progress, StorageError
 from allometry.base.files import write_text
+from allometry.base.reading import parse_json, read_text
 from allometry.data.images.reading import UnreadableImageError, decode, is_gray, read_file
 from allometry.data.sources.records import ImageRecord, OpenOptions
 
 _FORMAT = "allometry-index-3"
+_LARGEST_INDEX = 2**31  # bytes; ten million images have about one gigabyte
 _SETTLED = 2_000_000_000  # ns; no file system dates changes more coarsely
 
 
@@ -62,7 +64,7 @@ def load_index(path: Path, *, about: Mapping[str, Any], kinds: Mapping[str, type
         kinds: for each column the type of all its values.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(read_text(path, most=_LARGEST_INDEX), surrogates=True)
         if any(content[name] != value for name, value in {"format": _FORMAT, **about}.items()):
             return {}
         columns = {name: content["columns"][name] for name in kinds}
@@ -70,7 +72,7 @@ def load_index(path: Path, *, about: Mapping[str, Any], kinds: Mapping[str, type
             isinstance(column, list) and set(map(type, column)) <= {kinds[name]}
             for name, column in columns.items()
         )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
     return columns if whole else {}
 

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from allometry.base import DataError, Progress
 from allometry.base.files import storage_errors, write_text
+from allometry.base.reading import parse_json, read_text
 
 SCHEMES = ("http://", "https://")
 _AT_A_TIME = 4
@@ -171,7 +172,7 @@ def _reason(error: Exception) -> str:
 def _read_note(note: Path) -> str:
     """By what the server knows the version of the file that was begun; empty where that is not known."""
     try:
-        version = json.loads(note.read_text(encoding="utf-8"))
+        version = parse_json(read_text(note))
     except (OSError, ValueError):
         return ""
     return version if isinstance(version, str) else ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
 from allometry.base import DataError
+from allometry.base.reading import parse_json
 from allometry.data.images.reading import EXTENSIONS
 from allometry.data.sources.records import RejectedFile
 from allometry.data.sources.stores import read_part
@@ -157,13 +157,13 @@ def _label(shard: Path, part: Part, kind: str) -> tuple[str, str]:
     try:
         text = read_part(shard, part.offset, part.length).decode("utf-8-sig").strip()
         label = _json_label(text) if kind == "json" else text
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+    except ValueError:
         return "", f"its .{kind} cannot be read"
     return (label, "") if label else ("", f"its .{kind} has no class")
 
 
 def _json_label(text: str) -> str:
-    fields = json.loads(text)
+    fields = parse_json(text)
     values = (
         [fields[name] for name in ("label", "class") if name in fields] if isinstance(fields, dict) else []
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from allometry.arch import Network, Padding
 from allometry.base import WeightsError
+from allometry.base.reading import parse_json
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _OWN = "allometry"
@@ -82,7 +83,7 @@ def from_metadata(metadata: Mapping[str, str], where: object) -> Conventions | N
     if _OWN not in metadata:
         return None
     try:
-        plain: dict[str, Any] = json.loads(metadata[_OWN])
+        plain: dict[str, Any] = parse_json(metadata[_OWN])
         lists = {field: tuple(plain[field]) for field in ("mean", "std", "classes")}
         return Conventions(**{**plain, **lists})
     except (ValueError, KeyError, TypeError, RecursionError) as error:

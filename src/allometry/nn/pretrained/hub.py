@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from allometry.base import InputError, WeightsError
 from allometry.base.extras import load_extra
+from allometry.base.reading import parse_json, read_text
 
 SCHEME = "hf://"
 _FILES = ("model.safetensors", "pytorch_model.bin")
@@ -74,8 +74,7 @@ def repository_of(source: str) -> tuple[str, str]:
 
 def _config(hub: Any, repository: str, options: dict[str, str]) -> dict[str, Any]:  # noqa: ANN401 - a module
     try:
-        text = Path(hub.hf_hub_download(repository, "config.json", **options)).read_text(encoding="utf-8")
-        held = json.loads(text)
+        held = parse_json(read_text(Path(hub.hf_hub_download(repository, "config.json", **options))))
     except Exception:
         return {}  # the layout's own conventions hold
     return held if isinstance(held, dict) else {}

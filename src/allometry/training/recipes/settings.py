@@ -6,6 +6,7 @@ from dataclasses import MISSING, fields, replace
 from typing import Any
 
 from allometry.base import RecipeError, UnknownNameError
+from allometry.base.reading import parse_integer, parse_number
 from allometry.base.units import parse_quantity
 from allometry.training.losses import LOSSES
 from allometry.training.recipes.recipe import Recipe
@@ -71,15 +72,15 @@ def _read(recipe: Recipe, key: str, text: str) -> Any:  # noqa: ANN401 - of the 
     current = getattr(holder, field.name) if field.default is MISSING else field.default
     try:
         if current is None:
-            return None if text.lower() == "none" else float(text)
+            return None if text.lower() == "none" else parse_number(text)
         if isinstance(current, bool):
             return _TRUTH[text.lower()]
         if key == "execution.memory":
             return parse_quantity(text, unit="B")
         if isinstance(current, int):
-            return int(text)
+            return parse_integer(text)
         if isinstance(current, float):
-            return float(text)
+            return parse_number(text)
     except (KeyError, ValueError) as error:
         raise RecipeError(f"{key} must be {_wanted(key, current)}, not {text!r}.") from error
     return text
