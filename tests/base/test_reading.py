@@ -94,5 +94,5 @@ def test_integers_likewise(text):
     ("unit", "text"), [(COUNT, "1e999999999M"), (BYTES, "9" * 5000), (SECONDS, "1e400ms")]
 )
 def test_quantities_are_bounded(unit, text):
-    with pytest.raises(ValueError, match="beyond all bounds|not a quantity"):
+    with pytest.raises(ValueError, match=r"beyond all bounds|not a quantity"):
         unit.parse(text)
