@@ -41,13 +41,51 @@ def example_values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"network": network, "images": images, "labels": labels, "folder": folder, "trained": run}
 
 
+@pytest.fixture(scope="session")
+def job_values() -> dict[str, Any]:
+    """What the examples of trainings have at hand: a small network, images for it, how both are used."""
+    import numpy as np
+
+    from allometry.arch import Head, MBConv, Network, Stage, Stem
+    from allometry.data import as_dataset
+    from allometry.training import Preprocessing, Recipe
+
+    network = Network(
+        stem=Stem(channels=8),
+        stages=(Stage(block=MBConv(channels=8, expand_ratio=3), repeats=2),),
+        head=Head(channels=8, classes=2),
+        resolution=8,
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
+    dataset = as_dataset((pixels, np.arange(40) % 2))
+    preprocessing = Preprocessing(
+        channels=3, resolution=8, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=dataset.classes
+    )
+    recipe = Recipe(epochs=2, batch_size=7)
+    return {"network": network, "dataset": dataset, "preprocessing": preprocessing, "recipe": recipe}
+
+
+_ROOMS = {
+    "verbs": "example_values",
+    "training": "job_values",
+    "supernets": "job_values",
+    "nas/gradient": "job_values",
+}
+
+
 @pytest.fixture(autouse=True)
-def _examples_of_verbs(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
-    path = request.node.path
-    if isinstance(request.node, pytest.DoctestItem) and path.is_relative_to(
-        Path(__file__).parent / "src/allometry/verbs"
-    ):
-        doctest_namespace.update(request.getfixturevalue("example_values"))
+def _values_of_room(
+    request: pytest.FixtureRequest,
+    doctest_namespace: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    if not isinstance(request.node, pytest.DoctestItem):
+        return
+    doctest_namespace.clear()  # it is the whole session's
+    for room, fixture in _ROOMS.items():
+        if request.node.path.is_relative_to(Path(__file__).parent / "src/allometry" / room):
+            doctest_namespace["folder"] = tmp_path_factory.mktemp("job")
+            doctest_namespace.update(request.getfixturevalue(fixture))
 
 
 def pytest_unconfigure() -> None:

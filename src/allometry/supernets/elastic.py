@@ -23,14 +23,8 @@ from allometry.training.devices import compile_layer
 class Part(NamedTuple):
     """One layer of a subnet: what computes, and whose weights it uses.
 
-    Example:
-        >>> from allometry.arch import Head, MBConv, Stage, Stem
+    Example, with a small `network`:
         >>> from allometry.catalog import mbconv_space
-        >>> network = Network(
-        ...     stem=Stem(channels=8),
-        ...     stages=(Stage(block=MBConv(channels=8, expand_ratio=3), repeats=2),),
-        ...     head=Head(channels=8, classes=2),
-        ... )
         >>> space = mbconv_space(network, depths=(1, 2))
         >>> [part.host for part in Supernet(space).subnet(space.smallest()).parts if isinstance(part, Part)]
         ['stem', 'stage_0_layer_0_mbconv', 'head']
@@ -47,14 +41,8 @@ class Subnet(NamedTuple):
         network: that it is.
         parts: its layers, in order, from the stem to the head.
 
-    Example:
-        >>> from allometry.arch import Head, MBConv, Stage, Stem
+    Example, with a small `network`:
         >>> from allometry.catalog import mbconv_space
-        >>> network = Network(
-        ...     stem=Stem(channels=8),
-        ...     stages=(Stage(block=MBConv(channels=8, expand_ratio=3), repeats=2),),
-        ...     head=Head(channels=8, classes=2),
-        ... )
         >>> space = mbconv_space(network, depths=(1, 2))
         >>> supernet = Supernet(space)
         >>> smallest, largest = supernet.subnet(space.smallest()), supernet.subnet(network)

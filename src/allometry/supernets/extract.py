@@ -45,26 +45,13 @@ def extract_subnet(
 
     Source: Once-for-All (Cai et al. 2020), released code: 2,000 training images.
 
-    Example:
-        >>> from allometry.arch import Head, MBConv, Network, Stage, Stem
+    Example, with a small `network`, a `dataset` and its `preprocessing`:
         >>> from allometry.catalog import mbconv_space
-        >>> from allometry.data import ArraySplit
         >>> from allometry.supernets import build_supernet
-        >>> network = Network(
-        ...     stem=Stem(channels=8),
-        ...     stages=(Stage(block=MBConv(channels=8, expand_ratio=3)),),
-        ...     head=Head(channels=8, classes=2),
-        ...     resolution=16,
-        ... )
         >>> space = mbconv_space(network, kernels=(3, 5))
-        >>> images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
-        >>> split = ArraySplit(images=images, labels=np.arange(4) % 2, names=tuple("abcd"))
-        >>> plain = Preprocessing(
-        ...     channels=3, resolution=16, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=("cat", "dog")
-        ... )
-        >>> supernet = build_supernet(space, seed=0)
-        >>> module = extract_subnet(supernet, space.smallest(), split, preprocessing=plain)
-        >>> module.training, module(torch.zeros(1, 3, 16, 16)).shape
+        >>> supernet, images = build_supernet(space, seed=0), dataset.splits["train"]
+        >>> module = extract_subnet(supernet, space.smallest(), images, preprocessing=preprocessing)
+        >>> module.training, module(torch.zeros(1, 3, 8, 8)).shape
         (False, torch.Size([1, 2]))
     """
     network = member if isinstance(member, Network) else member.network
@@ -80,14 +67,10 @@ def extract_subnet(
 def preprocessing_of(network: Network, preprocessing: Preprocessing) -> Preprocessing:
     """How images become the input of a member, from how they become that of the largest network.
 
-    Example:
+    Example, with a small `network` and the `preprocessing` of its images:
         >>> from dataclasses import replace
-        >>> from allometry.catalog import get
-        >>> largest = Preprocessing(
-        ...     channels=3, resolution=224, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=("cat", "dog")
-        ... )
-        >>> preprocessing_of(replace(get("efficientnet-b0"), resolution=160), largest).resolution
-        160
+        >>> preprocessing_of(replace(network, resolution=6), preprocessing).resolution
+        6
     """
     return replace(preprocessing, resolution=network.resolution)
 

@@ -38,27 +38,17 @@ class SupernetJob(Job[SupernetEpochMetrics]):
     Raises:
         InputError: the phases do not follow each other, or the networks are not for these images.
 
-    Example:
-        >>> from dataclasses import replace
-        >>> from pathlib import Path
-        >>> from allometry.catalog import get, mbconv_space
-        >>> from allometry.data import as_dataset
+    Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
+        >>> from allometry.catalog import mbconv_space
         >>> from allometry.supernets import sandwich
-        >>> from allometry.training import Preprocessing
-        >>> pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
-        >>> images = as_dataset((pixels, np.arange(40) % 2))
-        >>> network = get("efficientnet-lite0")
-        >>> space = mbconv_space(replace(network, head=replace(network.head, classes=2)), kernels=(3, 5))
-        >>> plain = Preprocessing(
-        ...     channels=3, resolution=224, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=images.classes
-        ... )
+        >>> space = mbconv_space(network, kernels=(3, 5))
         >>> job = SupernetJob(
         ...     space=space,
         ...     phases=sandwich(space, epochs=2),
-        ...     dataset=images,
-        ...     preprocessing=plain,
-        ...     recipe=Recipe(epochs=1, batch_size=7),
-        ...     folder=Path("run"),
+        ...     dataset=dataset,
+        ...     preprocessing=preprocessing,
+        ...     recipe=recipe,
+        ...     folder=folder,
         ... )
         >>> [(plan.name, plan.steps) for plan in job.plans]
         [('all', 8)]

@@ -52,15 +52,8 @@ class TrainedSupernet:
         seconds: what the training took, over all its sessions.
         images: training images seen, once for all subnets of a step.
 
-    Example:
-        >>> from allometry.arch import Head, MBConv, Network, Stage, Stem
+    Example, with a small `network`:
         >>> from allometry.catalog import mbconv_space
-        >>> network = Network(
-        ...     stem=Stem(channels=8),
-        ...     stages=(Stage(block=MBConv(channels=8, expand_ratio=3)),),
-        ...     head=Head(channels=8, classes=2),
-        ...     resolution=16,
-        ... )
         >>> supernet = build_supernet(mbconv_space(network, kernels=(3, 5)), seed=0)
         >>> trained = TrainedSupernet(supernet=supernet, history=(), seconds=0.0, images=0)
         >>> trained.supernet.extract(network).training, trained.images
@@ -79,6 +72,18 @@ def train_supernet(job: SupernetJob) -> TrainedSupernet:
     The errors and promises are those of `run_task`.
 
     Source: Once-for-All (Cai et al. 2020), section 3.3.
+
+    Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
+        >>> from allometry.catalog import mbconv_space
+        >>> from allometry.supernets import sandwich
+        >>> space = mbconv_space(network, kernels=(3, 5))
+        >>> data = {"dataset": dataset, "preprocessing": preprocessing}
+        >>> job = SupernetJob(space=space, phases=sandwich(space, epochs=2), recipe=recipe, folder=folder, **data)
+        >>> trained = train_supernet(job)
+        >>> [(record.name, record.epoch, record.images) for record in trained.history]
+        [('all', 1, 28), ('all', 2, 28)]
+        >>> trained.supernet.extract(space.smallest()).training
+        True
     """
     return run_task(SupernetTask(job))
 
@@ -89,35 +94,12 @@ def load_supernet(job: SupernetJob) -> Supernet:
     Raises:
         RunFolderError: the training is not finished, or damaged.
 
-    Example:
-        >>> import tempfile
-        >>> import numpy as np
-        >>> from allometry.arch import Head, MBConv, Network, Stage, Stem
+    Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
         >>> from allometry.catalog import mbconv_space
-        >>> from allometry.data import as_dataset
         >>> from allometry.supernets import sandwich
-        >>> from allometry.training import Preprocessing, Recipe
-        >>> pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
-        >>> images = as_dataset((pixels, np.arange(40) % 2))
-        >>> network = Network(
-        ...     stem=Stem(channels=8),
-        ...     stages=(Stage(block=MBConv(channels=8, expand_ratio=3)),),
-        ...     head=Head(channels=8, classes=2),
-        ...     resolution=8,
-        ... )
         >>> space = mbconv_space(network, kernels=(3, 5))
-        >>> plain = Preprocessing(
-        ...     channels=3, resolution=8, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=images.classes
-        ... )
-        >>> folder = tempfile.TemporaryDirectory()
-        >>> job = SupernetJob(
-        ...     space=space,
-        ...     phases=sandwich(space, epochs=2),
-        ...     dataset=images,
-        ...     preprocessing=plain,
-        ...     recipe=Recipe(epochs=1, batch_size=7),
-        ...     folder=Path(folder.name),
-        ... )
+        >>> data = {"dataset": dataset, "preprocessing": preprocessing}
+        >>> job = SupernetJob(space=space, phases=sandwich(space, epochs=2), recipe=recipe, folder=folder, **data)
         >>> load_supernet(job)
         Traceback (most recent call last):
             ...
@@ -125,7 +107,6 @@ def load_supernet(job: SupernetJob) -> Supernet:
         >>> save_weights(job.folder / SUPERNET, build_supernet(space, seed=0).state_dict())
         >>> load_supernet(job).training
         False
-        >>> folder.cleanup()
     """
     return supernet_of(job.space, load_weights(job.folder / SUPERNET), options=_options_in_use(job))
 
@@ -133,34 +114,13 @@ def load_supernet(job: SupernetJob) -> Supernet:
 class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
     """All networks of a space learn in one set of weights.
 
-    Example:
-        >>> import numpy as np
-        >>> from allometry.arch import Head, MBConv, Network, Stage, Stem
+    Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
         >>> from allometry.catalog import mbconv_space
-        >>> from allometry.data import as_dataset
         >>> from allometry.supernets import sandwich
-        >>> from allometry.training import Preprocessing, Recipe
-        >>> pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
-        >>> images = as_dataset((pixels, np.arange(40) % 2))
-        >>> network = Network(
-        ...     stem=Stem(channels=8),
-        ...     stages=(Stage(block=MBConv(channels=8, expand_ratio=3)),),
-        ...     head=Head(channels=8, classes=2),
-        ...     resolution=8,
-        ... )
         >>> space = mbconv_space(network, kernels=(3, 5))
-        >>> plain = Preprocessing(
-        ...     channels=3, resolution=8, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=images.classes
-        ... )
-        >>> job = SupernetJob(
-        ...     space=space,
-        ...     phases=sandwich(space, epochs=2),
-        ...     dataset=images,
-        ...     preprocessing=plain,
-        ...     recipe=Recipe(epochs=1, batch_size=7),
-        ...     folder=Path("run"),
-        ... )
-        >>> task = SupernetTask(job)
+        >>> data = {"dataset": dataset, "preprocessing": preprocessing}
+        >>> job = SupernetJob(space=space, phases=sandwich(space, epochs=2), recipe=recipe, folder=folder, **data)
+        >>> task = SupernetTask(job)  # `run_task(task)` trains
         >>> task.build()
         >>> task.phases[0].steps, task.final.name, task.module.training
         (8, 'supernet.safetensors', True)

@@ -35,25 +35,11 @@ class ClassificationJob(Job[EpochMetrics]):
         start: weights to start from instead of fresh ones.
         teacher: a trained network to learn from, too.
 
-    Example:
-        >>> import numpy as np
-        >>> from pathlib import Path
-        >>> from allometry.catalog import get
-        >>> from allometry.data import as_dataset
-        >>> from allometry.training import Preprocessing, Recipe
-        >>> pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
-        >>> images = as_dataset((pixels, np.arange(40) % 2))
-        >>> plain = Preprocessing(
-        ...     channels=3, resolution=224, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=images.classes
-        ... )
+    Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
         >>> job = ClassificationJob(
-        ...     network=get("efficientnet-b0"),
-        ...     dataset=images,
-        ...     preprocessing=plain,
-        ...     recipe=Recipe(epochs=2, batch_size=7),
-        ...     folder=Path("run"),
+        ...     network=network, dataset=dataset, preprocessing=preprocessing, recipe=recipe, folder=folder
         ... )
-        >>> len(images.splits["train"]), job.steps
+        >>> len(dataset.splits["train"]), job.steps
         (28, 8)
     """
 
@@ -138,6 +124,13 @@ def train(job: ClassificationJob) -> Trained:
     """Train, or go on with a training that stopped, or return the one that is finished.
 
     The errors and promises are those of `run_task`.
+
+    Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
+        >>> data = {"dataset": dataset, "preprocessing": preprocessing}
+        >>> job = ClassificationJob(network=network, recipe=recipe, folder=folder, **data)
+        >>> trained = train(job)
+        >>> len(trained.history), trained.images, trained.module.training
+        (2, 56, False)
     """
     return run_task(ClassificationTask(job))
 
@@ -145,31 +138,10 @@ def train(job: ClassificationJob) -> Trained:
 class ClassificationTask(Task[EpochMetrics, Trained]):
     """One network learns to tell classes apart.
 
-    Example:
-        >>> import numpy as np
-        >>> from pathlib import Path
-        >>> from allometry.arch import Head, MBConv, Stage, Stem
-        >>> from allometry.data import as_dataset
-        >>> from allometry.training import Preprocessing, Recipe
-        >>> pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
-        >>> images = as_dataset((pixels, np.arange(40) % 2))
-        >>> plain = Preprocessing(
-        ...     channels=3, resolution=8, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=images.classes
-        ... )
-        >>> network = Network(
-        ...     stem=Stem(channels=8),
-        ...     stages=(Stage(block=MBConv(channels=8, expand_ratio=3)),),
-        ...     head=Head(channels=8, classes=2),
-        ...     resolution=8,
-        ... )
-        >>> job = ClassificationJob(
-        ...     network=network,
-        ...     dataset=images,
-        ...     preprocessing=plain,
-        ...     recipe=Recipe(epochs=2, batch_size=7),
-        ...     folder=Path("run"),
-        ... )
-        >>> task = ClassificationTask(job)
+    Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
+        >>> data = {"dataset": dataset, "preprocessing": preprocessing}
+        >>> job = ClassificationJob(network=network, recipe=recipe, folder=folder, **data)
+        >>> task = ClassificationTask(job)  # `run_task(task)` trains
         >>> task.build()
         >>> task.phases[0].steps, task.final.name, task.module.training
         (8, 'final.safetensors', True)

@@ -48,24 +48,11 @@ class Job(ABC, Generic[RecordT]):
         save_every: seconds between checkpoints inside a long epoch; more where writing one takes long.
         clock: seconds, for the cost log and for when to write; the weights do not depend on it.
 
-    Example:
+    Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
         >>> from dataclasses import replace
-        >>> import numpy as np
-        >>> from allometry.catalog import get
-        >>> from allometry.data import as_dataset
         >>> from allometry.training import ClassificationJob
-        >>> pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
-        >>> images = as_dataset((pixels, np.arange(40) % 2))
-        >>> plain = Preprocessing(
-        ...     channels=3, resolution=224, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=images.classes
-        ... )
-        >>> job = ClassificationJob(
-        ...     network=get("efficientnet-b0"),
-        ...     dataset=images,
-        ...     preprocessing=plain,
-        ...     recipe=Recipe(epochs=2, batch_size=7),
-        ...     folder=Path("run"),
-        ... )
+        >>> data = {"dataset": dataset, "preprocessing": preprocessing}
+        >>> job = ClassificationJob(network=network, recipe=recipe, folder=folder, **data)
         >>> replace(job, workers=7).identity == job.identity, replace(job, seed=1).identity == job.identity
         (True, False)
     """
@@ -128,16 +115,9 @@ def refuse_other_images(
     Raises:
         InputError: classes, channels or resolution differ.
 
-    Example:
-        >>> import numpy as np
+    Example, with a `dataset` of two classes and its `preprocessing`:
         >>> from allometry.catalog import get
-        >>> from allometry.data import as_dataset
-        >>> pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
-        >>> images = as_dataset((pixels, np.arange(40) % 2))
-        >>> plain = Preprocessing(
-        ...     channels=3, resolution=224, crop=1.0, mean=(0.5,) * 3, std=(0.25,) * 3, classes=images.classes
-        ... )
-        >>> refuse_other_images(get("efficientnet-b0"), images, plain, called="network", place="the network")
+        >>> refuse_other_images(get("efficientnet-b0"), dataset, preprocessing, called="network", place="the network")
         Traceback (most recent call last):
             ...
         allometry.base.errors.InputError: The network's head.classes is 1000, but that of the images 2; ...

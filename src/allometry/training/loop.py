@@ -49,6 +49,16 @@ def run_task(task: Task[RecordT, ResultT]) -> ResultT:
         Stopped: `job.should_stop` asked for it; a checkpoint is written.
         RunFolderError: the folder holds another training, or a damaged one.
         StorageError: the disk is full, read-only or forbidden.
+
+    Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
+        >>> from allometry.training import ClassificationJob, ClassificationTask
+        >>> data = {"dataset": dataset, "preprocessing": preprocessing}
+        >>> task = ClassificationTask(ClassificationJob(network=network, recipe=recipe, folder=folder, **data))
+        >>> trained = run_task(task)
+        >>> len(trained.history), sorted(path.name for path in folder.iterdir())
+        (2, ['checkpoints', 'metrics.jsonl'])
+        >>> run_task(task).history == trained.history  # it is finished
+        True
     """
     job = task.job
     # Only the main process's machine need have the folder.

@@ -44,30 +44,19 @@ class GradientJob(Job[GradientEpochMetrics]):
     Raises:
         InputError: there are too few images, or the networks are not for them.
 
-    Example:
-        >>> from pathlib import Path
-        >>> from allometry.arch import Head, Network
-        >>> from allometry.catalog import get, mbconv_space
-        >>> from allometry.data import as_dataset
+    Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
+        >>> from allometry.catalog import mbconv_space
         >>> from allometry.nas.gradient import CostLoss, proxylessnas
-        >>> from allometry.training import Preprocessing, Recipe
-        >>> stages, head = get("efficientnet-b0").stages[:2], Head(channels=16, classes=2)
-        >>> template = Network(stages=stages, head=head, in_channels=1, resolution=8)
-        >>> images = np.arange(20, dtype=np.uint8).repeat(64).reshape(20, 8, 8)
-        >>> dataset = as_dataset((images, np.arange(20) % 2))
-        >>> preprocessing = Preprocessing(
-        ...     channels=1, resolution=8, crop=1.0, mean=(0.5,), std=(0.25,), classes=dataset.classes
-        ... )
         >>> job = GradientJob(
+        ...     space=mbconv_space(network, kernels=(3, 5)),
+        ...     settings=proxylessnas(cost_loss=CostLoss(form="none")),
         ...     dataset=dataset,
         ...     preprocessing=preprocessing,
-        ...     recipe=Recipe(epochs=3, batch_size=4, learning_rate=0.01),
-        ...     folder=Path("run"),
-        ...     space=mbconv_space(template, kernels=(3, 5)),
-        ...     settings=proxylessnas(cost_loss=CostLoss(form="none")),
+        ...     recipe=recipe,
+        ...     folder=folder,
         ... )
         >>> len(job.epochs), [len(split) for split in job.splits]
-        (3, [10, 2])
+        (2, [22, 6])
     """
 
     CONTENT: ClassVar[str] = (

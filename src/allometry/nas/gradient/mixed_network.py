@@ -38,17 +38,14 @@ class MixedNetwork(nn.Module):
 
     Source: FBNet (Wu et al. 2019), section 3.3; ProxylessNAS (Cai et al. 2019), section 3.1.
 
-    Example:
-        >>> from allometry.arch import Network
+    Example, with a small `network`:
+        >>> from allometry.catalog import mbconv_space
         >>> from allometry.nas.gradient import OnePath, choices_of
-        >>> from allometry.catalog import get, mbconv_space
-        >>> b0 = get("efficientnet-b0")
-        >>> space = mbconv_space(Network(stages=b0.stages[:2], resolution=32), kernels=(3, 5), depths=(1, 2))
-        >>> choices = choices_of(space)
+        >>> choices = choices_of(mbconv_space(network, kernels=(3, 5), depths=(1, 2)))
         >>> supernet = MixedNetwork(choices)
         >>> options = (1, 0, 1)  # two layers, of kernels 3 and 5
-        >>> supernet(torch.zeros(2, 3, 32, 32), OnePath(options)).shape
-        torch.Size([2, 1000])
+        >>> supernet(torch.zeros(2, 3, 8, 8), OnePath(options)).shape
+        torch.Size([2, 2])
     """
 
     def __init__(self, choices: Choices, *, recipe: Recipe | None = None) -> None:
@@ -196,15 +193,12 @@ def _candidates(layer: Layer, frame: Network, drop_rate: float) -> nn.ModuleList
 def build_mixed_network(choices: Choices, *, recipe: Recipe | None = None, seed: int) -> MixedNetwork:
     """A supernet with initial weights as `nn.build` draws them.
 
-    Example:
-        >>> from allometry.arch import Network
-        >>> from allometry.catalog import get, mbconv_space
+    Example, with a small `network`:
+        >>> from allometry.catalog import mbconv_space
         >>> from allometry.nas.gradient import choices_of
-        >>> stages = get("efficientnet-b0").stages[:2]
-        >>> space = mbconv_space(Network(stages=stages, resolution=32), kernels=(3, 5))
-        >>> supernet = build_mixed_network(choices_of(space), seed=0)
+        >>> supernet = build_mixed_network(choices_of(mbconv_space(network, kernels=(3, 5))), seed=0)
         >>> len(supernet.groups), all(bool(weight.isfinite().all()) for weight in supernet.parameters())
-        (2, True)
+        (1, True)
     """
     with torch.device("meta"):
         module = MixedNetwork(choices, recipe=recipe)

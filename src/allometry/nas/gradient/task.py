@@ -61,12 +61,10 @@ class GradientResult:
         images: passed through the supernet for learning, of both kinds.
         supernet: with its averaged weights; `supernet.extract(encoding)` gives the network's module to go on with.
 
-    Example:
-        >>> from allometry.arch import Network
-        >>> from allometry.catalog import get, mbconv_space
+    Example, with a small `network`:
+        >>> from allometry.catalog import mbconv_space
         >>> from allometry.nas.gradient import choices_of
-        >>> stages = get("efficientnet-b0").stages[:2]
-        >>> space = mbconv_space(Network(stages=stages, resolution=32), kernels=(3, 5))
+        >>> space = mbconv_space(network, kernels=(3, 5))
         >>> distribution = Distribution(choices_of(space))
         >>> derived = derive(distribution)
         >>> result = GradientResult(
@@ -83,7 +81,7 @@ class GradientResult:
         ...     supernet=build_mixed_network(distribution.choices, seed=0),
         ... )
         >>> result.budgeted, result.network.depth
-        (False, 3)
+        (False, 2)
     """
 
     encoding: npt.NDArray[np.int8]
@@ -108,6 +106,16 @@ def search_by_gradient(job: GradientJob) -> GradientResult:
         BudgetError: no network that the hard budget allows was found.
 
     Source: ProxylessNAS (Cai et al. 2019), section 3.2; FBNet (Wu et al. 2019), section 3.3.
+
+    Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
+        >>> from allometry.catalog import mbconv_space
+        >>> from allometry.nas.gradient import CostLoss, proxylessnas
+        >>> space, settings = mbconv_space(network, kernels=(3, 5)), proxylessnas(cost_loss=CostLoss(form="none"))
+        >>> data = {"dataset": dataset, "preprocessing": preprocessing}
+        >>> job = GradientJob(space=space, settings=settings, recipe=recipe, folder=folder, **data)
+        >>> result = search_by_gradient(job)
+        >>> space.contains(result.network), len(result.history)
+        (True, 2)
     """
     return run_task(GradientTask(job))
 
@@ -115,31 +123,15 @@ def search_by_gradient(job: GradientJob) -> GradientResult:
 class GradientTask(Task[GradientEpochMetrics, GradientResult]):
     """A network of all candidates learns, and which of them to keep.
 
-    Example:
-        >>> from pathlib import Path
-        >>> from allometry.arch import Head, Network
-        >>> from allometry.catalog import get, mbconv_space
-        >>> from allometry.data import as_dataset
+    Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
+        >>> from allometry.catalog import mbconv_space
         >>> from allometry.nas.gradient import CostLoss, proxylessnas
-        >>> from allometry.training import Preprocessing, Recipe
-        >>> stages, head = get("efficientnet-b0").stages[:2], Head(channels=16, classes=2)
-        >>> template = Network(stages=stages, head=head, in_channels=1, resolution=8)
-        >>> images = np.arange(20, dtype=np.uint8).repeat(64).reshape(20, 8, 8)
-        >>> dataset = as_dataset((images, np.arange(20) % 2))
-        >>> preprocessing = Preprocessing(
-        ...     channels=1, resolution=8, crop=1.0, mean=(0.5,), std=(0.25,), classes=dataset.classes
-        ... )
-        >>> job = GradientJob(
-        ...     dataset=dataset,
-        ...     preprocessing=preprocessing,
-        ...     recipe=Recipe(epochs=3, batch_size=4, learning_rate=0.01),
-        ...     folder=Path("run"),
-        ...     space=mbconv_space(template, kernels=(3, 5)),
-        ...     settings=proxylessnas(cost_loss=CostLoss(form="none")),
-        ... )
+        >>> space, settings = mbconv_space(network, kernels=(3, 5)), proxylessnas(cost_loss=CostLoss(form="none"))
+        >>> data = {"dataset": dataset, "preprocessing": preprocessing}
+        >>> job = GradientJob(space=space, settings=settings, recipe=recipe, folder=folder, **data)
         >>> task = GradientTask(job)  # `run_task(task)` trains
         >>> len(task.phases[0].epochs), task.split is job.splits[0]
-        (3, True)
+        (2, True)
     """
 
     record_type = GradientEpochMetrics
