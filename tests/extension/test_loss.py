@@ -13,6 +13,7 @@ import allometry
 from allometry.arch import Head, MBConv, Network, Stage, Stem, save
 from allometry.base import RecipeError, RunFolderError, UnknownNameError, plugins
 from allometry.base.files import read_json
+from allometry.catalog import mbconv_space
 from allometry.cli import main
 from allometry.training import (
     LOSSES,
@@ -26,7 +27,7 @@ from allometry.training import (
     train,
 )
 from allometry.training.forecast import seconds_per_image
-from allometry.training.recipes.specs import RecipeSpec, recipe_arguments
+from allometry.training.recipes.specs import as_recipe, recipe_arguments
 from allometry.verbs.search import search
 from allometry.verbs.supernet import train as train_supernet
 from allometry.verbs.train import forecast_train
@@ -75,6 +76,9 @@ TINY = Network(
     resolution=32,
     name="tiny",
 )
+
+
+SPACE = mbconv_space(TINY, kernels=(3, 5), expand_ratios=(2, 3), name="tiny")
 
 
 @pytest.fixture(scope="module")
@@ -156,23 +160,36 @@ def test_a_run_trains_by_a_value_and_remembers_it(photos, tmp_path):
         return allometry.train(TINY, data=photos, recipe=recipe, out=tmp_path / folder, progress=False)
 
     run = go(Focal(gamma=3.0))
-    assert run.arguments["loss"] == "focal(gamma=3.0)"
+    assert run.arguments["settings"] == ["epochs=1", "batch_size=8", "loss=focal", "loss.gamma=3.0"]
     recipe = read_json(run.folder / "recipe.json")
     assert (recipe["loss"], recipe["loss.gamma"]) == ("focal", 3.0)
     assert go(Focal(gamma=3.0)).result == run.result  # it is finished
-    with pytest.raises(RunFolderError, match=r"loss focal\(gamma=3.0\), not focal\(gamma=1.0\)"):
+    with pytest.raises(RunFolderError, match=r"loss.gamma=3.0.*, not .*loss.gamma=1.0"):
         go(Focal(gamma=1.0))
     forecast = forecast_train(TINY, data=photos, recipe=allometry.recipes.small(loss=Focal()), progress=False)
     assert forecast.memory > 0
 
 
-def test_a_supernet_and_a_search_take_its_name(photos, tmp_path, registered):
-    settings = ("batch_size=8", "loss=focal", "loss.gamma=1.5")
-    options = {"data": photos, "budget": "200k", "progress": False, "settings": settings}
-    run = train_supernet("efficientnet-b0", out=tmp_path / "supernet", plan="at-once", epochs=1, **options)
+def test_supernets_take_it_by_value_or_by_name(photos, tmp_path):
+    options = {"data": photos, "budget": "400k", "progress": False, "epochs": 1}
+    by_value, by_name = (Focal(gamma=1.5), "batch_size=8"), ("loss=focal", "loss.gamma=1.5", "batch_size=8")
+    run = train_supernet(SPACE, out=tmp_path / "supernet", plan="at-once", settings=by_value, **options)
     assert read_json(run.folder / "recipe.json")["loss.gamma"] == 1.5
-    found = search("efficientnet-b0", trials=1, epochs=1, out=tmp_path / "search", **options)
-    assert read_json(found.folder / "recipe.json")["loss"] == "focal"
+    assert run.arguments["settings"] == list(by_name)
+    with pytest.raises(UnknownNameError, match=r"No loss is named .focal..*--plugin"):
+        train_supernet(SPACE, out=tmp_path / "supernet", plan="at-once", settings=by_name, **options)
+    with LOSSES.registered(Focal()):
+        again = train_supernet(SPACE, out=tmp_path / "supernet", plan="at-once", settings=by_name, **options)
+    assert again.result == run.result
+
+
+def test_searches_take_it_by_value(photos, tmp_path):
+    options = {"data": photos, "budget": "400k", "progress": False, "epochs": 1}
+    by_value = (Focal(gamma=1.5), "batch_size=8")
+    searched = search(SPACE, trials=1, out=tmp_path / "search", settings=by_value, **options)
+    assert read_json(searched.folder / "recipe.json")["loss"] == "focal"
+    gradient = search(SPACE, searcher="proxylessnas", out=tmp_path / "gradient", settings=by_value, **options)
+    assert read_json(gradient.folder / "recipe.json")["loss"] == "focal"
 
 
 PLUGIN = """
@@ -216,7 +233,9 @@ def test_text_changes_a_loss_and_its_fields(registered):
     spec = allometry.recipes.small(loss="focal", epochs=2)
     assert spec.settings == ("loss=focal", "epochs=2")
     assert allometry.recipes.small(loss={"class_weights": (1, 2)}).settings == ("loss.class_weights=1,2",)
-    assert recipe_arguments(RecipeSpec("small", ("loss.gamma=4",), Focal()))["loss"] == "focal(gamma=2.0)"
+    spec = as_recipe(allometry.recipes.small(loss=Focal(), epochs=2), settings=["loss.gamma=4"])
+    assert recipe_arguments(spec)["settings"] == ["loss=focal", "loss.gamma=2.0", "epochs=2", "loss.gamma=4"]
+    assert spec.resolve(TINY, images=100).loss == Focal(gamma=4.0)
     for setting, error, message in [
         ("loss=fokal", UnknownNameError, "No loss is named 'fokal'. Did you mean 'focal'"),
         ("loss.gamma=2", UnknownNameError, "No recipe field is named 'loss.gamma'"),

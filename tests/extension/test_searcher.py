@@ -1,13 +1,13 @@
 """A searcher from outside the package: by value, made of the space, by a name, as a sampler of Optuna."""
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import optuna
 import pytest
 
-from allometry.arch import Network, load, load_space
+from allometry.arch import Head, MBConv, Network, Stage, Stem, load, load_space, save_space
 from allometry.base import InputError, RunFolderError, SilentProgress, UnknownNameError, plugins
 from allometry.base.errors import Stopped
 from allometry.base.files import read_json, read_lines
@@ -29,6 +29,20 @@ from allometry.verbs.search import search
 from tests.images import write_photos
 
 SPACE = mbconv_space(get("efficientnet-b0"), kernels=(3, 5), expand_ratios=(1, 6), depths=(1, 2))
+
+
+LAYER = MBConv(channels=8, expand_ratio=3, stride=2, se_ratio=0)
+SMALL = mbconv_space(
+    Network(
+        stem=Stem(channels=8),
+        stages=(Stage(block=LAYER), Stage(block=replace(LAYER, channels=12))),
+        head=Head(channels=16, classes=3),
+        resolution=32,
+    ),
+    kernels=(3, 5),
+    expand_ratios=(2, 3),
+    name="small",
+)
 
 
 class Climber:
@@ -224,10 +238,10 @@ def test_the_verb_takes_it_goes_on_and_says_when_it_differs(photos, tmp_path):
     def go(searcher, trials, word="nothing", out=tmp_path / "run"):
         watch = Watch(word)
         run = search(
-            "efficientnet-b0",
+            SMALL,
             searcher=searcher,
             data=photos,
-            budget="200k",
+            budget="1M",
             trials=trials,
             epochs=1,
             settings=("batch_size=8",),
@@ -295,7 +309,16 @@ def test_the_command_line_takes_the_name_of_a_plugin(photos, tmp_path, monkeypat
         "--set",
         "batch_size=8",
     )
-    wrong = ["search", "efficientnet-b0", "--searcher", "smallest-first", *options, "--out", str(folder)]
+    save_space(SMALL, tmp_path / "space.json")
+    wrong = [
+        "search",
+        str(tmp_path / "space.json"),
+        "--searcher",
+        "smallest-first",
+        *options,
+        "--out",
+        str(folder),
+    ]
     assert main(wrong) == 2
     assert main([*wrong, "--plugin", str(tmp_path / "smallest_first.py")]) == 0
     assert read_json(folder / "run.json")["arguments"]["searcher"] == "smallest-first"

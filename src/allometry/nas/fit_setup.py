@@ -22,6 +22,7 @@ from allometry.scaling.strides import adapt
 from allometry.training import small
 from allometry.training.forecast import seconds_per_image
 from allometry.training.images import Images
+from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session, read_data
 
@@ -105,7 +106,7 @@ class FitRequest:
         data: the images, by their name or value.
         budget: that the baseline is brought to first.
         config: the grid, and how much is trained, by whom.
-        settings: changes to the recipe, `key=value`.
+        settings: changes to the recipe: `key=value`, or a loss.
         device: where it is trained.
 
     Raises:
@@ -117,7 +118,7 @@ class FitRequest:
     data: Dataset | str
     budget: Budget | None
     config: FitConfig
-    settings: tuple[str, ...]
+    settings: tuple[Setting, ...]
     device: str | None
 
     def __post_init__(self) -> None:
@@ -133,7 +134,7 @@ class FitRequest:
             "network": self.named,
             "data": data_argument(self.data),
             "budget": None if self.budget is None else self.budget.exact(),
-            "settings": list(self.settings),
+            "settings": setting_texts(self.settings),
             "alphas": list(config.alphas),
             "gammas": list(config.gammas),
             "ratio": config.ratio,

@@ -24,6 +24,7 @@ from allometry.training import Recipe, full_epochs, small
 from allometry.training.forecast import Forecast, seconds_per_image
 from allometry.training.images import Images
 from allometry.training.memory import settle_execution
+from allometry.training.recipes.settings import Setting
 from allometry.training.session import Session, read_data
 
 _QUARTER = 0.25
@@ -209,7 +210,7 @@ class GrowthRequest:
         data: the images, by their name or value.
         budget: of the final network.
         law: by which it grows; None to try the grid.
-        settings: changes to the recipe, `key=value`.
+        settings: changes to the recipe: `key=value`, or a loss.
         runtime_config: in which this device judges by the budget, if it does.
     """
 
@@ -217,7 +218,7 @@ class GrowthRequest:
     data: Dataset | str
     budget: Budget
     law: ScalingLaw | None
-    settings: tuple[str, ...]
+    settings: tuple[Setting, ...]
     runtime_config: RuntimeConfig | None
 
 

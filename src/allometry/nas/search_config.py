@@ -25,6 +25,7 @@ from allometry.nas.trial_training import TrialConfig
 from allometry.nas.trials import Trial
 from allometry.nas.workers import as_workers, refuse_values
 from allometry.training.images import Images
+from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.specs import check_settings
 
 _PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@]*@")
@@ -113,7 +114,7 @@ class SearchRequest:
         config: the searcher, how many trials, by whom.
         table: a latency table of the space, or its file.
         runtime_config: how latency is told, if anybody asks for it.
-        settings: changes to the recipe, `key=value`.
+        settings: changes to the recipe: `key=value`, or a loss.
         device: where trials are trained.
 
     Raises:
@@ -128,7 +129,7 @@ class SearchRequest:
     config: SearchConfig
     table: LatencyTable | str | Path | None
     runtime_config: RuntimeConfig | None
-    settings: tuple[str, ...]
+    settings: tuple[Setting, ...]
     device: str | None
 
     def __post_init__(self) -> None:
@@ -144,7 +145,7 @@ class SearchRequest:
             "data": data_argument(self.data),
             "objective": "; ".join(map(str, self.objectives)),
             "budget": None if self.budget is None else self.budget.exact(),
-            "settings": list(self.settings),
+            "settings": setting_texts(self.settings),
             "searcher": config.searcher_name,
             "epochs": config.epochs,
             "halving": config.halving,

@@ -22,6 +22,7 @@ from allometry.training.callbacks.base import Callback, EpochEnd
 from allometry.training.devices import resolve_device
 from allometry.training.forecast import seconds_per_image
 from allometry.training.images import Images
+from allometry.training.recipes.settings import Setting, setting_texts
 
 TRIAL_SHARE = 8  # a trial has an eighth of a full training's epochs
 FEWEST_EPOCHS = 2
@@ -45,15 +46,15 @@ class TrialConfig:
     data: str
     seed: int
     device: str | None
-    settings: tuple[str, ...]
+    settings: tuple[Setting, ...]
     epochs: int
     objectives: tuple[str, ...]
     halving: Halving
     threads: int
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values."""
-        return asdict(self)
+        """As JSON-ready values; a loss by its name."""
+        return {**asdict(replace(self, settings=())), "settings": tuple(setting_texts(self.settings))}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> TrialConfig:
@@ -64,7 +65,7 @@ class TrialConfig:
 
 
 def trial_recipe(
-    images: Images, network: Network, settings: Sequence[str], epochs: int | None = None
+    images: Images, network: Network, settings: Sequence[Setting], epochs: int | None = None
 ) -> Recipe:
     """The recipe of a short training.
 

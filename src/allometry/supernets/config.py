@@ -19,6 +19,7 @@ from allometry.supernets.plans import PLANS, coupled_shrinking, epochs_together,
 from allometry.training import Recipe, small
 from allometry.training.forecast import seconds_per_image
 from allometry.training.images import Images
+from allometry.training.recipes.settings import Setting
 
 _DRAWN = 2_000
 _OVERHEAD = 1.15  # input, validation and optimizer come on top of the passes
@@ -77,7 +78,7 @@ class SupernetConfig:
         return PLANS[self.plan](space, epochs=epochs)
 
 
-def supernet_recipe(images: Images, space: Space, settings: tuple[str, ...]) -> Recipe:
+def supernet_recipe(images: Images, space: Space, settings: tuple[Setting, ...]) -> Recipe:
     """The recipe of the largest network, with the user's changes."""
     return images.recipe(small, space.largest(), settings)
 

@@ -15,6 +15,7 @@ from allometry.runs.files import NETWORK, PREPROCESSING, known_subnets, write_re
 from allometry.supernets.extract import ESTIMATED, extract_subnet, preprocessing_of
 from allometry.supernets.opened import OpenSupernet
 from allometry.training import FINAL, ClassificationJob, Trained, change, evaluate, train
+from allometry.training.recipes.settings import Setting
 from allometry.training.session import Session
 
 _FINE = 0.1  # of the recipe's learning rate: the weights are good already
@@ -90,7 +91,7 @@ class Extraction:
 
 
 def extract_in_folder(
-    session: Session, opened: OpenSupernet, network: Network, epochs: int, settings: Sequence[str]
+    session: Session, opened: OpenSupernet, network: Network, epochs: int, settings: Sequence[Setting]
 ) -> Extraction:
     """Take a subnet out, train it further if that is wanted, and write its weights.
 
@@ -137,7 +138,7 @@ def extract_in_folder(
 
 
 def _job(
-    session: Session, opened: OpenSupernet, network: Network, epochs: int, settings: Sequence[str]
+    session: Session, opened: OpenSupernet, network: Network, epochs: int, settings: Sequence[Setting]
 ) -> ClassificationJob:
     recipe = opened.recipe
     if epochs:

@@ -19,6 +19,7 @@ from allometry.supernets.job import SupernetJob
 from allometry.supernets.task import train_supernet
 from allometry.training.images import Images
 from allometry.training.memory import settle_execution
+from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session
 
@@ -33,7 +34,7 @@ class SupernetRequest:
         data: the images, by their name or value.
         budget: counts that the largest network keeps.
         config: the phases.
-        settings: changes to the recipe, `key=value`.
+        settings: changes to the recipe: `key=value`, or a loss.
 
     Raises:
         BudgetError: the budget limits a latency: a supernet is trained before anybody asks how fast its subnets are.
@@ -45,7 +46,7 @@ class SupernetRequest:
     data: Dataset | str
     budget: Budget | None
     config: SupernetConfig
-    settings: tuple[str, ...]
+    settings: tuple[Setting, ...]
 
     def __post_init__(self) -> None:
         if self.budget is not None and not self.budget.is_counted:
@@ -61,7 +62,7 @@ class SupernetRequest:
             "space": self.named,
             "data": data_argument(self.data),
             "budget": None if self.budget is None else self.budget.exact(),
-            "settings": list(self.settings),
+            "settings": setting_texts(self.settings),
             "plan": self.config.plan,
             "epochs": self.config.epochs,
             "coupled": self.config.coupled,

@@ -13,7 +13,7 @@ from allometry.training.losses import BinaryCrossEntropy, Loss
 from allometry.training.preprocessing import Preprocessing
 from allometry.training.recipes import RecipeMaker
 from allometry.training.recipes.recipe import Recipe
-from allometry.training.recipes.settings import change
+from allometry.training.recipes.settings import Setting, change
 from allometry.training.recipes.specs import RecipeSpec
 
 
@@ -43,7 +43,7 @@ class Images:
             thresholds=(0.5,) * len(self.dataset.classes) if self.dataset.multi_label else None,
         )
 
-    def recipe(self, make: RecipeMaker, network: Network, settings: Sequence[str]) -> Recipe:
+    def recipe(self, make: RecipeMaker, network: Network, settings: Sequence[Setting]) -> Recipe:
         """A recipe made for a network and these images, with the user's changes."""
         plain = make(network, images=len(self.dataset.splits["train"]), drawings=self.drawn)
         return self._with_class_weights(change(replace(plain, loss=self._loss or plain.loss), *settings))

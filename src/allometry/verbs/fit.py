@@ -17,6 +17,7 @@ from allometry.nas.fit_result import fitted_result
 from allometry.nas.fit_setup import FitConfig, FitRequest, FitSetup, prepare_fit
 from allometry.nas.law_trials import GridTrainingResult, Trainings, grid_trainings
 from allometry.runs.arguments import value_argument, value_name
+from allometry.training.recipes.settings import Setting
 from allometry.training.session import Session, open_session
 from allometry.verbs.open import Run, open_run
 from allometry.verbs.stages import finish, is_finished
@@ -37,7 +38,7 @@ def fit(
     out: str | Path | None = None,
     seed: int = 0,
     device: str | None = None,
-    settings: Sequence[str] = (),
+    settings: Sequence[Setting] = (),
     progress: Progress | bool = True,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Run:
@@ -61,7 +62,7 @@ def fit(
         out: the run folder; by default `runs/fit-NETWORK-DATA`.
         seed: the first of the trainings' seeds.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
-        settings: changes to the recipe, `key=value`.
+        settings: changes to the recipe: `key=value`, or a loss.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
         should_stop: True stops the fit at a checkpoint.
 

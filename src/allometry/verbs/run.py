@@ -26,6 +26,7 @@ from allometry.scaling.laws import LAWS
 from allometry.training import train
 from allometry.training.callbacks import Callback
 from allometry.training.forecast import forecast
+from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session, open_session
 from allometry.verbs.open import Run, open_run
@@ -40,7 +41,7 @@ def forecast_run(
     law: ScalingLaw | str | Path | None = None,
     seed: int = 0,
     device: str | None = None,
-    settings: Sequence[str] = (),
+    settings: Sequence[Setting] = (),
     runtime: str | None = None,
     threads: int = 1,
     progress: Progress | bool = True,
@@ -100,7 +101,7 @@ def run(
     out: str | Path | None = None,
     seed: int = 0,
     device: str | None = None,
-    settings: Sequence[str] = (),
+    settings: Sequence[Setting] = (),
     runtime: str | None = None,
     threads: int = 1,
     callbacks: Sequence[Callback | str] = (),
@@ -121,7 +122,7 @@ def run(
         out: the run folder; by default `runs/DATA-BUDGET`.
         seed: of everything random.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
-        settings: changes to the recipe, `key=value`.
+        settings: changes to the recipe: `key=value`, or a loss.
         runtime: where latency is measured if the budget limits it, and memory: `onnxruntime` by default.
         threads: of that runtime.
         callbacks: are told of the final network's training, by value or name; not of the trials before it.
@@ -154,7 +155,7 @@ def run(
         "data": data_argument(request.data),
         "baseline": value_argument(baseline),
         "budget": request.budget.exact(),
-        "settings": list(settings),
+        "settings": setting_texts(settings),
         **({"law": _law_argument(request.law)} if request.law else {}),
         **({"runtime": runtime_config.runtime, "threads": runtime_config.threads} if runtime_config else {}),
     }
@@ -178,7 +179,7 @@ def _request(
     data: Data,
     budget: Budget | str,
     law: ScalingLaw | str | Path | None,
-    settings: Sequence[str],
+    settings: Sequence[Setting],
     runtime: str | None,
     threads: int,
     *,

@@ -23,6 +23,7 @@ from allometry.nas.trials import Trial
 from allometry.runs import SearchResult
 from allometry.runs.arguments import value_argument, value_name
 from allometry.runs.files import read_result
+from allometry.training.recipes.settings import Setting
 from allometry.training.session import Session, open_joint_session, open_session
 from allometry.verbs.open import Run, open_run
 from allometry.verbs.stages import finish, is_finished
@@ -46,7 +47,7 @@ def search(
     out: str | Path | None = None,
     seed: int = 0,
     device: str | None = None,
-    settings: Sequence[str] = (),
+    settings: Sequence[Setting] = (),
     progress: Progress | bool = True,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Run:
@@ -75,7 +76,7 @@ def search(
         out: the run folder; by default `runs/search-SPACE-DATA`.
         seed: of everything random.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
-        settings: changes to the recipe, `key=value`.
+        settings: changes to the recipe: `key=value`, or a loss.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
         should_stop: True stops the search at a checkpoint.
 

@@ -42,6 +42,7 @@ from allometry.supernets.training_run import (
     train_in_folder,
 )
 from allometry.training.callbacks import Callback
+from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import open_joint_session, open_session, read_data, read_in_turn
 from allometry.verbs.arguments import RunLike, folder_of
@@ -65,7 +66,7 @@ def train(
     out: str | Path | None = None,
     seed: int = 0,
     device: str | None = None,
-    settings: Sequence[str] = (),
+    settings: Sequence[Setting] = (),
     callbacks: Sequence[Callback | str] = (),
     progress: Progress | bool = True,
     should_stop: Callable[[], bool] = lambda: False,
@@ -87,7 +88,7 @@ def train(
         out: the run folder; by default `runs/supernet-SPACE-DATA`.
         seed: of everything random.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
-        settings: changes to the recipe, `key=value`.
+        settings: changes to the recipe: `key=value`, or a loss.
         callbacks: are told of the training: `allometry.callbacks.TensorBoard()`, others by value, or by name.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
         should_stop: asked after each step; True stops at a checkpoint.
@@ -139,7 +140,7 @@ def forecast_train(
     config: SupernetConfig = SupernetConfig(),
     seed: int = 0,
     device: str | None = None,
-    settings: Sequence[str] = (),
+    settings: Sequence[Setting] = (),
     progress: Progress | bool = True,
 ) -> SupernetForecast:
     """What `train` with these arguments would do and cost here; nothing is written or trained.
@@ -313,7 +314,7 @@ def extract(
     epochs: int = 0,
     out: str | Path | None = None,
     device: str | None = None,
-    settings: Sequence[str] = (),
+    settings: Sequence[Setting] = (),
     callbacks: Sequence[Callback | str] = (),
     progress: Progress | bool = True,
     should_stop: Callable[[], bool] = lambda: False,
@@ -327,7 +328,7 @@ def extract(
         epochs: of training it further by itself, from its weights in the supernet; 0 for none.
         out: the new run folder; by default beside the supernet's, with the subnet's name.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
-        settings: changes to the recipe of that further training, `key=value`.
+        settings: changes to the recipe of that further training: `key=value`, or a loss.
         callbacks: are told of that further training, by value or name.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
         should_stop: True stops the further training at a checkpoint.
@@ -362,7 +363,7 @@ def extract(
             "subnet": digest(network),
             "data": opened.session.run.info.arguments["data"],
             "epochs": epochs,
-            "settings": list(settings),
+            "settings": setting_texts(settings),
         }
         with open_session(
             folder,
@@ -386,7 +387,7 @@ def _request(
     data: Data,
     budget: Budget | str | None,
     config: SupernetConfig,
-    settings: Sequence[str],
+    settings: Sequence[Setting],
     *,
     seed: int,
     progress: Progress,

@@ -24,6 +24,7 @@ from allometry.training.forecast import Forecast, forecast
 from allometry.training.images import Images
 from allometry.training.memory import settle_execution
 from allometry.training.pretrained import open_finished, start_from
+from allometry.training.recipes.settings import Setting
 from allometry.training.recipes.specs import RecipeSpec, as_recipe, recipe_arguments
 from allometry.training.session import Session, open_joint_session, open_session, read_in_turn
 from allometry.verbs.arguments import RunLike, folder_of, weights_argument
@@ -36,7 +37,7 @@ def train(
     *,
     data: Data = "icons",
     recipe: Recipe | RecipeSpec | str | None = None,
-    settings: Sequence[str] = (),
+    settings: Sequence[Setting] = (),
     pretrained: RunLike | None = None,
     teacher: RunLike | None = None,
     callbacks: Sequence[Callback | str] = (),
@@ -57,7 +58,7 @@ def train(
             `(images, labels)`, a data set of PyTorch or Hugging Face.
         recipe: one of `allometry.recipes`, its name, or a full `Recipe`; by default `transfer` with weights to start
             from, else `small`.
-        settings: changes to the recipe, `key=value`.
+        settings: changes to the recipe: `key=value`, or a loss.
         pretrained: weights to start from: a file, `hf://owner/name`, or a run. Their normalization comes along; the
             classifier is new where the classes are others.
         teacher: a run whose network to learn from, too; it must know the same classes.
@@ -109,7 +110,7 @@ def forecast_train(
     *,
     data: Data = "icons",
     recipe: Recipe | RecipeSpec | str | None = None,
-    settings: Sequence[str] = (),
+    settings: Sequence[Setting] = (),
     pretrained: RunLike | None = None,
     teacher: RunLike | None = None,
     seed: int = 0,
@@ -172,7 +173,7 @@ def _request(
     network: Network | str | Path,
     data: Data,
     recipe: Recipe | RecipeSpec | str | None,
-    settings: Sequence[str],
+    settings: Sequence[Setting],
     pretrained: RunLike | None,
     teacher: RunLike | None,
     *,

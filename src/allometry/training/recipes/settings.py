@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields, replace
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import MISSING, asdict, fields, replace
+from typing import Any, TypeAlias
 
 from allometry.base import RecipeError, UnknownNameError
 from allometry.base.reading import parse_integer, parse_number
 from allometry.base.units import parse_quantity
-from allometry.training.losses import LOSSES
+from allometry.training.losses import LOSSES, Loss
 from allometry.training.recipes.recipe import Recipe
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def change(recipe: Recipe, *settings: str) -> Recipe:
-    """Change fields by their text, as `--set key=value` does.
+Setting: TypeAlias = str | Loss
+"""A change to a recipe: `key=value`, or a loss."""
+
+
+def change(recipe: Recipe, *settings: Setting) -> Recipe:
+    """Change fields by their text, as `--set key=value` does, and the loss by its value.
 
     All of them change at once, so that two fields that must fit each other may be given in any order.
 
@@ -35,10 +40,11 @@ def change(recipe: Recipe, *settings: str) -> Recipe:
             ...
         allometry.base.errors.UnknownNameError: No recipe field is named 'learning_rat'. Did you mean ...
     """
-    pairs = [_pair(setting) for setting in settings]
-    for key, text in pairs:  # what its fields are follows from which one it is
-        if key == "loss":
-            recipe = replace(recipe, loss=LOSSES.get(text))
+    pairs = [_pair(setting) for setting in settings if isinstance(setting, str)]
+    losses = [setting for setting in settings if isinstance(setting, Loss)]
+    # What the fields of the loss are follows from which one it is.
+    for loss in (*losses, *(LOSSES.get(text) for key, text in pairs if key == "loss")):
+        recipe = replace(recipe, loss=loss)
     plain, own = recipe.to_dict(), dict[str, Any]()
     parts: dict[str, dict[str, Any]] = {}
     for key, text in pairs:
@@ -55,6 +61,38 @@ def change(recipe: Recipe, *settings: str) -> Recipe:
     return replace(
         recipe, **own, **{name: replace(getattr(recipe, name), **inner) for name, inner in parts.items()}
     )
+
+
+def setting_texts(settings: Iterable[Setting]) -> list[str]:
+    """Settings as text, by which run folders remember them, and which other processes are given.
+
+    Example:
+        >>> from allometry.training.losses import CrossEntropy
+        >>> setting_texts(["epochs=5", CrossEntropy(label_smoothing=0)])
+        ['epochs=5', 'loss=cross-entropy', 'loss.label_smoothing=0', 'loss.class_weights=none']
+    """
+    texts: list[str] = []
+    for setting in settings:
+        if isinstance(setting, str):
+            texts.append(setting)
+        else:
+            own = asdict(setting).items()
+            texts += [f"loss={setting.name}", *(f"loss.{name}={value_text(value)}" for name, value in own)]
+    return texts
+
+
+def value_text(value: object) -> str:
+    """A value as `change` reads it back.
+
+    Example:
+        >>> value_text(None), value_text(True), value_text((1, 2))
+        ('none', 'true', '1,2')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _pair(setting: str) -> tuple[str, str]:

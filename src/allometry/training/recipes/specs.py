@@ -9,10 +9,10 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 
 from allometry.arch import Network
 from allometry.base import RecipeError, UnknownNameError
-from allometry.training.losses import CrossEntropy, Loss
+from allometry.training.losses import Loss
 from allometry.training.recipes import RECIPES
 from allometry.training.recipes.recipe import Recipe
-from allometry.training.recipes.settings import change
+from allometry.training.recipes.settings import Setting, change, setting_texts, value_text
 
 _LONG = 10**6  # epochs of a recipe that stands in for the one to come: long enough for any setting
 
@@ -23,8 +23,7 @@ class RecipeSpec:
 
     Attributes:
         name: of `RECIPES`.
-        settings: changes to it, `key=value`.
-        loss: instead of its own, before these changes.
+        settings: changes to it: `key=value`, or a loss.
 
     Raises:
         UnknownNameError: no such recipe or field.
@@ -36,13 +35,12 @@ class RecipeSpec:
     """
 
     name: str
-    settings: tuple[str, ...] = ()
-    loss: Loss | None = None
+    settings: tuple[Setting, ...] = ()
 
     def __post_init__(self) -> None:
         if self.name not in RECIPES:
             raise UnknownNameError("recipe", self.name, RECIPES)
-        check_settings(self.settings, loss=self.loss)
+        check_settings(self.settings)
 
     def resolve(
         self, network: Network, *, images: int, drawings: bool = False, loss: Loss | None = None
@@ -53,7 +51,7 @@ class RecipeSpec:
             network: what will be trained.
             images: number of training images.
             drawings: whether they are one-color drawings.
-            loss: instead of the recipe's, where this says none itself.
+            loss: instead of the recipe's own, before the changes.
 
         Example:
             >>> from allometry.catalog import get
@@ -61,13 +59,10 @@ class RecipeSpec:
             10
         """
         recipe = RECIPES[self.name](network, images=images, drawings=drawings)
-        recipe = replace(recipe, loss=self.loss or loss or recipe.loss)
-        return change(recipe, *self.settings)
+        return change(replace(recipe, loss=loss or recipe.loss), *self.settings)
 
     def __repr__(self) -> str:
-        parts = [repr(setting) for setting in self.settings]
-        parts += [f"loss={self.loss}"] if self.loss else []
-        return f"recipes.{self.name}({', '.join(parts)})"
+        return f"recipes.{self.name}({', '.join(map(repr, self.settings))})"
 
 
 def small(**changes: object) -> RecipeSpec:
@@ -84,8 +79,9 @@ def small(**changes: object) -> RecipeSpec:
     Example:
         >>> small(epochs=20, augmentation={"flip": True})
         recipes.small('epochs=20', 'augmentation.flip=true')
+        >>> from allometry.training.losses import CrossEntropy
         >>> small(loss=CrossEntropy(label_smoothing=0.2))
-        recipes.small(loss=cross-entropy(label_smoothing=0.2, class_weights=none))
+        recipes.small(CrossEntropy(label_smoothing=0.2, class_weights='none'))
         >>> small(epoch=20)
         Traceback (most recent call last):
             ...
@@ -124,12 +120,12 @@ def efficientnetv2(**changes: object) -> RecipeSpec:
     return _spec("efficientnetv2", changes)
 
 
-def as_recipe(value: Recipe | RecipeSpec | str, *, settings: Sequence[str] = ()) -> Recipe | RecipeSpec:
+def as_recipe(value: Recipe | RecipeSpec | str, *, settings: Sequence[Setting] = ()) -> Recipe | RecipeSpec:
     """The recipe that somebody means, by its name or by its value, with changes.
 
     Args:
         value: a full recipe, one of `allometry.recipes`, or the name of one.
-        settings: changes, `key=value`.
+        settings: changes: `key=value`, or a loss.
 
     Raises:
         UnknownNameError: no such recipe or field.
@@ -158,24 +154,20 @@ def recipe_arguments(recipe: Recipe | RecipeSpec) -> dict[str, str | list[str]]:
     Example:
         >>> recipe_arguments(small(epochs=2))
         {'recipe': 'small', 'settings': ['epochs=2']}
-        >>> recipe_arguments(small(loss=CrossEntropy()))["loss"]
-        'cross-entropy(label_smoothing=0.1, class_weights=none)'
         >>> recipe_arguments(Recipe(epochs=2))["recipe"].startswith("recipe@")
         True
     """
     if isinstance(recipe, RecipeSpec):
-        loss = {"loss": str(recipe.loss)} if recipe.loss else {}
-        return {"recipe": recipe.name, "settings": list(recipe.settings), **loss}
+        return {"recipe": recipe.name, "settings": setting_texts(recipe.settings)}
     content = json.dumps(recipe.to_dict(), sort_keys=True).encode()
     return {"recipe": f"recipe@{hashlib.sha256(content).hexdigest()[:32]}", "settings": []}
 
 
-def check_settings(settings: Sequence[str], *, loss: Loss | None = None) -> None:
+def check_settings(settings: Sequence[Setting]) -> None:
     """Refuse settings that fit no recipe, before the images are read; some fit one recipe and not another.
 
     Args:
-        settings: changes, `key=value`.
-        loss: whose fields they may change, too.
+        settings: changes: `key=value`, or a loss.
 
     Raises:
         UnknownNameError: no such field.
@@ -187,36 +179,26 @@ def check_settings(settings: Sequence[str], *, loss: Loss | None = None) -> None
             ...
         allometry.base.errors.RecipeError: epochs must be an integer, not 'ten'.
     """
-    change(Recipe(epochs=_LONG, loss=loss or CrossEntropy()), *settings)
+    change(Recipe(epochs=_LONG), *settings)
 
 
 def _spec(name: str, changes: Mapping[str, object]) -> RecipeSpec:
-    loss = changes.get("loss")
-    if not isinstance(loss, Loss):
-        return RecipeSpec(name, tuple(_settings(changes)))
-    others = {key: value for key, value in changes.items() if key != "loss"}
-    return RecipeSpec(name, tuple(_settings(others)), loss)
+    return RecipeSpec(name, tuple(_settings(changes)))
 
 
-def _settings(changes: Mapping[str, object]) -> Iterator[str]:
+def _settings(changes: Mapping[str, object]) -> Iterator[Setting]:
     for key, value in changes.items():
+        if isinstance(value, Loss):
+            yield value
+            continue
         if is_dataclass(value) and not isinstance(value, type):
             parts: Mapping[str, object] = {field.name: getattr(value, field.name) for field in fields(value)}
         elif isinstance(value, Mapping):
             parts = value
         else:
-            yield f"{key}={_text(value)}"
+            yield f"{key}={value_text(value)}"
             continue
         yield from _settings({f"{key}.{inner}": held for inner, held in parts.items()})
-
-
-def _text(value: object) -> str:
-    """A value as `change` reads it back."""
-    if value is None:
-        return "none"
-    if isinstance(value, tuple | list):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 __all__ = [
