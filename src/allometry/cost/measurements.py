@@ -15,6 +15,7 @@ from allometry.cost.measures import MEASURES, Measure, MeasureFn, Readings
 _MACS, _ACTIVATIONS, _LAYERS = 0.7, 0.15, 0.15
 _STEEPNESS = 4  # with which the weight of a reading falls with its distance
 
+_Features = tuple[float, float, float]
 Pricing = Callable[[Network], Cost]
 """What a network costs: `count`, or an `Expectation`."""
 
@@ -79,9 +80,6 @@ class Expectation:
         return round(value) if measure.unit.whole else value
 
 
-_Features = tuple[float, float, float]
-
-
 def read_with(measures: Iterable[Measure], meter: MeasureFn | None = None) -> MeasureFn | None:
     """What measures networks for these measures, or None where counting is enough.
 
@@ -93,6 +91,7 @@ def read_with(measures: Iterable[Measure], meter: MeasureFn | None = None) -> Me
         A function from a network to its readings. A measure's own function is called once for a network; it raises a
         `MeasurementError` where the meter does not give what is asked for.
     """
+    measures = tuple(measures)
     own = [measure for measure in measures if measure.measure is not None]
     by_meter = [measure for measure in measures if measure.measure is None and is_read(measure, meter)]
     if not own and not by_meter:
