@@ -50,7 +50,7 @@ def measure(
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each network.")] = 15,
     seconds: Annotated[float, typer.Option("--seconds", help="Of a turn, about.")] = 0.25,
     save: Annotated[
-        Path | None, typer.Option("--save", metavar="FILE", help="Write the figures as JSON.")
+        Path | None, typer.Option("--save", metavar="FILE", help="Write the results as JSON.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -13,7 +13,7 @@ from allometry.reports.figures import BLUE, GRAY, ORANGE, legend, side_by_side
 from allometry.reports.markup import Column, Html, Row, Section, element, note, number, table
 from allometry.reports.networks import costs_of
 from allometry.reports.scatter import Point, PointGroup, accuracy_against
-from allometry.reports.search import found_trial
+from allometry.reports.search import chosen_trial
 from allometry.reports.words import listed, percent, percent_range, whole
 from allometry.runs import RunRecord
 
@@ -77,7 +77,7 @@ def comparison_section(records: Sequence[RunRecord]) -> Section:
 
 def _result(place: int, record: RunRecord) -> _Result:
     evaluation = record.evaluation or record.label_evaluation
-    trial = found_trial(record)
+    trial = chosen_trial(record)
     accuracy, seen = None, ""
     if evaluation is not None:
         accuracy, seen = evaluation.accuracy, evaluation.split

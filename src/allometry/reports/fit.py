@@ -21,7 +21,12 @@ def fit_section(record: RunRecord, *, prefix: str) -> Section | None:
     fit = record.result
     if not isinstance(fit, FitResult):
         return None
-    content = [element("p", _sentence(fit)), _finalists(fit), note(_how_judged(fit)), *_forecast(fit, prefix)]
+    content = [
+        element("p", _sentence(fit)),
+        _finalists(fit),
+        note(_finalists_note(fit)),
+        *_forecast(fit, prefix),
+    ]
     return Section("law", "The law", content)
 
 
@@ -76,7 +81,7 @@ def _finalists(fit: FitResult) -> Html:
     return table(columns, rows)
 
 
-def _how_judged(fit: FitResult) -> str:
+def _finalists_note(fit: FitResult) -> str:
     return (
         f"Validation accuracy after short trainings of {plural(fit.epochs, 'epoch')}; intervals by resampling "
         "seeds and images, which all finalists share."

@@ -124,11 +124,11 @@ def budget_section(record: RunRecord) -> Section | None:
     content = [joined(limited)]
     if free:
         content.append(element("p", f"{'Not limited' if limited else 'For one image'}: {listed(free)}."))
-    content.append(note(_how_known(record)))
+    content.append(note(_cost_note(record)))
     return Section("budget", "Cost against budget" if limited else "Cost", content)
 
 
-def _how_known(record: RunRecord) -> str:
+def _cost_note(record: RunRecord) -> str:
     counted = "Costs are for one image and counted exactly; a MAC is one multiplication with its addition."
     where = record.plan.measured if record.plan else None
     if where is None:

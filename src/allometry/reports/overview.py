@@ -13,7 +13,7 @@ from allometry.cost import MACS, PARAMS, count
 from allometry.cost.measures import more_measures, recorded_measure
 from allometry.reports.markup import Column, Html, Row, Section, details, element, facts, joined, note, table
 from allometry.reports.networks import costs_of
-from allometry.reports.supernet import supernet_figures, supernet_request, supernet_result
+from allometry.reports.supernet import supernet_metrics, supernet_request, supernet_result
 from allometry.reports.words import (
     NO_BREAK,
     TIMES,
@@ -101,18 +101,18 @@ def unfinished(record: RunRecord) -> Html:
     )
 
 
-def key_figures(record: RunRecord) -> Html:
+def key_metrics(record: RunRecord) -> Html:
     """The few numbers that everyone looks for first."""
     tiles = [
         element("div", element("dt", name), element("dd", value), element("small", more))
-        for name, value, more in _key_figures(record)
+        for name, value, more in _key_metrics(record)
     ]
     return element("dl", *tiles, class_="tiles") if tiles else Html()
 
 
-def _key_figures(record: RunRecord) -> Iterator[tuple[str, str, str]]:
+def _key_metrics(record: RunRecord) -> Iterator[tuple[str, str, str]]:
     if record.supernet is not None:
-        yield from supernet_figures(record, record.supernet)
+        yield from supernet_metrics(record, record.supernet)
         return
     evaluation, network = record.evaluation or record.label_evaluation, record.network
     last = record.history[-1] if record.history else None

@@ -19,7 +19,7 @@ from allometry.reports.growth import growth_section
 from allometry.reports.labels import labels_section
 from allometry.reports.markup import Html, Section, element, joined
 from allometry.reports.networks import budget_section, network_section
-from allometry.reports.overview import key_figures, origin_section, request_section, summary, unfinished
+from allometry.reports.overview import key_metrics, origin_section, request_section, summary, unfinished
 from allometry.reports.quality import classes_section, evaluation_section, mistakes_section
 from allometry.reports.search import search_section
 from allometry.reports.subnets import predictor_section, subnets_section
@@ -70,7 +70,7 @@ def _one(record: RunRecord) -> tuple[str, Html]:
         element("h1", record.name),
         unfinished(record),
         summary(record),
-        key_figures(record),
+        key_metrics(record),
         _contents(sections, prefix="run"),
         *(section.html(prefix="run") for section in sections),
     ]

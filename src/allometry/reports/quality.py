@@ -108,8 +108,8 @@ def classes_section(record: RunRecord) -> Section | None:
     ordered = _ordered(record.evaluation.per_class if record.evaluation else ())
     if not ordered:
         return None
-    full = [_class_table(ordered, all_figures=True)]
-    if any(judged.figures.precision is not None for judged in ordered):
+    full = [_class_table(ordered, all_metrics=True)]
+    if any(judged.metrics.precision is not None for judged in ordered):
         full.append(
             note(
                 "Accuracy (recall): fraction of the images of the class that are recognized. Precision: fraction of "
@@ -121,7 +121,7 @@ def classes_section(record: RunRecord) -> Section | None:
     # Among equally good classes the larger ones tell more.
     best = sorted(ordered, key=lambda judged: (-judged.accuracy, -judged.images, judged.name))
     halves = [
-        element("div", element("h3", title), _class_table(shown[:_SHOWN_CLASSES], all_figures=False))
+        element("div", element("h3", title), _class_table(shown[:_SHOWN_CLASSES], all_metrics=False))
         for title, shown in (("The ten lowest", ordered), ("The ten highest", best))
     ]
     content = [element("div", *halves, class_="pair")]
@@ -141,7 +141,7 @@ class _Judged:
     name: str
     images: int
     accuracy: float
-    figures: ClassMetrics
+    metrics: ClassMetrics
 
 
 def _ordered(classes: Sequence[ClassMetrics]) -> list[_Judged]:
@@ -153,23 +153,23 @@ def _ordered(classes: Sequence[ClassMetrics]) -> list[_Judged]:
     return sorted(judged, key=lambda one: (one.accuracy, -one.images, one.name))
 
 
-def _class_table(classes: Sequence[_Judged], *, all_figures: bool) -> Html:
+def _class_table(classes: Sequence[_Judged], *, all_metrics: bool) -> Html:
     columns = [Column("class"), number("images"), number("accuracy")]
     rows = [
         [class_.name, whole(class_.images), bar(class_.accuracy, percent(class_.accuracy))]
         for class_ in classes
     ]
-    if all_figures and any(judged.figures.interval for judged in classes):
+    if all_metrics and any(judged.metrics.interval for judged in classes):
         columns += [number("95 % interval"), number("precision"), number("F1")]
         for row, judged in zip(rows, classes, strict=True):
-            row.extend(_more(judged.figures))
-    return table(columns, [Row(row) for row in rows], sortable=all_figures)
+            row.extend(_more(judged.metrics))
+    return table(columns, [Row(row) for row in rows], sortable=all_metrics)
 
 
-def _more(figures: ClassMetrics) -> list[str]:
-    precision, f1 = figures.precision, figures.f1
+def _more(metrics: ClassMetrics) -> list[str]:
+    precision, f1 = metrics.precision, metrics.f1
     return [
-        percent_range(figures.interval) if figures.interval else "",
+        percent_range(metrics.interval) if metrics.interval else "",
         "" if precision is None else bar(precision, percent(precision), color="second"),
         "" if f1 is None else percent(f1),
     ]

@@ -35,12 +35,12 @@ def search_section(record: RunRecord, *, prefix: str) -> Section | None:
     return Section("search", "The search", content)
 
 
-def found_trial(record: RunRecord) -> SearchTrialRecord | None:
+def chosen_trial(record: RunRecord) -> SearchTrialRecord | None:
     """The trial of the network that a search has found.
 
     Example:
         >>> from pathlib import Path
-        >>> found_trial(RunRecord(folder=Path("x"), name="x")) is None
+        >>> chosen_trial(RunRecord(folder=Path("x"), name="x")) is None
         True
     """
     result = _result(record)

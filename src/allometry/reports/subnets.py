@@ -154,7 +154,7 @@ def subnets_section(record: RunRecord, *, prefix: str) -> Section | None:
     if supernet.subnets:
         content += [
             element("h3", "Found for budgets"),
-            _found(supernet.subnets),
+            _subnet_table(supernet.subnets),
             note(_chosen(supernet.subnets)),
         ]
     for front in supernet.fronts:
@@ -200,7 +200,7 @@ def _groups(supernet: SupernetRecord) -> list[PointGroup]:
         for front in supernet.fronts
         for place, subnet in enumerate(front.subnets, start=1)
     ]
-    subnets_found = [
+    subnets = [
         Point(
             cost=subnet.cost.macs,
             accuracy=subnet.validation_accuracy,
@@ -217,9 +217,7 @@ def _groups(supernet: SupernetRecord) -> list[PointGroup]:
             size=10,
             points=fronts,
         ),
-        PointGroup(
-            meaning="found for a budget", glyph="diamond", color=ORANGE, size=14, points=subnets_found
-        ),
+        PointGroup(meaning="found for a budget", glyph="diamond", color=ORANGE, size=14, points=subnets),
     ]
 
 
@@ -229,8 +227,8 @@ def _hover(name: str, accuracy: float, cost: Cost) -> str:
     return "<br>".join(lines)
 
 
-def _found(subnets_found: Sequence[Subnet]) -> Html:
-    more = [measure for measure in more_measures() if any(measure.of(one.cost) for one in subnets_found)]
+def _subnet_table(subnets: Sequence[Subnet]) -> Html:
+    more = [measure for measure in more_measures() if any(measure.of(one.cost) for one in subnets)]
     extra = [title for measure in more for title in _titles(measure)]
     columns = [
         Column("subnet"),
@@ -259,7 +257,7 @@ def _found(subnets_found: Sequence[Subnet]) -> Html:
                 percent_range(subnet.test_interval) if subnet.test_interval else "",
             ]
         )
-        for subnet in sorted(subnets_found, key=lambda subnet: subnet.cost.macs)
+        for subnet in sorted(subnets, key=lambda subnet: subnet.cost.macs)
     ]
     return table(columns, rows)
 
@@ -275,12 +273,12 @@ def _values(subnet: Subnet, measure: Measure) -> list[str]:
     return [*own, _formatted(measure, subnet.predicted_latency)] if measure == LATENCY else own
 
 
-def _chosen(subnets_found: Sequence[Subnet]) -> str:
+def _chosen(subnets: Sequence[Subnet]) -> str:
     sentences = [
         "Validation accuracy was among the reasons to choose a subnet, and is a little flattered by that; nothing was "
         "chosen by test images."
     ]
-    settings = {_setting(subnet.measured) for subnet in subnets_found if subnet.measured is not None}
+    settings = {_setting(subnet.measured) for subnet in subnets if subnet.measured is not None}
     if settings:
         sentences.append(f"Latencies are those in {listed(sorted(settings))}.")
     return " ".join(sentences)

@@ -52,7 +52,7 @@ def supernet_result(supernet: SupernetRecord) -> str:
     return f"{sentence} {plural(len(searched), 'subnet was', 'subnets were')} found for budgets so far."
 
 
-def supernet_figures(record: RunRecord, supernet: SupernetRecord) -> Iterator[tuple[str, str, str]]:
+def supernet_metrics(record: RunRecord, supernet: SupernetRecord) -> Iterator[tuple[str, str, str]]:
     """The tiles: name, value and what is below it."""
     if supernet.size is not None:
         yield "networks", networks_in(supernet.size).removeprefix("about "), "in one set of weights"
