@@ -123,6 +123,8 @@ def export(
 
 
 def _rows(made: Export) -> dict[str, str]:
+    from allometry.cost import LATENCY
+
     checked, int8 = made.verification, made.int8
     rows = {
         "size": format_quantity(checked.bytes, unit="B"),
@@ -135,13 +137,13 @@ def _rows(made: Export) -> dict[str, str]:
     if int8 is None:
         return rows
     before, after = int8.latency_before, int8.latency_after
-    latency = (
+    took = (
         f"{1000 * before:.2f} ms before, {1000 * after:.2f} ms after, one thread" if before and after else ""
     )
     quality = {
         "validation": f"{int8.accuracy_before:.2%} before, {int8.accuracy_after:.2%} after, "
         f"agreement {int8.agreement:.1%}, {int8.images:,} images",
-        "latency": latency,
+        LATENCY.label: took,
         "suffer most": ", ".join(f"{layer.name} {layer.noise:.1%}" for layer in int8.layers),
     }
     return rows | {name: text for name, text in quality.items() if text}

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from allometry.arch import Choice, Space, space_to_json
 from allometry.base import InputError
+from allometry.cost import ACTIVATIONS, MACS, PARAMS
 from allometry.nas.encodings import ABSENT, Encodings
 from allometry.nas.lookup import Costs
 
@@ -109,7 +110,7 @@ class Group(NamedTuple):
     choices: int
 
 
-_MEASURES = ("macs", "params", "activations")
+_MEASURES = (MACS, PARAMS, ACTIVATIONS)
 _SAME = 1e-9  # logarithms that spread less do not differ
 TERMS = 6
 
@@ -162,7 +163,7 @@ def logarithms(costs: Costs | None, encodings: Encodings) -> Floats:
     if costs is None:
         return np.empty((len(encodings), 0))
     values = costs(encodings)
-    return np.log(np.stack([values[measure] for measure in _MEASURES], 1).astype(np.float64))
+    return np.log(np.stack([values[measure.name] for measure in _MEASURES], 1).astype(np.float64))
 
 
 def scales_of(logs: Floats) -> Floats:
