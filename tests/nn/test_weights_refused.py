@@ -6,11 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from allometry.base import WeightsError
 from allometry.catalog import get
-from allometry.nn import Conventions, build, load_pretrained, save_pretrained
+from allometry.nn import Conventions, build, load_pretrained, save_pretrained, save_weights
 from allometry.nn.pretrained.conventions import from_hub, to_metadata
 from allometry.nn.pretrained.layouts import LAYOUTS
 from allometry.nn.pretrained.layouts.others import once_for_all
@@ -74,7 +73,7 @@ def test_a_damaged_archive_of_arrays_gives_one_sentence(tmp_path):
 )
 def test_conventions_that_cannot_be_are_refused(wrong, state, tmp_path):
     plain = json.loads(to_metadata(Conventions())["allometry"]) | wrong
-    save_file(state, tmp_path / "w.safetensors", metadata={"allometry": json.dumps(plain)})
+    save_weights(tmp_path / "w.safetensors", state, metadata={"allometry": json.dumps(plain)})
     refused(tmp_path / "w.safetensors", "must be")
 
 

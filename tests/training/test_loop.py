@@ -1,3 +1,4 @@
+import json
 import os
 import threading
 import time
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from allometry.base import RunFolderError, Stopped, StorageError
-from allometry.base.files import read_lines
+from allometry.base.files import file_digest, read_lines
 from allometry.runs import EpochMetrics
 from allometry.training import ClassificationTask, latest_checkpoint, load_weights, loop, train
 from allometry.training.checkpoint import Checkpoint
@@ -168,9 +169,12 @@ def test_a_pickle_with_code_is_not_executed(make_job, tmp_path):
     job = make_job()
     with pytest.raises(Stopped):
         train(replace(job, should_stop=StopAfter(6)))
-    folder = next((job.folder / "checkpoints").glob("step-*"))
-    (folder / "state.pt").write_bytes(pickle.dumps(Attack()))
-    with pytest.raises(RunFolderError, match="damaged"):
+    for folder in (job.folder / "checkpoints").glob("step-*"):
+        (folder / "state.pt").write_bytes(pickle.dumps(Attack()))
+        manifest = json.loads((folder / "checkpoint.json").read_text())
+        manifest["files"]["state.pt"] = file_digest(folder / "state.pt")  # whoever attacks can reckon, too
+        (folder / "checkpoint.json").write_text(json.dumps(manifest))
+    with pytest.raises(RunFolderError, match=r"damaged \(\w+\), and there is no other"):
         train(job)
     assert not (tmp_path / "attacked").exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import tempfile
@@ -114,6 +115,23 @@ def size_with_weights(path: Path) -> int:
     """
     beside = path.with_suffix(".bin") if path.suffix == ".xml" else path.with_name(f"{path.name}.data")
     return sum(file.stat().st_size for file in (path, beside) if file.exists())
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, 64 hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "empty"
+        >>> path.touch()
+        >>> file_digest(path)[:8]
+        'e3b0c442'
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from allometry.base import RunFolderError
-from allometry.base.files import read_json, replacing, storage_errors, write_json
+from allometry.base.files import file_digest, read_json, replacing, storage_errors, write_json
 from allometry.nn import save_weights
+from allometry.nn.pretrained.files import RawWeights, is_damaged
 
-_LATEST = "latest.json"
+_MANIFEST = "checkpoint.json"
+_FORMAT = "allometry.checkpoint/1"
+_FILES = ("weights.safetensors", "average.safetensors", "state.pt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Checkpoint:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     checkpoint.write(Path(folder))
         ...     sorted(path.name for path in Path(folder).iterdir())
-        ['latest.json', 'step-00000007']
+        ['step-00000007']
     """
 
     step: int
@@ -48,9 +51,9 @@ class Checkpoint:
     state: dict[str, Any]
 
     def write(self, folder: Path) -> None:
-        """Write into `folder`, make it the latest, and remove the one before.
+        """Write into `folder`, and remove all but this one and the one before, which is used if this one is damaged.
 
-        A kill at any moment leaves the old checkpoint or the new one in force.
+        A kill at any moment leaves the new checkpoint or the old one in force.
 
         Raises:
             StorageError: the disk is full, read-only or forbidden.
@@ -65,47 +68,78 @@ class Checkpoint:
                 save_weights(beside / "average.safetensors", self.average)
                 with replacing(beside / "state.pt") as file:
                     file.write_bytes(_to_bytes(self.state))
+                digests = {file: file_digest(beside / file) for file in _FILES}
+                write_json(beside / _MANIFEST, {"format": _FORMAT, "step": self.step, "files": digests})
                 shutil.rmtree(target, ignore_errors=True)
                 beside.replace(target)
             finally:
                 shutil.rmtree(beside, ignore_errors=True)
-            write_json(folder / _LATEST, {"step": self.step, "folder": name})
-        _remove(folder, but=target)
+        _remove(folder, but=_steps(folder)[:2])
 
 
-def latest_checkpoint(folder: Path) -> Checkpoint | None:
-    """The checkpoint in force, or None where there is none yet.
+def latest_checkpoint(folder: Path, *, say: Callable[[str], None] | None = None) -> Checkpoint | None:
+    """The checkpoint in force, or None where there is none yet: the last one that is whole.
 
     Nothing in the files is executed: tensors and plain values only.
 
+    Args:
+        folder: of the checkpoints.
+        say: is told in a sentence if the last one is damaged and the one before is taken.
+
     Raises:
-        RunFolderError: the checkpoint is damaged.
+        RunFolderError: there are checkpoints, and all are damaged.
 
     Example:
         >>> weights = {"weight": torch.ones(2)}
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     before = latest_checkpoint(Path(folder))
-        ...     Checkpoint(step=7, weights=weights, average=weights, state={"phase": 0}).write(Path(folder))
+        ...     for step in (3, 7):
+        ...         Checkpoint(step=step, weights=weights, average=weights, state={"phase": 0}).write(Path(folder))
         ...     after = latest_checkpoint(Path(folder))
-        >>> before, after.step, after.state
-        (None, 7, {'phase': 0})
+        ...     _ = (Path(folder) / "step-00000007" / "weights.safetensors").write_bytes(b"")
+        ...     damaged = latest_checkpoint(Path(folder), say=print)  # doctest: +ELLIPSIS
+        The checkpoint .../step-00000007 is damaged (weights.safetensors is not what was written); going on from ...
+        >>> before, after.step, after.state, damaged.step
+        (None, 7, {'phase': 0}, 3)
     """
-    if not (folder / _LATEST).exists():
-        return None
-    latest = read_json(folder / _LATEST)
-    place = folder / Path(str(latest.get("folder"))).name
+    damaged = ""
+    for place in _steps(folder):
+        checkpoint = _read(place)
+        if isinstance(checkpoint, Checkpoint):
+            if damaged and say is not None:
+                say(f"{damaged}; going on from the one before, of step {checkpoint.step}.")
+            return checkpoint
+        damaged = damaged or f"The checkpoint {place} is damaged ({checkpoint})"
+    if damaged:
+        raise RunFolderError(f"{damaged}, and there is no other; remove {folder} to train from the start.")
+    return None
+
+
+def _read(place: Path) -> Checkpoint | str:
+    """A checkpoint from its folder, or what is wrong with it."""
     try:
-        state = torch.load(place / "state.pt", weights_only=True, map_location="cpu")
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise RunFolderError(
-            f"The checkpoint {place} is damaged ({type(error).__name__}); remove {folder} to train from the start."
-        ) from error
-    return Checkpoint(
-        step=int(latest["step"]),
-        weights=load_weights(place / "weights.safetensors"),
-        average=load_weights(place / "average.safetensors"),
-        state=state,
-    )
+        manifest = read_json(place / _MANIFEST)
+        written = manifest.get("files")
+        if manifest.get("format") != _FORMAT or not isinstance(written, dict):
+            return f"{_MANIFEST} is of another version"
+        for name in _FILES:
+            if file_digest(place / name) != written.get(name):
+                return f"{name} is not what was written"
+        return Checkpoint(
+            step=int(place.name.removeprefix("step-")),
+            weights=load_file(place / "weights.safetensors"),
+            average=load_file(place / "average.safetensors"),
+            state=torch.load(place / "state.pt", weights_only=True, map_location="cpu"),
+        )
+    except RunFolderError:
+        return f"{_MANIFEST} is missing or damaged"
+    except Exception as error:  # torch and safetensors raise many kinds
+        return f"{type(error).__name__}"
+
+
+def _steps(folder: Path) -> list[Path]:
+    """The folders of checkpoints, the last one first."""
+    return sorted((path for path in folder.glob("step-*") if path.is_dir()), reverse=True)
 
 
 def remove_checkpoints(folder: Path) -> None:
@@ -119,9 +153,9 @@ def remove_checkpoints(folder: Path) -> None:
         ...     list(Path(folder).iterdir())
         []
     """
-    for path in (folder / _LATEST, *folder.glob("best-*.safetensors")):
+    for path in folder.glob("best-*.safetensors"):
         path.unlink(missing_ok=True)
-    _remove(folder, but=None)
+    _remove(folder, but=())
 
 
 def best_file(folder: Path, phase: int) -> Path:
@@ -146,12 +180,20 @@ def load_weights(path: Path) -> dict[str, Tensor]:
             ...
         allometry.base.errors.RunFolderError: The weights runs/none/final.safetensors are missing: ...
     """
+    if not path.exists():
+        raise RunFolderError(f"The weights {path} are missing: the training is not finished.")
     try:
-        return load_file(path)
-    except FileNotFoundError as error:
-        raise RunFolderError(f"The weights {path} are missing: the training is not finished.") from error
-    except (SafetensorError, OSError) as error:
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+            raw = RawWeights({name: file.get_tensor(name) for name in names}, dict(file.metadata() or {}))
+    except (SafetensorError, OSError, ValueError) as error:
         raise RunFolderError(f"The weights {path} are damaged: {error}.") from error
+    if is_damaged(raw, ours=True):
+        raise RunFolderError(
+            f"The weights {path} are damaged: their values are not those that were written. Put a copy in their "
+            "place, or remove the file and give the same command again."
+        )
+    return raw.tensors
 
 
 def weights_metadata(path: Path) -> dict[str, str]:
@@ -174,12 +216,14 @@ def weights_metadata(path: Path) -> dict[str, str]:
         raise RunFolderError(f"The weights {path} are missing or damaged: {error}.") from error
 
 
-def _remove(folder: Path, *, but: Path | None) -> None:
+def _remove(folder: Path, *, but: Sequence[Path]) -> None:
     """Remove old checkpoints, and what a kill has left half-written."""
     for old in (*folder.glob("step-*"), *folder.glob(".*.part")):
-        if old.is_dir() and old != but:
+        if old in but:
+            continue
+        if old.is_dir():
             shutil.rmtree(old, ignore_errors=True)
-        elif old != but:
+        else:
             old.unlink(missing_ok=True)
 
 

@@ -76,7 +76,9 @@ def run_task(task: Task[RecordT, ResultT]) -> ResultT:
 def _train(task: Task[RecordT, ResultT]) -> None:
     job, state = task.job, TrainingState(task)
     checkpoints = job.folder / "checkpoints"
-    checkpoint = job.dist.broadcast_object(latest_checkpoint(checkpoints) if job.dist.is_main else None)
+    checkpoint = job.dist.broadcast_object(
+        latest_checkpoint(checkpoints, say=job.progress.say) if job.dist.is_main else None
+    )
     if checkpoint is not None:
         state.restore(checkpoint)
     if job.dist.is_main:  # lines that a kill has left behind the checkpoint are taken back

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import pickle
 import re
 import warnings
@@ -21,6 +22,7 @@ from allometry.base import WeightsError
 from allometry.base.files import replacing
 
 _WRAPPERS = ("state_dict_ema", "state_dict", "model_state", "model")
+DIGEST = "allometry.sha256"  # the name of the digest in a file's metadata
 _SHOWN = 3
 _LONGEST = 200
 _KINDS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -136,9 +138,45 @@ def _read_safetensors(path: Path) -> RawWeights:
     try:
         with safe_open(path, framework="pt") as file:
             names = list(file.keys())
-            return RawWeights({name: file.get_tensor(name) for name in names}, dict(file.metadata() or {}))
+            raw = RawWeights({name: file.get_tensor(name) for name in names}, dict(file.metadata() or {}))
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"{path} is damaged or no safetensors file: {error}.") from error
+    if is_damaged(raw):
+        raise WeightsError(
+            f"{path} is damaged: its values are not those that were written; take another copy."
+        )
+    return raw
+
+
+def weights_digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """The SHA-256 of tensors by name, kind, shape and value, and of what is said besides; 64 hexadecimal digits.
+
+    Example:
+        >>> one = weights_digest({"weight": torch.zeros(2)}, {})
+        >>> one == weights_digest({"weight": torch.tensor([0.0, 1e-40])}, {})
+        False
+    """
+    known = hashlib.sha256()
+    for name, text in sorted(metadata.items()):
+        known.update(repr((name, text)).encode(errors="surrogatepass"))
+    for name, tensor in sorted(tensors.items()):
+        known.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode(errors="surrogatepass"))
+        known.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return known.hexdigest()
+
+
+def is_damaged(raw: RawWeights, *, ours: bool = False) -> bool:
+    """Whether weights are not those that their file says were written.
+
+    Args:
+        raw: what was read.
+        ours: `save_weights` wrote the file, so that it must say so. Files of others say nothing.
+    """
+    metadata = dict(raw.metadata)
+    written = metadata.pop(DIGEST, None)
+    if written is None:
+        return ours or any(name.startswith("allometry") for name in metadata)
+    return written != weights_digest(raw.tensors, metadata)
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
@@ -208,9 +246,11 @@ def save_weights(
     """
     tensors = weights.state_dict() if isinstance(weights, nn.Module) else weights
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    about = dict(metadata or {})
+    about[DIGEST] = weights_digest(plain, about)
     with replacing(path) as beside:
         try:
-            save_file(plain, beside, metadata=dict(metadata or {}))
+            save_file(plain, beside, metadata=about)
         except SafetensorError as error:
             # The library tells the system's error number in its text only.
             number = _ERROR_NUMBER.search(str(error))
