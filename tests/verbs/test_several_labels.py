@@ -15,7 +15,9 @@ from allometry.arch import Head, MBConv, Network, Stage, Stem, save
 from allometry.base import DataError, InputError, SilentProgress
 from allometry.base.files import read_json, read_lines
 from allometry.data import as_dataset
+from allometry.reports.model_card import model_card
 from allometry.runs import MultiLabelEvaluation
+from allometry.runs.sharing import write_shared
 from allometry.training import BinaryCrossEntropy, CrossEntropy, join
 from allometry.training.images import open_images
 from allometry.training.validation import validate
@@ -155,6 +157,14 @@ def test_the_report_shows_each_label(run):
     assert "<td" in run.label_evaluation._repr_html_()
     compared = allometry.report(run, run, out=run.folder / "two.html").path.read_text()
     assert f"{100 * run.result.test_accuracy:.1f}" in compared
+
+
+def test_what_is_shared_of_a_run_has_its_labels(run, tmp_path):
+    write_shared(run.folder, tmp_path)
+    assert allometry.open(tmp_path).label_evaluation == run.label_evaluation
+    card = model_card(run, repo="me/shapes", license="mit")
+    assert '"type": "mean_average_precision"' in card
+    assert "| all labels right |" in card
 
 
 def test_a_run_goes_on_and_keeps_its_thresholds(briefly):

@@ -122,7 +122,7 @@ def _rows(run: Run) -> dict[str, str]:
         "law": f"alpha {law.alpha:g}, beta {law.beta:.4g}, gamma {law.gamma:g}, best of {result.laws}",
         "how sure": f"the best of {len(result.finalists)} finalists in {chosen.best:.0%} of the resamples; "
         f"{f'{ranges} may be as good' if ranges else 'no other is likely to be as good'}",
-        "accuracy": f"{chosen.accuracy:.1%} of the validation images ({low:.1%} to {high:.1%}), "
+        run.metric: f"{chosen.accuracy:.1%} of the validation images ({low:.1%} to {high:.1%}), "
         f"{result.epochs} epochs, {chosen.seeds} seeds",
     }
     for size in result.forecast:

@@ -254,7 +254,7 @@ def _trained(run: Run) -> dict[str, str]:
     assert isinstance(result, SupernetResult)  # noqa: S101
     ends = {
         name: f"{format_quantity(end.cost.macs)} MACs, {format_quantity(end.cost.params)} params, "
-        f"{end.validation_accuracy:.2%} of the validation images correct"
+        f"validation {run.metric} {end.validation_accuracy:.2%}"
         for name, end in (("largest", result.largest), ("smallest", result.smallest))
     }
     return {
@@ -306,11 +306,11 @@ def _extracted(run: Run) -> dict[str, str]:
     rows = {
         "subnet": f"{result.network}, {result.resolution} px",
         "cost": f"{result.cost.macs:,} MACs, {result.cost.params:,} params",
-        "validation accuracy": f"{result.validation_accuracy:.2%}",
-        "test accuracy": f"{result.test_accuracy:.2%} ({low:.1%} to {high:.1%})",
+        f"validation {run.metric}": f"{result.validation_accuracy:.2%}",
+        f"test {run.metric}": f"{result.test_accuracy:.2%} ({low:.1%} to {high:.1%})",
     }
     if result.epochs:
-        rows["validation accuracy"] += (
+        rows[f"validation {run.metric}"] += (
             f", {result.extracted_accuracy:.2%} before {result.epochs} epochs of further training"
         )
     return rows | {"next": f"allometry export {run.folder} --to onnx", "report": str(run.report)}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from allometry.base.units import format_quantity
 from allometry.reports.words import whole
-from allometry.runs import Evaluation, RunRecord
+from allometry.runs import Evaluation, Interval, MultiLabelEvaluation, RunRecord
 
 _LISTED_CLASSES = 50
 _TOP = 5
@@ -32,7 +32,7 @@ def model_card(record: RunRecord, *, repo: str, license: str) -> str:  # noqa: A
         "\n".join(_front_matter(record, repo=repo, license=license)),
         f"# {repo.partition('/')[2]}",
         _about(record),
-        _metrics(record.evaluation),
+        _metrics(record.evaluation or record.label_evaluation),
         _USE.format(repo=repo),
         _classes(record),
         _training(record),
@@ -61,11 +61,15 @@ def _front_matter(record: RunRecord, *, repo: str, license: str) -> Iterator[str
     yield 'library_name: "allometry"'
     yield 'pipeline_tag: "image-classification"'
     yield f"tags: {json.dumps(['allometry', 'image-classification'])}"
-    evaluation = record.evaluation
+    evaluation = record.evaluation or record.label_evaluation
     if evaluation is not None:
         data = record.data.name if record.data is not None else "unknown"
         metrics = [
-            {"type": "accuracy", "name": f"accuracy ({_interval(evaluation)})", "value": evaluation.accuracy},
+            {
+                "type": record.metric.replace(" ", "_"),
+                "name": f"{record.metric} ({_interval(evaluation)})",
+                "value": evaluation.accuracy,
+            },
             {"type": "loss", "name": "cross-entropy", "value": evaluation.loss},
         ]
         result = {
@@ -77,7 +81,7 @@ def _front_matter(record: RunRecord, *, repo: str, license: str) -> Iterator[str
     yield "---"
 
 
-def _interval(evaluation: Evaluation) -> str:
+def _interval(evaluation: Evaluation | MultiLabelEvaluation) -> str:
     low, high = evaluation.interval
     return f"95% interval {low:.1%} to {high:.1%}, {whole(evaluation.images)} images"
 
@@ -94,9 +98,16 @@ def _about(record: RunRecord) -> str:
     )
 
 
-def _metrics(evaluation: Evaluation | None) -> str:
+def _metrics(evaluation: Evaluation | MultiLabelEvaluation | None) -> str:
     if evaluation is None:
         return ""
+    if isinstance(evaluation, MultiLabelEvaluation):
+        precision = evaluation.mean_average_precision
+        rows = [
+            ("mean average precision", precision, evaluation.interval),
+            ("all labels right", evaluation.exact, evaluation.exact_interval),
+        ]
+        return _table(evaluation, rows)
     rows = [
         ("accuracy", evaluation.accuracy, evaluation.interval),
         *(
@@ -107,6 +118,10 @@ def _metrics(evaluation: Evaluation | None) -> str:
         ("balanced accuracy", evaluation.balanced_accuracy, evaluation.balanced_interval),
         ("calibration error", evaluation.calibration_error, evaluation.calibration_interval),
     ]
+    return _table(evaluation, rows)
+
+
+def _table(evaluation: Evaluation | MultiLabelEvaluation, rows: Sequence[tuple[str, float, Interval]]) -> str:
     table = "\n".join(
         f"| {name} | {value:.1%} | {low:.1%} to {high:.1%} |" for name, value, (low, high) in rows
     )

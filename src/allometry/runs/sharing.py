@@ -10,6 +10,7 @@ from allometry.runs.files import (
     BASELINE,
     DATA,
     EVALUATION,
+    LABEL_EVALUATION,
     LAW,
     METRICS,
     NETWORK,
@@ -25,7 +26,7 @@ from allometry.runs.folder import find_run
 from allometry.runs.results import ExtractResult
 from allometry.runs.values import Record
 
-_AS_THEY_ARE = (NETWORK, PREPROCESSING, RECIPE, METRICS.name, BASELINE, LAW, PLAN.name)
+_AS_THEY_ARE = (NETWORK, PREPROCESSING, RECIPE, METRICS.name, BASELINE, LAW, PLAN.name, LABEL_EVALUATION.name)
 _SCHEME = "hf://"
 SHARED_FILES = (*_AS_THEY_ARE, RUN.name, DATA.name, EVALUATION.name, RESULT)
 """The files of a run folder that `write_shared` writes, weights apart."""

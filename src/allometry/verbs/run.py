@@ -319,7 +319,7 @@ def _write_plan(folder: Path, plan: Plan, solution: Solution, runtime_config: Ru
 
 
 def _law_text(trial: LawTrial) -> str:
-    return f"{trial.point.law} ({trial.accuracy:.1%} of the validation images correct after {trial.epochs} epochs)"
+    return f"{trial.point.law} ({trial.accuracy:.1%} on the validation images after {trial.epochs} epochs)"
 
 
 def _law_argument(law: ScalingLaw) -> str:

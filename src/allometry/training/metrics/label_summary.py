@@ -10,7 +10,7 @@ from allometry.data.dataset import Labels
 from allometry.runs import LabelMetrics, MultiLabelEvaluation
 from allometry.training.metrics.evaluate import Predictions
 from allometry.training.metrics.intervals import bootstrap_interval, resamples, wilson_interval
-from allometry.training.metrics.labels import Ranking, rankings
+from allometry.training.metrics.labels import Ranking, rankings, resamples_for
 
 
 def summarize_labels(
@@ -44,7 +44,7 @@ def summarize_labels(
     given = probabilities >= np.asarray(thresholds)
     every = rankings(labels, probabilities)
     values = np.array([ranking.average_precision() for ranking in every])
-    drawn, losses = _resampled(every, predictions.losses, seed=seed)
+    drawn, losses = _resampled(every, predictions.losses, seed=seed, times=resamples_for(labels))
     per_class = tuple(
         _label_metrics(
             class_name,
@@ -75,11 +75,13 @@ def summarize_labels(
     )
 
 
-def _resampled(every: Sequence[Ranking], losses: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _resampled(
+    every: Sequence[Ranking], losses: np.ndarray, *, seed: int, times: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Average precisions, [resamples, classes], and losses, [resamples], of resampled images."""
     exact = losses.astype(np.float64)
     precisions, means = [], []
-    for counts in resamples(len(exact), seed=seed):
+    for counts in resamples(len(exact), seed=seed, times=times):
         precisions.append([ranking.average_precision(counts) for ranking in every])
         means.append(float(counts @ exact) / len(exact))
     return np.array(precisions), np.array(means)

@@ -7,9 +7,23 @@ import numpy.typing as npt
 
 from allometry.data.dataset import Labels
 from allometry.runs import Interval
-from allometry.training.metrics.intervals import bootstrap_interval, resamples
+from allometry.training.metrics.intervals import RESAMPLES, bootstrap_interval, resamples
 
 Floats = npt.NDArray[np.floating]
+
+
+_AT_MOST = 200_000_000  # images times labels times resamples: seconds
+_FEWEST = 100
+
+
+def resamples_for(labels: Labels) -> int:
+    """How often images are drawn for an interval: 1000 times, less often where there are very many answers.
+
+    Example:
+        >>> resamples_for(np.zeros((1000, 20), np.uint8)), resamples_for(np.zeros((10_000, 100), np.uint8))
+        (1000, 200)
+    """
+    return max(_FEWEST, min(RESAMPLES, _AT_MOST // max(1, labels.size)))
 
 
 class Ranking:
@@ -147,7 +161,7 @@ def precision_interval(labels: Labels, scores: Floats, *, seed: int = 0) -> Inte
     value = _mean([ranking.average_precision() for ranking in every])
     drawn = [
         _mean([ranking.average_precision(counts) for ranking in every])
-        for counts in resamples(len(labels), seed=seed)
+        for counts in resamples(len(labels), seed=seed, times=resamples_for(labels))
     ]
     return bootstrap_interval(value, drawn, most=1.0)
 
