@@ -24,7 +24,7 @@ PHASES = {
         },
     ]
 }
-LOOKS = ("--subnets", "20", "--held-out", "10", "--least-tau", "-1")
+FEW = ("--subnets", "20", "--held-out", "10", "--least-tau", "-1")
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,9 @@ def own(trained, tmp_path):
 
 
 def test_train_tells_what_it_made_and_called_again_the_same(call, train_arguments, trained):
-    found = json.loads((trained / "result.json").read_text())
-    assert int(found["size"]) > 10**6
-    assert found["largest"]["macs"] <= 400_000
+    result = json.loads((trained / "result.json").read_text())
+    assert int(result["size"]) > 10**6
+    assert result["largest"]["macs"] <= 400_000
     assert [line["name"] for line in read_lines(trained / "metrics.jsonl")] == [
         "largest",
         "largest",
@@ -72,38 +72,36 @@ def test_train_tells_what_it_made_and_called_again_the_same(call, train_argument
 
 
 def test_search_confirms_and_extract_gives_a_run_that_other_verbs_take(call, own, tmp_path):
-    found = call("supernet", "search", own, "--budget", "250k", *LOOKS, "--json").json
-    assert found["macs"] <= 250_000
-    looks = read_lines(own / "accuracies.jsonl")
-    assert len(looks) >= 30
+    subnet = call("supernet", "search", own, "--budget", "250k", *FEW, "--json").json
+    assert subnet["macs"] <= 250_000
+    measured_subnets = read_lines(own / "accuracies.jsonl")
+    assert len(measured_subnets) >= 30
     images = json.loads((own / "data.json").read_text())["images"]["val"]
-    assert all(sum(line["correct"]) == round(line["accuracy"] * images) for line in looks)
+    assert all(sum(line["correct"]) == round(line["accuracy"] * images) for line in measured_subnets)
     assert 0 <= json.loads((own / "predictor.json").read_text())["attainable"] <= 1
     measured = len(read_lines(own / "accuracies.jsonl"))
-    again = call("supernet", "search", own, "--budget", "300k,params<=100k", *LOOKS)
+    again = call("supernet", "search", own, "--budget", "300k,params<=100k", *FEW)
     assert again.status == 0, again.err
     assert "subnets are to be measured" not in again.err
     assert len(read_lines(own / "accuracies.jsonl")) <= measured + 5
-    run = tmp_path / "taken"
-    taken = call("supernet", "extract", own, found["name"], "--out", run, "--json").json
-    assert taken["macs"] == found["macs"]
-    assert taken["test_accuracy"] == pytest.approx(found["test_accuracy"])
-    judged = call("evaluate", run, "--json").json
-    assert judged["accuracy"] == pytest.approx(taken["test_accuracy"])
+    run = tmp_path / "extracted"
+    extracted = call("supernet", "extract", own, subnet["name"], "--out", run, "--json").json
+    assert extracted["macs"] == subnet["macs"]
+    assert extracted["test_accuracy"] == pytest.approx(subnet["test_accuracy"])
+    evaluated = call("evaluate", run, "--json").json
+    assert evaluated["accuracy"] == pytest.approx(extracted["test_accuracy"])
     assert call("export", run, "--to", "onnx", "--json").json["agreement"] == 1
     assert call("report", own, run, "--out", tmp_path / "both.html").status == 0
     assert (run / "report.html").exists()
 
 
 def test_all_the_best_subnets_at_once(call, own):
-    found = call(
-        "supernet", "search", own, "--front", "macs", "--budget", "params<=1M", *LOOKS, "--json"
-    ).json
-    costs = [each["macs"] for each in found["subnets"]]
+    front = call("supernet", "search", own, "--front", "macs", "--budget", "params<=1M", *FEW, "--json").json
+    costs = [subnet["macs"] for subnet in front["subnets"]]
     assert costs == sorted(costs)
-    predicted = [each["predicted_accuracy"] for each in found["subnets"]]
+    predicted = [subnet["predicted_accuracy"] for subnet in front["subnets"]]
     assert predicted == sorted(predicted)
-    assert call("info", Path(found["folder"]) / "1.json", "--json").json["macs"] == costs[0]
+    assert call("info", Path(front["folder"]) / "1.json", "--json").json["macs"] == costs[0]
     nothing = call("supernet", "search", own)
     assert nothing.status == 2
     assert "--front macs" in nothing.err
@@ -122,10 +120,10 @@ def test_a_dry_run_tells_the_price_and_leaves_nothing(call, train_arguments, tmp
 
 def test_a_subnet_is_trained_further(call, own, tmp_path):
     network = own / "network.json"
-    how = ("--epochs", "1", "--out", tmp_path / "taken", "--json")
-    taken = call("supernet", "extract", own, network, *how).json
-    assert taken["epochs"] == 1
-    assert len(read_lines(tmp_path / "taken" / "metrics.jsonl")) == 1
+    options = ("--epochs", "1", "--out", tmp_path / "extracted", "--json")
+    extracted = call("supernet", "extract", own, network, *options).json
+    assert extracted["epochs"] == 1
+    assert len(read_lines(tmp_path / "extracted" / "metrics.jsonl")) == 1
 
 
 def test_what_cannot_be_is_refused_at_once_with_what_is_possible(call, own, tmp_path):
@@ -133,15 +131,15 @@ def test_what_cannot_be_is_refused_at_once_with_what_is_possible(call, own, tmp_
     assert result.status == 2
     assert "the least macs of any is" in result.err
     assert not (own / "accuracies.jsonl").exists()
-    unknown = call("supernet", "extract", own, "latency-5ms", "--out", tmp_path / "taken")
+    unknown = call("supernet", "extract", own, "latency-5ms", "--out", tmp_path / "extracted")
     assert unknown.status == 2
     assert "subnet" in unknown.err
     other = tmp_path / "other.json"
     call("scale", "efficientnet-b0", "--budget", "5M", "--save", other)
-    stranger = call("supernet", "extract", own, other, "--out", tmp_path / "taken")
+    stranger = call("supernet", "extract", own, other, "--out", tmp_path / "extracted")
     assert stranger.status == 2
     assert "Not of the space" in stranger.err
-    assert not (tmp_path / "taken").exists()
+    assert not (tmp_path / "extracted").exists()
     doubtful = call(
         "supernet",
         "search",
@@ -160,7 +158,7 @@ def test_what_cannot_be_is_refused_at_once_with_what_is_possible(call, own, tmp_
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("train", "efficientnet-b0", "--budget", "latency<=5ms"), "limited by counts"),
         (("train", "efficientnet-b0", "--phases", "shrinkng"), "shrinking"),
@@ -171,11 +169,11 @@ def test_what_cannot_be_is_refused_at_once_with_what_is_possible(call, own, tmp_
         (("extract", "nowhere", "x"), "no run folder"),
     ],
 )
-def test_mistakes_are_one_sentence_with_status_2(call, photos, tmp_path, arguments, said):
+def test_mistakes_are_one_sentence_with_status_2(call, photos, tmp_path, arguments, message):
     more = ("--data", photos, "--out", tmp_path / "run") if arguments[0] == "train" else ()
     result = call("supernet", *arguments, *more)
     assert result.status == 2
-    assert said in result.err
+    assert message in result.err
     assert "Traceback" not in result.err
 
 
@@ -191,15 +189,15 @@ def test_killed_in_any_phase_it_goes_on_to_the_same_weights(
     process.communicate()
     result = call(*train_arguments, "--out", folder)
     assert result.status == 0, result.err
-    ours, theirs = ((each / "supernet.safetensors").read_bytes() for each in (folder, trained))
+    ours, theirs = ((run / "supernet.safetensors").read_bytes() for run in (folder, trained))
     assert ours == theirs
 
 
 def test_a_space_that_is_given_keeps_a_budget_or_none_is_asked_of_it(call, photos):
-    how = ("supernet", "train", "fbnet", "--data", photos, "--dry-run", "--json")
-    without, kept = call(*how), call(*how, "--budget", "macs<=1G, params<=20M")
+    options = ("supernet", "train", "fbnet", "--data", photos, "--dry-run", "--json")
+    without, kept = call(*options), call(*options, "--budget", "macs<=1G, params<=20M")
     assert without.json["largest_macs"] == kept.json["largest_macs"] > 10**6
-    refused = call(*how, "--budget", "macs<=1G, params<=100k")
+    refused = call(*options, "--budget", "macs<=1G, params<=100k")
     assert refused.status == 2
     assert "The largest network of fbnet needs" in refused.err
     assert "macs" not in refused.err  # of the two limits only the other is exceeded
@@ -209,7 +207,7 @@ def test_a_space_that_is_given_keeps_a_budget_or_none_is_asked_of_it(call, photo
 def test_what_the_last_phase_did_not_train_is_not_searched(call, photos, tmp_path):
     phases = {"phases": [{"name": "kernels alone", "epochs": 1, "elastic": {"kernel": 0}}]}
     (tmp_path / "phases.json").write_text(json.dumps(phases))
-    how = (
+    options = (
         "--budget",
         "400k",
         "--data",
@@ -220,19 +218,19 @@ def test_what_the_last_phase_did_not_train_is_not_searched(call, photos, tmp_pat
         tmp_path / "phases.json",
     )
     run = tmp_path / "run"
-    assert call("supernet", "train", "efficientnet-b0", *how, "--out", run).status == 0
+    assert call("supernet", "train", "efficientnet-b0", *options, "--out", run).status == 0
     largest = json.loads((run / "result.json").read_text())["largest"]
-    found = call("supernet", "search", run, "--budget", "400k", *LOOKS, "--json").json
-    network = json.loads((run / "subnets" / found["name"] / "network.json").read_text())
+    subnet = call("supernet", "search", run, "--budget", "400k", *FEW, "--json").json
+    network = json.loads((run / "subnets" / subnet["name"] / "network.json").read_text())
     assert network["resolution"] == json.loads((run / "network.json").read_text())["resolution"]
-    assert found["macs"] > 0.5 * largest["macs"]  # only kernels differ
+    assert subnet["macs"] > 0.5 * largest["macs"]  # only kernels differ
     refused = call("supernet", "search", run, "--budget", f"{largest['macs'] // 4}")
     assert refused.status == 2
     assert "the least macs of any is" in refused.err
 
 
 def test_a_runtime_means_nothing_where_nothing_is_measured(call, own):
-    result = call("supernet", "search", own, "--budget", "memory<=10MB", "--runtime", "onnxruntime", *LOOKS)
+    result = call("supernet", "search", own, "--budget", "memory<=10MB", "--runtime", "onnxruntime", *FEW)
     assert result.status == 2
     assert "is counted, not measured" in result.err
     assert not list(own.glob("latency-table*"))

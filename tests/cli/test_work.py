@@ -74,15 +74,15 @@ def test_a_run_on_photographs_leaves_everything(finished):
 
 def test_a_dry_run_tells_the_plan_and_leaves_nothing(call, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    asked = ["run", "--data", photos, *FAST, "--dry-run"]
-    planned = call(*asked, "--json").json
+    command = ["run", "--data", photos, *FAST, "--dry-run"]
+    planned = call(*command, "--json").json
     assert planned["macs"] <= 400_000
     assert planned["baseline_macs"] <= 100_000
     assert planned["trial_macs"] <= 2 * planned["baseline_macs"]
     assert planned["training"]["epochs"] == planned["trial_epochs"] == 2
     assert planned["laws"] > 1
     assert planned["seconds"] == planned["trial_seconds"] + planned["training"]["seconds"] > 0
-    shown = call(*asked)
+    shown = call(*command)
     assert shown.status == 0
     assert f"{planned['laws']} laws and the baseline" in shown.out
     assert list(tmp_path.iterdir()) == []
@@ -183,7 +183,7 @@ def test_a_corrupt_image_is_listed_and_left_out(call, photos, tmp_path):
     for name in ("broken.jpg", "empty.png", "notes.txt"):
         assert name in result.err
     rejected = json.loads((out / "data.json").read_text())["rejected"]
-    assert {Path(each["path"]).name for each in rejected} == {"broken.jpg", "empty.png", "notes.txt"}
+    assert {Path(image["path"]).name for image in rejected} == {"broken.jpg", "empty.png", "notes.txt"}
     assert "broken.jpg" in (out / "report.html").read_text()
     assert result.json["test_images"] == 6
 
@@ -227,8 +227,8 @@ def test_predict_reads_every_kind_of_image(call, finished, tmp_path):
     rows = call("predict", finished, *files, "--json").json["predictions"]
     assert [row["image"] for row in rows] == [str(path) for path in files]
     for row in rows:
-        assert {each["name"] for each in row["classes"]} == set(CLASSES)
-        assert sum(each["probability"] for each in row["classes"]) == pytest.approx(1, abs=1e-4)
+        assert {label["name"] for label in row["classes"]} == set(CLASSES)
+        assert sum(label["probability"] for label in row["classes"]) == pytest.approx(1, abs=1e-4)
     assert (
         len(call("predict", finished, files[0], "--top", 1, "--json").json["predictions"][0]["classes"]) == 1
     )
@@ -256,20 +256,30 @@ def test_export_in_int8_judges_both_files_and_warns_of_a_loss(call, finished, to
     pytest.importorskip("onnxruntime" if to == "onnx" else to)
     quick = MeasureConfig(rounds=2, seconds=0.01, warm_up=0.1)
     monkeypatch.setattr("allometry.verbs.quantization._MEASURING", quick)
-    asked = ("export", finished, "--to", to, "--precision", "int8", "--normalize-inside", "--calibration", 20)
-    result = call(*asked, "--json")
+    command = (
+        "export",
+        finished,
+        "--to",
+        to,
+        "--precision",
+        "int8",
+        "--normalize-inside",
+        "--calibration",
+        20,
+    )
+    result = call(*command, "--json")
     assert result.status == 0, result.err
-    folder, found = finished / "exports" / f"{to}-int8-pixels", result.json["int8"]
+    folder, quality = finished / "exports" / f"{to}-int8-pixels", result.json["int8"]
     assert result.json["path"] == str(folder / ("model.onnx" if to == "onnx" else "model.xml"))
-    assert json.loads((folder / "export.json").read_text())["int8"] == found
+    assert json.loads((folder / "export.json").read_text())["int8"] == quality
     assert (folder / "predict.py").exists()
-    assert found["calibration"] == 18  # all there are
-    assert 0 <= found["accuracy_after"] <= 1
-    assert found["latency_before"] > 0
-    assert len(found["layers"]) == 5
-    loss = found["accuracy_before"] - found["accuracy_after"]
-    slower = found["latency_after"] > found["latency_before"]
-    assert (found["warning"] == "") == (loss <= 0.01 and not slower)
+    assert quality["calibration"] == 18  # all there are
+    assert 0 <= quality["accuracy_after"] <= 1
+    assert quality["latency_before"] > 0
+    assert len(quality["layers"]) == 5
+    loss = quality["accuracy_before"] - quality["accuracy_after"]
+    slower = quality["latency_after"] > quality["latency_before"]
+    assert (quality["warning"] == "") == (loss <= 0.01 and not slower)
     charged = read_lines(finished / "costs.jsonl")[-1]
     assert (charged["phase"], charged["name"]) == ("export", f"{to}-int8-pixels")
 

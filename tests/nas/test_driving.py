@@ -70,8 +70,8 @@ def search(url, evaluator, *, trials=20, **more):
         return drive(QUESTION, opened, proposals(), evaluator, trials=trials, **more)
 
 
-def told(tried):
-    return [(each.number, each.encoding.tobytes(), each.values) for each in tried]
+def values_of(trials):
+    return [(trial.number, trial.encoding.tobytes(), trial.values) for trial in trials]
 
 
 def test_the_search_is_the_same_with_any_number_of_workers_and_goes_on(tmp_path):
@@ -79,18 +79,18 @@ def test_the_search_is_the_same_with_any_number_of_workers_and_goes_on(tmp_path)
     first = search(f"sqlite:///{tmp_path}/b.db", Evaluator(3), trials=7)
     evaluator = Evaluator(4)
     both = search(f"sqlite:///{tmp_path}/b.db", evaluator)
-    assert told(alone) == told(both)
-    assert told(first) == told(both)[:7]
+    assert values_of(alone) == values_of(both)
+    assert values_of(first) == values_of(both)[:7]
     assert sorted(evaluator.seen) == list(range(7, 20))
 
 
 def test_what_fails_is_tried_once_and_worth_nothing(tmp_path):
     url = f"sqlite:///{tmp_path}/a.db"
-    found = search(url, Evaluator(fails=(3, 5)))
-    assert [each.number for each in found if each.values == (float("-inf"),)] == [3, 5]
-    assert found[3].outcome.failed == "it diverged"
+    trials = search(url, Evaluator(fails=(3, 5)))
+    assert [trial.number for trial in trials if trial.values == (float("-inf"),)] == [3, 5]
+    assert trials[3].outcome.failed == "it diverged"
     again = Evaluator()
-    assert told(search(url, again)) == told(found)
+    assert values_of(search(url, again)) == values_of(trials)
     assert again.seen == []
 
 
@@ -99,7 +99,7 @@ def test_a_search_that_is_stopped_gives_its_trials_to_the_next_call(tmp_path):
     evaluator = Evaluator(2)
     with pytest.raises(Stopped):
         search(url, evaluator, should_stop=lambda: len(evaluator.seen) >= 6)
-    assert told(search(url, Evaluator())) == told(search(f"sqlite:///{tmp_path}/b.db", Evaluator()))
+    assert values_of(search(url, Evaluator())) == values_of(search(f"sqlite:///{tmp_path}/b.db", Evaluator()))
 
 
 def test_a_database_of_another_search_is_refused(tmp_path):
@@ -112,15 +112,15 @@ def test_a_database_of_another_search_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("nonsense", "'nonsense' cannot be used"),
         ("postgresql://nobody:secret@127.0.0.1:9/x", r"nobody:\*\*\*@127.0.0.1:9/x cannot be used"),
         ("sqlite:////nowhere/at/all.db", "unable to open database file"),
     ],
 )
-def test_a_database_that_cannot_be_used(url, said):
-    with pytest.raises(InputError, match=said):
+def test_a_database_that_cannot_be_used(url, message):
+    with pytest.raises(InputError, match=message):
         store(url, alone=False)
 
 
@@ -130,11 +130,11 @@ def test_two_drivers_share_a_search(tmp_path):
 
     def one(place):
         with store(url, alone=False, driver=str(place)) as opened:
-            return told(drive(QUESTION, opened, proposals(), evaluators[place], trials=20))
+            return values_of(drive(QUESTION, opened, proposals(), evaluators[place], trials=20))
 
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(one, (0, 1)))
-    assert found[0] == found[1] == told(search(f"sqlite:///{tmp_path}/b.db", Evaluator()))
+        trials = list(pool.map(one, (0, 1)))
+    assert trials[0] == trials[1] == values_of(search(f"sqlite:///{tmp_path}/b.db", Evaluator()))
     assert sorted(evaluators[0].seen + evaluators[1].seen) == list(range(20))
 
 
@@ -172,13 +172,13 @@ def test_a_killed_driver_loses_no_trial_and_none_counts_twice(tmp_path, monkeypa
     killed(url, alone=comes_back)
     evaluator = Evaluator()
     if comes_back:
-        found = search(url, evaluator)
+        trials = search(url, evaluator)
     else:  # another one sees after a while that it gives no sign of life
         monkeypatch.setattr("allometry.nas.database.GRACE", 2)
         monkeypatch.setattr("allometry.nas.database.BEAT", 1)
         with store(url, alone=False, driver="other") as opened:
-            found = drive(QUESTION, opened, proposals(), evaluator, trials=20)
-    assert told(found) == told(search(f"sqlite:///{tmp_path}/b.db", Evaluator()))
+            trials = drive(QUESTION, opened, proposals(), evaluator, trials=20)
+    assert values_of(trials) == values_of(search(f"sqlite:///{tmp_path}/b.db", Evaluator()))
     assert 5 in evaluator.seen
     assert not {0, 1, 2, 3} & set(evaluator.seen)
 
@@ -197,7 +197,7 @@ def test_a_driver_that_slept_too_long_finds_its_trial_with_another_one(tmp_path,
             sleeper.finish(claim, TrialOutcome(epochs=1), (0.1,))
             sleeper.put_off(claim)
             other.finish(again, TrialOutcome(epochs=1), (0.2,))
-            assert [(each.number, each.values) for each in other.finished()] == [(0, (0.2,))]
+            assert [(trial.number, trial.values) for trial in other.finished()] == [(0, (0.2,))]
             assert other.claim(most=1) is None
 
 
@@ -247,6 +247,6 @@ def test_progress_tells_the_best(tmp_path):
             self.words.append(info)
 
     display = Display()
-    found = search(f"sqlite:///{tmp_path}/a.db", Evaluator(), trials=5, progress=display)
-    best = max(found, key=lambda each: each.values)
+    trials = search(f"sqlite:///{tmp_path}/a.db", Evaluator(), trials=5, progress=display)
+    best = max(trials, key=lambda trial: trial.values)
     assert display.words[-1] == f"best {best.values[0]:.4g} (trial {best.number})"

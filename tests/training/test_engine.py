@@ -168,11 +168,11 @@ def test_distillation_is_a_divergence_times_the_squared_temperature():
     generator = torch.Generator().manual_seed(0)
     scores, answers = torch.randn(6, 5, generator=generator), torch.randn(6, 5, generator=generator)
     for temperature in (1.0, 3.0):
-        found = CrossEntropy().distillation(scores, answers, temperature=temperature)
+        loss = CrossEntropy().distillation(scores, answers, temperature=temperature)
         p = (answers / temperature).double().softmax(1)
         q = (scores / temperature).double().softmax(1)
         expected = temperature**2 * (p * (p.log() - q.log())).sum(1)
-        assert torch.allclose(found.double(), expected, atol=1e-6)
+        assert torch.allclose(loss.double(), expected, atol=1e-6)
 
 
 def test_dropout_follows_its_schedule(make_job):

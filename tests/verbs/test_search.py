@@ -45,7 +45,7 @@ def photos(tmp_path_factory):
 BUDGETS = {SMALL: "70k", "efficientnet-b0": "300k"}
 
 
-def look(photos, out, *, space=SMALL, **more):
+def run_search(photos, out, *, space=SMALL, **more):
     config = SearchConfig(**{"trials": 4, "epochs": 2, "max_pending": 2, **more.pop("config", {})})
     return search(
         space,
@@ -71,7 +71,7 @@ class Stopping(SilentProgress):
 
 @pytest.mark.parametrize("space", [SMALL, pytest.param("efficientnet-b0", marks=pytest.mark.slow)])
 def test_a_search_leaves_a_network_its_trials_and_their_price(photos, tmp_path, space):
-    result = look(photos, tmp_path / "run", space=space, config={"compare_with": "random"})
+    result = run_search(photos, tmp_path / "run", space=space, config={"compare_with": "random"})
     folder = tmp_path / "run"
     network = load(folder / "network.json")
     limit = parse_budget(BUDGETS[space]).limits[0].most
@@ -100,30 +100,30 @@ def test_a_search_leaves_a_network_its_trials_and_their_price(photos, tmp_path, 
 
 @pytest.mark.slow
 def test_a_search_goes_on_after_a_stop_and_further_with_more_trials(photos, tmp_path):
-    whole = look(photos, tmp_path / "whole", config={"trials": 6})
+    whole = run_search(photos, tmp_path / "whole", config={"trials": 6})
     should_stop = Stopping("search: 2 trials")
     with pytest.raises(Stopped):
-        look(photos, tmp_path / "run", progress=should_stop, should_stop=lambda: should_stop.over)
-    look(photos, tmp_path / "run")
-    further = look(photos, tmp_path / "run", config={"trials": 6})
+        run_search(photos, tmp_path / "run", progress=should_stop, should_stop=lambda: should_stop.over)
+    run_search(photos, tmp_path / "run")
+    further = run_search(photos, tmp_path / "run", config={"trials": 6})
     names = ("network", "values", "cost", "trials", "stopped", "trial_images")
     assert [getattr(whole, name) for name in names] == [getattr(further, name) for name in names]
-    again = look(photos, tmp_path / "run", config={"trials": 6})
+    again = run_search(photos, tmp_path / "run", config={"trials": 6})
     assert again == further
     with pytest.raises(RunFolderError, match="was made with searcher evolution, not tpe"):
-        look(photos, tmp_path / "run", config={"searcher": "tpe"})
+        run_search(photos, tmp_path / "run", config={"searcher": "tpe"})
 
 
 def test_two_processes_come_to_the_same_as_one(photos, tmp_path):
-    one = look(photos, tmp_path / "one", config={"threads": 1})
-    two = look(photos, tmp_path / "two", config={"workers": "2", "threads": 1})
+    one = run_search(photos, tmp_path / "one", config={"threads": 1})
+    two = run_search(photos, tmp_path / "two", config={"workers": "2", "threads": 1})
     names = ("network", "values", "cost", "trials", "stopped", "trial_images")
     assert [getattr(one, name) for name in names] == [getattr(two, name) for name in names]
 
 
 def test_a_front_of_several_objectives(photos, tmp_path):
     config = {"searcher": "nsga2", "trials": 5, "halving": False}
-    result = look(photos, tmp_path / "run", objective="accuracy; -macs", budget=None, config=config)
+    result = run_search(photos, tmp_path / "run", objective="accuracy; -macs", budget=None, config=config)
     lines = {line["number"]: line for line in read_lines(tmp_path / "run" / "trials.jsonl")}
     for number in result.front:
         member = load(tmp_path / "run" / "front" / f"{number}.json")
@@ -133,7 +133,9 @@ def test_a_front_of_several_objectives(photos, tmp_path):
 
 
 def test_the_objective_of_a_training_step(photos, tmp_path):
-    result = look(photos, tmp_path / "run", objective="training-aware", budget=None, config={"trials": 1})
+    result = run_search(
+        photos, tmp_path / "run", objective="training-aware", budget=None, config={"trials": 1}
+    )
     (line,) = read_lines(tmp_path / "run" / "trials.jsonl")
     metrics = line["metrics"]
     value = metrics["accuracy"] * metrics["step_time"] ** -0.07 * metrics["params"] ** -0.05
@@ -150,7 +152,7 @@ def test_the_objective_of_a_training_step(photos, tmp_path):
 )
 def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path, searcher, space):
     config = {"searcher": searcher, "compare_with": "random"}
-    result = look(photos, tmp_path / "run", space=space, config=config)
+    result = run_search(photos, tmp_path / "run", space=space, config=config)
     network = load(tmp_path / "run" / "network.json")
     assert count(network).macs == result.cost.macs <= parse_budget(BUDGETS[space]).limits[0].most
     assert load_space(tmp_path / "run" / "space.json").contains(network)
@@ -169,7 +171,7 @@ def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path,
 def search_by_gradient(photos, folder):
     """What each of several processes does."""
     config = {"searcher": "proxylessnas", "epochs": 1}
-    result = look(photos, folder, space="efficientnet-b0", config=config)
+    result = run_search(photos, folder, space="efficientnet-b0", config=config)
     assert result.cost.macs <= 300_000  # also in those that do not write
 
 
@@ -206,7 +208,7 @@ def test_processes_share_the_batches_of_a_search_by_gradient(photos, tmp_path):
 )
 def test_what_cannot_work_is_refused_before_anything_is_trained(photos, tmp_path, arguments, error, message):
     with pytest.raises(error, match=message):
-        look(photos, tmp_path / "run", **{"space": "efficientnet-b0", **arguments})
+        run_search(photos, tmp_path / "run", **{"space": "efficientnet-b0", **arguments})
     assert not (tmp_path / "run" / "trials").exists()
 
 
@@ -226,7 +228,7 @@ def test_settings_of_a_search_are_checked(fields, message):
 def test_the_report_of_a_search_that_is_not_finished(photos, tmp_path):
     should_stop = Stopping("search: 1 trial,")
     with pytest.raises(Stopped):
-        look(
+        run_search(
             photos,
             tmp_path / "run",
             space="efficientnet-b0",

@@ -37,8 +37,8 @@ class Solution:
     Attributes:
         network: the network; its cost is within the budget.
         cost: `count(network)`, of a backbone without its head, with what was measured.
-        budget: what was asked.
-        law: how it was grown.
+        budget: its limits.
+        law: by which it was grown.
         phi: the largest phi whose network fits; the solution lies in its neighborhood.
         multipliers: depth, width and resolution against the network that was grown; of all depths that
             round to these layers, the largest.
