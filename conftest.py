@@ -66,6 +66,7 @@ def job_values() -> dict[str, Any]:
 
 
 _ROOMS = {
+    "base/errors.py": "job_values",
     "verbs": "example_values",
     "training": "job_values",
     "supernets": "job_values",

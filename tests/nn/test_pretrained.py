@@ -16,7 +16,15 @@ from safetensors.torch import save_file
 
 from allometry.base import InputError, MissingExtraError, WeightsError
 from allometry.catalog import get
-from allometry.nn import Conventions, build, imagenet_classes, load_pretrained, read_weights, save_pretrained
+from allometry.nn import (
+    Conventions,
+    build,
+    imagenet_classes,
+    load_pretrained,
+    read_weights,
+    save_pretrained,
+    save_weights,
+)
 from allometry.nn.pretrained.layouts import LAYOUTS
 from allometry.nn.pretrained.matching import names_in
 
@@ -279,6 +287,16 @@ def test_what_is_damaged_dangerous_or_of_another_network_gives_one_sentence(tmp_
         assert "\n" not in text
         assert text.endswith((".", "!"))
     assert not (tmp_path / "made by code").exists()
+
+
+@pytest.mark.parametrize("weights", [{}, torch.nn.ReLU()])
+def test_a_file_without_weights_is_not_written(weights, tmp_path):
+    path = tmp_path / "none.safetensors"
+    with pytest.raises(
+        WeightsError, match=r"no weights to write into .*none\.safetensors: give a tensor or more"
+    ):
+        save_weights(path, weights)
+    assert not path.exists()
 
 
 def test_the_hub_by_name(monkeypatch, tmp_path, small_file):

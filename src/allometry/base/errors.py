@@ -133,7 +133,18 @@ class RunFolderError(InputError):
 
 
 class MeasurementError(AllometryError):
-    """A network that was measured did not come through."""
+    """A network that was measured did not come through.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> from allometry.cost import MEASURES
+        >>> from allometry.cost.measurements import read_with
+        >>> read = read_with([MEASURES.get("latency")], lambda network: {"speed": 3.0})
+        >>> read(get("efficientnet-b0"))
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.MeasurementError: What measures networks gives values by the names of measures, ...
+    """
 
 
 class CallbackError(AllometryError):
@@ -149,7 +160,16 @@ class HubError(AllometryError):
 
 
 class SearchError(AllometryError):
-    """A search came to no result."""
+    """A search came to no result.
+
+    Example, with a small `network` and a `dataset`:
+        >>> import allometry
+        >>> options = {"trials": 1, "epochs": 1, "device": "cpu", "out": folder, "progress": False}
+        >>> allometry.search(network, data=dataset, budget="10M", objective="(accuracy - 2) ** 0.5", **options)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.SearchError: No trial came to a result; the first one: what it is worth ...
+    """
 
 
 class MissingExtraError(InputError):
@@ -216,23 +236,27 @@ class NonFiniteLossError(AllometryError):
 
 
 class OutOfMemoryError(AllometryError):
-    """A step of a training did not fit into the device's memory."""
+    """A step of a training did not fit into the device's memory.
+
+    Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
+        >>> from allometry.training import ClassificationJob, ClassificationTask, run_task
+        >>> class Large(ClassificationTask):
+        ...     def learn(self, batch, epoch):
+        ...         raise MemoryError
+        >>> data = {"dataset": dataset, "preprocessing": preprocessing}
+        >>> run_task(Large(ClassificationJob(network=network, recipe=recipe, folder=folder, **data)))
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.OutOfMemoryError: The memory of cpu did not suffice for a step of training with 7 ...
+    """
 
 
 class Stopped(AllometryError):  # noqa: N818 - not an error of anybody
     """The user asked long work to stop; it left a checkpoint. The command line ends with status 130.
 
-    Example:
-        >>> import tempfile
+    Example, with a small `network` and a `dataset`:
         >>> import allometry
-        >>> import numpy as np
-        >>> from allometry.arch import Head, MBConv, Network, Stage
-        >>> network = Network(stages=(Stage(block=MBConv(channels=8)),), head=Head(classes=2), resolution=8)
-        >>> images = np.arange(20, dtype=np.uint8).repeat(192).reshape(20, 8, 8, 3)
-        >>> data, folder = (images, np.arange(20) % 2), tempfile.mkdtemp()
-        >>> allometry.train(
-        ...     network, data=data, device="cpu", out=folder, progress=False, should_stop=lambda: True
-        ... )
+        >>> allometry.train(network, data=dataset, device="cpu", out=folder, progress=False, should_stop=lambda: True)
         Traceback (most recent call last):
             ...
         allometry.base.errors.Stopped: Stopped between two phases; the same command goes on from there.

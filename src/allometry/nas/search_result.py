@@ -37,7 +37,8 @@ def found_result(
     folder = session.run.path
     best = front([trial.values for trial in tried])
     if not best:
-        reason = tried[0].outcome.failed if tried else "there was nothing to try"
+        unknown = "what it is worth cannot be worked out by the objective"
+        reason = (tried[0].outcome.failed or unknown) if tried else "there was nothing to try"
         raise SearchError(f"No trial came to a result; the first one: {reason}")
     # Of one objective the second best may do where the best is too slow; of several, only the front.
     able = [trial for trial in tried if min(trial.values) > NOTHING]

@@ -235,6 +235,7 @@ def save_weights(
     """Write a module's weights and statistics as safetensors, in one step.
 
     Raises:
+        WeightsError: there is nothing to write.
         StorageError: the file cannot be written.
 
     Example:
@@ -246,6 +247,10 @@ def save_weights(
     """
     tensors = weights.state_dict() if isinstance(weights, nn.Module) else weights
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    if not plain:
+        raise WeightsError(
+            f"There are no weights to write into {path}: give a tensor or more, or a module with some."
+        )
     about = dict(metadata or {})
     about[DIGEST] = weights_digest(plain, about)
     with replacing(path) as beside:
