@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from torch import Tensor
 
 from allometry.nas.gradient import CostLoss, GradientTask, counted, fbnet, proxylessnas
@@ -19,6 +20,8 @@ from tests.training import conftest as networks
 
 TASKS = ("classification", "supernet", "paths", "gumbel")
 """The gradient search twice: with one path in a step, and with all of them mixed."""
+EACH_TASK = [*TASKS[:-1], pytest.param(TASKS[-1], marks=pytest.mark.slow)]
+"""The same for `parametrize`: one search by gradient is enough for the quick suite."""
 STEPS = {"classification": 8, "supernet": 9, "paths": 8, "gumbel": 8}
 """Steps of each training in all."""
 EPOCH = {"classification": 4, "supernet": 3, "paths": 4, "gumbel": 4}

@@ -16,10 +16,10 @@ from allometry.training import Callback, join, run_task
 from tests.joining import together
 from tests.watching import Recorder
 
-from .tasks import EPOCH, STEPS, TASKS, StopAfter, is_same, task_in, train, weights
+from .tasks import EACH_TASK, EPOCH, STEPS, StopAfter, is_same, task_in, train, weights
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", EACH_TASK)
 def test_everything_is_told_in_order_whatever_is_trained(name, tmp_path):
     recorder = Recorder()
     result = train(tmp_path, name, callbacks=(recorder,))
@@ -42,7 +42,7 @@ def test_everything_is_told_in_order_whatever_is_trained(name, tmp_path):
     assert len(recorder.starts) == 1
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", EACH_TASK)
 def test_a_training_that_goes_on_tells_what_was_before(name, tmp_path):
     first, second = Recorder(), Recorder()
     stop = EPOCH[name] + 2
@@ -73,7 +73,7 @@ class Meddler(Callback):
     on_epoch_end = on_step_end
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", EACH_TASK)
 def test_a_training_ends_with_the_same_weights_whoever_watches(name, tmp_path):
     train(tmp_path / "alone", name)
     train(tmp_path / "watched", name, callbacks=(Meddler(), Recorder()))

@@ -20,7 +20,7 @@ from allometry.training.state import TrainingState
 from tests.killing import is_killed, kill_myself
 from tests.watching import Recorder
 
-from .tasks import EPOCH, STEPS, TASKS, StopAfter, is_same, task_in, train, weights, without_time
+from .tasks import EACH_TASK, EPOCH, STEPS, TASKS, StopAfter, is_same, task_in, train, weights, without_time
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def whole(tmp_path_factory):
     return of
 
 
-@pytest.fixture(params=TASKS)
+@pytest.fixture(params=EACH_TASK)
 def name(request):
     return request.param
 

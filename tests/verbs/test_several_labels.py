@@ -15,6 +15,7 @@ from allometry.arch import Head, MBConv, Network, Stage, Stem, save
 from allometry.base import DataError, InputError, SilentProgress
 from allometry.base.files import read_json, read_lines
 from allometry.data import as_dataset
+from allometry.profiling import MeasureConfig
 from allometry.reports.model_card import model_card
 from allometry.runs import MultiLabelEvaluation
 from allometry.runs.sharing import write_shared
@@ -137,7 +138,9 @@ def test_the_delivered_program_gives_the_same_labels(run, tmp_path):
     ]
 
 
-def test_int8_is_judged_by_the_precision(run):
+def test_int8_is_judged_by_the_precision(run, monkeypatch):
+    quick = MeasureConfig(rounds=2, seconds=0.01, warm_up=0.1)
+    monkeypatch.setattr("allometry.verbs.quantization._MEASURING", quick)
     quality = allometry.export(run, precision="int8", progress=False).int8
     assert quality.accuracy_before == pytest.approx(
         allometry.evaluate(run, split="val", progress=False).mean_average_precision
