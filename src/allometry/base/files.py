@@ -137,7 +137,8 @@ def file_digest(path: Path) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` in one step."""
     with replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+        # Names of files need not be text: whatever they hold is written so that it can be seen.
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, value: object) -> None:
@@ -152,7 +153,7 @@ def read_json(path: Path) -> dict[str, Any]:
         RunFolderError: the file is missing or damaged.
     """
     try:
-        value = parse_json(read_text(path))
+        value = parse_json(read_text(path), surrogates=True)
     except FileNotFoundError as error:
         raise RunFolderError(
             f"{path} is missing: the run is not finished, or this is no run folder."

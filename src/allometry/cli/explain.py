@@ -11,7 +11,7 @@ import typer
 
 from allometry.base import DataError, InputError
 from allometry.cli.options import Crop, Instead, Json, WeightsOption
-from allometry.cli.printing import print_json, print_rows
+from allometry.cli.printing import print_json, print_line, print_rows
 
 if TYPE_CHECKING:
     from allometry.reports.class_maps import ClassMap
@@ -65,7 +65,7 @@ def explain(
     for image in dict.fromkeys(one.image for one in maps):
         print_rows(image, {one.network: _line(one) for one in maps if one.image == image})
     for path in maps.grids:
-        typer.echo(path)
+        print_line(str(path))
 
 
 def _line(one: ClassMap) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from allometry.base.text import write_line
 from allometry.base.units import format_quantity
 from allometry.cli.options import Json, Run
 from allometry.cli.printing import print_json, print_rows
@@ -119,7 +120,7 @@ def export(
         return
     print_rows(str(made.path), _rows(made))
     if made.int8 is not None and made.int8.warning:
-        typer.echo(made.int8.warning, err=True)
+        write_line(made.int8.warning)
 
 
 def _rows(made: Export) -> dict[str, str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from allometry.base.text import write_line
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def stopping_on_signals() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         stopping = True
         name = signal.Signals(number).name
-        print(f"\n{name}: stopping at the next step; once more stops at once.", file=sys.stderr)  # noqa: T201
+        write_line(f"\n{name}: stopping at the next step; once more stops at once.")
 
     before = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

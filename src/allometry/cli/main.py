@@ -7,10 +7,12 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from allometry.base import AllometryError, InputError
 from allometry.base.errors import Stopped
 from allometry.base.plugins import add_plugins
+from allometry.base.text import write_line
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -30,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a locale may lack the characters of a file's name
+            stream.reconfigure(errors="backslashreplace")
     try:
         return _call(_without_plugins(given))
     except BrokenPipeError:
@@ -40,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         text, status = _explain(error)
-        print(_wrapped(f"allometry: {text}"), file=sys.stderr)  # noqa: T201 - the one place that prints errors
+        write_line(_wrapped(f"allometry: {text}"))
         return status
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from allometry.base.text import write_line
 from allometry.base.units import format_milliseconds, format_quantity, plural
 from allometry.cli.options import Json, Precision, Threads
-from allometry.cli.printing import print_json, print_table
+from allometry.cli.printing import print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from allometry.profiling import Measured, Measurements
@@ -90,7 +91,7 @@ def _print(measured: Measurements, *, ratios: bool) -> None:
     print_table((*usual, *(measure.label for measure in more)), rows)
     first = measured.measured[0]
     if ratios and measured.ratios:
-        typer.echo(f"\nbeside {first.name} in {first.runtime}")
+        print_line(f"\nbeside {first.name} in {first.runtime}")
         rows = [
             [one.name, one.runtime, f"{one.ratio:.3g}", f"{one.low:.3g} to {one.high:.3g}"]
             for one in measured.ratios
@@ -98,12 +99,12 @@ def _print(measured: Measurements, *, ratios: bool) -> None:
         print_table(("name", "runtime", "times as long", "95 %"), rows)
     where = measured.machine_info.accelerator or measured.machine_info.processor
     runs = ", ".join(str(one.latency.runs) for one in measured.measured)
-    typer.echo(
+    print_line(
         f"\n{where}; {first.precision}, batch {first.batch}, {plural(first.threads, 'thread')}; {runs} runs in "
         f"{first.latency.rounds} turns each; memory beyond the runtime's own"
     )
     for warning in measured.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        write_line(f"warning: {warning}")
 
 
 def _row(one: Measured) -> list[str]:

@@ -8,9 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from allometry.base.text import printable
 from allometry.base.units import format_duration, format_quantity
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from allometry.nas.growth_plan import RunForecast
     from allometry.runs import TrainResult
     from allometry.training.forecast import Forecast
+
+_WHOLE = 10_000  # columns of a line that no terminal shows
 
 
 def print_json(value: object) -> None:
@@ -60,12 +65,19 @@ def print_network(
         # Memory is counted above, and stands in the cost as it was read.
         read = [measure for measure in MEASURES if measure.name in cost.readings or (where and measure.read)]
         took = ", ".join(measure.describe(cost[measure]) for measure in read)
-        _console().print(f"  {'measured':12} {took}   {where}".rstrip(), highlight=False)
+        print_line(f"  {'measured':12} {took}   {where}".rstrip())
 
 
 def print_title(title: str, more: str) -> None:
     """What a table is of."""
-    _console().print(f"[bold]{title}[/bold]  {more}")
+    _console().print(
+        Text.assemble((printable(title), "bold"), f"  {printable(more)}" if more else ""), soft_wrap=True
+    )
+
+
+def print_line(text: str) -> None:
+    """A line of text."""
+    _console().print(printable(text), soft_wrap=True)
 
 
 def print_table(
@@ -74,7 +86,7 @@ def print_table(
     """Rows of text; after those that end a section there is a gap."""
     table = _table(*columns)
     for row, ends in zip(rows, section_ends or [False] * len(rows), strict=True):
-        table.add_row(*row, end_section=ends)
+        table.add_row(*map(printable, row), end_section=ends)
     _console().print(table)
 
 
@@ -86,16 +98,16 @@ def print_costs(cost: Mapping[str, float], *, before: Mapping[str, float] | None
         measure = recorded_measure(name)
         exact = f"   {value:,}" if measure.unit.whole else ""
         more = f"   {value / before[name]:.2f}x" if before else ""
-        _console().print(f"  {name:12} {measure.format(value):>8}{exact}{more}", highlight=False)
+        print_line(f"  {name:12} {measure.format(value):>8}{exact}{more}")
 
 
 def print_rows(title: str, rows: dict[str, str]) -> None:
     """A few named rows under a title."""
-    console = _console()
-    console.print(f"[bold]{title}[/bold]")
-    width = max(len(name) for name in rows)
-    for name, text in rows.items():
-        console.print(f"  {name:{width}}  {text}", highlight=False, soft_wrap=True)
+    print_title(title, "")
+    shown = {printable(name): text for name, text in rows.items()}
+    width = max(map(cell_len, shown))
+    for name, text in shown.items():
+        print_line(f"  {name}{' ' * (width - cell_len(name))}  {text}")
 
 
 def print_forecast(planned: Forecast) -> None:
@@ -144,7 +156,7 @@ def print_run_forecast(planned: RunForecast) -> None:
         },
     )
     print_forecast(planned.training)
-    typer.echo(f"the whole run, trials and training: about {format_duration(planned.seconds)} here")
+    print_line(f"the whole run, trials and training: about {format_duration(planned.seconds)} here")
 
 
 def _table(*columns: str) -> Table:
@@ -152,14 +164,17 @@ def _table(*columns: str) -> Table:
     words = {"", "name", "layer", "source", "runtime"}
     for column in columns:
         left = column in words
-        table.add_column(column, justify="left" if left else "right", no_wrap=column != "source")
+        table.add_column(printable(column), justify="left" if left else "right", no_wrap=column != "source")
     return table
 
 
 def _console() -> Console:
     # Away from a terminal nothing is cut to a width: a pipe gets whole lines.
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=200)
+    # What is printed may come from outside: nothing in it is markup, and no :name: a picture.
+    console = Console(highlight=False, markup=False, emoji=False)
+    return (
+        console if console.is_terminal else Console(highlight=False, markup=False, emoji=False, width=_WHOLE)
+    )
 
 
 def trained_rows(result: TrainResult, metric: str) -> dict[str, str]:

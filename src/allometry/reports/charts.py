@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Any
 
 from allometry.cost import MACS
 from allometry.reports.figures import BLUE, GRAY, IN_PERCENT, ORANGE, Glyph, Trace, axis, figure, shades
-from allometry.reports.markup import Html
+from allometry.reports.markup import Html, escaped
 from allometry.reports.words import percent, shortened
 from allometry.runs import EpochMetrics, LawTrialRecord
 
@@ -78,7 +77,7 @@ def trial_dots(name: str, trials: Sequence[LawTrialRecord]) -> Html:
         "hovertemplate": "%{hovertext}<extra></extra>",
         "cliponaxis": False,
     }
-    labels = [escape(shortened(trial.name, 34)) for trial in ordered]
+    labels = [escaped(shortened(trial.name, 34)) for trial in ordered]
     return figure(
         name,
         [trace],
@@ -147,7 +146,7 @@ def _trial_symbol(trial: LawTrialRecord) -> Glyph:
 
 def _trial_hover(trial: LawTrialRecord) -> str:
     parts = (
-        f"<b>{escape(trial.name)}</b>",
+        f"<b>{escaped(trial.name)}</b>",
         percent(trial.accuracy),
         f"{MACS.format(trial.macs)} MACs",
         f"{trial.resolution} px",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 
 from allometry.base.units import format_duration
 from allometry.cost import MACS, PARAMS, Measure
 from allometry.cost.measures import more_measures
 from allometry.reports.figures import BLUE, GRAY, ORANGE, legend, side_by_side
-from allometry.reports.markup import Column, Html, Row, Section, element, note, number, table
+from allometry.reports.markup import Column, Html, Row, Section, element, escaped, note, number, table
 from allometry.reports.networks import costs_of
 from allometry.reports.scatter import Point, PointGroup, accuracy_against
 from allometry.reports.search import chosen_trial
@@ -162,7 +161,7 @@ def _points(results: Sequence[_Result], measure: Measure) -> list[Point]:
             accuracy=result.accuracy,
             interval=result.interval,
             text=result.number,
-            hover=f"<b>{escape(result.name)}</b><br>{percent(result.accuracy)}<br>"
+            hover=f"<b>{escaped(result.name)}</b><br>{percent(result.accuracy)}<br>"
             f"{whole(result.costs[MACS.name])} MACs<br>{whole(result.costs[PARAMS.name])} parameters",
         )
         for result in results

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
 
 from allometry.reports.figures import BLUE, ORANGE, Trace, axis, figure, shades
-from allometry.reports.markup import Html, element
+from allometry.reports.markup import Html, element, escaped
 from allometry.reports.words import ARROW, percent, shortened
 from allometry.runs import Evaluation
 
@@ -50,7 +49,7 @@ def confused_pairs(names: Sequence[str], confusion: Sequence[Sequence[int]], *, 
 def confusion_figure(name: str, evaluation: Evaluation) -> Html:
     """The matrix as a heat map: right ones and mistakes in colors of their own, each with its own scale."""
     size = len(evaluation.classes)
-    labels = [escape(shortened(name, 18)) for name in evaluation.classes]
+    labels = [escaped(shortened(name, 18)) for name in evaluation.classes]
     places = list(range(size))
     font = {"size": 13 if size <= 12 else 11 if size <= 40 else 9 if size <= 100 else 7}
     ticks = {"tickvals": places, "ticktext": labels, "tickfont": font, "showgrid": False, "ticks": ""}
@@ -123,7 +122,7 @@ def _heat_map(evaluation: Evaluation, cells: list[list[float | None]], *, color:
 
 
 def _hover(evaluation: Evaluation, cells: list[list[float | None]]) -> list[list[str]]:
-    names = [escape(name) for name in evaluation.classes]
+    names = [escaped(name) for name in evaluation.classes]
     return [
         [
             ""

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from allometry.base.text import printable
+
 _VOID = {"img", "meta", "br"}
 _WIDE = 7
 
@@ -28,7 +30,7 @@ def element(tag: str, *children: str, **attributes: str | None) -> Html:
         '<p class="note">a &lt; b, <b>really</b></p>'
     """
     written = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        f' {name.rstrip("_").replace("_", "-")}="{escape(printable(value))}"'
         for name, value in attributes.items()
         if value is not None
     )
@@ -48,7 +50,7 @@ def joined(children: Iterable[str], separator: str = "") -> Html:
 
 def escaped(text: str) -> str:
     """The text as HTML shows it literally; HTML as it is."""
-    return text if isinstance(text, Html) else escape(text)
+    return text if isinstance(text, Html) else escape(printable(text))
 
 
 @dataclass(frozen=True, slots=True)

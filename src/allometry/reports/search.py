@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 from allometry.base.units import plural
 from allometry.cost import MACS, PARAMS, Measure
 from allometry.cost.measures import more_measures
 from allometry.reports.figures import BLUE, GRAY, GREEN, ORANGE, Glyph, Trace, axis, figure, legend
-from allometry.reports.markup import Column, Html, Row, Section, details, element, note, number, table
+from allometry.reports.markup import (
+    Column,
+    Html,
+    Row,
+    Section,
+    details,
+    element,
+    escaped,
+    note,
+    number,
+    table,
+)
 from allometry.reports.scatter import Point, PointGroup, accuracy_against
 from allometry.reports.words import listed, percent, whole
 from allometry.runs import RunRecord, SearchPlan, SearchResult, SearchTrialRecord
@@ -164,7 +174,7 @@ def _curves(
             height=320,
             label="The best value so far over the cost of the trainings",
             xaxis=axis("cost of the trainings, 10^12 MACs", rangemode="tozero", nticks=8),
-            yaxis=axis(escape(objective), nticks=7),
+            yaxis=axis(escaped(objective), nticks=7),
         ),
     ]
 
@@ -181,7 +191,7 @@ def _curve(name: str, glyph: Glyph, color: str, trials: Sequence[SearchTrialReco
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": escape(name),
+        "name": escaped(name),
         "x": places,
         "y": values,
         "line": {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 
 from allometry.base.progress.stretch import Stretch
+from allometry.base.text import write_line
 
 EVERY_SECONDS = 10.0
 
@@ -18,6 +18,7 @@ class LineProgress:
         clock: seconds that only go forward.
 
     Example:
+        >>> import sys
         >>> from contextlib import redirect_stderr
         >>> lines = LineProgress(clock=iter([0.0, 10.0, 20.0]).__next__)
         >>> with redirect_stderr(sys.stdout):
@@ -36,7 +37,7 @@ class LineProgress:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        write_line(text)
 
     def start(self, label: str, total: int, done: int = 0, unit: str = "images") -> None:
         """Print what begins."""

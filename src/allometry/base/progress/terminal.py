@@ -12,6 +12,7 @@ from rich.table import Column
 from rich.text import Text
 
 from allometry.base.progress.stretch import Stretch
+from allometry.base.text import printable
 
 
 class TerminalProgress:
@@ -30,7 +31,7 @@ class TerminalProgress:
 
     def say(self, text: str) -> None:
         """Print a line that stays, broken between words where the terminal is narrow."""
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(printable(text), markup=False, emoji=False, highlight=False)
 
     def start(self, label: str, total: int, done: int = 0, unit: str = "images") -> None:
         """Draw a new bar."""

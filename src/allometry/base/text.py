@@ -1,0 +1,48 @@
+"""Text from outside as people may see it: names of files and classes, values from files, messages of libraries."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TextIO
+
+# Control characters but for line ends and tabs; marks that turn the direction of text around; halves of characters.
+_HIDDEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
+)
+
+
+def printable(text: str) -> str:
+    r"""The text with a visible sign for whatever a terminal or a page would not show but obey.
+
+    Bytes of a file's name that are not text show as such.
+
+    Example:
+        >>> printable("caf\udce9 \x1b[31mred")
+        'caf\\xe9 \\x1b[31mred'
+    """
+    return _HIDDEN.sub(_visible, text)
+
+
+def write_line(text: str, *, stream: TextIO | None = None) -> None:
+    """Write a line at once; characters that the stream's encoding does not have show as escapes.
+
+    Args:
+        text: as `printable` shows it.
+        stream: where to; None for the error stream.
+
+    Example:
+        >>> write_line("photo[final].png", stream=sys.stdout)
+        photo[final].png
+    """
+    stream = sys.stderr if stream is None else stream
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    shown = printable(text).encode(encoding, "backslashreplace").decode(encoding)
+    print(shown, file=stream, flush=True)
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name, as Python keeps it
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
