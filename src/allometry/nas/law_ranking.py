@@ -13,7 +13,7 @@ import numpy.typing as npt
 from allometry.base import InputError
 
 CorrectMatrix = npt.NDArray[np.bool_] | npt.NDArray[np.float64]
-"""[seeds, images]: which validation images a network had right, or what each adds to its accuracy, a row for each of
+"""[seeds, images]: which validation images a network had correct, or what each adds to its accuracy, a row for each of
 its trainings."""
 RESAMPLES = 2000
 
@@ -28,8 +28,8 @@ class LawRanking(NamedTuple):
         behind: how far it is behind the best one, and the 95 % interval of that; zeros for the best one itself.
 
     Example:
-        >>> right = {"deep": np.ones((2, 50), bool), "wide": np.zeros((2, 50), bool)}
-        >>> ranking = rank_laws(right, times=20)["wide"]
+        >>> correct = {"deep": np.ones((2, 50), bool), "wide": np.zeros((2, 50), bool)}
+        >>> ranking = rank_laws(correct, times=20)["wide"]
         >>> ranking.best, round(ranking.behind[0], 3)
         (0.0, 1.0)
     """
@@ -41,14 +41,14 @@ class LawRanking(NamedTuple):
 
 
 def rank_laws(
-    right: Mapping[str, CorrectMatrix], *, seed: int = 0, times: int = RESAMPLES
+    correct: Mapping[str, CorrectMatrix], *, seed: int = 0, times: int = RESAMPLES
 ) -> dict[str, LawRanking]:
     """Compare networks that were trained with the same seeds and judged on the same images.
 
     Seeds and images are resampled together for all of them: what makes an image hard, or a seed lucky, is shared.
 
     Args:
-        right: of each network, by its name; all of the same shape.
+        correct: of each network, by its name; all of the same shape.
         seed: of the resampling.
         times: resamples.
 
@@ -59,19 +59,19 @@ def rank_laws(
 
     Example:
         >>> draw = np.random.default_rng(0)
-        >>> right = {"deep": draw.random((3, 400)) < 0.8, "wide": draw.random((3, 400)) < 0.5}
-        >>> rankings = rank_laws(right)
+        >>> correct = {"deep": draw.random((3, 400)) < 0.8, "wide": draw.random((3, 400)) < 0.5}
+        >>> rankings = rank_laws(correct)
         >>> rankings["deep"].best, rankings["wide"].behind[0] > 0.2
         (1.0, True)
     """
-    shapes = {correct.shape for correct in right.values()}
+    shapes = {matrix.shape for matrix in correct.values()}
     if len(shapes) != 1:
         raise InputError(
             f"Networks to compare need the same seeds and images, not the shapes {sorted(shapes)}."
         )
     seeds, images = shapes.pop()
-    names = list(right)
-    whole = np.stack([right[name] for name in names]).astype(np.float64)
+    names = list(correct)
+    whole = np.stack([correct[name] for name in names]).astype(np.float64)
     random = np.random.default_rng(seed)
     means = np.empty((times, len(names)))
     for place in range(times):
@@ -130,7 +130,7 @@ def extrapolate(
     """What larger networks would reach with the same training, if the error goes on falling as a power of the MACs.
 
     Args:
-        sizes: MACs and what was right, of trained networks of one law; two sizes or more.
+        sizes: MACs and what was correct, of trained networks of one law; two sizes or more.
         macs: to look out to.
         seed: of the resampling.
         times: resamples.
@@ -151,7 +151,7 @@ def extrapolate(
         raise InputError("An outlook needs trainings of two sizes or more.")
     logs = np.log([size for size, _ in sizes])
     wanted = np.log(np.asarray(macs, np.float64))
-    whole = [right.astype(np.float64) for _, right in sizes]
+    whole = [correct.astype(np.float64) for _, correct in sizes]
     seeds, images = whole[0].shape
     random = np.random.default_rng(seed)
     drawn = np.empty((times, len(wanted)))

@@ -53,8 +53,8 @@ def _joint_score(
     split = job.dataset.splits["val"]
     whole = torch.zeros(len(split), len(job.dataset.classes) + 1, dtype=torch.float64, device=job.device)
     if len(own):
-        said = predict(module, part_of(split, own), preprocessing=preprocessing, device=job.device)
-        columns = np.column_stack([said.probabilities, said.losses]).astype(np.float64)
+        predictions = predict(module, part_of(split, own), preprocessing=preprocessing, device=job.device)
+        columns = np.column_stack([predictions.probabilities, predictions.losses]).astype(np.float64)
         whole[torch.from_numpy(own).to(job.device)] = torch.from_numpy(columns).to(job.device)
     values = job.dist.all_reduce(whole).cpu().numpy()
     return Score(mean_average_precision(split.labels, values[:, :-1]), float(values[:, -1].mean()))
