@@ -19,6 +19,7 @@ from allometry.runs import read_run
 from allometry.verbs.search import search
 from tests.images import write_photos
 from tests.joining import together
+from tests.watching import Recorder
 
 SETTINGS = ("batch_size=8", "augmentation.flip=true")
 # What is about the search, and not about the networks, is shown in a space of two layers: its trials take a second.
@@ -153,8 +154,10 @@ def test_the_objective_of_a_training_step(photos, tmp_path):
 def test_a_search_by_gradient_finds_a_member_within_the_budget(
     photos, tmp_path, searcher, space, compare_with
 ):
-    config = {"searcher": searcher, "compare_with": compare_with}
-    result = run_search(photos, tmp_path / "run", space=space, config=config)
+    config, recorder = {"searcher": searcher, "compare_with": compare_with}, Recorder()
+    result = run_search(photos, tmp_path / "run", space=space, config=config, callbacks=[recorder])
+    (start,) = recorder.starts  # of the random search nobody is told
+    assert (start.network, start.epochs, len(recorder.epochs)) == (None, 2, 2)
     network = load(tmp_path / "run" / "network.json")
     assert count(network).macs == result.cost.macs <= parse_budget(BUDGETS[space]).limits[0].most
     assert load_space(tmp_path / "run" / "space.json").contains(network)
@@ -189,6 +192,7 @@ def test_processes_share_the_batches_of_a_search_by_gradient(photos, tmp_path):
     [
         ({"budget": "memory<=1MB", "config": {"searcher": "fbnet"}}, InputError, "a sum over layers"),
         ({"config": {"searcher": "fbnet", "workers": "2"}}, InputError, "in this process"),
+        ({"callbacks": ["tensorboard"]}, InputError, "trials are short, run in processes of their own"),
         ({"budget": None}, InputError, "Without a limit the largest networks win"),
         ({"budget": "1k"}, BudgetError, "memory|macs|MACs"),
         ({"space": "fbnet", "budget": "1k"}, BudgetError, "the least macs is"),

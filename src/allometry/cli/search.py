@@ -9,6 +9,7 @@ import typer
 
 from allometry.base.units import format_duration, plural
 from allometry.cli.options import (
+    Callbacks,
     Data,
     Device,
     Json,
@@ -117,6 +118,7 @@ def search(
     seed: Seed = 0,
     device: Device = None,
     settings: Settings = None,
+    callbacks: Callbacks = None,
     as_json: Json = False,
 ) -> None:
     """Find the best network of a space by short trainings.
@@ -155,6 +157,7 @@ def search(
             seed=seed,
             device=device,
             settings=settings or (),
+            callbacks=callbacks or (),
             should_stop=should_stop,
         )
     print_json(run.to_dict()) if as_json else print_rows(str(run.folder), _rows(run))

@@ -192,6 +192,7 @@ def _learn(session: Session, shared: _SharedSearch, images: Images) -> GradientR
         dist=session.dist,
         progress=session.progress,
         should_stop=session.should_stop,
+        callbacks=session.callbacks,
     )
     with threads(shared.threads):
         return search_by_gradient(job)

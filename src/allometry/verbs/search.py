@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from allometry.base import Progress
+from allometry.base import InputError, Progress
 from allometry.base.checks import replace_given
 from allometry.base.progress import as_progress
 from allometry.cost import Budget, LatencyTable, as_budget
@@ -23,6 +23,7 @@ from allometry.nas.trials import Trial
 from allometry.runs import SearchResult
 from allometry.runs.arguments import value_argument, value_name
 from allometry.runs.files import read_result
+from allometry.training.callbacks import Callback
 from allometry.training.recipes.settings import Setting
 from allometry.training.session import Session, open_joint_session, open_session
 from allometry.verbs.open import Run, open_run
@@ -48,6 +49,7 @@ def search(
     seed: int = 0,
     device: str | None = None,
     settings: Sequence[Setting] = (),
+    callbacks: Sequence[Callback | str] = (),
     progress: Progress | bool = True,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Run:
@@ -77,6 +79,7 @@ def search(
         seed: of everything random.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
         settings: changes to the recipe: `key=value`, or a loss.
+        callbacks: are told of the one training of a search by gradient, by value or name; trials are not watched.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
         should_stop: True stops the search at a checkpoint.
 
@@ -87,6 +90,7 @@ def search(
     Raises:
         InputError: space, data, objective, budget or settings are wrong.
         Stopped: `should_stop` asked for it.
+        CallbackError: a callback failed.
         StorageError: the disk is full, read-only or forbidden.
 
     Source: MnasNet (Tan et al. 2019); EfficientNetV2 (Tan & Le 2021), section 3.3.
@@ -100,6 +104,11 @@ def search(
     config = replace_given(
         config, searcher=searcher, trials=trials, epochs=epochs, workers=workers, compare_with=compare_with
     )
+    if callbacks and not config.by_gradient:
+        raise InputError(
+            "Callbacks are told of a search by gradient (proxylessnas, fbnet), which is one training; trials are "
+            "short, run in processes of their own, and are not watched."
+        )
     opened, shown = as_space(space), as_progress(progress)
     objectives = as_objectives(objective)
     limits = None if budget is None else as_budget(budget, reference_of(opened))
@@ -126,6 +135,7 @@ def search(
         device=device,
         progress=shown,
         should_stop=should_stop,
+        callbacks=callbacks,
     ) as session:
         if session.dist.is_main:
             _search_or_keep(session, request)
