@@ -60,6 +60,24 @@ def test_what_is_registered_for_a_while_goes_again(colors):
     assert colors.names() == ()
 
 
+def test_modules_of_a_package_are_imported_once_a_name_is_missed(tmp_path, monkeypatch):
+    package = tmp_path / "shades"
+    package.mkdir()
+    (package / "__init__.py").write_text("LOADED = []")
+    for name in ("dark", "light"):
+        (package / f"{name}.py").write_text(f"import shades; shades.LOADED.append({name!r})")
+    monkeypatch.syspath_prepend(tmp_path)
+    colors = Registry[Color]("color", package="shades")
+    colors.register(Color("red"))
+    assert colors.get("red")
+    assert "shades" not in sys.modules
+    for _ in range(2):
+        assert colors.names() == ("red",)
+        assert sys.modules["shades"].LOADED == ["dark", "light"]
+    for name in ("shades", "shades.dark", "shades.light"):
+        del sys.modules[name]
+
+
 SOURCE = """
 from allometry.base import plugins
 assert plugins.load_plugins() is None  # while it is imported, a lookup does not import it again

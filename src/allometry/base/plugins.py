@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Generic, Protocol, TypeVar
 
 from allometry.base.errors import InputError, UnknownNameError
@@ -42,6 +43,7 @@ class Registry(Generic[Item]):
 
     Args:
         kind: what they are, in the user's words.
+        package: of ours, whose modules register such objects: imported when a name is missed, or when all are listed.
 
     Example:
         >>> from dataclasses import dataclass
@@ -59,8 +61,8 @@ class Registry(Generic[Item]):
         allometry.base.errors.UnknownNameError: No color is named 'gren'. Did you mean 'green'? ...
     """
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, *, package: str | None = None) -> None:
+        self.kind, self._package = kind, package
         self._items: dict[str, Item] = {}
 
     def register(self, item: Item, *, replace: bool = False) -> Item:
@@ -108,22 +110,30 @@ class Registry(Generic[Item]):
             InputError: a plugin cannot be imported.
         """
         if name not in self._items:
-            load_plugins()
+            self._load()
         if name not in self._items:
             raise UnknownNameError(self.kind, name, self.names(), PLUGIN_HINT)
         return self._items[name]
 
     def names(self) -> tuple[str, ...]:
         """All names, our own first."""
-        load_plugins()
+        self._load()
         return tuple(self._items)
 
     def __iter__(self) -> Iterator[Item]:
-        load_plugins()
+        self._load()
         return iter(tuple(self._items.values()))
 
     def __contains__(self, name: str) -> bool:
         return name in self._items or name in self.names()
+
+    def _load(self) -> None:
+        """Import our own modules that have such objects, and plugins."""
+        package, self._package = self._package, None
+        if package is not None:
+            for module in iter_modules(import_module(package).__path__):
+                import_module(f"{package}.{module.name}")
+        load_plugins()
 
 
 def load_plugins() -> None:

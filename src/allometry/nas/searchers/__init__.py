@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from copy import deepcopy
-from dataclasses import dataclass, is_dataclass
-from importlib import import_module
+from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard, TypeVar, cast
 
 from allometry.arch import Space
 from allometry.base import InputError, UnknownNameError
-from allometry.base.plugins import PLUGIN_HINT, Registry
+from allometry.base.plugins import PLUGIN_HINT
 from allometry.nas.searchers.base import (
+    SEARCHERS,
     AskedSearcher,
     MakeSearcher,
+    NamedSearcher,
     Proposal,
     Searcher,
     dominates,
@@ -26,46 +27,6 @@ if TYPE_CHECKING:
 
 SearcherLike: TypeAlias = "str | Searcher | MakeSearcher | optuna.samplers.BaseSampler"
 """A searcher's name; any object with ask and tell; a class or function that makes one; or a sampler of Optuna."""
-
-
-def _later(module: str, name: str) -> MakeSearcher:
-    """A searcher whose libraries are loaded when it is used."""
-
-    def make(space: Space, *, seed: int, objectives: int) -> Searcher:
-        maker: MakeSearcher = getattr(import_module(f"allometry.nas.searchers.{module}"), name)
-        return maker(space, seed=seed, objectives=objectives)
-
-    return make
-
-
-@dataclass(frozen=True, slots=True)
-class NamedSearcher:
-    """A searcher that a command can name.
-
-    Attributes:
-        name: by which it is chosen.
-        make: a class or function that makes it of a space, a seed and the number of objectives.
-
-    Example:
-        >>> NamedSearcher("chance", RandomSearcher).name
-        'chance'
-    """
-
-    name: str
-    make: MakeSearcher
-
-
-SEARCHERS: Registry[NamedSearcher] = Registry("searcher")
-"""The searchers that `allometry search --searcher` takes; a plugin adds one by `SEARCHERS.register`."""
-
-for _named in (
-    NamedSearcher("random", RandomSearcher),
-    NamedSearcher("evolution", EvolutionSearcher),
-    NamedSearcher("nsga2", _later("optuna_samplers", "nsga2")),
-    NamedSearcher("controller", _later("controller", "ControllerSearcher")),
-    NamedSearcher("tpe", _later("optuna_samplers", "tpe")),
-):
-    SEARCHERS.register(_named)
 
 
 def make_searcher(searcher: SearcherLike, space: Space, *, seed: int = 0, objectives: int = 1) -> Searcher:

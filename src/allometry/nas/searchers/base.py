@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from allometry.arch import Network, Option, Space
 from allometry.base import InputError
+from allometry.base.plugins import Registry
 from allometry.nas.encodings import ABSENT, Encoding, Values, cleared, encodings_of, network_of
 
 Proposal: TypeAlias = Mapping[str, Option] | Network | npt.NDArray[np.integer[Any]]
@@ -72,6 +74,26 @@ class MakeSearcher(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class NamedSearcher:
+    """A searcher that a command can name.
+
+    Attributes:
+        name: by which it is chosen.
+        make: a class or function that makes it of a space, a seed and the number of objectives.
+
+    Example:
+        >>> from allometry.nas import RandomSearcher
+        >>> NamedSearcher("chance", RandomSearcher).name
+        'chance'
+    """
+
+    name: str
+    make: MakeSearcher
+
+
+SEARCHERS: Registry[NamedSearcher] = Registry("searcher", package="allometry.nas.searchers")
+"""The searchers that `allometry search --searcher` takes; each registers itself in its own file, and so do plugins'."""
 _TRIES = 50
 _KINDS = "decisions (options by the name of their choice), a network of the space, or its encoding"
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from allometry.arch import Space
 from allometry.base import InputError
 from allometry.nas.encodings import ABSENT, Encoding, Encodings, Values, cleared
+from allometry.nas.searchers.base import SEARCHERS, NamedSearcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,3 +245,6 @@ class ControllerSearcher:
         """A bad example for the next lesson."""
         if len(self._refused) < _REFUSED:
             self._refused.append(encoding)
+
+
+SEARCHERS.register(NamedSearcher("controller", ControllerSearcher))

@@ -10,7 +10,7 @@ import numpy as np
 from allometry.arch import Space
 from allometry.base import InputError
 from allometry.nas.encodings import Encoding, Values, mutate_encodings, sample_encodings
-from allometry.nas.searchers.base import dominates
+from allometry.nas.searchers.base import SEARCHERS, NamedSearcher, dominates
 
 
 class RandomSearcher:
@@ -128,3 +128,7 @@ class EvolutionSearcher:
     def tell(self, encoding: Encoding, values: Values) -> None:
         """It lives from now on."""
         self._living.append((encoding, values))
+
+
+SEARCHERS.register(NamedSearcher("random", RandomSearcher))
+SEARCHERS.register(NamedSearcher("evolution", EvolutionSearcher))

@@ -9,6 +9,7 @@ import numpy as np
 
 from allometry.arch import Choice, Option, Space
 from allometry.nas.encodings import ABSENT, Encoding, Values
+from allometry.nas.searchers.base import SEARCHERS, NamedSearcher
 
 if TYPE_CHECKING:
     import optuna
@@ -137,3 +138,7 @@ def tpe(space: Space, *, seed: int = 0, objectives: int = 1) -> OptunaSearcher:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(n_startup_trials=_FIRST, seed=seed, constant_liar=True)
     return OptunaSearcher(space, sampler=sampler, objectives=objectives)
+
+
+SEARCHERS.register(NamedSearcher("nsga2", nsga2))
+SEARCHERS.register(NamedSearcher("tpe", tpe))
