@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, get_args
 
 from allometry.base import NetworkError
 
 if TYPE_CHECKING:
-    from pydantic import ConfigDict
+    from pydantic import ConfigDict, GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
 
 # Pydantic reads this name from each data class: a field that does not exist is refused, and no text is a number.
 STRICT: ConfigDict = {"extra": "forbid", "strict": True}
@@ -20,6 +22,27 @@ LATER = {"later": True}
 
 # No network that anybody can build has more channels or a larger side; counts of what is below stay quick.
 LARGEST = 2**31 - 1
+
+
+class ByKind:
+    """Beside a union of data classes: a file names the one by its field `kind`."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Read the class that is named."""
+        return kind_schema({kind_of(part): part for part in get_args(source)}, handler)
+
+
+def kind_of(part: type) -> str:
+    """What the field `kind` says in every object of a data class."""
+    return str(next(field.default for field in fields(part) if field.name == "kind"))
+
+
+def kind_schema(parts: Mapping[str, type], handler: GetCoreSchemaHandler) -> CoreSchema:
+    """How one of several data classes is read, which a file names by its field `kind`."""
+    from pydantic_core import core_schema
+
+    choices = {kind: handler.generate_schema(part) for kind, part in parts.items()}
+    return core_schema.tagged_union_schema(choices, discriminator="kind")
 
 
 def check_integer(owner: object, field: str, *, minimum: int = 1, maximum: int = LARGEST) -> None:

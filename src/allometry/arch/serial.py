@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from functools import cache
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from allometry.arch.blocks import Block, block_kinds
+from allometry.arch.checks import kind_of
 from allometry.arch.layers import Layer
 from allometry.arch.network import Network
 from allometry.base import NetworkError
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
 FORMAT = "allometry.network/1"
 _DEEPEST = 10_000  # blocks of a network from a file
 T = TypeVar("T")
-
-
-def _kind(part: type) -> str:
-    """What the field `kind` says in every block or layer of that class."""
-    return str(next(field.default for field in dataclass_fields(part) if field.name == "kind"))
-
-
-_LAYERS = {layer.__name__: _kind(layer) for layer in get_args(Layer)}
 
 
 def to_json(network: Network, *, indent: int | None = None) -> str:
@@ -134,45 +127,30 @@ def _depth(fields: dict[str, Any]) -> int:
 
 
 def _not_a_network(error: ValidationError, fields: dict[str, Any]) -> NetworkError:
-    """One sentence about the first field that is wrong.
-
-    A layer may be of several kinds, and the library tries them all: only what it says of the kind that the file names
-    is of use. Of a block it tries the kind that is named.
-    """
-    wrong = []
-    for problem in error.errors(include_url=False):
-        place: list[str] = []
-        written: Any = fields
-        of_its_kind = True
-        for part in problem["loc"]:
-            if part in _LAYERS:
-                of_its_kind = isinstance(written, dict) and written.get("kind") == _LAYERS[str(part)]
-                if isinstance(written, dict) and written.get("kind") not in _LAYERS.values():
-                    return _unknown_kind(place, _LAYERS.values(), written)
-                if not of_its_kind:
-                    break
-            elif not (
-                isinstance(written, dict) and written.get("kind") == part
-            ):  # the name of a block's kind
-                place.append(str(part))
-                written = written[part] if _has(written, part) else None
-        if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
-            return _unknown_kind(place, block_kinds(), written)
-        if of_its_kind:
-            wrong.append((".".join(place), problem))
-    where, first = wrong[0]
+    """One sentence about the first field that is wrong."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    place: list[str] = []
+    written: Any = fields
+    for part in first["loc"]:
+        if not (isinstance(written, dict) and written.get("kind") == part):  # the name of a kind is no field
+            place.append(str(part))
+            written = written[part] if _has(written, part) else None
+    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return _unknown_kind(place, first.get("ctx", {}), written)
     cause = first.get("ctx", {}).get("error")
     message = str(cause) if cause else f"{first['msg']}."
-    more = f" ({len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    field = (
-        f"field {where!r}: " if where else ""
-    )  # the whole network is wrong where its layers do not fit together
+    more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
+    # The whole network is wrong where its layers do not fit together.
+    field = f"field {'.'.join(place)!r}: " if place else ""
     return NetworkError(f"Not a network: {field}{message}{more}")
 
 
-def _unknown_kind(place: list[str], kinds: Iterable[str], written: Any) -> NetworkError:  # noqa: ANN401 - of a file
-    possible = ", ".join(repr(kind) for kind in kinds)
+def _unknown_kind(place: list[str], told: Mapping[str, Any], written: Any) -> NetworkError:  # noqa: ANN401 - of a file
+    """A sentence about a block or a layer of a kind that nobody knows."""
+    kinds = block_kinds() if place[-1] == "block" else map(kind_of, get_args(Layer))
     given = written.get("kind") if isinstance(written, dict) else written
+    possible = told.get("expected_tags") or ", ".join(repr(kind) for kind in kinds)
     return NetworkError(
         f"Not a network: field {'.'.join([*place, 'kind'])!r} must be one of {possible}, not {given!r}."
     )

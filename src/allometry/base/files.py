@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from allometry.base.errors import RunFolderError, StorageError
-from allometry.base.reading import UnreadableError, parse_json, read_text
+from allometry.base.reading import UnreadableError, parse_json, read_bytes, read_text
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -184,15 +184,26 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a JSON-lines file; a last line that a kill has torn is left out."""
+    """The records of a JSON-lines file; a last line that a kill has torn is left out.
+
+    Raises:
+        RunFolderError: another line is damaged, or the file cannot be read.
+    """
     if not path.exists():
         return []
+    try:
+        raw = read_bytes(path)
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read: {error.strerror}.") from error
     records = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for number, line in enumerate(raw.split(b"\n")[:-1], start=1):  # what follows the last line end was torn
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+            record = parse_json(line.decode(), surrogates=True)
+        except ValueError as error:
+            raise RunFolderError(f"{path} is damaged in line {number}: {error}.") from error
+        if not isinstance(record, dict):
+            raise RunFolderError(f"{path} is damaged in line {number}: it should be a JSON object.")
+        records.append(record)
     return records
 
 

@@ -36,15 +36,40 @@ class UnreadableError(ValueError):
     """
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether there is a file of that name; not for what can be no name, since it is too long or holds a zero byte.
+
+    Example:
+        >>> is_file("x" * 5000)
+        False
+    """
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def read_text(path: Path, *, most: int = MAX_TEXT) -> str:
     """The text of a file, in UTF-8 with or without its mark.
 
     Raises:
         OSError: there is no such file, it may not be read, is no regular file, or is larger than `most` bytes.
         UnreadableError: it is not UTF-8.
+    """
+    try:
+        return read_bytes(path, most=most).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableError("it is not text in UTF-8") from error
+
+
+def read_bytes(path: Path, *, most: int = MAX_TEXT) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: there is no such file, it may not be read, is no regular file, or is larger than `most` bytes.
 
     Example:
-        >>> read_text(Path("/dev/zero"))
+        >>> read_bytes(Path("/dev/zero"))
         Traceback (most recent call last):
             ...
         OSError: [Errno 22] it is no regular file: '/dev/zero'
@@ -60,10 +85,7 @@ def read_text(path: Path, *, most: int = MAX_TEXT) -> str:
         raw = file.read(most + 1)
     if len(raw) > most:
         raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UnreadableError("it is not text in UTF-8") from error
+    return raw
 
 
 def parse_json(text: str, *, surrogates: bool = False) -> Any:  # noqa: ANN401 - JSON

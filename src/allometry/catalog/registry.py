@@ -8,6 +8,7 @@ from pathlib import Path
 
 from allometry.arch import Network, load, weight_signature
 from allometry.base import NetworkError, UnknownNameError
+from allometry.base.reading import is_file
 from allometry.catalog import (
     amoebanet,
     densenet,
@@ -191,7 +192,7 @@ def names_module(text: str) -> bool:
     """
     package, _, name = text.partition(":")
     identifiers = all(part.isidentifier() for part in package.split("."))
-    return identifiers and bool(name) and not Path(text).exists()
+    return identifiers and bool(name) and not is_file(text)
 
 
 def as_network(value: Network | str | Path) -> Network:
@@ -218,4 +219,4 @@ def as_network(value: Network | str | Path) -> Network:
     if not isinstance(value, str | Path):
         raise NetworkError(f"A network, its name or its JSON file is expected, not a {type(value).__name__}.")
     path = Path(value)
-    return load(path) if path.suffix == ".json" or path.is_file() else get(str(value))
+    return load(path) if path.suffix == ".json" or is_file(path) else get(str(value))

@@ -8,6 +8,7 @@ from pathlib import Path
 from allometry.arch import Choice, Network, Option, RegularBlock, Space
 from allometry.arch.space_serial import FORMAT
 from allometry.base import BudgetError, InputError, NetworkError, UnknownNameError
+from allometry.base.reading import is_file
 from allometry.catalog import as_network, find_space, mbconv_space, spaces
 from allometry.cost import Budget, Cost, MeasureFn, count, parse_budget
 from allometry.data import Dataset
@@ -52,7 +53,7 @@ def as_space(value: SpaceLike) -> Space | Network:
         )
     path, text = Path(value), str(value)
     try:
-        if path.is_file() and FORMAT not in path.read_text(encoding="utf-8", errors="replace"):
+        if is_file(path) and FORMAT not in path.read_text(encoding="utf-8", errors="replace"):
             return _network(text)
         return find_space(text)
     except UnknownNameError as error:

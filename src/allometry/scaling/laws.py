@@ -10,7 +10,7 @@ from typing import NamedTuple
 from allometry.arch import CHANNEL_MULTIPLE, Network, apply_multipliers
 from allometry.base import LawError, UnknownNameError
 from allometry.base.files import write_json
-from allometry.base.reading import UnreadableError, parse_json, read_text
+from allometry.base.reading import UnreadableError, is_file, parse_json, parse_number, read_text
 
 _FORMAT = "allometry.law/1"
 
@@ -302,10 +302,10 @@ def as_law(value: ScalingLaw | str | Path) -> ScalingLaw:
     parts = text.split(",")
     if len(parts) == 3:
         try:
-            alpha, beta, gamma = (float(part) for part in parts)
+            alpha, beta, gamma = (parse_number(part) for part in parts)
         except ValueError as error:
             raise LawError(f"Cannot read the law {text!r}: write three numbers, alpha,beta,gamma.") from error
         return ScalingLaw(alpha, beta, gamma)
-    if Path(text).suffix == ".json" or Path(text).exists():
+    if Path(text).suffix == ".json" or is_file(text):
         return ScalingLaw.load(text)
     raise UnknownNameError("law", text, LAWS, "Three numbers alpha,beta,gamma or a JSON file are laws too.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from allometry.arch.checks import STRICT, check_integer, check_odd, check_one_of
+from allometry.arch.checks import STRICT, check_integer, check_odd, check_one_of, kind_schema
 from allometry.arch.layers import ACTIVATIONS, Activation
 from allometry.arch.rounding import CHANNEL_MULTIPLE, widen
 from allometry.arch.shapes import Padding, Shape, strided
@@ -110,10 +110,7 @@ class Block:
         """Read a block of any registered kind where any is meant, else one of this class."""
         if cls is not Block:
             return handler(source)
-        from pydantic_core import core_schema
-
-        choices = {kind: handler.generate_schema(part) for kind, part in block_kinds().items()}
-        return core_schema.tagged_union_schema(choices, discriminator="kind")
+        return kind_schema(block_kinds(), handler)
 
 
 class RegularBlock(Block):

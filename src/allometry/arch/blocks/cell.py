@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from allometry.arch.blocks.base import INPUT, SKIP, Block, register_block
-from allometry.arch.checks import LATER, STRICT, check_one_of
+from allometry.arch.checks import LATER, STRICT, ByKind, check_one_of
 from allometry.arch.layers import Activation, DropPath, Layer, SqueezeExcite, adapted_layer
 from allometry.arch.shapes import Padding, Shape
 from allometry.base import NetworkError
@@ -36,7 +36,7 @@ class Node:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     name: str
     inputs: tuple[str, ...]
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[Annotated[Layer, ByKind()], ...] = ()
     join: Literal["add", "concat"] = "add"
 
     def __post_init__(self) -> None:
