@@ -67,7 +67,9 @@ def test_the_maps_of_every_family_are_the_classifiers_own(family):
     with torch.device("meta"):
         backbone = Backbone(network)
     backbone = backbone.to_empty(device="cpu").eval()
-    backbone.load_state_dict(classifier.state_dict())  # strict
+    state = classifier.state_dict()
+    backbone.load_state_dict(state)  # strict
+    assert state.keys() == classifier.state_dict().keys()
     image = torch.randn(1, network.in_channels, size, size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         maps = backbone(image)
