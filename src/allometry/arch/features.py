@@ -97,16 +97,16 @@ def feature_indices(number: int, out_indices: Sequence[int] | None) -> tuple[int
     """
     if out_indices is None:
         return tuple(range(number))
-    given = tuple(out_indices)
-    wrong = [index for index in given if not -number <= index < number]
-    if wrong or not given:
+    indices = tuple(out_indices)
+    wrong = [index for index in indices if not -number <= index < number]
+    if wrong or not indices:
         what = f"There is no feature map {wrong[0]}" if wrong else "out_indices is empty"
         raise InputError(
             f"{what}: the network has {number}, one for each resolution, from 0 to {number - 1}."
         )
-    places = tuple(index % number for index in given)
+    places = tuple(index % number for index in indices)
     if list(places) != sorted(set(places)):
-        raise InputError(f"out_indices must rise, since maps come from fine to coarse, not {given}.")
+        raise InputError(f"out_indices must rise, since maps come from fine to coarse, not {indices}.")
     return places
 
 

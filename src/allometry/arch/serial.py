@@ -217,10 +217,10 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - data classes, and what they are
         return [_plain(item) for item in value]
     if not is_dataclass(value):
         return value
-    given = {field: getattr(value, field.name) for field in dataclass_fields(value)}
+    values = {field: getattr(value, field.name) for field in dataclass_fields(value)}
     return {
         field.name: _plain(held)
-        for field, held in given.items()
+        for field, held in values.items()
         if not (field.metadata.get("later") and held == field.default)
     }
 

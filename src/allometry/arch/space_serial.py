@@ -112,25 +112,25 @@ def _space(fields: Any) -> Space:  # noqa: ANN401 - whatever stands in the file
     )
 
 
-def _check_list(given: object, place: str) -> None:
-    if not isinstance(given, list):
-        raise NetworkError(f"field {place!r} must be a list, not {given!r}.")
+def _check_list(value: object, place: str) -> None:
+    if not isinstance(value, list):
+        raise NetworkError(f"field {place!r} must be a list, not {value!r}.")
 
 
-def _check_fields(given: object, known: set[str], optional: set[str], place: str) -> None:
+def _check_fields(value: object, known: set[str], optional: set[str], place: str) -> None:
     """Refuse what is no JSON object, lacks a field or has an unknown one."""
     where = f"{place}." if place else ""
-    if not isinstance(given, dict):
+    if not isinstance(value, dict):
         what = f"field {place!r}" if place else "it"
-        raise NetworkError(f"{what} must be a JSON object, not {given!r}.")
-    for field in sorted(known - optional - set(given)):
+        raise NetworkError(f"{what} must be a JSON object, not {value!r}.")
+    for field in sorted(known - optional - set(value)):
         raise NetworkError(f"field {where + field!r} is missing.")
-    for field in given:
+    for field in value:
         if field not in known:
             possible = ", ".join(sorted(known))
             raise NetworkError(f"field {where + field!r} is not known. Possible: {possible}.")
-    if not isinstance(given.get("name", ""), str):
-        raise NetworkError(f"field {where + 'name'!r} must be a text, not {given['name']!r}.")
+    if not isinstance(value.get("name", ""), str):
+        raise NetworkError(f"field {where + 'name'!r} must be a text, not {value['name']!r}.")
 
 
 def _choice(fields: Any, place: str) -> Choice:  # noqa: ANN401 - whatever stands in the file

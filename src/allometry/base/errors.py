@@ -194,11 +194,11 @@ class UnknownNameError(InputError, KeyError):
         allometry.base.errors.UnknownNameError: No network is named 'efficientnet-b9'. Did you mean ...
     """
 
-    def __init__(self, what: str, given: str, possible: Iterable[str], advice: str = "") -> None:
+    def __init__(self, what: str, name: str, possible: Iterable[str], advice: str = "") -> None:
         possible = sorted(possible)
-        near = _nearest(given, possible)
+        near = _nearest(name, possible)
         hint = f"Did you mean {_either(near)}?" if near else f"Possible: {_some(possible)}."
-        super().__init__(" ".join(part for part in (f"No {what} is named {given!r}.", hint, advice) if part))
+        super().__init__(" ".join(part for part in (f"No {what} is named {name!r}.", hint, advice) if part))
 
     def __str__(self) -> str:
         # KeyError would show the message with quotes around it.

@@ -66,9 +66,9 @@ def memory() -> int:
 
 def user_cache() -> Path:
     """The folder for what can be made or fetched again: `allometry` in XDG_CACHE_HOME, or else in ~/.cache."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    if Path(given).is_absolute():
-        return Path(given) / "allometry"
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(cache).is_absolute():
+        return Path(cache) / "allometry"
     try:
         return Path.home() / ".cache" / "allometry"
     except RuntimeError:  # a user without a home

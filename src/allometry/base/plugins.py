@@ -160,8 +160,8 @@ def add_plugins(names: list[str]) -> None:
         InputError: one of them cannot be imported.
     """
     whole = [str(Path(name).resolve()) if name.endswith(".py") else name for name in names]
-    given = [name for name in os.environ.get(VARIABLE, "").split(",") if name]
-    os.environ[VARIABLE] = ",".join(dict.fromkeys([*given, *whole]))
+    files = [name for name in os.environ.get(VARIABLE, "").split(",") if name]
+    os.environ[VARIABLE] = ",".join(dict.fromkeys([*files, *whole]))
     load_plugins()
 
 

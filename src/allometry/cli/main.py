@@ -29,14 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         allometry ...
         0
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
-    given = [argument for argument in given if argument != "--debug"]
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [argument for argument in words if argument != "--debug"]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a locale may lack the characters of a file's name
             stream.reconfigure(errors="backslashreplace")
     try:
-        return _call(_without_plugins(given))
+        return _call(_without_plugins(words))
     except BrokenPipeError:
         # The reader (`| head`) has gone; nothing is left to say, not even while Python closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -33,8 +33,8 @@ def predict(
     """
     from allometry.verbs.predict import predict as predict_images
 
-    run, given = (paths[0], paths[1:]) if network is None else (None, paths)
-    images = [Path(path) for path in given]
+    run, image_paths = (paths[0], paths[1:]) if network is None else (None, paths)
+    images = [Path(path) for path in image_paths]
     if not images:
         raise InputError("Give a run folder and image files, or --network, --pretrained and image files.")
     predictions = predict_images(run, images, network=network, pretrained=pretrained, top=top, crop=crop)

@@ -18,6 +18,7 @@ from allometry.cli.options import (
     Seed,
     Settings,
     Threads,
+    TrialThreads,
     Workers,
 )
 from allometry.cli.printing import cost_text, print_json, print_rows
@@ -90,12 +91,7 @@ def search(
             "given the same --trial-threads.",
         ),
     ] = 4,
-    trial_threads: Annotated[
-        int | None,
-        typer.Option(
-            "--trial-threads", min=1, help="Of a trial; by default the cores divided by the workers."
-        ),
-    ] = None,
+    trial_threads: TrialThreads = None,
     storage: Annotated[
         str | None,
         typer.Option(

@@ -28,7 +28,7 @@ def fitted_result(
     judged: Mapping[int, Sequence[GridTrainingResult]],
     base: Sequence[GridTrainingResult],
 ) -> FitResult:
-    """Choose the law, write it and all trainings down, and give the figures of the fit.
+    """Choose the law, write it and all trainings down, and give the fit's result.
 
     Args:
         session: of the fit.

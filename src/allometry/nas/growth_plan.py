@@ -238,7 +238,7 @@ def prepare(session: Session, request: GrowthRequest) -> Prepared:
     images = read_data(session, request.data)
     recipe = images.recipe(small, network, settings)
     short = trial_recipe(images, network, settings)
-    session.halt_if_asked()
+    session.halt_if_requested()
     with open_meter(session, request.runtime_config) as measure:
         plan = make_plan(network, images.dataset, request.budget, law=request.law, measure=measure)
     recipe = settle_execution(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from allometry.arch import Space
 from allometry.nas.encodings import Encoding, Encodings, Values, sample_encodings
-from allometry.nas.searchers import AskedSearcher, Searcher
+from allometry.nas.searchers import EncodedSearcher, Searcher
 from allometry.nas.trials import Trial, TrialOutcome
 
 EncodingFilter = Callable[[Encodings], npt.NDArray[np.bool_]]
@@ -48,7 +48,7 @@ class Proposals:
     def __init__(
         self, space: Space, searcher: Searcher, allowed: EncodingFilter, *, max_pending: int, seed: int = 0
     ) -> None:
-        self._space, self._searcher, self._allowed = space, AskedSearcher(space, searcher), allowed
+        self._space, self._searcher, self._allowed = space, EncodedSearcher(space, searcher), allowed
         self.max_pending, self._seed = max_pending, seed
         self.differ: int | None = None
         self._rows: list[Encoding | None] = []

@@ -162,12 +162,12 @@ class TrialActor:
             shutil.rmtree(folder, ignore_errors=True)  # what came of it is all that counts
         return answer
 
-    def _folder(self, given: str) -> Path:
+    def _folder(self, name: str) -> Path:
         """The search's folder where this machine has it, else one that no other search has."""
-        folder = Path(given)
+        folder = Path(name)
         if folder.is_dir():
             return folder
-        own = sha256(json.dumps([given, self._settings.to_dict()], sort_keys=True).encode()).hexdigest()
+        own = sha256(json.dumps([name, self._settings.to_dict()], sort_keys=True).encode()).hexdigest()
         return Path(tempfile.gettempdir()) / f"allometry-{own[:16]}"
 
     def stop(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -182,7 +182,7 @@ class SearchSetup:
 
     def _metrics(self) -> Callable[[Encoding], Mapping[str, float]]:
         """What is known of a network before it is tried: its costs, and what an objective asks of a function."""
-        measures = [measure for objective in self.objectives for measure in objective_measures(objective)]
+        measures = objective_measures(self.objectives)
         read = read_with(measure for measure in measures if measure.measure is not None)
 
         def metrics(encoding: Encoding) -> Mapping[str, float]:
@@ -229,7 +229,7 @@ def check_problem(objectives: Sequence[Objective], budget: Budget | None, config
             "search by evolution."
         )
     costs = {"step_time", *MEASURES.names()}
-    for measure in (measure for objective in objectives for measure in objective_measures(objective)):
+    for measure in objective_measures(objectives):
         if measure.needs_runtime and measure != LatencyTable.measure:
             raise InputError(
                 f"The objective names {measure.name}, which is read from a runtime, network by network: a search knows "
@@ -242,22 +242,23 @@ def check_problem(objectives: Sequence[Objective], budget: Budget | None, config
         )
 
 
-def objective_measures(objective: Objective) -> tuple[Measure, ...]:
-    """The measures that an objective names, in the order of their registration.
+def objective_measures(objectives: Sequence[Objective]) -> tuple[Measure, ...]:
+    """The measures that objectives name, in the order of their registration.
 
     Example:
-        >>> objective_measures(Objective("accuracy * (macs / 400M) ** -0.07"))
+        >>> objective_measures([Objective("accuracy * (macs / 400M) ** -0.07"), Objective("accuracy / macs")])
         (Measure('macs'),)
     """
-    return tuple(measure for measure in MEASURES if measure.name in objective.measures)
+    names = {name for objective in objectives for name in objective.measures}
+    return tuple(measure for measure in MEASURES if measure.name in names)
 
 
 def latency_runtime(
-    objectives: Sequence[Objective], budget: Budget | None, *, runtime: str | None, threads: int
+    measures: Collection[Measure], budget: Budget | None, *, runtime: str | None, threads: int
 ) -> RuntimeConfig | None:
-    """How networks are run to tell what a table predicts, if anybody asks for it."""
+    """How networks are run to tell what a table predicts, if the measures that count or the budget name it."""
     timed = LatencyTable.measure
-    if any(timed in objective_measures(objective) for objective in objectives):
+    if timed in measures:
         return RuntimeConfig(runtime=runtime or RuntimeConfig().runtime, threads=threads)
     if budget is None and (runtime is not None or threads != 1):
         raise InputError(

@@ -20,10 +20,10 @@ from allometry.training.session import Session
 _CONFIRMED = 5  # networks that are measured, at most, until one keeps its latency
 
 
-def found_result(
+def search_result(
     session: Session, setup: SearchSetup, tried: Sequence[Trial], others: Sequence[Trial]
 ) -> SearchResult:
-    """Choose the network, write it and all trials down, and give the figures of the search.
+    """Choose the network, write it and all trials down, and give the search's result.
 
     Args:
         session: of the search.

@@ -41,7 +41,7 @@ def prepare_search(session: Session, request: SearchRequest) -> SearchSetup:
     """
     began, config, budget = time.monotonic(), request.config, request.budget
     images = read_data(session, request.data)
-    session.halt_if_asked()
+    session.halt_if_requested()
     limited = request.runtime_config if budget is not None and budget.needs_runtime else None
     with open_meter(session, limited) as measure:
         space = open_space(request.space, images.dataset, budget, measure=measure)

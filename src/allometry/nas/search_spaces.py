@@ -143,8 +143,8 @@ def elastic_space(space: Space | Network, dataset: Dataset, budget: Budget | Non
     Source: Once-for-All (Cai et al. 2020), section 3.2; two to four layers there.
     """
     if isinstance(space, Space):
-        given = fitted(space, dataset)
-        return given if budget is None else _kept_by_largest(given, space.name or "the space", budget)
+        fitting = fitted(space, dataset)
+        return fitting if budget is None else _kept_by_largest(fitting, space.name or "the space", budget)
     network = space
     budget = budget or parse_budget(AROUND)
     side = max(dataset.image_size, 1)

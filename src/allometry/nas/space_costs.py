@@ -140,7 +140,7 @@ def table_for(
     session: Session,
     space: Space,
     runtime_config: RuntimeConfig | None,
-    given: LatencyTable | str | Path | None,
+    table: LatencyTable | str | Path | None,
     *,
     file: str = TABLE,
 ) -> LatencyTable | None:
@@ -150,21 +150,21 @@ def table_for(
         session: of the search.
         space: whose blocks.
         runtime_config: how networks are run; None where nobody asks for a latency.
-        given: a table or its file.
+        table: a table or its file.
         file: what a table is called that is built.
 
     Raises:
         InputError: the table is of another runtime configuration, or there is nothing to use it for.
     """
-    shown = "" if isinstance(given, LatencyTable) else f" {given}"
+    shown = "" if isinstance(table, LatencyTable) else f" {table}"
     if runtime_config is None:
-        if given is not None:
+        if table is not None:
             raise InputError(
                 f"The latency table{shown} is of no use where neither the budget nor an objective names latency: "
                 "leave it out, or give --budget latency<=20ms."
             )
         return None
-    if given is None:
+    if table is None:
         return build_table(
             space,
             runtime_config=runtime_config,
@@ -172,10 +172,10 @@ def table_for(
             seed=session.seed,
             progress=session.progress,
         )
-    table = given if isinstance(given, LatencyTable) else LatencyTable.load(Path(given))
-    if table.runtime_config != runtime_config:
+    loaded = table if isinstance(table, LatencyTable) else LatencyTable.load(Path(table))
+    if loaded.runtime_config != runtime_config:
         raise InputError(
-            f"The latency table{shown} is of {table.runtime_config}, not of {runtime_config}; give "
+            f"The latency table{shown} is of {loaded.runtime_config}, not of {runtime_config}; give "
             "that runtime and its threads, or another table."
         )
-    return table
+    return loaded

@@ -136,15 +136,15 @@ class Backbone(Trunk):
     def forward(self, x: Tensor) -> list[Tensor]:
         """The feature maps, from fine to coarse."""
         x = self.stem(x)
-        given = [x] if (-1, 0) in self._given else []
+        maps = [x] if (-1, 0) in self._given else []
         x = skip = self.pool(x)
-        given += [x] if (-1, 1) in self._given else []
+        maps += [x] if (-1, 1) in self._given else []
         for number, stage in enumerate(cast("list[nn.Sequential]", self.stages)):
             for index, block in enumerate(stage):
                 before = skip if getattr(block, "passes_skip", False) else x
                 x, skip = block(x, skip) if getattr(block, "reads_skip", False) else block(x), before
-                given += [x] if (number, index) in self._given else []
-        return given
+                maps += [x] if (number, index) in self._given else []
+        return maps
 
 
 def _pass_over_head(module: nn.Module, state: dict[str, Any], prefix: str, *_rest: object) -> None:

@@ -109,19 +109,19 @@ class GraphBlock(nn.Module):
         if skip is not None:
             outputs[SKIP] = skip
         for name, inputs, join, module, done in self._steps:
-            given = [outputs[source] for source in inputs]
+            tensors = [outputs[source] for source in inputs]
             for source in done:
                 del outputs[
                     source
                 ]  # or a network in use would hold every feature map of a block until its end
             x = (
-                given[0]
-                if len(given) == 1
-                else reduce(torch.add, given)
+                tensors[0]
+                if len(tensors) == 1
+                else reduce(torch.add, tensors)
                 if join == "add"
-                else torch.cat(given, 1)
+                else torch.cat(tensors, 1)
             )
-            del given
+            del tensors
             if module is not None:
                 x = getattr(self, module)(x)
             outputs[name] = x

@@ -139,12 +139,12 @@ class _Walk:
     def through(self, node: Node, inputs: list[_Axis]) -> _Axis:
         axis = inputs[0].root()
         if len(inputs) > 1 and node.join == "concat":
-            for given in inputs:
-                given.root().fixed = True
+            for source in inputs:
+                source.root().fixed = True
             axis = _Axis(fixed=True)
         elif len(inputs) > 1:
-            for given in inputs[1:]:
-                axis.join(given)
+            for source in inputs[1:]:
+                axis.join(source)
         prefix = node_attribute(node.name)
         for index, layer in enumerate(node.layers):
             name = f"{prefix}.{index}" if len(node.layers) > 1 else prefix

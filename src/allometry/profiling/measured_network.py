@@ -158,10 +158,10 @@ def networks_to_measure(
     return tuple(made)
 
 
-def _find(given: Network | str | Path, runtime: Runtime) -> MeasuredNetwork:
-    if isinstance(given, Network):
-        return _of_network(given.name or "network", given, runtime)
-    text, path = str(given), Path(given)
+def _find(network: Network | str | Path, runtime: Runtime) -> MeasuredNetwork:
+    if isinstance(network, Network):
+        return _of_network(network.name or "network", network, runtime)
+    text, path = str(network), Path(network)
     if path.suffix in _NAMED_FILES:
         return _of_file(path, runtime)
     if names_module(text):

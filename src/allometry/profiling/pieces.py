@@ -92,7 +92,7 @@ def _export(pieces: Sequence[Piece], folder: Path, *, batch: int, first: int) ->
     assert program is not None  # noqa: S101
     extractor = Extractor(program.model_proto)
     paths = []
-    for number, (taken, given) in enumerate(zip(*names, strict=True), start=first):
+    for number, (taken, written) in enumerate(zip(*names, strict=True), start=first):
         paths.append(folder / f"part{number}.onnx")
-        onnx.save_model(extractor.extract_model([taken], [given]), paths[-1])
+        onnx.save_model(extractor.extract_model([taken], [written]), paths[-1])
     return paths

@@ -120,17 +120,17 @@ def phases_to_json(phases: Iterable[Phase]) -> list[dict[str, Any]]:
     return [{**asdict(phase), "elastic": dict(phase.elastic)} for phase in phases]
 
 
-def phases_from_json(given: Any) -> tuple[Phase, ...]:  # noqa: ANN401 - whatever stands in the file
+def phases_from_json(plain: Any) -> tuple[Phase, ...]:  # noqa: ANN401 - whatever stands in the file
     """Read phases from JSON values, refusing unknown fields.
 
     Raises:
         RecipeError: they are not a list of phases; the message names the field.
     """
     known = Phase.__dataclass_fields__
-    if not isinstance(given, list) or not given:
+    if not isinstance(plain, list) or not plain:
         raise RecipeError("Phases are a list of one or more, each an object with a name and epochs.")
     phases = []
-    for number, fields in enumerate(given, start=1):
+    for number, fields in enumerate(plain, start=1):
         if not isinstance(fields, dict):
             raise RecipeError(f"Phase {number} must be an object with a name and epochs, not {fields!r}.")
         unknown = [name for name in fields if name not in known]

@@ -56,7 +56,7 @@ def measure_subnets(opened: OpenSupernet, encodings: Encodings) -> npt.NDArray[n
         )
     try:
         for encoding in wanted:
-            session.halt_if_asked()
+            session.halt_if_requested()
             began = time.monotonic()
             predictions = evaluate_subnet(opened, encoding, split)
             measured = MeasuredSubnet(

@@ -233,16 +233,16 @@ class Supernet(nn.Module):
         taken: list[tuple[Tensor, Tensor]] = []
         for prefix, part in zip(_prefixes(subnet.network), subnet.parts, strict=True):
             for name, value in self.weights(part, statistics=True).items():
-                given = held.pop(f"{prefix}{name}", None)
-                if given is None or given.shape != value.shape:
-                    what = "missing" if given is None else f"{tuple(given.shape)}, not {tuple(value.shape)}"
+                tensor = held.pop(f"{prefix}{name}", None)
+                if tensor is None or tensor.shape != value.shape:
+                    what = "missing" if tensor is None else f"{tuple(tensor.shape)}, not {tuple(value.shape)}"
                     self._refuse_weights(f"{prefix}{name} is {what}")
-                taken.append((value, given))
+                taken.append((value, tensor))
         if held:
             self._refuse_weights(f"that network has no {next(iter(held))}")
         with torch.no_grad():
-            for value, given in taken:
-                value.copy_(given)
+            for value, tensor in taken:
+                value.copy_(tensor)
 
     def _refuse_weights(self, why: str) -> NoReturn:
         raise InputError(

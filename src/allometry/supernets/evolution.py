@@ -58,9 +58,9 @@ class SubnetEvolution:
             InputError: the start has encodings of another space.
         """
         smallest = np.zeros((1, len(self.space.choices)), np.int8)
-        given = smallest[:0] if start is None else start
-        check_encodings(self.space, given)
-        members = self._new(np.concatenate([given, cleared(self.space, smallest)]))
+        starts = smallest[:0] if start is None else start
+        check_encodings(self.space, starts)
+        members = self._new(np.concatenate([starts, cleared(self.space, smallest)]))
         at_once = max(number, _LEAST_DRAWN // _DRAWS)
         for _ in range(_DRAWS):
             if len(members) >= number:
@@ -69,7 +69,7 @@ class SubnetEvolution:
             members = np.concatenate([members, self._new(drawn)])
         if not len(members):
             raise BudgetError(
-                f"Of {_DRAWS * at_once + 1 + len(given):,} networks of {self.space.name or 'the space'}, its smallest "
+                f"Of {_DRAWS * at_once + 1 + len(starts):,} networks of {self.space.name or 'the space'}, its smallest "
                 "among them, none is within the limits. Raise the limits, give a space of smaller networks, or start "
                 "from a network that keeps them, such as the one that `least` finds."
             )

@@ -156,7 +156,7 @@ def train_in_folder(session: Session, job: SupernetJob, images: Images) -> Super
     PHASES.write(folder, PhasePlan(phases=job.phases, size=_size(job)))
     if session.dist.is_main:
         _announce(session, forecast_supernet(job, images))
-    session.halt_if_asked()
+    session.halt_if_requested()
     trained = train_supernet(job)
     if not session.dist.is_main:
         return None

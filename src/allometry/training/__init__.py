@@ -31,7 +31,7 @@ from allometry.training.metrics.calibration import calibration_error, chance_err
 from allometry.training.metrics.classes import (
     balanced_accuracy,
     brier_score,
-    class_figures,
+    class_metrics,
     confusion_matrix,
     ranks,
 )
@@ -113,7 +113,7 @@ __all__ = [
     "calibration_error",
     "chance_error",
     "change",
-    "class_figures",
+    "class_metrics",
     "confusion_matrix",
     "efficientnet",
     "efficientnetv2",

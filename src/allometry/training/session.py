@@ -82,7 +82,7 @@ class Session:
             callbacks=self.callbacks if watched else (),
         )
 
-    def halt_if_asked(self) -> None:
+    def halt_if_requested(self) -> None:
         """Between two phases, do what the user asked while neither could.
 
         Raises:

@@ -120,10 +120,10 @@ def data_of(run: RunLike, finished: FinishedRun, data: Data | None, progress: Pr
             f"The images of {folder} were given in Python, as {own}, and the folder does not hold them; "
             "give them again with data=..."
         )
-    given = data if data is not None else carried or own
-    dataset = as_dataset(given, seed=seed, progress=progress)
+    images = data if data is not None else carried or own
+    dataset = as_dataset(images, seed=seed, progress=progress)
     if dataset.classes != finished.preprocessing.classes:
-        name = data_argument(str(given)) if isinstance(given, str | Path) else data_name(dataset)
+        name = data_argument(str(images)) if isinstance(images, str | Path) else data_name(dataset)
         only = sorted(set(dataset.classes) ^ set(finished.preprocessing.classes))[:5]
         raise DataError(
             f"{name} has other classes than {folder} was trained on ({', '.join(map(repr, only))} are not in both); "

@@ -49,10 +49,10 @@ def explain(
         >>> maps.maps[0].map.shape
         (6, 6)
     """
-    given = _listed(runs)
-    check_together(run=given or None, network=network, pretrained=pretrained, crop=crop)
-    viewers = list(_of_runs(given)) or [_of_network(network, pretrained, crop)]
-    default = folder_of(given[0]) / "explain" if given else Path("explain")
+    listed = _listed(runs)
+    check_together(run=listed or None, network=network, pretrained=pretrained, crop=crop)
+    viewers = list(_of_runs(listed)) or [_of_network(network, pretrained, crop)]
+    default = folder_of(listed[0]) / "explain" if listed else Path("explain")
     return draw_class_maps(
         viewers, as_images(images), class_name=class_name, out=Path(out) if out is not None else default
     )

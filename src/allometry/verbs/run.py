@@ -218,9 +218,9 @@ def _run(session: Session, request: GrowthRequest) -> None:
     trained = train(job)
     session.run.record_cost("train", solution.network.name, seconds=trained.seconds, images=trained.images)
 
-    session.halt_if_asked()
+    session.halt_if_requested()
     evaluation = judge(session, trained, job)
-    session.halt_if_asked()
+    session.halt_if_requested()
     deliver(session, trained, job)
     # The same run comes to the same result, whenever and however often it was interrupted: no seconds in it.
     result = GrowthResult(

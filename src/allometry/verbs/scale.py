@@ -195,10 +195,10 @@ def scale_in_full(
 
 
 def _multipliers(depth: float | None, width: float | None, resolution: float | None) -> Multipliers | None:
-    given = (depth, width, resolution)
-    if all(value is None for value in given):
+    values = (depth, width, resolution)
+    if all(value is None for value in values):
         return None
-    return Multipliers(*(1.0 if value is None else value for value in given))
+    return Multipliers(*(1.0 if value is None else value for value in values))
 
 
 def _check(

@@ -13,8 +13,14 @@ from allometry.cost import Budget, LatencyTable, as_budget
 from allometry.data import Data, Dataset, data_name, settle_data
 from allometry.nas.gradient_trial import join_search, leave_alone, try_by_gradient
 from allometry.nas.objectives import Objective, as_objectives
-from allometry.nas.search_config import SearchConfig, SearchRequest, SearchSetup, latency_runtime
-from allometry.nas.search_result import found_result, write_plan
+from allometry.nas.search_config import (
+    SearchConfig,
+    SearchRequest,
+    SearchSetup,
+    latency_runtime,
+    objective_measures,
+)
+from allometry.nas.search_result import search_result, write_plan
 from allometry.nas.search_setup import prepare_search
 from allometry.nas.search_spaces import SpaceLike, as_space, reference_of
 from allometry.nas.searchers import SearcherLike
@@ -120,7 +126,9 @@ def search(
         budget=limits,
         config=config,
         table=table,
-        runtime_config=latency_runtime(objectives, limits, runtime=runtime, threads=threads),
+        runtime_config=latency_runtime(
+            objective_measures(objectives), limits, runtime=runtime, threads=threads
+        ),
         settings=tuple(settings),
         device=device,
     )
@@ -171,7 +179,7 @@ def _search(session: Session, setup: SearchSetup) -> None:
         trials, cost = run_trials(session, setup), setup.training_macs
         spent = sum(map(cost, trials))
     others = run_random_trials(session, setup, spent, cost) if config.compare_with else ()
-    finish(session, found_result(session, setup, trials, others))
+    finish(session, search_result(session, setup, trials, others))
 
 
 def _seconds(trial: Trial) -> float:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from allometry.arch import Network, digest
 from allometry.base import InputError, Progress
 from allometry.base.checks import replace_given
 from allometry.base.progress import as_progress
-from allometry.cost import Budget, LatencyTable, Measure, RuntimeConfig, as_budget, as_measure
+from allometry.cost import Budget, LatencyTable, Measure, as_budget, as_measure
 from allometry.data import Data, Dataset, data_name, settle_data
 from allometry.nas.search_config import latency_runtime
 from allometry.nas.search_spaces import SpaceLike, as_space, reference_of
@@ -216,15 +217,9 @@ def search(
         budget=limits,
         config=replace_given(config, subnets=subnets, held_out=held_out, least_tau=least_tau),
         table=table,
-        runtime_config=latency_runtime((), limits, runtime=runtime, threads=threads),
+        runtime_config=latency_runtime([], limits, runtime=runtime, threads=threads),
     )
-    with open_supernet(
-        folder_of(run),
-        data=_data(run),
-        device=device,
-        progress=as_progress(progress),
-        should_stop=should_stop,
-    ) as opened:
+    with _opened(run, device, progress, should_stop) as opened:
         subnet = search_subnet(opened, limits, request)
         _write_report(opened)
         return subnet
@@ -283,25 +278,13 @@ def front(
     if points < 1:
         raise InputError(f"points must be at least 1, not {points}.")
     limits = None if budget is None else as_budget(budget)
-    if measure == LatencyTable.measure:
-        runtime_config: RuntimeConfig | None = RuntimeConfig(
-            runtime=runtime or RuntimeConfig().runtime, threads=threads
-        )
-    else:
-        runtime_config = latency_runtime((), limits, runtime=runtime, threads=threads)
     request = SubnetRequest(
         budget=limits,
         config=replace_given(config, subnets=subnets, held_out=held_out, least_tau=least_tau),
         table=table,
-        runtime_config=runtime_config,
+        runtime_config=latency_runtime([measure], limits, runtime=runtime, threads=threads),
     )
-    with open_supernet(
-        folder_of(run),
-        data=_data(run),
-        device=device,
-        progress=as_progress(progress),
-        should_stop=should_stop,
-    ) as opened:
+    with _opened(run, device, progress, should_stop) as opened:
         subnets_on_front = search_front(opened, measure, points, request)
         _write_report(opened)
         return subnets_on_front
@@ -350,13 +333,11 @@ def extract(
     if settings and not epochs:
         raise InputError("Settings change the recipe of a further training; give --epochs, too.")
     check_settings(settings)
-    supernet, shown = folder_of(run), as_progress(progress)
+    supernet = folder_of(run)
     find_run(supernet)
     network = find_subnet(supernet, subnet)
     folder = Path(out or supernet.parent / f"{supernet.name}-{value_name(network)}")
-    with open_supernet(
-        supernet, data=_data(run), device=device, progress=shown, should_stop=should_stop
-    ) as opened:
+    with _opened(run, device, progress, should_stop) as opened:
         opened.space.decisions_of(network)  # what is no member is refused before a folder is made
         arguments = {
             "supernet": str(supernet.resolve()),
@@ -371,7 +352,7 @@ def extract(
             arguments=arguments,
             seed=opened.session.seed,
             device=device,
-            progress=shown,
+            progress=opened.session.progress,
             should_stop=should_stop,
             callbacks=callbacks,
         ) as session:
@@ -401,6 +382,19 @@ def _request(
         budget=None if budget is None else as_budget(budget, reference_of(opened)),
         config=config,
         settings=tuple(settings),
+    )
+
+
+def _opened(
+    run: RunLike, device: str | None, progress: Progress | bool, should_stop: Callable[[], bool]
+) -> AbstractContextManager[OpenSupernet]:
+    """The supernet of a run, with the images that it was trained on."""
+    return open_supernet(
+        folder_of(run),
+        data=_data(run),
+        device=device,
+        progress=as_progress(progress),
+        should_stop=should_stop,
     )
 
 

@@ -160,12 +160,12 @@ class _Request:
 
     def arguments(self) -> dict[str, Any]:
         """As the run folder remembers it; what is not given is left out."""
-        given = {"pretrained": self.pretrained, "teacher": self.teacher}
+        options = {"pretrained": self.pretrained, "teacher": self.teacher}
         return {
             "network": self.called,
             "data": data_argument(self.data),
             **recipe_arguments(self.recipe),
-            **{name: value for name, value in given.items() if value is not None},
+            **{name: value for name, value in options.items() if value is not None},
         }
 
 
@@ -198,12 +198,12 @@ def _train(session: Session, request: _Request) -> None:
     save(job.network, folder / NETWORK)
     job.preprocessing.save(folder / PREPROCESSING)
     write_recipe(folder, job.recipe.to_dict())
-    session.halt_if_asked()
+    session.halt_if_requested()
     trained = train_network(job)
     if not session.dist.is_main:
         return
     session.run.record_cost("train", job.network.name, seconds=trained.seconds, images=trained.images)
-    session.halt_if_asked()
+    session.halt_if_requested()
     # What follows is the first process's alone.
     evaluation = judge(session, trained, replace(job, dist=ALONE))
     result = TrainResult(

@@ -58,8 +58,8 @@ class Node:
         """
         channels = {shape.channels for shape in shapes}
         if len({shape.size for shape in shapes}) > 1 or (self.join == "add" and len(channels) > 1):
-            given = " and ".join(f"{shape.channels} x {shape.size} px" for shape in shapes)
-            raise NetworkError(f"The node {self.name!r} cannot {self.join} {given}.")
+            sizes = " and ".join(f"{shape.channels} x {shape.size} px" for shape in shapes)
+            raise NetworkError(f"The node {self.name!r} cannot {self.join} {sizes}.")
         return shapes[0] if self.join == "add" else Shape(sum(s.channels for s in shapes), shapes[0].size)
 
 
@@ -135,9 +135,9 @@ class Cell(Block):
             [('first', ('input',)), ('drop_path', ('first',)), ('output', ('drop_path', 'input'))]
         """
         nodes, last = list[Node](), INPUT
-        for name, given in layers.items():
-            if given is not None:
-                inner = given if isinstance(given, tuple) else (given,)
+        for name, value in layers.items():
+            if value is not None:
+                inner = value if isinstance(value, tuple) else (value,)
                 nodes.append(Node(name=name, inputs=(last,), layers=inner))
                 last = name
         if add_input:

@@ -88,7 +88,7 @@ class MBConv(InvertedBottleneck):
     ) -> dict[str, Sequence[int | float | None]]:
         """What may be open of the block in a space: its kernel and its expand ratio."""
         options: dict[str, Sequence[int | float | None]] = {"kernel": kernels, "expand_ratio": expand_ratios}
-        return {field: given for field, given in options.items() if given}
+        return {field: value for field, value in options.items() if value}
 
     @property
     def label(self) -> str:

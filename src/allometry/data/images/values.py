@@ -97,14 +97,14 @@ def channels_last(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return pixels
 
 
-def _of_array(pixels: npt.NDArray[np.uint8], given: object, name: str) -> Pixels:
+def _of_array(pixels: npt.NDArray[np.uint8], value: object, name: str) -> Pixels:
     if pixels.ndim == 2 and pixels.size:
         return pixels[:, :, np.newaxis]
     if pixels.ndim == 3 and pixels.size and pixels.shape[2] in (1, 3):
         return pixels
     if pixels.ndim == 3 and pixels.size and pixels.shape[2] == 4:
         return _of_pil(Image.fromarray(pixels), name)
-    raise _refused(given, name)
+    raise _refused(value, name)
 
 
 def _of_pil(image: Image.Image, name: str) -> Pixels:

@@ -12,7 +12,7 @@ from allometry.base import InputError, UnknownNameError
 from allometry.base.plugins import PLUGIN_HINT
 from allometry.nas.searchers.base import (
     SEARCHERS,
-    AskedSearcher,
+    EncodedSearcher,
     MakeSearcher,
     NamedSearcher,
     Proposal,
@@ -135,7 +135,7 @@ def _copied(searcher: _Copied) -> _Copied:
 
 __all__ = [
     "SEARCHERS",
-    "AskedSearcher",
+    "EncodedSearcher",
     "EvolutionConfig",
     "EvolutionSearcher",
     "MakeSearcher",

@@ -98,7 +98,7 @@ _TRIES = 50
 _KINDS = "decisions (options by the name of their choice), a network of the space, or its encoding"
 
 
-class AskedSearcher:
+class EncodedSearcher:
     """A searcher as the search uses it: in encodings, with what it may leave out, and each proposal given back to it.
 
     Args:
@@ -120,8 +120,8 @@ class AskedSearcher:
         ...     def tell(self, network, values):
         ...         print(network.depth, values)
         >>> space = find_space("ofa-mobilenetv3-1.0")
-        >>> asked = AskedSearcher(space, First(space))
-        >>> asked.tell(asked.ask(), (0.5,))
+        >>> encoded = EncodedSearcher(space, First(space))
+        >>> encoded.tell(encoded.ask(), (0.5,))
         11 (0.5,)
     """
 

@@ -155,13 +155,13 @@ def _without_ones(shape: torch.Size) -> list[int]:
     return [side for side in shape if side != 1]
 
 
-def _may_differ(ours: str, given: torch.Size, needed: torch.Size) -> bool:
+def _may_differ(ours: str, shape: torch.Size, needed: torch.Size) -> bool:
     """Whether the shape may be another: the number of classes, and of input channels, is handled later."""
-    if len(given) != len(needed):
+    if len(shape) != len(needed):
         return False
     if ours in ("classifier.weight", "classifier.bias"):
-        return given[1:] == needed[1:]
-    return ours == "stem.0.weight" and (given[0], *given[2:]) == (needed[0], *needed[2:])
+        return shape[1:] == needed[1:]
+    return ours == "stem.0.weight" and (shape[0], *shape[2:]) == (needed[0], *needed[2:])
 
 
 def _times(shape: torch.Size) -> str:

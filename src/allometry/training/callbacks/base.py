@@ -171,4 +171,4 @@ def as_callbacks(callbacks: Sequence[Callback | str]) -> tuple[Callback, ...]:
         >>> [callback.name for callback in as_callbacks(["tensorboard"])]
         ['tensorboard']
     """
-    return tuple(CALLBACKS.get(given) if isinstance(given, str) else given for given in callbacks)
+    return tuple(CALLBACKS.get(callback) if isinstance(callback, str) else callback for callback in callbacks)

@@ -1,4 +1,4 @@
-"""How good a network is class by class, and figures of the probabilities that it gives to the classes."""
+"""How good a network is class by class, and metrics of the probabilities that it gives to the classes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def confusion_matrix(labels: Counts, answers: Counts, *, classes: int) -> Counts
     return cells.reshape(classes, classes).astype(np.int64)
 
 
-def class_figures(confusion: Counts, names: tuple[str, ...]) -> tuple[ClassMetrics, ...]:
+def class_metrics(confusion: Counts, names: tuple[str, ...]) -> tuple[ClassMetrics, ...]:
     """Accuracy, precision and F1 of each class, from the confusion matrix.
 
     Example:
-        >>> cat, dog = class_figures(np.array([[3, 1], [0, 4]]), ("cat", "dog"))
+        >>> cat, dog = class_metrics(np.array([[3, 1], [0, 4]]), ("cat", "dog"))
         >>> cat.accuracy, cat.precision, dog.precision
         (0.75, 1.0, 0.8)
     """

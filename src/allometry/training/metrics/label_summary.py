@@ -41,7 +41,7 @@ def summarize_labels(
         (1.0, 0.5, 0.5)
     """
     labels, probabilities = predictions.labels, predictions.probabilities
-    given = probabilities >= np.asarray(thresholds)
+    answers = probabilities >= np.asarray(thresholds)
     every = rankings(labels, probabilities)
     values = np.array([ranking.average_precision() for ranking in every])
     drawn, losses = _resampled(every, predictions.losses, seed=seed, times=resamples_for(labels))
@@ -49,7 +49,7 @@ def summarize_labels(
         _label_metrics(
             class_name,
             labels[:, place],
-            given[:, place],
+            answers[:, place],
             threshold=threshold,
             precision=float(values[place]),
             resampled=drawn[:, place],
@@ -58,7 +58,7 @@ def summarize_labels(
     )
     known = np.isfinite(values)
     mean = float(values[known].mean()) if known.any() else 0.0
-    exact = int((given == (labels > 0)).all(1).sum())
+    exact = int((answers == (labels > 0)).all(1).sum())
     scores = [one.f1 for one in per_class if one.images and one.f1 is not None]
     return MultiLabelEvaluation(
         split=name,
@@ -95,9 +95,15 @@ def _means(drawn: np.ndarray) -> np.ndarray:
 
 
 def _label_metrics(
-    name: str, truth: Labels, given: np.ndarray, *, threshold: float, precision: float, resampled: np.ndarray
+    name: str,
+    truth: Labels,
+    answers: np.ndarray,
+    *,
+    threshold: float,
+    precision: float,
+    resampled: np.ndarray,
 ) -> LabelMetrics:
-    positives, predictions, hits = int(truth.sum()), int(given.sum()), int((given & (truth > 0)).sum())
+    positives, predictions, hits = int(truth.sum()), int(answers.sum()), int((answers & (truth > 0)).sum())
     known = resampled[np.isfinite(resampled)]
     return LabelMetrics(
         name=name,

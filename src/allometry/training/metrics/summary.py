@@ -21,7 +21,7 @@ from allometry.training.metrics.calibration import (
 from allometry.training.metrics.classes import (
     balanced_accuracy,
     brier_score,
-    class_figures,
+    class_metrics,
     confusion_matrix,
     ranks,
 )
@@ -93,7 +93,7 @@ def summarize(
         calibration=reliability(confidence, correct),
         classes=classes,
         confusion=tuple(map(tuple, confusion.tolist())),
-        per_class=class_figures(confusion, classes),
+        per_class=class_metrics(confusion, classes),
         mistakes=_mistakes(split, labels, answers, confidence, classes, most=most_mistakes),
     )
 
