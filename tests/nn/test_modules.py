@@ -23,6 +23,11 @@ class Tiny(nn.Module):
         return self.classifier(self.body(x).mean((2, 3)))
 
 
+class GivesDict(nn.Module):
+    def forward(self, x):
+        return {"image": x}
+
+
 @pytest.fixture
 def mine(monkeypatch):
     module = types.ModuleType("mynets")
@@ -39,6 +44,16 @@ def test_watching_a_module_counts_what_the_data_counts(name):
     cost = count(network)
     watched = count_module(build(network), resolution=network.resolution)
     assert watched == (cost.params, cost.macs, cost.activations)
+
+
+def test_a_backbone_is_counted_by_watching_too():
+    network = get("mobilenetv3-small")
+    report = watch_module(build(network, features_only=True))
+    cost = count(network, features_only=True)
+    assert report.cost == (cost.params, cost.macs, cost.activations)
+    assert report.outputs is None
+    with pytest.raises(InputError, match="The module gives a dict for an image"):
+        watch_module(GivesDict(), resolution=8)
 
 
 def test_parts_sum_to_the_whole_and_the_module_stays_as_it_was():

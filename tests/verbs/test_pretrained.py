@@ -139,6 +139,14 @@ def test_any_torch_module_takes_its_own_weights(photos, tmp_path, monkeypatch):
         predict(images=[picture], network="mynets:make", pretrained=file)
 
 
+def test_a_backbone_is_no_classifier(photos, tmp_path, monkeypatch):
+    backbone = build(TINY, features_only=True)
+    monkeypatch.setitem(sys.modules, "mynets", types.SimpleNamespace(make=lambda: backbone))
+    torch.save(backbone.state_dict(), tmp_path / "own.pth")
+    with pytest.raises(InputError, match="mynets:make gives several tensors for an image"):
+        predict(images=next(photos.rglob("*.png")), network="mynets:make", pretrained=tmp_path / "own.pth")
+
+
 def test_a_run_folder_gives_its_padding_and_constants_too(photos, published, tmp_path):
     network, _ = published
     weights = tmp_path / "from_tensorflow.safetensors"

@@ -61,7 +61,7 @@ class ModuleReport(NamedTuple):
     Attributes:
         cost: of the whole.
         parts: its children.
-        outputs: numbers that it gives for one image.
+        outputs: numbers that it gives for one image; None where it gives several tensors, as a backbone does.
 
     Example:
         >>> report = watch_module(nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), resolution=8)
@@ -71,7 +71,7 @@ class ModuleReport(NamedTuple):
 
     cost: ModuleCost
     parts: tuple[ModulePart, ...]
-    outputs: int
+    outputs: int | None
 
 
 def open_module(text: str) -> nn.Module:
@@ -158,7 +158,7 @@ def watch_module(module: nn.Module, *, resolution: int = 224, in_channels: int =
         in_channels: channels of the input.
 
     Raises:
-        InputError: the module does not run on such an input, or gives something other than one tensor.
+        InputError: the module does not run on such an input, or gives something other than tensors.
 
     Example:
         >>> from allometry.nn import build
@@ -178,7 +178,7 @@ def watch_module(module: nn.Module, *, resolution: int = 224, in_channels: int =
     modes = {part: part.training for part in module.modules()}
     try:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            output = _run_on_shapes(module.eval(), resolution, in_channels)
+            outputs = _run_on_shapes(module.eval(), resolution, in_channels)
     finally:
         for hook in hooks:
             hook.remove()
@@ -191,11 +191,11 @@ def watch_module(module: nn.Module, *, resolution: int = 224, in_channels: int =
         for name, child in module.named_children()
     )
     cost = ModuleCost(_params(module), counter.get_total_flops() // 2, elements)
-    return ModuleReport(cost, parts, output.numel())
+    return ModuleReport(cost, parts, outputs)
 
 
-def _run_on_shapes(module: nn.Module, resolution: int, in_channels: int) -> Tensor:
-    """What the module gives for an image on the meta device, where there are shapes and no numbers."""
+def _run_on_shapes(module: nn.Module, resolution: int, in_channels: int) -> int | None:
+    """How many numbers the module gives for an image, on the meta device; None where it gives several tensors."""
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     dtype = next((parameter.dtype for parameter in module.parameters()), torch.float32)
     image = torch.zeros(1, in_channels, resolution, resolution, device="meta", dtype=dtype)
@@ -205,9 +205,13 @@ def _run_on_shapes(module: nn.Module, resolution: int, in_channels: int) -> Tens
         output = functional_call(module, shapes, (image,))
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise InputError(f"The module does not run on one image of {shape}: {error}") from error
-    if not isinstance(output, Tensor):
-        raise InputError(f"The module gives a {type(output).__name__} for an image, not one tensor.")
-    return output
+    if isinstance(output, Tensor):
+        return output.numel()
+    if not isinstance(output, list | tuple) or not all(isinstance(part, Tensor) for part in output):
+        raise InputError(
+            f"The module gives a {type(output).__name__} for an image, not one tensor or several."
+        )
+    return None
 
 
 def _params(module: nn.Module) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from allometry.arch import Network, load, weight_signature
-from allometry.base import RunFolderError, WeightsError
+from allometry.base import InputError, RunFolderError, WeightsError
 from allometry.catalog import as_network, has_own_resolution, names_module
 from allometry.nn import (
     Conventions,
@@ -150,6 +150,8 @@ def _open_module(network: str, weights: str) -> Classifier:
     known = Conventions(**timm_config(module))
     resolution, channels = known.resolution or _RESOLUTION, len(known.mean)
     outputs = watch_module(module, resolution=resolution, in_channels=channels).outputs
+    if outputs is None:
+        raise InputError(f"{network} gives several tensors for an image, not one number for each class.")
     if not known.classes and outputs == len(imagenet_classes()):
         known = replace(known, classes=imagenet_classes())
     preprocessing = _preprocessing(known, channels=channels, resolution=resolution, outputs=outputs)
