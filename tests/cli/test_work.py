@@ -236,6 +236,14 @@ def test_predict_reads_every_kind_of_image(call, finished, tmp_path):
     broken = call("predict", finished, files[0])
     assert broken.status == 2
     assert "L.png" in broken.err
+    for ending in ("csv", "jsonl"):
+        several = call("predict", finished, *files, "--top", 1, "--out", tmp_path / f"answers.{ending}")
+        assert several.status == 1
+        assert several.err.count("\n") == 1
+        lines = (tmp_path / f"answers.{ending}").read_text().splitlines()
+        assert len(lines) == len(files) + (ending == "csv")
+        assert "L.png" in lines[ending == "csv"]
+    assert ".csv or .jsonl" in call("predict", finished, files[1], "--out", "answers.xlsx").err
 
 
 def test_export_and_its_mistakes(call, finished, tmp_path):

@@ -136,3 +136,35 @@ def test_explain_draws_values_too(weights, picture, tmp_path):
     assert asked[0].explained == "blue"
     with pytest.raises(InputError, match="Give a run, or a network"):
         al.explain(images=image)
+
+
+def test_one_broken_image_does_not_lose_the_answers_of_the_others(weights, picture, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(picture.read_bytes()[:60])
+    answers = al.predict(images=[picture, broken, tmp_path / "none.jpg", picture], **weights)
+    assert [bool(one.error) for one in answers] == [False, True, True, False]
+    assert answers[0].classes == answers[3].classes == al.predict(images=picture, **weights)[0].classes
+    assert "broken.png" in answers[1].error
+    assert answers[1].classes == ()
+    assert [one.image for one in answers.failed] == [str(broken), str(tmp_path / "none.jpg")]
+    assert answers.to_dict()["predictions"][2]["error"] == answers[2].error
+    assert "none.jpg" in repr(answers)
+    assert "broken.png" in answers._repr_html_()
+    with pytest.raises(DataError, match=r"broken\.png"):
+        al.predict(images=broken, **weights)
+
+
+def test_folders_stand_for_the_images_in_them(weights, picture, tmp_path):
+    for name in ("b/2.png", "a.png", "b/c/1.jpg", "b/.hidden.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.open(picture).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no image")
+    names = [str(tmp_path / name) for name in ("a.png", "b/2.png", "b/c/1.jpg")]
+    assert [one.image for one in al.predict(images=tmp_path, **weights)] == names
+    assert [one.image for one in al.predict(images=[picture, tmp_path / "b"], **weights)] == [
+        str(picture),
+        *names[1:],
+    ]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="There is no image in the folder"):
+        al.predict(images=tmp_path / "empty", **weights)

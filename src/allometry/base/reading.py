@@ -49,6 +49,19 @@ def is_file(path: str | Path) -> bool:
         return False
 
 
+def is_folder(path: str | Path) -> bool:
+    """Whether there is a folder of that name; not for what can be no name.
+
+    Example:
+        >>> is_folder("."), is_folder("x" * 5000)
+        (True, False)
+    """
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def read_text(path: Path, *, most: int = MAX_TEXT) -> str:
     """The text of a file, in UTF-8 with or without its mark.
 

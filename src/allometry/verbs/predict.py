@@ -11,10 +11,12 @@ import numpy as np
 import torch
 
 from allometry.arch import Network
-from allometry.base import InputError
+from allometry.base import DataError, InputError
 from allometry.base.html import html_table
+from allometry.base.reading import is_folder
 from allometry.base.units import plural
-from allometry.data import NamedImage, as_images, center_view
+from allometry.data import NamedImage, as_images, center_view, image_files
+from allometry.data.images.pixels import Pixels
 from allometry.training import to_input
 from allometry.training.pretrained import Classifier
 from allometry.verbs.arguments import RunLike, open_classifier
@@ -37,6 +39,7 @@ class Prediction:
         image: the file, or `image 0` and so on.
         classes: the most probable classes, best first; of a network for several labels those whose probability is at
             least their threshold, which may be none.
+        error: why the image could not be read, in which case there are no classes; empty text where it could.
 
     Example:
         >>> Prediction("cat.jpg", (ClassProbability("cat", 0.75), ClassProbability("dog", 0.25)))
@@ -45,6 +48,7 @@ class Prediction:
 
     image: str
     classes: tuple[ClassProbability, ...]
+    error: str = ""
 
     @property
     def best(self) -> str:
@@ -58,9 +62,12 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
-        return {"image": self.image, "classes": [one._asdict() for one in self.classes]}
+        told = {"error": self.error} if self.error else {}
+        return {"image": self.image, "classes": [one._asdict() for one in self.classes], **told}
 
     def __repr__(self) -> str:
+        if self.error:
+            return f"Prediction({self.image}: {self.error})"
         classes = ", ".join(f"{name} {probability:.1%}" for name, probability in self.classes) or "no label"
         return f"Prediction({self.image}: {classes})"
 
@@ -74,6 +81,11 @@ class Predictions(Sequence[Prediction]):
     """
 
     predictions: tuple[Prediction, ...]
+
+    @property
+    def failed(self) -> Predictions:
+        """Those whose images could not be read."""
+        return Predictions(tuple(one for one in self.predictions if one.error))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -94,12 +106,18 @@ class Predictions(Sequence[Prediction]):
         return iter(self.predictions)
 
     def __repr__(self) -> str:
-        best = ", ".join(f"{one.best or 'no label'} {one.probability:.1%}" for one in self.predictions[:3])
+        said = (
+            one.error or f"{one.best or 'no label'} {one.probability:.1%}" for one in self.predictions[:3]
+        )
+        best = ", ".join(said)
         return f"Predictions({plural(len(self), 'image')}: {best}{', ...' if len(self) > 3 else ''})"
 
     def _repr_html_(self) -> str:
         rows = [
-            (one.image, *(f"{name} {probability:.1%}" for name, probability in one.classes))
+            (
+                one.image,
+                *([one.error] if one.error else (f"{name} {value:.1%}" for name, value in one.classes)),
+            )
             for one in self.predictions
         ]
         places = max((len(row) - 1 for row in rows), default=0)
@@ -119,8 +137,9 @@ def predict(
 
     Args:
         run: a run or its folder; None where a network is given.
-        images: image files, PIL images, uint8 arrays or tensors, one or many: a sequence of them, an array [N, height,
-            width] or [N, height, width, channels], or a tensor [N, channels, height, width].
+        images: image files, folders with image files in them, PIL images, uint8 arrays or tensors, one or many: a
+            sequence of them, an array [N, height, width] or [N, height, width, channels], or a tensor [N, channels,
+            height, width].
         network: instead of a run: a network, a name of the zoo, a network's JSON file, `timm:NAME` or
             `package.module:factory`.
         pretrained: its weights: a file, `hf://owner/name`, or a run.
@@ -128,12 +147,13 @@ def predict(
         crop: with a network, fraction of the shorter side that the view shows; by default what the weights expect.
 
     Returns:
-        A prediction for each image, in their order; one for a single image, too.
+        A prediction for each image, in their order; one for a single image, too. Where there are several, that of an
+        image that cannot be read has an `error`, and the others have their answers.
 
     Raises:
         RunFolderError: the run is missing or not finished.
         InputError: network, weights or crop are wrong.
-        DataError: an image is missing, unreadable, or of another kind.
+        DataError: the only image is missing or unreadable, or one is of another kind.
 
     Example, with a run, `trained`, and its `images`:
         >>> predictions = predict(trained, images[:3])
@@ -143,40 +163,75 @@ def predict(
     if top < 1:
         raise InputError(f"top must be at least 1, not {top}.")
     classifier = open_classifier(run, network, pretrained, crop)
-    return classify(classifier, as_images(images), top=top)
+    return classify(classifier, as_images(_without_folders(images)), top=top)
+
+
+def _without_folders(images: object) -> object:
+    """The images, with those in a folder in its place."""
+    if isinstance(images, str | Path):
+        return image_files(Path(images)) if is_folder(images) else images
+    if isinstance(images, list | tuple):
+        return [
+            one
+            for image in images
+            for one in (
+                image_files(Path(image)) if isinstance(image, str | Path) and is_folder(image) else [image]
+            )
+        ]
+    return images
 
 
 def classify(classifier: Classifier, images: Sequence[NamedImage], *, top: int = 5) -> Predictions:
     """The most probable classes of images, by a network that is open already.
 
     Raises:
-        DataError: an image is missing or unreadable.
+        DataError: the only image is missing or unreadable.
     """
     made: list[Prediction] = []
+    if len(images) == 1:
+        _view(classifier, images[0])  # of several, each says for itself what is wrong with it
     for first in range(0, len(images), _AT_ONCE):
         made += _classify(classifier, images[first : first + _AT_ONCE], top)
     return Predictions(tuple(made))
 
 
 def _classify(classifier: Classifier, images: Sequence[NamedImage], top: int) -> Iterator[Prediction]:
-    preprocessing = classifier.preprocessing
-    resolution, classes = preprocessing.resolution, preprocessing.classes
-    views = [
-        center_view(
-            image.pixels(channels=preprocessing.channels, min_side=resolution),
-            resolution=resolution,
-            crop=preprocessing.crop,
+    views: list[Pixels] = []
+    errors: dict[int, str] = {}
+    for place, image in enumerate(images):
+        try:
+            views.append(_view(classifier, image))
+        except DataError as error:
+            errors[place] = str(error)
+    answers = iter(_answers(classifier, views, top) if views else ())
+    for place, image in enumerate(images):
+        yield (
+            Prediction(image.name, (), errors[place])
+            if place in errors
+            else Prediction(image.name, next(answers))
         )
-        for image in images
-    ]
+
+
+def _view(classifier: Classifier, image: NamedImage) -> Pixels:
+    preprocessing = classifier.preprocessing
+    return center_view(
+        image.pixels(channels=preprocessing.channels, min_side=preprocessing.resolution),
+        resolution=preprocessing.resolution,
+        crop=preprocessing.crop,
+    )
+
+
+def _answers(
+    classifier: Classifier, views: Sequence[Pixels], top: int
+) -> Iterator[tuple[ClassProbability, ...]]:
+    """The classes of each view."""
+    preprocessing, classes = classifier.preprocessing, classifier.preprocessing.classes
     batch = to_input(np.stack(views), preprocessing, torch.device("cpu"))
     with torch.inference_mode():
         probabilities = preprocessing.probabilities(classifier.module(batch))
         thresholds = preprocessing.thresholds
         values, places = probabilities.topk(len(classes) if thresholds else min(top, len(classes)))
-    for image, own, named in zip(images, values.tolist(), places.tolist(), strict=True):
+    for own, named in zip(values.tolist(), places.tolist(), strict=True):
         pairs = zip(named, own, strict=True)
         chosen = [pair for pair in pairs if thresholds is None or pair[1] >= thresholds[pair[0]]]
-        yield Prediction(
-            image.name, tuple(ClassProbability(classes[place], value) for place, value in chosen)
-        )
+        yield tuple(ClassProbability(classes[place], value) for place, value in chosen)

@@ -55,6 +55,27 @@ def is_image(name: str) -> bool:
     return f".{name.rpartition('.')[2].lower()}" in EXTENSIONS
 
 
+def image_files(folder: Path) -> list[Path]:
+    """The image files in a folder and in those within it, by their endings, sorted; hidden ones are left out.
+
+    Raises:
+        DataError: a folder cannot be looked into, or there is no image.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for name in ("b/1.png", "a.jpg", "notes.txt"):
+        ...     (folder / name).parent.mkdir(exist_ok=True)
+        ...     (folder / name).touch()
+        >>> [str(path.relative_to(folder)) for path in image_files(folder)]
+        ['a.jpg', 'b/1.png']
+    """
+    images = sorted(folder / path for path, entry in _walk(folder, ".") if is_image(entry.name))
+    if not images:
+        raise DataError(f"There is no image in the folder {folder}.")
+    return images
+
+
 def subfolders(folder: Path) -> list[str]:
     """Names of the visible folders in a folder, sorted.
 
