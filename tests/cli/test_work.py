@@ -251,7 +251,12 @@ def test_export_and_its_mistakes(call, finished, tmp_path):
     result = call("export", finished, "--to", "onnx", "--out", path, "--json")
     assert result.status == 0
     assert result.json["bytes"] == path.stat().st_size
-    assert result.json["script"] == str(tmp_path / "predict.py")
+    assert result.json["script"] == str(tmp_path / "predict_mine.py")
+    (tmp_path / "predict_theirs.py").write_text("print(1)")
+    refused = call("export", finished, "--out", tmp_path / "theirs.onnx")
+    assert refused.status == 2
+    assert "is not a program of ours" in refused.err
+    assert not (tmp_path / "theirs.onnx").exists()
     assert "Possible: executorch, ncnn, onnx" in call("export", finished, "--to", "coreml").err
     assert (
         "int8 is delivered as onnx or openvino"

@@ -194,3 +194,66 @@ def test_a_file_of_pixels_normalizes_as_training_does(channels, number):
     views = np.random.default_rng(number).integers(0, 256, (number, 8, 8, channels), np.uint8)
     inside = OfPixels(torch.nn.Identity(), known)(torch.from_numpy(views))
     assert torch.allclose(inside, to_input(views, known, torch.device("cpu")), atol=1e-5)
+
+
+def picture_kinds():
+    random = np.random.default_rng(3)
+    color, deep = (
+        random.integers(0, 256, (17, 23, 3), np.uint8),
+        random.integers(0, 2**16, (17, 23), np.uint16),
+    )
+    image, exif = Image.fromarray(color), Image.Exif()
+    exif[0x0112] = 6
+    clear = image.convert("RGBA")
+    clear.putalpha(Image.fromarray(color[:, :, 0]))
+    palette = image.quantize(16)
+    return {
+        "color.png": (image, {}),
+        "gray.png": (image.convert("L"), {}),
+        "one-bit.png": (image.convert("1"), {}),
+        "deep.png": (Image.fromarray(deep), {}),
+        "deep.tif": (Image.fromarray(deep), {}),
+        "palette.png": (palette, {}),
+        "palette-clear.png": (palette, {"transparency": 3}),
+        "clear.png": (clear, {}),
+        "gray-clear.png": (clear.convert("LA"), {}),
+        "cmyk.jpg": (image.convert("CMYK"), {"quality": 95}),
+        "rotated.jpg": (image, {"exif": exif, "quality": 95}),
+        "picture.webp": (clear, {"lossless": True}),
+        "animated.gif": (palette, {"save_all": True, "append_images": [palette.rotate(90)]}),
+        "picture.bmp": (image, {}),
+        "picture.ppm": (image, {}),
+    }
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", picture_kinds())
+def test_the_program_reads_every_kind_of_file_as_the_library_does(tmp_path, name, channels):
+    image, options = picture_kinds()[name]
+    path = tmp_path / name
+    image.save(path, **options)
+    predict = program(tmp_path, preprocessing(channels=channels, resolution=11, crop=0.9))
+    ours = center_view(read_image(path, channels=channels), resolution=11, crop=0.9)
+    # The library decodes JPEGs by another path, which may differ by a few levels.
+    allowed = 3 if name.endswith(".jpg") else 1
+    assert np.abs(predict.view(path).astype(int) - ours.astype(int)).max() <= allowed
+
+
+def test_the_program_answers_for_what_it_can_read(tmp_path, monkeypatch, capsys):
+    predict = program(tmp_path, preprocessing(classes=["a", "b"]))
+    paths = [tmp_path / name for name in ("good.png", "broken.png", "none.png", "float.tif", "also.png")]
+    for path in (paths[0], paths[4]):
+        Image.new("L", (9, 9), 77).save(path)
+    paths[1].write_bytes(paths[0].read_bytes()[:40])
+    Image.fromarray(np.ones((9, 9), np.float32)).save(paths[3])
+    answer = np.array([[1.0, 0.0]])
+    monkeypatch.setattr(
+        predict, "open_model", lambda _model: lambda inputs: np.repeat(answer, len(inputs), 0)
+    )
+    monkeypatch.setattr("sys.argv", ["predict.py", *map(str, paths)])
+    assert predict.main() == 1
+    out, err = capsys.readouterr()
+    assert [line.partition(":")[0] for line in out.splitlines()] == [str(paths[0])] * 2 + [str(paths[4])] * 2
+    assert [line.split(": ")[0] for line in err.splitlines()] == [
+        f"Cannot read {path}" for path in paths[1:4]
+    ]

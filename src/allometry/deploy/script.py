@@ -7,9 +7,35 @@ from pathlib import Path
 from string import Template
 
 from allometry._version import __version__
+from allometry.base import InputError
 from allometry.base.files import write_text
+from allometry.base.reading import is_file
 from allometry.deploy.export_config import ExportConfig
 from allometry.training import Preprocessing
+
+_MARK = "Written by allometry"  # in every program that is
+
+
+def script_of(model: Path) -> Path:
+    """Where the program of a file is: `predict.py` beside `model.onnx`, `predict_mine.py` beside `mine.onnx`.
+
+    Example:
+        >>> str(script_of(Path("exports/onnx/model.onnx"))), str(script_of(Path("mine.onnx")))
+        ('exports/onnx/predict.py', 'predict_mine.py')
+    """
+    return model.with_name("predict.py" if model.stem == "model" else f"predict_{model.stem}.py")
+
+
+def refuse_foreign(path: Path) -> None:
+    """Refuse to write a program where there is a file that somebody else wrote.
+
+    Raises:
+        InputError: there is.
+    """
+    if path.exists() and not (is_file(path) and _MARK in path.read_text(encoding="utf-8", errors="replace")):
+        raise InputError(
+            f"{path} is not a program of ours, and would be replaced; give --out another name, or move that file."
+        )
 
 
 def write_script(
@@ -26,6 +52,7 @@ def write_script(
         export_config: what the file is like.
 
     Raises:
+        InputError: somebody else's file is there.
         StorageError: it cannot be written.
 
     Example:
@@ -38,6 +65,7 @@ def write_script(
         >>> "import onnxruntime" in path.read_text()
         True
     """
+    refuse_foreign(path)
     snippet = export_config.target.snippet(export_config.precision)
     text = files("allometry.deploy").joinpath("predict.txt").read_text(encoding="utf-8")
     filled = Template(text).substitute(

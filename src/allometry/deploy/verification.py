@@ -16,12 +16,11 @@ from allometry.data import Split, part_of, view_batches
 from allometry.data.images.pixels import Pixels
 from allometry.deploy.export_config import ExportConfig
 from allometry.deploy.isolated_runtime import IsolatedRuntime
-from allometry.deploy.script import write_script
+from allometry.deploy.script import script_of, write_script
 from allometry.deploy.writing import write_file
 from allometry.runs import Verification
 from allometry.training import Preprocessing, to_input
 
-SCRIPT = "predict.py"
 _VERIFIED = 256
 
 
@@ -144,7 +143,7 @@ def check(
 ) -> Verification:
     """Write the program that shows a file's use, and verify both on images of a split."""
     script = write_script(
-        path.with_name(SCRIPT), model=path, preprocessing=preprocessing, export_config=export_config
+        script_of(path), model=path, preprocessing=preprocessing, export_config=export_config
     )
     chosen = np.linspace(0, len(split) - 1, min(_VERIFIED, len(split))).astype(np.int64)
     batch = next(views_of(part_of(split, chosen), preprocessing, batch_size=_VERIFIED))

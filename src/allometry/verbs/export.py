@@ -10,7 +10,8 @@ from allometry.base import InputError, Progress
 from allometry.base.progress import as_progress
 from allometry.data import Data
 from allometry.deploy import ExportConfig, ExportTarget, as_target
-from allometry.deploy.verification import SCRIPT, check, write_checked
+from allometry.deploy.script import refuse_foreign, script_of
+from allometry.deploy.verification import check, write_checked
 from allometry.runs import Export
 from allometry.runs.files import EXPORT
 from allometry.training.pretrained import open_finished
@@ -108,6 +109,7 @@ def write_export(
 ) -> Export:
     """Write the file and its program, and verify both; see `export`."""
     config, images = source.config, source.dataset.splits["test"]
+    refuse_foreign(script_of(path))  # before anything is written
     source.progress.say(f"exporting to {path} and checking the file against the network")
     int8 = None
     if config.arithmetic.calibrated:
@@ -124,7 +126,7 @@ def write_export(
         normalize_inside=config.normalize_inside,
         int8=int8,
         path=path,
-        script=path.with_name(SCRIPT),
+        script=script_of(path),
     )
 
 

@@ -19,7 +19,8 @@ from allometry.data.dataset import Labels
 from allometry.deploy import ExportConfig, inputs_of, write_file, write_script
 from allometry.deploy.isolated_runtime import IsolatedRuntime
 from allometry.deploy.onnx import quiet_exporter
-from allometry.deploy.verification import SCRIPT, agreement, views_of
+from allometry.deploy.script import script_of
+from allometry.deploy.verification import agreement, views_of
 from allometry.deploy.writing import write_request
 from allometry.profiling import MeasureConfig, MeasuredNetwork, measure
 from allometry.runs import QuantizationQuality
@@ -121,7 +122,7 @@ def _logits(
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """A file's logits for a split, float32 [N, classes]."""
     script = write_script(
-        path.with_name(SCRIPT), model=path, preprocessing=preprocessing, export_config=export_config
+        script_of(path), model=path, preprocessing=preprocessing, export_config=export_config
     )
     with IsolatedRuntime(script, without=export_config.target.without) as runtime:
         return np.concatenate(
