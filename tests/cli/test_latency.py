@@ -9,7 +9,7 @@ from allometry.base.files import read_lines
 from allometry.cost import RuntimeConfig
 from allometry.profiling import LatencyMeter
 
-from .test_work import wait_for
+from .test_run import wait_for
 
 QUICK = ("--set", "epochs=2", "--set", "batch_size=8", "--runtime", "torch")
 

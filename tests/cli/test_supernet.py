@@ -8,7 +8,7 @@ import pytest
 
 from allometry.base.files import read_lines
 
-from .test_work import wait_for
+from .test_run import wait_for
 
 PHASES = {
     "phases": [

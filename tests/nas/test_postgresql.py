@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from allometry.nas import drive
-from tests.nas import test_driving as plain
+from tests.nas import test_driver as plain
 
 URL = os.environ.get("ALLOMETRY_TEST_POSTGRESQL", "")
 pytestmark = pytest.mark.skipif(

@@ -115,7 +115,7 @@ def test_a_search_goes_on_after_a_stop_and_further_with_more_trials(photos, tmp_
         run_search(photos, tmp_path / "run", config={"searcher": "tpe"})
 
 
-@pytest.mark.slow  # with workers in this process: tests/nas/test_driving.py
+@pytest.mark.slow  # with workers in this process: tests/nas/test_driver.py
 def test_two_processes_come_to_the_same_as_one(photos, tmp_path):
     one = run_search(photos, tmp_path / "one", config={"threads": 1})
     two = run_search(photos, tmp_path / "two", config={"workers": "2", "threads": 1})

@@ -9,7 +9,7 @@ import pytest
 
 from allometry.base.files import read_lines
 
-from .test_work import wait_for
+from .test_run import wait_for
 
 QUICK = ("--epochs", "2", "--set", "batch_size=8", "--trial-threads", "1")
 SEARCH = ("search", "efficientnet-b0", "--budget", "300k", "--trials", "5", *QUICK)

@@ -140,7 +140,7 @@ def test_two_drivers_share_a_search(tmp_path):
 
 DRIVER = """
 import sys, time
-from tests.nas import test_driving as t
+from tests.nas import test_driver as t
 class Slow(t.Evaluator):
     def _try(self, candidate):
         print(candidate.number, flush=True)
