@@ -148,7 +148,19 @@ class MeasurementError(AllometryError):
 
 
 class CallbackError(AllometryError):
-    """A callback failed, and so ended the training that it watched; the message names both."""
+    """A callback failed, and so ended the training that it watched; the message names both.
+
+    Example, with a small `network` and a `dataset`:
+        >>> import allometry
+        >>> from allometry.training.callbacks import Callback
+        >>> class Broken(Callback):
+        ...     def on_epoch_end(self, epoch):
+        ...         print(epoch.no_such_value)
+        >>> allometry.train(network, data=dataset, device="cpu", out=folder, callbacks=[Broken()], progress=False)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.CallbackError: The callback Broken failed in on_epoch_end: AttributeError: ...
+    """
 
 
 class ExportError(AllometryError):

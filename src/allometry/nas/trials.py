@@ -48,6 +48,11 @@ class TrialOutcome:
         rungs: its worth at each rung that it reached.
         stopped: whether it was stopped at the last of them.
         failed: why it is worth nothing, else empty.
+
+    Example:
+        >>> outcome = TrialOutcome(metrics={"accuracy": 0.8}, epochs=5, seconds=12.5, images=10_000)
+        >>> outcome.metrics["accuracy"], outcome.stopped, outcome.failed
+        (0.8, False, '')
     """
 
     metrics: Mapping[str, float] = field(default_factory=dict)

@@ -47,6 +47,15 @@ class Predictor:
 
     Raises:
         InputError: it reads costs, and the space is too large for their tables.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> from allometry.nas import sample_encodings
+        >>> space = find_space("ofa-mobilenetv3-1.0")
+        >>> encodings = sample_encodings(space, np.random.default_rng(0), 40)
+        >>> predictor = fit_predictor(space, encodings, 0.7 + encodings[:, 0] / 100)
+        >>> predictor.fitted, predictor(encodings).shape
+        (40, (40,))
     """
 
     space: Space

@@ -83,6 +83,13 @@ class WriteRequest:
         axis_names: of the input's dimensions.
         dynamic_axes: those of its dimensions whose size stays open.
         metadata: text to put into the file, where it has a place for it.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> request = WriteRequest(module=nn.Flatten().eval(), example=torch.zeros(1, 3, 8, 8))
+        >>> request.precision, request.dynamic_axes
+        ('float32', ())
     """
 
     module: nn.Module

@@ -94,6 +94,12 @@ class Choices:
         decisions: independent of each other.
         groups: of layers, in order.
         frame: a member with every layer; its stem, head and resolution are those of all.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> choices = choices_of(find_space("fbnet"))
+        >>> len(choices.decisions), len(choices.groups), choices.frame.resolution
+        (28, 7, 224)
     """
 
     space: Space

@@ -121,6 +121,10 @@ class GradientConfig:
 
     Raises:
         RecipeError: a field cannot have that value.
+
+    Example:
+        >>> GradientConfig(way="paths", learning_rate=0.006, warmup=0.25).warmup_epochs(120)
+        30
     """
 
     way: Way

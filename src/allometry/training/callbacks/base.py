@@ -71,6 +71,20 @@ class TrainStart:
         steps: optimizer steps of the whole training, likewise.
         step: optimizer steps that were taken before; 0 for a new training.
         history: epochs that ended before.
+
+    Example, with a `recipe` and a `folder`:
+        >>> start = TrainStart(
+        ...     folder=folder,
+        ...     label="training",
+        ...     recipe=recipe,
+        ...     network=None,
+        ...     seed=0,
+        ...     device="cpu",
+        ...     epochs=2,
+        ...     steps=8,
+        ... )
+        >>> start.step, start.history
+        (0, ())
     """
 
     folder: Path
