@@ -26,6 +26,7 @@ from allometry.nas import (
 )
 
 SPACE = find_space("fbnet")
+TRIALS = 12
 
 
 def accuracy(network) -> float:
@@ -65,7 +66,7 @@ def store(url, **more):
     return TrialStore(url, SPACE, **{"objectives": ["accuracy"], "identity": "a", "driver": "me", **more})
 
 
-def search(url, evaluator, *, trials=20, **more):
+def search(url, evaluator, *, trials=TRIALS, **more):
     with store(url) as opened:
         return drive(QUESTION, opened, proposals(), evaluator, trials=trials, **more)
 
@@ -81,7 +82,7 @@ def test_the_search_is_the_same_with_any_number_of_workers_and_goes_on(tmp_path)
     both = search(f"sqlite:///{tmp_path}/b.db", evaluator)
     assert values_of(alone) == values_of(both)
     assert values_of(first) == values_of(both)[:7]
-    assert sorted(evaluator.seen) == list(range(7, 20))
+    assert sorted(evaluator.seen) == list(range(7, TRIALS))
 
 
 def test_what_fails_is_tried_once_and_worth_nothing(tmp_path):
@@ -130,12 +131,12 @@ def test_two_drivers_share_a_search(tmp_path):
 
     def one(place):
         with store(url, alone=False, driver=str(place)) as opened:
-            return values_of(drive(QUESTION, opened, proposals(), evaluators[place], trials=20))
+            return values_of(drive(QUESTION, opened, proposals(), evaluators[place], trials=TRIALS))
 
     with ThreadPoolExecutor(2) as pool:
         trials = list(pool.map(one, (0, 1)))
     assert trials[0] == trials[1] == values_of(search(f"sqlite:///{tmp_path}/b.db", Evaluator()))
-    assert sorted(evaluators[0].seen + evaluators[1].seen) == list(range(20))
+    assert sorted(evaluators[0].seen + evaluators[1].seen) == list(range(TRIALS))
 
 
 DRIVER = """
@@ -148,7 +149,7 @@ class Slow(t.Evaluator):
             time.sleep(600)
         return super()._try(candidate)
 with t.store(sys.argv[1], driver="dead", alone=sys.argv[2] == "alone", study=sys.argv[3]) as opened:
-    t.drive(t.QUESTION, opened, t.proposals(), Slow(2), trials=20)
+    t.drive(t.QUESTION, opened, t.proposals(), Slow(2), trials=t.TRIALS)
 """
 
 
@@ -177,7 +178,7 @@ def test_a_killed_driver_loses_no_trial_and_none_counts_twice(tmp_path, monkeypa
         monkeypatch.setattr("allometry.nas.database.GRACE", 2)
         monkeypatch.setattr("allometry.nas.database.BEAT", 1)
         with store(url, alone=False, driver="other") as opened:
-            trials = drive(QUESTION, opened, proposals(), evaluator, trials=20)
+            trials = drive(QUESTION, opened, proposals(), evaluator, trials=TRIALS)
     assert values_of(trials) == values_of(search(f"sqlite:///{tmp_path}/b.db", Evaluator()))
     assert 5 in evaluator.seen
     assert not {0, 1, 2, 3} & set(evaluator.seen)

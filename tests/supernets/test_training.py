@@ -184,7 +184,7 @@ def test_stopped_after_every_single_step_it_ends_with_the_same_supernet(whole, t
 @pytest.mark.parametrize(
     ("asks", "where"),
     [
-        (2, "after 0 of 2 epochs of the phase 'largest', number 1 of 5"),
+        pytest.param(2, "after 0 of 2 epochs of the phase 'largest', number 1 of 5", marks=pytest.mark.slow),
         (asks_until(1), "after 2 of 2 epochs of the phase 'largest'"),
         (asks_until(3) + 1, "after 0 of 1 epochs of the phase 'width', number 4 of 5"),
     ],

@@ -16,7 +16,7 @@ from allometry.verbs.fit import fit
 from tests.images import write_photos
 
 SETTINGS = ("batch_size=8", "augmentation.flip=true")
-SMALL = FitConfig(alphas=(1.0, 1.4), gammas=(1.0, 1.2), epochs=1, finalists=2, seeds=2)
+SMALL = FitConfig(alphas=(1.0, 1.4), gammas=(1.0, 1.1), epochs=1, finalists=2, seeds=2)
 
 
 @pytest.fixture(scope="module")
