@@ -10,6 +10,8 @@ from PIL import Image
 
 from allometry.base import DataError
 from allometry.data import Dataset, Rejected, normalization, open_data, summarize
+from allometry.data.sources.folder import scan
+from allometry.data.sources.records import split_of
 
 WriteImage = Callable[..., Path]
 
@@ -291,3 +293,52 @@ def test_sizes_are_those_of_the_upright_pictures(tmp_path):
             assert split.size(index) == split.image(index).shape[:2]
     sizes = {split.size(index) for split in dataset.splits.values() for index in range(len(split))}
     assert sizes == {(20, 40), (40, 20)}
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("Train", "Test"),
+        ("Training", "Testing"),
+        ("training_set", "test_set"),
+        ("train", "Val"),
+        ("train", "eval"),
+        ("TRAIN_IMAGES", "validation-images"),
+        ("train2017", "val2017"),
+    ],
+)
+def test_folders_of_splits_are_never_classes(
+    tmp_path: Path, write_image: WriteImage, train: str, test: str
+) -> None:
+    for folder in (train, test):
+        for class_name in ("cat", "dog"):
+            for number in range(6):
+                write_image(f"{folder}/{class_name}/{number}.png", number + 10 * len(folder))
+    layout = scan(tmp_path)
+    assert layout.classes == ("cat", "dog")
+    assert layout.splits == tuple(split_of(name) for name in sorted((train, test)))
+    assert set(layout.splits) == {"train", "test"} if "est" in test else {"train", "val"}
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (("val", "test"), "has folders for test and val but none for training"),
+        (("summer", "winter"), r"summer and winter in .* all hold the same folders \(cat, dog\)"),
+        (("Train", "training"), "several folders for training, Train and training"),
+    ],
+)
+def test_folders_that_all_hold_the_classes_are_no_classes(
+    tmp_path: Path, write_image: WriteImage, folders: tuple[str, ...], message: str
+) -> None:
+    for number, folder in enumerate(folders):
+        for class_name in ("cat", "dog"):
+            write_image(f"{folder}/{class_name}/1.png", number)
+    with pytest.raises(DataError, match=message):
+        scan(tmp_path)
+
+
+def test_classes_with_folders_of_their_own_stay_classes(tmp_path: Path, write_image: WriteImage) -> None:
+    for number, path in enumerate(("cat/summer/1.png", "cat/winter/1.png", "dog/summer/1.png", "dog/2.png")):
+        write_image(path, number)
+    assert scan(tmp_path).classes == ("cat", "dog")

@@ -14,7 +14,7 @@ from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Images, Labels, 
 from allometry.data.images.pixels import Pixels
 from allometry.data.sources.assembling import split_layout
 from allometry.data.sources.checking import Check
-from allometry.data.sources.records import SEPARATOR, SPLIT_OF_NAME, ImageRecord, Layout
+from allometry.data.sources.records import SEPARATOR, ImageRecord, Layout, split_of
 
 
 def open_arrays(
@@ -275,10 +275,10 @@ def _check_names(classes: Sequence[str], place: str) -> None:
 
 def _splits(splits: Sequence[str], place: str) -> list[str]:
     """The splits by their own names."""
-    unknown = sorted({str(split) for split in splits} - set(SPLIT_OF_NAME))
+    unknown = sorted({str(split) for split in splits if not split_of(str(split))})
     if unknown:
-        raise DataError(f"{place}: no split is called {unknown[0]!r}. Possible: {', '.join(SPLIT_OF_NAME)}.")
-    named = [SPLIT_OF_NAME[str(split)] for split in splits]
+        raise DataError(f"{place}: no split is called {unknown[0]!r}. Possible: train, val, test.")
+    named = [split_of(str(split)) for split in splits]
     if "train" not in named:
         raise DataError(f"{place} gives no image to train. Give some, or no splits to have them cut.")
     return named

@@ -12,7 +12,7 @@ from allometry.data.dataset import Dataset
 from allometry.data.images.reading import EXTENSIONS
 from allometry.data.sources.assembling import assemble
 from allometry.data.sources.checking import check_files
-from allometry.data.sources.records import SPLIT_OF_NAME, ImageRecord, Layout, OpenOptions, RejectedFile
+from allometry.data.sources.records import ImageRecord, Layout, OpenOptions, RejectedFile, split_of
 from allometry.data.sources.stores import FileStore
 
 MANIFESTS = (".csv", ".tsv", ".parquet")
@@ -95,35 +95,61 @@ def files_in(folder: Path) -> list[str]:
 
 
 def _split_folders(root: Path, folders: list[str]) -> dict[str, str]:
-    """Folder name to split, empty where `train` is missing or is itself a class (of vehicles, say)."""
-    if "train" not in folders:
+    """Folder name to split, empty where none is for training or that is itself a class (of vehicles, say)."""
+    splits = {name: split for name in folders if (split := split_of(name))}
+    only_splits = len(splits) == len(folders)
+    train = next((name for name, split in splits.items() if split == "train"), None)
+    if train is None:
+        _refuse_nested(root, folders)
         return {}
-    split_of = {name: SPLIT_OF_NAME[name] for name in folders if name in SPLIT_OF_NAME}
-    only_splits = len(split_of) == len(folders)
-    if not subfolders(root / "train"):
-        if only_splits and _images_in(root / "train"):
-            raise DataError(f"{root / 'train'} holds images directly. {_ARRANGE.format(root / 'train')}")
+    if not subfolders(root / train):
+        if only_splits and _images_in(root / train):
+            raise DataError(f"{root / train} holds images directly. {_ARRANGE.format(root / train)}")
         return {}
-    if not only_splits and len(split_of) == 1:
+    if not only_splits and len(splits) == 1:
+        _refuse_nested(root, folders)
         return {}
-    if len(set(split_of.values())) < len(split_of):
-        raise DataError(f"{root} has several folders for validation; keep one of val, valid and validation.")
-    return split_of
+    for split in ("train", "val", "test"):
+        several = [name for name in splits if splits[name] == split]
+        if len(several) > 1:
+            what = {"train": "training", "val": "validation", "test": "testing"}[split]
+            raise DataError(
+                f"{root} has several folders for {what}, {' and '.join(several)}; keep one of them."
+            )
+    return splits
+
+
+def _refuse_nested(root: Path, folders: list[str]) -> None:
+    """Refuse folders that all hold the same folders: those are the classes, whatever the outer ones are called."""
+    inner = [set(subfolders(root / name)) for name in folders]
+    if len(folders) < 2 or len(inner[0]) < 2 or any(names != inner[0] for names in inner):
+        return
+    known = sorted({split_of(name) for name in folders} - {""})
+    classes = ", ".join(sorted(inner[0])[:3])
+    if known:
+        raise DataError(
+            f"{root} has folders for {' and '.join(known)} but none for training; call one train."
+        )
+    raise DataError(
+        f"The folders {' and '.join(folders[:3])} in {root} all hold the same folders ({classes}), so that it is not "
+        "clear which are the classes. Call the outer ones train, val and test, or give one of them."
+    )
 
 
 def _common_classes(root: Path, splits: dict[str, str]) -> tuple[str, ...]:
-    classes = tuple(subfolders(root / "train"))
-    _check_classes(root / "train", classes)
+    train = next(name for name, split in splits.items() if split == "train")
+    classes = tuple(subfolders(root / train))
+    _check_classes(root / train, classes)
     for folder in splits:
         here = subfolders(root / folder)
         differing = sorted(set(classes) ^ set(here))
         if differing:
             where = ", ".join(
-                f"{name!r} only in {'train' if name in classes else folder}" for name in differing[:5]
+                f"{name!r} only in {train if name in classes else folder}" for name in differing[:5]
             )
             more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
             raise DataError(
-                f"train and {folder} in {root} have different classes: {where}{more}. "
+                f"{train} and {folder} in {root} have different classes: {where}{more}. "
                 "Give every split the same class folders."
             )
     return classes

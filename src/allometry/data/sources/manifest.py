@@ -18,12 +18,12 @@ from allometry.data.sources.assembling import assemble
 from allometry.data.sources.checking import check_files
 from allometry.data.sources.records import (
     SEPARATOR,
-    SPLIT_OF_NAME,
     ImageRecord,
     Layout,
     OpenOptions,
     RejectedFile,
     sorted_classes,
+    split_of,
 )
 from allometry.data.sources.stores import FileStore
 
@@ -224,7 +224,7 @@ def read_manifest(path: Path) -> Layout:
     files, refused = [], []
     first_of: dict[str, Row] = {}
     for row in rows:
-        result = _look_at(path.parent, row, SPLIT_OF_NAME.get(row.split.lower(), ""), first_of)
+        result = _look_at(path.parent, row, split_of(row.split), first_of)
         if isinstance(result, ImageRecord):
             files.append(result)
         else:
@@ -238,13 +238,13 @@ def _splits(path: Path, rows: Sequence[Row]) -> tuple[str, ...]:
     if own_splits == {""}:
         return ()
     for row in rows:
-        if row.split.lower() not in SPLIT_OF_NAME:
+        if not split_of(row.split):
             what = f"split {row.split!r}" if row.split else "no split, though others have one"
             raise DataError(
-                f"{path}, {row.place}: {what}. Possible: {', '.join(SPLIT_OF_NAME)}; "
+                f"{path}, {row.place}: {what}. Possible: train, val, test; "
                 "leave the column out to have the splits cut."
             )
-    splits = {SPLIT_OF_NAME[name.lower()] for name in own_splits}
+    splits = {split_of(name) for name in own_splits}
     if "train" not in splits:
         raise DataError(
             f"{path} gives images to {' and '.join(sorted(splits))} but none to train. "

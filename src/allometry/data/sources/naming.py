@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from allometry.base import DataError
-from allometry.data.sources.records import SPLIT_OF_NAME
+from allometry.data.sources.records import split_of
 
 ICONS = "icons"
 SHARD = ".tar"
@@ -59,7 +59,7 @@ def short_name(where: str) -> str:
 def _common(part: str) -> str:
     """A part of a shards' path without what tells the shards apart: braces, and the words for splits."""
     words = _BETWEEN.split(_GROUP.sub("", part))
-    return "-".join(word for word in words if word and word.lower() not in SPLIT_OF_NAME)
+    return "-".join(word for word in words if word and not split_of(word))
 
 
 _BRACES = re.compile(r"\{([^{}]*)\}")

@@ -21,7 +21,7 @@ from allometry.data.sources.downloads import SCHEMES, fetch_shards
 from allometry.data.sources.folder import MANIFESTS, files_in, is_image, open_folder, subfolders
 from allometry.data.sources.manifest import open_manifest
 from allometry.data.sources.naming import ICONS, SHARD, expand, is_address, is_pattern, short_name
-from allometry.data.sources.records import SPLIT_OF_NAME, OpenOptions
+from allometry.data.sources.records import OpenOptions, split_of
 from allometry.data.sources.shards import Shard, open_shards
 
 _KINDS = (
@@ -171,9 +171,13 @@ def _shards_in(root: Path, files: Sequence[str]) -> list[Shard]:
     """The shards of a folder: in it, where it has no other folders, or in those of its splits."""
     folders = subfolders(root)
     if folders:
-        splits = [name for name in folders if name in SPLIT_OF_NAME] if "train" in folders else []
+        of_name = {name: split for name in folders if (split := split_of(name))}
+        train = next((name for name, split in of_name.items() if split == "train"), None)
+        splits = list(of_name) if train else []
         inside = {name: [file for file in files_in(root / name) if file.endswith(SHARD)] for name in splits}
-        names = [f"{name}/{file}" for name in splits for file in inside[name]] if inside.get("train") else []
+        names = (
+            [f"{name}/{file}" for name in splits for file in inside[name]] if train and inside[train] else []
+        )
     else:
         names = [name for name in files if name.endswith(SHARD)]
     return [Shard(name, root / name) for name in names]

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from allometry.base import Progress
 
-SPLIT_OF_NAME = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""The words for a split, in folders, manifests and names of shards."""
+_SPLIT_WORDS = {
+    "train": ("train", "training", "trn"),
+    "val": ("val", "valid", "validation", "validate", "eval", "evaluation"),
+    "test": ("test", "testing", "tst", "holdout"),
+}
+_SPLIT_OF_WORD = {word: split for split, words in _SPLIT_WORDS.items() for word in words}
+_BESIDES = frozenset({"set", "sets", "data", "dataset", "images", "image", "imgs", "img", "split", "part"})
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 SEPARATOR = "\x1f"
 """Between the labels of an image in a record; no name has it."""
+
+
+def split_of(name: str) -> str:
+    """The split that a name means, `train`, `val` or `test`; empty text where it means none.
+
+    One list for folders, manifests, arrays and shards, in any case, with what people write beside it.
+
+    Example:
+        >>> [split_of(name) for name in ("Training", "test_set", "valImages2017", "VALID", "trainer", "train test")]
+        ['train', 'test', 'val', 'val', '', '']
+    """
+    words = [word.lower() for word in _WORD.findall(name)]
+    kept = [word for word in words if word not in _BESIDES]
+    if len(kept) != 1 or not all(sign.isalnum() or sign in "-_. " for sign in name):
+        return ""
+    word = kept[0]
+    return _SPLIT_OF_WORD.get(word) or _SPLIT_OF_WORD.get(word.removesuffix("set"), "")
 
 
 class ImageRecord(NamedTuple):

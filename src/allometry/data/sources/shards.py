@@ -26,12 +26,12 @@ from allometry.data.sources.checking import (
     to_columns,
 )
 from allometry.data.sources.records import (
-    SPLIT_OF_NAME,
     ImageRecord,
     Layout,
     OpenOptions,
     RejectedFile,
     sorted_classes,
+    split_of,
 )
 from allometry.data.sources.stores import ShardStore, read_part
 from allometry.data.sources.tar import Member, read_members
@@ -163,9 +163,9 @@ def read_shards(
 def _split_in(name: str) -> str:
     """The split that a shard's name tells: its own before its folders'."""
     for part in reversed(name.removesuffix(".tar").split("/")):
-        for word in re.split(r"[^a-z]+", part.lower()):
-            if word in SPLIT_OF_NAME:
-                return SPLIT_OF_NAME[word]
+        for word in re.split(r"[^A-Za-z]+", part):
+            if split := split_of(word):
+                return split
     return ""
 
 

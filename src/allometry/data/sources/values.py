@@ -13,7 +13,7 @@ import numpy.typing as npt
 from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
 from allometry.base.machine import memory
 from allometry.base.units import plural
-from allometry.data.dataset import ArraySplit, Dataset, Split
+from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Split
 from allometry.data.images.cache import image_memory
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.values import channels_last, is_tensor
@@ -21,7 +21,7 @@ from allometry.data.sources.arrays import class_indices, open_arrays, with_chann
 from allometry.data.sources.items import Items, MapDataset, items_of, open_items, split_of_items
 from allometry.data.sources.naming import full_name, short_name
 from allometry.data.sources.opening import open_data
-from allometry.data.sources.records import SPLIT_OF_NAME
+from allometry.data.sources.records import split_of
 
 Arrays: TypeAlias = tuple[npt.ArrayLike | Sequence[object], npt.ArrayLike]
 """Images and their labels."""
@@ -185,9 +185,13 @@ def _parts(data: Mapping[str, Any]) -> dict[str, Items]:
         raise DataError("The data is an empty dict; give one data set for each split: train, val, test.")
     parts = {}
     for name, part in data.items():
-        if name not in SPLIT_OF_NAME:
-            raise UnknownNameError("split", str(name), SPLIT_OF_NAME, "Give the others no data.")
-        parts[SPLIT_OF_NAME[name]] = _items(part) if isinstance(part, tuple) else items_of(part)
+        if not split_of(str(name)):
+            raise UnknownNameError("split", str(name), SPLITS, "Give the others no data.")
+        if split_of(str(name)) in parts:
+            raise DataError(
+                f"Two splits are for {split_of(str(name))}, the second called {name!r}; keep one."
+            )
+        parts[split_of(str(name))] = _items(part) if isinstance(part, tuple) else items_of(part)
     return parts
 
 
