@@ -51,7 +51,7 @@ def test_scale_grows_to_a_latency(call, small, tmp_path):
 def test_scale_tells_a_person_what_was_measured(call, small):
     path, budget = small
     text = call("scale", path, "--budget", budget, "--runtime", "torch").out
-    assert "a run, " in text
+    assert "ms of latency, " in text
     assert "of memory   torch, 1 thread, batch 1, float32, cpu" in text
 
 

@@ -63,8 +63,9 @@ def print_network(
         from allometry.cost import MEASURES
 
         # Memory is counted above, and stands in the cost as it was read.
-        read = [measure for measure in MEASURES if measure.name in cost.readings or (where and measure.read)]
-        took = ", ".join(measure.describe(cost[measure]) for measure in read)
+        known = [measure for measure in MEASURES if measure.name in cost.readings]
+        counted = [measure for measure in MEASURES if measure.count and measure.read] if where else []
+        took = ", ".join(measure.describe(cost[measure]) for measure in dict.fromkeys((*known, *counted)))
         print_line(f"  {'measured':12} {took}   {where}".rstrip())
 
 
