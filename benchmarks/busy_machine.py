@@ -50,11 +50,11 @@ def measure(busy: int, repeats: int, seconds: float) -> dict[str, list[float]]:
     """Throughputs of each setting beside `busy` processes that do nothing but work."""
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
     try:
-        found: dict[str, list[float]] = {name: [] for name in SETTINGS}
+        speeds: dict[str, list[float]] = {name: [] for name in SETTINGS}
         for _ in range(repeats):
             for name, spins in SETTINGS.items():
-                found[name].append(images_per_second(spins, seconds))
-        return found
+                speeds[name].append(images_per_second(spins, seconds))
+        return speeds
     finally:
         for other in others:
             other.kill()
@@ -68,23 +68,23 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="processes of each kind (default: 5)")
     parser.add_argument("--seconds", type=float, default=4, help="of each process (default: 4)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     busy = {
         str(number): {
             name: Spread.of(values)._asdict()
-            for name, values in measure(number, asked.repeats, asked.seconds).items()
+            for name, values in measure(number, args.repeats, args.seconds).items()
         }
         for number in (0, 1, 2)
     }
-    result = {"benchmark": "busy_machine", "repeats": asked.repeats, "busy": busy, "machine": machine()}
-    print_result(result, lines(result), as_json=asked.json)
+    result = {"benchmark": "busy_machine", "repeats": args.repeats, "busy": busy, "machine": machine()}
+    print_result(result, lines(result), as_json=args.json)
 
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as a Markdown table with its caption."""
     rows = [
-        [number, *(Spread(**found[name]).show() for name in SETTINGS)]
-        for number, found in result["busy"].items()
+        [number, *(Spread(**speeds[name]).show() for name in SETTINGS)]
+        for number, speeds in result["busy"].items()
     ]
     header = ["busy processes beside it", *(f"{name}, images per second" for name in SETTINGS)]
     return [

@@ -51,11 +51,11 @@ def machine() -> dict[str, str]:
     }
 
 
-def machine_line(found: dict[str, str]) -> str:
+def machine_line(about: dict[str, str]) -> str:
     """The machine as one line of text."""
     return (
-        f"{found['processor']}; {found['system']}; Python {found['python']}; torch {found['torch']}; "
-        f"load average {found['load']} at the end; {found['date']}"
+        f"{about['processor']}; {about['system']}; Python {about['python']}; torch {about['torch']}; "
+        f"load average {about['load']} at the end; {about['date']}"
     )
 
 

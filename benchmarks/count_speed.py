@@ -84,13 +84,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9, help="repeats of each measurement (default: 9)")
     parser.add_argument("--seed", type=int, default=0, help="of the random networks (default: 0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
+    args = parser.parse_args()
 
     torch.set_num_threads(1)
-    draw = random.Random(asked.seed)
-    randoms = [random_network(draw) for _ in range(asked.networks)]
+    draw = random.Random(args.seed)
+    randoms = [random_network(draw) for _ in range(args.networks)]
     family = [get(f"efficientnet-b{number}") for number in range(8)]
-    sample = randoms[: asked.sample]
+    sample = randoms[: args.sample]
     differing = sum(count(network).macs != macs_by_torch(network) for network in [*sample, *family])
 
     kinds = {}
@@ -98,8 +98,8 @@ def main() -> None:
         (f"{len(randoms):,} random networks", randoms, sample, 1),
         ("EfficientNet-B0 to B7", family, family, 100),
     ):
-        counted = per_second(count, ours, repeats=asked.repeats, passes=passes)
-        watched = per_second(macs_by_torch, theirs, repeats=asked.repeats, passes=1)
+        counted = per_second(count, ours, repeats=args.repeats, passes=passes)
+        watched = per_second(macs_by_torch, theirs, repeats=args.repeats, passes=1)
         kinds[name] = {
             "count_per_second": counted._asdict(),
             "torch_per_second": watched._asdict(),
@@ -108,14 +108,14 @@ def main() -> None:
         }
     result = {
         "benchmark": "count_speed",
-        "repeats": asked.repeats,
-        "seed": asked.seed,
+        "repeats": args.repeats,
+        "seed": args.seed,
         "kinds": kinds,
         "compared": len(sample) + len(family),
         "differing": differing,
         "machine": machine(),
     }
-    print_result(result, lines(result), as_json=asked.json)
+    print_result(result, lines(result), as_json=args.json)
 
 
 def lines(result: dict[str, Any]) -> list[str]:

@@ -69,16 +69,16 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="of all trainings")
     parser.add_argument("--seeds", type=int, default=3, help="of each network and scale")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     rows: list[dict[str, Any]] = []
     # By turns, so that both sides of a comparison are there for every seed that is.
     results: dict[tuple[str, float], list[dict[str, Any]]] = {}
-    for seed in range(asked.seeds):
+    for seed in range(args.seeds):
         for place, (name, network) in enumerate(networks().items()):
             for scale in SCALES:
-                found = trained(asked.folder, network, f"network-{place}", scale, seed)
-                results.setdefault((name, scale), []).append(found)
-    for (name, scale), found in results.items():
+                run = trained(args.folder, network, f"network-{place}", scale, seed)
+                results.setdefault((name, scale), []).append(run)
+    for (name, scale), run in results.items():
         network = networks()[name]
         rows.append(
             {
@@ -86,14 +86,14 @@ def main() -> None:
                 "residual_scale": scale,
                 "layers": network.depth,
                 "macs": count(network).macs,
-                "validation": [each["validation_accuracy"] for each in found],
-                "test": [each["test_accuracy"] for each in found],
-                "after_3": [each["history"][2] for each in found],
+                "validation": [run["validation_accuracy"] for run in run],
+                "test": [run["test_accuracy"] for run in run],
+                "after_3": [run["history"][2] for run in run],
             }
         )
-    result = {"benchmark": "deep_networks", "seeds": asked.seeds, "rows": rows, "machine": machine()}
-    (asked.folder / "result.json").write_text(json.dumps(result, indent=2))
-    print_result(result, lines(result), as_json=asked.json)
+    result = {"benchmark": "deep_networks", "seeds": args.seeds, "rows": rows, "machine": machine()}
+    (args.folder / "result.json").write_text(json.dumps(result, indent=2))
+    print_result(result, lines(result), as_json=args.json)
 
 
 def lines(result: dict[str, Any]) -> list[str]:

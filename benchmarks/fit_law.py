@@ -36,9 +36,9 @@ _T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # Student's t for a mean of s
 
 def fit(folder: Path) -> dict[str, Any]:
     """The command itself."""
-    found, seconds, _ = call(["fit", "efficientnet-b0", "--budget", BASELINE, "--out", str(folder / "fit")])
+    fitted, seconds, _ = call(["fit", "efficientnet-b0", "--budget", BASELINE, "--out", str(folder / "fit")])
     kept = ("law", "likely", "laws", "finalists", "forecast", "training_seconds", "fraction_of_full", "macs")
-    return {"seconds": seconds, **{name: found[name] for name in kept}}
+    return {"seconds": seconds, **{name: fitted[name] for name in kept}}
 
 
 def grid(folder: Path, seeds: int) -> dict[str, Any]:
@@ -54,9 +54,9 @@ def grid(folder: Path, seeds: int) -> dict[str, Any]:
                 "resolution": line["resolution"],
                 "short": line["accuracy"],
                 "chosen": line["chosen"],
-                "validation": [each["validation_accuracy"] for each in results],
-                "test": [each["test_accuracy"] for each in results],
-                "seconds": [each["seconds"] for each in results],
+                "validation": [run["validation_accuracy"] for run in results],
+                "test": [run["test_accuracy"] for run in results],
+                "seconds": [run["seconds"] for run in results],
             }
         )
     rows.sort(key=lambda row: -statistics.fmean(row["validation"]))
@@ -88,9 +88,9 @@ def ways(folder: Path, seeds: int) -> dict[str, Any]:
                 "params": count(network).params,
                 "depth": network.depth,
                 "resolution": network.resolution,
-                "validation": [each["validation_accuracy"] for each in results],
-                "test": [each["test_accuracy"] for each in results],
-                "seconds": sum(each["seconds"] for each in results) / seeds,
+                "validation": [run["validation_accuracy"] for run in results],
+                "test": [run["test_accuracy"] for run in results],
+                "seconds": sum(run["seconds"] for run in results) / seeds,
             }
         )
     return {"seeds": seeds, "rows": rows}
@@ -105,7 +105,7 @@ def short(folder: Path) -> dict[str, Any]:
             trained(folder, load(file), f"grid-{file.stem}-after-{epochs}", 0, "--set", f"epochs={epochs}")
             for file in networks
         ]
-        accuracies[str(epochs)] = [each["validation_accuracy"] for each in results]
+        accuracies[str(epochs)] = [run["validation_accuracy"] for run in results]
     return accuracies
 
 
@@ -143,22 +143,22 @@ def _agreement(rows: Sequence[dict[str, Any]]) -> str:
     if len(rows[0]["validation"]) < 2:
         return ""
     one, other = ([row["validation"][seed] for row in rows] for seed in (0, 1))
-    found = _rank_correlation(one, other)
-    return f" The orders by the first and by the second seed have a rank correlation of {found:.2f}."
+    correlation = _rank_correlation(one, other)
+    return f" The orders by the first and by the second seed have a rank correlation of {correlation:.2f}."
 
 
 def _short_lines(accuracies: dict[str, list[float]], rows: Sequence[dict[str, Any]]) -> list[str]:
     """How far a short training with one seed tells the order of full ones with the other."""
     ordered = sorted(rows, key=lambda row: row["number"])
     other = [row["validation"][1] for row in ordered]
-    found = [
+    correlations = [
         f"{_rank_correlation(values, other):.2f} after {epochs} epochs"
         for epochs, values in accuracies.items()
     ]
     whole = _rank_correlation([row["validation"][0] for row in ordered], other)
     return [
         "Rank correlation of trainings with the first seed and full ones with the second: "
-        f"{', '.join(found)}, {whole:.2f} after full training.",
+        f"{', '.join(correlations)}, {whole:.2f} after full training.",
         "",
     ]
 
@@ -171,29 +171,29 @@ def lines(result: dict[str, Any]) -> list[str]:
     """The result as Markdown."""
     text: list[str] = []
     if "fit" in result:
-        found = result["fit"]
+        part = result["fit"]
         text += [
-            f"`fit` took {found['seconds'] / 60:.1f} minutes for {found['laws']} laws, {found['fraction_of_full']:.0%} "
-            f"of the MACs of training all of them fully, and chose {_law(found['law'])}.",
+            f"`fit` took {part['seconds'] / 60:.1f} minutes for {part['laws']} laws, {part['fraction_of_full']:.0%} "
+            f"of the MACs of training all of them fully, and chose {_law(part['law'])}.",
             "",
             *table(
                 [
                     "finalist: alpha, beta, gamma",
-                    f"accuracy, {found['finalists'][0]['seeds']} seeds",
+                    f"accuracy, {part['finalists'][0]['seeds']} seeds",
                     "the best in",
                 ],
                 [
-                    [_law(each["law"]), f"{each['accuracy']:.1%}", f"{each['best']:.0%}"]
-                    for each in sorted(found["finalists"], key=lambda each: -each["accuracy"])
+                    [_law(finalist["law"]), f"{finalist['accuracy']:.1%}", f"{finalist['best']:.0%}"]
+                    for finalist in sorted(part["finalists"], key=lambda finalist: -finalist["accuracy"])
                 ],
             ),
             "",
         ]
     if "grid" in result:
-        found = result["grid"]
+        part = result["grid"]
         text += [
-            f"The law that was chosen is number {found['rank']} of {len(found['rows'])} in the full grid, by the mean "
-            f"validation accuracy of {found['seeds']} seeds.{_agreement(found['rows'])}",
+            f"The law that was chosen is number {part['rank']} of {len(part['rows'])} in the full grid, by the mean "
+            f"validation accuracy of {part['seeds']} seeds.{_agreement(part['rows'])}",
             "",
             *table(
                 ["alpha, beta, gamma", "px", "first round", "validation", "test", ""],
@@ -208,7 +208,7 @@ def lines(result: dict[str, Any]) -> list[str]:
                         ),
                         "chosen" if row["chosen"] else "",
                     ]
-                    for row in found["rows"]
+                    for row in part["rows"]
                 ],
             ),
             "",
@@ -216,7 +216,7 @@ def lines(result: dict[str, Any]) -> list[str]:
     if "short" in result and "grid" in result:
         text += _short_lines(result["short"], result["grid"]["rows"])
     if "ways" in result:
-        found = result["ways"]
+        part = result["ways"]
         text += table(
             ["grown by", "MMACs", "kparams", "layers", "px", "validation", "test", "training, s"],
             [
@@ -230,10 +230,10 @@ def lines(result: dict[str, Any]) -> list[str]:
                     interval(row["test"]),
                     f"{row['seconds']:.0f}",
                 ]
-                for row in found["rows"]
+                for row in part["rows"]
             ],
         )
-        text += ["", f"Means of {found['seeds']} seeds with their 95 % intervals."]
+        text += ["", f"Means of {part['seeds']} seeds with their 95 % intervals."]
     return text
 
 
@@ -264,21 +264,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, choices=range(1, 6), help="of each way of growing")
     parser.add_argument("--grid-seeds", type=int, default=2, help="of each network of the full grid")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
-    kept = asked.folder / "result.json"
+    args = parser.parse_args()
+    kept = args.folder / "result.json"
     result = json.loads(kept.read_text()) if kept.exists() else {}
-    if "fit" in asked.parts:
-        result["fit"] = fit(asked.folder)
-    if "grid" in asked.parts:
-        result["grid"] = grid(asked.folder, asked.grid_seeds)
-    if "short" in asked.parts:
-        result["short"] = short(asked.folder)
-    if "ways" in asked.parts:
-        result["ways"] = ways(asked.folder, asked.seeds)
+    if "fit" in args.parts:
+        result["fit"] = fit(args.folder)
+    if "grid" in args.parts:
+        result["grid"] = grid(args.folder, args.grid_seeds)
+    if "short" in args.parts:
+        result["short"] = short(args.folder)
+    if "ways" in args.parts:
+        result["ways"] = ways(args.folder, args.seeds)
     result |= {"benchmark": "fit_law", "machine": machine()}
-    asked.folder.mkdir(parents=True, exist_ok=True)
+    args.folder.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(result, indent=2))
-    print_result(result, lines(result), as_json=asked.json)
+    print_result(result, lines(result), as_json=args.json)
 
 
 if __name__ == "__main__":

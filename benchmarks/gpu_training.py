@@ -119,7 +119,7 @@ def measure(name: str, turns: int, device: torch.device) -> dict[str, dict[str, 
     }
     batch = batch_of(size, side)
     loops = {kind: make() for kind, make in kinds.items()}
-    found: dict[str, dict[str, list[float]]] = {kind: {"speed": [], "memory": []} for kind in kinds}
+    measured: dict[str, dict[str, list[float]]] = {kind: {"speed": [], "memory": []} for kind in kinds}
     for turn in range(turns + 1):
         for kind, loop in loops.items():
             torch.cuda.empty_cache()
@@ -131,9 +131,9 @@ def measure(name: str, turns: int, device: torch.device) -> dict[str, dict[str, 
             end.record()
             torch.cuda.synchronize(device)
             if turn:  # the first one warms up and compiles
-                found[kind]["speed"].append(1000 * STEPS * size / start.elapsed_time(end))
-                found[kind]["memory"].append((torch.cuda.max_memory_allocated(device) - before) / 1e9)
-    return found
+                measured[kind]["speed"].append(1000 * STEPS * size / start.elapsed_time(end))
+                measured[kind]["memory"].append((torch.cuda.max_memory_allocated(device) - before) / 1e9)
+    return measured
 
 
 def _compiled(module: nn.Module) -> nn.Module:
@@ -148,26 +148,26 @@ def main() -> None:
     )
     parser.add_argument("--turns", type=int, default=7, help="of each kind (default: 7)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("This needs a CUDA device and a build of torch for it; there is none here.")
     device = torch.device("cuda", 0)
     rows = {
         name: {
-            kind: {key: Spread.of(values)._asdict() for key, values in figures.items()}
-            for kind, figures in measure(name, asked.turns, device).items()
+            kind: {key: Spread.of(values)._asdict() for key, values in lists.items()}
+            for kind, lists in measure(name, args.turns, device).items()
         }
         for name in NETWORKS
     }
-    found = {**machine(), "processor": torch.cuda.get_device_name(device)}
+    about = {**machine(), "processor": torch.cuda.get_device_name(device)}
     result = {
         "benchmark": "gpu_training",
-        "turns": asked.turns,
+        "turns": args.turns,
         "steps": STEPS,
         "rows": rows,
-        "machine": found,
+        "machine": about,
     }
-    print_result(result, lines(result), as_json=asked.json)
+    print_result(result, lines(result), as_json=args.json)
 
 
 def lines(result: dict[str, Any]) -> list[str]:
@@ -176,11 +176,11 @@ def lines(result: dict[str, Any]) -> list[str]:
         [
             f"{name}, {NETWORKS[name][0]} px, batch {NETWORKS[name][1]}",
             kind,
-            Spread(**figures["speed"]).show(),
-            Spread(**figures["memory"]).show("{:.2f}"),
+            Spread(**spreads["speed"]).show(),
+            Spread(**spreads["memory"]).show("{:.2f}"),
         ]
         for name, kinds in result["rows"].items()
-        for kind, figures in kinds.items()
+        for kind, spreads in kinds.items()
     ]
     return [
         *table(["network", "loop", "images per second", "peak in GB"], rows),

@@ -67,28 +67,28 @@ def open_split(folder: Path, *, cache_bytes: int = 0) -> FileSplit:
 
 def speeds(split: FileSplit, side: int, ways: Sequence[str], repeats: int) -> dict[str, list[float]]:
     """Images per second of the processor, of each way, in turn; the first repeat only warms up."""
-    found: dict[str, list[float]] = {way: [] for way in ways}
+    rates: dict[str, list[float]] = {way: [] for way in ways}
     for repeat in range(repeats + 1):
         for way in ways:
             began = time.process_time()
             WAYS[way](split, side, repeat)
             if repeat:
-                found[way].append(len(split) / (time.process_time() - began))
-    return found
+                rates[way].append(len(split) / (time.process_time() - began))
+    return rates
 
 
 def apart(folder: Path, side: int, rounds: int) -> dict[str, list[float]]:
     """The speeds of each way in processes of its own, in turn."""
-    found: dict[str, list[float]] = {way: [] for way in WAYS}
+    rates: dict[str, list[float]] = {way: [] for way in WAYS}
     for _ in range(rounds):
-        for way, values in found.items():
+        for way, values in rates.items():
             values.append(statistics.median(_speeds_of(_start(folder, side, way, 3))))
-    return found
+    return rates
 
 
 def _start(folder: Path, side: int, way: str, repeats: int) -> subprocess.Popen[str]:
-    asked = ["--alone", way, str(folder), str(side), "--repeats", str(repeats)]
-    return subprocess.Popen([sys.executable, __file__, *asked], stdout=subprocess.PIPE, text=True)
+    options = ["--alone", way, str(folder), str(side), "--repeats", str(repeats)]
+    return subprocess.Popen([sys.executable, __file__, *options], stdout=subprocess.PIPE, text=True)
 
 
 def _speeds_of(process: subprocess.Popen[str]) -> list[float]:
@@ -108,28 +108,28 @@ def unhindered(split: FileSplit, side: int, epoch: int, workers: int) -> float:
 
 def _waits() -> dict[str, float]:
     """Seconds that each thread has waited for a core, by Linux's account; empty elsewhere."""
-    found = {}
+    sizes = {}
     for file in Path("/proc/self/task").glob("*/schedstat"):
         try:
-            found[file.parent.name] = int(file.read_text().split()[1]) / 1e9
+            sizes[file.parent.name] = int(file.read_text().split()[1]) / 1e9
         except (OSError, IndexError):
             continue  # the thread has ended
-    return found
+    return sizes
 
 
 def by_threads(folder: Path, side: int, repeats: int) -> dict[str, Any]:
     """Images per second of one thread, two threads, and two processes, in turn."""
     split = open_split(folder)
-    found: dict[str, list[float]] = {"one": [], "two": [], "processes": []}
+    rates: dict[str, list[float]] = {"one": [], "two": [], "processes": []}
     for repeat in range(repeats):
-        found["one"].append(unhindered(split, side, repeat, 1))
-        found["two"].append(unhindered(split, side, repeat, 2))
+        rates["one"].append(unhindered(split, side, repeat, 1))
+        rates["two"].append(unhindered(split, side, repeat, 2))
         pair = [_start(folder, side, "unhindered", 1) for _ in range(2)]
-        found["processes"].append(sum(_speeds_of(each)[0] for each in pair))
+        rates["processes"].append(sum(_speeds_of(process)[0] for process in pair))
     pairs = (("two", "one"), ("processes", "one"))
     return {
-        "images_per_second": {name: Spread.of(values)._asdict() for name, values in found.items()},
-        "ratios": {more: _ratio(found[less], found[more]) for more, less in pairs},
+        "images_per_second": {name: Spread.of(values)._asdict() for name, values in rates.items()},
+        "ratios": {more: _ratio(rates[less], rates[more]) for more, less in pairs},
     }
 
 
@@ -166,15 +166,15 @@ def stages(split: FileSplit, side: int, repeats: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
-def measure(folder: Path, quality: int, asked: argparse.Namespace) -> list[dict[str, Any]]:
+def measure(folder: Path, quality: int, args: argparse.Namespace) -> list[dict[str, Any]]:
     """All figures of files of one quality, one record for each side."""
-    size = write_images(folder, number=asked.number, quality=quality, seed=asked.seed)
+    size = write_images(folder, number=args.number, quality=quality, seed=args.seed)
     split, kept = open_split(folder), open_split(folder, cache_bytes=2**30)
-    found = []
+    records = []
     for side in SIDES:
-        together = speeds(split, side, list(WAYS), asked.repeats)
-        own = apart(folder, side, asked.repeats)
-        found.append(
+        together = speeds(split, side, list(WAYS), args.repeats)
+        own = apart(folder, side, args.repeats)
+        records.append(
             {
                 "quality": quality,
                 "bytes": size,
@@ -183,11 +183,11 @@ def measure(folder: Path, quality: int, asked: argparse.Namespace) -> list[dict[
                 "ratio": _ratio(together["pillow"], together["allometry"]),
                 "apart": {way: Spread.of(values)._asdict() for way, values in own.items()},
                 "ratio_apart": _ratio(own["pillow"], own["allometry"]),
-                "kept": Spread.of(speeds(kept, side, ["allometry"], asked.repeats)["allometry"])._asdict(),
-                "stages": stages(split, side, asked.repeats),
+                "kept": Spread.of(speeds(kept, side, ["allometry"], args.repeats)["allometry"])._asdict(),
+                "stages": stages(split, side, args.repeats),
             }
         )
-    return found
+    return records
 
 
 def _ratio(less: Sequence[float], more: Sequence[float]) -> dict[str, float]:
@@ -204,73 +204,73 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the images (default: 0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--alone", nargs=3, metavar=("WAY", "FOLDER", "SIDE"), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.alone:
-        print(json.dumps(_alone(asked)))
+    args = parser.parse_args()
+    if args.alone:
+        print(json.dumps(_alone(args)))
         return
     cores = os.sched_getaffinity(0)
     records = []
     with tempfile.TemporaryDirectory() as folder:
         for quality in QUALITIES:
             os.sched_setaffinity(0, {max(cores)})
-            records += measure(Path(folder, str(quality)), quality, asked)
+            records += measure(Path(folder, str(quality)), quality, args)
         os.sched_setaffinity(0, cores)
         longer = Path(folder, "longer")
-        write_images(longer, number=LONGER * asked.number, quality=QUALITIES[0], seed=asked.seed)
-        threads = [{"side": side, **by_threads(longer, side, asked.repeats)} for side in SIDES]
+        write_images(longer, number=LONGER * args.number, quality=QUALITIES[0], seed=args.seed)
+        threads = [{"side": side, **by_threads(longer, side, args.repeats)} for side in SIDES]
     result = {
         "benchmark": "input_speed",
-        "repeats": asked.repeats,
-        "number": asked.number,
-        "seed": asked.seed,
+        "repeats": args.repeats,
+        "number": args.number,
+        "seed": args.seed,
         "photographs": len(photographs()),
         "records": records,
         "threads": threads,
         "machine": machine(),
     }
-    print_result(result, lines(result), as_json=asked.json)
+    print_result(result, lines(result), as_json=args.json)
 
 
-def _alone(asked: argparse.Namespace) -> list[float]:
-    way, folder, side = asked.alone
+def _alone(args: argparse.Namespace) -> list[float]:
+    way, folder, side = args.alone
     split = open_split(Path(folder))
     if way == "unhindered":
-        return [unhindered(split, int(side), repeat, 1) for repeat in range(asked.repeats)]
-    return speeds(split, int(side), [way], asked.repeats)[way]
+        return [unhindered(split, int(side), repeat, 1) for repeat in range(args.repeats)]
+    return speeds(split, int(side), [way], args.repeats)[way]
 
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as Markdown tables with their captions."""
     rows, parts = [], []
-    for each in result["records"]:
-        name = f"{each['side']} px, files of {each['bytes'] / 1024:.0f} KiB"
+    for record in result["records"]:
+        name = f"{record['side']} px, files of {record['bytes'] / 1024:.0f} KiB"
         rows.append(
             [
                 name,
-                *(Spread(**each["together"][way]).show() for way in ("pillow", "allometry")),
-                Spread(**each["ratio"]).show("{:.2f}"),
-                *(Spread(**each["apart"][way]).show() for way in ("pillow", "allometry")),
-                Spread(**each["ratio_apart"]).show("{:.2f}"),
-                Spread(**each["kept"]).show(),
+                *(Spread(**record["together"][way]).show() for way in ("pillow", "allometry")),
+                Spread(**record["ratio"]).show("{:.2f}"),
+                *(Spread(**record["apart"][way]).show() for way in ("pillow", "allometry")),
+                Spread(**record["ratio_apart"]).show("{:.2f}"),
+                Spread(**record["kept"]).show(),
             ]
         )
-        taken = {stage: value for stage, value in each["stages"].items() if stage != EIGHTH}
+        taken = {stage: value for stage, value in record["stages"].items() if stage != EIGHTH}
         whole = sum(taken.values())
         parts.append(
             [
                 name,
                 f"{whole:.2f}",
                 *(f"{value / whole:.0%}" for value in taken.values()),
-                f"{each['stages'][EIGHTH]:.2f}",
+                f"{record['stages'][EIGHTH]:.2f}",
             ]
         )
     threads = [
         [
-            f"{each['side']} px",
-            *(Spread(**each["images_per_second"][name]).show() for name in ("one", "two", "processes")),
-            *(Spread(**each["ratios"][name]).show("{:.2f}") for name in ("two", "processes")),
+            f"{record['side']} px",
+            *(Spread(**record["images_per_second"][name]).show() for name in ("one", "two", "processes")),
+            *(Spread(**record["ratios"][name]).show("{:.2f}") for name in ("two", "processes")),
         ]
-        for each in result["threads"]
+        for record in result["threads"]
     ]
     header = [
         "view",

@@ -269,25 +269,25 @@ def main() -> None:
     parser.add_argument("--run", type=Path, metavar="RUN", help="a finished run on the icons, for that part")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="take the other parts from this result")
-    options = parser.parse_args()
-    config = MeasureConfig(rounds=options.rounds, seconds=0.5)
-    kept = json.loads(options.keep.read_text())["comparisons"] if options.keep else []
-    if "icons" in options.parts and options.run is None:
+    args = parser.parse_args()
+    config = MeasureConfig(rounds=args.rounds, seconds=0.5)
+    kept = json.loads(args.keep.read_text())["comparisons"] if args.keep else []
+    if "icons" in args.parts and args.run is None:
         parser.error("the part icons needs --run, the folder of a run on the icons")
-    more = {"icons": {"run": options.run}}
+    more = {"icons": {"run": args.run}}
     new = [
         {"part": part, **comparison, "machine": machine()}
-        for part in options.parts
+        for part in args.parts
         for comparison in PARTS[part](config, **more.get(part, {}))
     ]
-    comparisons = [*(comparison for comparison in kept if comparison["part"] not in options.parts), *new]
+    comparisons = [*(comparison for comparison in kept if comparison["part"] not in args.parts), *new]
     result = {
         "benchmark": "latency",
-        "rounds": options.rounds,
+        "rounds": args.rounds,
         "comparisons": sorted(comparisons, key=lambda comparison: list(PARTS).index(comparison["part"])),
         "machine": machine(),
     }
-    print_result(result, lines(result), as_json=options.json)
+    print_result(result, lines(result), as_json=args.json)
 
 
 def lines(result: dict[str, Any]) -> list[str]:

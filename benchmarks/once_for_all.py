@@ -99,8 +99,8 @@ def train(folder: Path, name: str, more: list[str]) -> dict[str, Any]:
     """A supernet, or its result if it was trained before."""
     run, space = folder / name, folder / "own.json"
     save_space(own_space(), space)
-    found, _, _ = call(["supernet", "train", str(space), *more, "--out", str(run)])
-    return {**found, "history": [dict(line) for line in read_lines(run / "metrics.jsonl")]}
+    trained, _, _ = call(["supernet", "train", str(space), *more, "--out", str(run)])
+    return {**trained, "history": [dict(line) for line in read_lines(run / "metrics.jsonl")]}
 
 
 def alone(folder: Path) -> dict[str, Any]:
@@ -143,29 +143,29 @@ def _trained_alone(
     run, described = folder / name, folder / f"{name}.json"
     save(network, described)
     more = [word for setting in settings for word in ("--set", setting)]
-    found, _, _ = call(["train", str(described), *more, "--out", str(run)])
-    row = {"alone": found["validation_accuracy"], "seconds": _seconds(run, "train")}
+    trained, _, _ = call(["train", str(described), *more, "--out", str(run)])
+    row = {"alone": trained["validation_accuracy"], "seconds": _seconds(run, "train")}
     append_line(file, {"of": of, **row})
     return row
 
 
 def plans(folder: Path) -> dict[str, Any]:
     """Other ways to train a supernet: the same random subnets in each, as far as these are coupled where it is."""
-    found: dict[str, Any] = {}
+    trained_by: dict[str, Any] = {}
     for name, more in PLANS.items():
-        place = "-".join(["supernet", *(each.strip("-") for each in more)])
+        place = "-".join(["supernet", *(option.strip("-") for option in more)])
         trained = train(folder, place, more)
         with open_supernet(
             folder / place, device=None, progress=SilentProgress(), should_stop=lambda: False
         ) as opened:
             accuracies = measure_subnets(opened, sample_subnets(opened, HELD + ALONE)[HELD:])
-        found[name] = {
+        trained_by[name] = {
             "seconds": trained["seconds"],
             "largest": trained["largest"]["validation_accuracy"],
             "smallest": trained["smallest"]["validation_accuracy"],
-            "subnets": [float(each) for each in accuracies],
+            "subnets": [float(accuracy) for accuracy in accuracies],
         }
-    return found
+    return trained_by
 
 
 def predict(folder: Path) -> dict[str, Any]:
@@ -178,10 +178,10 @@ def predict(folder: Path) -> dict[str, Any]:
     for name, settings in (("default", None), ("thorough", THOROUGH)):
         began = time.perf_counter()
         more = {} if settings is None else {"settings": settings}
-        found = specialize(
+        front = specialize(
             space, predictor, allows=lambda rows: costs(rows)["macs"] <= 3_000_000, seed=0, **more
         )
-        seconds[name] = {"seconds": time.perf_counter() - began, "looked": found.examined}
+        seconds[name] = {"seconds": time.perf_counter() - began, "looked": front.examined}
     with open_supernet(run, device=None, progress=SilentProgress(), should_stop=lambda: False) as opened:
         picks = _evenly(opened)
         even = evaluate_predictor(predictor, picks, measure_subnets(opened, picks))
@@ -199,7 +199,7 @@ def _evenly(opened: OpenSupernet) -> Encodings:
     """About as many random subnets as are held out, but evenly from the fewest MACs to the most."""
     rows = sample_encodings(opened.space, np.random.default_rng(7), 20_000, by="choice")
     macs = np.log(Costs(opened.space)(rows)["macs"].astype(float))
-    places = {int(np.abs(macs - each).argmin()) for each in np.linspace(macs.min(), macs.max(), HELD)}
+    places = {int(np.abs(macs - target).argmin()) for target in np.linspace(macs.min(), macs.max(), HELD)}
     return rows[sorted(places)]
 
 
@@ -208,12 +208,12 @@ def budgets(folder: Path) -> dict[str, Any]:
     run = folder / "supernet"
     rows = []
     for budget in BUDGETS:
-        found, seconds, _ = call(["supernet", "search", str(run), "--budget", budget, *LOOKS])
+        subnet, seconds, _ = call(["supernet", "search", str(run), "--budget", budget, *LOOKS])
         with open_supernet(run, device=None, progress=SilentProgress(), should_stop=lambda: False) as opened:
-            random = np.random.default_rng(int(found["macs"]))
+            random = np.random.default_rng(int(subnet["macs"]))
             picks = sample_encodings(opened.space, random, 20_000, by="choice")
             macs = Costs(opened.space)(picks)["macs"]
-            near = picks[(macs <= found["macs"] * 1.02) & (macs >= found["macs"] * 0.8)][:RANDOM]
+            near = picks[(macs <= subnet["macs"] * 1.02) & (macs >= subnet["macs"] * 0.8)][:RANDOM]
             others = measure_subnets(opened, near)
             best = evaluate_subnet(
                 opened, near[others.argmax()], opened.images.dataset.splits["test"], images=ESTIMATED
@@ -222,11 +222,11 @@ def budgets(folder: Path) -> dict[str, Any]:
             {
                 "budget": budget,
                 "seconds": seconds,
-                "macs": found["macs"],
-                "predicted": found["predicted_accuracy"],
-                "validation": found["validation_accuracy"],
-                "test": found["test_accuracy"],
-                "random": [float(each) for each in others],
+                "macs": subnet["macs"],
+                "predicted": subnet["predicted_accuracy"],
+                "validation": subnet["validation_accuracy"],
+                "test": subnet["test_accuracy"],
+                "random": [float(accuracy) for accuracy in others],
                 "random_test": best.accuracy,
             }
         )
@@ -237,7 +237,10 @@ def grown(folder: Path) -> dict[str, Any]:
     """For each budget a network that grew by the paper's law, trained for a fifth of the supernet's cost."""
     lines = read_lines(folder / "supernet" / "costs.jsonl")
     spent = sum(line["seconds"] for line in lines if line["phase"] == "supernet")
-    return {"spent": spent, "rows": [{"budget": each, **_grown(folder, each, spent / 5)} for each in BUDGETS]}
+    return {
+        "spent": spent,
+        "rows": [{"budget": budget, **_grown(folder, budget, spent / 5)} for budget in BUDGETS],
+    }
 
 
 def _grown(folder: Path, budget: str, seconds: float) -> dict[str, Any]:
@@ -251,12 +254,12 @@ def _grown(folder: Path, budget: str, seconds: float) -> dict[str, Any]:
     call(["train", str(file), "--set", "epochs=2", "--out", str(first)])
     epochs = max(2, round(2 * seconds / _seconds(first, "train")))
     run = folder / f"grown-{budget}"
-    found, _, _ = call(["train", str(file), "--set", f"epochs={epochs}", "--out", str(run)])
+    trained, _, _ = call(["train", str(file), "--set", f"epochs={epochs}", "--out", str(run)])
     return {
         "epochs": epochs,
         "seconds": _seconds(run, "train"),
-        "validation": found["validation_accuracy"],
-        "test": found["test_accuracy"],
+        "validation": trained["validation_accuracy"],
+        "test": trained["test_accuracy"],
     }
 
 
@@ -268,14 +271,14 @@ def costs(folder: Path) -> dict[str, Any]:
         search = folder / f"way-{by}"
         call(["search", space, "--budget", TARGET, "--searcher", by, "--out", str(search)])
         trained = folder / f"way-{by}-trained"
-        found, _, _ = call(["train", str(search / "network.json"), "--out", str(trained)])
+        tested, _, _ = call(["train", str(search / "network.json"), "--out", str(trained)])
         phases = {"search", "gradient", "prepare"}
         rows[name] = {
             "search": sum(
                 line["seconds"] for line in read_lines(search / "costs.jsonl") if line["phase"] in phases
             ),
             "train": _seconds(trained, "train"),
-            "test": found["test_accuracy"],
+            "test": tested["test_accuracy"],
         }
     return {"ways": rows, **_supernet_costs(run)}
 
@@ -313,11 +316,11 @@ def main() -> None:
     parts = ("train", "alone", "plans", "predict", "budgets", "grown", "costs")
     parser.add_argument("--parts", choices=parts, nargs="+", default=list(parts))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    kept = asked.folder / "result.json"
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    kept = args.folder / "result.json"
     result = json.loads(kept.read_text()) if kept.exists() else {}
-    result["train"] = train(asked.folder, "supernet", [])
+    result["train"] = train(args.folder, "supernet", [])
     for name, part in (
         ("alone", alone),
         ("plans", plans),
@@ -326,23 +329,23 @@ def main() -> None:
         ("grown", grown),
         ("costs", costs),
     ):
-        if name in asked.parts:
-            result[name] = part(asked.folder)
+        if name in args.parts:
+            result[name] = part(args.folder)
             result |= {"benchmark": "once_for_all", "machine": machine()}
             kept.write_text(json.dumps(result, indent=2))
     result |= {"benchmark": "once_for_all", "machine": machine()}
     kept.write_text(json.dumps(result, indent=2))
-    print_result(result, lines(result), as_json=asked.json)
+    print_result(result, lines(result), as_json=args.json)
 
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as Markdown."""
-    found = result["train"]
+    supernet = result["train"]
     text = [
-        f"A space of {int(found['size']):,} networks from {found['smallest']['macs'] / 1e6:.2f}M to "
-        f"{found['largest']['macs'] / 1e6:.2f}M MACs, trained in {found['seconds'] / 60:.0f} minutes; the largest "
-        f"reaches {found['largest']['validation_accuracy']:.1%}, the smallest "
-        f"{found['smallest']['validation_accuracy']:.1%} of the validation images.",
+        f"A space of {int(supernet['size']):,} networks from {supernet['smallest']['macs'] / 1e6:.2f}M to "
+        f"{supernet['largest']['macs'] / 1e6:.2f}M MACs, trained in {supernet['seconds'] / 60:.0f} minutes; the "
+        f"largest reaches {supernet['largest']['validation_accuracy']:.1%}, the smallest "
+        f"{supernet['smallest']['validation_accuracy']:.1%} of the validation images.",
         "",
     ]
     for name, part in (
@@ -358,8 +361,8 @@ def lines(result: dict[str, Any]) -> list[str]:
     return text
 
 
-def _alone_lines(found: dict[str, Any]) -> list[str]:
-    rows = [row for row in found["rows"] if row["supernet"] is not None]
+def _alone_lines(part: dict[str, Any]) -> list[str]:
+    rows = [row for row in part["rows"] if row["supernet"] is not None]
     long = [row for row in rows if "long" in row]
     ahead = [100 * (row["supernet"] - row["alone"]) for row in rows]
     inside, alone = (100 * statistics.fmean(row[which] for row in rows) for which in ("supernet", "alone"))
@@ -371,14 +374,14 @@ def _alone_lines(found: dict[str, Any]) -> list[str]:
     )
     if long:
         text += (
-            f" {len(long)} of them trained alone for {found['epochs']} epochs, as often as the supernet sees each "
+            f" {len(long)} of them trained alone for {part['epochs']} epochs, as often as the supernet sees each "
             f"image, have {100 * statistics.fmean(row['long'] for row in long):.1f}%, and in the supernet "
             f"{100 * statistics.fmean(row['supernet'] for row in long):.1f}%."
         )
     return [text]
 
 
-def _plan_lines(found: dict[str, Any]) -> list[str]:
+def _plan_lines(plans: dict[str, Any]) -> list[str]:
     return table(
         ["training", "minutes", "largest, %", "smallest, %", f"{ALONE} random subnets, mean %"],
         [
@@ -389,26 +392,27 @@ def _plan_lines(found: dict[str, Any]) -> list[str]:
                 f"{100 * plan['smallest']:.1f}",
                 f"{100 * statistics.fmean(plan['subnets']):.1f}",
             ]
-            for name, plan in found.items()
+            for name, plan in plans.items()
         ],
     )
 
 
-def _predict_lines(found: dict[str, Any]) -> list[str]:
+def _predict_lines(part: dict[str, Any]) -> list[str]:
     searches = ", ".join(
-        f"{each['looked']:,} candidates in {each['seconds']:.1f} s" for each in found["searches"].values()
+        f"{searched['looked']:,} candidates in {searched['seconds']:.1f} s"
+        for searched in part["searches"].values()
     )
     return [
-        f"The predictor, fitted to {found['fitted']} subnets, has a Kendall tau of {found['tau']:.2f} on "
-        f"{found['number']} others, and is off by {100 * found['mean_absolute_error']:.2f} points in the mean; their "
-        f"accuracies have a standard deviation of {100 * found['spread']:.2f} points. "
-        f"One that knew how good subnets are would have about {found['attainable']:.2f}. "
-        f"On {found['even']['number']} subnets spread evenly over the MACs tau is {found['even']['tau']:.2f}. "
+        f"The predictor, fitted to {part['fitted']} subnets, has a Kendall tau of {part['tau']:.2f} on "
+        f"{part['number']} others, and is off by {100 * part['mean_absolute_error']:.2f} points in the mean; their "
+        f"accuracies have a standard deviation of {100 * part['spread']:.2f} points. "
+        f"One that knew how good subnets are would have about {part['attainable']:.2f}. "
+        f"On {part['even']['number']} subnets spread evenly over the MACs tau is {part['even']['tau']:.2f}. "
         f"Searches look at {searches}."
     ]
 
 
-def _budget_lines(found: dict[str, Any]) -> list[str]:
+def _budget_lines(part: dict[str, Any]) -> list[str]:
     return table(
         [
             "MACs at most",
@@ -429,12 +433,12 @@ def _budget_lines(found: dict[str, Any]) -> list[str]:
                 f"{100 * max(row['random']):.1f} of {len(row['random'])}",
                 f"{100 * row['random_test']:.1f}",
             ]
-            for row in found["rows"]
+            for row in part["rows"]
         ],
     )
 
 
-def _grown_lines(found: dict[str, Any]) -> list[str]:
+def _grown_lines(part: dict[str, Any]) -> list[str]:
     return table(
         ["grown to", "epochs", "minutes", "validation, %", "test, %"],
         [
@@ -445,22 +449,22 @@ def _grown_lines(found: dict[str, Any]) -> list[str]:
                 f"{100 * row['validation']:.1f}",
                 f"{100 * row['test']:.1f}",
             ]
-            for row in found["rows"]
+            for row in part["rows"]
         ],
     )
 
 
-def _cost_lines(found: dict[str, Any]) -> list[str]:
-    ours = {number: found["first"] + (number - 1) * found["each"] for number in TARGETS}
+def _cost_lines(part: dict[str, Any]) -> list[str]:
+    ours = {number: part["first"] + (number - 1) * part["each"] for number in TARGETS}
     rows = [
         [
             "once for all",
             *(f"{ours[number] / 60:.0f} min" for number in TARGETS),
             "",
-            f"{100 * found['test']:.1f}",
+            f"{100 * part['test']:.1f}",
         ]
     ]
-    for name, way in found["ways"].items():
+    for name, way in part["ways"].items():
         one = way["search"] + way["train"]
         rows.append(
             [

@@ -23,8 +23,8 @@ _PART = (330, 440)  # rows and columns of a photograph, which are enlarged to an
 
 def photographs() -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
     """Photographs to make images from, RGB; none where the package is not installed."""
-    found = importlib.util.find_spec("foolbox")
-    places = found.submodule_search_locations if found else None
+    spec = importlib.util.find_spec("foolbox")
+    places = spec.submodule_search_locations if spec else None
     folder = Path(next(iter(places or [])), "data") if places else Path()
     return [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("imagenet_*.jpg"))]
 

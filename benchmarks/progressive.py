@@ -54,15 +54,15 @@ def main() -> None:
     parser.add_argument("--data", choices=DATA, nargs="+", default=list(DATA), help="default: all")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind (default: 3)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
     result = {
         "benchmark": "progressive",
-        "seeds": asked.seeds,
-        "sets": [compare(name, asked.out, asked.seeds) for name in asked.data],
+        "seeds": args.seeds,
+        "sets": [compare(name, args.out, args.seeds) for name in args.data],
         "machine": machine(),
     }
-    print_result(result, lines(result), as_json=asked.json)
+    print_result(result, lines(result), as_json=args.json)
 
 
 def compare(name: str, out: Path, seeds: int) -> dict[str, Any]:
@@ -74,14 +74,14 @@ def compare(name: str, out: Path, seeds: int) -> dict[str, Any]:
     network = solve(origin, about["budget"], largest_resolution=side).network
     file = out / f"{name}.json"
     save(network, file)
-    found: dict[str, list[dict[str, float]]] = {}
+    trainings: dict[str, list[dict[str, float]]] = {}
     for seed in range(seeds):
         for way, settings in WAYS.items():
-            asked = [f"epochs={max(1, round(about['epochs'] * settings['epochs']))}", *settings["settings"]]
+            changes = [f"epochs={max(1, round(about['epochs'] * settings['epochs']))}", *settings["settings"]]
             folder = out / f"{name}-{way.replace(',', '').replace(' ', '-')}-{seed}"
-            run = train(str(file), data=data, out=folder, seed=seed, settings=asked)
+            run = train(str(file), data=data, out=folder, seed=seed, settings=changes)
             records = read_lines(folder / "metrics.jsonl")
-            found.setdefault(way, []).append(
+            trainings.setdefault(way, []).append(
                 {
                     "test": run.evaluation.accuracy,
                     "validation": run.result.validation_accuracy,
@@ -90,21 +90,21 @@ def compare(name: str, out: Path, seeds: int) -> dict[str, Any]:
                     "seconds": sum(record["seconds"] for record in records),
                 }
             )
-    fixed = [each["seconds"] for each in found["one size"]]
+    fixed = [run["seconds"] for run in trainings["one size"]]
     rows = {
         way: {
             "epochs": runs[0]["epochs"],
             **{
-                key: Spread.of([each[key] for each in runs])._asdict()
+                key: Spread.of([run[key] for run in runs])._asdict()
                 for key in ("test", "validation", "seconds")
             },
-            "small": Spread.of([each["small"] for each in runs])._asdict(),
-            "mean": statistics.mean(each["test"] for each in runs),
+            "small": Spread.of([run["small"] for run in runs])._asdict(),
+            "mean": statistics.mean(run["test"] for run in runs),
             "ratio": Spread.of(
-                [each["seconds"] / whole for each, whole in zip(runs, fixed, strict=True)]
+                [run["seconds"] / whole for run, whole in zip(runs, fixed, strict=True)]
             )._asdict(),
         }
-        for way, runs in found.items()
+        for way, runs in trainings.items()
     }
     return {
         "data": name,
@@ -117,28 +117,28 @@ def compare(name: str, out: Path, seeds: int) -> dict[str, Any]:
 def _after_the_first_stage(records: list[dict[str, Any]]) -> float:
     """Validation accuracy, on images of full size, when the smallest ones had been trained on."""
     smallest = records[0]["resolution"]
-    accuracy: float = [each["val_accuracy"] for each in records if each["resolution"] == smallest][-1]
+    accuracy: float = [record["val_accuracy"] for record in records if record["resolution"] == smallest][-1]
     return accuracy
 
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as text."""
     shown: list[str] = []
-    for each in result["sets"]:
+    for data_set in result["sets"]:
         rows = [
             [
                 way,
-                str(figures["epochs"]),
-                f"{figures['mean']:.1%}",
-                Spread(**figures["test"]).show("{:.1%}"),
-                Spread(**figures["validation"]).show("{:.1%}"),
-                Spread(**figures["seconds"]).show("{:.0f}"),
-                Spread(**figures["ratio"]).show("{:.2f}"),
-                Spread(**figures["small"]).show("{:.1%}") if "from" in way else "",
+                str(row["epochs"]),
+                f"{row['mean']:.1%}",
+                Spread(**row["test"]).show("{:.1%}"),
+                Spread(**row["validation"]).show("{:.1%}"),
+                Spread(**row["seconds"]).show("{:.0f}"),
+                Spread(**row["ratio"]).show("{:.2f}"),
+                Spread(**row["small"]).show("{:.1%}") if "from" in way else "",
             ]
-            for way, figures in each["rows"].items()
+            for way, row in data_set["rows"].items()
         ]
-        first = f"{each['data']}, {each['network']}"
+        first = f"{data_set['data']}, {data_set['network']}"
         columns = [
             first,
             "epochs",
@@ -149,7 +149,7 @@ def lines(result: dict[str, Any]) -> list[str]:
             "of the time",
             "after the first stage",
         ]
-        shown += [*table(columns, rows), "", f"On {machine_line(each['machine'])}.", ""]
+        shown += [*table(columns, rows), "", f"On {machine_line(data_set['machine'])}.", ""]
     return [
         *shown,
         f"Medians of {result['seeds']} seeds, least and most in brackets; the time's share seed by seed. After the "

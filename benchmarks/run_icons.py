@@ -44,7 +44,7 @@ def call(arguments: list[str]) -> tuple[dict[str, Any], float, int]:
 def one_seed(seed: int, folder: Path) -> dict[str, Any]:
     """A run and the training of its baseline."""
     run = folder / f"run-{seed}"
-    found, seconds, memory = call(["run", "--out", str(run), "--seed", str(seed)])
+    outcome, seconds, memory = call(["run", "--out", str(run), "--seed", str(seed)])
     baseline, baseline_seconds, _ = call(
         ["train", str(run / "baseline.json"), "--out", str(folder / f"baseline-{seed}"), "--seed", str(seed)]
     )
@@ -52,12 +52,12 @@ def one_seed(seed: int, folder: Path) -> dict[str, Any]:
         "seed": seed,
         "seconds": seconds,
         "memory": memory,
-        "law": found["law"],
-        "macs": found["macs"],
-        "params": found["params"],
-        "resolution": found["resolution"],
-        "validation_accuracy": found["validation_accuracy"],
-        "test_accuracy": found["test_accuracy"],
+        "law": outcome["law"],
+        "macs": outcome["macs"],
+        "params": outcome["params"],
+        "resolution": outcome["resolution"],
+        "validation_accuracy": outcome["validation_accuracy"],
+        "test_accuracy": outcome["test_accuracy"],
         "baseline_macs": baseline["macs"],
         "baseline_test_accuracy": baseline["test_accuracy"],
         "baseline_seconds": baseline_seconds,
@@ -73,8 +73,8 @@ def nearest_neighbor() -> float:
         images = np.stack([split.image(index)[:, :, 0] for index in range(len(split))])
         return images.reshape(-1, 16, 6, 16, 6).mean((2, 4)).reshape(len(split), -1).astype(np.float32)
 
-    known, asked = small("train"), small("test")
-    distances = (known**2).sum(1)[None] - 2 * asked @ known.T
+    known, queries = small("train"), small("test")
+    distances = (known**2).sum(1)[None] - 2 * queries @ known.T
     answers = np.asarray(splits["train"].labels)[distances.argmin(1)]
     return float((answers == np.asarray(splits["test"].labels)).mean())
 
@@ -86,16 +86,16 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 (default: 3)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        runs = [one_seed(seed, Path(folder)) for seed in range(asked.seeds)]
+        runs = [one_seed(seed, Path(folder)) for seed in range(args.seeds)]
     result = {
         "benchmark": "run_icons",
         "runs": runs,
         "nearest_neighbor": nearest_neighbor(),
         "machine": machine(),
     }
-    print_result(result, lines(result), as_json=asked.json)
+    print_result(result, lines(result), as_json=args.json)
 
 
 def lines(result: dict[str, Any]) -> list[str]:
@@ -116,8 +116,8 @@ def lines(result: dict[str, Any]) -> list[str]:
     ]
 
     def spread(name: str, pattern: str) -> str:
-        found = Spread.of([run[name] for run in result["runs"]])
-        return found.show(pattern) if len(rows) > 1 else pattern.format(found.median)
+        values = Spread.of([run[name] for run in result["runs"]])
+        return values.show(pattern) if len(rows) > 1 else pattern.format(values.median)
 
     seeds = "One seed" if len(rows) == 1 else f"Medians of {len(rows)} seeds, least and most in brackets"
     header = ["seed", "alpha beta gamma", "px", "MACs", "params", "test", "baseline, test", "seconds", "MB"]

@@ -100,7 +100,7 @@ def on_table(folder: Path, repeats: int) -> dict[str, Any]:
     def worth(row: Encoding) -> tuple[float]:
         return (known[row.tobytes()],)
 
-    found: dict[str, dict[str, list[float]]] = {}
+    bests: dict[str, dict[str, list[float]]] = {}
     medians: dict[str, list[float]] = {}
     for name in ("random", *OTHERS):
         best: dict[str, list[float]] = {str(at): [] for at in AT}
@@ -108,18 +108,18 @@ def on_table(folder: Path, repeats: int) -> dict[str, Any]:
         for seed in range(repeats):
             searcher = make_searcher(name, space, seed=seed)
             proposals = Proposals(space, searcher, lambda rows: rows[:, 0] > -9, max_pending=1, seed=seed)
-            values = [each[0] for _, each in follow(proposals, worth, TRIALS)]
+            values = [values_of[0] for _, values_of in follow(proposals, worth, TRIALS)]
             climbs.append(np.maximum.accumulate(values))
             for at in AT:
                 best[str(at)].append(float(climbs[-1][at - 1]))
-        found[name] = best
+        bests[name] = best
         medians[name] = np.median(climbs, axis=0).tolist()
     accuracies = sorted(known.values(), reverse=True)
     return {
         "networks": len(known),
         "best": accuracies[0],
         "median": statistics.median(accuracies),
-        "found": found,
+        "found": bests,
         "medians": medians,
     }
 
@@ -130,7 +130,7 @@ def by_workers(rounds: int) -> dict[str, Any]:
     for _ in range(rounds):
         for workers, taken in seconds.items():
             with tempfile.TemporaryDirectory() as name:
-                asked = [
+                command = [
                     "search",
                     "efficientnet-b0",
                     "--budget",
@@ -139,8 +139,8 @@ def by_workers(rounds: int) -> dict[str, Any]:
                     "random",
                     "--no-halving",
                 ]
-                asked += ["--trials", str(WORKED), "--trial-threads", "1", "--workers", workers]
-                taken.append(call([*asked, "--out", f"{name}/run"])[1])
+                command += ["--trials", str(WORKED), "--trial-threads", "1", "--workers", workers]
+                taken.append(call([*command, "--out", f"{name}/run"])[1])
     return {"trials": WORKED, "seconds": seconds}
 
 
@@ -186,18 +186,18 @@ def on_icons(folder: Path, seeds: int) -> dict[str, Any]:
 
 def _mean(run: Path, phase: str) -> float:
     """Of the networks that were trained to their end."""
-    trials = [each for each in read_lines(run / "trials.jsonl") if each["phase"] == phase]
-    return statistics.fmean(each["values"][0] for each in trials if not each["stopped"])
+    trials = [trial for trial in read_lines(run / "trials.jsonl") if trial["phase"] == phase]
+    return statistics.fmean(trial["values"][0] for trial in trials if not trial["stopped"])
 
 
 def _climbs(trials: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
     """The best so far after each fraction of the search's cost, of the search and of random search."""
-    whole = sum(each["training_macs"] for each in trials if each["phase"] == "search")
+    whole = sum(trial["training_macs"] for trial in trials if trial["phase"] == "search")
     climbs = {}
     for phase in ("search", "random"):
-        spent = np.cumsum([each["training_macs"] for each in trials if each["phase"] == phase])
+        spent = np.cumsum([trial["training_macs"] for trial in trials if trial["phase"] == phase])
         values = np.maximum.accumulate(
-            [each["values"][0] or 0.0 for each in trials if each["phase"] == phase]
+            [trial["values"][0] or 0.0 for trial in trials if trial["phase"] == phase]
         )
         # The random trial that passes the cost counts, as it does in the search itself.
         ends = [max(1, int((spent <= share * whole).sum())) for share in SHARES[:-1]] + [len(values)]
@@ -209,25 +209,25 @@ def lines(result: dict[str, Any]) -> list[str]:
     """The result as Markdown."""
     text: list[str] = []
     if "workers" in result:
-        found = result["workers"]
-        one, two = (found["seconds"][workers] for workers in ("1", "2"))
+        part = result["workers"]
+        one, two = (part["seconds"][workers] for workers in ("1", "2"))
         ratios = Spread.of([mine / theirs for mine, theirs in zip(one, two, strict=True)])
         text += [
-            f"{found['trials']} trials by one worker take {Spread.of(one).show()} seconds, by two "
+            f"{part['trials']} trials by one worker take {Spread.of(one).show()} seconds, by two "
             f"{Spread.of(two).show()}: {ratios.show('{:.2f}')} times as many in the same "
             "time. All starts, images and prices are part of it.",
             "",
         ]
     if "table" in result:
-        found = result["table"]
-        repeats = len(next(iter(found["found"].values()))[str(AT[0])])
+        part = result["table"]
+        repeats = len(next(iter(part["found"].values()))[str(AT[0])])
         rows = [
-            [name, *(_percent(best[str(at)]) for at in AT), _wins(found["found"], name)]
-            for name, best in found["found"].items()
+            [name, *(_percent(best[str(at)]) for at in AT), _wins(part["found"], name)]
+            for name, best in part["found"].items()
         ]
         text += [
-            f"A space of {found['networks']:,} networks, each trained: the best reaches {found['best']:.1%}, the one "
-            f"in the middle {found['median']:.1%}. The best of so many networks, medians of {repeats} "
+            f"A space of {part['networks']:,} networks, each trained: the best reaches {part['best']:.1%}, the one "
+            f"in the middle {part['median']:.1%}. The best of so many networks, medians of {repeats} "
             "repeats with the 10th and the 90th percentile:",
             "",
             *table(
@@ -236,16 +236,16 @@ def lines(result: dict[str, Any]) -> list[str]:
             "",
         ]
     if "icons" in result:
-        found = result["icons"]
+        part = result["icons"]
         rows = [
             [
                 name,
-                *(_points(found["rows"], name, field) for field in ("best", "random", "mean", "random_mean")),
+                *(_points(part["rows"], name, field) for field in ("best", "random", "mean", "random_mean")),
             ]
             for name in OTHERS
         ]
         text += [
-            f"On the icons, {found['trials']} networks of 2M MACs at most, trained for two epochs:",
+            f"On the icons, {part['trials']} networks of 2M MACs at most, trained for two epochs:",
             "",
             *table(
                 ["searcher", "best, %", "random search's best", "mean of all, %", "random search's mean"],
@@ -271,16 +271,14 @@ def figures(result: dict[str, Any]) -> dict[str, str]:
             {name: [100 * value for value in values] for name, values in medians.items()},
         )
     if "icons" in result:
-        found = result["icons"]
-        climbs = {
-            name: [row["search_climb"] for row in found["rows"] if row["by"] == name] for name in OTHERS
-        }
-        climbs = {"random": [row["random_climb"] for row in found["rows"]], **climbs}
+        part = result["icons"]
+        climbs = {name: [row["search_climb"] for row in part["rows"] if row["by"] == name] for name in OTHERS}
+        climbs = {"random": [row["random_climb"] for row in part["rows"]], **climbs}
         made["searchers-on-icons"] = curves(
             "The best validation accuracy so far, %, over the cost of the search",
             "% of the cost of the search",
-            [100 * share for share in found["shares"]],
-            {name: (100 * np.mean(each, axis=0)).tolist() for name, each in climbs.items()},
+            [100 * share for share in part["shares"]],
+            {name: (100 * np.mean(climb, axis=0)).tolist() for name, climb in climbs.items()},
         )
     return made
 
@@ -290,11 +288,11 @@ def _percent(values: Sequence[float]) -> str:
     return f"{100 * middle:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
-def _wins(found: dict[str, dict[str, list[float]]], name: str) -> str:
+def _wins(bests: dict[str, dict[str, list[float]]], name: str) -> str:
     """How often it is better than random from the same seed, half of the ties counted."""
     if name == "random":
         return ""
-    pairs = list(zip(found[name][str(AT[-1])], found["random"][str(AT[-1])], strict=True))
+    pairs = list(zip(bests[name][str(AT[-1])], bests["random"][str(AT[-1])], strict=True))
     wins = sum(1.0 if ours > theirs else 0.5 if ours == theirs else 0.0 for ours, theirs in pairs)
     return f"{wins / len(pairs):.0%}"
 
@@ -311,19 +309,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=200, help="of each searcher on the table")
     parser.add_argument("--seeds", type=int, default=3, help="of each searcher on the icons")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    kept = asked.folder / "result.json"
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    kept = args.folder / "result.json"
     result = json.loads(kept.read_text()) if kept.exists() else {}
-    if "workers" in asked.parts:
-        result["workers"] = by_workers(asked.rounds)
-    if "table" in asked.parts:
-        result["table"] = on_table(asked.folder, asked.repeats)
-    if "icons" in asked.parts:
-        result["icons"] = on_icons(asked.folder, asked.seeds)
+    if "workers" in args.parts:
+        result["workers"] = by_workers(args.rounds)
+    if "table" in args.parts:
+        result["table"] = on_table(args.folder, args.repeats)
+    if "icons" in args.parts:
+        result["icons"] = on_icons(args.folder, args.seeds)
     result |= {"benchmark": "searchers", "machine": machine()}
     kept.write_text(json.dumps(result, indent=2))
-    print_result(result, lines(result), as_json=asked.json)
+    print_result(result, lines(result), as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ def solar_cells(folder: Path) -> Path:
     Source: Buerhop-Lutz et al. 2018, *A benchmark for visual identification of defective solar cells in
     electroluminescence imagery*.
     """
-    found = importlib.util.find_spec("elpv_dataset")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("elpv_dataset")
+    if spec is None or spec.origin is None:
         raise SystemExit("This needs the images of solar cells: pip install --no-deps elpv-dataset")
-    source = Path(found.origin).parent / "data"
+    source = Path(spec.origin).parent / "data"
     for line in (source / "labels.csv").read_text(encoding="utf-8").splitlines():
         if not line.strip():
             continue

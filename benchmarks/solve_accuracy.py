@@ -86,31 +86,31 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=300, help="budgets per measure and law (default: 300)")
     parser.add_argument("--seed", type=int, default=0, help="of the budgets (default: 0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
+    args = parser.parse_args()
 
     origin = get("efficientnet-b0")
-    found = []
+    results = []
     for law_name, law in LAWS.items():
         for measure in COUNTED:
-            limits = budgets(measure, origin, number=asked.number, seed=asked.seed)
-            found.append({"law": law_name, "measure": measure.name, **measure_both(origin, limits, law)})
+            limits = budgets(measure, origin, number=args.number, seed=args.seed)
+            results.append({"law": law_name, "measure": measure.name, **measure_both(origin, limits, law)})
     result: dict[str, Any] = {
         "benchmark": "solve_accuracy",
-        "budgets": asked.number,
+        "budgets": args.number,
         "range": [LEAST, MOST],
-        "seed": asked.seed,
-        "results": found,
+        "seed": args.seed,
+        "results": results,
         "machine": machine(),
     }
-    print_result(result, lines(result), as_json=asked.json)
+    print_result(result, lines(result), as_json=args.json)
 
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as a Markdown table with its caption."""
     header = ["law, measure, way", "median", "95th percentile", "largest", "at a limit of", "over", "seconds"]
     rows = [
-        _row(f"{each['law']}, {each['measure']}, {way}", each[way])
-        for each in result["results"]
+        _row(f"{row['law']}, {row['measure']}, {way}", row[way])
+        for row in result["results"]
         for way in ("solve", "bisection")
     ]
     least, most = result["range"]
@@ -123,10 +123,10 @@ def lines(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _row(name: str, figures: dict[str, float]) -> list[str]:
-    shares = (f"{figures[kind]:.2%}" for kind in ("median", "p95", "most"))
-    at, over = f"{figures['most_at']:,.0f}", f"{figures['over']:.0f}"
-    return [name, *shares, at, over, f"{figures['seconds']:.3f}"]
+def _row(name: str, values: dict[str, float]) -> list[str]:
+    shares = (f"{values[kind]:.2%}" for kind in ("median", "p95", "most"))
+    at, over = f"{values['most_at']:,.0f}", f"{values['over']:.0f}"
+    return [name, *shares, at, over, f"{values['seconds']:.3f}"]
 
 
 if __name__ == "__main__":

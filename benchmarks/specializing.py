@@ -61,13 +61,13 @@ def made(space: Space, costs: Costs, seed: int) -> Callable[[Encodings], Floats]
         return -np.exp(-1.2 * macs), deep, encoded @ alone, (encoded @ one) * (encoded @ other)
 
     usual = parts(sample_encodings(space, np.random.default_rng(0), 4000, by="choice"))
-    centers = [(each.mean(), each.std()) for each in usual]
+    centers = [(term.mean(), term.std()) for term in usual]
     shares = (1.0, 0.6, 0.4, 0.3)
 
     def mixed(values: tuple[Floats, ...]) -> Floats:
         return sum(  # type: ignore[return-value]
-            share * (each - mean) / spread
-            for share, each, (mean, spread) in zip(shares, values, centers, strict=True)
+            share * (term - mean) / spread
+            for share, term, (mean, spread) in zip(shares, values, centers, strict=True)
         )
 
     spread = mixed(usual).std()
@@ -83,7 +83,7 @@ def papers_network(
     mean, spread = accuracies.mean(), accuracies.std()
     wanted = torch.from_numpy((accuracies - mean) / spread).float()
     sizes = [inputs.shape[1], 400, 400, 400]
-    layers = [each for a, b in pairwise(sizes) for each in (nn.Linear(a, b), nn.ReLU())]
+    layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
     network = nn.Sequential(*layers, nn.Linear(400, 1, bias=False))
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=1e-4)
     epochs = 200
@@ -117,11 +117,11 @@ def predictors(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
             encodings = sample_encodings(space, random, number + JUDGED, by="choice")
             fitted, judged = encodings[:number], encodings[number:]
             noisy = truth(fitted) + random.normal(0, NOISE, number)
-            found = {
+            by_name = {
                 "ours": fit_predictor(space, fitted, noisy, seed=seed),
                 "paper's": papers_network(space, fitted, noisy, seed),
             }
-            for name, predictor in found.items():
+            for name, predictor in by_name.items():
                 taus[name].append(kendall_tau(predictor(judged), truth(judged)))
         lines.append({"measured": number, "taus": taus})
     return lines
@@ -147,7 +147,7 @@ def searches(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
 
             best = specialize(space, truth, allows=allows, settings=THOROUGH, seed=seed).accuracies[0]
             within = front.costs <= limit
-            found: dict[str, tuple[float, Encodings, int]] = {
+            results: dict[str, tuple[float, Encodings, int]] = {
                 "the front, a fourth of it": (
                     taken,
                     front.encodings[within][-1:],
@@ -162,17 +162,17 @@ def searches(space: Space, costs: Costs, seeds: int) -> list[dict[str, Any]]:
             for name, settings in ways.items():
                 began = time.perf_counter()
                 result = specialize(space, predictor, allows=allows, settings=settings, seed=seed)
-                found[name] = (time.perf_counter() - began, result.encodings[:1], result.examined)
-            for name, (seconds, encoding, examined) in found.items():
+                results[name] = (time.perf_counter() - began, result.encodings[:1], result.examined)
+            for name, (seconds, encoding, examined) in results.items():
                 kept = encodings.setdefault(
                     name, {"seconds": [], "looked": [], "predicted": [], "behind": [], "optimism": []}
                 )
-                said, true = float(predictor(encoding)[0]), float(truth(encoding)[0])
+                predicted, true = float(predictor(encoding)[0]), float(truth(encoding)[0])
                 kept["seconds"].append(seconds)
                 kept["looked"].append(examined)
-                kept["predicted"].append(said)
+                kept["predicted"].append(predicted)
                 kept["behind"].append(100 * (best - true))
-                kept["optimism"].append(100 * (said - true))
+                kept["optimism"].append(100 * (predicted - true))
     return [{"way": name, **values} for name, values in encodings.items()]
 
 
@@ -183,7 +183,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=3, help="made accuracies")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
     space = find_space("ofa-mobilenetv3-1.0")
     costs = Costs(space)
@@ -195,30 +195,30 @@ def main() -> None:
     result = {
         "benchmark": "specializing",
         "million": time.perf_counter() - began,
-        "predictors": predictors(space, costs, asked.seeds),
-        "searches": searches(space, costs, asked.seeds),
-        "seeds": asked.seeds,
+        "predictors": predictors(space, costs, args.seeds),
+        "searches": searches(space, costs, args.seeds),
+        "seeds": args.seeds,
         "machine": machine(),
     }
-    print_result(result, lines(result), as_json=asked.json)
+    print_result(result, lines(result), as_json=args.json)
 
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as Markdown."""
     judged = [
-        [f"{each['measured']:,}", *(Spread.of(each["taus"][name]).show("{:.2f}") for name in each["taus"])]
-        for each in result["predictors"]
+        [f"{row['measured']:,}", *(Spread.of(row["taus"][name]).show("{:.2f}") for name in row["taus"])]
+        for row in result["predictors"]
     ]
-    found = [
+    rows = [
         [
-            each["way"],
-            f"{Spread.of(each['looked']).median:,.0f}",
-            f"{Spread.of(each['seconds']).median:.1f}" if each["seconds"][0] else "",
-            Spread.of([100 * value for value in each["predicted"]]).show("{:.2f}"),
-            Spread.of(each["behind"]).show("{:.1f}"),
-            Spread.of(each["optimism"]).show("{:.1f}"),
+            row["way"],
+            f"{Spread.of(row['looked']).median:,.0f}",
+            f"{Spread.of(row['seconds']).median:.1f}" if row["seconds"][0] else "",
+            Spread.of([100 * value for value in row["predicted"]]).show("{:.2f}"),
+            Spread.of(row["behind"]).show("{:.1f}"),
+            Spread.of(row["optimism"]).show("{:.1f}"),
         ]
-        for each in result["searches"]
+        for row in result["searches"]
     ]
     return [
         "Kendall's tau on networks not seen:",
@@ -237,7 +237,7 @@ def lines(result: dict[str, Any]) -> list[str]:
                 "behind the best there is, points",
                 "predicted too high by, points",
             ],
-            found,
+            rows,
         ),
         "",
         f"{result['seeds']} made accuracies; medians, least and most in brackets.",

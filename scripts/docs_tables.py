@@ -105,13 +105,13 @@ def _family_text(family: str) -> str:
             if printed.note not in notes:
                 notes.append(printed.note)
             mark = f" ({notes.index(printed.note) + 1})"
-        figures = (
+        numbers_printed = (
             (_printed(printed.params, "M"), _printed(printed.macs, "B"), _printed(printed.top1, " %"))
             if printed is not None
             else ("", "", "")
         )
-        numbers = (f"{known[each]:,}" for each in ("resolution", "params", "macs", "activations"))
-        rows.append([f"`{entry.name}`{mark}", *numbers, *figures])
+        numbers = (f"{known[name]:,}" for name in ("resolution", "params", "macs", "activations"))
+        rows.append([f"`{entry.name}`{mark}", *numbers, *numbers_printed])
     columns = [
         "name",
         "px",
@@ -147,7 +147,7 @@ def formula_table() -> str:
     for number in NUMBERS:
         name = f"efficientnet-b{number}-formula"
         known = golden()[name]
-        numbers = (f"{known[each]:,}" for each in ("params", "macs", "activations"))
+        numbers = (f"{known[name]:,}" for name in ("params", "macs", "activations"))
         rows.append([f"`{name}`", known["resolution"], get(name).depth, *numbers])
     return table(["name", "px", "blocks", "params", "MACs", "activations"], rows)
 
@@ -274,10 +274,10 @@ def options_text() -> str:
     for name, command in _verbs().items():
         about, *examples = command.help.split("Example:")
         shown = "\n".join(example.strip().strip("`") for example in examples)
-        needed = " ".join(each.metavar for each in command.params if not each.opts[0].startswith("-"))
+        needed = " ".join(param.metavar for param in command.params if not param.opts[0].startswith("-"))
         usage = " ".join(word for word in (f"allometry {name}", needed, "[OPTIONS]") if word)
         code = f"```text\n{usage}\n```\n\nExample:\n\n```sh\n{shown}\n```"
-        rows = [_option_row(each) for each in command.params]
+        rows = [_option_row(param) for param in command.params]
         options = table(["", "value", "default", "meaning"], rows, words=4)
         parts.append(f"### `allometry {name}`\n\n{' '.join(about.split())}\n\n{code}\n\n{options}")
     return "\n\n".join(parts)
@@ -408,12 +408,12 @@ def _verbs() -> dict[str, Any]:
     from allometry.cli.app import app
 
     group: Any = typer.main.get_command(app)
-    found: dict[str, Any] = {}
+    commands: dict[str, Any] = {}
     for name in group.list_commands(None):
         command = group.get_command(None, name)
         inner = getattr(command, "commands", {})
-        found |= {f"{name} {each}": verb for each, verb in inner.items()} or {name: command}
-    return found
+        commands |= {f"{name} {sub}": verb for sub, verb in inner.items()} or {name: command}
+    return commands
 
 
 def _about(command: Any) -> str:  # noqa: ANN401 - Typer's own class, which it does not export
