@@ -23,6 +23,9 @@ class Server:
         self.cut: list[int] = []  # after how many bytes the next answers end
         self.status: list[int] = []  # what the next answers are instead of a file
         self.ranges = True
+        self.told = True  # the size of what is sent
+        self.says = b""  # instead of the file
+        self.other_tag = ""  # of what it goes on with
         self.tag = '"one"'
         owner = self
 
@@ -43,7 +46,7 @@ class Server:
         if self.status or not path.is_file():
             request.send_error(self.status.pop() if self.status else 404)
             return
-        data = path.read_bytes()
+        data = self.says or path.read_bytes()
         start = 0
         if self.ranges and wanted and request.headers.get("If-Range") == self.tag:
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
@@ -54,8 +57,9 @@ class Server:
             request.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         else:
             request.send_response(200)
-        request.send_header("Content-Length", str(len(data) - start))
-        request.send_header("ETag", self.tag)
+        if self.told:
+            request.send_header("Content-Length", str(len(data) - start))
+        request.send_header("ETag", (self.other_tag if start else "") or self.tag)
         request.send_header("Last-Modified", "Fri, 02 Jan 2015 03:04:05 GMT")
         request.end_headers()
         request.wfile.write(data[start : self.cut.pop() if self.cut else None])
@@ -173,3 +177,51 @@ def test_two_at_once_fetch_a_shard_once(server: Server, tmp_path: Path) -> None:
     assert len(set(found)) == 1
     assert len(found) == 4
     assert len(server.asked) == 3
+
+
+def test_a_connection_that_is_cut_without_a_size_leaves_no_half_shard(server: Server, tmp_path: Path) -> None:
+    server.told, server.cut = False, [5000, 3000]
+    dataset = open_data(f"{server.address}/pets/s-0.tar", cache_folder=tmp_path / "kept")
+    assert dataset.fingerprint == open_data(tmp_path / "site/pets/s-0.tar").fingerprint
+    server.cut = [5000] * 4
+    with pytest.raises(DataError, match=r"Cannot fetch .*: the archive ends too soon, after 5,000 bytes"):
+        open_data(f"{server.address}/pets/s-1.tar", cache_folder=tmp_path / "kept")
+    assert not [path for path in (tmp_path / "kept/shards").rglob("s-1.tar*") if path.is_file()]
+
+
+def test_a_page_instead_of_a_shard_is_not_kept(server: Server, tmp_path: Path) -> None:
+    server.says = b"<html>Please sign in.</html>" * 40
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"Cannot fetch .*: what it sends is no tar archive"):
+            open_data(f"{server.address}/pets/s-0.tar", cache_folder=tmp_path / "kept")
+    assert not [path for path in (tmp_path / "kept/shards").rglob("s-0.tar*") if path.is_file()]
+    server.says = b""
+    open_data(f"{server.address}/pets/s-0.tar", cache_folder=tmp_path / "kept")
+
+
+def test_a_server_that_goes_on_with_another_file_is_not_believed(server: Server, tmp_path: Path) -> None:
+    server.cut, server.other_tag = [3000], '"two"'
+    dataset = open_data(f"{server.address}/pets/s-0.tar", cache_folder=tmp_path / "kept")
+    assert [wanted for _, wanted in server.asked] == [None, "bytes=3000-", None]
+    assert dataset.fingerprint == open_data(tmp_path / "site/pets/s-0.tar").fingerprint
+
+
+def test_only_addresses_of_the_web_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", "ftp://127.0.0.1/s-0.tar")
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    with pytest.raises(DataError, match="sends on to no address of the web"):
+        open_data(f"http://127.0.0.1:{http.server_port}/s-0.tar", cache_folder=tmp_path / "kept")
+    http.shutdown()
+    thread.join()
+    http.server_close()

@@ -280,6 +280,12 @@ class BlockKind:
     Attributes:
         name: what JSON calls it.
         block: its class.
+        home: module and name of the class.
+
+    Example:
+        >>> from allometry.arch import MBConv
+        >>> BLOCKS.get("mbconv").block is MBConv
+        True
     """
 
     name: str

@@ -28,6 +28,8 @@ _AT_A_TIME = 4
 _TRIES = 4
 _TIMEOUT = 60  # seconds without a byte
 _CHUNK = 2**20
+_MOST = 2**36  # bytes of a shard
+_BLOCK = 512  # bytes of a tar archive; it ends with two blocks of zeros
 _PART_OF = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
@@ -35,8 +37,13 @@ class _CutShortError(Exception):
     """The connection ended before the file did."""
 
 
+class _OtherFileError(Exception):
+    """What came is not the file that was begun, or no archive; it is not kept."""
+
+
 _FAILURES = (
     _CutShortError,
+    _OtherFileError,
     http.client.HTTPException,
     urllib.error.URLError,
     TimeoutError,
@@ -48,7 +55,8 @@ def fetch_shards(urls: Sequence[str], *, cache_folder: Path, progress: Progress)
     """Bring shards onto this machine; those that are here already are not asked for again.
 
     A download that was interrupted goes on where it stopped if the server can do that and the file there is still
-    the same one. A shard is taken only if it has the size that the server told.
+    the same one. A shard is taken only if it has the size that the server told, begins as a tar archive does, and ends
+    as one where the server told no size; what is none is not kept.
 
     Args:
         urls: `http` or `https` addresses.
@@ -112,14 +120,19 @@ def _try(url: str, target: Path, stop: threading.Event) -> None:
     }
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - open_data takes http and https only
     note.unlink(missing_ok=True)  # should the server refuse to go on from here, the next try begins anew
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
+    with _opener().open(request, timeout=_TIMEOUT) as answer:
         start, size = _extent(answer, have)
+        if start and _version(answer) != version:
+            raise _OtherFileError("the server went on with another file than was begun")
         write_text(note, json.dumps(_version(answer)))
         with part.open("r+b" if start else "wb") as file:
             file.seek(start)
             file.truncate()
             while not stop.is_set() and (some := _receive(answer)):
                 file.write(some)
+                if file.tell() > _MOST:
+                    part.unlink()
+                    raise DataError(f"{url} sends more than {_MOST // 2**30} GiB; make smaller shards.")
             file.flush()
             os.fsync(file.fileno())
             got = file.tell()
@@ -128,9 +141,62 @@ def _try(url: str, target: Path, stop: threading.Event) -> None:
         return
     if size is not None and got != size:
         raise _CutShortError(f"{got:,} of {size:,} bytes came")
+    if problem := _no_archive(part, whole=size is not None):
+        part.unlink()
+        note.unlink(missing_ok=True)
+        raise _OtherFileError(problem)
     _date(part, dated)
     part.replace(target)
     note.unlink(missing_ok=True)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Opens addresses of the web, and follows redirections to such alone."""
+    return urllib.request.build_opener(_WebRedirects)
+
+
+class _WebRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """Refuse what is no address of the web."""
+        if not newurl.lower().startswith(SCHEMES):
+            raise urllib.error.HTTPError(newurl, code, "sends on to no address of the web", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _no_archive(path: Path, *, whole: bool) -> str:
+    """Why a file is no tar archive; empty text where it is one.
+
+    Args:
+        path: of the file.
+        whole: the server told its size, so that an archive without its last blocks is what the server has.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(_BLOCK)
+        file.seek(max(0, size - 2 * _BLOCK))
+        end = file.read()
+    if len(start) < _BLOCK or not _is_header(start):
+        return "what it sends is no tar archive"
+    if not whole and (size % _BLOCK or end != bytes(2 * _BLOCK)):
+        return f"the archive ends too soon, after {size:,} bytes"
+    return ""
+
+
+def _is_header(block: bytes) -> bool:
+    """Whether 512 bytes are the header of a member, by its check sum; or an empty archive's."""
+    try:
+        known = int(block[148:156].strip(b" \0") or b"0", 8)
+    except ValueError:
+        return False
+    return block == bytes(_BLOCK) or known == sum(block[:148]) + 8 * ord(" ") + sum(block[156:])
 
 
 def _receive(answer: http.client.HTTPResponse) -> bytes:
