@@ -56,7 +56,9 @@ def photos(tmp_path_factory) -> Path:
     return write_photos(tmp_path_factory.mktemp("photos") / "three shapes", per_class=10)
 
 
-FAST = ("--budget", "400k", "--set", "epochs=2", "--set", "batch_size=8")
+# A network of three layers, which trains and is exported in a second.
+BASELINE = ("--baseline", str(Path(__file__).with_name("three_stages.json")))
+FAST = (*BASELINE, "--budget", "400k", "--set", "epochs=2", "--set", "batch_size=8")
 
 
 @pytest.fixture(scope="session")

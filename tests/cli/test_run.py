@@ -14,7 +14,7 @@ from allometry.profiling import MeasureConfig
 from allometry.reports.words import decimal
 from tests.images import CLASSES, write_photos
 
-from .conftest import FAST
+from .conftest import BASELINE, FAST
 
 LAYOUT = {
     "run.json",
@@ -100,7 +100,7 @@ def test_called_again_it_shows_the_result_and_works_no_more(call, photos, finish
 
 
 def test_called_with_other_arguments_it_refuses(call, photos, finished):
-    result = call("run", "--data", photos, "--out", finished, "--budget", "500k")
+    result = call("run", "--data", photos, "--out", finished, *BASELINE, "--budget", "500k")
     assert result.status == 2
     assert "was made with budget macs<=400000, not macs<=500000" in result.err
 
