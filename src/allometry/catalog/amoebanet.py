@@ -138,7 +138,8 @@ def amoebanet(
 
     Example:
         >>> from allometry.cost import count
-        >>> count(amoebanet("a", channels=190))[:2]
+        >>> cost = count(amoebanet("a", channels=190))
+        >>> cost.params, cost.macs
         (86718797, 23133663507)
         >>> count(amoebanet("b", channels=512, resolution=480)).params
         557277864

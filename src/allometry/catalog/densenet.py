@@ -50,7 +50,8 @@ def densenet(depth: Depth) -> Network:
 
     Example:
         >>> from allometry.cost import count
-        >>> count(densenet(121))[:2]
+        >>> cost = count(densenet(121))
+        >>> cost.params, cost.macs
         (7978856, 2834161664)
     """
     dense, channels = dense_layer(), 2 * GROWTH

@@ -39,7 +39,8 @@ def inception_v3() -> Network:
 
     Example:
         >>> from allometry.cost import count
-        >>> count(inception_v3())[:2]
+        >>> cost = count(inception_v3())
+        >>> cost.params, cost.macs
         (23834568, 5713216096)
     """
     wide = [Stage(block=_mixed_35(pooled)) for pooled in (32, 64, 64)]

@@ -40,7 +40,8 @@ def inception_v4() -> Network:
 
     Example:
         >>> from allometry.cost import count
-        >>> count(inception_v4())[:2]
+        >>> cost = count(inception_v4())
+        >>> cost.params, cost.macs
         (42679816, 12253974624)
     """
     first = chain("stem", conv2d_2a=(conv(32, 3, padding="valid"),), conv2d_2b=(conv(64, 3),))
@@ -68,7 +69,8 @@ def inception_resnet_v2() -> Network:
 
     Example:
         >>> from allometry.cost import count
-        >>> count(inception_resnet_v2())[:2]
+        >>> cost = count(inception_resnet_v2())
+        >>> cost.params, cost.macs
         (55843464, 13155794016)
     """
     return network(

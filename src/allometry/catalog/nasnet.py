@@ -62,7 +62,8 @@ def large() -> Network:
 
     Example:
         >>> from allometry.cost import count
-        >>> count(large())[:2]
+        >>> cost = count(large())
+        >>> cost.params, cost.macs
         (88753150, 23783414658)
     """
     return grow(
@@ -85,7 +86,8 @@ def mobile() -> Network:
 
     Example:
         >>> from allometry.cost import count
-        >>> count(mobile())[:2]
+        >>> cost = count(mobile())
+        >>> cost.params, cost.macs
         (5289978, 563638816)
     """
     return grow(

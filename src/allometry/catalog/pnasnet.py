@@ -42,7 +42,8 @@ def large() -> Network:
 
     Example:
         >>> from allometry.cost import count
-        >>> count(large())[:2]
+        >>> cost = count(large())
+        >>> cost.params, cost.macs
         (86057668, 24937395792)
     """
     return grow(

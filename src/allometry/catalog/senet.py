@@ -51,7 +51,8 @@ def senet_154(resolution: int = 224) -> Network:
 
     Example:
         >>> from allometry.cost import count
-        >>> count(senet_154())[:2]
+        >>> cost = count(senet_154())
+        >>> cost.params, cost.macs
         (115088984, 20688363520)
     """
     stem = (

@@ -45,7 +45,8 @@ def xception() -> Network:
 
     Example:
         >>> from allometry.cost import count
-        >>> count(xception())[:2]
+        >>> cost = count(xception())
+        >>> cost.params, cost.macs
         (22855952, 8357403496)
     """
     entry = (

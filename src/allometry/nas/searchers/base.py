@@ -62,7 +62,16 @@ class Searcher(Protocol):
 
 
 class MakeSearcher(Protocol):
-    """Makes the searcher of a space that is not known before the images are read; a class does."""
+    """Makes the searcher of a space that is not known before the images are read; a class does.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> from allometry.nas.searchers import EvolutionSearcher
+        >>> maker: MakeSearcher = EvolutionSearcher
+        >>> space = find_space("fbnet")
+        >>> space.contains(network_of(space, maker(space, seed=0, objectives=1).ask()))
+        True
+    """
 
     def __call__(self, space: Space, *, seed: int, objectives: int) -> Searcher:
         """A searcher.

@@ -23,7 +23,13 @@ from allometry.training.recipes.transfer import transfer
 
 
 class RecipeMaker(Protocol):
-    """A recipe as a function of the network and the data it is for."""
+    """A recipe as a function of the network and the data it is for.
+
+    Example, with a small `network`:
+        >>> maker: RecipeMaker = RECIPES["small"]
+        >>> maker(network, images=1000).batch_size
+        32
+    """
 
     def __call__(self, network: Network, *, images: int, drawings: bool = False) -> Recipe:
         """The full recipe for a network and so many training images, drawings or photographs."""
