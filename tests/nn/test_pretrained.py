@@ -340,3 +340,20 @@ def test_half_precision_is_read_as_single(tmp_path):
     save_file(state, path)
     assert read_weights(path).tensors["classifier.weight"].dtype == torch.float16
     assert load_pretrained(SMALL, path).module.classifier.weight.dtype == torch.float32
+
+
+def test_equal_weights_are_equal_files(tmp_path):
+    """Whatever the order in which the library writes what is said of them."""
+    weights = {"b": torch.ones(2), "ä": torch.zeros(3, dtype=torch.float16)}
+    about = {name: f"{name}/\u00e9\n" for name in ("identity", "allometry", "another", "one", "more")}
+    for number in range(4):
+        save_weights(
+            tmp_path / f"{number}.safetensors",
+            weights,
+            metadata=dict(sorted(about.items(), reverse=number % 2)),
+        )
+    files = {(tmp_path / f"{number}.safetensors").read_bytes() for number in range(4)}
+    assert len(files) == 1
+    raw = read_weights(tmp_path / "0.safetensors")
+    assert raw.metadata.items() >= about.items()
+    assert all(torch.equal(raw.tensors[name], tensor) for name, tensor in weights.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import pickle
 import re
 import warnings
@@ -229,6 +230,20 @@ def _first(error: BaseException) -> str:
     return short if short.endswith(".") else f"{short}."
 
 
+def _sort_metadata(path: Path) -> None:
+    """Put the metadata of a safetensors file in order: the library writes it in another one in each process."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        if len(header.get("__metadata__", ())) < 2:
+            return
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= length:  # spaces fill it up, as the library has it
+            file.seek(8)
+            file.write(text.ljust(length))
+
+
 def save_weights(
     path: Path, weights: nn.Module | Mapping[str, Tensor], *, metadata: Mapping[str, str] | None = None
 ) -> None:
@@ -256,6 +271,7 @@ def save_weights(
     with replacing(path) as beside:
         try:
             save_file(plain, beside, metadata=about)
+            _sort_metadata(beside)
         except SafetensorError as error:
             # The library tells the system's error number in its text only.
             number = _ERROR_NUMBER.search(str(error))
