@@ -106,10 +106,10 @@ class Predictions(Sequence[Prediction]):
         return iter(self.predictions)
 
     def __repr__(self) -> str:
-        said = (
+        answers = (
             one.error or f"{one.best or 'no label'} {one.probability:.1%}" for one in self.predictions[:3]
         )
-        best = ", ".join(said)
+        best = ", ".join(answers)
         return f"Predictions({plural(len(self), 'image')}: {best}{', ...' if len(self) > 3 else ''})"
 
     def _repr_html_(self) -> str:
