@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from allometry.arch import Network, to_json
+from allometry.arch import ConvBlock, GroupedMBConv, Head, Network, Stage, Stem, to_json
 from allometry.base import NetworkError
 from allometry.catalog import choose, entries, entry_of, families, get
 from allometry.catalog.entry import Entry
@@ -151,6 +151,8 @@ COVERING = [
     "nasnet-a-large",
     "efficientnetv2-b1",
     "resnext-101-64x4d",
+    "mobilenetv4-conv-small",
+    "mobilenetv4-conv-medium",
 ]
 
 
@@ -230,5 +232,23 @@ def test_one_of_each_kind_passes_forward_and_backward(name):
 @pytest.mark.parametrize("name", COVERING)
 def test_every_kind_of_block_and_every_family_passes_and_exports_with_the_same_output(name, tmp_path):
     network = covering()[name]
+    check_passes(network)
+    check_export(network, tmp_path / "model.onnx")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [31, 32])
+def test_blocks_that_no_published_network_has_are_exported_with_the_same_output(size, tmp_path):
+    blocks = (
+        GroupedMBConv(channels=8),
+        GroupedMBConv(channels=16, stride=2, fused=False),
+        ConvBlock(channels=8),
+    )
+    network = Network(
+        stem=Stem(channels=8, stride=1),
+        stages=tuple(Stage(block=block) for block in blocks),
+        head=Head(channels=16, classes=10, hidden=12, hidden_norm=True),
+        resolution=size,
+    )
     check_passes(network)
     check_export(network, tmp_path / "model.onnx")

@@ -29,7 +29,7 @@ FAMILIES = {
     "efficientnet-formula": 8,
     "efficientnet-lite": 5,
     "efficientnetv2": 8,
-    "mobilenet": 6,
+    "mobilenet": 8,
     "mnasnet": 7,
     "proxylessnas": 4,
     "fbnet": 3,

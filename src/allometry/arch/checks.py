@@ -59,7 +59,9 @@ def check_number(owner: object, field: str, *, minimum: float, below: float | No
     value: Any = getattr(owner, field)
     number = isinstance(value, int | float) and not isinstance(value, bool) and value <= LARGEST
     if not number or not minimum <= value < (below if below is not None else float("inf")):
-        upper = f" and below {LARGEST if below is None else below:g}"
+        upper = f" and below {below:g}" if below is not None else ""
+        if below is None and isinstance(value, int | float) and value > LARGEST:
+            upper = f" and at most {LARGEST:,}"
         raise NetworkError(
             f"{_name(owner, field)} must be a number of at least {minimum:g}{upper}, not {value!r}."
         )
