@@ -35,6 +35,14 @@ class Interrupting(SilentProgress):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """Python's own answer to Ctrl-C, which a process has not that was started in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def weights(run):
     return load_weights(run.folder / "checkpoints" / "final.safetensors")
 
