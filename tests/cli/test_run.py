@@ -264,6 +264,7 @@ def test_export_and_its_mistakes(call, finished, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", ["onnx", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_export_in_int8_judges_both_files_and_warns_of_a_loss(call, finished, to, monkeypatch):
     pytest.importorskip("onnxruntime" if to == "onnx" else to)

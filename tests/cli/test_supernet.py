@@ -71,6 +71,7 @@ def test_train_tells_what_it_made_and_called_again_the_same(call, train_argument
     assert "was made with seed 0, not 3" in other.err
 
 
+@pytest.mark.slow
 def test_search_confirms_and_extract_gives_a_run_that_other_verbs_take(call, own, tmp_path):
     subnet = call("supernet", "search", own, "--budget", "250k", *FEW, "--json").json
     assert subnet["macs"] <= 250_000
@@ -94,6 +95,7 @@ def test_search_confirms_and_extract_gives_a_run_that_other_verbs_take(call, own
     assert (run / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_all_the_best_subnets_at_once(call, own):
     front = call("supernet", "search", own, "--front", "macs", "--budget", "params<=1M", *FEW, "--json").json
     costs = [subnet["macs"] for subnet in front["subnets"]]

@@ -125,6 +125,7 @@ def test_memory_of_random_networks_equals_the_exported_graphs(network):
 # Backbones
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", families())
 def test_backbones_of_every_family_equal_pytorch(family):
     network = min(

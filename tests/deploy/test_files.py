@@ -42,6 +42,7 @@ def deliver(module, folder, export_config, *, preprocessing=PREPROCESSING):
     return path, {"script": script, "preprocessing": preprocessing, "export_config": export_config}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "export_config",
     [pytest.param(entry, marks=needs(entry.target), id=repr(entry)) for entry in DELIVERIES]

@@ -305,6 +305,7 @@ def test_the_command_line_learns_of_it_from_a_plugin(call, no_plugins):
     assert "energy an image" in out
 
 
+@pytest.mark.slow
 def test_a_run_is_planned_and_reported_by_it(plugin, arrays, tmp_path, call, monkeypatch):
     run = al.run(
         data=arrays,

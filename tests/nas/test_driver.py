@@ -125,6 +125,7 @@ def test_a_database_that_cannot_be_used(url, message):
         store(url, alone=False)
 
 
+@pytest.mark.slow
 def test_two_drivers_share_a_search(tmp_path):
     url = f"sqlite:///{tmp_path}/a.db"
     evaluators = [Evaluator(), Evaluator()]
@@ -167,6 +168,7 @@ def killed(url, alone, study="allometry"):
         process.send_signal(signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("comes_back", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_killed_driver_loses_no_trial_and_none_counts_twice(tmp_path, monkeypatch, comes_back):
     url = f"sqlite:///{tmp_path}/a.db"
@@ -184,6 +186,7 @@ def test_a_killed_driver_loses_no_trial_and_none_counts_twice(tmp_path, monkeypa
     assert not {0, 1, 2, 3} & set(evaluator.seen)
 
 
+@pytest.mark.slow
 def test_a_driver_that_slept_too_long_finds_its_trial_with_another_one(tmp_path, monkeypatch):
     monkeypatch.setattr("allometry.nas.database.GRACE", 1)
     monkeypatch.setattr("allometry.nas.database.BEAT", 600)

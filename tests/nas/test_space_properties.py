@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allometry.arch import MBConv, members, sample
+from allometry.arch import MBConv, Network, Space, Stage, members, sample
 from allometry.base import InputError, ObjectiveError
 from allometry.catalog import get, mbconv_space
 from allometry.cost import Budget, Limit, count
@@ -269,3 +269,11 @@ def test_a_search_space_of_two_choices_is_four_networks():
     networks = {network_of(space, encoding) for encoding in encodings}
     assert len(networks) == space.size == len(encodings)
     assert all(isinstance(stage.block, MBConv) for network in networks for stage in network.stages)
+
+
+def test_a_space_without_choices_has_one_member_that_nothing_changes():
+    space = Space(template=Network(stages=(Stage(block=MBConv(channels=8)),), resolution=16), choices=())
+    random = np.random.default_rng(0)
+    parents = sample_encodings(space, random, 3)
+    for rate in (None, 0.5):
+        assert (mutate_encodings(space, parents, random, rate=rate) == parents).all()

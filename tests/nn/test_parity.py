@@ -237,6 +237,7 @@ def published(name):
     return folder(where) / file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_weights_know_photographs(name):
     photographs = sorted((folder("foolbox") / "data").glob("imagenet_*_*.jpg"))

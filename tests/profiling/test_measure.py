@@ -152,6 +152,7 @@ def test_figures_of_fakes_whole():
     assert json.loads(json.dumps(found.to_dict()))["measured"][0]["own_memory"] == 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", [each for each in RUNTIMES if each != "torch.compile"])
 def test_a_network_runs_in_a_process_of_its_own(network, runtime):
     pytest.importorskip("openvino" if runtime == "openvino" else "torch")
@@ -178,6 +179,7 @@ def test_what_a_library_prints_does_not_disturb():
     )
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_says_its_last_words():
     with pytest.raises(
         MeasurementError, match=r"modules:dying in torch did not come through: the kernel went away"

@@ -62,6 +62,7 @@ def test_every_member_can_be_predicted_and_the_table_is_checked(space, tmp_path,
     assert json.loads(json.dumps(check.to_dict()))["drift"] > 0
 
 
+@pytest.mark.slow
 def test_what_was_measured_before_a_fault_is_not_measured_again(space, tmp_path, monkeypatch):
     path, measured = tmp_path / "table.json", []
     whole = module._Bench.pieces

@@ -32,6 +32,7 @@ class Device:
         return {"latency": self.slow * seconds * mood, "memory": 15_000_000 + 3 * cost.memory}
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(
     budget=st.floats(math.log(8e-4), math.log(0.3)).map(math.exp),

@@ -237,6 +237,7 @@ def train_freely(folder: Path) -> None:
     train_supernet(job_in(folder, save_every=0.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("phase", "when"),
     [

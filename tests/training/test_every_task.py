@@ -49,6 +49,7 @@ def checkpoint(folder: Path):
 # Going on
 
 
+@pytest.mark.slow
 def test_stopped_after_every_single_step_it_ends_with_the_same_weights(whole, name, tmp_path):
     folder, expected = whole(name)
     sessions = 0

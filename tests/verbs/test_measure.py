@@ -30,6 +30,7 @@ class Mine(nn.Module):
         return self.norm(self.layer(image)).mean((2, 3))
 
 
+@pytest.mark.slow
 def test_modules_and_files_side_by_side(tmp_path):
     save(TINY, tmp_path / "tiny.json")
     mine = Mine().train()

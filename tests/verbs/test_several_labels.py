@@ -138,6 +138,7 @@ def test_the_delivered_program_gives_the_same_labels(run, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_int8_is_judged_by_the_precision(run, monkeypatch):
     quick = MeasureConfig(rounds=2, seconds=0.01, warm_up=0.1)
     monkeypatch.setattr("allometry.verbs.quantization._MEASURING", quick)
@@ -229,6 +230,7 @@ def options(job):
     return {"dataset": job.dataset, "preprocessing": job.preprocessing}
 
 
+@pytest.mark.slow
 def test_processes_judge_all_images_together(tmp_path):
     together(validate_together, tmp_path, count=2)
 

@@ -43,6 +43,7 @@ def test_called_again_it_measures_nothing_anew(space, table, file):
         al.table.build(space, file, config=QUICK, runtime="torch", threads=2, progress=False)
 
 
+@pytest.mark.slow
 def test_it_is_checked_on_networks_that_it_has_not_seen(space, file):
     check = al.table.check(file, space=space, networks=2, progress=False)
     assert check.networks == 2

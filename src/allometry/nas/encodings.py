@@ -195,7 +195,8 @@ def _one_each(possible: npt.NDArray[np.bool_], random: np.random.Generator) -> n
     score = random.random(possible.shape, np.float32)
     score[~possible] = -1
     chosen = np.zeros(possible.shape, bool)
-    chosen[np.arange(len(possible)), score.argmax(1)] = possible.any(1)
+    if chosen.size:  # a space may have no choices at all
+        chosen[np.arange(len(possible)), score.argmax(1)] = possible.any(1)
     return chosen
 
 
