@@ -112,6 +112,7 @@ def test_a_database_of_another_search_is_refused(tmp_path):
         assert opened.finished() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("url", "message"),
     [

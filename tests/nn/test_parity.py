@@ -190,6 +190,7 @@ def part_of(block, part, model):
     return f"{scope}_{place}" if place else scope
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "theirs"),
     [

@@ -200,6 +200,7 @@ def test_an_exported_file_is_measured_itself(tmp_path):
     assert (each.resolution, each.bytes) == (20, path.stat().st_size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_a_delivered_file_says_itself_what_it_takes(tmp_path, runtime):
     from allometry.deploy import ExportConfig, as_target, write_file

@@ -110,6 +110,7 @@ def test_initial_weights_follow_from_the_seed_and_the_matrices_change_nothing_ye
 # What is taken out is what was trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in PUBLISHED]
 )

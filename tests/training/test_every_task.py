@@ -309,6 +309,7 @@ def test_micro_batches_add_up_to_the_gradient_of_the_batch(name, tmp_path):
         assert torch.allclose(tensor, parts[key], atol=1e-5), key
 
 
+@pytest.mark.slow
 def test_recomputing_changes_nothing_but_memory(whole, name, tmp_path):
     result = train(tmp_path, name, recipe={"execution": Execution(recompute=True)})
     assert is_same(weights(tmp_path, name), weights(whole(name)[0], name))

@@ -54,6 +54,7 @@ def client(log, monkeypatch):
     return lambda: tracking.MlflowClient(tracking_uri=f"sqlite:///{log / 'mlflow.db'}")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # MLflow's own, of its database
 def test_mlflow_has_one_run_of_a_training_however_often_it_stopped(log, client, tmp_path):
     mlflow, recorder = MLflow(log, experiment="shapes"), Recorder()

@@ -119,6 +119,7 @@ def test_predictions_are_all_labels_above_their_thresholds(run, tmp_path):
     assert (empty.best, empty.probability) == (("", 0.0) if not empty.classes else empty.classes[0])
 
 
+@pytest.mark.slow
 def test_the_delivered_program_gives_the_same_labels(run, tmp_path):
     exported = allometry.export(run, progress=False)
     assert exported.verification.agreement == 1.0
