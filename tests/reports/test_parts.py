@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -304,6 +304,7 @@ maps = arrays.arrays(
 
 @settings(max_examples=50)
 @given(maps, st.integers(4, 32))
+@example(np.full((1, 1), 1e-45, np.float32), 6)
 def test_the_strongest_place_of_a_map_is_one_and_what_speaks_against_is_nothing(evidence, side):
     strong = strength(evidence, side=side)
     assert strong.shape == (side, side)

@@ -41,6 +41,9 @@ def strength(evidence: Map, *, side: int) -> npt.NDArray[np.float32]:
         >>> [round(float(each), 2) for each in strength(np.array([[-1.0, 2.0]], np.float32), side=4)[0]]
         [0.0, 0.0, 0.57, 1.0]
     """
+    # Numbers that are nearly nothing lose their digits where they are interpolated.
+    level = float(np.abs(evidence).max())
+    evidence = np.asarray(evidence / level if level > 0 else evidence, np.float32)
     # A map is as coarse as the network's last feature map. Linear interpolation would show the grid.
     large = np.maximum(cv2.resize(evidence, (side, side), interpolation=cv2.INTER_CUBIC), 0)
     # Between places that speak against the class, cubic interpolation swings a little above 0: that is no evidence.
