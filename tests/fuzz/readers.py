@@ -126,6 +126,14 @@ def opened(path: Path) -> object:
     return open_data(path, cache_folder=path.parent / "cache")
 
 
+def listed(path: Path) -> object:
+    """What a manifest lists, beside the images that it is right about."""
+    for row in range(8):
+        if not (image := path.parent / f"{row}.png").exists():
+            Image.new("L", (8, 8), 20 * row).save(image)
+    return opened(path)
+
+
 @cache
 def targets() -> tuple[Target, ...]:
     network, cells = tiny(), get("nasnet-a-mobile")
@@ -182,5 +190,5 @@ def targets() -> tuple[Target, ...]:
         Target("weights.pth", (torch_file(),), damaged, read_weights),
         Target("weights.npz", (array_file(a=np.zeros((3, 4))),), damaged, read_weights),
         Target("arrays.npz", (arrays,), damaged, opened),
-        Target("manifest.csv", (manifest,), damaged, opened),
+        Target("manifest.csv", (manifest,), damaged, listed),
     )

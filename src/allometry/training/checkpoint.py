@@ -133,6 +133,8 @@ def _read(place: Path) -> Checkpoint | str:
         )
     except RunFolderError:
         return f"{_MANIFEST} is missing or damaged"
+    except MemoryError:
+        raise  # says nothing about the files
     except Exception as error:  # torch and safetensors raise many kinds
         return f"{type(error).__name__}"
 

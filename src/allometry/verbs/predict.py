@@ -188,20 +188,22 @@ def classify(classifier: Classifier, images: Sequence[NamedImage], *, top: int =
         DataError: the only image is missing or unreadable.
     """
     made: list[Prediction] = []
-    if len(images) == 1:
-        _view(classifier, images[0])  # of several, each says for itself what is wrong with it
     for first in range(0, len(images), _AT_ONCE):
-        made += _classify(classifier, images[first : first + _AT_ONCE], top)
+        made += _classify(classifier, images[first : first + _AT_ONCE], top, alone=len(images) == 1)
     return Predictions(tuple(made))
 
 
-def _classify(classifier: Classifier, images: Sequence[NamedImage], top: int) -> Iterator[Prediction]:
+def _classify(
+    classifier: Classifier, images: Sequence[NamedImage], top: int, *, alone: bool
+) -> Iterator[Prediction]:
     views: list[Pixels] = []
     errors: dict[int, str] = {}
     for place, image in enumerate(images):
         try:
             views.append(_view(classifier, image))
         except DataError as error:
+            if alone:  # of several, each says for itself what is wrong with it
+                raise
             errors[place] = str(error)
     answers = iter(_answers(classifier, views, top) if views else ())
     for place, image in enumerate(images):
