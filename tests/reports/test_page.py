@@ -103,7 +103,7 @@ def test_the_numbers_are_those_of_the_files(make_run):
     cost = count(network)
     for expected in (
         "You asked for at most 10.0M MACs on icons, grown from efficientnet-b0.",
-        "classifies 88.7 % (87.4 to 89.9) of 2,481 unseen test images rightly",
+        "classifies 88.7 % (87.4 to 89.9) of 2,481 unseen test images correctly",
         f"{cost.macs:,} of at most 10,000,000 {cost.macs / 1e5:.1f} %",
         f"{cost.params:,}",
         "11,753: 7,901 train, 1,371 val, 2,481 test",

@@ -50,7 +50,7 @@ def test_the_numbers_are_those_of_the_files(tmp_path):
     last = epochs_of(space, "shrinking")[-1]
     for expected in (
         "You asked for one set of weights for all networks of efficientnet-b0,",
-        f"{100 * last['largest']:.1f} % of the validation images rightly",
+        f"{100 * last['largest']:.1f} % of the validation images correctly",
         "2 subnets were found for budgets so far.",
         f"largest 64 {space.largest().depth} {largest.params:,} {largest.macs:,} {largest.activations:,}",
         f"smallest 32 {space.smallest().depth} {smallest.params:,} {smallest.macs:,} {smallest.activations:,}",
@@ -177,7 +177,7 @@ def test_a_subnet_as_it_is_says_where_it_comes_from(tmp_path):
         "as taken out 70.0 % of the validation images",
         "predicted 71.0 % of the validation images",
         "1.48 ms, measured when it was found",
-        "classifies 88.7 % (87.4 to 89.9) of 2,481 unseen test images rightly",
+        "classifies 88.7 % (87.4 to 89.9) of 2,481 unseen test images correctly",
         "The supernet's recipe",
         f"allometry supernet extract /runs/net {folder / 'network.json'}",
         f"allometry export {folder} --to onnx",

@@ -188,7 +188,7 @@ def _accuracy(evaluation: Evaluation | MultiLabelEvaluation) -> str:
     if isinstance(evaluation, MultiLabelEvaluation):
         reached = percent(evaluation.mean_average_precision)
         return f"reaches a mean average precision of {reached} ({_interval(evaluation)}) on {of}"
-    return f"classifies {percent(evaluation.accuracy)} ({_interval(evaluation)}) of {of} rightly"
+    return f"classifies {percent(evaluation.accuracy)} ({_interval(evaluation)}) of {of} correctly"
 
 
 def request_section(record: RunRecord) -> Section:

@@ -44,7 +44,7 @@ def evaluation_section(record: RunRecord, *, prefix: str) -> Section | None:
 def _sentence(evaluation: Evaluation) -> str:
     sentences = [
         f"{percent(evaluation.accuracy)} of {whole(evaluation.images)} {evaluation.split} images are classified "
-        "rightly.",
+        "correctly.",
         f"With {percent(0.95, digits=0)} confidence the true rate is {percent_range(evaluation.interval)}{NO_BREAK}%.",
     ]
     if len(evaluation.classes) > 5:
@@ -73,7 +73,7 @@ def _confusion(evaluation: Evaluation, prefix: str) -> list[Html]:
         )
     else:
         content += [
-            scale_legend([(BLUE, "classified rightly"), (ORANGE, "taken for another class")]),
+            scale_legend([(BLUE, "classified correctly"), (ORANGE, "taken for another class")]),
             confusion_figure(f"{prefix}-confusion", evaluation),
             note(
                 "A row is the truth, a column the prediction. A fuller color means more images, on a "

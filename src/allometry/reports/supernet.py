@@ -44,7 +44,7 @@ def supernet_result(supernet: SupernetRecord) -> str:
     else:
         sentence = (
             f"Its largest network needs {large} for one image and classifies {percent(right)} of the validation images "
-            f"rightly, its smallest {small} and {percent(also)}."
+            f"correctly, its smallest {small} and {percent(also)}."
         )
     searched = supernet.subnets
     if not searched:
