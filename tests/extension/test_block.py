@@ -27,18 +27,8 @@ from allometry.nn import count_module
 from tests.images import CLASSES, shapes
 
 PLUGIN = Path(__file__).with_name("block_plugin.py")
+pytestmark = pytest.mark.usefixtures("no_plugins")
 RECIPE = al.recipes.small(epochs=1, batch_size=8)
-
-
-@pytest.fixture(autouse=True)
-def no_plugins(monkeypatch):
-    """What a test registers or imports is forgotten after it."""
-    monkeypatch.setattr(BLOCKS, "_items", {kind.name: kind for kind in BLOCKS})
-    monkeypatch.setattr(plugins, "_loaded", set(plugins._loaded))
-    monkeypatch.setenv(plugins.VARIABLE, "")
-    monkeypatch.delitem(sys.modules, PLUGIN.stem, raising=False)
-    yield
-    sys.modules.pop(PLUGIN.stem, None)
 
 
 @pytest.fixture

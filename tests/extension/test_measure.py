@@ -56,17 +56,6 @@ SHORT = {"epochs": 1, "settings": ("batch_size=16",), "progress": False}
 
 
 @pytest.fixture
-def no_plugins(monkeypatch):
-    """What a test registers or imports is forgotten after it."""
-    monkeypatch.setattr(MEASURES, "_items", {measure.name: measure for measure in MEASURES})
-    monkeypatch.setattr(plugins, "_loaded", set(plugins._loaded))
-    monkeypatch.setenv(plugins.VARIABLE, "")
-    monkeypatch.delitem(sys.modules, PLUGIN.stem, raising=False)
-    yield
-    sys.modules.pop(PLUGIN.stem, None)
-
-
-@pytest.fixture
 def plugin(no_plugins):
     """The module with the measures from outside, imported as a plugin is."""
     plugins.add_plugins([str(PLUGIN)])

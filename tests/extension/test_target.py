@@ -12,22 +12,11 @@ import allometry as al
 from allometry.arch import Head, MBConv, Network, Stage, Stem
 from allometry.base import InputError, UnknownNameError, VerificationError, plugins
 from allometry.cli import main
-from allometry.deploy import TARGETS, ExportConfig, ExportTarget, as_target, register_target
+from allometry.deploy import ExportConfig, ExportTarget, as_target, register_target
 from allometry.deploy.targets import INT8
 from tests.images import shapes
 
 PLUGIN = Path(__file__).with_name("numpy_plugin.py")
-
-
-@pytest.fixture
-def no_plugins(monkeypatch):
-    """What a test registers or imports is forgotten after it."""
-    monkeypatch.setattr(TARGETS, "_items", {target.name: target for target in TARGETS})
-    monkeypatch.setattr(plugins, "_loaded", set(plugins._loaded))
-    monkeypatch.setenv(plugins.VARIABLE, "")
-    monkeypatch.delitem(sys.modules, PLUGIN.stem, raising=False)
-    yield
-    sys.modules.pop(PLUGIN.stem, None)
 
 
 @pytest.fixture
