@@ -44,7 +44,7 @@ def test_called_again_it_measures_nothing_anew(space, table, file):
 
 
 @pytest.mark.slow
-def test_it_is_checked_on_networks_that_it_has_not_seen(space, file):
+def test_it_is_checked_on_networks_that_it_has_not_seen(space, table, file):
     check = al.table.check(file, space=space, networks=2, progress=False)
     assert check.networks == 2
     assert check.median_error >= 0
