@@ -141,10 +141,20 @@ def test_a_large_file_is_read_through_once(tmp_path: Path, monkeypatch: pytest.M
         raise AssertionError(arguments)
 
     monkeypatch.setattr(array_files, "read_part", refuse)
+    monkeypatch.setattr(array_files, "sampled", lambda _number, **_: [])
     assert open_data(tmp_path / "d").fingerprint == first
     monkeypatch.setattr(array_files, "read_part", read)
     save_npy(tmp_path / "d", images=pictures()[::-1].copy(), labels=LABELS)
     assert open_data(tmp_path / "d").fingerprint != first
+
+
+def test_a_file_whose_time_was_set_back_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "d/images.npy"
+    for images in (pictures(), pictures()[::-1].copy()):
+        save_npy(tmp_path / "d", images=images, labels=LABELS)
+        os.utime(file, (1, 1))
+        fingerprint = open_data(tmp_path / "d").fingerprint
+        assert fingerprint == open_data(tmp_path / "d", cache_folder=tmp_path / "other").fingerprint
 
 
 def test_a_file_that_goes_or_is_cut_short_later_is_named(tmp_path: Path) -> None:

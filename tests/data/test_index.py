@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,9 +23,9 @@ class Opened:
         self.told: list[object] = []
         check = checking.check_image
 
-        def record(path: Path) -> checking.Check:
+        def record(path: Path, before: checking.Check | None = None) -> checking.Check:
             self.paths.append(path.name)
-            return check(path)
+            return check(path, before)
 
         monkeypatch.setattr(checking, "check_image", record)
 
@@ -42,7 +44,18 @@ class Opened:
 
 
 def columns(kept: Path, source: Path) -> dict[str, list[object]]:
-    return json.loads(index_file(kept, str(source.resolve())).read_text())["columns"]
+    return body_of(index_file(kept, str(source.resolve())))["columns"]
+
+
+def body_of(index: Path) -> dict[str, Any]:
+    return json.loads(index.read_text().splitlines()[1])
+
+
+def write_body(index: Path, body: dict[str, Any]) -> None:
+    """As a program would write it that means something else by it."""
+    text = json.dumps(body)
+    head = {"format": "allometry-index-4", "digest": checking.digest_of(text.encode())}
+    index.write_text(f"{json.dumps(head)}\n{text}\n")
 
 
 @pytest.fixture
@@ -96,7 +109,7 @@ def test_only_changed_images_are_opened_again(
         "[]",
         "null",
         '{"format": "other"}',
-        '{"format": "allometry-index-3", "source": "x", "columns": 3}',
+        '{"format": "allometry-index-4", "digest": ""}\n{"source": "x", "columns": 3}',
     ],
 )
 def test_a_corrupt_index_is_rebuilt(folder: Path, tmp_path: Path, content: str, opened: Opened) -> None:
@@ -109,8 +122,89 @@ def test_a_corrupt_index_is_rebuilt(folder: Path, tmp_path: Path, content: str, 
     assert len(opened.paths) == 20
 
 
+def test_an_index_with_a_changed_sign_is_rebuilt(folder: Path, tmp_path: Path, opened: Opened) -> None:
+    kept = tmp_path / "kept"
+    open_data(folder, cache_folder=kept)
+    index = index_file(kept, str(folder))
+    index.write_text(index.read_text().replace('"height":[10', '"height":[11'))
+    assert open_data(folder, cache_folder=kept).splits["train"].size(0) == (10, 12)
+    assert len(opened.paths) == 40
+
+
+def exchange(one: Path, other: Path) -> None:
+    beside = one.with_suffix(".beside")
+    one.rename(beside)
+    other.rename(one)
+    beside.rename(other)
+
+
+def test_images_of_equal_size_and_time_that_are_exchanged_are_noticed(
+    folder: Path, tmp_path: Path, opened: Opened
+) -> None:
+    kept = tmp_path / "kept"
+    for path in folder.rglob("*.png"):
+        os.utime(path, (1, 1))
+    before = open_data(folder, cache_folder=kept)
+    assert (folder / "cat/3.png").stat().st_size == (folder / "dog/3.png").stat().st_size
+    exchange(folder / "cat/3.png", folder / "dog/3.png")
+    opened.paths.clear()
+    after = open_data(folder, cache_folder=kept)
+    assert opened.paths == ["3.png", "3.png"]
+    assert after.fingerprint == open_data(folder, cache_folder=tmp_path / "other").fingerprint
+    assert after.fingerprint != before.fingerprint
+
+
+def test_images_whose_times_were_set_back_are_noticed(folder: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    image = folder / "cat/3.png"
+    open_data(folder, cache_folder=kept)
+    status = image.stat()
+    image.write_bytes((folder / "dog/7.png").read_bytes())
+    os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert open_data(folder, cache_folder=kept).fingerprint == open_data(folder).fingerprint
+
+
+def test_copies_with_the_same_times_are_read_but_not_decoded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept"
+    first = open_data(folder, cache_folder=kept)
+    folder.rename(tmp_path / "old")
+    shutil.copytree(tmp_path / "old", folder)
+    told, decoded = Opened(monkeypatch), []
+    monkeypatch.setattr(checking, "check_bytes", lambda *_, **__: decoded.append(1))
+    assert open_data(folder, cache_folder=kept, progress=told).fingerprint == first.fingerprint
+    assert len(told.paths) == 20
+    assert decoded == []
+    assert told.told[0] == ("checking images", 20, 0)
+
+
+def test_a_sample_of_the_contents_is_compared(folder: Path, tmp_path: Path, opened: Opened) -> None:
+    kept = tmp_path / "kept"
+    dataset = open_data(folder, cache_folder=kept)
+    index = index_file(kept, str(folder))
+    content = body_of(index)
+    row = content["columns"]["path"].index("dog/7.png")
+    content["columns"]["digest"][row] = 32 * "0"  # as if the file had changed and nothing told it
+    write_body(index, content)
+    opened.paths.clear()
+    assert open_data(folder, cache_folder=kept, progress=opened).fingerprint == dataset.fingerprint
+    assert len(opened.paths) == 20
+    assert opened.told[0] == f"{folder}: {checking.CHANGED_UNSEEN}"
+
+
+def test_a_file_that_may_be_read_again_is_read(folder: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    image = folder / "cat/3.png"
+    image.chmod(0)
+    refused = open_data(folder, cache_folder=kept).rejected
+    image.chmod(0o644)
+    assert [reason for _, reason in refused] in ([], ["Permission denied"])  # root may read anything
+    assert open_data(folder, cache_folder=kept).rejected == ()
+
+
 @pytest.mark.parametrize(
-    ("column", "value"), [("height", "large"), ("gray", 1), ("path", None), ("size", 3.5)]
+    ("column", "value"), [("height", "large"), ("gray", 1), ("path", None), ("stamp", 3.5)]
 )
 def test_an_index_with_a_corrupt_value_is_rebuilt(
     folder: Path, tmp_path: Path, opened: Opened, column: str, value: object
@@ -118,9 +212,9 @@ def test_an_index_with_a_corrupt_value_is_rebuilt(
     kept = tmp_path / "kept"
     open_data(folder, cache_folder=kept)
     index = index_file(kept, str(folder))
-    content = json.loads(index.read_text())
+    content = body_of(index)
     content["columns"][column][3] = value
-    index.write_text(json.dumps(content))
+    write_body(index, content)
     open_data(folder, cache_folder=kept)
     assert len(opened.paths) == 40
 

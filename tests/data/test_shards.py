@@ -261,6 +261,40 @@ def test_only_changed_shards_are_read_again(shards: Path, tmp_path: Path, opened
     assert len(opened) == 50
 
 
+def test_shards_that_are_exchanged_or_whose_times_were_set_back_are_noticed(
+    shards: Path, tmp_path: Path
+) -> None:
+    one, other = sorted(shards.iterdir())[:2]
+    for path in shards.iterdir():
+        os.utime(path, (1, 1))
+    open_data(shards)
+    one.rename(tmp_path / "beside")
+    other.rename(one)
+    (tmp_path / "beside").rename(other)
+    assert open_data(shards).fingerprint == open_data(shards, cache_folder=tmp_path / "new").fingerprint
+    one.write_bytes(other.read_bytes())
+    os.utime(one, (1, 1))
+    assert open_data(shards).fingerprint == open_data(shards, cache_folder=tmp_path / "newer").fingerprint
+
+
+def test_a_sample_of_the_contents_is_compared(
+    shards: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in shards.iterdir():
+        os.utime(path, (1, 1))
+    first = open_data(shards).fingerprint
+    one, other = sorted(shards.iterdir())[:2]
+    changed = one.read_bytes()
+    monkeypatch.setattr("allometry.data.sources.shards.stamp_of", lambda _status: "1/1/1/1")
+    open_data(shards)
+    del opened[:]
+    one.write_bytes(other.read_bytes())  # nothing that the system says shows it
+    assert open_data(shards).fingerprint != first
+    assert len(opened) == 30
+    one.write_bytes(changed)
+    assert open_data(shards).fingerprint == first
+
+
 def test_a_shard_that_goes_or_is_cut_short_later_is_named(shards: Path) -> None:
     train = open_data(shards).splits["train"]
     last = max(range(len(train)), key=lambda index: train.names[index])

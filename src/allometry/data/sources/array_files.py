@@ -18,8 +18,15 @@ from allometry.data.dataset import Dataset, image_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import UnreadableImageError
 from allometry.data.sources.arrays import assemble_arrays, open_arrays, with_channels
-from allometry.data.sources.checking import index_file, load_index, save_index, settled
-from allometry.data.sources.records import OpenOptions
+from allometry.data.sources.checking import (
+    CHANGED_UNSEEN,
+    index_file,
+    load_index,
+    sampled,
+    save_index,
+    settled,
+)
+from allometry.data.sources.records import OpenOptions, stamp_of
 from allometry.data.sources.stores import read_part
 
 NEEDED = ("images.npy", "labels.npy")
@@ -135,27 +142,29 @@ def _images(path: Path) -> NpyImages:
 
 
 def _digests(images: NpyImages, options: OpenOptions, clock: Callable[[], int] = time.time_ns) -> list[str]:
-    """The digest of every image, from the index where the file has its size and time of change still."""
+    """The digest of every image, from the index where the file is as it was."""
     began = clock()
     status = images.path.stat()
     source = str(images.path.resolve())
     about = {
         "source": source,
-        "size": status.st_size,
-        "modified": status.st_mtime_ns,
+        "stamp": (stamp := stamp_of(status)),
         "shape": list(images.shape),
     }
     index = index_file(options.cache_folder, source)
     known = load_index(index, about=about, kinds={"digest": str})
-    if known:
-        return known["digest"]
     number, progress = images.shape[0], options.progress
+    digests = known.get("digest", [])
+    if digests:
+        if all(image_digest(images[row]) == digests[row] for row in sampled(number, now=began)):
+            return digests
+        progress.say(f"{images.path}: {CHANGED_UNSEEN}")
     digests = []
     with tracked(progress, "checking images", number) as advance:
         for row in range(number):
             digests.append(image_digest(images[row]))
             advance(1)
-    if settled(status.st_mtime_ns, began):
+    if settled(stamp, began):
         save_index(index, about=about, columns={"digest": digests}, progress=progress)
     return digests
 

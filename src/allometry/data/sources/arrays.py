@@ -183,7 +183,7 @@ def split_rows(
     # Numbers as names keep the images in their order.
     digits = len(str(number))
     files = [
-        ImageRecord(f"{row:0{digits}}", split, class_name, 0, 0)
+        ImageRecord(f"{row:0{digits}}", split, class_name)
         for row, (split, class_name) in enumerate(
             zip(given_splits, _named(indices, all_classes), strict=True)
         )

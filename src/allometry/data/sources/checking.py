@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +20,13 @@ from allometry.base.reading import parse_json, read_text
 from allometry.data.images.reading import UnreadableImageError, decode, is_gray, read_file
 from allometry.data.sources.records import ImageRecord, OpenOptions
 
-_FORMAT = "allometry-index-3"
+_FORMAT = "allometry-index-4"
 _LARGEST_INDEX = 2**31  # bytes; ten million images have about one gigabyte
 _SETTLED = 2_000_000_000  # ns; no file system dates changes more coarsely
+_SAMPLED = 32  # images whose contents are compared with the index; that takes milliseconds
+CHANGED_UNSEEN = (
+    "an image is another than it was, though its size and times are the same; all are looked at again"
+)
 
 
 def index_file(cache_folder: Path, source: str) -> Path:
@@ -29,17 +34,29 @@ def index_file(cache_folder: Path, source: str) -> Path:
     return cache_folder / "index" / f"{hashlib.blake2b(_bytes(source), digest_size=16).hexdigest()}.json"
 
 
-def settled(modified: int, now: int) -> bool:
+def settled(stamp: str, now: int) -> bool:
     """Whether a file's time of change would show it if the file changed once more.
 
     A file that is changed twice within the step of the file system's clock has the same time of change both times,
     so that the time of a file that is being written says nothing yet.
 
     Example:
-        >>> settled(modified=10_000_000_000, now=13_000_000_000), settled(10_000_000_000, 10_000_001_000)
-        (True, False)
+        >>> settled("512/10000000000/10000000000/7", now=13_000_000_000)
+        True
+        >>> settled("512/10000000000/10000000000/7", now=10_000_001_000)
+        False
     """
-    return modified + _SETTLED < now
+    return int(stamp.split("/")[1]) + _SETTLED < now
+
+
+def sampled(number: int, *, now: int) -> list[int]:
+    """Places of a few of the images that an index knows, others each time: their contents are compared with it.
+
+    Example:
+        >>> sampled(3, now=0), len(sampled(1_000_000, now=0))
+        ([0, 1, 2], 32)
+    """
+    return sorted(random.Random(now).sample(range(number), min(number, _SAMPLED)))
 
 
 def save_index(
@@ -49,14 +66,16 @@ def save_index(
 
     Where it cannot be written the work goes on: only the next start is slower, and that is told.
     """
+    body = json.dumps({**about, "columns": columns}, separators=(",", ":"))
+    head = json.dumps({"format": _FORMAT, "digest": digest_of(body.encode())})
     try:
-        write_text(path, json.dumps({"format": _FORMAT, **about, "columns": columns}, separators=(",", ":")))
+        write_text(path, f"{head}\n{body}\n")
     except StorageError as error:
         progress.say(f"{error} The next start checks the images again.")
 
 
 def load_index(path: Path, *, about: Mapping[str, Any], kinds: Mapping[str, type]) -> dict[str, list[Any]]:
-    """The columns of an index; none where it is missing, torn, or about something else.
+    """The columns of an index; none where it is missing, damaged, or about something else.
 
     Args:
         path: of the file.
@@ -64,8 +83,12 @@ def load_index(path: Path, *, about: Mapping[str, Any], kinds: Mapping[str, type
         kinds: for each column the type of all its values.
     """
     try:
-        content = parse_json(read_text(path, most=_LARGEST_INDEX), surrogates=True)
-        if any(content[name] != value for name, value in {"format": _FORMAT, **about}.items()):
+        head, _, body = read_text(path, most=_LARGEST_INDEX).partition("\n")
+        body = body.rstrip("\n")
+        if parse_json(head) != {"format": _FORMAT, "digest": digest_of(body.encode())}:
+            return {}
+        content = parse_json(body, surrogates=True)
+        if any(content[name] != value for name, value in about.items()):
             return {}
         columns = {name: content["columns"][name] for name in kinds}
         whole = len({len(column) for column in columns.values()}) == 1 and all(
@@ -85,7 +108,7 @@ def _bytes(text: str) -> bytes:
 _ENOUGH = 32  # of a JPEG, an eighth of the size shows whether it is whole and whether it has color
 _WAITING = 256  # images handed to the threads at a time: a million at once would fill the memory
 _KEPT_EVERY = 100_000  # images, so that a kill does not lose hours
-_FILE_KINDS = {"path": str, "size": int, "modified": int}
+_FILE_KINDS = {"path": str, "stamp": str}
 CHECK_KINDS = {"digest": str, "height": int, "width": int, "gray": bool, "reason": str}
 """The columns of an index that tell a `Check`."""
 
@@ -118,9 +141,11 @@ def check_files(
     options: OpenOptions,
     clock: Callable[[], int] = time.time_ns,
 ) -> dict[str, Check]:
-    """Check each file, or trust the index where the file has its size and time of change still.
+    """Check each file, or trust the index where the file's size, times and number are as they were.
 
-    The index is brought up to date, even when interrupted. What is new, changed or gone since is told.
+    Where only the system's own time or the number is another, as in a copy, the content's digest tells, and no image is
+    decoded. Of those that are trusted a few are read and compared, too. The index is brought up to date, even when
+    interrupted. What is new, changed or gone since is told.
 
     Args:
         root: what the files' paths start from.
@@ -135,26 +160,28 @@ def check_files(
     began, progress = clock(), options.progress
     index = index_file(options.cache_folder, source)
     known = _load(index, source)
-    checks: dict[str, Check] = {}
-    unknown = []
-    changed = 0
-    for file in files:
-        record = known.pop(file.path, None)
-        if record is not None and record[:2] == (file.size, file.modified):
-            checks[file.path] = record[2]
-        else:
-            unknown.append(file)
-            changed += record is not None
+    present = [file for file in files if file.path in known]
+    checks = {file.path: known[file.path][1] for file in present if known[file.path][0] == file.stamp}
     if checks:
-        _tell(source, len(unknown) - changed, changed, len(known), progress)
+        other = sum(not _same_size_and_time(known[file.path][0], file.stamp) for file in present)
+        _tell(source, len(files) - len(present), other, len(known) - len(present), progress)
+    if not _as_known(root, checks, now=began):
+        progress.say(f"{source}: {CHANGED_UNSEEN}")
+        checks = {}
+    unknown = [file for file in files if file.path not in checks]
+
+    def check(file: ImageRecord) -> Check:
+        before = known.get(file.path)
+        return check_image(root / file.path, before[1] if before else None)
+
     try:
-        with closing(checked(unknown, lambda file: check_image(root / file.path), progress)) as results:
-            for number, (file, check) in enumerate(results, 1):
-                checks[file.path] = check
+        with closing(checked(unknown, check, progress)) as results:
+            for number, (file, result) in enumerate(results, 1):
+                checks[file.path] = result
                 if number % _KEPT_EVERY == 0:
                     _save(index, source, files, checks, began, progress)
     finally:
-        if unknown or known:
+        if unknown or len(present) < len(known):
             _save(index, source, files, checks, began, progress)
     return checks
 
@@ -178,18 +205,25 @@ def checked(
         progress.stop()
 
 
-def check_image(path: Path) -> Check:
-    """Open one image file and look at all of it."""
+def check_image(path: Path, before: Check | None = None) -> Check:
+    """Open one image file and look at all of it, unless it has the content that was looked at `before`."""
     try:
         data = read_file(path)
     except UnreadableImageError as error:
         return Check("", 0, 0, gray=True, reason=error.reason)
+    if before is not None and before.digest == digest_of(data):
+        return before
     return check_bytes(data, name=str(path))
+
+
+def digest_of(data: bytes) -> str:
+    """The digest of an image's bytes."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def check_bytes(data: bytes, *, name: str) -> Check:
     """Look at all of an image that was read already."""
-    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    digest = digest_of(data)
     try:
         decoded = decode(data, name=name, min_side=_ENOUGH)
     except UnreadableImageError as error:
@@ -201,6 +235,22 @@ def to_columns(checks: Sequence[Check]) -> dict[str, Sequence[Any]]:
     """Checks as columns of an index."""
     columns = zip(*checks, strict=True) if checks else ((),) * len(CHECK_KINDS)
     return dict(zip(CHECK_KINDS, columns, strict=True))
+
+
+def _same_size_and_time(stamp: str, other: str) -> bool:
+    return stamp.split("/")[:2] == other.split("/")[:2]
+
+
+def _as_known(root: Path, checks: Mapping[str, Check], *, now: int) -> bool:
+    """Whether some of these files have the contents that the index knows."""
+    paths = [path for path, check in checks.items() if check.digest]
+    for place in sampled(len(paths), now=now):
+        try:
+            if digest_of(read_file(root / paths[place])) != checks[paths[place]].digest:
+                return False
+        except UnreadableImageError:
+            return False
+    return True
 
 
 def _tell(source: str, new: int, changed: int, gone: int, progress: Progress) -> None:
@@ -218,20 +268,18 @@ def _save(
     began: int,
     progress: Progress,
 ) -> None:
-    kept = [file for file in files if file.path in checks and settled(file.modified, began)]
+    kept = [file for file in files if file.path in checks and settled(file.stamp, began)]
     columns: dict[str, Sequence[Any]] = {
         "path": [file.path for file in kept],
-        "size": [file.size for file in kept],
-        "modified": [file.modified for file in kept],
+        "stamp": [file.stamp for file in kept],
         **to_columns([checks[file.path] for file in kept]),
     }
     save_index(index, about={"source": source}, columns=columns, progress=progress)
 
 
-def _load(index: Path, source: str) -> dict[str, tuple[int, int, Check]]:
+def _load(index: Path, source: str) -> dict[str, tuple[str, Check]]:
     columns = load_index(index, about={"source": source}, kinds={**_FILE_KINDS, **CHECK_KINDS})
     if not columns:
         return {}
-    paths, sizes, modified, *checks = columns.values()
-    rows = zip(paths, sizes, modified, map(Check, *checks), strict=True)
-    return {path: (size, time_of_change, check) for path, size, time_of_change, check in rows}
+    paths, stamps, *checks = columns.values()
+    return dict(zip(paths, zip(stamps, map(Check, *checks), strict=True), strict=True))

@@ -12,7 +12,7 @@ from allometry.data.dataset import Dataset
 from allometry.data.images.reading import EXTENSIONS
 from allometry.data.sources.assembling import assemble
 from allometry.data.sources.checking import check_files
-from allometry.data.sources.records import ImageRecord, Layout, OpenOptions, RejectedFile, split_of
+from allometry.data.sources.records import ImageRecord, Layout, OpenOptions, RejectedFile, split_of, stamp_of
 from allometry.data.sources.stores import FileStore
 
 MANIFESTS = (".csv", ".tsv", ".parquet")
@@ -177,7 +177,7 @@ def _look_at(path: str, entry: os.DirEntry[str], split: str, class_name: str) ->
         return RejectedFile(path, "a link to nothing", split, class_name)
     if not stat.S_ISREG(status.st_mode):
         return RejectedFile(path, "not a regular file", split, class_name)
-    return ImageRecord(path, split, class_name, status.st_size, status.st_mtime_ns)
+    return ImageRecord(path, split, class_name, stamp_of(status))
 
 
 def _walk(root: Path, start: str) -> Iterator[tuple[str, os.DirEntry[str]]]:

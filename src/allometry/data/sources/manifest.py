@@ -24,6 +24,7 @@ from allometry.data.sources.records import (
     RejectedFile,
     sorted_classes,
     split_of,
+    stamp_of,
 )
 from allometry.data.sources.stores import FileStore
 
@@ -267,4 +268,4 @@ def _look_at(root: Path, row: Row, split: str, first_of: dict[str, Row]) -> Imag
         return RejectedFile(path, "there is no such file", split, row.label)
     if not stat.S_ISREG(status.st_mode):
         return RejectedFile(path, "not a regular file", split, row.label)
-    return ImageRecord(path, split, row.label, status.st_size, status.st_mtime_ns)
+    return ImageRecord(path, split, row.label, stamp_of(status))

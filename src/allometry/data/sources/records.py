@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,15 +46,32 @@ class ImageRecord(NamedTuple):
         path: its name in the data set: its path inside the folder, with forward slashes.
         split: the split that it is given to; empty where splits are to be cut.
         class_name: its class; several labels are divided by `SEPARATOR`.
-        size: in bytes.
-        modified: in nanoseconds.
+        stamp: of the file, by which it is known again; empty where there is no file of its own.
     """
 
     path: str
     split: str
     class_name: str
-    size: int
-    modified: int
+    stamp: str = ""
+
+
+def stamp_of(status: os.stat_result) -> str:
+    """What the system says of a file, by which a change shows: size and time of change, then when it became what it is.
+
+    Programs can set the time of change back, as those that unpack and copy do. The system's own time and the file's
+    number cannot be set: of two files that exchange their names, both show it.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for name in ("a", "b"):
+        ...     _ = (folder / name).write_text(name)
+        ...     os.utime(folder / name, (1, 1))
+        >>> a, b = (stamp_of((folder / name).stat()) for name in ("a", "b"))
+        >>> a == b, a[:13]
+        (False, '1/1000000000/')
+    """
+    return f"{status.st_size}/{status.st_mtime_ns}/{status.st_ctime_ns}/{status.st_ino}"
 
 
 class RejectedFile(NamedTuple):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,12 +15,15 @@ from allometry.base import DataError, Progress
 from allometry.data.dataset import SPLITS, Dataset
 from allometry.data.sources.assembling import assemble
 from allometry.data.sources.checking import (
+    CHANGED_UNSEEN,
     CHECK_KINDS,
     Check,
     check_bytes,
     checked,
+    digest_of,
     index_file,
     load_index,
+    sampled,
     save_index,
     settled,
     to_columns,
@@ -32,6 +35,7 @@ from allometry.data.sources.records import (
     RejectedFile,
     sorted_classes,
     split_of,
+    stamp_of,
 )
 from allometry.data.sources.stores import ShardStore, read_part
 from allometry.data.sources.tar import Member, read_members
@@ -83,7 +87,7 @@ def open_shards(
         for member, check in zip(content.members, content.checks, strict=True):
             path = f"{shard.name}/{member.name}"
             where[path], checks[path] = (number, member.offset, member.length), check
-            files.append(ImageRecord(path, split, member.label, member.length, 0))
+            files.append(ImageRecord(path, split, member.label))
         refused += [file._replace(path=f"{shard.name}/{file.path}".rstrip("/")) for file in content.refused]
     classes = sorted_classes({file.class_name for file in files})
     if len(classes) < 2:
@@ -133,15 +137,18 @@ def read_shards(
     options: OpenOptions,
     clock: Callable[[], int] = time.time_ns,
 ) -> list[Contents]:
-    """Read every shard through once, or trust its index where it has its size and time of change still.
+    """Read every shard through once, or trust its index where the file is as it was (see `check_files`).
 
     Raises:
         DataError: a shard has gone, cannot be read, or is not an uncompressed tar file.
     """
     began, progress = clock(), options.progress
     abouts = [_about(path) for path in paths]
-    indexes = [index_file(options.cache_folder, str(about["source"])) for about in abouts]
+    indexes = [index_file(options.cache_folder, about["source"]) for about in abouts]
     known = [_load(index, about) for index, about in zip(indexes, abouts, strict=True)]
+    if not _as_known(paths, known, now=began):
+        progress.say(f"{paths[0].parent}: {CHANGED_UNSEEN}")
+        known = [None] * len(known)
     listed = [
         (path, read_members(path)) for path, content in zip(paths, known, strict=True) if content is None
     ]
@@ -154,10 +161,24 @@ def read_shards(
                 _, (members, refused) = next(fresh)
                 checks = [next(results)[1] for _ in members]
                 content = Contents(members, checks, refused)  # noqa: PLW2901 - it is known from now on
-                if settled(int(about["modified"]), began):
+                if settled(about["stamp"], began):
                     _save(index, about, content, progress)
             contents.append(content)
     return contents
+
+
+def _as_known(paths: Sequence[Path], known: Sequence[Contents | None], *, now: int) -> bool:
+    """Whether some of the images that the indexes know have the contents that are written there."""
+    members = [
+        (path, member, check.digest)
+        for path, content in zip(paths, known, strict=True)
+        if content is not None
+        for member, check in zip(content.members, content.checks, strict=True)
+    ]
+    return all(
+        digest_of(_bytes(path, member)) == digest
+        for path, member, digest in (members[place] for place in sampled(len(members), now=now))
+    )
 
 
 def _split_in(name: str) -> str:
@@ -171,11 +192,14 @@ def _split_in(name: str) -> str:
 
 def _check(item: tuple[Path, Member]) -> Check:
     path, member = item
+    return check_bytes(_bytes(path, member), name=f"{member.name} in {path}")
+
+
+def _bytes(path: Path, member: Member) -> bytes:
     try:
-        data = read_part(path, member.offset, member.length)
+        return read_part(path, member.offset, member.length)
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
-    return check_bytes(data, name=f"{member.name} in {path}")
 
 
 def _too_few(place: str, classes: Sequence[str], refused: Sequence[RejectedFile]) -> str:
@@ -197,15 +221,15 @@ def _store(
     )
 
 
-def _about(path: Path) -> dict[str, Any]:
+def _about(path: Path) -> dict[str, str]:
     try:
         status = path.stat()
     except OSError as error:
         raise DataError(f"There is no shard {path}: {error.strerror or error}.") from error
-    return {"source": str(path.resolve()), "size": status.st_size, "modified": status.st_mtime_ns}
+    return {"source": str(path.resolve()), "stamp": stamp_of(status)}
 
 
-def _save(index: Path, about: dict[str, Any], content: Contents, progress: Progress) -> None:
+def _save(index: Path, about: dict[str, str], content: Contents, progress: Progress) -> None:
     """What is refused stands in the index like the images, without a place in the shard."""
     members = [*content.members, *(Member(file.path, "", _NOWHERE, 0) for file in content.refused)]
     checks = [*content.checks, *(Check("", 0, 0, gray=True, reason=file.reason) for file in content.refused)]
@@ -214,7 +238,7 @@ def _save(index: Path, about: dict[str, Any], content: Contents, progress: Progr
     save_index(index, about=about, columns=columns, progress=progress)
 
 
-def _load(index: Path, about: dict[str, Any]) -> Contents | None:
+def _load(index: Path, about: dict[str, str]) -> Contents | None:
     columns = load_index(index, about=about, kinds={**_MEMBER_KINDS, **CHECK_KINDS})
     if not columns:
         return None
