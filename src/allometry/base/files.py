@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from allometry.base.errors import RunFolderError, StorageError
+from allometry.base.holding import make_folder, refuse_lost
 from allometry.base.reading import UnreadableError, parse_json, read_bytes, read_text
 
 _REASONS = {
@@ -24,17 +25,26 @@ _REASONS = {
     errno.EPERM: "you may not write there; give another folder or change its permissions",
     errno.ENOTDIR: "part of that path is a file; give another folder",
     errno.EEXIST: "a file of that name is in the way; give another folder",
+    errno.ENOENT: "part of that path has gone; give the same command again, or another folder",
+    errno.EIO: "the disk failed (Input/output error); see to the disk, then give the same command again",
+    errno.ESTALE: "the network disk lost it (stale file handle); mount it again, then give the same command again",
+    errno.EMFILE: "too many files are open here; raise the limit (ulimit -n) and give the same command again",
+    errno.ENFILE: "too many files are open on this machine; close some and give the same command again",
+    errno.ENAMETOOLONG: "the name is too long; give a shorter one",
+    errno.ELOOP: "links on that path go round in circles; give another folder",
 }
 
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn the system's refusal to write at `path` into a sentence (`StorageError`)."""
+    """Turn the system's refusal to write at `path` into a sentence, a `StorageError`; so too where its folder went."""
     try:
+        refuse_lost(path)
         yield
     except StorageError:
         raise
     except OSError as error:
+        refuse_lost(path)
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
         raise StorageError(f"Cannot write {path}: {reason}.") from error
 
@@ -57,16 +67,17 @@ def replacing(path: Path) -> Iterator[Path]:
         '1 2 3'
     """
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
         beside = Path(name)
         try:
             yield beside
-            _flush(beside)
+            flush(beside)
             beside.chmod(0o666 & ~_umask())
+            refuse_lost(path)
             beside.replace(path)
-            _flush(path.parent)
+            flush(path.parent)
         finally:
             beside.unlink(missing_ok=True)
 
@@ -90,17 +101,18 @@ def placing(folder: Path) -> Iterator[Path]:
         ['model.bin', 'model.xml']
     """
     with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=folder) as name:
             beside = Path(name)
             yield beside
             written = sorted(beside.iterdir())
             for path in written:
-                _flush(path)
+                flush(path)
                 path.chmod(0o666 & ~_umask())
+            refuse_lost(folder)
             for path in written:
                 path.replace(folder / path.name)
-        _flush(folder)
+        flush(folder)
 
 
 def size_with_weights(path: Path) -> int:
@@ -171,7 +183,7 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """Add one JSON line to `path` and flush it to the disk; a last line that a kill has torn is cut off first."""
     line = json.dumps(record, allow_nan=False) + "\n"
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with path.open("ab+") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(0)
@@ -212,7 +224,8 @@ def write_lines(path: Path, records: list[dict[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(record, allow_nan=False) + "\n" for record in records))
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file, or a folder's list of files, is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 from allometry.arch import to_json
 from allometry.base import AllometryError, Progress
 from allometry.base.errors import Stopped
+from allometry.base.holding import refuse_lost
 from allometry.nas.law_trials import GridTraining, GridTrainingResult, run_grid_training
 from allometry.nas.trial_training import TrialConfig, candidate_to_dict, try_candidate
 from allometry.nas.trials import TrialCandidate, TrialOutcome
@@ -204,6 +205,7 @@ class PooledEvaluator:
         for _ in range(MOST_DEATHS):
             if self._ending.is_set():
                 break
+            refuse_lost(self._folder)  # a worker knows the folder by its name only
             try:
                 answer = self._worker().ask({**request, "folder": str(self._folder)})
             except WorkerDiedError:

@@ -168,7 +168,9 @@ class TrialActor:
         if folder.is_dir():
             return folder
         own = sha256(json.dumps([name, self._settings.to_dict()], sort_keys=True).encode()).hexdigest()
-        return Path(tempfile.gettempdir()) / f"allometry-{own[:16]}"
+        own_folder = Path(tempfile.gettempdir()) / f"allometry-{own[:16]}"
+        own_folder.mkdir(exist_ok=True)
+        return own_folder
 
     def stop(self) -> None:
         """Stop a training at a checkpoint."""

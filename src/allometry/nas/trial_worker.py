@@ -19,6 +19,7 @@ from typing import Any
 from allometry.arch import from_json
 from allometry.base import AllometryError, InputError, Progress, SilentProgress
 from allometry.base.errors import Stopped
+from allometry.base.holding import hold
 from allometry.nas.law_trials import GridTraining, run_grid_training
 from allometry.nas.trial_training import TrialConfig, candidate_from_dict, try_candidate
 from allometry.training.images import Images, open_images
@@ -36,8 +37,20 @@ def handle_request(
 
     Raises:
         Stopped: `should_stop` asked for it.
+        StorageError: the folder of the search has gone.
         AllometryError: a network of a grid could not be trained.
     """
+    with hold(Path(request["folder"])):
+        return _handle(request, images, settings, progress, should_stop)
+
+
+def _handle(
+    request: Mapping[str, Any],
+    images: Images,
+    settings: TrialConfig,
+    progress: Progress,
+    should_stop: Callable[[], bool],
+) -> dict[str, Any]:
     work: dict[str, Any] = {
         "folder": Path(request["folder"]),
         "progress": progress,

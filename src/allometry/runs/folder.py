@@ -13,8 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from allometry.base.errors import RunFolderError
+from allometry.base.errors import RunFolderError, StorageError
 from allometry.base.files import read_json, storage_errors
+from allometry.base.holding import hold, make_folder
 from allometry.runs.files import COSTS, RUN, RunInfo
 from allometry.runs.records import CostEntry
 
@@ -106,7 +107,7 @@ def open_run(
     if path.exists() and not path.is_dir():
         raise RunFolderError(f"{path} is a file; give a folder for the run.")
     with storage_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
     with _locked(path):
         info = _take_up(path, command, arguments)
         if info is None:
@@ -225,15 +226,22 @@ def _none(value: object) -> object:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with storage_errors(path):
-        handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
+    """Hold a folder, and keep others out of it."""
+    with hold(path) as folder:
+        with storage_errors(path):
+            handle = os.open(".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666, dir_fd=folder)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunFolderError(
-                f"Another process is working in {path}; wait for it or give --out."
-            ) from error
-        yield
-    finally:
-        os.close(handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunFolderError(
+                    f"Another process is working in {path}; wait for it or give --out."
+                ) from error
+            except OSError as error:
+                raise StorageError(
+                    f"{path} cannot be locked ({error.strerror}), so that two commands might work in it at once; give "
+                    "a folder on another disk with --out."
+                ) from error
+            yield
+        finally:
+            os.close(handle)

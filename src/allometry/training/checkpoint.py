@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from allometry.base import RunFolderError
-from allometry.base.files import file_digest, read_json, replacing, storage_errors, write_json
+from allometry.base.files import file_digest, flush, read_json, replacing, storage_errors, write_json
+from allometry.base.holding import make_folder, refuse_lost
 from allometry.nn import save_weights
 from allometry.nn.pretrained.files import RawWeights, is_damaged
 
@@ -61,7 +62,7 @@ class Checkpoint:
         name = f"step-{self.step:08d}"
         target = folder / name
         with storage_errors(target):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             beside = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=folder))
             try:
                 save_weights(beside / "weights.safetensors", self.weights)
@@ -70,11 +71,21 @@ class Checkpoint:
                     file.write_bytes(_to_bytes(self.state))
                 digests = {file: file_digest(beside / file) for file in _FILES}
                 write_json(beside / _MANIFEST, {"format": _FORMAT, "step": self.step, "files": digests})
-                shutil.rmtree(target, ignore_errors=True)
-                beside.replace(target)
+                _replace(target, beside)
             finally:
                 shutil.rmtree(beside, ignore_errors=True)
         _remove(folder, but=_steps(folder)[:2])
+
+
+def _replace(target: Path, beside: Path) -> None:
+    """Let a folder take its place; one that is there makes room at once, for half of one would be a damaged one."""
+    refuse_lost(target)
+    old = beside.with_name(f"{beside.stem}.old.part")
+    if target.exists():
+        target.replace(old)
+    beside.replace(target)
+    flush(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def latest_checkpoint(folder: Path, *, say: Callable[[str], None] | None = None) -> Checkpoint | None:

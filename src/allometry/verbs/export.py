@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from allometry.base import InputError, Progress
+from allometry.base.holding import hold
 from allometry.base.progress import as_progress
 from allometry.data import Data
 from allometry.deploy import ExportConfig, ExportTarget, as_target
@@ -82,21 +83,21 @@ def export(
     )
     began, display, folder = time.monotonic(), as_progress(progress), folder_of(run)
     finished = open_finished(folder)
-    dataset = data_of(run, finished, data, display)
     default = folder if config == ExportConfig() else folder / "exports" / label(config)
     path = Path(out) if out is not None else default / config.file
     source = ExportSource(
         module=finished.module,
         preprocessing=finished.preprocessing,
-        dataset=dataset,
+        dataset=data_of(run, finished, data, display),
         config=config,
         progress=display,
     )
-    made = write_export(source, path, calibration=calibration, max_accuracy_drop=max_accuracy_drop)
-    if out is None:
-        EXPORT.write(path.parent, replace(made, path=None, script=None))  # a folder may be moved
-        seconds, images = time.monotonic() - began, made.verification.images
-        finished.folder.record_cost("export", label(config), seconds=seconds, images=images)
+    with hold(folder), hold(path.parent, make=True):
+        made = write_export(source, path, calibration=calibration, max_accuracy_drop=max_accuracy_drop)
+        if out is None:
+            seconds, images = time.monotonic() - began, made.verification.images
+            finished.folder.record_cost("export", label(config), seconds=seconds, images=images)
+            EXPORT.write(path.parent, replace(made, path=None, script=None))  # a folder may be moved
     return made
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from allometry.base import RunFolderError
+from allometry.base.holding import hold
 from allometry.runs import read_run
 from allometry.runs.files import REPORT
 from allometry.verbs.hub import local_folder
@@ -76,5 +77,7 @@ def report(*runs: RunLike, out: str | Path | None = None) -> Report:
         raise RunFolderError("No run is given; give one run, or several to compare.")
     records = [read_run(folder) for folder in folders]
     default = folders[0] / (REPORT if len(folders) == 1 else _COMPARISON)
-    path = write_report(records, out=Path(out) if out is not None else default)
+    path = Path(out) if out is not None else default
+    with hold(path.parent, make=True):
+        write_report(records, out=path)
     return Report(path, tuple(record.name for record in records))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from allometry.arch import Space
 from allometry.base import Progress
 from allometry.base.checks import replace_given
+from allometry.base.holding import hold
 from allometry.base.progress import as_progress
 from allometry.catalog import find_space
 from allometry.cost import LatencyTable, RuntimeConfig
@@ -54,16 +56,20 @@ def build(
 
     Source: Once-for-All (Cai et al. 2020), section 3.4.
     """
-    return build_table(
-        _space(space),
-        runtime_config=replace_given(
-            runtime_config, runtime=runtime, threads=threads, batch=batch, precision=precision, device=device
-        ),
-        config=replace_given(config, networks=networks),
-        path=None if file is None else Path(file),
-        seed=seed,
-        progress=as_progress(progress),
+    path = None if file is None else Path(file)
+    known = _space(space)
+    runtime_config = replace_given(
+        runtime_config, runtime=runtime, threads=threads, batch=batch, precision=precision, device=device
     )
+    with nullcontext() if path is None else hold(path.parent, make=True):
+        return build_table(
+            known,
+            runtime_config=runtime_config,
+            config=replace_given(config, networks=networks),
+            path=path,
+            seed=seed,
+            progress=as_progress(progress),
+        )
 
 
 def check(
