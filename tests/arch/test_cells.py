@@ -124,7 +124,7 @@ def test_what_cannot_be_is_one_sentence(make, message):
     [
         ('"kind":"conv"', '"kind":"comv"', "'conv', 'row_column', 'depthwise'"),
         ('"kind":"cell"', '"kind":"sell"', r"block\.kind' must be one of .*'mbconv'.*, not 'sell'"),
-        ('"channels":128', '"channels":"128"', r"layers.0.channels': Input should be a valid integer"),
+        ('"channels":128', '"channels":"128"', r"layers.0.channels' must be an integer, not '128'"),
         ('"inputs":["input","conv2"]', '"inputs":["input","conv9"]', "'conv9', which is not before it"),
         ('"join":"concat"', '"join":"concat","more":1', "not permitted|more"),
     ],

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, cast
 
 from allometry.arch.blocks import Block, block_kinds
-from allometry.arch.checks import kind_of
-from allometry.arch.layers import Layer
 from allometry.arch.network import Network
 from allometry.base import NetworkError
+from allometry.base.decoding import decode
 from allometry.base.files import write_text
 from allometry.base.reading import UnreadableError, parse_json, read_text
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter, ValidationError
 
 FORMAT = "allometry.network/1"
 _DEEPEST = 10_000  # blocks of a network from a file
@@ -96,26 +91,36 @@ def from_json(text: str) -> Network:
         >>> from_json("{}")
         Traceback (most recent call last):
             ...
-        allometry.base.errors.NetworkError: Not a network: field 'stages': Field required.
+        allometry.base.errors.NetworkError: Not a network: field 'stages' is missing.
     """
-    from pydantic import ValidationError
-
     try:
-        fields: Any = parse_json(text)
+        return network_from(parse_json(text))
     except UnreadableError as error:
         raise NetworkError(f"Not a network: {error}.") from error
-    if not isinstance(fields, dict):
-        raise NetworkError(f"Not a network: expected a JSON object, found {type(fields).__name__}.")
-    written = fields.pop("format", FORMAT)
+
+
+def network_from(plain: object, *, place: str = "") -> Network:
+    """A network of what JSON says of it.
+
+    Args:
+        plain: as `parse_json` gives it.
+        place: where in a file it stands, for messages.
+
+    Raises:
+        UnreadableError: that is no network; the message names the field.
+    """
+    if not isinstance(plain, dict):
+        raise UnreadableError(f"expected a JSON object, found {type(plain).__name__}")
+    fields = {name: value for name, value in plain.items() if name != "format"}
+    written = plain.get("format", FORMAT)
     if written != FORMAT:
-        raise NetworkError(f"Not a network: its format is {written!r}, this version reads {FORMAT!r}.")
+        raise UnreadableError(f"its format is {written!r}, this version reads {FORMAT!r}")
     depth = _depth(fields)
     if depth > _DEEPEST:
-        raise NetworkError(f"Not a network: it has {depth:,} blocks, more than {_DEEPEST:,}.")
-    try:
-        return _adapter(tuple(block_kinds().values())).validate_json(json.dumps(fields))
-    except ValidationError as error:
-        raise _not_a_network(error, fields) from error
+        raise UnreadableError(f"it has {depth:,} blocks, more than {_DEEPEST:,}")
+    # Kinds of blocks may be registered at any time; those that there are now are part of the type.
+    kind: Any = Annotated[Network, *block_kinds().values()]
+    return cast("Network", decode(kind, fields, place=place))
 
 
 def _depth(fields: dict[str, Any]) -> int:
@@ -124,42 +129,6 @@ def _depth(fields: dict[str, Any]) -> int:
     rows = [stage for stage in stages if isinstance(stage, dict)] if isinstance(stages, list) else []
     repeats = [stage.get("repeats", 1) for stage in rows]
     return sum(number for number in repeats if isinstance(number, int))
-
-
-def _not_a_network(error: ValidationError, fields: dict[str, Any]) -> NetworkError:
-    """One sentence about the first field that is wrong."""
-    problems = error.errors(include_url=False)
-    first = problems[0]
-    place: list[str] = []
-    written: Any = fields
-    for part in first["loc"]:
-        if not (isinstance(written, dict) and written.get("kind") == part):  # the name of a kind is no field
-            place.append(str(part))
-            written = written[part] if _has(written, part) else None
-    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        return _unknown_kind(place, first.get("ctx", {}), written)
-    cause = first.get("ctx", {}).get("error")
-    message = str(cause) if cause else f"{first['msg']}."
-    more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
-    # The whole network is wrong where its layers do not fit together.
-    field = f"field {'.'.join(place)!r}: " if place else ""
-    return NetworkError(f"Not a network: {field}{message}{more}")
-
-
-def _unknown_kind(place: list[str], told: Mapping[str, Any], written: Any) -> NetworkError:  # noqa: ANN401 - of a file
-    """A sentence about a block or a layer of a kind that nobody knows."""
-    kinds = block_kinds() if place[-1] == "block" else map(kind_of, get_args(Layer))
-    given = written.get("kind") if isinstance(written, dict) else written
-    possible = told.get("expected_tags") or ", ".join(repr(kind) for kind in kinds)
-    return NetworkError(
-        f"Not a network: field {'.'.join([*place, 'kind'])!r} must be one of {possible}, not {given!r}."
-    )
-
-
-def _has(written: Any, part: str | int) -> bool:  # noqa: ANN401 - whatever stands in the file
-    if isinstance(written, dict):
-        return part in written
-    return isinstance(written, list) and isinstance(part, int) and part < len(written)
 
 
 def save(network: Network, path: str | Path) -> None:
@@ -237,13 +206,3 @@ def _without(value: Any, *names: str) -> Any:  # noqa: ANN401 - plain JSON
 def _dump(fields: dict[str, Any], indent: int | None) -> str:
     separators = (",", ":") if indent is None else None
     return json.dumps(fields, sort_keys=indent is None, indent=indent, separators=separators, allow_nan=False)
-
-
-@cache
-def _adapter(kinds: tuple[type[Block], ...]) -> TypeAdapter[Network]:
-    """What reads networks of blocks of these kinds: all that are registered."""
-    del kinds
-    # Pydantic takes a tenth of a second to load, which `allometry --help` need not pay.
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Network)

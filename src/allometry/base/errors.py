@@ -208,8 +208,8 @@ class UnknownNameError(InputError, KeyError):
 
     def __init__(self, what: str, name: str, possible: Iterable[str], advice: str = "") -> None:
         possible = sorted(possible)
-        near = _nearest(name, possible)
-        hint = f"Did you mean {_either(near)}?" if near else f"Possible: {_some(possible)}."
+        near = nearest_names(name, possible)
+        hint = f"Did you mean {near}?" if near else f"Possible: {_some(possible)}."
         super().__init__(" ".join(part for part in (f"No {what} is named {name!r}.", hint, advice) if part))
 
     def __str__(self) -> str:
@@ -288,11 +288,16 @@ class VerificationError(AllometryError):
     """
 
 
-def _nearest(given: str, possible: list[str]) -> list[str]:
-    """Up to three names that are alike, the most alike first."""
+def nearest_names(given: str, possible: list[str]) -> str:
+    """Up to three names that are alike, the most alike first, as a sentence has them; empty where none is.
+
+    Example:
+        >>> nearest_names("epoch", ["seed", "epochs"])
+        "'epochs'"
+    """
     alike = {name: SequenceMatcher(None, name, given).ratio() for name in possible}
     near = [name for name in possible if alike[name] >= _ALIKE]
-    return sorted(near, key=lambda name: -alike[name])[:3]
+    return _either(sorted(near, key=lambda name: -alike[name])[:3]) if near else ""
 
 
 def _some(names: list[str]) -> str:
