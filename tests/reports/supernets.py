@@ -108,7 +108,7 @@ def write_supernet(folder: Path, *, plan: str = "shrinking", searched: bool = Tr
     save_space(space, folder / "space.json")
     save(space.largest(), folder / "network.json")
     (folder / "phases.json").write_text(
-        json.dumps({"phases": phases_to_json(PLANS[plan](space, epochs=3)), "size": str(space.size)})
+        json.dumps({"phases": phases_to_json(PLANS[plan](space, epochs=3)), "size": space.size})
     )
     (folder / "metrics.jsonl").write_text(lines(epochs_of(space, plan)))
     costs = [{"phase": "supernet", "name": "largest", "seconds": 90.0, "images": 9000, "device": "here"}]

@@ -247,7 +247,7 @@ def test_the_record_reads_every_file(tmp_path):
 def test_what_the_last_phase_leaves_closed_does_not_count(tmp_path):
     folder = write_supernet(tmp_path / "net")
     (folder / "phases.json").write_text(
-        '{"phases": [{"name": "a", "epochs": 3, "elastic": {"resolution": 0}}], "size": "2"}'
+        '{"phases": [{"name": "a", "epochs": 3, "elastic": {"resolution": 0}}], "size": 2}'
     )
     supernet = read_run(folder).supernet
     assert supernet is not None

@@ -86,7 +86,7 @@ def test_costs_stand_beside_the_other_fields() -> None:
 def test_a_field_that_is_missing_is_named() -> None:
     plain = _trained().to_dict()
     del plain["test_accuracy"]
-    with pytest.raises(RunFolderError, match="no TrainResult: test_accuracy"):
+    with pytest.raises(RunFolderError, match="no TrainResult: field 'test_accuracy' is missing"):
         TrainResult.from_dict(plain)
 
 

@@ -6,16 +6,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, cast, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
 from allometry.arch import Network, from_json
 from allometry.arch import to_json as network_to_json
 from allometry.base import RunFolderError
+from allometry.base.decoding import decode
+from allometry.base.reading import UnreadableError, parse_integer
 from allometry.cost import MEASURES, Cost, Limit
 from allometry.cost.measures import recorded_measure
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler, TypeAdapter
+    from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
 _EXACT = 2**53  # larger integers lose digits in other readers of JSON, so they are written as text
@@ -45,15 +47,10 @@ class Record:
         Raises:
             RunFolderError: a field is missing or is of another kind; the message names it.
         """
-        from pydantic import ValidationError
-
         try:
-            read = _reader(cls).validate_python(values)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(map(str, first["loc"]))
-            raise RunFolderError(f"This is no {cls.__name__}: {place}: {first['msg']}.") from error
-        return cast("Self", read)
+            return decode(cls, values, closed=False)
+        except UnreadableError as error:
+            raise RunFolderError(f"This is no {cls.__name__}: {error}.") from error
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
@@ -124,8 +121,11 @@ def _cost(value: object) -> Cost:
 
 def _number(value: object) -> float | None:
     """A number as JSON has it: large integers as text; None for whatever is none."""
-    if isinstance(value, str) and value.removeprefix("-").isdecimal():
-        return int(value)
+    if isinstance(value, str):
+        try:
+            return parse_integer(value)
+        except UnreadableError:
+            return None
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
@@ -159,7 +159,6 @@ LimitField = Annotated[Limit, _AsLimit]
 
 
 _FLAT_FIELDS: dict[type[Any], Mapping[str, type[Any]]] = {}
-_READERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 
 def _flat_fields(kind: type[Any]) -> Mapping[str, type[Any]]:
@@ -215,12 +214,3 @@ def _fields_to_json(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any datacla
         else:
             plain[field.name] = own
     return plain
-
-
-def _reader(kind: type[Any]) -> TypeAdapter[Any]:
-    # Pydantic takes a tenth of a second to load, which `allometry --help` need not pay.
-    from pydantic import TypeAdapter
-
-    if kind not in _READERS:
-        _READERS[kind] = TypeAdapter(kind)
-    return _READERS[kind]
