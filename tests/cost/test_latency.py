@@ -87,11 +87,31 @@ def test_files_that_are_none(tmp_path, content, said):
         LatencyTable.load(path)
 
 
-def test_a_table_with_a_word_for_a_number_is_none(table, tmp_path):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda plain: plain["lines"][0].update(seconds="soon"),
+            "'lines.0.seconds' must be a number, not 'soon'",
+        ),
+        (lambda plain: plain["lines"][0].update(seconds=0), "'lines.0.seconds' must be more than 0, not 0"),
+        (lambda plain: plain["lines"][0].update(seconds=-1e-3), "must be more than 0"),
+        (lambda plain: plain["lines"].append(plain["lines"][0]), "two lines for one block"),
+        (lambda plain: plain["lines"][1].pop("key"), "'lines.1.key' is missing"),
+        (lambda plain: plain.update(lines={}), "'lines' must be a list"),
+        (lambda plain: plain.update(fitted=True), "'fitted' must be an integer, not True"),
+        (lambda plain: plain.update(machine_info=None), "'machine_info' must be an object"),
+        (lambda plain: plain["correction"].update(scale="1"), "'correction.scale' must be a number"),
+        (lambda plain: plain["runtime_config"].update(threads=0), "threads must be at least 1, not 0"),
+        (lambda plain: plain["runtime_config"].update(thread=1), "did you mean 'threads'"),
+    ],
+)
+def test_a_table_with_a_value_that_cannot_be_is_none(table, tmp_path, change, said):
     path = tmp_path / "table.json"
     table.save(path)
     content = json.loads(path.read_text())
-    content["lines"][0]["seconds"] = "soon"
+    change(content)
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="is no latency table"):
+    with pytest.raises(InputError, match="is no latency table") as refused:
         LatencyTable.load(path)
+    assert said in str(refused.value)

@@ -147,15 +147,26 @@ def test_a_law_that_cannot_be_names_its_field(fields, message):
         ScalingLaw(**{"alpha": 1.2, "beta": 1.1, "gamma": 1.15, **fields})
 
 
+LAW = '{"format": "allometry.law/1", "beta": 1.1, "gamma": 1.15, "alpha": %s}'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (None, "Cannot read the law file .*No such file"),
         ("{", "is not a law: it is not JSON"),
-        ("[]", "it needs the numbers"),
+        ("[]", "it must be an object"),
         ('{"alpha": 1.2}', "its format is None"),
         ('{"format": "allometry.law/9"}', "its format is 'allometry.law/9'"),
-        ('{"format": "allometry.law/1", "alpha": 1.2, "beta": 1}', "it needs the numbers"),
+        ('{"format": "allometry.law/1", "alpha": 1.2, "beta": 1}', "field 'gamma' is missing"),
+        (LAW % '"1.2"', "field 'alpha' must be a number, not '1.2'"),
+        (LAW % "true", "field 'alpha' must be a number, not True"),
+        (LAW % "1e400", "the number 1e400 is beyond all bounds"),
+        (LAW % ("9" * 5000), "an integer of 5000 digits is beyond all bounds"),
+        (
+            LAW % '1.2, "late_stage_bais": 0.1',
+            "field 'late_stage_bais' is not known .did you mean 'late_stage_bias'",
+        ),
         ('{"format": "allometry.law/1", "alpha": 1, "beta": 1, "gamma": 1}', "grows nothing"),
     ],
 )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from allometry.base.errors import InputError, RecipeError
+from allometry.base.text import shown
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -16,15 +17,19 @@ if TYPE_CHECKING:
 
 
 def check_at_least(config: DataclassInstance, **least: int) -> None:
-    """Refuse a config whose fields are too small; None stands for a default.
+    """Refuse a config whose fields are no integers, or too small; None stands for a default.
 
     Raises:
         InputError: one of them is.
     """
     for name, low in least.items():
         value = getattr(config, name)
-        if value is not None and value < low:
-            raise InputError(f"{name} must be at least {low}, not {value}.")
+        if value is None:
+            continue
+        if not _is_integer(value):
+            raise InputError(f"{name} must be an integer, not {shown(value)}.")
+        if value < low:
+            raise InputError(f"{name} must be at least {low}, not {shown(value)}.")
 
 
 def replace_given(config: Config, **fields: object) -> Config:
@@ -50,11 +55,10 @@ def check_integer(name: str, value: object, *, minimum: int, maximum: int | None
             ...
         allometry.base.errors.RecipeError: epochs must be an integer of at least 1, not 0.
     """
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if whole and minimum <= value and (maximum is None or value <= maximum):  # type: ignore[operator]
+    if _is_integer(value) and minimum <= value and (maximum is None or value <= maximum):  # type: ignore[operator]
         return
     allowed = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-    raise RecipeError(f"{name} must be an integer {allowed}, not {value!r}.")
+    raise RecipeError(f"{name} must be an integer {allowed}, not {shown(value)}.")
 
 
 def check_flag(name: str, value: object) -> None:
@@ -64,7 +68,7 @@ def check_flag(name: str, value: object) -> None:
         RecipeError: it is neither.
     """
     if not isinstance(value, bool):
-        raise RecipeError(f"{name} must be true or false, not {value!r}.")
+        raise RecipeError(f"{name} must be true or false, not {shown(value)}.")
 
 
 def check_choice(name: str, value: object, possible: Collection[str]) -> None:
@@ -74,7 +78,7 @@ def check_choice(name: str, value: object, possible: Collection[str]) -> None:
         RecipeError: it is none.
     """
     if value not in possible:
-        raise RecipeError(f"{name} must be one of {', '.join(possible)}, not {value!r}.")
+        raise RecipeError(f"{name} must be one of {', '.join(possible)}, not {shown(value)}.")
 
 
 def check_numbers(owner: object, prefix: str, ranges: Mapping[str, tuple[float, float]]) -> None:
@@ -95,4 +99,10 @@ def check_numbers(owner: object, prefix: str, ranges: Mapping[str, tuple[float, 
             continue
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if not number or not low <= value <= high:
-            raise RecipeError(f"{prefix}{name} must be a number from {low:g} to {high:g}, not {value!r}.")
+            raise RecipeError(
+                f"{prefix}{name} must be a number from {low:g} to {high:g}, not {shown(value)}."
+            )
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar, cast
 
 from allometry.base.errors import nearest_names
 from allometry.base.reading import UnreadableError, parse_integer
+from allometry.base.text import shown
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, ValidationError
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 _EXACT = 2**53  # larger integers are written as text, since other readers of JSON lose their digits
-_SHOWN = 60  # characters of a wrong value
 _EXPECTED = {
     "int_type": "an integer",
     "int_from_float": "an integer",
@@ -179,7 +179,7 @@ def _tagged(tag: str, kinds: tuple[str, ...], value: object) -> object:
     """Refuse an object of none of the possible kinds."""
     if isinstance(value, Mapping) and value.get(tag) not in kinds:
         possible = ", ".join(map(repr, kinds))
-        said = f"must be one of {possible}, not {_shown(value[tag])}" if tag in value else "is missing"
+        said = f"must be one of {possible}, not {shown(value[tag])}" if tag in value else "is missing"
         _refuse(tag, said)
     return value
 
@@ -205,12 +205,7 @@ def _reason(error: ValidationError, plain: object, start: str) -> str:
         return f"{what} is missing{more}"
     if first["type"] == "field":
         return f"{what} {first['msg']}"
-    return f"{what} must be {_expected(first)}, not {_shown(first['input'])}{more}"
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return f"{what} must be {_expected(first)}, not {shown(first['input'])}{more}"
 
 
 def _place(problem: ErrorDetails, plain: object) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TextIO
 _HIDDEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
 )
+_LONGEST = 60  # characters of a value in a sentence
 
 
 def printable(text: str) -> str:
@@ -22,6 +23,17 @@ def printable(text: str) -> str:
         'caf\\xe9 \\x1b[31mred'
     """
     return _HIDDEN.sub(_visible, text)
+
+
+def shown(value: object) -> str:
+    """A value in a sentence: as Python writes it, and no longer than a line.
+
+    Example:
+        >>> shown("flip"), len(shown(list(range(1000))))
+        ("'flip'", 63)
+    """
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def write_line(text: str, *, stream: TextIO | None = None) -> None:

@@ -6,16 +6,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from allometry.arch import Network, Piece, digest, pieces, wrap_alone
 from allometry.base import BudgetError, InputError
+from allometry.base.checks import check_at_least
+from allometry.base.decoding import Count, Positive, decode
 from allometry.base.files import write_json
-from allometry.base.reading import parse_json, read_text
+from allometry.base.reading import UnreadableError, parse_json, read_text
 from allometry.cost.budget import Budget
 from allometry.cost.measures import LATENCY, MEASURES, Measure
 
-FORMAT = "allometry.latency-table/1"
+FORMAT: Literal["allometry.latency-table/1"] = "allometry.latency-table/1"
+_SHARED = ("space", "fitted", "reference", "runtime_config", "machine_info", "correction")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,9 @@ class RuntimeConfig:
         precision: `float32` or `bfloat16`.
         device: `cpu` or `cuda`.
 
+    Raises:
+        InputError: threads or batch are below 1.
+
     Example:
         >>> print(RuntimeConfig(threads=2))
         onnxruntime, 2 threads, batch 1, float32, cpu
@@ -39,6 +45,9 @@ class RuntimeConfig:
     batch: int = 1
     precision: str = "float32"
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        check_at_least(self, threads=1, batch=1)
 
     def __str__(self) -> str:
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
@@ -187,22 +196,12 @@ class LatencyTable:
         Raises:
             StorageError: the file cannot be written.
         """
+        shared = {name: getattr(self, name) for name in _SHARED}
         lines = [
-            {"key": key, "block": self.labels.get(key, ""), "seconds": seconds}
+            _Line(key=key, block=self.labels.get(key, ""), seconds=seconds)
             for key, seconds in self.seconds.items()
         ]
-        fields = {name: getattr(self, name) for name in ("space", "fitted", "reference")}
-        write_json(
-            path,
-            {
-                "format": FORMAT,
-                **fields,
-                "runtime_config": asdict(self.runtime_config),
-                "machine_info": dict(self.machine_info),
-                "correction": asdict(self.correction),
-                "lines": lines,
-            },
-        )
+        write_json(path, asdict(_TableFields(format=FORMAT, **shared, lines=tuple(lines))))
 
     @classmethod
     def load(cls, path: Path) -> LatencyTable:
@@ -213,28 +212,51 @@ class LatencyTable:
         """
         try:
             plain = parse_json(read_text(path))
-            if plain["format"] != FORMAT:
+            written = plain.get("format", FORMAT) if isinstance(plain, dict) else FORMAT
+            if written != FORMAT:
                 raise InputError(
-                    f"{path} has the format {plain['format']!r}; this version reads {FORMAT!r}. Build it anew."
+                    f"{path} has the format {written!r}; this version reads {FORMAT!r}. Build it anew."
                 )
-            return cls(
-                space=plain["space"],
-                runtime_config=RuntimeConfig(**plain["runtime_config"]),
-                machine_info=plain["machine_info"],
-                seconds={line["key"]: float(line["seconds"]) for line in plain["lines"]},
-                labels={line["key"]: line["block"] for line in plain["lines"]},
-                reference=plain["reference"],
-                correction=Correction(**plain["correction"]),
-                fitted=int(plain["fitted"]),
-            )
+            return cls._of(decode(_TableFields, plain))
         except FileNotFoundError as error:
             raise InputError(
                 f"There is no latency table {path}; `allometry table build` writes one."
             ) from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, InputError):
-                raise
+        except OSError as error:
+            raise InputError(f"Cannot read the latency table {path}: {error.strerror}.") from error
+        except UnreadableError as error:
             raise InputError(f"{path} is no latency table ({error}); build it anew.") from error
+
+    @classmethod
+    def _of(cls, read: _TableFields) -> LatencyTable:
+        shared = {name: getattr(read, name) for name in _SHARED}
+        seconds = {line.key: line.seconds for line in read.lines}
+        if len(seconds) < len(read.lines):
+            raise UnreadableError("it has two lines for one block")
+        return cls(**shared, seconds=seconds, labels={line.key: line.block for line in read.lines})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """What a table's file says of a block."""
+
+    key: str
+    block: str
+    seconds: Positive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TableFields:
+    """A table as its file has it."""
+
+    format: Literal["allometry.latency-table/1"]
+    space: str
+    fitted: Count
+    reference: Positive | None
+    runtime_config: RuntimeConfig
+    machine_info: Mapping[str, Any]
+    correction: Correction
+    lines: tuple[_Line, ...]
 
 
 @lru_cache(maxsize=65536)

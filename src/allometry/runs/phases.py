@@ -10,7 +10,9 @@ from typing import Any, Literal, get_args
 from allometry.arch import Choice, Option, Space
 from allometry.base import RecipeError
 from allometry.base.checks import check_choice, check_integer, check_numbers
+from allometry.base.decoding import decode
 from allometry.base.files import read_json
+from allometry.base.reading import UnreadableError
 
 Dimension = Literal["resolution", "kernel", "depth", "width", "channels", "block"]
 Sampling = Literal["random", "sandwich"]
@@ -126,20 +128,12 @@ def phases_from_json(plain: Any) -> tuple[Phase, ...]:  # noqa: ANN401 - whateve
     Raises:
         RecipeError: they are not a list of phases; the message names the field.
     """
-    known = Phase.__dataclass_fields__
     if not isinstance(plain, list) or not plain:
         raise RecipeError("Phases are a list of one or more, each an object with a name and epochs.")
-    phases = []
-    for number, fields in enumerate(plain, start=1):
-        if not isinstance(fields, dict):
-            raise RecipeError(f"Phase {number} must be an object with a name and epochs, not {fields!r}.")
-        unknown = [name for name in fields if name not in known]
-        missing = [name for name in ("name", "epochs") if name not in fields]
-        if unknown or missing:
-            what = f"has no {missing[0]!r}" if missing else f"has an unknown field {unknown[0]!r}"
-            raise RecipeError(f"Phase {number} {what}. Possible: {', '.join(known)}.")
-        phases.append(Phase(**fields))
-    return tuple(phases)
+    try:
+        return decode(tuple[Phase, ...], plain, place="phases")
+    except UnreadableError as error:
+        raise RecipeError(f"These are no phases: {error}.") from error
 
 
 def load_phases(path: Path) -> tuple[Phase, ...]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from allometry.arch import CHANNEL_MULTIPLE, Network, apply_multipliers
 from allometry.base import LawError, UnknownNameError
+from allometry.base.decoding import decode
 from allometry.base.files import write_json
 from allometry.base.reading import UnreadableError, is_file, parse_json, parse_number, read_text
 
@@ -166,25 +167,15 @@ class ScalingLaw:
             LawError: the file is missing or is no law.
         """
         try:
-            fields = parse_json(read_text(Path(path)))
-            if fields.get("format") != _FORMAT:
-                raise LawError(
-                    f"{path} is not a law: its format is {fields.get('format')!r}, not {_FORMAT!r}."
-                )
-            return cls(
-                fields["alpha"],
-                fields["beta"],
-                fields["gamma"],
-                fields.get("late_stage_bias", 0.0),
-                fields.get("largest_resolution"),
-                fields.get("channel_multiple", CHANNEL_MULTIPLE),
-            )
+            plain = parse_json(read_text(Path(path)))
+            written = plain.pop("format", None) if isinstance(plain, dict) else _FORMAT
+            if written != _FORMAT:
+                raise LawError(f"{path} is not a law: its format is {written!r}, not {_FORMAT!r}.")
+            return decode(cls, plain)
         except OSError as error:
             raise LawError(f"Cannot read the law file {path}: {error.strerror}.") from error
         except UnreadableError as error:
             raise LawError(f"{path} is not a law: {error}.") from error
-        except (AttributeError, KeyError, TypeError) as error:
-            raise LawError(f"{path} is not a law: it needs the numbers alpha, beta and gamma.") from error
 
     def save(self, path: str | Path) -> None:
         """Write the law as a JSON file that every command takes.
