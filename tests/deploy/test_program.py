@@ -1,6 +1,7 @@
 """The delivered program's parts for images, sizes and names of all kinds; and which files there can be."""
 
 import importlib.util
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from allometry.base import InputError, StorageError
+from allometry.base import DataError, InputError, StorageError
 from allometry.data import center_view, read_image
 from allometry.deploy import TARGETS, ExportConfig, inputs_of, write_script
 from allometry.deploy.writing import OfPixels, example_of
 from allometry.training import Preprocessing, to_input
+from tests.image_files import odd_kinds, refused_kinds
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=8)
 in_a_folder = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -224,6 +226,26 @@ def picture_kinds():
         "picture.bmp": (image, {}),
         "picture.ppm": (image, {}),
     }
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", odd_kinds())
+@pytest.mark.parametrize("levels", [None, (0, 4095)])
+def test_the_program_reads_odd_files_as_the_library_does(tmp_path, name, channels, levels):
+    (tmp_path / name).write_bytes(odd_kinds()[name])
+    known = replace(preprocessing(channels=channels, resolution=11, crop=0.9), levels=levels)
+    predict = program(tmp_path, known)
+    ours = center_view(read_image(tmp_path / name, channels=channels, levels=levels), resolution=11, crop=0.9)
+    assert np.abs(predict.view(tmp_path / name).astype(int) - ours.astype(int)).max() <= 3
+
+
+@pytest.mark.parametrize("name", refused_kinds())
+def test_what_the_library_refuses_the_program_refuses(tmp_path, name):
+    (tmp_path / name).write_bytes(refused_kinds()[name])
+    with pytest.raises(DataError, match=r"not supported|truncated"):
+        read_image(tmp_path / name, channels=3)
+    with pytest.raises((ValueError, OSError, SyntaxError)):
+        program(tmp_path, preprocessing(channels=3)).view(tmp_path / name)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

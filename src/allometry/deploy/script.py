@@ -14,6 +14,7 @@ from allometry.deploy.export_config import ExportConfig
 from allometry.training import Preprocessing
 
 _MARK = "Written by allometry"  # in every program that is
+_SHARED = "# From here on this is a part of delivered programs"
 
 
 def script_of(model: Path) -> Path:
@@ -80,6 +81,8 @@ def write_script(
         channels=preprocessing.channels,
         mean=repr(tuple(preprocessing.mean)),
         std=repr(tuple(preprocessing.std)),
+        levels=repr(preprocessing.levels),
+        reading=_reading(),
         batch=export_config.batch,
         pixels=export_config.normalize_inside,
         classes=_lines(preprocessing.classes),
@@ -87,6 +90,12 @@ def write_script(
     )
     write_text(path, filled)
     return path
+
+
+def _reading() -> str:
+    """The functions by which the library itself reads pixels."""
+    text = files("allometry.data.images").joinpath("showing.py").read_text(encoding="utf-8")
+    return text.partition(_SHARED)[2].partition("\n")[2].strip() + "\n"
 
 
 def _lines(names: tuple[str, ...]) -> str:

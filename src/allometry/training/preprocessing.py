@@ -26,6 +26,7 @@ class Preprocessing:
         std: per channel, on the scale 0 to 1.
         classes: what the network's outputs stand for, in order.
         thresholds: of an image with several labels, from which probability on it has each; None for one label.
+        levels: of images with 16 bits, which values are black and white; None for 0 and 65,535.
 
     Example:
         >>> Preprocessing(
@@ -41,6 +42,7 @@ class Preprocessing:
     std: tuple[float, ...]
     classes: tuple[str, ...]
     thresholds: tuple[float, ...] | None = None
+    levels: tuple[int, int] | None = None
 
     @property
     def multi_label(self) -> bool:
@@ -62,9 +64,13 @@ class Preprocessing:
         return logits.sigmoid() if self.multi_label else logits.softmax(1)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values; thresholds only where there are some."""
+        """As JSON-ready values; thresholds and levels only where there are some."""
         plain = asdict(self)
-        return plain if self.multi_label else {name: plain[name] for name in plain if name != "thresholds"}
+        return {
+            name: value
+            for name, value in plain.items()
+            if value is not None or name not in ("thresholds", "levels")
+        }
 
     def save(self, path: Path) -> None:
         """Write it as JSON, in one step."""
@@ -79,12 +85,8 @@ class Preprocessing:
         """
         plain: dict[str, Any] = read_json(path)
         try:
-            own = [
-                name
-                for name in ("mean", "std", "classes", "thresholds")
-                if name != "thresholds" or name in plain
-            ]
-            lists = {name: tuple(plain[name]) for name in own}
+            optional = [name for name in ("thresholds", "levels") if name in plain]
+            lists = {name: tuple(plain[name]) for name in ("mean", "std", "classes", *optional)}
             return cls(**{**plain, **lists})
         except (KeyError, TypeError) as error:
             raise RunFolderError(f"{path} does not describe a preprocessing; train the run again.") from error

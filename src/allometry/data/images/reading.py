@@ -3,43 +3,53 @@
 from __future__ import annotations
 
 import os
-import struct
+import re
+import stat
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.PpmImagePlugin import PpmImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from allometry.base import DataError
-from allometry.data.images.jpeg import decode_jpeg, jpeg_header, upright
-from allometry.data.images.pixels import Pixels, shrink
-
-MAX_PIXELS = 100_000_000
-_AT_ONCE = 2**20  # bytes
-# In lower case, without those that need more than Pillow.
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
-
-_READERS: tuple[tuple[bytes, type[ImageFile]], ...] = (
-    (b"\xff\xd8\xff", JpegImageFile),
-    (b"\x89PNG\r\n\x1a\n", PngImageFile),
-    (b"RIFF", WebPImageFile),
-    (b"BM", BmpImageFile),
-    (b"GIF8", GifImageFile),
-    (b"II*\x00", TiffImageFile),
-    (b"MM\x00*", TiffImageFile),
-    *((b"P%d" % number, PpmImageFile) for number in range(1, 7)),
+from allometry.data.images.formats import reader_of, what_else
+from allometry.data.images.jpeg import JpegHeader, decode_jpeg, jpeg_header, upright
+from allometry.data.images.limits import (
+    MAX_FILE,
+    MAX_PIXELS,
+    TooLargeError,
+    check_opened,
+    check_scans,
+    check_sides,
+    check_start,
+    decoding_bytes,
+    reserved,
 )
+from allometry.data.images.pixels import Pixels, shrink
+from allometry.data.images.showing import (
+    UnsupportedImageError,
+    orientation_of,
+    show,
+    with_end,
+    without_negative,
+)
+
+Levels = tuple[int, int]
+"""Which values of 16 bits are black and white."""
+_AT_ONCE = 2**20  # bytes
 _LYING = range(5, 9)  # orientations that exchange height and width
-_ORIENTATION_TAG = 0x0112
+# What Pillow says of kinds that it does not read, rather than of damage.
+_UNSUPPORTED = re.compile(
+    r"unsupported|not (yet )?supported|unknown (pixel mode|raw mode|data organization)|cannot handle|unrecognized"
+    r"|not available",
+    re.IGNORECASE,
+)
 
 
 class UnreadableImageError(DataError):
@@ -58,11 +68,13 @@ class Decoded(NamedTuple):
             file says (see `decode`).
         height: of the file's image, upright, in pixels.
         width: of the file's image, upright, in pixels.
+        deep: uint16 [height, width, channels], not upright, where the file has 16 bits and they are wanted.
     """
 
     image: Pixels
     height: int
     width: int
+    deep: npt.NDArray[np.uint16] | None = None
 
 
 def read_image(
@@ -73,6 +85,7 @@ def read_image(
     quick: bool = False,
     upper: float = 1.0,
     max_pixels: int = MAX_PIXELS,
+    levels: Levels | None = None,
 ) -> Pixels:
     """Read an image file as uint8 [height, width, channels].
 
@@ -88,9 +101,10 @@ def read_image(
         quick: a JPEG may be decoded less exactly for less time (see `decode_jpeg`).
         upper: fraction of the rows, from the top, that will be looked at; those below may come out black.
         max_pixels: refuse larger images before they fill the memory.
+        levels: of an image with 16 bits, which values are black and white, where that is not 0 and 65,535.
 
     Raises:
-        DataError: the file is missing, empty, of no known format, broken or too large.
+        DataError: the file is missing, empty, of no known or supported format, broken or too large.
 
     Example:
         >>> data = BytesIO()
@@ -109,9 +123,12 @@ def read_image(
         name, data = "the given bytes", source
     else:
         name, data = str(source), read_file(Path(source))
-    options: dict[str, Any] = {"quick": quick, "upper": upper, "max_pixels": max_pixels}
+    options: dict[str, Any] = {"quick": quick, "upper": upper, "max_pixels": max_pixels, "levels": levels}
     image = decode(data, name=name, min_side=min_side, **options).image
-    return shrink(to_pixels(image, channels=channels), min_side)
+    try:
+        return shrink(to_pixels(image, channels=channels), min_side)
+    except (MemoryError, cv2.error) as error:
+        raise UnreadableImageError(name, _too_little_memory(*image.shape[1::-1])) from error
 
 
 def read_file(path: Path) -> bytes:
@@ -122,18 +139,30 @@ def read_file(path: Path) -> bytes:
         raise UnreadableImageError(str(path), "there is no such file") from error
     except IsADirectoryError as error:
         raise UnreadableImageError(str(path), "it is a folder, not an image") from error
+    except MemoryError as error:
+        raise UnreadableImageError(str(path), "there is too little memory for the file") from error
+    except ValueError as error:
+        raise UnreadableImageError(str(path), f"that is no name of a file ({error})") from error
     except OSError as error:
         raise UnreadableImageError(str(path), error.strerror or str(error)) from error
 
 
 def _whole(path: Path) -> bytes:
     # With as few calls to the system as there can be: around each of them threads hand Python's lock over.
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    # A pipe that nobody writes to would never open, and a device never end.
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_BINARY", 0))
     try:
-        size = os.fstat(file).st_size
+        about = os.fstat(file)
+        size = about.st_size
+        if stat.S_ISDIR(about.st_mode):
+            raise IsADirectoryError(path)
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError("it is not a regular file")
+        if size > MAX_FILE:
+            raise OSError(f"its {size:,} bytes are more than an image may have ({MAX_FILE:,})")
         parts = [os.read(file, size + 1)]
         if len(parts[0]) != size:  # not a plain file, a very large one, or one that is being written
-            while part := os.read(file, _AT_ONCE):
+            while len(parts) <= MAX_FILE // _AT_ONCE and (part := os.read(file, _AT_ONCE)):
                 parts.append(part)
         return b"".join(parts)
     finally:
@@ -148,33 +177,76 @@ def decode(
     quick: bool = False,
     upper: float = 1.0,
     max_pixels: int = MAX_PIXELS,
+    levels: Levels | None = None,
+    exact: bool = False,
 ) -> Decoded:
     """Decode the bytes of a file called `name`, upright and with 8 bits; see `read_image`.
 
-    With `min_side` a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is still large enough.
+    With `min_side` a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is still large enough. With `exact` all
+    of 16 bits are given, too.
     """
     reader = _reader(data, name)
     header = jpeg_header(data) if reader is JpegImageFile else None
-    if header is not None:
-        _check_size(header.width, header.height, name, max_pixels)
-        upper = upper if header.orientation == 1 else 1.0
-        pixels = decode_jpeg(data, header, min_side=min_side, quick=quick, upper=upper)
-        if pixels is not None:
-            return _decoded(pixels, header.height, header.width, header.orientation)
     try:
-        image = reader(BytesIO(data))
-        width, height = image.size
-        _check_size(width, height, name, max_pixels)
+        if header is not None:
+            decoded = _decode_jpeg(data, header, min_side, quick=quick, upper=upper, max_pixels=max_pixels)
+            if decoded is not None:
+                return decoded
+        check_start(data)
+        return _decode(reader, data, min_side, max_pixels=max_pixels, levels=levels, exact=exact)
+    except (TooLargeError, UnsupportedImageError) as error:
+        raise UnreadableImageError(name, str(error)) from error
+    except Exception as error:  # Pillow's decoders raise nearly anything on a broken file
+        raise UnreadableImageError(name, _reason(error, reader.format)) from error
+
+
+def _decode_jpeg(
+    data: bytes, header: JpegHeader, min_side: int | None, *, quick: bool, upper: float, max_pixels: int
+) -> Decoded | None:
+    """A JPEG file that libjpeg-turbo has nothing to complain of."""
+    check_sides(header.width, header.height, max_pixels)
+    if not header.frame:
+        check_scans(data, header.width, header.height)
+    upper = upper if header.orientation == 1 else 1.0
+    # Of files whose rows come several times all of the image is kept, whatever is wanted of it.
+    with reserved(header.width * header.height * (6 if header.frame else 12)):
+        pixels = decode_jpeg(data, header, min_side=min_side, quick=quick, upper=upper)
+    return None if pixels is None else _decoded(pixels, header.height, header.width, header.orientation)
+
+
+def _decode(
+    reader: type[ImageFile],
+    data: bytes,
+    min_side: int | None,
+    *,
+    max_pixels: int,
+    levels: Levels | None,
+    exact: bool,
+) -> Decoded:
+    """Any file that Pillow reads."""
+    data, negative = without_negative(data)
+    image = _opened(reader, data, negative=negative)
+    width, height = image.size
+    check_opened(image, len(data), max_pixels)
+    if reader is JpegImageFile:
+        check_scans(data, width, height)
+    with reserved(decoding_bytes(width, height, image.format)):
+        if reader is JpegImageFile:
+            whole = with_end(data, partial(_opened, reader))
+            image = image if whole is data else _opened(reader, whole)
         if min_side is not None and isinstance(image, JpegImageFile):
             image.draft(image.mode, (min_side, min_side))
-        image.load()
-        orientation = _orientation(image)
-        flat = eight_bit(image, name)
-    except (UnreadableImageError, MemoryError):
-        raise
-    except Exception as error:  # Pillow's decoders raise nearly anything on a broken file
-        raise UnreadableImageError(name, _reason(error)) from error
-    return _decoded(with_channel_axis(flat), height, width, orientation)
+        again = partial(_opened, reader, data)
+        pixels, deep = show(image, again=again, levels=levels, exact=exact)
+        orientation = orientation_of(image)
+        shown = pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
+        return _decoded(shown, height, width, orientation)._replace(deep=deep)
+
+
+def _opened(reader: type[ImageFile], data: bytes, *, negative: bool = False) -> ImageFile:
+    image = reader(BytesIO(data))
+    image.info["negative"] = negative
+    return image
 
 
 def to_pixels(pixels: Pixels, *, channels: int) -> Pixels:
@@ -210,51 +282,26 @@ def _reader(data: bytes, name: str) -> type[ImageFile]:
     # would try decoders (such as PostScript's) that nobody wants to run on a folder of images.
     if not data:
         raise UnreadableImageError(name, "the file is empty")
-    for signature, reader in _READERS:
-        if data.startswith(signature) and (signature != b"RIFF" or data[8:12] == b"WEBP"):
-            return reader
-    known = "JPEG, PNG, WebP, BMP, GIF, TIFF or PPM"
-    raise UnreadableImageError(name, f"it is not an image of a known format ({known})")
+    reader = reader_of(data)
+    if reader is None:
+        raise UnreadableImageError(name, what_else(data))
+    return reader
 
 
-def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
-    if width < 1 or height < 1:
-        raise UnreadableImageError(name, f"it has no pixels ({width} x {height})")
-    if width * height > max_pixels:
-        limit = f"{max_pixels / 1e6:g} million pixels"
-        raise UnreadableImageError(name, f"its {width} x {height} pixels are more than the limit of {limit}")
+def _too_little_memory(width: int, height: int) -> str:
+    return f"there is too little memory for its {width} x {height} pixels"
 
 
-def eight_bit(image: Image.Image, name: str) -> Image.Image:
-    """An image as gray or RGB with 8 bits: the upper 8 of 16, and white where it is transparent.
-
-    Raises:
-        UnreadableImageError: its pixels are of a kind of which none is known to be white.
-    """
-    wide = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
-    if wide:
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        reason = (
-            "its pixels are 32-bit numbers, of which none is known to be white; save it with 8 or 16 bits"
-        )
-        raise UnreadableImageError(name, reason)
-    if image.has_transparency_data:
-        ink = image.convert("RGBA")
-        paper = Image.new("RGBA", ink.size, "white")
-        return Image.alpha_composite(paper, ink).convert("RGB")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
-
-
-def _orientation(image: ImageFile) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except (SyntaxError, ValueError, TypeError, OSError, struct.error, UserWarning):
-        return 1  # a torn EXIF block says nothing about the pixels
-
-
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, kind: str | None) -> str:
     text = str(error).rstrip(".")
+    if isinstance(error, MemoryError):
+        return "there is too little memory to decode it"
     if isinstance(error, EOFError) or "truncated" in text.lower():
         return "the file is truncated"
+    unknown = kind == "TIFF" and isinstance(
+        error.__cause__ or error, KeyError
+    )  # a compression, by its number
+    if unknown or _UNSUPPORTED.search(text):
+        what = f"this kind of {kind} is not supported ({text or type(error).__name__})"
+        return f"{what}; save it as JPEG or PNG with 8 or 16 bits, gray or RGB"
     return f"the file is broken ({text or type(error).__name__})"

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from allometry.base import DataError
+from allometry.data.images.jpeg import upright
 from allometry.data.images.pixels import Pixels, shrink
 from allometry.data.images.reading import (
     UnreadableImageError,
-    eight_bit,
     read_image,
     to_pixels,
-    with_channel_axis,
 )
+from allometry.data.images.showing import orientation_of, show
 
 _SLACK = 1e-3  # interpolation leaves floats a little outside 0 to 1
 _CHANNELS = (1, 3, 4)
@@ -108,13 +108,14 @@ def _of_array(pixels: npt.NDArray[np.uint8], value: object, name: str) -> Pixels
 
 
 def _of_pil(image: Image.Image, name: str) -> Pixels:
+    if not (image.width and image.height):
+        raise UnreadableImageError(name, f"it has no pixels ({image.width} x {image.height})")
     try:
-        flat = eight_bit(ImageOps.exif_transpose(image), name)
-    except OSError as error:  # a file that Pillow has opened, and reads only now
+        pixels, _ = show(image)
+        orientation = orientation_of(image)
+    except (OSError, ValueError) as error:  # of a file that Pillow has opened it reads the pixels only now
         raise UnreadableImageError(name, str(error).rstrip(".")) from error
-    if not (flat.width and flat.height):
-        raise UnreadableImageError(name, f"it has no pixels ({flat.width} x {flat.height})")
-    return with_channel_axis(flat)
+    return upright(pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels, orientation)
 
 
 def _refused(image: object, name: str) -> DataError:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from allometry.base import DataError
 from allometry.data.dataset import Dataset
-from allometry.data.images.reading import EXTENSIONS
+from allometry.data.images.formats import EXTENSIONS
 from allometry.data.sources.assembling import assemble
 from allometry.data.sources.checking import check_files
 from allometry.data.sources.records import ImageRecord, Layout, OpenOptions, RejectedFile, split_of, stamp_of

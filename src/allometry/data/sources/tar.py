@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from allometry.base import DataError
 from allometry.base.reading import parse_json
-from allometry.data.images.reading import EXTENSIONS
+from allometry.data.images.formats import EXTENSIONS
 from allometry.data.sources.records import RejectedFile
 from allometry.data.sources.stores import read_part
 
