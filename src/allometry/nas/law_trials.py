@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,9 @@ from allometry.base.errors import Stopped
 from allometry.base.files import append_line, read_lines
 from allometry.cost import count
 from allometry.nas.law_ranking import CorrectMatrix
-from allometry.nas.trial_training import TrialConfig, threads, trial_job
+from allometry.nas.trial_training import TrialConfig, epochs_of, threads, trial_job
+from allometry.runs import EpochMetrics
+from allometry.runs.files import METRICS
 from allometry.training import Predictions, predict, train
 from allometry.training.callbacks.base import Callback, EpochEnd
 from allometry.training.images import Images
@@ -96,9 +98,8 @@ def run_grid_training(
         training.network, images, replace(settings, seed=training.seed), folder=folder, progress=progress
     )
     job = replace(job, label=training.label)
-    metrics = job.folder / "metrics.jsonl"
     whole = training.until >= job.recipe.epochs
-    reached = _Reached(training.until, over=len(read_lines(metrics)) >= training.until)
+    reached = _Reached(training.until, over=len(epochs_of(job)) >= training.until)
 
     correct = ""
     if whole or not reached.over:
@@ -121,14 +122,14 @@ def run_grid_training(
             if not reached.over or whole:
                 raise
         except NonFiniteLossError:
-            return _diverged(read_lines(metrics), len(images.dataset.splits["val"]))
-    history = read_lines(metrics)[: training.until]
+            return _diverged(METRICS.read(job.folder), len(images.dataset.splits["val"]))
+    history = epochs_of(job)[: training.until]
     return GridTrainingResult(
-        accuracy=history[-1]["val_accuracy"],
-        loss=history[-1]["val_loss"],
+        accuracy=history[-1].val_accuracy,
+        loss=history[-1].val_loss,
         epochs=len(history),
-        seconds=sum(record["seconds"] for record in history),
-        images=sum(record["images"] for record in history),
+        seconds=sum(record.seconds for record in history),
+        images=sum(record.images for record in history),
         correct=correct,
     )
 
@@ -143,14 +144,14 @@ class _Reached(Callback):
         self.over = epoch.record.epoch >= self._until
 
 
-def _diverged(history: Sequence[Mapping[str, Any]], number: int) -> GridTrainingResult:
+def _diverged(history: Sequence[EpochMetrics], number: int) -> GridTrainingResult:
     """A training that came to nothing, which one of many may."""
     return GridTrainingResult(
         accuracy=0.0,
         loss=_HOPELESS,
         epochs=len(history),
-        seconds=sum(record["seconds"] for record in history),
-        images=sum(record["images"] for record in history),
+        seconds=sum(record.seconds for record in history),
+        images=sum(record.images for record in history),
         correct=np.packbits(np.zeros(number, bool)).tobytes().hex(),
         diverged=True,
     )

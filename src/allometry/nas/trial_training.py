@@ -13,14 +13,14 @@ import torch
 from allometry.arch import Network, digest, from_json, to_json
 from allometry.base import NonFiniteLossError, OutOfMemoryError, Progress, SilentProgress
 from allometry.base.errors import Stopped
-from allometry.base.files import read_lines
 from allometry.nas.objectives import Objective
 from allometry.nas.trials import Halving, TrialCandidate, TrialOutcome
 from allometry.runs import EpochMetrics
-from allometry.training import ClassificationJob, Recipe, at_full_size, small, train
+from allometry.training import FINAL, ClassificationJob, Recipe, at_full_size, small, train
 from allometry.training.callbacks.base import Callback, EpochEnd
 from allometry.training.devices import resolve_device
 from allometry.training.forecast import seconds_per_image
+from allometry.training.history import recorded_history
 from allometry.training.images import Images
 from allometry.training.recipes.settings import Setting, setting_texts
 
@@ -112,6 +112,16 @@ def trial_job(
     )
 
 
+def epochs_of(job: ClassificationJob) -> tuple[EpochMetrics, ...]:
+    """The epochs of a trial so far, whether it is finished or not.
+
+    Raises:
+        RunFolderError: its files are damaged.
+    """
+    final = job.folder / "checkpoints" / FINAL
+    return recorded_history(job.folder, EpochMetrics, final=final, label=job.label, say=job.progress.say)
+
+
 @contextmanager
 def threads(number: int) -> Iterator[None]:
     """With so many threads for torch's arithmetic."""
@@ -178,11 +188,10 @@ def try_candidate(
         return tuple(float(objective(known)) for objective in objectives)
 
     tracker = _RungTracker(settings.halving, candidate.rung_values, objective_values)
-    history = [EpochMetrics.from_dict(line) for line in read_lines(job.folder / "metrics.jsonl")]
-    for record in history:
+    for record in epochs_of(job):
         tracker.record(record)
     # Of a trial that came to its end before its weights are gone, but its figures are all here.
-    if not tracker.over and len(history) < job.recipe.epochs:
+    if not tracker.over and len(tracker.history) < job.recipe.epochs:
         watched = replace(job, callbacks=(tracker,), should_stop=lambda: tracker.over or should_stop())
         try:
             with threads(settings.threads):
@@ -192,7 +201,7 @@ def try_candidate(
                 raise
         except (NonFiniteLossError, OutOfMemoryError) as error:
             return TrialOutcome(metrics=metrics, failed=str(error))
-    return _outcome(job, metrics, tracker)
+    return _outcome(metrics, tracker)
 
 
 class _RungTracker(Callback):
@@ -205,8 +214,14 @@ class _RungTracker(Callback):
         objective_values: Callable[[EpochMetrics], tuple[float, ...]],
     ) -> None:
         self._halving, self._bars, self._objective_values = halving, rung_values, objective_values
+        self._epochs: dict[int, EpochMetrics] = {}
         self.rungs: list[tuple[float, ...]] = []
         self.over = False
+
+    @property
+    def history(self) -> list[EpochMetrics]:
+        """The epochs so far."""
+        return [self._epochs[number] for number in sorted(self._epochs)]
 
     def on_epoch_end(self, epoch: EpochEnd) -> None:
         """An epoch has ended."""
@@ -215,6 +230,7 @@ class _RungTracker(Callback):
 
     def record(self, record: EpochMetrics) -> None:
         """An epoch has ended."""
+        self._epochs[record.epoch] = record
         place = len(self.rungs)
         rungs = self._halving.rungs
         if self.over or place == len(rungs) or record.epoch != rungs[place]:
@@ -225,8 +241,8 @@ class _RungTracker(Callback):
         self.over = record.epoch < record.epochs and self._halving.stops(values, before)
 
 
-def _outcome(job: ClassificationJob, metrics: Mapping[str, float], tracker: _RungTracker) -> TrialOutcome:
-    history = [EpochMetrics.from_dict(line) for line in read_lines(job.folder / "metrics.jsonl")]
+def _outcome(metrics: Mapping[str, float], tracker: _RungTracker) -> TrialOutcome:
+    history = tracker.history
     last = history[-1]
     return TrialOutcome(
         metrics={**metrics, "accuracy": last.val_accuracy, "loss": last.val_loss},

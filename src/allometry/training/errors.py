@@ -18,14 +18,14 @@ from allometry.training.task import Task
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
-def check_finite(task: Task[Any, Any], state: TrainingState) -> None:
+def check_finite(task: Task[Any, Any], state: TrainingState[Any]) -> None:
     """Refuse to go on with a loss or a gradient that is no number, in whichever process it is."""
     task.check_finite()
     if task.job.dist.any(not math.isfinite(state.sums.sum().item())):
         raise diverged(task, state)
 
 
-def refuse_infinite_weights(task: Task[Any, Any], state: TrainingState) -> None:
+def refuse_infinite_weights(task: Task[Any, Any], state: TrainingState[Any]) -> None:
     """Refuse to write weights that are no numbers, which a step makes of a loss that was one."""
     weights = [*task.module.parameters(), *task.average.parameters()]
     finite = torch.stack([weight.detach().isfinite().all() for weight in weights]).all().item()
@@ -33,7 +33,7 @@ def refuse_infinite_weights(task: Task[Any, Any], state: TrainingState) -> None:
         raise diverged(task, state)
 
 
-def diverged(task: Task[Any, Any], state: TrainingState) -> NonFiniteLossError:
+def diverged(task: Task[Any, Any], state: TrainingState[Any]) -> NonFiniteLossError:
     """What a training without a usable loss ends with."""
     return NonFiniteLossError(
         f"The loss of {task.job.label} became infinite or not a number by step {state.step}{_phase(task, state)}. "
@@ -43,7 +43,7 @@ def diverged(task: Task[Any, Any], state: TrainingState) -> NonFiniteLossError:
 
 
 @contextmanager
-def memory_errors(task: Task[Any, Any], state: TrainingState) -> Iterator[None]:
+def memory_errors(task: Task[Any, Any], state: TrainingState[Any]) -> Iterator[None]:
     """A device or a machine without memory raises many kinds; the user hears one sentence."""
     try:
         yield
@@ -60,7 +60,7 @@ def memory_errors(task: Task[Any, Any], state: TrainingState) -> Iterator[None]:
         ) from error
 
 
-def stopped(task: Task[Any, Any], state: TrainingState) -> Stopped:
+def stopped(task: Task[Any, Any], state: TrainingState[Any]) -> Stopped:
     """What a training ends with that the user wanted to end."""
     return Stopped(
         f"Stopped {task.job.label} after {state.recorded} of {len(state.plan.epochs)} epochs{_phase(task, state)} "
@@ -68,7 +68,7 @@ def stopped(task: Task[Any, Any], state: TrainingState) -> Stopped:
     )
 
 
-def _phase(task: Task[Any, Any], state: TrainingState) -> str:
+def _phase(task: Task[Any, Any], state: TrainingState[Any]) -> str:
     """Which of several phases a training is in."""
     if len(task.phases) == 1:
         return ""

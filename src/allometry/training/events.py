@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from allometry.arch import Network
-from allometry.base.files import read_lines
 from allometry.training.callbacks.base import EpochEnd, StepEnd, TrainStart
 from allometry.training.recipes import Epoch, learning_rate
-from allometry.training.state import METRICS, TrainingState
+from allometry.training.state import TrainingState
 from allometry.training.task import Task
 
 
-def train_start(task: Task[Any, Any], state: TrainingState) -> TrainStart:
+def train_start(task: Task[Any, Any], state: TrainingState[Any]) -> TrainStart:
     """A training that begins, or goes on."""
     job = task.job
     network = getattr(job, "network", None)
@@ -27,11 +26,11 @@ def train_start(task: Task[Any, Any], state: TrainingState) -> TrainStart:
         epochs=sum(len(phase.epochs) for phase in task.phases),
         steps=_steps(task),
         step=state.steps,
-        history=tuple(_history(task)),
+        history=tuple(_history(task, state)),
     )
 
 
-def step_end(task: Task[Any, Any], state: TrainingState, epoch: Epoch, *, with_loss: bool) -> StepEnd:
+def step_end(task: Task[Any, Any], state: TrainingState[Any], epoch: Epoch, *, with_loss: bool) -> StepEnd:
     """A step that was taken; its loss makes a GPU wait."""
     loss, _, passes, _ = state.sums.tolist() if with_loss else (0.0, 0.0, 1.0, 0.0)
     return StepEnd(
@@ -46,11 +45,10 @@ def _steps(task: Task[Any, Any]) -> int:
     return sum(phase.steps for phase in task.phases)
 
 
-def _history(task: Task[Any, Any]) -> Iterator[EpochEnd]:
+def _history(task: Task[Any, Any], state: TrainingState[Any]) -> Iterator[EpochEnd]:
     """The epochs that ended before; a phase begins where they count from 1 again."""
     phase, last = 0, 0
-    for line in read_lines(task.job.folder / METRICS):
-        record = task.record_type.from_dict(line)
+    for record in state.history:
         if record.epoch <= last:
             phase += 1
         last = record.epoch

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from allometry.base import DataError, RunFolderError
-from allometry.base.files import append_line, read_lines, write_lines
+from allometry.base import DataError
+from allometry.base.files import append_line
 from allometry.base.progress import tracked
 from allometry.data import Batch, train_batches
 from allometry.nn import save_weights
@@ -25,11 +25,12 @@ from allometry.training.checkpoint import (
 from allometry.training.distributed import average_gradients
 from allometry.training.errors import check_finite, diverged, memory_errors, refuse_infinite_weights, stopped
 from allometry.training.events import step_end, train_start
+from allometry.training.history import HISTORY, METRICS, finished_history, show_history, to_metadata
 from allometry.training.job import RecordT
 from allometry.training.metrics.evaluate import Score
 from allometry.training.recipes import Epoch, images_until, learning_rate
 from allometry.training.seeds import seed_step
-from allometry.training.state import METRICS, Best, TrainingState
+from allometry.training.state import Best, TrainingState
 from allometry.training.task import SUMS, EpochSummary, ResultT, Task
 
 _CHECK_EVERY = 10  # steps between looks at the loss, each of which makes a GPU wait
@@ -67,8 +68,11 @@ def run_task(task: Task[RecordT, ResultT]) -> ResultT:
     held = None
     if job.dist.is_main:
         job.refuse_other(weights_metadata(task.final).get("identity"))
+        history = finished_history(
+            task.final, job.folder, task.record_type, label=job.label, say=job.progress.say
+        )
+        held = load_weights(task.final), history
         remove_checkpoints(job.folder / "checkpoints")  # a kill may have come between the result and this
-        held = load_weights(task.final), _read_history(task)
     weights, history = job.dist.broadcast_object(held)
     return task.result(weights, history)
 
@@ -81,15 +85,16 @@ def _train(task: Task[RecordT, ResultT]) -> None:
     )
     if checkpoint is not None:
         state.restore(checkpoint)
-    if job.dist.is_main:  # lines that a kill has left behind the checkpoint are taken back
-        write_lines(job.folder / METRICS, read_lines(job.folder / METRICS)[: state.lines])
+    if job.dist.is_main:
+        show_history(job.folder, state.history, label=job.label, say=job.progress.say)
     with state.watchers.training(lambda: train_start(task, state)):
         weights = _train_phases(task, state)
         if job.dist.is_main:
-            save_weights(task.final, weights, metadata={"identity": job.identity})
+            about = {"identity": job.identity, HISTORY: to_metadata(state.history)}
+            save_weights(task.final, weights, metadata=about)
 
 
-def _train_phases(task: Task[RecordT, ResultT], state: TrainingState) -> dict[str, Tensor]:
+def _train_phases(task: Task[RecordT, ResultT], state: TrainingState[RecordT]) -> dict[str, Tensor]:
     """Train what is left of all phases; the final weights."""
     job = task.job
     total = sum(images_until(phase.epochs, phase.steps) for phase in task.phases)
@@ -107,7 +112,7 @@ def _train_phases(task: Task[RecordT, ResultT], state: TrainingState) -> dict[st
         return task.final_weights()
 
 
-def _train_phase(task: Task[RecordT, ResultT], state: TrainingState) -> None:
+def _train_phase(task: Task[RecordT, ResultT], state: TrainingState[RecordT]) -> None:
     task.enter_phase(state.phase)
     while not state.phase_is_over:
         epoch = state.epoch
@@ -118,7 +123,7 @@ def _train_phase(task: Task[RecordT, ResultT], state: TrainingState) -> None:
             raise stopped(task, state)
 
 
-def _train_epoch(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoch) -> None:
+def _train_epoch(task: Task[RecordT, ResultT], state: TrainingState[RecordT], epoch: Epoch) -> None:
     job = task.job
     batches = train_batches(
         task.split,
@@ -140,7 +145,7 @@ def _train_epoch(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoc
         batches.close()
 
 
-def _make_ready(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoch) -> None:
+def _make_ready(task: Task[RecordT, ResultT], state: TrainingState[RecordT], epoch: Epoch) -> None:
     """What learns in an epoch, what is dropped, and whose statistics are used."""
     task.module.train()
     if epoch.dropout is not None:
@@ -152,7 +157,7 @@ def _make_ready(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoch
 
 
 def take_steps(
-    task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoch, batches: Iterable[Batch]
+    task: Task[RecordT, ResultT], state: TrainingState[RecordT], epoch: Epoch, batches: Iterable[Batch]
 ) -> None:
     """Learn from an epoch's batches, with an eye on the loss and on those who wait for a stop.
 
@@ -195,7 +200,9 @@ def take_steps(
     state.seconds += job.clock() - began
 
 
-def take_step(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoch, batch: Batch) -> None:
+def take_step(
+    task: Task[RecordT, ResultT], state: TrainingState[RecordT], epoch: Epoch, batch: Batch
+) -> None:
     """Learn from one batch, in as many passes as the recipe's micro batches need."""
     job, recipe, optimizer = task.job, state.plan.recipe, state.optimizer
     lr = learning_rate(recipe, epoch, state.step)
@@ -231,7 +238,7 @@ def micro_batches(batch: Batch, most: int) -> Iterator[Batch]:
         yield Batch._make(values[chosen] for values in batch)
 
 
-def _finish_epoch(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoch) -> None:
+def _finish_epoch(task: Task[RecordT, ResultT], state: TrainingState[RecordT], epoch: Epoch) -> None:
     """Validate the average, write the epoch's record and a checkpoint."""
     job = task.job
     began = job.clock()
@@ -263,17 +270,20 @@ def _finish_epoch(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epo
         state.watchers.epoch_end(EpochEnd(record=record, step=state.steps))
     finally:  # a callback that fails does not cost an epoch
         state.sums.zero_()
-        state.recorded, state.lines, state.seconds = state.recorded + 1, state.lines + 1, 0.0
+        state.recorded, state.seconds = state.recorded + 1, 0.0
+        state.history.append(record)
         _write(task, state)
 
 
-def _write(task: Task[RecordT, ResultT], state: TrainingState) -> None:
+def _write(task: Task[RecordT, ResultT], state: TrainingState[RecordT]) -> None:
     """Write a checkpoint, of weights that are numbers; all processes must call it."""
     refuse_infinite_weights(task, state)
     state.write()
 
 
-def _remember_best(task: Task[RecordT, ResultT], state: TrainingState, epoch: Epoch, score: Score) -> None:
+def _remember_best(
+    task: Task[RecordT, ResultT], state: TrainingState[RecordT], epoch: Epoch, score: Score
+) -> None:
     if (score.accuracy, -score.loss) <= (state.best.accuracy, -state.best.loss):
         return
     state.best = Best(epoch.number + 1, score.accuracy, score.loss)
@@ -281,16 +291,7 @@ def _remember_best(task: Task[RecordT, ResultT], state: TrainingState, epoch: Ep
         save_weights(best_file(task.job.folder / "checkpoints", state.phase), task.kept_weights())
 
 
-def _read_history(task: Task[RecordT, ResultT]) -> list[RecordT]:
-    history = [task.record_type.from_dict(line) for line in read_lines(task.job.folder / METRICS)]
-    if not history:
-        raise RunFolderError(
-            f"The {METRICS} of {task.job.label} is missing or damaged; remove its folder to train anew."
-        )
-    return history
-
-
-def _words(task: Task[Any, Any], state: TrainingState) -> str:
+def _words(task: Task[Any, Any], state: TrainingState[Any]) -> str:
     loss, correct, passes, _ = state.sums.tolist()
     phase = f"{state.plan.name}: " if len(task.phases) > 1 else ""
     return f"{phase}loss {loss / passes:.2f}, {correct / passes:.1%} correct{task.note()}"

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from typing import Any, Generic, NamedTuple
 
 import torch
 
+from allometry.base import RunFolderError
 from allometry.training.callbacks.watching import Watchers
 from allometry.training.checkpoint import Checkpoint, CheckpointTimer, best_file, load_weights
 from allometry.training.ema import ModelEma
+from allometry.training.history import HISTORY, from_state, to_state
 from allometry.training.job import RecordT
 from allometry.training.optimizer import make_optimizer
 from allometry.training.recipes import Epoch, images_until
 from allometry.training.task import SUMS, ResultT, Task, TaskPhase
-
-METRICS = "metrics.jsonl"
-"""A line for each epoch that has ended, in the training's folder."""
 
 
 class Best(NamedTuple):
@@ -26,18 +26,18 @@ class Best(NamedTuple):
     loss: float = float("inf")
 
 
-class TrainingState:
+class TrainingState(Generic[RecordT]):
     """The task's modules with their optimizer, the place in phases and data, and the running sums of the epoch."""
 
     def __init__(self, task: Task[RecordT, ResultT]) -> None:
         job = task.job
         task.build()
-        self._task: Task[Any, Any] = task
+        self._task: Task[RecordT, Any] = task
         self._ema = ModelEma(task.average, task.module)
         self.phase = 0
         self.step = 0  # of the phase
         self.recorded = 0  # epochs of the phase that were validated, too, and have their line in the metrics
-        self.lines = 0  # of the metrics, over all phases
+        self.history: list[RecordT] = []  # of all phases
         self.seconds = 0.0
         self.best = Best()
         # Losses, correct answers, passes and gradient norms of the epoch so far; on the device, read rarely.
@@ -119,7 +119,7 @@ class TrainingState:
             "phase": self.phase,
             "step": self.step,
             "recorded": self.recorded,
-            "lines": self.lines,
+            HISTORY: to_state(self.history),
             "best": list(self.best),
             "task": own,
         }
@@ -131,12 +131,36 @@ class TrainingState:
         """Go back to a checkpoint of the same job.
 
         Raises:
-            RunFolderError: it is another job's.
+            RunFolderError: it is another job's, or of a place that this training never comes to.
         """
+        job = self._task.job
+        job.refuse_other(checkpoint.state.get("identity"))
+        try:
+            self._restore(checkpoint)
+        except (torch.OutOfMemoryError, MemoryError):
+            raise
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            IndexError,
+            AttributeError,
+            RuntimeError,
+            RunFolderError,
+        ) as error:
+            folder = job.folder / "checkpoints"
+            raise RunFolderError(
+                f"The checkpoint of step {checkpoint.step} in {folder} is none of {job.label} "
+                f"({type(error).__name__}: {error}); remove {folder} to train from the start."
+            ) from error
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
         task, job, state = self._task, self._task.job, checkpoint.state
-        job.refuse_other(state.get("identity"))
         self.phase, self.step, self.recorded = state["phase"], state["step"], state["recorded"]
-        self.lines, self.seconds, self.best = state["lines"], state["seconds"], Best(*state["best"])
+        self.history = list(from_state(task.record_type, state[HISTORY]))
+        epoch, accuracy, loss = state["best"]
+        self.seconds, self.best = state["seconds"], Best(epoch, float(accuracy), float(loss))
+        self._check_place(checkpoint)
         task.module.load_state_dict(checkpoint.weights)
         task.average.load_state_dict(checkpoint.average)
         task.load_state_dict(state["task"])
@@ -144,6 +168,30 @@ class TrainingState:
         self.optimizer.load_state_dict(state["optimizer"])
         if job.dist.is_main:  # it has the sums of all
             self.sums = state["sums"].to(job.device)
+
+    def _check_place(self, checkpoint: Checkpoint) -> None:
+        """Refuse a place in phases, epochs and steps that no training comes to."""
+        places = (self.phase, self.step, self.recorded, self.best.epoch)
+        if not all(type(place) is int and place >= 0 for place in places) or self.phase >= len(
+            self._task.phases
+        ):
+            raise ValueError(f"phase, step, epoch and best epoch are {places}")
+        epochs, recorded = self.plan.epochs, self.recorded
+        if recorded > len(epochs) or self.best.epoch > recorded:
+            raise ValueError(
+                f"{recorded} of {len(epochs)} epochs are done, the best of them {self.best.epoch}"
+            )
+        first = epochs[recorded - 1].last_step if recorded else 0
+        last = epochs[min(recorded, len(epochs) - 1)].last_step
+        if not first <= self.step <= last or self.steps != checkpoint.step:
+            raise ValueError(f"step {self.step} lies outside of epoch {recorded + 1}")
+        ended = [record.epoch for record in self.history[len(self.history) - recorded :]]
+        if ended != list(range(1, recorded + 1)):
+            raise ValueError(f"{recorded} epochs are done, and {ended} are known")
+        if math.isnan(self.best.accuracy) or math.isnan(self.best.loss):
+            raise ValueError("the best epoch has no figures")
+        if not 0 <= self.seconds < float("inf"):
+            raise ValueError(f"the epoch took {self.seconds} seconds")
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         return make_optimizer(self._task.module, self.plan.recipe, layers_above=self._task.layers_above)
