@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,11 +47,39 @@ def test_budgets_as_people_write_them(text, limits):
         ("10M,20M", "limits macs twice"),
         ("0", "allows nothing"),
         ("-5M", "not a quantity"),
+        ("nan", "not a quantity"),
+        ("macs<=1_000", "'1_000' is not a quantity"),
+        ("\uff14\uff10\uff10M", "not a quantity"),
+        ("macs<=1e400", "1e400 is beyond all bounds"),
+        ("macs<=1e27T", "1e27 is beyond all bounds"),
+        ("macs<=" + 5000 * "9", "is beyond all bounds"),
+        (5000 * "9" + "x", "is beyond all bounds"),
+        (60 * "9" + "x", "times as much is beyond all bounds"),
+        ("latency<=1e-26ms", "1e-26 is beyond all bounds"),
+        ("params<=5,000,000", "commas stand between limits"),
+        ("params<=1,500k", "commas stand between limits"),
+        ("latency<=2,5ms", "commas stand between limits"),
+        (5000 * "x", "not a quantity"),
     ],
 )
 def test_other_texts_get_a_sentence(text, says):
-    with pytest.raises(BudgetError, match=says):
+    with pytest.raises(BudgetError, match=says) as refused:
         parse_budget(text, B0)
+    assert len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize("most", [0, -1, math.nan, math.inf, "400M", True, None])
+def test_a_limit_is_a_positive_number(most):
+    with pytest.raises(BudgetError, match="The limit of macs must be a positive number, in ones, not"):
+        Limit("macs", most)
+
+
+@pytest.mark.parametrize(
+    "text", ["macs<=1e27", "latency<=1e-27s", "params<=0.123456789e27", "macs<=999999999999999T"]
+)
+def test_the_largest_and_the_smallest_read_back(text):
+    budget = parse_budget(text)
+    assert parse_budget(budget.exact()) == budget
 
 
 def test_a_multiple_needs_a_reference():

@@ -57,6 +57,56 @@ def test_whatever_else_is_refused(text):
         Objective(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("accuracy * log", "log is a function; write log(...) of a value"),
+        ("max * accuracy", "max is a function; write max(...) of two values"),
+        ("accuracy * " + 400 * "9", "is beyond all bounds"),
+        ("accuracy * " + 5000 * "9", "is beyond all bounds"),
+        ("accuracy * 1e400", "the number 1e400 is beyond all bounds"),
+        ("accuracy * 0x10", "'0x10' is no number"),
+        ("accuracy * 1_000", "'1_000' is no number"),
+        ("accuracy * 1j", "'1j' is no number with a known suffix"),
+        ("macs / 4\uff10M", "other signs"),
+        ("accuracy # what counts", "other signs"),
+        ("'a' * accuracy", "other signs"),
+        ("accuracy" + 5000 * " + accuracy", "Cannot read the objective"),
+        ("accuracy / 0", "cannot be worked out, whatever accuracy may be"),
+        ("accuracy / (macs - macs)", "cannot be worked out, whatever accuracy and macs may be"),
+        ("(accuracy - 2) ** 0.5", "cannot be worked out"),
+        ("(-accuracy) ** 0.5", "cannot be worked out"),
+        ("log(accuracy - 1.5)", "cannot be worked out"),
+        ("9 ** 9 ** 9 ** accuracy ** 0", "cannot be worked out"),
+        ("accuracy * 0", "is 0 whatever accuracy may be: no network is better"),
+        ("exp(-macs) + 0.5", "is 0.5 whatever macs may be"),
+        ("mnasnet:latency=0ms", "the target must be above 0"),
+        ("mnasnet:latency=20", "'20' needs a unit"),
+        ("mnasnet:latency=", "'' is not a quantity"),
+        ("mnasnet:macs=log", "'log' is not a quantity"),
+        ("efficientnet:-4M", "'-4M' is not a quantity"),
+    ],
+)
+def test_what_cannot_be_worked_out_is_told_before_anything_is_trained(text, says):
+    with pytest.raises(ObjectiveError) as refused:
+        parse_objectives(text)
+    assert says in str(refused.value)
+    assert len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "accuracy if macs < 1M else -1 / 0",
+        "log(accuracy - 0.9)",
+        "1 if accuracy > 0.9 else 0",
+        "accuracy / (accuracy - 0.5)",
+    ],
+)
+def test_what_some_figures_are_worth_is_taken(text):
+    assert isinstance(Objective(text)({"accuracy": 0.95, "macs": 1e5}), float)
+
+
 def test_a_measure_that_is_none_gets_the_nearest():
     with pytest.raises(UnknownNameError, match=r"No measure is named 'acuracy'. Did you mean 'accuracy'"):
         Objective("acuracy")

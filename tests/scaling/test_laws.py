@@ -136,7 +136,7 @@ def test_laws_by_name_number_and_file(tmp_path):
     assert as_law(V2) is V2
     with pytest.raises(LawError, match="expected, not a float"):
         as_law(1.2)
-    with pytest.raises(LawError, match="alpha, beta and gamma"):
+    with pytest.raises(LawError, match="field 'beta' is missing"):
         as_law(str(path))
     with pytest.raises(UnknownNameError, match="'compound'"):
         as_law("compund")

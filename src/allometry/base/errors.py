@@ -177,7 +177,7 @@ class SearchError(AllometryError):
     Example, with a small `network` and a `dataset`:
         >>> import allometry
         >>> options = {"trials": 1, "epochs": 1, "device": "cpu", "out": folder, "progress": False}
-        >>> allometry.search(network, data=dataset, budget="10M", objective="(accuracy - 2) ** 0.5", **options)
+        >>> allometry.search(network, data=dataset, budget="10M", objective="(accuracy - 0.999) ** 0.5", **options)
         Traceback (most recent call last):
             ...
         allometry.base.errors.SearchError: No trial came to a result; the first one: what it is worth ...

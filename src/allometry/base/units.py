@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
+from allometry.base.text import shown
+
 _FACTORS = {
     "": 1,
     "k": 10**3,
@@ -19,9 +21,9 @@ _FACTORS = {
     "ti": 2**40,
 }
 _PREFIXES = {"p": -12, "n": -9, "u": -6, "µ": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12}
-_LONGEST, _LARGEST = 40, 30  # digits of a number, and of its exponent of ten
+_LONGEST, _LARGEST = 40, 27  # digits of a number, and of its exponent of ten: as many as are exact
 _SHOWN = ("p", "n", "u", "m", "", "k", "M", "G", "T")
-_QUANTITY = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?(?:e-?\d+)?)\s*(?P<suffix>[a-zA-Zµ]*)\s*")
+_QUANTITY = re.compile(r"\s*(?P<number>[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)\s*(?P<suffix>[a-zA-Zµ]*)\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,13 @@ class Unit:
             return parse_quantity(text, unit=self.symbol)
         match = _QUANTITY.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text!r} is not a quantity")
+            raise ValueError(f"{shown(text)} is not a quantity")
         suffix = match["suffix"]
         exponent = _PREFIXES.get(suffix.removesuffix(self.symbol)) if suffix.endswith(self.symbol) else None
         if exponent is None or (self.symbol and not suffix):
             symbol = self.symbol
-            raise ValueError(f"{text!r} needs a unit: {symbol}, m{symbol} or u{symbol}")
-        return float(_bounded(match["number"]).scaleb(exponent))
+            raise ValueError(f"{shown(text)} needs a unit: {symbol}, m{symbol} or u{symbol}")
+        return float(_bounded(match["number"], exponent=exponent))
 
     def format(self, value: float) -> str:
         """Write a quantity with three significant digits.
@@ -126,22 +128,24 @@ def parse_quantity(text: str, *, unit: str = "") -> int:
     """
     match = _QUANTITY.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not a quantity")
+        raise ValueError(f"{shown(text)} is not a quantity")
     suffix = match["suffix"]
     if unit and suffix.lower().endswith(unit.lower()):
         suffix = suffix[: -len(unit)]
     factor = _FACTORS.get(suffix.lower())
     if factor is None:
-        raise ValueError(f"{match['suffix']!r} is not a known suffix")
-    return int(_bounded(match["number"]) * factor)
+        raise ValueError(f"{shown(match['suffix'])} is not a known suffix")
+    return int(_bounded(match["number"], factor=factor))
 
 
-def _bounded(number: str) -> Decimal:
-    """A number that arithmetic can bear: text may ask for more digits than there is memory."""
+def _bounded(number: str, *, factor: int = 1, exponent: int = 0) -> Decimal:
+    """A number, times something, that arithmetic can bear: text may ask for more digits than there is memory."""
     value = Decimal(number)
-    if len(number) > _LONGEST or not -_LARGEST <= value.adjusted() <= _LARGEST:
-        raise ValueError(f"{number[:_LONGEST]} is beyond all bounds")
-    return value
+    small = len(number) <= _LONGEST and abs(value.adjusted()) <= _LARGEST
+    scaled = (value * factor).scaleb(exponent) if small else value
+    if not small or abs(scaled.adjusted()) > _LARGEST:
+        raise ValueError(f"{shown(number)[1:-1]} is beyond all bounds")
+    return scaled
 
 
 def format_quantity(value: float, *, unit: str = "") -> str:

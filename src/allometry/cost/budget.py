@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from allometry.base import BudgetError
+from allometry.base.reading import parse_number
+from allometry.base.text import shown
 from allometry.cost.cost import Cost
 from allometry.cost.measures import MACS, MEASURES, Measure, as_measure
 
 _LIMIT = re.compile(r"\s*(?P<measure>[a-zA-Z]\w*)\s*(?P<sign><=|>=|=|<|>)\s*(?P<value>\S.*?)\s*")
-_MULTIPLE = re.compile(r"(?P<factor>\d+(?:\.\d+)?)\s*x")
+_MULTIPLE = re.compile(r"(?P<factor>[0-9]+(?:\.[0-9]+)?)\s*x")
+_GROUPED = re.compile(r"(?<![0-9.])[0-9]{1,3},[0-9]")
+_MOST = 1e27  # of any unit; what is written is exact up to there
 _EXAMPLES = (
     "Write it as 400M (MACs), macs<=400M, params<=5M, memory<=512MB, latency<=20ms, 4x, or several of them joined by "
     "commas."
@@ -27,6 +31,10 @@ class Limit:
         measure: a measure, or the name of one.
         most: bytes for memory, seconds for latency, a count for params, MACs and activations.
 
+    Raises:
+        BudgetError: the limit is not a positive number.
+        UnknownNameError: no measure has that name.
+
     Example:
         >>> print(Limit("memory", 512_000_000))
         memory <= 512MB
@@ -39,6 +47,13 @@ class Limit:
 
     def __init__(self, measure: Measure | str, most: float) -> None:
         object.__setattr__(self, "measure", as_measure(measure))
+        given: object = most
+        number = isinstance(given, int | float) and not isinstance(given, bool)
+        if not number or not 0 < most < math.inf:
+            raise BudgetError(
+                f"The limit of {self.measure.name} must be a positive number, in "
+                f"{self.measure.unit.symbol or 'ones'}, not {shown(most)}."
+            )
         object.__setattr__(self, "most", most)
 
     def value(self, cost: Cost) -> float:
@@ -177,6 +192,11 @@ def parse_budget(text: str, reference: Cost | None = None) -> Budget:
             ...
         allometry.base.errors.BudgetError: A budget cannot limit 'accuracy'; possible: params, macs, activations, ...
     """
+    if _GROUPED.search(text):
+        raise BudgetError(
+            f"Cannot read the budget {shown(text)}: commas stand between limits, so numbers are written without them "
+            f"(5000000 or 5M, 2.5ms). {_EXAMPLES}"
+        )
     return Budget(tuple(_parse_limit(part, reference) for part in text.split(",")))
 
 
@@ -206,13 +226,13 @@ def _parse_limit(text: str, reference: Cost | None) -> Limit:
     name, value = (match["measure"].lower(), match["value"]) if match else (MACS.name, text.strip())
     if name not in MEASURES:
         raise BudgetError(
-            f"A budget cannot limit {name!r}; possible: {', '.join(MEASURES.names())}. {_EXAMPLES}"
+            f"A budget cannot limit {shown(name)}; possible: {', '.join(MEASURES.names())}. {_EXAMPLES}"
         )
     measure = MEASURES.get(name)
     if match and match["sign"].startswith("<" if measure.sign < 0 else ">"):
         least = "more" if measure.sign < 0 else "less"
         raise BudgetError(
-            f"Cannot read the budget {text.strip()!r}: of {name} {least} is better; write "
+            f"Cannot read the budget {shown(text.strip())}: of {name} {least} is better; write "
             f"{name}{'>=' if measure.sign < 0 else '<='}{value}."
         )
     multiple = _MULTIPLE.fullmatch(value)
@@ -221,20 +241,23 @@ def _parse_limit(text: str, reference: Cost | None) -> Limit:
     except ValueError as error:
         if isinstance(error, BudgetError):
             raise
-        raise BudgetError(f"Cannot read the budget {text.strip()!r}: {error}. {_EXAMPLES}") from error
+        raise BudgetError(f"Cannot read the budget {shown(text.strip())}: {error}. {_EXAMPLES}") from error
     if most <= 0 or (most < 1 and measure.unit.whole):
-        raise BudgetError(f"The budget {text.strip()!r} allows nothing; give a positive limit.")
+        raise BudgetError(f"The budget {shown(text.strip())} allows nothing; give a positive limit.")
     return Limit(measure, most)
 
 
 def _multiple_of(match: re.Match[str], measure: Measure, text: str, reference: Cost | None) -> float:
-    factor = float(match["factor"])
+    factor = parse_number(match["factor"])
     if reference is None:
-        raise BudgetError(f"The budget {text.strip()!r} is a multiple, but of what? {_EXAMPLES}")
+        raise BudgetError(f"The budget {shown(text.strip())} is a multiple, but of what? {_EXAMPLES}")
     value = measure.of(reference)
     if value is None:
         raise BudgetError(
-            f"The budget {text.strip()!r} is a multiple of a {measure.name} that nobody measured; give a value in "
+            f"The budget {shown(text.strip())} is a multiple of a {measure.name} that nobody measured; give a value in "
             f"{measure.unit.symbol or 'numbers'}, such as {measure.format(0.02)}."
         )
-    return int(factor * value) if measure.unit.whole else factor * value
+    most = factor * value
+    if most > _MOST:
+        raise ValueError(f"{shown(match['factor'])[1:-1]} times as much is beyond all bounds")
+    return int(most) if measure.unit.whole else most

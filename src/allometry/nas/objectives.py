@@ -6,7 +6,7 @@ import ast
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.base import ObjectiveError, UnknownNameError
+from allometry.base.reading import UnreadableError, parse_number
+from allometry.base.text import shown
 from allometry.base.units import BYTES, COUNT, SECONDS
 from allometry.cost import MACS, MEASURES
 
@@ -41,8 +43,9 @@ def _possible() -> str:
     )
 
 
-_QUANTITY = re.compile(r"(?<![\w.])(?P<number>\d+(?:\.\d+)?)(?P<suffix>[a-zA-Zµ]+)\b")
-_SCIENTIFIC = re.compile(r"[eE]\d*")
+# Python knows more ways to write a number (0x10, 1_000, other scripts' digits) than people mean here.
+_QUANTITY = re.compile(r"(?<![\w.])\.?\d[\w.]*(?:(?<=[eE])[+-]\d\w*)?")
+_SIGNS = re.compile(r"[a-zA-Z0-9_ \t\n.,+*/()<>=µ-]*")
 _OPERATIONS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -65,6 +68,19 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 _PLACES = {"min": 2, "max": 2, "log": 1, "exp": 1, "sqrt": 1}
 _DEEPEST = 50
+# From the least to the most that a network may have; of other measures nobody knows.
+_USUAL = {
+    "accuracy": (1e-3, 1.0),
+    "loss": (1e-3, 10.0),
+    "step_time": (1e-4, 100.0),
+    "latency": (1e-6, 10.0),
+    "params": (1e2, 1e10),
+    "macs": (1e3, 1e12),
+    "activations": (1e2, 1e10),
+    "memory": (1e3, 1e12),
+}
+_ANY = (1e-9, 1e12)
+_SAMPLES = 512
 
 
 _HINT = "A measure of your own is registered by a module that --plugin or ALLOMETRY_PLUGINS names."
@@ -77,31 +93,46 @@ def read(text: str) -> ast.expr:
     Raises:
         ObjectiveError: it is none.
     """
+    if not _SIGNS.fullmatch(text):
+        raise ObjectiveError(
+            f"Cannot read the objective {shown(text)}: it has other signs than such an expression has. {_possible()}"
+        )
     try:
         tree = ast.parse(_QUANTITY.sub(_plain, text.strip()), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ObjectiveError(f"Cannot read the objective {text!r}. {_possible()}") from error
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise ObjectiveError(f"Cannot read the objective {shown(text)}. {_possible()}") from error
+    except ValueError as error:
+        raise ObjectiveError(f"Cannot read the objective {shown(text)}: {error}. {_possible()}") from error
     _check(tree, text, 0)
     return tree
 
 
 def _plain(match: re.Match[str]) -> str:
     """A quantity as a plain number."""
-    if _SCIENTIFIC.fullmatch(match["suffix"]):
-        return match[0]
+    text = match[0]
+    try:
+        return repr(parse_number(text))
+    except UnreadableError as error:
+        if text[-1].isdecimal():
+            raise ValueError(str(error)) from error
     for unit in dict.fromkeys((SECONDS, COUNT, BYTES, *(measure.unit for measure in MEASURES))):
         try:
-            return repr(float(unit.parse(match[0])))
+            return repr(float(unit.parse(text)))
         except ValueError:
             continue
-    raise ValueError(f"{match['suffix']!r} is not a known suffix")
+    raise ValueError(f"{shown(text)} is no number with a known suffix")
 
 
 def _check(node: ast.AST, text: str, depth: int) -> None:
     """Refuse whatever is not part of such an expression."""
     match node:
-        case ast.Constant(value=int() | float()) if not isinstance(node.value, bool):
+        case ast.Constant(value=float()):
             inner: list[ast.AST] = []
+        case ast.Name(id=name) if name in FUNCTIONS:
+            raise ObjectiveError(
+                f"Cannot read the objective {shown(text)}: {name} is a function; write {name}(...) of "
+                f"{'two values' if _PLACES[name] > 1 else 'a value'}."
+            )
         case ast.Name():
             inner = []
         case ast.BinOp(left=left, op=operation, right=right) if type(operation) in _OPERATIONS:
@@ -118,7 +149,7 @@ def _check(node: ast.AST, text: str, depth: int) -> None:
             inner = list(arguments)
         case _:
             raise ObjectiveError(
-                f"Cannot read the objective {text!r}: {ast.unparse(node)!r} is not possible. {_possible()}"
+                f"Cannot read the objective {shown(text)}: {shown(ast.unparse(node))} is not possible. {_possible()}"
             )
     if depth > _DEEPEST:
         raise ObjectiveError(f"The objective is nested more than {_DEEPEST} deep.")
@@ -187,9 +218,25 @@ class Objective:
             if name not in metric_names():
                 raise UnknownNameError("measure", name, metric_names(), _HINT)
         if not names:
-            raise ObjectiveError(f"The objective {self.text!r} names no measure. {_possible()}")
+            raise ObjectiveError(f"The objective {shown(self.text)} names no measure. {_possible()}")
         object.__setattr__(self, "measures", frozenset(names))
         object.__setattr__(self, "_tree", tree)
+        self._check_samples()
+
+    def _check_samples(self) -> None:
+        """Refuse what no figures, or all alike, would be worth: before anything is trained for it."""
+        worth = self(_samples(self.measures))
+        known = worth[np.isfinite(worth)]
+        if not len(known):
+            raise ObjectiveError(
+                f"The objective {shown(self.text)} cannot be worked out, whatever {_either(self.measures)} may be: it "
+                "divides by zero, leaves the numbers or has no real value."
+            )
+        if len(known) == len(worth) and (known == known[0]).all():
+            raise ObjectiveError(
+                f"The objective {shown(self.text)} is {known[0]:g} whatever {_either(self.measures)} may be: no "
+                "network is better than another."
+            )
 
     def __call__(self, measures: Mapping[str, Value]) -> Any:  # noqa: ANN401 - a number for numbers, an array for arrays
         """Its value for these figures; arrays give an array. What cannot be worked out is minus infinity.
@@ -200,7 +247,7 @@ class Objective:
         missing = sorted(self.measures - measures.keys())
         if missing:
             raise ObjectiveError(
-                f"The objective {self.text!r} needs {', '.join(missing)}, which is not known."
+                f"The objective {shown(self.text)} needs {', '.join(missing)}, which is not known."
             )
         with np.errstate(all="ignore"):
             worth = value(self._tree, measures)
@@ -210,6 +257,21 @@ class Objective:
 
     def __str__(self) -> str:
         return self.text
+
+
+def _samples(measures: Iterable[str]) -> dict[str, npt.NDArray[np.float64]]:
+    """Figures as networks may have them: each measure by itself, over all that is plausible."""
+    random = np.random.default_rng(0)
+    samples = {}
+    for name in sorted(measures):
+        least, most = _USUAL.get(name, _ANY)
+        between = np.exp(random.uniform(math.log(least), math.log(most), _SAMPLES))
+        samples[name] = np.array([least, most, *between])
+    return samples
+
+
+def _either(names: Iterable[str]) -> str:
+    return " and ".join(sorted(names))
 
 
 def mnasnet(measure: str, target: str, *, soft: bool = True) -> Objective:
@@ -230,6 +292,15 @@ def mnasnet(measure: str, target: str, *, soft: bool = True) -> Objective:
         >>> hard({"accuracy": 0.7, "macs": 300e6}), hard({"accuracy": 0.7, "macs": 800e6})
         (0.7, 0.35)
     """
+    given = f"mnasnet:{measure}={target}"
+    if measure not in MEASURES:
+        raise UnknownNameError("measure", measure, MEASURES.names(), _HINT)
+    try:
+        positive = MEASURES.get(measure).parse(target) > 0
+    except ValueError as error:
+        raise ObjectiveError(f"Cannot read the objective {shown(given)}: {error}.") from error
+    if not positive:
+        raise ObjectiveError(f"Cannot read the objective {shown(given)}: the target must be above 0.")
     below, above = (-0.07, -0.07) if soft else (0, -1)
     power = f"{below}" if soft else f"({below} if {measure} <= {target} else {above})"
     return Objective(f"accuracy * ({measure} / {target}) ** {power}")
@@ -280,7 +351,9 @@ def as_objectives(value: Objective | Sequence[Objective] | str) -> tuple[Objecti
         return parse_objectives(value)
     objectives = (value,) if isinstance(value, Objective) else tuple(value)
     if not objectives or not all(isinstance(objective, Objective) for objective in objectives):
-        raise ObjectiveError(f"An objective, several or their text is expected, not {value!r}. {_possible()}")
+        raise ObjectiveError(
+            f"An objective, several or their text is expected, not {shown(value)}. {_possible()}"
+        )
     return objectives
 
 
@@ -294,7 +367,7 @@ def _parse(text: str) -> Objective:
         measure, equals, target = rest.partition("=")
         if not equals:
             raise ObjectiveError(
-                f"The objective {text!r} needs a measure and its target, such as {name}:latency=75ms."
+                f"The objective {shown(text)} needs a measure and its target, such as {name}:latency=75ms."
             )
         return mnasnet(measure.strip(), target.strip(), soft=name == "mnasnet")
     return Objective(text)
