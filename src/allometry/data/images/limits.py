@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from PIL.Image import Image
 
 from allometry.base.machine import memory
+from allometry.data.images.showing import raw_mode
 
 MAX_PIXELS = 100_000_000
 MAX_FILE = 2**30  # bytes; as many as the most pixels have with four channels of 16 bits, and some more
@@ -17,13 +18,14 @@ _MAX_SIDE = 65_535
 _MAX_SCANS = 100  # of a JPEG; programs write about ten
 _MAX_SCANNED = 1_500_000_000  # pixels times scans
 _MAX_PLAIN = 16 * 2**20  # bytes of a PPM file in decimal digits, which are read slowly
-_SMALL = 64 * 2**20  # decoded bytes that are given to any file
-_RATIO = 2000  # decoded bytes for each byte of a file, beyond that; Deflate makes at most 1032 of one
-_COPIES = {"WEBP": 7, "GIF": 4}  # of the pixels, with four bytes each, while such a file is decoded
-_COPIES_ELSE = 3
+_FREE = 2**29  # bytes that it may take to decode any file
+_RATIO = 5000  # bytes for each byte of a file, beyond that; Deflate makes at most 1032 of one
+_SHORT, _MOST_OF_SHORT = 2**20, 2**30  # a file of so many bytes may take so many
+# Bytes for each pixel while an image is decoded and brought to gray or RGB on white, by what Pillow calls it.
+_TAKEN = {"1": 3, "L": 3, "I;16": 9, "I;16B": 9, "I": 12, "F": 12, "RGB": 12, "YCbCr": 12, "CMYK": 12}
+_TAKEN_ELSE, _TAKEN_BY_WEBP, _TAKEN_BY_16_BITS = 20, 28, 40
 _ALONE = 32 * 2**20  # bytes; what takes less need not wait
 _MOST, _SHARE = 4 * 2**30, 4
-_DEEP = {"I": 4, "F": 4}
 
 
 class TooLargeError(ValueError):
@@ -74,9 +76,16 @@ def reserved(amount: int) -> Iterator[None]:
         yield
 
 
-def decoding_bytes(width: int, height: int, kind: str | None) -> int:
-    """About how many bytes it takes to decode an image."""
-    return width * height * 4 * _COPIES.get(kind or "", _COPIES_ELSE)
+def decoding_bytes(image: Image) -> int:
+    """About how many bytes it takes to decode an image that Pillow has opened, and to bring it to 8 bits on white."""
+    taken = _TAKEN.get(image.mode, _TAKEN_ELSE)
+    if image.has_transparency_data:
+        taken = max(taken, _TAKEN_ELSE)
+    if image.format == "WEBP":
+        taken = _TAKEN_BY_WEBP
+    elif ";16" in raw_mode(image) and taken >= _TAKEN["RGB"]:
+        taken = _TAKEN_BY_16_BITS
+    return image.width * image.height * taken
 
 
 def check_sides(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
@@ -101,7 +110,7 @@ def check_start(data: bytes) -> None:
     """Refuse a file by its first bytes, where Pillow would take memory already to open it."""
     if data.startswith(b"RIFF") and (sides := _webp_sides(data)):
         check_sides(*sides)
-        _check_ratio(4 * sides[0] * sides[1], len(data))
+        _check_ratio(_TAKEN_BY_WEBP * sides[0] * sides[1], len(data))
     if data[:2] in (b"P1", b"P2", b"P3") and len(data) > _MAX_PLAIN:
         raise TooLargeError("a PPM image in digits of that size is not supported; save it as PNG")
     if data[:4] in (b"II*\x00", b"MM\x00*"):
@@ -121,7 +130,7 @@ def check_opened(image: Image, size: int, max_pixels: int) -> None:
     """
     width, height = image.size
     check_sides(width, height, max_pixels)
-    _check_ratio(width * height * _DEEP.get(image.mode, len(image.getbands())), size)
+    _check_ratio(decoding_bytes(image), size)
     tiles = getattr(image, "tile", ())
     if len(tiles) > 1:
         covered = sum(
@@ -138,10 +147,10 @@ def check_scans(data: bytes, width: int, height: int) -> None:
         raise TooLargeError(f"its {width} x {height} pixels come in {scans:,} scans, more than anybody needs")
 
 
-def _check_ratio(decoded: int, size: int) -> None:
-    if decoded > _SMALL and decoded > _RATIO * size:
+def _check_ratio(needed: int, size: int) -> None:
+    if (needed > _FREE and needed > _RATIO * size) or (needed > _MOST_OF_SHORT and size < _SHORT):
         raise TooLargeError(
-            f"it would be {decoded:,} bytes of pixels out of a file of {size:,}, more than any image is compressed"
+            f"its {size:,} bytes would take {needed:,} to decode, more than any image that shows something"
         )
 
 

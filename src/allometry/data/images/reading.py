@@ -19,7 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from allometry.base import DataError
 from allometry.data.images.formats import reader_of, what_else
-from allometry.data.images.jpeg import JpegHeader, decode_jpeg, jpeg_header, upright
+from allometry.data.images.jpeg import JpegHeader, decode_jpeg, jpeg_header, reduction, upright
 from allometry.data.images.limits import (
     MAX_FILE,
     MAX_PIXELS,
@@ -209,7 +209,8 @@ def _decode_jpeg(
         check_scans(data, header.width, header.height)
     upper = upper if header.orientation == 1 else 1.0
     # Of files whose rows come several times all of the image is kept, whatever is wanted of it.
-    with reserved(header.width * header.height * (6 if header.frame else 12)):
+    area, factor = header.width * header.height, reduction(min(header.height, header.width), min_side)
+    with reserved(6 * area // factor**2 + (0 if header.frame else 6 * area)):
         pixels = decode_jpeg(data, header, min_side=min_side, quick=quick, upper=upper)
     return None if pixels is None else _decoded(pixels, header.height, header.width, header.orientation)
 
@@ -230,7 +231,7 @@ def _decode(
     check_opened(image, len(data), max_pixels)
     if reader is JpegImageFile:
         check_scans(data, width, height)
-    with reserved(decoding_bytes(width, height, image.format)):
+    with reserved(decoding_bytes(image)):
         if reader is JpegImageFile:
             whole = with_end(data, partial(_opened, reader))
             image = image if whole is data else _opened(reader, whole)
