@@ -80,10 +80,13 @@ def test_given_splits_names_and_labels_by_name() -> None:
         ({"images": np.zeros((0, 8, 8), np.uint8)}, r"not uint8 \[0, 8, 8\]"),
         ({"images": [[1]]}, r"not list"),
         ({"labels": LABELS[:19]}, r"20 images but 19 labels"),
-        ({"labels": LABELS[:, None]}, "has only one class"),
-        ({"labels": LABELS / 2}, r"labels must be integers or text \[N\], or 0 and 1 .*, not float64 \[20\]"),
-        ({"labels": LABELS - 1}, r"the label -1 is none of the 1 classes|the label -1"),
-        ({"labels": LABELS + 1, "classes": ["a", "b"]}, r"the label 2 is none of the 2 classes, 0 to 1"),
+        ({"labels": LABELS / 2}, r"that of row 1 is 0.5. A class has a whole number or a name"),
+        (
+            {"labels": LABELS - 1},
+            r"the label -1 of row 0 is no class; negative numbers mark images without one",
+        ),
+        ({"labels": LABELS + 2, "classes": ["a", "b"]}, r"the label 3 is none of the 2 classes, 0 to 1"),
+        ({"labels": LABELS * 2, "classes": ["a", "b"]}, r"the label 2 is none of the 2 classes, 0 to 1"),
         (
             {"labels": np.array(["a", "x"] * 10), "classes": ["a", "b"]},
             r"the label 'x' is not among the classes",
@@ -174,7 +177,10 @@ def test_what_is_wrong_with_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no array 'images'; found: x, labels. It needs images and labels"):
         open_data(path)
     np.savez(path, images=pictures(), labels=LABELS, split=np.arange(20))
-    with pytest.raises(DataError, match=r"data.npz: split must be text \[N\], not int64 \[20\]"):
+    with pytest.raises(DataError, match=r"data.npz: no split is called '0'. Possible: train, val, test"):
+        open_data(path)
+    np.savez(path, images=pictures(), labels=LABELS, split=np.zeros(20))
+    with pytest.raises(DataError, match=r"data.npz: split must be text \[N\], not float64 \[20\]"):
         open_data(path)
     np.savez(path, images=pictures(), labels=np.array([object()] * 20))
     with pytest.raises(DataError, match=r"data.npz holds Python objects, which are not read"):
@@ -184,7 +190,7 @@ def test_what_is_wrong_with_files(tmp_path: Path) -> None:
         open_data(path)
     np.save(tmp_path / "one.npy", pictures())
     (tmp_path / "one.npy").rename(path)
-    with pytest.raises(DataError, match=r"data.npz"):
+    with pytest.raises(DataError, match=r"data.npz holds one array, as a .npy does; save images and labels"):
         open_data(path)
     np.save(tmp_path / "one.npy", pictures())
     with pytest.raises(

@@ -197,7 +197,9 @@ def test_the_command_line_shows_it(briefly, capsys):
 
 def test_what_does_not_go_together_is_refused(run, briefly, tmp_path):
     single = (DATA[0], DATA[1].argmax(1))
-    with pytest.raises(DataError, match="was trained on images with several labels, and these have one"):
+    with pytest.raises(
+        DataError, match="was trained on images with several labels, and those of arrays have one"
+    ):
         allometry.evaluate(run, data=single, progress=False)
     with pytest.raises(InputError, match="cross-entropy is for one label an image, and these have several"):
         train(tmp_path / "run", epochs=1, recipe={"loss": CrossEntropy()})

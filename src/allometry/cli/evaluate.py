@@ -23,7 +23,12 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option("--data", metavar="D", help="By default the data the run was trained on.")
     ] = None,
-    split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split", help="train, val or test; by default test, or all of other data without a test part."
+        ),
+    ] = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:

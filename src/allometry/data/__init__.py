@@ -12,6 +12,7 @@ from allometry.data.sources.folder import image_files
 from allometry.data.sources.opening import open_data
 from allometry.data.sources.values import (
     Data,
+    NamedSplit,
     as_dataset,
     as_split,
     data_argument,
@@ -29,6 +30,7 @@ __all__ = [
     "Data",
     "Dataset",
     "NamedImage",
+    "NamedSplit",
     "Normalization",
     "Policy",
     "Rejected",

@@ -1,7 +1,8 @@
-"""Some images of a split, as a split."""
+"""Some images of a split, or those of several, as a split."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,3 +55,56 @@ def part_of(split: Split, chosen: npt.NDArray[np.int64]) -> Split:
         (2, True)
     """
     return _Part(split, chosen)
+
+
+@dataclass(frozen=True, eq=False)
+class _Joined:
+    parts: tuple[Split, ...]
+    labels: Labels
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", read_only(self.labels))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for part in self.parts for name in part.names)
+
+    @cached_property
+    def _ends(self) -> npt.NDArray[np.int64]:
+        return np.cumsum([len(part) for part in self.parts])
+
+    @property
+    def channels(self) -> int:
+        return self.parts[0].channels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def image(self, index: int, *, min_side: int | None = None) -> Pixels:
+        part, place = self._find(index)
+        return part.image(place, min_side=min_side)
+
+    def size(self, index: int) -> tuple[int, int]:
+        part, place = self._find(index)
+        return part.size(place)
+
+    def digest(self, index: int) -> str:
+        part, place = self._find(index)
+        return part.digest(place)
+
+    def _find(self, index: int) -> tuple[Split, int]:
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        return self.parts[number], index - (int(self._ends[number - 1]) if number else 0)
+
+
+def relabeled(splits: Sequence[Split], labels: Labels) -> Split:
+    """The images of some splits as one, with other labels.
+
+    Example:
+        >>> from allometry.data import open_data
+        >>> icons = open_data("icons").splits
+        >>> both = relabeled([icons["val"], icons["test"]], np.zeros(1371 + 2481, np.int64))
+        >>> len(both), both.names[1371] == icons["test"].names[0], both.labels.max()
+        (3852, True, np.int64(0))
+    """
+    return _Joined(tuple(splits), labels)

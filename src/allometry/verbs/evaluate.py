@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,9 +9,20 @@ from torch import nn
 
 from allometry.base import DataError, Progress, UnknownNameError
 from allometry.base.progress import as_progress
-from allometry.data import Data, Dataset, Split, as_dataset, as_split, data_argument, data_name, is_value
+from allometry.data import (
+    Data,
+    Dataset,
+    NamedSplit,
+    Split,
+    as_dataset,
+    as_split,
+    data_argument,
+    data_name,
+    is_value,
+)
 from allometry.data.dataset import SPLITS
 from allometry.runs import Evaluation, MultiLabelEvaluation
+from allometry.runs.files import DATA
 from allometry.training import Predictions, Preprocessing, summarize, summarize_labels
 from allometry.training import predict as predict_split
 from allometry.training.devices import resolve_device
@@ -24,7 +34,7 @@ def evaluate(
     run: RunLike,
     *,
     data: Data | None = None,
-    split: str = "test",
+    split: str | None = None,
     device: str | None = None,
     progress: Progress | bool = True,
 ) -> Evaluation | MultiLabelEvaluation:
@@ -35,16 +45,18 @@ def evaluate(
 
     Args:
         run: a run or its folder.
-        data: other data of the same classes, as `allometry.data.as_dataset` takes it; by default the run's own. The
-            values that the run was trained on are cut as they were then. Of other arrays and data sets without splits
-            all images count: integers among their labels are indices into the run's classes.
-        split: `train`, `val` or `test`.
+        data: other data, as `allometry.data.as_dataset` takes it; by default the run's own, which is cut as it was
+            then, also where it is given again. Of other data the part for `test` counts, or all images where there is
+            none. Its classes may be few, but must be among the run's; `allometry.data.as_split` tells how they are
+            matched.
+        split: `train`, `val` or `test`; by default `test`, or all images of other data that has no such part.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
 
     Raises:
         RunFolderError: the run is missing or not finished.
-        DataError: the data's classes are not the run's, or the run's data was given as a value that it does not hold.
+        DataError: the data has classes that the run does not know or no such split, or the run's data was given as a
+            value that it does not hold.
         UnknownNameError: no such split.
 
     Example, with a run, `trained`, on arrays:
@@ -54,19 +66,13 @@ def evaluate(
     """
     display, place = as_progress(progress), resolve_device(device)
     finished = open_finished(folder_of(run))
-    if split not in SPLITS:
+    if split is not None and split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
-    whole = _other_images(finished, data, display)
-    images = data_of(run, finished, data, display).splits[split] if whole is None else whole
-    if (images.labels.ndim == 2) != finished.preprocessing.multi_label:
-        ours, theirs = (
-            ("several labels", "one") if finished.preprocessing.multi_label else ("one label", "several")
-        )
-        raise DataError(f"{finished.folder.path} was trained on images with {ours}, and these have {theirs}.")
+    name, images = _judged_by(run, finished, data, split, display)
     _, evaluation = evaluate_split(
         finished.module,
         images,
-        name=split if whole is None else "all",
+        name=name,
         preprocessing=finished.preprocessing,
         device=place,
         progress=display,
@@ -93,18 +99,48 @@ def evaluate_split(
     return predictions, summarize(predictions, images, name=name, classes=classes)
 
 
-def _other_images(finished: FinishedRun, data: Data | None, progress: Progress) -> Split | None:
-    """All images of a value that has no splits; None where it has, or where the run was trained on it."""
-    if data is None or isinstance(data, str | Path | Dataset | Mapping):
-        return None
-    own, seed = finished.arguments.get("data"), int(finished.arguments.get("seed", 0))
+def _judged_by(
+    run: RunLike, finished: FinishedRun, data: Data | None, split: str | None, progress: Progress
+) -> NamedSplit:
+    """The images that count: a split of the run's own data, or of other data what `as_split` gives."""
+    own_name = finished.arguments.get("data")
+    again = isinstance(data, str | Path) and data_argument(str(data)) == own_name
+    if data is None or again:
+        own = data_of(run, finished, data, progress)
+    elif (same := _own_images(finished, data, progress)) is not None:
+        own = same
+    else:
+        known = finished.preprocessing
+        return as_split(
+            data,
+            classes=known.classes,
+            channels=known.channels,
+            multi_label=known.multi_label,
+            split=split,
+            progress=progress,
+        )
+    if _trained_on(finished) not in ("", own.fingerprint):
+        progress.say(
+            f"{own.name} has changed since {finished.folder.path} was trained: some of its images for "
+            f"{split or 'test'} may have been trained on."
+        )
+    return NamedSplit(split or "test", own.splits[split or "test"])
+
+
+def _own_images(finished: FinishedRun, data: Data, progress: Progress) -> Dataset | None:
+    """The data as the run cut it, if it is what the run was trained on, wherever it lies now; else None."""
+    seed = int(finished.arguments.get("seed", 0))
     try:
-        if data_argument(as_dataset(data, seed=seed, progress=progress)) == own:
-            return None
+        dataset = as_dataset(data, seed=seed, progress=progress)
     except DataError:  # it need not have enough images to be cut
-        pass
-    known = finished.preprocessing
-    return as_split(data, classes=known.classes, channels=known.channels, progress=progress)
+        return None
+    return dataset if dataset.fingerprint == _trained_on(finished) else None
+
+
+def _trained_on(finished: FinishedRun) -> str:
+    """The fingerprint of the images that the run was trained on; empty text where the folder does not tell."""
+    summary = DATA.read(finished.folder.path)
+    return "" if summary is None else summary.fingerprint
 
 
 def data_of(run: RunLike, finished: FinishedRun, data: Data | None, progress: Progress) -> Dataset:
@@ -125,8 +161,8 @@ def data_of(run: RunLike, finished: FinishedRun, data: Data | None, progress: Pr
     if dataset.classes != finished.preprocessing.classes:
         name = data_argument(str(images)) if isinstance(images, str | Path) else data_name(dataset)
         only = sorted(set(dataset.classes) ^ set(finished.preprocessing.classes))[:5]
+        what = f"{', '.join(map(repr, only))} are not in both" if only else "they are in another order"
         raise DataError(
-            f"{name} has other classes than {folder} was trained on ({', '.join(map(repr, only))} are not in both); "
-            "give data with the same classes."
+            f"{name} has other classes than {folder} was trained on ({what}); give data with the same classes."
         )
     return dataset

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.base import DataError
-from allometry.base.progress import tracked
 from allometry.data.dataset import Dataset, image_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import UnreadableImageError
-from allometry.data.sources.arrays import assemble_arrays, open_arrays, with_channels
+from allometry.data.sources.arrays import array_digests, assemble_arrays, with_channels
+from allometry.data.sources.boundary import parsing
 from allometry.data.sources.checking import (
     CHANGED_UNSEEN,
     index_file,
@@ -77,14 +77,19 @@ def open_npz(path: Path, options: OpenOptions) -> Dataset:
                 f"{path} has no array {name!r}; found: {', '.join(arrays) or 'none'}. It needs images and "
                 "labels, and may have classes and split."
             )
-    return open_arrays(
-        with_channels(arrays["images"], f"images in {path}"),
+    images = with_channels(arrays["images"], f"images in {path}")
+    return assemble_arrays(
+        images,
         arrays["labels"],
+        array_digests(images, options.progress),
         classes=_text(path, "classes", arrays.get("classes")),
+        names=None,
         splits=_text(path, "split", arrays.get("split")),
         seed=options.seed,
         name=path.stem,
+        place=str(path),
         progress=options.progress,
+        judge=options.judge,
     )
 
 
@@ -102,34 +107,41 @@ def open_npy_folder(root: Path, options: OpenOptions) -> Dataset:
         seed=options.seed,
         name=root.resolve().name,
         place=str(root),
+        progress=options.progress,
+        judge=options.judge,
     )
 
 
 def _load_npz(path: Path) -> Mapping[str, npt.NDArray[Any]]:
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+    with _reading(path), path.open("rb") as opened:
+        loaded = np.load(opened, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise DataError(
+                f"{path} holds one array, as a .npy does; save images and labels with numpy.savez."
+            )
+        with loaded as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, error) from error
 
 
 def _load_npy(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
-    try:
+    with _reading(path):
         loaded = np.load(path, allow_pickle=False, mmap_mode="r" if mapped else None)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, error) from error
     if not isinstance(loaded, np.ndarray):
         raise DataError(f"{path} is no file of one array.")
     return loaded
 
 
-def _unreadable(path: Path, error: Exception) -> DataError:
-    text = str(error)
-    if "allow_pickle" in text:
-        return DataError(
-            f"{path} holds Python objects, which are not read: they could do anything. Save plain arrays."
-        )
-    return DataError(f"Cannot read {path} as NumPy arrays: {text.rstrip('.') or type(error).__name__}.")
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    with parsing(path, "NumPy arrays"):
+        try:
+            yield
+        except ValueError as error:
+            if "allow_pickle" not in str(error):
+                raise
+            raise DataError(
+                f"{path} holds Python objects, which are not read: they could do anything. Save plain arrays."
+            ) from error
 
 
 def _images(path: Path) -> NpyImages:
@@ -159,21 +171,18 @@ def _digests(images: NpyImages, options: OpenOptions, clock: Callable[[], int] =
         if all(image_digest(images[row]) == digests[row] for row in sampled(number, now=began)):
             return digests
         progress.say(f"{images.path}: {CHANGED_UNSEEN}")
-    digests = []
-    with tracked(progress, "checking images", number) as advance:
-        for row in range(number):
-            digests.append(image_digest(images[row]))
-            advance(1)
+    digests = array_digests(images, progress)
     if settled(stamp, began):
         save_index(index, about=about, columns={"digest": digests}, progress=progress)
     return digests
 
 
 def _text(path: Path, name: str, array: npt.NDArray[Any] | None) -> Sequence[str] | None:
-    """The values of an array of text."""
+    """The values of an array of text; numbers are names, too."""
     if array is None:
         return None
-    if array.ndim != 1 or array.dtype.kind != "U":
+    if array.ndim != 1 or array.dtype.kind not in "SUTiu":
         raise DataError(f"{path}: {name} must be text [N], not {array.dtype} {list(array.shape)}.")
-    texts: list[str] = array.tolist()
-    return texts
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "surrogateescape")
+    return [str(text) for text in array.tolist()]

@@ -10,11 +10,13 @@ import numpy.typing as npt
 
 from allometry.base import DataError, Progress, SilentProgress
 from allometry.base.progress import tracked
+from allometry.base.units import plural
 from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Images, Labels, Rejected, image_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.sources.assembling import split_layout
 from allometry.data.sources.checking import Check
-from allometry.data.sources.records import SEPARATOR, ImageRecord, Layout, split_of
+from allometry.data.sources.labels import class_labels
+from allometry.data.sources.records import SEPARATOR, ImageRecord, Judge, Layout, split_of
 
 
 def open_arrays(
@@ -35,14 +37,14 @@ def open_arrays(
 
     Args:
         images: uint8 [N, height, width] or [N, height, width, channels] with 1 or 3 channels.
-        labels: [N], indices into `classes`, or names of classes; or, of images with several labels or none, [N,
-            classes] with 1 for each label that an image has, else 0.
-        classes: names; by default the numbers from 0, or the names among the labels, sorted.
+        labels: [N], indices into `classes`, from 0 or from 1, or names of classes; or [N, classes] of 0 and 1: one 1 in
+            each row for its class, or, of images with several labels or none, 1 for each label that an image has.
+        classes: names; by default the numbers or names among the labels, sorted.
         names: of the images, N; by default their places.
         splits: train, val (valid, validation) or test for each image; by default they are cut.
         seed: of the splits that are cut.
         name: of the data set.
-        progress: told of each image that is looked at.
+        progress: told of each image that is looked at, and of how labels are taken where that is not plain.
 
     Raises:
         DataError: an array is not of that kind or length, or a class has too few images.
@@ -56,23 +58,28 @@ def open_arrays(
         True
     """
     pixels = with_channels(images, "images")
-    number = len(pixels)
-    digests = []
-    with tracked(progress, "checking images", number) as advance:
-        for image in pixels:
-            digests.append(image_digest(image))
-            advance(1)
     return assemble_arrays(
         pixels,
         labels,
-        digests,
+        array_digests(pixels, progress),
         classes=classes,
         names=names,
         splits=splits,
         seed=seed,
         name=name,
         place=name,
+        progress=progress,
     )
+
+
+def array_digests(images: Images, progress: Progress) -> list[str]:
+    """The digest of each image's pixels."""
+    digests = []
+    with tracked(progress, "checking images", images.shape[0]) as advance:
+        for row in range(images.shape[0]):
+            digests.append(image_digest(images[row]))
+            advance(1)
+    return digests
 
 
 def with_channels(images: object, what: str) -> Pixels:
@@ -105,11 +112,27 @@ def assemble_arrays(
     seed: int,
     name: str,
     place: str,
+    progress: Progress,
+    judge: Judge | None = None,
 ) -> Dataset:
     """A data set of images whose digests are known; see `open_arrays`."""
     _, height, width, channels = images.shape
+    if judge and channels != judge.channels:
+        raise DataError(
+            f"The images have {plural(channels, 'channel')}, and the network takes {judge.channels}; convert them."
+        )
     checks = [Check(digest, height, width, channels == 1, "") for digest in digests]
-    assigned = split_rows(labels, checks, classes=classes, names=names, splits=splits, seed=seed, place=place)
+    assigned = split_rows(
+        labels,
+        checks,
+        classes=classes,
+        names=names,
+        splits=splits,
+        seed=seed,
+        place=place,
+        progress=progress,
+        judge=judge,
+    )
 
     def split(rows: npt.NDArray[np.int64]) -> ArraySplit:
         return ArraySplit(
@@ -157,29 +180,42 @@ def split_rows(
     splits: Sequence[str] | None,
     seed: int,
     place: str,
+    progress: Progress,
+    judge: Judge | None = None,
 ) -> SplitRows:
     """Give each of N images its class and its split; see `open_arrays`.
 
     Args:
         labels: as for `open_arrays`.
         checks: what is known of each image.
-        classes: names; by default the numbers from 0, or the names among the labels, sorted.
+        classes: names; by default the numbers or names among the labels, sorted.
         names: of the images; by default their places.
         splits: of each image; by default they are cut.
         seed: of the splits that are cut.
         place: of the source, for messages.
+        progress: told of how the labels are taken, where that is not plain.
+        judge: the network that the images are to judge.
 
     Raises:
         DataError: there are not N of everything, or a class has too few images.
     """
     number = len(checks)
-    for what, values in (("labels", np.atleast_1d(labels)), ("names", names), ("splits", splits)):
+    all_classes, indices, told = class_labels(
+        np.atleast_1d(labels) if np.isscalar(labels) else labels,
+        classes,
+        place,
+        several=judge is not None and judge.multi_label,
+    )
+    for what, values in (("labels", indices), ("names", names), ("splits", splits)):
         if values is not None and len(values) != number:
             raise DataError(
                 f"{place}: there are {number:,} images but {len(values):,} {what}. Give one for each."
             )
-    all_classes, indices = class_indices(np.asarray(labels), classes, place)
-    given_splits = _splits(splits, place) if splits is not None else [""] * number
+    if told:
+        progress.say(told)
+    if len(all_classes) < 2 and not judge:
+        raise DataError(f"{place} has only one class, and there is nothing to tell it from.")
+    given_splits = _splits(splits, place, judge) if splits is not None else [""] * number
     # Numbers as names keep the images in their order.
     digits = len(str(number))
     files = [
@@ -194,6 +230,7 @@ def split_rows(
         Layout(place, all_classes, own_splits, tuple(files), (), multi_label=indices.ndim == 2),
         {file.path: check for file, check in zip(files, checks, strict=True)},
         seed=seed,
+        judge=judge,
         shown=lambda path: str(known[int(path)]),
     )
     return SplitRows(
@@ -220,65 +257,12 @@ def _named(labels: Labels, classes: Sequence[str]) -> list[str]:
     return [SEPARATOR.join(classes[index] for index in np.flatnonzero(row).tolist()) for row in labels]
 
 
-def class_indices(
-    labels: npt.NDArray[np.generic], classes: Sequence[str] | None, place: str
-) -> tuple[tuple[str, ...], Labels]:
-    """The names of the classes, and each image's index into them, or its labels among them."""
-    if labels.ndim == 2:
-        return _several(labels, classes, place)
-    if labels.ndim != 1 or labels.dtype.kind not in "iuU":
-        raise DataError(
-            f"{place}: labels must be integers or text [N], or 0 and 1 [N, classes], not {labels.dtype} "
-            f"{list(labels.shape)}."
-        )
-    if labels.dtype.kind == "U":
-        known = tuple(classes) if classes is not None else tuple(sorted(set(labels.tolist())))
-        place_of = {name: index for index, name in enumerate(known)}
-        unknown = sorted(set(labels.tolist()) - set(known))
-        if unknown:
-            raise DataError(f"{place}: the label {unknown[0]!r} is not among the classes.")
-        numbers = np.array([place_of[name] for name in labels.tolist()], np.int64)
-    else:
-        most = int(labels.max(initial=0))
-        known = tuple(map(str, classes if classes is not None else range(most + 1)))
-        if int(labels.min(initial=0)) < 0 or most >= len(known):
-            wrong = int(labels.min()) if labels.min() < 0 else most
-            raise DataError(
-                f"{place}: the label {wrong} is none of the {len(known)} classes, 0 to {len(known) - 1}."
-            )
-        numbers = labels.astype(np.int64)
-    _check_names(known, place)
-    return known, numbers
-
-
-def _several(
-    labels: npt.NDArray[Any], classes: Sequence[str] | None, place: str
-) -> tuple[tuple[str, ...], Labels]:
-    """The names of the classes, and which of them each image has, uint8 [N, classes]."""
-    if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
-        raise DataError(f"{place}: labels [N, classes] must be 0 and 1, one for each class of an image.")
-    known = tuple(map(str, classes if classes is not None else range(labels.shape[1])))
-    if len(known) != labels.shape[1]:
-        raise DataError(
-            f"{place}: labels have {labels.shape[1]} columns, but there are {len(known)} classes."
-        )
-    _check_names(known, place)
-    return known, labels.astype(np.uint8)
-
-
-def _check_names(classes: Sequence[str], place: str) -> None:
-    if len(set(classes)) < len(classes):
-        raise DataError(f"{place}: two classes have the same name; give each its own.")
-    if len(classes) < 2:
-        raise DataError(f"{place} has only one class, and there is nothing to tell it from.")
-
-
-def _splits(splits: Sequence[str], place: str) -> list[str]:
+def _splits(splits: Sequence[str], place: str, judge: Judge | None) -> list[str]:
     """The splits by their own names."""
     unknown = sorted({str(split) for split in splits if not split_of(str(split))})
     if unknown:
         raise DataError(f"{place}: no split is called {unknown[0]!r}. Possible: train, val, test.")
     named = [split_of(str(split)) for split in splits]
-    if "train" not in named:
+    if "train" not in named and not judge:
         raise DataError(f"{place} gives no image to train. Give some, or no splits to have them cut.")
     return named

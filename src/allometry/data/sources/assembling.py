@@ -14,7 +14,7 @@ from allometry.base import DataError
 from allometry.data.dataset import SPLITS, Dataset, FileSplit, Labels, Rejected, Store, read_only
 from allometry.data.images.cache import PixelCache
 from allometry.data.sources.checking import Check
-from allometry.data.sources.records import ImageRecord, Layout, OpenOptions, RejectedFile
+from allometry.data.sources.records import ImageRecord, Judge, Layout, OpenOptions, RejectedFile
 
 SHARE = 0.15  # of each class's images, for each split that is cut out of the training images
 _SHOWN_REASONS = 3
@@ -125,9 +125,10 @@ def assemble(
     Raises:
         DataError: a class has too few usable images.
     """
-    assigned = split_layout(layout, checks, seed=options.seed)
+    assigned = split_layout(layout, checks, seed=options.seed, judge=options.judge)
     usable = [file for files in assigned.splits.values() for file in files]
     channels = 1 if all(checks[file.path].gray for file in usable) else 3
+    channels = options.judge.channels if options.judge else channels
     cache = PixelCache(options.cache_bytes)
 
     def split(files: Sequence[ImageRecord]) -> FileSplit:
@@ -167,15 +168,23 @@ def _labels(layout: Layout, class_names: Sequence[str]) -> Labels:
 
 
 def split_layout(
-    layout: Layout, checks: Mapping[str, Check], *, seed: int, shown: Callable[[str], str] = str
+    layout: Layout,
+    checks: Mapping[str, Check],
+    *,
+    seed: int,
+    shown: Callable[[str], str] = str,
+    judge: Judge | None = None,
 ) -> SplitFiles:
     """Leave out what cannot be used, and give every other image its split.
+
+    Images that are to judge a network stay in the splits that they come with, and without one go to `test`.
 
     Args:
         layout: what the source holds.
         checks: what is known of each image.
         seed: of the splits that are cut.
         shown: what the image of a path is called in messages.
+        judge: the network that the images are to judge.
 
     Raises:
         DataError: a class has too few usable images.
@@ -186,11 +195,16 @@ def split_layout(
         if checks[file.path].reason
     ]
     whole = [file for file in layout.files if not checks[file.path].reason]
-    usable, leaked = _without_leaks(whole, checks, shown)
+    usable, leaked = (sorted(whole), []) if judge else _without_leaks(whole, checks, shown)
     refused = sorted([*layout.refused, *broken, *leaked])
-    _check_usable(layout, usable, refused)
+    if judge:
+        _check_any(layout, usable, refused)
+        assigned = {name: [file for file in usable if (file.split or "test") == name] for name in SPLITS}
+    else:
+        _check_usable(layout, usable, refused)
+        assigned = _assign(layout, usable, checks, seed)
     return SplitFiles(
-        _assign(layout, usable, checks, seed),
+        assigned,
         tuple(Rejected(shown(file.path), file.reason) for file in refused),
     )
 
@@ -209,6 +223,12 @@ def _without_leaks(
             reason = f"the same image as {shown(first.path)}, which must stay unseen"
             leaked.append(RejectedFile(file.path, reason, file.split, file.class_name))
     return sorted(kept), leaked
+
+
+def _check_any(layout: Layout, usable: Sequence[ImageRecord], refused: Sequence[RejectedFile]) -> None:
+    if not usable:
+        reasons = ", ".join(f"{file.path} ({file.reason})" for file in refused[:_SHOWN_REASONS])
+        raise DataError(f"{layout.place} has no usable image{f': {reasons}' if reasons else ''}.")
 
 
 def _check_usable(layout: Layout, usable: Sequence[ImageRecord], refused: Sequence[RejectedFile]) -> None:

@@ -19,8 +19,9 @@ from allometry.data.images.cache import PixelCache
 from allometry.data.images.pixels import Pixels, shrink
 from allometry.data.images.reading import is_gray, to_pixels
 from allometry.data.images.values import image_pixels
-from allometry.data.sources.arrays import class_indices, digest_rows, split_rows
+from allometry.data.sources.arrays import digest_rows, split_rows
 from allometry.data.sources.checking import Check
+from allometry.data.sources.records import Judge
 
 _READ_TWICE = 8  # items: a flip at random shows in one of them, but for one time in 256
 _IMAGE_COLUMNS = ("image", "img", "picture", "pixel_values")
@@ -139,6 +140,7 @@ def open_items(
     cache_bytes: int,
     seed: int = 0,
     progress: Progress = SilentProgress(),
+    judge: Judge | None = None,
 ) -> Dataset:
     """A data set of items, in splits that are given, or that are cut as `open_data` does it.
 
@@ -149,6 +151,7 @@ def open_items(
         cache_bytes: memory for images that are kept between epochs.
         seed: of the splits that are cut.
         progress: told of each item that is read.
+        judge: the network that the images are to judge; None to learn from them.
 
     Raises:
         DataError: an item cannot be read, is different each time, or a class has too few images.
@@ -158,16 +161,19 @@ def open_items(
     labels, checks = _read_all([(items, place) for _, items, place in listed], progress)
     names = [f"{split}/{place}" for split, _, place in listed] if "" not in parts else None
     assigned = split_rows(
-        np.asarray(labels),
+        labels,
         checks,
         classes=classes,
         names=names,
         splits=None if names is None else [split for split, _, _ in listed],
         seed=seed,
         place=name,
+        progress=progress,
+        judge=judge,
     )
     usable = np.concatenate(list(assigned.rows.values())).tolist()
     channels = 1 if all(checks[row].gray for row in usable) else 3
+    channels = judge.channels if judge else channels
     cache = PixelCache(cache_bytes)
 
     def split_of(rows: Sequence[int]) -> ItemSplit:
@@ -191,28 +197,6 @@ def open_items(
         image_size=int(median(min(checks[row].height, checks[row].width) for row in usable)),
         splits={split: split_of(rows.tolist()) for split, rows in assigned.rows.items()},
         rejected=assigned.rejected,
-    )
-
-
-def split_of_items(
-    items: Items, *, classes: tuple[str, ...], channels: int, cache_bytes: int, progress: Progress
-) -> ItemSplit:
-    """All items as one split, with labels of classes that are known.
-
-    Raises:
-        DataError: an item cannot be read, is different each time, or is of another class.
-    """
-    labels, checks = _read_all([(items, place) for place in range(items.number)], progress)
-    _, indices = class_indices(np.asarray(labels), classes, items.name)
-    return ItemSplit(
-        items=(items,) * items.number,
-        places=np.arange(items.number),
-        names=tuple(map(str, range(items.number))),
-        labels=indices,
-        digests=digest_rows([check.digest for check in checks]),
-        sizes=np.array([(check.height, check.width) for check in checks], np.int32).reshape(-1, 2),
-        channels=channels,
-        cache=PixelCache(cache_bytes),
     )
 
 
@@ -289,9 +273,13 @@ def _pair(item: object, index: int, name: str) -> tuple[object, object]:
 
 def _label(label: object, place: str) -> Label:
     plain = label.tolist() if hasattr(label, "tolist") else label
+    if isinstance(plain, list | tuple) and len(plain) == 1:
+        plain = plain[0]
     if isinstance(plain, list | tuple) and len(plain) > 1 and all(value in (0, 1) for value in plain):
         return tuple(int(value) for value in plain)
-    if isinstance(plain, bool) or not isinstance(plain, int | str):
+    if isinstance(plain, bool) or (isinstance(plain, float) and plain.is_integer()):
+        return int(plain)
+    if not isinstance(plain, int | str):
         raise DataError(
             f"The label of {place} must be an integer or text, or 0 and 1 for each class, not {label!r}."
         )

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import posixpath
+import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from allometry.base import DataError
 from allometry.base.extras import load_extra
+from allometry.base.reading import is_file
 from allometry.data.dataset import Dataset
 from allometry.data.sources.assembling import assemble
+from allometry.data.sources.boundary import parsing
 from allometry.data.sources.checking import check_files
+from allometry.data.sources.classes import class_name, name_problem, sorted_classes
 from allometry.data.sources.records import (
     SEPARATOR,
     ImageRecord,
     Layout,
     OpenOptions,
     RejectedFile,
-    sorted_classes,
-    split_of,
+    splits_of,
     stamp_of,
 )
 from allometry.data.sources.stores import FileStore
@@ -36,7 +42,10 @@ _NAMES = {
 }
 _BETWEEN = "|"  # the labels of an image
 _OR_LABELS = "; labels, classes or tags, where an image has several, divided by |"
-_DELIMITERS = ",;\t"
+_DELIMITERS = ",;\t|"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_WHOLE = re.compile(r"[0-9]+\.0+")
+_NO_ADDRESSES = "images are read from this machine: download them and list their paths"
 
 
 class Row(NamedTuple):
@@ -126,34 +135,38 @@ def _delimiter(text: str) -> str:
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
     parquet = load_extra("pyarrow.parquet", extra="parquet", asker=path)
-    try:
+    with parsing(path, "Parquet"):
         with parquet.ParquetFile(path) as file:
             header = list(file.schema_arrow.names)
             columns = _columns(path, header)
             wanted = [header[number] for number in columns.values()]
             table = file.read(columns=wanted)
         values: list[Iterable[Any]] = [table.column(name).to_pylist() for name in wanted]
-    except DataError:
-        raise
-    except Exception as error:  # pyarrow raises many kinds for a damaged file
-        first = str(error).strip().partition("\n")[0].rstrip(".")
-        raise DataError(f"Cannot read {path} as Parquet: {first or type(error).__name__}.") from error
     for number, cells in enumerate(zip(*values, strict=True), 1):
         place = f"row {number}"
-        written = {name: _text(path, place, name, cell) for name, cell in zip(columns, cells, strict=True)}
-        yield _row(path, place, written)
+        by_name = dict(zip(columns, cells, strict=True))
+        lists = {name: cell for name, cell in by_name.items() if name == "labels" and isinstance(cell, list)}
+        written = {
+            name: _text(path, place, name, cell) for name, cell in by_name.items() if name not in lists
+        }
+        labels = [_text(path, place, "label", label) for label in lists.get("labels", ())]
+        yield _row(path, place, written, labels if lists else None)
 
 
 def _text(path: Path, place: str, name: str, cell: object) -> str:
     """A cell of a typed table as text; class numbers may be whole numbers of any type."""
-    if cell is None:
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
-    if isinstance(cell, float) and cell.is_integer():
+    if isinstance(cell, float | Decimal) and math.isfinite(cell) and cell == int(cell):
         return str(int(cell))
-    if isinstance(cell, list) and name == "labels":
-        return _BETWEEN.join(_text(path, place, "label", label) for label in cell)
+    if isinstance(cell, bytes):
+        return cell.decode(errors="backslashreplace").strip()
     if isinstance(cell, str | int):
         return str(cell).strip()
+    if isinstance(cell, dict) and name == "path":
+        raise DataError(
+            f"{path}, {place}: images inside a Parquet file are not read; list the paths of files."
+        )
     raise DataError(
         f"{path}, {place}: {name} is of type {type(cell).__name__}; text or whole numbers can be used."
     )
@@ -181,20 +194,32 @@ def _columns(path: Path, header: Sequence[str]) -> dict[str, int]:
     return columns
 
 
-def _row(path: Path, place: str, cells: dict[str, str]) -> Row:
+def _row(path: Path, place: str, cells: dict[str, str], several: Sequence[str] | None = None) -> Row:
+    """A row, by its cells, or with labels that are divided already."""
     for meaning in ("path", "label"):
         if cells.get(meaning) == "":
             raise DataError(f"{path}, {place}: the {meaning} is empty. Fill it in or remove the row.")
     split = cells.get("split", "")
     if "label" in cells:
-        return Row(cells["path"], cells["label"], split, place)
-    labels = {label.strip() for label in cells["labels"].split(_BETWEEN)} - {""}
+        return Row(cells["path"], _name(path, place, cells["label"]), split, place)
+    texts = cells["labels"].split(_BETWEEN) if several is None else several
+    labels = {_name(path, place, text) for text in texts if text.strip()}
     return Row(cells["path"], SEPARATOR.join(sorted(labels)), split, place, several=True)
+
+
+_cached_name = lru_cache(maxsize=65536)(class_name)
+
+
+def _name(path: Path, place: str, text: str) -> str:
+    name = _cached_name(text)
+    if problem := name_problem(name):
+        raise DataError(f"{path}, {place}: the label {problem}.")
+    return name
 
 
 def open_manifest(path: Path, options: OpenOptions) -> Dataset:
     """Open a CSV or Parquet file that lists images; see `open_data`."""
-    layout = read_manifest(path)
+    layout = read_manifest(path, partial=options.judge is not None)
     root, source = path.parent, str(path.resolve())
     checks = check_files(root, layout.files, source=source, options=options)
     return assemble(
@@ -206,26 +231,33 @@ def open_manifest(path: Path, options: OpenOptions) -> Dataset:
     )
 
 
-def read_manifest(path: Path) -> Layout:
+def read_manifest(path: Path, *, partial: bool = False) -> Layout:
     """Read which images a manifest lists, without opening one.
+
+    Args:
+        path: of the file.
+        partial: classes and splits need not be complete, since nothing is to learn from the images.
 
     Raises:
         DataError: the manifest cannot be read, lacks a column, has no rows, or has one that cannot be understood.
     """
-    rows = read_table(path)
+    rows = _whole_numbers(read_table(path))
+    if all(_ADDRESS.match(row.path) for row in rows):
+        raise DataError(f"{path} lists addresses, as {rows[0].path[:80]}; {_NO_ADDRESSES}.")
     several = rows[0].several
     names = {name for row in rows for name in (row.label.split(SEPARATOR) if several else (row.label,))}
     classes = sorted_classes(names - {""})
-    if len(classes) < 2:
+    if len(classes) < (1 if partial else 2):
         raise DataError(
             f"{path} has only one class, {''.join(classes)!r}, and there is nothing to tell it from. "
             "Add rows of other classes."
         )
-    splits = _splits(path, rows)
+    splits = _splits(path, rows, partial=partial)
+    split_named = splits_of(sorted({row.split for row in rows}))
     files, refused = [], []
     first_of: dict[str, Row] = {}
     for row in rows:
-        result = _look_at(path.parent, row, split_of(row.split), first_of)
+        result = _look_at(path.parent, row, split_named.get(row.split, ""), first_of)
         if isinstance(result, ImageRecord):
             files.append(result)
         else:
@@ -233,20 +265,28 @@ def read_manifest(path: Path) -> Layout:
     return Layout(str(path), classes, splits, tuple(sorted(files)), tuple(sorted(refused)), several)
 
 
-def _splits(path: Path, rows: Sequence[Row]) -> tuple[str, ...]:
+def _whole_numbers(rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows with classes 0 and 1 where all are written 0.0 and 1.0, as programs do where a cell is empty."""
+    if rows[0].several or not all(_WHOLE.fullmatch(row.label) for row in rows):
+        return rows
+    return [row._replace(label=row.label.partition(".")[0]) for row in rows]
+
+
+def _splits(path: Path, rows: Sequence[Row], *, partial: bool) -> tuple[str, ...]:
     """The splits that the rows are given to; none where no row is given to one."""
     own_splits = {row.split for row in rows}
     if own_splits == {""}:
         return ()
+    known = splits_of(sorted(own_splits))
     for row in rows:
-        if not split_of(row.split):
+        if row.split not in known:
             what = f"split {row.split!r}" if row.split else "no split, though others have one"
             raise DataError(
                 f"{path}, {row.place}: {what}. Possible: train, val, test; "
                 "leave the column out to have the splits cut."
             )
-    splits = {split_of(name) for name in own_splits}
-    if "train" not in splits:
+    splits = set(known.values())
+    if "train" not in splits and not partial:
         raise DataError(
             f"{path} gives images to {' and '.join(sorted(splits))} but none to train. "
             "Add rows for train, or leave the column out to have the splits cut."
@@ -255,7 +295,7 @@ def _splits(path: Path, rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _look_at(root: Path, row: Row, split: str, first_of: dict[str, Row]) -> ImageRecord | RejectedFile:
-    path = posixpath.normpath(row.path)
+    path = _path_in(root, row.path)
     first = first_of.setdefault(path, row)
     if first is not row:
         as_what = "" if (first.label, first.split) == (row.label, row.split) else ", as something else"
@@ -263,9 +303,24 @@ def _look_at(root: Path, row: Row, split: str, first_of: dict[str, Row]) -> Imag
             path, f"{row.place} lists it again after {first.place}{as_what}", split, row.label
         )
     try:
-        status = os.stat(f"{root}/{path}" if not path.startswith("/") else path)  # noqa: PTH116 - a Path for each takes longer
+        status = os.stat(_from(root, path))  # noqa: PTH116 - a Path for each takes longer
     except (OSError, ValueError):
-        return RejectedFile(path, "there is no such file", split, row.label)
+        address = _ADDRESS.match(row.path)
+        reason = f"an address; {_NO_ADDRESSES}" if address else "there is no such file"
+        return RejectedFile(path, reason, split, row.label)
     if not stat.S_ISREG(status.st_mode):
         return RejectedFile(path, "not a regular file", split, row.label)
     return ImageRecord(path, split, row.label, stamp_of(status))
+
+
+def _path_in(root: Path, path: str) -> str:
+    """A path as it is written, or with the slashes of this system where only so there is such a file."""
+    plain = posixpath.normpath(path)
+    if "\\" in plain and not is_file(_from(root, plain)):
+        other = posixpath.normpath(path.replace("\\", "/"))
+        return other if is_file(_from(root, other)) else plain
+    return plain
+
+
+def _from(root: Path, path: str) -> str:
+    return path if path.startswith("/") else f"{root}/{path}"

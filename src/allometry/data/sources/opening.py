@@ -21,7 +21,7 @@ from allometry.data.sources.downloads import SCHEMES, fetch_shards
 from allometry.data.sources.folder import MANIFESTS, files_in, is_image, open_folder, subfolders
 from allometry.data.sources.manifest import open_manifest
 from allometry.data.sources.naming import ICONS, SHARD, expand, is_address, is_pattern, short_name
-from allometry.data.sources.records import OpenOptions, split_of
+from allometry.data.sources.records import OpenOptions, splits_of
 from allometry.data.sources.shards import Shard, open_shards
 
 _KINDS = (
@@ -107,10 +107,11 @@ def open_data(
         progress=progress,
         cache_bytes=image_memory(memory()) if cache_bytes is None else cache_bytes,
     )
-    return _open(str(where), options)
+    return open_source(str(where), options)
 
 
-def _open(where: str, options: OpenOptions) -> Dataset:
+def open_source(where: str, options: OpenOptions) -> Dataset:
+    """Open images by their path, pattern or address; see `open_data`."""
     path = Path(where)
     as_shards = partial(open_shards, name=short_name(where), place=where, options=options)
     if is_address(where):
@@ -121,7 +122,7 @@ def _open(where: str, options: OpenOptions) -> Dataset:
         files = files_in(path)
         if set(files).issuperset(NEEDED):
             return open_npy_folder(path, options)
-        shards = _shards_in(path, files)
+        shards = _shards_in(path, files, partial=options.judge is not None)
         return as_shards(shards) if shards else open_folder(path, options)
     if not path.exists():
         raise DataError(_missing(path))
@@ -167,17 +168,16 @@ def _local_shards(pattern: str) -> list[Shard]:
     return [Shard(short, Path(name)) for short, name in zip(_differing(names), names, strict=True)]
 
 
-def _shards_in(root: Path, files: Sequence[str]) -> list[Shard]:
+def _shards_in(root: Path, files: Sequence[str], *, partial: bool) -> list[Shard]:
     """The shards of a folder: in it, where it has no other folders, or in those of its splits."""
     folders = subfolders(root)
     if folders:
-        of_name = {name: split for name in folders if (split := split_of(name))}
+        of_name = splits_of(folders)
         train = next((name for name, split in of_name.items() if split == "train"), None)
-        splits = list(of_name) if train else []
+        splits = list(of_name) if train or partial else []
         inside = {name: [file for file in files_in(root / name) if file.endswith(SHARD)] for name in splits}
-        names = (
-            [f"{name}/{file}" for name in splits for file in inside[name]] if train and inside[train] else []
-        )
+        whole = partial or (train is not None and inside[train])
+        names = [f"{name}/{file}" for name in splits for file in inside[name]] if whole else []
     else:
         names = [name for name in files if name.endswith(SHARD)]
     return [Shard(name, root / name) for name in names]

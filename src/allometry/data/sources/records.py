@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +38,36 @@ def split_of(name: str) -> str:
         return ""
     word = kept[0]
     return _SPLIT_OF_WORD.get(word) or _SPLIT_OF_WORD.get(word.removesuffix("set"), "")
+
+
+def splits_of(names: Sequence[str]) -> dict[str, str]:
+    """The split that each of some names means that stand beside each other; those that mean none are left out.
+
+    Words that all of them begin or end with are looked over, if all mean a split without them.
+
+    Example:
+        >>> splits_of(["pets_train", "pets_test"]), splits_of(["train", "cat"])
+        ({'pets_train': 'train', 'pets_test': 'test'}, {'train': 'train'})
+    """
+    plain = {name: split for name in names if (split := split_of(name))}
+    if plain or len(names) < 2:
+        return plain
+    words = [_WORD.findall(name) for name in names]
+    first, last = _common_words(words), _common_words([row[::-1] for row in words])
+    rest = {
+        name: split_of(" ".join(row[first : len(row) - last])) for name, row in zip(names, words, strict=True)
+    }
+    return rest if all(rest.values()) else {}
+
+
+def _common_words(rows: Sequence[Sequence[str]]) -> int:
+    """With how many words all begin."""
+    common = 0
+    for column in zip(*rows, strict=False):
+        if len(set(column)) > 1:
+            break
+        common += 1
+    return common
 
 
 class ImageRecord(NamedTuple):
@@ -116,16 +147,19 @@ class Layout(NamedTuple):
         return tuple(class_name.split(SEPARATOR)) if class_name else ()
 
 
-def sorted_classes(names: set[str]) -> tuple[str, ...]:
-    """Class names in the order of their labels: numbers by their value, anything else by the alphabet.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """A network that images are to judge, where they are not to learn from.
 
-    Example:
-        >>> sorted_classes({"10", "9", "0"}), sorted_classes({"10", "9", "cat"})
-        (('0', '9', '10'), ('10', '9', 'cat'))
+    Then nothing is cut, classes may be few or missing, and nothing is left out as the copy of something else.
+
+    Attributes:
+        channels: that the network takes, 1 or 3.
+        multi_label: whether it gives several labels.
     """
-    if all(name.isdecimal() for name in names):
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
-    return tuple(sorted(names))
+
+    channels: int
+    multi_label: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +171,11 @@ class OpenOptions:
         seed: of the splits that are cut.
         progress: told of each image that is checked.
         cache_bytes: memory for images that are kept between epochs.
+        judge: the network that the images are to judge; None where they are to learn from.
     """
 
     cache_folder: Path
     seed: int
     progress: Progress
     cache_bytes: int
+    judge: Judge | None = None

@@ -28,12 +28,12 @@ from allometry.data.sources.checking import (
     settled,
     to_columns,
 )
+from allometry.data.sources.classes import sorted_classes
 from allometry.data.sources.records import (
     ImageRecord,
     Layout,
     OpenOptions,
     RejectedFile,
-    sorted_classes,
     split_of,
     stamp_of,
 )
@@ -78,7 +78,7 @@ def open_shards(
     options: OpenOptions,
 ) -> Dataset:
     """Open local shards; see `open_data`."""
-    split_of = shard_splits(place, [shard.name for shard in shards])
+    split_of = shard_splits(place, [shard.name for shard in shards], partial=options.judge is not None)
     contents = read_shards([shard.path for shard in shards], options=options)
     where: dict[str, tuple[int, int, int]] = {}
     checks: dict[str, Check] = {}
@@ -90,7 +90,7 @@ def open_shards(
             files.append(ImageRecord(path, split, member.label))
         refused += [file._replace(path=f"{shard.name}/{file.path}".rstrip("/")) for file in content.refused]
     classes = sorted_classes({file.class_name for file in files})
-    if len(classes) < 2:
+    if len(classes) < (1 if options.judge else 2):
         raise DataError(_too_few(place, classes, refused))
     own_splits = tuple(split for split in SPLITS if split in split_of)
     layout = Layout(place, classes, own_splits, tuple(sorted(files)), tuple(sorted(refused)))
@@ -104,8 +104,13 @@ def open_shards(
     )
 
 
-def shard_splits(place: str, names: Sequence[str]) -> tuple[str, ...]:
+def shard_splits(place: str, names: Sequence[str], *, partial: bool = False) -> tuple[str, ...]:
     """The split of each shard, by a word in its name or else in its folders'; empty where splits are to be cut.
+
+    Args:
+        place: of the shards, for messages.
+        names: of the shards.
+        partial: none of them need be for training.
 
     Raises:
         DataError: some shards tell their split and others do not, or none is for training.
@@ -123,7 +128,7 @@ def shard_splits(place: str, names: Sequence[str]) -> tuple[str, ...]:
             f"The name of {other} in {place} tells its split, but that of {without} does not. "
             "Call every shard by train, val or test, or none."
         )
-    if "train" not in splits:
+    if "train" not in splits and not partial:
         raise DataError(
             f"{place} has shards for {' and '.join(sorted(set(splits)))} but none for train. "
             "Give the shards for training, too, or call none by a split to have the splits cut."

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from allometry.base import DataError
 from allometry.base.reading import parse_json
 from allometry.data.images.formats import EXTENSIONS
+from allometry.data.sources.boundary import first_line
+from allometry.data.sources.classes import class_name, name_problem
 from allometry.data.sources.records import RejectedFile
 from allometry.data.sources.stores import read_part
 
@@ -97,9 +99,11 @@ def _list(shard: Path) -> tuple[list[Part], list[RejectedFile]]:
                     refused.append(RejectedFile(member.name, "the shard is cut short within it"))
                 elif member.isreg() and not member.name.rpartition("/")[2].startswith("."):
                     parts.append(Part(member.name, member.offset_data, member.size))
-    except (tarfile.TarError, ValueError, OverflowError) as error:
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a header that is damaged, or made to harm
         if end == 0:
-            raise DataError(f"{shard} is not a tar file ({error}).") from error
+            raise DataError(f"{shard} is not a tar file ({first_line(error)}).") from error
     if end > size or read_part(shard, end, _BLOCK) != bytes(_BLOCK):
         refused.append(
             RejectedFile("", "the shard has no end mark and may be cut short; what is whole is used")
@@ -159,7 +163,11 @@ def _label(shard: Path, part: Part, kind: str) -> tuple[str, str]:
         label = _json_label(text) if kind == "json" else text
     except ValueError:
         return "", f"its .{kind} cannot be read"
-    return (label, "") if label else ("", f"its .{kind} has no class")
+    name = class_name(label)
+    if not name:
+        return "", f"its .{kind} has no class"
+    problem = name_problem(name)
+    return ("", f"the class in its .{kind} {problem}") if problem else (name, "")
 
 
 def _json_label(text: str) -> str:
@@ -168,4 +176,6 @@ def _json_label(text: str) -> str:
         [fields[name] for name in ("label", "class") if name in fields] if isinstance(fields, dict) else []
     )
     value = values[0] if values else None
-    return str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() if isinstance(value, str | int) else ""

@@ -5,23 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
-from allometry.base.machine import memory
+from allometry.base.machine import memory, user_cache
 from allometry.base.units import plural
-from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Split
+from allometry.data.dataset import SPLITS, Dataset, Split
 from allometry.data.images.cache import image_memory
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.values import channels_last, is_tensor
-from allometry.data.sources.arrays import class_indices, open_arrays, with_channels
-from allometry.data.sources.items import Items, MapDataset, items_of, open_items, split_of_items
-from allometry.data.sources.naming import full_name, short_name
-from allometry.data.sources.opening import open_data
-from allometry.data.sources.records import split_of
+from allometry.data.sources.arrays import array_digests, assemble_arrays, with_channels
+from allometry.data.sources.items import Items, MapDataset, items_of, open_items
+from allometry.data.sources.matching import known_labels
+from allometry.data.sources.naming import ICONS, full_name, short_name
+from allometry.data.sources.opening import open_data, open_source
+from allometry.data.sources.records import Judge, OpenOptions, splits_of
 
 Arrays: TypeAlias = tuple[npt.ArrayLike | Sequence[object], npt.ArrayLike]
 """Images and their labels."""
@@ -67,69 +68,117 @@ def as_dataset(data: Data, *, seed: int = 0, progress: Progress = SilentProgress
         >>> as_dataset(pairs).classes
         ('even', 'odd')
     """
+    return _as_dataset(data, seed=seed, progress=progress, judge=None)
+
+
+def _as_dataset(data: Data, *, seed: int, progress: Progress, judge: Judge | None) -> Dataset:
     if isinstance(data, Dataset):
         return data
+    cache_bytes = image_memory(memory())
     if isinstance(data, str | Path):
-        return open_data(data, seed=seed, progress=progress)
+        if judge is None or data == ICONS:
+            return open_data(data, seed=seed, progress=progress)
+        options = OpenOptions(
+            cache_folder=user_cache(), seed=seed, progress=progress, cache_bytes=cache_bytes, judge=judge
+        )
+        return open_source(str(data), options)
     if isinstance(data, Mapping):
         parts = _parts(data)
     elif isinstance(data, tuple):
         images, labels = _two(data)
         if isinstance(images, np.ndarray):
-            return open_arrays(images, _labels(labels), seed=seed, progress=progress)
+            return _of_arrays(with_channels(images, "images"), labels, seed, progress, judge)
         parts = {"": _items(data)}
     else:
         parts = {"": items_of(data)}
-    return open_items(parts, cache_bytes=image_memory(memory()), seed=seed, progress=progress)
+    return open_items(parts, cache_bytes=cache_bytes, seed=seed, progress=progress, judge=judge)
 
 
-def as_split(
-    data: Arrays | MapDataset,
-    *,
-    classes: tuple[str, ...],
-    channels: int,
-    progress: Progress = SilentProgress(),
-) -> Split:
-    """All images of a value as one split, to evaluate on; integers among the labels are indices into `classes`.
-
-    Args:
-        data: arrays or a data set, as for `as_dataset`.
-        classes: that are known.
-        channels: of the images, 1 or 3.
-        progress: told of each image that is read.
-
-    Raises:
-        DataError: it is none of these, a label is of another class, or an array has other channels.
-
-    Example:
-        >>> images = np.arange(4, dtype=np.uint8).repeat(64).reshape(4, 8, 8)
-        >>> as_split((images, ["cat", "dog", "dog", "cat"]), classes=("cat", "cow", "dog"), channels=1).labels.tolist()
-        [0, 2, 2, 0]
-    """
-    if isinstance(data, tuple):
-        images, labels = _two(data)
-        if isinstance(images, np.ndarray):
-            return _array_split(with_channels(images, "images"), _labels(labels), classes, channels)
-        items = _items(data)
-    else:
-        items = items_of(data)
-    cache_bytes = image_memory(memory())
-    return split_of_items(
-        items, classes=classes, channels=channels, cache_bytes=cache_bytes, progress=progress
+def _of_arrays(images: Pixels, labels: object, seed: int, progress: Progress, judge: Judge | None) -> Dataset:
+    return assemble_arrays(
+        images,
+        _labels(labels),
+        array_digests(images, progress),
+        classes=None,
+        names=None,
+        splits=None,
+        seed=seed,
+        name="arrays",
+        place="arrays",
+        progress=progress,
+        judge=judge,
     )
 
 
-def _array_split(
-    images: Pixels, labels: npt.ArrayLike, classes: tuple[str, ...], channels: int
-) -> ArraySplit:
-    _, indices = class_indices(np.atleast_1d(np.asarray(labels)), classes, "arrays")
-    if len(indices) != len(images):
-        raise DataError(f"There are {len(images):,} images but {len(indices):,} labels. Give one for each.")
-    if images.shape[3] != channels:
+class NamedSplit(NamedTuple):
+    """Images to judge a network by.
+
+    Attributes:
+        name: of the split, or `all` where it is all images of the data.
+        split: the images, with labels that are indices into the network's classes.
+    """
+
+    name: str
+    split: Split
+
+
+def as_split(
+    data: Data,
+    *,
+    classes: tuple[str, ...],
+    channels: int,
+    multi_label: bool = False,
+    split: str | None = None,
+    progress: Progress = SilentProgress(),
+) -> NamedSplit:
+    """Images to judge a network by: all of some data, or those of a split where the data comes with splits.
+
+    Nothing is cut, and the data need not have every class. Classes are matched by their names, and numbers by their
+    values; integers are indices into `classes` where these are no numbers.
+
+    Args:
+        data: as for `as_dataset`.
+        classes: of the network.
+        channels: that it takes, 1 or 3.
+        multi_label: whether it gives several labels.
+        split: `train`, `val` or `test`; by default `test` where the data has such a part, else all of it.
+        progress: told of each image that is read, and of how the classes are matched.
+
+    Raises:
+        DataError: it is no data, has no such split or images of other classes, or an array has other channels.
+
+    Example:
+        >>> images = np.arange(4, dtype=np.uint8).repeat(64).reshape(4, 8, 8)
+        >>> name, split = as_split((images, ["cat", "dog", "dog", "cat"]), classes=("cat", "cow", "dog"), channels=1)
+        >>> name, split.labels.tolist()
+        ('all', [0, 2, 2, 0])
+    """
+    judge = Judge(channels=channels, multi_label=multi_label)
+    dataset = _as_dataset(data, seed=0, progress=progress, judge=judge)
+    if dataset.multi_label != multi_label:
+        ours, theirs = ("several labels", "one") if multi_label else ("one label", "several")
         raise DataError(
-            f"The images have {plural(images.shape[3], 'channel')}, and the network takes {channels}; convert them."
+            f"The network was trained on images with {ours}, and those of {dataset.name} have {theirs}."
         )
-    return ArraySplit(images=images, labels=indices, names=tuple(map(str, range(len(images)))))
+    if dataset.channels != channels:
+        raise DataError(
+            f"The images have {plural(dataset.channels, 'channel')}, and the network takes {channels}; convert them."
+        )
+    parts = {name: part for name, part in dataset.splits.items() if len(part)}
+    marked = len(parts) > 1
+    if split is not None and split not in parts:
+        raise DataError(
+            f"{dataset.name} has no images for {split}. Leave the split out to judge by all of its images."
+        )
+    chosen = split or ("test" if marked and "test" in parts else "all")
+    splits = list(parts.values()) if chosen == "all" else [parts[chosen]]
+    known, told = known_labels(dataset, splits, classes)
+    number, whole = len(known), sum(map(len, parts.values()))
+    which = (
+        f"all {number:,} images" if number == whole else f"the {number:,} for {chosen} of {whole:,} images"
+    )
+    progress.say(f"{told} It is judged by {which}.")
+    return NamedSplit(chosen, known)
 
 
 def settle_data(data: Data, *, seed: int, progress: Progress = SilentProgress()) -> Dataset | str:
@@ -183,15 +232,15 @@ def _parts(data: Mapping[str, Any]) -> dict[str, Items]:
     """The items of each split, by its own name."""
     if not data:
         raise DataError("The data is an empty dict; give one data set for each split: train, val, test.")
-    parts = {}
+    parts: dict[str, Items] = {}
+    known = splits_of([str(name) for name in data])
     for name, part in data.items():
-        if not split_of(str(name)):
+        split = known.get(str(name))
+        if split is None:
             raise UnknownNameError("split", str(name), SPLITS, "Give the others no data.")
-        if split_of(str(name)) in parts:
-            raise DataError(
-                f"Two splits are for {split_of(str(name))}, the second called {name!r}; keep one."
-            )
-        parts[split_of(str(name))] = _items(part) if isinstance(part, tuple) else items_of(part)
+        if split in parts:
+            raise DataError(f"Two splits are for {split}, the second called {name!r}; keep one.")
+        parts[split] = _items(part) if isinstance(part, tuple) else items_of(part)
     return parts
 
 
