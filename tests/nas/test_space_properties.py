@@ -168,7 +168,7 @@ def test_halving_stops_what_too_many_before_it_surpass(point, before, share, lea
     stops = halving.stops(point, before)
     if len(before) < least or better == 0:
         assert not stops
-    elif better == len(before):
+    elif better == len(before) >= share * (len(before) + 1):
         assert stops
     # The worse is never let go on where the better stops.
     lower = tuple(each - 1 for each in point)

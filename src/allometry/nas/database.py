@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from allometry.base import InputError, MissingExtraError, RunFolderError
+from allometry.nas.database_calls import (
+    BUSY,
+    DatabaseCalls,
+    check_file,
+    first_line,
+    patient_storage,
+    sqlite_file,
+)
 from allometry.nas.trials import TrialOutcome
 
 if TYPE_CHECKING:
@@ -22,29 +32,48 @@ BEAT, GRACE = 10, 40
 
 
 def open_database(
-    url: str, study: str, objectives: Sequence[str], identity: str, *, alone: bool
+    url: str,
+    study: str,
+    objectives: Sequence[str],
+    identity: str,
+    *,
+    alone: bool,
+    say: Callable[[str], None] = lambda _text: None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[optuna.storages.RDBStorage, optuna.Study]:
     """Open a search's database, or begin one there.
 
+    Args:
+        url: of the database.
+        study: name of the search in it.
+        objectives: as they are written.
+        identity: of all that decides a result.
+        alone: nobody else works on it.
+        say: is told when the database is locked.
+        should_stop: True ends the wait for it.
+
     Raises:
         InputError: the address cannot be used.
-        RunFolderError: it holds a search for something else.
+        RunFolderError: it is damaged, or holds a search for something else.
+        StorageError: it stayed locked, the disk is full, read-only or failed.
         MissingExtraError: the database's driver is not installed.
+        Stopped: `should_stop` asked for it.
     """
     import optuna
     import sqlalchemy
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # of its own retries, for which there is a sentence
+    calls = DatabaseCalls(url, _shown(url), say=say, should_stop=should_stop)
     try:
-        storage, opened = _opened(url, study, len(objectives), alone=alone)
+        storage, opened = _opened(url, study, len(objectives), calls, alone=alone)
     except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
         raise MissingExtraError(
             f"The database {_shown(url)} needs a driver that cannot be imported here ({error}); for PostgreSQL: "
             "pip install 'allometry[postgresql]'"
         ) from error
-    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+    except (sqlite3.Error, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         raise InputError(
-            f"The database {_shown(url)} cannot be used: {_reason(error)}. Give an address such as "
+            f"The database {_shown(url)} cannot be used: {first_line(error)}. Give an address such as "
             "sqlite:////full/path/trials.db or postgresql://user:password@host/name."
         ) from error
     kept = opened.user_attrs
@@ -60,37 +89,50 @@ def open_database(
 
 
 def _opened(
-    url: str, study: str, objectives: int, *, alone: bool
+    url: str, study: str, objectives: int, calls: DatabaseCalls, *, alone: bool
 ) -> tuple[optuna.storages.RDBStorage, optuna.Study]:
     """Try again for a while where several drivers come first at once: one of them makes the tables."""
     import optuna
     import sqlalchemy
 
     for attempt in range(1, _ATTEMPTS + 1):
-        storage = object.__new__(optuna.storages.RDBStorage)  # at hand also where it cannot be made
         try:
-            with quietly():
-                storage.__init__(  # type: ignore[misc]
-                    url,
-                    heartbeat_interval=None if alone else BEAT,
-                    grace_period=None if alone else GRACE,
-                    heartbeat_stale_trial_callback=None if alone else give_out_again,
-                )
-                opened = optuna.create_study(
-                    storage=storage,
-                    study_name=study,
-                    directions=["maximize"] * objectives,
-                    load_if_exists=True,
-                )
+            return calls(partial(_open_once, url, study, objectives, calls, alone=alone), opening=True)
         except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError):
-            if hasattr(storage, "engine"):
-                storage.engine.dispose()  # else its connections stay open
             if alone or attempt == _ATTEMPTS:
                 raise
             time.sleep(attempt / _ATTEMPTS)
-        else:
-            return storage, opened
     raise AssertionError  # the last attempt has returned or raised
+
+
+def _open_once(
+    url: str, study: str, objectives: int, calls: DatabaseCalls, *, alone: bool
+) -> tuple[optuna.storages.RDBStorage, optuna.Study]:
+    import optuna
+
+    check_file(url)
+    storage = object.__new__(patient_storage())  # at hand also where it cannot be made
+    storage.calls = calls  # type: ignore[attr-defined]
+    try:
+        with quietly():
+            storage.__init__(  # type: ignore[misc]
+                url,
+                engine_kwargs={"connect_args": {"timeout": BUSY}} if sqlite_file(url) else None,
+                heartbeat_interval=None if alone else BEAT,
+                grace_period=None if alone else GRACE,
+                heartbeat_stale_trial_callback=None if alone else give_out_again,
+            )
+            opened = optuna.create_study(
+                storage=storage,
+                study_name=study,
+                directions=["maximize"] * objectives,
+                load_if_exists=True,
+            )
+    except BaseException:
+        if hasattr(storage, "engine"):
+            storage.engine.dispose()  # else its connections stay open
+        raise
+    return storage, opened
 
 
 def give_out_again(study: optuna.Study, trial: optuna.trial.FrozenTrial, *, count: bool = True) -> None:
@@ -135,11 +177,6 @@ def _shown(url: str) -> str:
         return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
     except sqlalchemy.exc.ArgumentError:
         return repr(url)
-
-
-def _reason(error: BaseException) -> str:
-    cause = error.__cause__ or error
-    return str(cause).strip().splitlines()[0].rstrip(".")
 
 
 @contextmanager

@@ -85,6 +85,7 @@ def drive(
     *,
     trials: int,
     enough: Callable[[Sequence[Trial]], bool] = lambda _tried: False,
+    charge: Callable[[Trial], None] = lambda _tried: None,
     finished: Callable[[Trial], None] = lambda _tried: None,
     progress: Progress = SilentProgress(),
     label: str = "trials",
@@ -99,7 +100,9 @@ def drive(
         evaluator: tries them.
         trials: in all, over all calls and drivers.
         enough: asked with the results that a proposal may know, in order; True ends the search.
-        finished: told of each trial that this driver has tried.
+        charge: told of each trial that this driver has tried before it is written down, so that no kill loses what it
+            cost; the same one may come again.
+        finished: told of each such trial when it is written down.
         progress: is told how it goes.
         label: of the progress.
         should_stop: True stops the search; trials under way are left for the next call.
@@ -132,7 +135,7 @@ def drive(
         >>> [(trial.number, trial.values) for trial in trials]
         [(0, (0.5,)), (1, (0.5,))]
     """
-    return _Driver(problem, store, proposals, evaluator, trials, enough, finished).run(
+    return _Driver(problem, store, proposals, evaluator, trials, enough, charge, finished).run(
         progress, label, should_stop
     )
 
@@ -146,10 +149,12 @@ class _Driver:
         evaluator: Evaluator,
         trials: int,
         enough: Callable[[Sequence[Trial]], bool],
+        charge: Callable[[Trial], None],
         finished: Callable[[Trial], None],
     ) -> None:
         self._problem, self._store, self._proposals = problem, store, proposals
-        self._evaluator, self._trials, self._enough, self._finished = evaluator, trials, enough, finished
+        self._evaluator, self._trials, self._enough = evaluator, trials, enough
+        self._charge, self._finished = charge, finished
         self._running: dict[Future[TrialOutcome], tuple[TrialClaim, Encoding]] = {}
         self._held: list[TrialClaim] = []  # those that wait for results of others
         self._over = self._warned = False
@@ -232,10 +237,10 @@ class _Driver:
         objective_values = (NOTHING,) * len(self._problem.objectives)
         if not outcome.failed:
             objective_values = self._problem.objective_values(outcome.metrics)
+        trial = Trial(number=claim.number, encoding=encoding, values=objective_values, outcome=outcome)
+        self._charge(trial)
         self._store.finish(claim, outcome, objective_values)
-        self._finished(
-            Trial(number=claim.number, encoding=encoding, values=objective_values, outcome=outcome)
-        )
+        self._finished(trial)
 
     def _stop(self) -> None:
         raise Stopped("Stopped; the same command goes on with the trials that were under way.")

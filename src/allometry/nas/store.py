@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
@@ -11,10 +13,11 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from allometry.arch import Space
+from allometry.base import AllometryError, RunFolderError
 from allometry.nas import database
 from allometry.nas.database import first_number, give_out_again, open_database, quietly
-from allometry.nas.encodings import ABSENT, Encoding
-from allometry.nas.trials import Trial, TrialOutcome
+from allometry.nas.encodings import ABSENT, Encoding, Values
+from allometry.nas.trials import NOTHING, Trial, TrialOutcome
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -60,10 +63,14 @@ class TrialStore:
         driver: this driver's own name, the same when it comes back.
         alone: nobody else works on it, so that whatever is under way when it is opened was left by a kill.
         study: name of the search in the database.
+        say: is told when the database is locked by another program.
+        should_stop: True ends the wait for it.
 
     Raises:
         InputError: the address cannot be used.
-        RunFolderError: the database holds a search for something else.
+        RunFolderError: the database is damaged, or holds a search for something else.
+        StorageError: it stayed locked, its disk is full, read-only or failed, or the connection was lost; so of all
+            methods.
         MissingExtraError: the database's driver is not installed.
 
     Example:
@@ -87,15 +94,24 @@ class TrialStore:
         driver: str,
         alone: bool = True,
         study: str = _STUDY,
+        say: Callable[[str], None] = lambda _text: None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._space, self._driver, self._alone = space, driver, alone
         self._objectives = len(objectives)
-        self._storage, self._study = open_database(url, study, objectives, identity, alone=alone)
+        self._storage, self._study = open_database(
+            url, study, objectives, identity, alone=alone, say=say, should_stop=should_stop
+        )
         self._held: dict[int, int] = {}  # Optuna's number to its trial's key in the database
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._beating: threading.Thread | None = None
-        self._give_out_again(mine=True)
+        try:
+            self._refuse_gaps()
+            self._give_out_again(mine=True)
+        except BaseException:
+            self._storage.engine.dispose()
+            raise
         if not alone:
             self._beating = threading.Thread(target=self._beat, daemon=True)
             self._beating.start()
@@ -135,7 +151,7 @@ class TrialStore:
         if number >= most:
             self.give_back(TrialClaim(number, trial))
             return None
-        encoding = np.array(kept["encoding"], np.int8) if "encoding" in kept else None
+        encoding = self._encoding(self._frozen(trial.number)) if "encoding" in kept else None
         return TrialClaim(number, trial, encoding)
 
     def decide(self, claim: TrialClaim, encoding: Encoding) -> None:
@@ -185,13 +201,13 @@ class TrialStore:
             original = first_number(trial)
             if "outcome" not in kept or original not in numbers:
                 continue
-            outcome = TrialOutcome.from_dict(kept["outcome"])
+            outcome = self._outcome(trial)
             # A kill between what came of it and its end leaves a trial that another one of its number replaces.
             if not _is(trial, "FAIL" if outcome.failed else "COMPLETE"):
                 continue
-            values = tuple(trial.values) if trial.values else (float("-inf"),) * self._objectives
+            values = (NOTHING,) * self._objectives if outcome.failed else self._values(trial)
             number = numbers[original]
-            encoding = np.array(kept["encoding"], np.int8)
+            encoding = self._encoding(trial)
             trials[number] = Trial(number=number, encoding=encoding, values=values, outcome=outcome)
         return [trials[number] for number in sorted(trials)]
 
@@ -200,6 +216,49 @@ class TrialStore:
         """Whether anybody works on a trial, or one waits."""
         self._give_out_again()
         return any(_is(trial, "RUNNING", "WAITING") for trial in self._trials())
+
+    def _encoding(self, trial: optuna.trial.FrozenTrial) -> Encoding:
+        """Which network a trial is."""
+        kept = trial.user_attrs.get("encoding")
+        choices = self._space.choices
+        if not isinstance(kept, list) or len(kept) != len(choices):
+            raise self._damaged(trial, "it has no network")
+        for number, choice in zip(kept, choices, strict=True):
+            if type(number) is not int or not ABSENT <= number < len(choice.options):
+                raise self._damaged(trial, f"{choice.name} has no option {number!r}")
+        return np.array(kept, np.int8)
+
+    def _values(self, trial: optuna.trial.FrozenTrial) -> Values:
+        """What a trial is worth."""
+        values = tuple(trial.values or ())
+        if len(values) != self._objectives or not all(
+            isinstance(value, float) and not math.isnan(value) for value in values
+        ):
+            raise self._damaged(trial, f"it is worth {values}")
+        return values
+
+    def _outcome(self, trial: optuna.trial.FrozenTrial) -> TrialOutcome:
+        """What came of a trial."""
+        try:
+            return TrialOutcome.from_dict(trial.user_attrs["outcome"])
+        except RunFolderError as error:
+            raise self._damaged(trial, str(error)) from error
+
+    def _damaged(self, trial: optuna.trial.FrozenTrial, why: str) -> RunFolderError:
+        return RunFolderError(
+            f"Trial {trial.number} of the database is damaged ({why}). Put a copy of the database in its place, or "
+            "begin anew with another folder (--out)."
+        )
+
+    def _refuse_gaps(self) -> None:
+        """Refuse a database that somebody has taken trials out of: Optuna numbers them from 0, and takes out none."""
+        numbers = sorted(trial.number for trial in self._trials())
+        missing = sorted(set(range(len(numbers))) - set(numbers))
+        if missing:
+            raise RunFolderError(
+                f"The database lacks trial {missing[0]} of this search, which was there. Put a copy of the database in "
+                "its place, or begin anew with another folder (--out)."
+            )
 
     def _give_out_again(self, *, mine: bool = False) -> None:
         """Let others have what a dead driver was working on."""
@@ -263,7 +322,9 @@ class TrialStore:
             with self._lock:
                 held = list(self._held.values())
             for key in held:
-                self._storage.record_heartbeat(key)
+                # Of what is wrong with the database the search itself hears with its own next call.
+                with suppress(AllometryError):
+                    self._storage.record_heartbeat(key)
         self._storage.remove_session()
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from allometry.base import Progress, SilentProgress
+from allometry.base import Progress, RunFolderError, SilentProgress
 from allometry.base.files import write_text
+from allometry.base.reading import UnreadableError, read_text
 from allometry.base.units import plural
 from allometry.nas.driver import drive
 from allometry.nas.encodings import network_of
@@ -20,10 +23,12 @@ from allometry.nas.searchers import SearcherLike, make_searcher, searcher_name
 from allometry.nas.store import TrialStore
 from allometry.nas.trial_training import trial_folder
 from allometry.nas.trials import Trial
+from allometry.runs import SearchTrialRecord
 from allometry.runs.files import SEARCH_TRIALS
 from allometry.training.session import Session
 
 DATABASE = "trials.db"
+_LONGEST_NAME = 100  # bytes
 _PATIENCE = 10  # times as many random networks as the search has trials, at most
 
 
@@ -93,7 +98,6 @@ def _run(
     )
 
     def on_trial_end(trial: Trial) -> None:
-        _record_cost(session, phase, trial)
         SEARCH_TRIALS.append(folder, trial_record(setup, trial, phase=phase))
         own_folder = trial_folder(folder, network_of(space, trial.encoding), session.seed)
         shutil.rmtree(own_folder / "checkpoints", ignore_errors=True)
@@ -107,6 +111,8 @@ def _run(
             driver=_own_name(folder),
             alone=config.storage is None,
             study=study,
+            say=session.progress.say,
+            should_stop=session.should_stop,
         ) as store,
         make_evaluator(
             config.workers,
@@ -118,24 +124,56 @@ def _run(
             should_stop=session.should_stop,
         ) as evaluator,
     ):
-        tried = drive(
+        _compare(session, setup, store.finished(), phase=phase)
+        return drive(
             setup.problem,
             store,
             proposals,
             evaluator,
             trials=trials,
             enough=enough,
+            charge=partial(_record_cost, session, phase),
             finished=on_trial_end,
             progress=session.progress if evaluator.slots > 1 else _TrialLines(session.progress),
             label=phase,
             should_stop=session.should_stop,
         )
-    if (
-        config.storage is None
-    ):  # all of them are this folder's; a kill may have come before a cost was written
-        for trial in tried:
-            _record_cost(session, phase, trial)
-    return tried
+
+
+def _compare(session: Session, setup: SearchSetup, tried: Sequence[Trial], *, phase: str) -> None:
+    """Hold the trials of the database against their lines in the folder, which say the same of each.
+
+    Lines that a kill has left out, or that are damaged, are written again where all trials are this folder's.
+
+    Raises:
+        RunFolderError: a trial is missing in the database, or is another one there.
+    """
+    folder = session.run.path
+    lines = SEARCH_TRIALS.read(folder)
+    records = {trial.number: trial_record(setup, trial, phase=phase) for trial in tried}
+    for line in lines:
+        record = records.get(line.number)
+        if line.phase != phase or (record is not None and _figures(record) == _figures(line)):
+            continue
+        what = "lacks" if record is None else "has other figures of"
+        raise RunFolderError(
+            f"The database of the search in {folder} {what} trial {line.number}, which {SEARCH_TRIALS.name} has: one "
+            "of them was changed. Put a copy in its place, or begin anew with another folder (--out)."
+        )
+    if setup.config.storage is not None:
+        return
+    for trial in tried:
+        _record_cost(session, phase, trial)
+    own = [line.number for line in lines if line.phase == phase]
+    if sorted(own) != sorted(records) or len(lines) != SEARCH_TRIALS.count(folder):
+        others = [line for line in lines if line.phase != phase]
+        SEARCH_TRIALS.write(folder, [*others, *records.values()])
+
+
+def _figures(record: SearchTrialRecord) -> tuple[object, ...]:
+    """What a trial has come to, whoever tells it."""
+    known = (record.values, record.epochs, record.seconds, record.images, record.stopped, record.failed)
+    return (*known, *sorted(record.metrics.items()))
 
 
 def _record_cost(session: Session, phase: str, trial: Trial) -> None:
@@ -169,6 +207,11 @@ class _TrialLines(SilentProgress):
 def _own_name(folder: Path) -> str:
     """This folder's name among those that share a database: the same when it comes back."""
     file = folder / "driver"
-    if not file.exists():
-        write_text(file, uuid.uuid4().hex)
-    return file.read_text(encoding="utf-8")
+    try:
+        name = read_text(file, most=_LONGEST_NAME)
+    except (OSError, UnreadableError):
+        name = ""
+    if not re.fullmatch("[0-9a-f]{32}", name):
+        name = uuid.uuid4().hex
+        write_text(file, name)
+    return name

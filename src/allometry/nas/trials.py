@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from allometry.arch import Network
+from allometry.base.decoding import Amount, Count
 from allometry.nas.encodings import Encoding, Values
+from allometry.runs.values import Number, Record, Worth
 
 NOTHING = float("-inf")
 """What a network is worth that could not be trained."""
@@ -37,7 +38,7 @@ class TrialCandidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrialOutcome:
+class TrialOutcome(Record):
     """What came of it.
 
     Attributes:
@@ -53,30 +54,17 @@ class TrialOutcome:
         >>> outcome = TrialOutcome(metrics={"accuracy": 0.8}, epochs=5, seconds=12.5, images=10_000)
         >>> outcome.metrics["accuracy"], outcome.stopped, outcome.failed
         (0.8, False, '')
+        >>> TrialOutcome.from_dict(outcome.to_dict()) == outcome
+        True
     """
 
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    epochs: int = 0
-    seconds: float = 0.0
-    images: int = 0
-    rungs: tuple[Values, ...] = ()
+    metrics: Mapping[str, Number] = field(default_factory=dict)
+    epochs: Count = 0
+    seconds: Amount = 0.0
+    images: Count = 0
+    rungs: tuple[tuple[Worth, ...], ...] = ()
     stopped: bool = False
     failed: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> TrialOutcome:
-        """Read what `to_dict` gave.
-
-        Example:
-            >>> outcome = TrialOutcome(metrics={"accuracy": 0.8}, epochs=3, rungs=((0.5,),))
-            >>> TrialOutcome.from_dict(outcome.to_dict()) == outcome
-            True
-        """
-        return cls(**{**fields, "rungs": tuple(tuple(values) for values in fields["rungs"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from allometry.base import RunFolderError
 from allometry.base.files import append_line, read_json, write_json, write_lines
-from allometry.base.reading import UnreadableError, parse_json
+from allometry.base.reading import UnreadableError, parse_json, read_bytes
 from allometry.runs.evaluation import Evaluation, Explanation
 from allometry.runs.export import Export
 from allometry.runs.label_evaluation import MultiLabelEvaluation
@@ -119,6 +119,13 @@ class RecordLines(Generic[AnyRecord]):
             return ()
         records = (_line(self.kind, line) for line in text.splitlines())
         return tuple(record for record in records if record is not None)
+
+    def count(self, folder: Path) -> int:
+        """How many lines there are, whatever they are."""
+        try:
+            return len(read_bytes(folder / self.name).splitlines())
+        except OSError:
+            return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 from allometry.arch import Network, from_json
 from allometry.arch import to_json as network_to_json
 from allometry.base import RunFolderError
-from allometry.base.decoding import decode
+from allometry.base.decoding import Bounds, decode
 from allometry.base.reading import UnreadableError, parse_integer
 from allometry.cost import MEASURES, Cost, Limit
 from allometry.cost.measures import recorded_measure
@@ -20,12 +21,47 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
+_ROUNDING = 1e-6
+
+Share = Annotated[float, Bounds(least=-_ROUNDING, most=1 + _ROUNDING)]
+"""The type of a record's field that is a fraction from 0 to 1, but for what rounding makes of its ends."""
+
+Size = Annotated[int, Bounds(least=1)]
+"""The type of a record's field that counts something of which there is at least one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _AsNumber:
+    """Tells Pydantic that a number stays as it is, an integer one too; and whether it may be infinite."""
+
+    infinite: bool
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def read(self, value: object) -> float:
+        """The number, or what is wrong with it for Pydantic."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            raise ValueError("it must be a number")
+        if math.isinf(value) and not self.infinite:
+            raise ValueError("it must be a finite number")
+        return value
+
+
+Number = Annotated[float, _AsNumber(infinite=False)]
+"""The type of a record's field that holds a figure as it was made: an integer stays one."""
+
+Worth = Annotated[float, _AsNumber(infinite=True)]
+"""The type of a record's field that is what something is worth: minus infinity where it came to nothing."""
+
 _EXACT = 2**53  # larger integers lose digits in other readers of JSON, so they are written as text
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A value that has a JSON form. A subclass declares its fields; both directions follow from them.
+    """A value that has a JSON form. A subclass declares its fields and their bounds; both directions follow from them.
 
     Example:
         >>> from allometry.runs import Mistake

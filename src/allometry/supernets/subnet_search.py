@@ -78,8 +78,8 @@ def search_subnet(opened: OpenSupernet, budget: Budget, request: SubnetRequest) 
     subnet = replace(subnet, search_seconds=round(seconds, 2), tau=quality.tau)
     folder = opened.session.run.path / SUBNETS / subnet.name
     save(subnet.network, folder / NETWORK)
-    SUBNET.write(folder, subnet)
     opened.session.run.record_cost("search", subnet.name, seconds=subnet.search_seconds)
+    SUBNET.write(folder, subnet)
     return subnet
 
 
@@ -143,8 +143,8 @@ def search_front(opened: OpenSupernet, measure: Measure, points: int, request: S
         tau=quality.tau,
         folder=folder,
     )
-    FRONT.write(folder, front)
     opened.session.run.record_cost("search", folder.name, seconds=seconds)
+    FRONT.write(folder, front)
     return front
 
 

@@ -53,6 +53,7 @@ def judge(session: Session, trained: Trained, job: ClassificationJob) -> Evaluat
     folder = session.run.path
     known = EVALUATION.read(folder)
     if known is not None:
+        session.run.record_cost("evaluate", "test", seconds=0.0, images=known.images)
         return known
     began, split = time.monotonic(), job.dataset.splits["test"]
     predictions, evaluation = _evaluated(session, trained, split, "test", job.preprocessing)
@@ -62,8 +63,9 @@ def judge(session: Session, trained: Trained, job: ClassificationJob) -> Evaluat
     EXPLANATIONS.write(folder, samples)
     trained.module.cpu()
     assert isinstance(evaluation, Evaluation)  # noqa: S101
-    EVALUATION.write(folder, evaluation)
+    # The price before what it was paid for: of the other order a kill in between would leave no price.
     session.run.record_cost("evaluate", "test", seconds=time.monotonic() - began, images=len(split))
+    EVALUATION.write(folder, evaluation)
     low, high = evaluation.interval
     session.progress.say(
         f"test: {evaluation.accuracy:.2%} of {evaluation.images:,} images correct ({low:.1%} to {high:.1%})"
@@ -77,8 +79,12 @@ def _judge_labels(session: Session, trained: Trained, job: ClassificationJob) ->
     These go into `preprocessing.json`, too, from which predictions and exported files take them.
     """
     folder, known = session.run.path, LABEL_EVALUATION.read(session.run.path)
-    if known is None:
-        began, splits = time.monotonic(), job.dataset.splits
+    splits = job.dataset.splits
+    images = len(splits["val"]) + len(splits["test"])
+    if known is not None:
+        session.run.record_cost("evaluate", "test", seconds=0.0, images=images)
+    else:
+        began = time.monotonic()
         seen, _ = _evaluated(session, trained, splits["val"], "val", job.preprocessing)
         thresholds = best_thresholds(seen.labels, seen.probabilities)
         own = replace(job.preprocessing, thresholds=thresholds)
@@ -86,9 +92,8 @@ def _judge_labels(session: Session, trained: Trained, job: ClassificationJob) ->
         assert isinstance(judged, MultiLabelEvaluation)  # noqa: S101
         known = judged
         trained.module.cpu()
-        LABEL_EVALUATION.write(folder, known)
-        images = len(splits["val"]) + len(splits["test"])
         session.run.record_cost("evaluate", "test", seconds=time.monotonic() - began, images=images)
+        LABEL_EVALUATION.write(folder, known)
         low, high = known.interval
         session.progress.say(
             f"test: mean average precision {known.mean_average_precision:.2%} of {known.images:,} images "
@@ -116,6 +121,9 @@ def deliver(session: Session, trained: Trained, job: ClassificationJob) -> Expor
     folder = session.run.path
     known = EXPORT.read(folder)
     if known is not None:
+        session.run.record_cost(
+            "export", known.verification.file, seconds=0.0, images=known.verification.images
+        )
         return known
     began = time.monotonic()
     source = ExportSource(
@@ -127,8 +135,8 @@ def deliver(session: Session, trained: Trained, job: ClassificationJob) -> Expor
     )
     export = write_export(source, folder / ExportConfig().file)
     path, checked = folder / ExportConfig().file, export.verification
-    EXPORT.write(folder, replace(export, path=None, script=None))  # a folder may be moved
     session.run.record_cost("export", path.name, seconds=time.monotonic() - began, images=checked.images)
+    EXPORT.write(folder, replace(export, path=None, script=None))  # a folder may be moved
     session.progress.say(
         f"{path.name}: top class agrees on {checked.agreement:.1%} of {checked.images} images, "
         f"largest difference {checked.largest_difference:.1e}"
