@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from allometry.data.dataset import Labels, Split, read_only
 from allometry.data.images.pixels import Pixels
+from allometry.data.images.reading import to_pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,7 @@ def part_of(split: Split, chosen: npt.NDArray[np.int64]) -> Split:
 class _Joined:
     parts: tuple[Split, ...]
     labels: Labels
+    channels: int
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", read_only(self.labels))
@@ -73,16 +75,12 @@ class _Joined:
     def _ends(self) -> npt.NDArray[np.int64]:
         return np.cumsum([len(part) for part in self.parts])
 
-    @property
-    def channels(self) -> int:
-        return self.parts[0].channels
-
     def __len__(self) -> int:
         return len(self.labels)
 
     def image(self, index: int, *, min_side: int | None = None) -> Pixels:
         part, place = self._find(index)
-        return part.image(place, min_side=min_side)
+        return to_pixels(part.image(place, min_side=min_side), channels=self.channels)
 
     def size(self, index: int) -> tuple[int, int]:
         part, place = self._find(index)
@@ -97,14 +95,14 @@ class _Joined:
         return self.parts[number], index - (int(self._ends[number - 1]) if number else 0)
 
 
-def relabeled(splits: Sequence[Split], labels: Labels) -> Split:
-    """The images of some splits as one, with other labels.
+def joined(splits: Sequence[Split], *, labels: Labels, channels: int) -> Split:
+    """The images of some splits as one, with other labels, and with 1 channel or 3.
 
     Example:
         >>> from allometry.data import open_data
         >>> icons = open_data("icons").splits
-        >>> both = relabeled([icons["val"], icons["test"]], np.zeros(1371 + 2481, np.int64))
-        >>> len(both), both.names[1371] == icons["test"].names[0], both.labels.max()
-        (3852, True, np.int64(0))
+        >>> both = joined([icons["val"], icons["test"]], labels=np.zeros(1371 + 2481), channels=3)
+        >>> len(both), both.names[1371] == icons["test"].names[0], both.image(1371).shape
+        (3852, True, (96, 96, 3))
     """
-    return _Joined(tuple(splits), labels)
+    return _Joined(tuple(splits), labels, channels)

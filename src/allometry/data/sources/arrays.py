@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from allometry.base import DataError, Progress, SilentProgress
 from allometry.base.progress import tracked
-from allometry.base.units import plural
 from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Images, Labels, Rejected, image_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.sources.assembling import split_layout
@@ -117,10 +116,6 @@ def assemble_arrays(
 ) -> Dataset:
     """A data set of images whose digests are known; see `open_arrays`."""
     _, height, width, channels = images.shape
-    if judge and channels != judge.channels:
-        raise DataError(
-            f"The images have {plural(channels, 'channel')}, and the network takes {judge.channels}; convert them."
-        )
     checks = [Check(digest, height, width, channels == 1, "") for digest in digests]
     assigned = split_rows(
         labels,

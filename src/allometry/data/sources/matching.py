@@ -11,14 +11,13 @@ from allometry.base import DataError
 from allometry.base.units import plural
 from allometry.data.dataset import Dataset, Labels, Split
 from allometry.data.sources.classes import as_numbers
-from allometry.data.subset import relabeled
 
 _SHOWN = 5
 _BY_NAME = "by their names"
 
 
-def known_labels(dataset: Dataset, splits: Sequence[Split], classes: tuple[str, ...]) -> tuple[Split, str]:
-    """Images of some splits of a data set as one, with labels that are indices into a network's classes.
+def known_labels(dataset: Dataset, splits: Sequence[Split], classes: tuple[str, ...]) -> tuple[Labels, str]:
+    """The labels of some splits of a data set, one after the other, as indices into a network's classes.
 
     Classes are matched by their names, and numbers by their values. Where the data set has numbers and the network has
     names, the numbers are indices.
@@ -29,7 +28,7 @@ def known_labels(dataset: Dataset, splits: Sequence[Split], classes: tuple[str, 
         classes: of the network.
 
     Returns:
-        The images, and how the classes were matched, as a sentence.
+        The labels, and how the classes were matched, as a sentence.
 
     Raises:
         DataError: there are images of classes that the network does not know.
@@ -48,7 +47,7 @@ def known_labels(dataset: Dataset, splits: Sequence[Split], classes: tuple[str, 
         few = ", ".join(map(repr, missing[:_SHOWN])) + (", ..." if len(missing) > _SHOWN else "")
         number = f"{len(missing):,} of the network's {plural(len(classes), 'class', 'classes')}"
         told += f"; it has no image of {number} ({few})"
-    return relabeled(splits, _relabel(labels, places, len(classes))), f"{told}."
+    return _relabel(labels, places, len(classes)), f"{told}."
 
 
 def _relabel(labels: Labels, places: npt.NDArray[np.int64], number: int) -> Labels:

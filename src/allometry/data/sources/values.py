@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
 from allometry.base.machine import memory, user_cache
-from allometry.base.units import plural
 from allometry.data.dataset import SPLITS, Dataset, Split
 from allometry.data.images.cache import image_memory
 from allometry.data.images.pixels import Pixels
@@ -23,6 +22,7 @@ from allometry.data.sources.matching import known_labels
 from allometry.data.sources.naming import ICONS, full_name, short_name
 from allometry.data.sources.opening import open_data, open_source
 from allometry.data.sources.records import Judge, OpenOptions, splits_of
+from allometry.data.subset import joined
 
 Arrays: TypeAlias = tuple[npt.ArrayLike | Sequence[object], npt.ArrayLike]
 """Images and their labels."""
@@ -139,13 +139,13 @@ def as_split(
     Args:
         data: as for `as_dataset`.
         classes: of the network.
-        channels: that it takes, 1 or 3.
+        channels: that it takes, 1 or 3; the images are converted to it.
         multi_label: whether it gives several labels.
         split: `train`, `val` or `test`; by default `test` where the data has such a part, else all of it.
         progress: told of each image that is read, and of how the classes are matched.
 
     Raises:
-        DataError: it is no data, has no such split or images of other classes, or an array has other channels.
+        DataError: it is no data, or has no such split or images of other classes.
 
     Example:
         >>> images = np.arange(4, dtype=np.uint8).repeat(64).reshape(4, 8, 8)
@@ -160,10 +160,6 @@ def as_split(
         raise DataError(
             f"The network was trained on images with {ours}, and those of {dataset.name} have {theirs}."
         )
-    if dataset.channels != channels:
-        raise DataError(
-            f"The images have {plural(dataset.channels, 'channel')}, and the network takes {channels}; convert them."
-        )
     parts = {name: part for name, part in dataset.splits.items() if len(part)}
     marked = len(parts) > 1
     if split is not None and split not in parts:
@@ -172,7 +168,8 @@ def as_split(
         )
     chosen = split or ("test" if marked and "test" in parts else "all")
     splits = list(parts.values()) if chosen == "all" else [parts[chosen]]
-    known, told = known_labels(dataset, splits, classes)
+    labels, told = known_labels(dataset, splits, classes)
+    known = joined(splits, labels=labels, channels=channels)
     number, whole = len(known), sum(map(len, parts.values()))
     which = (
         f"all {number:,} images" if number == whole else f"the {number:,} for {chosen} of {whole:,} images"
