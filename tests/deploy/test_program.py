@@ -1,6 +1,9 @@
 """The delivered program's parts for images, sizes and names of all kinds; and which files there can be."""
 
 import importlib.util
+import io
+import os
+import sys
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -120,6 +123,29 @@ def test_the_program_prints_the_five_best_classes(tmp_path, monkeypatch, capsys)
     assert len(lines) == 2 * 5
     assert lines[:2] == [f"{path}: class 1 40.0%", f"{path}: class 3 30.0%"]
     assert lines[5:] == lines[:5]
+
+
+def test_the_program_writes_names_that_no_terminal_can_show(tmp_path, monkeypatch):
+    predict = program(tmp_path, preprocessing(classes=("caf\u00e9", "\U0001f436")))
+    image, broken = (tmp_path / os.fsdecode(name) for name in (b"\x1b[31m\xff.png", b"caf\xe9\n.png"))
+    Image.new("L", (4, 4)).save(tmp_path / "image.png")
+    (tmp_path / "image.png").rename(image)
+    broken.write_bytes(b"no image")
+    monkeypatch.setattr(predict, "open_model", lambda _: lambda inputs: np.zeros((len(inputs), 2)))
+    monkeypatch.setattr("sys.argv", ["predict.py", str(image), str(broken)])
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{stream}", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    assert predict.main() == 1
+    lines = []
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        lines += stream.buffer.getvalue().decode("ascii").splitlines()
+    assert [line.removeprefix(f"{tmp_path}/") for line in lines[:2]] == [
+        r"\x1b[31m\udcff.png: \U0001f436 50.0%",
+        r"\x1b[31m\udcff.png: caf\xe9 50.0%",
+    ]
+    assert len(lines) == 3
+    assert rf"{tmp_path}/caf\udce9\n.png: " in lines[2]
 
 
 @pytest.mark.parametrize("target", list(TARGETS), ids=lambda target: target.name)
