@@ -1,6 +1,7 @@
 import math
 import random
 import statistics
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -119,6 +120,30 @@ def test_resolution_stops_where_the_images_end():
     assert solution.use > 0.98
     with pytest.raises(BudgetError, match="take strides out"):
         solve(B0, "4x", largest_resolution=20)
+
+
+@pytest.mark.parametrize(
+    ("law", "largest", "message"),
+    [
+        (
+            RESOLUTION,
+            96,
+            r"stops at 96 px, as large as the images are.* has macs 7\d\.\dM, .* larger images or",
+        ),
+        (
+            replace(RESOLUTION, largest_resolution=320),
+            None,
+            r"stops at 320 px, where .* a smaller budget or a law",
+        ),
+        (RESOLUTION, None, ""),
+    ],
+)
+def test_where_the_resolution_stops_it_is_not_the_laws_fault(law, largest, message):
+    if not message:
+        assert solve(B0, "4x", law=law, largest_resolution=largest).network.resolution > 400
+        return
+    with pytest.raises(BudgetError, match=message):
+        solve(B0, "4x", law=law, largest_resolution=largest)
 
 
 def test_growing_on_rounds_once():

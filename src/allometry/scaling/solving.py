@@ -204,7 +204,7 @@ def _refuse_impossible(problem: _Problem, budget: Budget, price: Pricing) -> Non
 
 
 def _largest_phi(problem: _Problem, budget: Budget, grow: Grower, price: Pricing) -> float:
-    network, law = problem.network, problem.law
+    law = problem.law
 
     def fits(phi: float) -> bool:
         return budget.allows(price(grow(law.multipliers(phi, problem.start))))
@@ -216,16 +216,35 @@ def _largest_phi(problem: _Problem, budget: Budget, grow: Grower, price: Pricing
     if not fits(low):
         return low
     if fits(high):
-        limited = ", ".join(measure.name for measure in budget.measures)
-        raise BudgetError(
-            f"The budget {budget} is not reached by growing {network.name or 'this network'} even "
-            f"{_LARGEST:g} times in each dimension: this law does not change {limited} enough. "
-            "Limit another measure or take another law."
-        )
+        raise _never_reached(problem, budget, law.multipliers(high, problem.start), price)
     while high - low > 1e-4:
         middle = (low + high) / 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     return low
+
+
+def _never_reached(
+    problem: _Problem, budget: Budget, multipliers: Multipliers, price: Pricing
+) -> BudgetError:
+    """Why the law reaches no network of that size: its resolution stops, or it changes something else."""
+    name = problem.network.name or "this network"
+    free = Grower.of(problem.network, replace(problem.law, largest_resolution=None), None)
+    if not budget.allows(price(free(multipliers))):
+        largest = problem.grower()(multipliers)
+        cost, images = price(largest), problem.largest_resolution == largest.resolution
+        reached = ", ".join(
+            f"{limit.measure.name} {limit.measure.format(limit.value(cost))}" for limit in budget.limits
+        )
+        return BudgetError(
+            f"The budget {budget} is not reached: the resolution stops at {largest.resolution} px"
+            f"{', as large as the images are' * images}, where {name} has {reached}, and this law grows nothing else "
+            f"enough. Take a smaller budget{', larger images' * images} or a law that grows depth or width, too."
+        )
+    limited = ", ".join(measure.name for measure in budget.measures)
+    return BudgetError(
+        f"The budget {budget} is not reached by growing {name} even {_LARGEST:g} times in each dimension: this law "
+        f"does not change {limited} enough. Limit another measure or take another law."
+    )
 
 
 def _fullest_depth(network: Network, grown: Network, law: ScalingLaw) -> float:
