@@ -157,3 +157,23 @@ def test_near_misses(sources: dict[str, Path], tmp_path: Path, where: str, messa
     (tmp_path / "empty/list.csv").touch()
     with pytest.raises(DataError, match=message):
         open_data(tmp_path / where)
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ("x" * 5000, "cannot be followed: File name too long"),
+        ("images\x00", "cannot be followed: embedded null byte"),
+        ("caf\ud800", "cannot be followed: 'utf-8' codec can't encode"),
+        ("http://[", "'http://[' is no address: Invalid IPv6 URL"),
+        ("https://[host/{0..9}.tar", "is no address"),
+        ("{0.." + "9" * 5000 + "}.tar", "an integer of 5000 digits is beyond all bounds"),
+        ("{" + "0" * 5000 + "..9}.tar", "an integer of 5000 digits is beyond all bounds"),
+    ],
+)
+def test_places_that_cannot_be_are_told_in_a_sentence(where: str, says: str) -> None:
+    with pytest.raises(DataError) as refused:
+        open_data(where)
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 400

@@ -116,6 +116,29 @@ def test_torchrun_starts_them(tmp_path):
     assert task_in(tmp_path / "run", "classification").final.exists()
 
 
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        (
+            {"WORLD_SIZE": "two"},
+            "WORLD_SIZE, which `torchrun` sets, must be an integer of at least 1, not 'two'",
+        ),
+        ({"WORLD_SIZE": "0"}, "at least 1, not '0'"),
+        ({"WORLD_SIZE": 5000 * "9"}, "at least 1, not '9"),
+        ({"WORLD_SIZE": "2", "RANK": "-1", "LOCAL_RANK": "0"}, "RANK, which `torchrun` sets"),
+        (
+            {"WORLD_SIZE": "2", "RANK": "2", "LOCAL_RANK": "0"},
+            "RANK must be below WORLD_SIZE, which is 2, not 2",
+        ),
+        ({"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": ""}, "LOCAL_RANK, which `torchrun` sets"),
+    ],
+)
+def test_variables_that_are_no_numbers_are_refused(environment, says):
+    with pytest.raises(InputError) as refused, join(torch.device("cpu"), environment):
+        pass
+    assert says in str(refused.value)
+
+
 def test_without_torchrun_a_process_is_alone():
     with join(torch.device("cpu"), {}) as dist:
         assert dist.alone

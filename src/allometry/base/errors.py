@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
+from allometry.base.text import shown
+
 _ALIKE = 0.5
 _LISTED = 20
 
@@ -210,7 +212,9 @@ class UnknownNameError(InputError, KeyError):
         possible = sorted(possible)
         near = nearest_names(name, possible)
         hint = f"Did you mean {near}?" if near else f"Possible: {_some(possible)}."
-        super().__init__(" ".join(part for part in (f"No {what} is named {name!r}.", hint, advice) if part))
+        super().__init__(
+            " ".join(part for part in (f"No {what} is named {shown(name)}.", hint, advice) if part)
+        )
 
     def __str__(self) -> str:
         # KeyError would show the message with quotes around it.

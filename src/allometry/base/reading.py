@@ -62,6 +62,19 @@ def is_folder(path: str | Path) -> bool:
         return False
 
 
+def exists(path: str | Path) -> bool:
+    """Whether anything has that name; not for what can be no name.
+
+    Example:
+        >>> exists("."), exists("x" * 5000)
+        (True, False)
+    """
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
 def read_text(path: Path, *, most: int = MAX_TEXT) -> str:
     """The text of a file, in UTF-8 with or without its mark.
 

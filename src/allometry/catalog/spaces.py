@@ -9,6 +9,7 @@ from pathlib import Path
 
 from allometry.arch import Block, Choice, FusedMBConv, MBConv, Option, Space, Stage, load_space
 from allometry.base import UnknownNameError
+from allometry.base.reading import is_file
 from allometry.catalog.elastic import apart, laid_out, mbconv_space
 from allometry.catalog.registry import get
 
@@ -116,7 +117,7 @@ def find_space(text: str) -> Space:
         Space(ofa-mobilenetv3-1.0, 46 choices, about 10^20 networks)
     """
     path = Path(text)
-    if path.suffix == ".json" or path.is_file():
+    if path.suffix == ".json" or is_file(path):
         return load_space(path)
     known = {entry.name: entry for entry in spaces()}
     entry = known.get(text.strip().lower().replace("_", "-"))

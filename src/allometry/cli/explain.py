@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from allometry.base import DataError, InputError
+from allometry.base.reading import exists, is_file, is_folder
 from allometry.cli.options import Crop, Instead, Json, WeightsOption
 from allometry.cli.printing import print_json, print_line, print_rows
 
@@ -76,18 +77,18 @@ def _line(one: ClassMap) -> str:
 def _runs_and_images(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """The run folders and the image files of a command line."""
     usage = "Give run folders first, then image files."
-    runs = list(takewhile(Path.is_dir, paths))
+    runs = list(takewhile(is_folder, paths))
     images = list(paths[len(runs) :])
     if images and not runs:
-        if images[0].is_file():
+        if is_file(images[0]):
             raise InputError(f"{images[0]} is a file, not a run folder. {usage}")
         runs.append(images.pop(0))  # opening it says which runs are near
-    late = next((path for path in images if path.is_dir()), None)
+    late = next((path for path in images if is_folder(path)), None)
     if late is not None:
         raise InputError(f"{late} is a folder but comes after an image. {usage}")
-    missing = next((path for path in images if not path.exists()), None)
-    if missing is not None and runs[-1].exists():
+    missing = next((path for path in images if not exists(path)), None)
+    if missing is not None and exists(runs[-1]):
         raise DataError(f"There is no file and no run folder {missing}. {usage}")
-    if not images and runs[0].exists():
+    if not images and exists(runs[0]):
         raise InputError(f"No image is given. {usage}" if runs else usage)
     return runs, images

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from allometry.arch import Network, load, to_json
 from allometry.base import InputError, MissingExtraError, UnknownNameError
 from allometry.base.extras import load_extra
+from allometry.base.reading import is_file, is_folder
 from allometry.catalog import as_network, names_module
 from allometry.runs.files import NETWORK
 
@@ -166,7 +167,7 @@ def _find(network: Network | str | Path, runtime: Runtime) -> MeasuredNetwork:
         return _of_file(path, runtime)
     if names_module(text):
         return MeasuredNetwork(name=text, runtime=runtime, module=text)
-    known = load(path / NETWORK) if path.is_dir() else as_network(text)
+    known = load(path / NETWORK) if is_folder(path) else as_network(text)
     return _of_network(text, known, runtime)
 
 
@@ -209,7 +210,7 @@ def _of_module(
 
 
 def _of_file(path: Path, runtime: Runtime) -> MeasuredNetwork:
-    if not path.exists():
+    if not is_file(path):
         raise InputError(f"There is no file {path}.")
     try:
         sides, of_pixels = (_onnx_input if path.suffix == ".onnx" else _openvino_input)(path)

@@ -17,6 +17,7 @@ from allometry.arch import Network, Piece, Space, distinct_blocks, sample, to_js
 from allometry.base import InputError, Progress, SilentProgress
 from allometry.base.processes import Resource
 from allometry.base.progress import tracked
+from allometry.base.reading import exists
 from allometry.cost import Correction, LatencyTable, RuntimeConfig, count
 from allometry.cost.latency import key_of, label_of
 from allometry.profiling.latency_meter import network_to_measure
@@ -261,7 +262,7 @@ def fit_correction(table: LatencyTable, networks: Sequence[Network], measured: S
 
 def _begun(space: Space, runtime_config: RuntimeConfig, path: Path | None) -> LatencyTable:
     here = machine_info(device=runtime_config.device)
-    if path is None or not path.exists():
+    if path is None or not exists(path):
         return LatencyTable(
             space=space.name,
             runtime_config=runtime_config,

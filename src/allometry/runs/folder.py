@@ -16,6 +16,7 @@ from typing import Any
 from allometry.base.errors import RunFolderError, StorageError
 from allometry.base.files import read_json, storage_errors
 from allometry.base.holding import hold, make_folder
+from allometry.base.reading import exists, is_folder
 from allometry.runs.files import COSTS, RUN, RunInfo
 from allometry.runs.records import CostEntry
 
@@ -104,7 +105,7 @@ def open_run(
             ...
         allometry.base.errors.RunFolderError: ... was made with budget 10M, not 20M. ...
     """
-    if path.exists() and not path.is_dir():
+    if exists(path) and not is_folder(path):
         raise RunFolderError(f"{path} is a file; give a folder for the run.")
     with storage_errors(path):
         make_folder(path)
@@ -148,7 +149,7 @@ def find_run(path: Path) -> RunFolder:
     Raises:
         RunFolderError: there is none, or another version of this package made it.
     """
-    if not path.is_dir():
+    if not is_folder(path):
         raise RunFolderError(f"There is no run folder {path}.{_hint(path)}")
     if not (path / RUN.name).exists():
         raise RunFolderError(f"{path} is no run folder: it has no {RUN.name}.{_hint(path)}")
@@ -156,7 +157,9 @@ def find_run(path: Path) -> RunFolder:
 
 
 def _hint(path: Path) -> str:
-    near = [entry.parent.name for entry in path.parent.glob(f"*/{RUN.name}")] if path.parent.is_dir() else []
+    near = (
+        [entry.parent.name for entry in path.parent.glob(f"*/{RUN.name}")] if is_folder(path.parent) else []
+    )
     if near:
         return f" Runs beside it: {', '.join(sorted(near)[:5])}."
     return " Give a folder that a command such as `allometry run` or `allometry train` made."

@@ -11,6 +11,7 @@ import torch
 from allometry.arch import Space
 from allometry.base import InputError, UnknownNameError
 from allometry.base.checks import check_at_least
+from allometry.base.reading import is_file
 from allometry.cost import ACTIVATIONS, count
 from allometry.nas import Costs, encodings_of, narrow, sample_encodings
 from allometry.runs.phases import Phase, dimension_of, load_phases
@@ -56,7 +57,7 @@ class SupernetConfig:
         check_at_least(self, epochs=1)
         if self.plan in PLANS:
             return
-        if not Path(self.plan).is_file():
+        if not is_file(self.plan):
             raise UnknownNameError("plan of phases", self.plan, PLANS, "A JSON file works too.")
         if self.epochs:
             raise InputError(

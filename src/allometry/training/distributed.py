@@ -14,7 +14,10 @@ import torch.distributed as torch_dist
 from torch import Tensor
 
 from allometry.base import InputError
+from allometry.base.reading import UnreadableError, parse_integer
+from allometry.base.text import shown
 
+_NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 _PATIENCE = timedelta(hours=6)  # the first process may be checking a million images while the others wait
 
 
@@ -122,6 +125,33 @@ def is_main_process(environment: Mapping[str, str] = os.environ) -> bool:
     return environment.get("RANK", "0") == "0"
 
 
+def local_rank(environment: Mapping[str, str] = os.environ) -> int:
+    """The number of this process among those of its machine that `torchrun` has started; 0 where it is alone.
+
+    Raises:
+        InputError: the variable is no such number.
+
+    Example:
+        >>> local_rank({}), local_rank({"LOCAL_RANK": "1"})
+        (0, 1)
+    """
+    return _number_in(environment, "LOCAL_RANK", usual="0")
+
+
+def _number_in(environment: Mapping[str, str], name: str, *, minimum: int = 0, usual: str = "") -> int:
+    text = environment.get(name, usual)
+    try:
+        number = parse_integer(text)
+    except UnreadableError:
+        number = -1
+    if number < minimum:
+        raise InputError(
+            f"The environment variable {name}, which `torchrun` sets, must be an integer of at least {minimum}, not "
+            f"{shown(text)}."
+        )
+    return number
+
+
 @contextmanager
 def join(device: torch.device, environment: Mapping[str, str] = os.environ) -> Iterator[DistContext]:
     """The processes that `torchrun` has started, joined by nccl on GPUs and gloo on CPUs; else this one alone.
@@ -134,22 +164,33 @@ def join(device: torch.device, environment: Mapping[str, str] = os.environ) -> I
         ...     print(dist)
         DistContext(rank=0, world_size=1, local=0)
     """
-    if int(environment.get("WORLD_SIZE", "1")) == 1:
+    if _number_in(environment, "WORLD_SIZE", minimum=1, usual="1") == 1:
         yield ALONE
         return
-    try:
-        dist = DistContext(*(int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
-    except KeyError as error:
+    missing = next((name for name in _NUMBERS if name not in environment), None)
+    if missing is not None:
         raise InputError(
-            f"WORLD_SIZE is set but {error} is not; start several processes with "
+            f"WORLD_SIZE is set but {missing!r} is not; start several processes with "
             "`torchrun --nproc-per-node=2 -m allometry train ...`."
-        ) from error
+        )
+    rank, world_size, local = (_number_in(environment, name) for name in _NUMBERS)
+    if rank >= world_size:
+        raise InputError(
+            f"RANK must be below WORLD_SIZE, which is {world_size}, not {rank}; `torchrun` sets both."
+        )
+    dist = DistContext(rank, world_size, local)
     if torch_dist.is_initialized():
         yield dist
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)  # what is shared between processes passes through the current device
-    torch_dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    try:
+        torch_dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    except ValueError as error:  # MASTER_ADDR or MASTER_PORT is missing, or none
+        raise InputError(
+            f"The processes cannot be joined: {error}. Start them with `torchrun --nproc-per-node=2 -m allometry train "
+            "...`, which sets all variables."
+        ) from error
     try:
         yield dist
     finally:

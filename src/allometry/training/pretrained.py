@@ -10,6 +10,7 @@ from torch import nn
 
 from allometry.arch import Network, load, weight_signature
 from allometry.base import InputError, RunFolderError, WeightsError
+from allometry.base.reading import is_folder
 from allometry.catalog import as_network, has_own_resolution, names_module
 from allometry.nn import (
     Conventions,
@@ -108,7 +109,7 @@ def _load(
     in_channels: int | None = None,
     seed: int = 0,
 ) -> Pretrained:
-    if not Path(weights).is_dir():
+    if not is_folder(weights):
         return load_pretrained(network, weights, classes=classes, in_channels=in_channels, seed=seed)
     run = open_finished(Path(weights))
     if weight_signature(run.network) != weight_signature(network):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from allometry.training.callbacks import Callback, as_callbacks
 from allometry.training.classification import ClassificationJob
 from allometry.training.devices import describe_device, resolve_device
 from allometry.training.distillation import Teacher
-from allometry.training.distributed import ALONE, DistContext, join
+from allometry.training.distributed import ALONE, DistContext, join, local_rank
 from allometry.training.images import Images
 from allometry.training.recipes.recipe import Recipe
 
@@ -203,7 +202,7 @@ def open_joint_session(
         RunFolderError: the folder is in use or was made by another command.
         StorageError: the folder cannot be written.
     """
-    place = resolve_device(device, local=int(os.environ.get("LOCAL_RANK", "0")))
+    place = resolve_device(device, local=local_rank())
     with (
         join(place) as dist,
         _own_folder(dist, folder) as own,

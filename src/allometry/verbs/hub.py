@@ -14,6 +14,7 @@ from allometry.base import AllometryError, HubError, InputError
 from allometry.base.extras import load_extra
 from allometry.base.files import storage_errors, write_json, write_text
 from allometry.base.machine import user_cache
+from allometry.base.reading import exists
 from allometry.reports.model_card import model_card
 from allometry.runs import HubUpload, read_run
 from allometry.runs.sharing import SHARED_FILES, is_on_hub, write_shared
@@ -99,7 +100,7 @@ def from_hub(
     from allometry.verbs.open import open_run
 
     repository, revision = repository_of(repo)
-    if out is not None and Path(out).exists():
+    if out is not None and exists(out):
         raise InputError(f"{out} is there already; give a folder that is not.")
     hub = load_extra("huggingface_hub", extra="hub", asker=repo)
     with _hub_errors(f"did not give {repository}"):

@@ -8,6 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from allometry.base import DataError
+from allometry.base.reading import UnreadableError, is_folder, parse_integer
+from allometry.base.text import shown
 from allometry.data.sources.records import split_of
 
 ICONS = "icons"
@@ -33,7 +35,7 @@ def full_name(where: str) -> str:
         >>> full_name("icons"), full_name("/data/a/../pets.csv"), full_name("https://host/{0..9}.tar")
         ('icons', '/data/pets.csv', 'https://host/{0..9}.tar')
     """
-    return where if where == ICONS or is_address(where) else str(Path(where).resolve())
+    return where if where == ICONS or is_address(where) else str(_resolved(where))
 
 
 def short_name(where: str) -> str:
@@ -48,12 +50,40 @@ def short_name(where: str) -> str:
     if where == ICONS:
         return where
     address = is_address(where)
-    path = urlsplit(where).path if address else str(Path(where).resolve())
-    if path.endswith(SHARD) and (address or not Path(path).is_dir()):
+    path = path_of(where) if address else str(_resolved(where))
+    if path.endswith(SHARD) and (address or not is_folder(path)):
         common = (_common(part) for part in reversed(path.removesuffix(SHARD).split("/")))
         return next((name for name in common if name), "shards")
     resolved = Path(path)
-    return (resolved.name if resolved.is_dir() or not resolved.suffix else resolved.stem) or "images"
+    return (resolved.name if is_folder(resolved) or not resolved.suffix else resolved.stem) or "images"
+
+
+def path_of(address: str) -> str:
+    """The path in an address.
+
+    Raises:
+        DataError: it is no address.
+    """
+    try:
+        return urlsplit(address).path
+    except ValueError as error:
+        raise DataError(f"{shown(address)} is no address: {error}.") from error
+
+
+def _resolved(where: str) -> Path:
+    """A path from the root, if there can be such a path at all.
+
+    Raises:
+        DataError: it is too long, goes in circles, holds what no path can, or leads where nobody may look.
+    """
+    try:
+        path = Path(where).resolve()
+        if not is_pattern(where):
+            path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"The path {shown(where)} cannot be followed: {reason}.") from error
+    return path
 
 
 def _common(part: str) -> str:
@@ -63,7 +93,7 @@ def _common(part: str) -> str:
 
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)")
 _MOST = 1_000_000
 
 
@@ -102,10 +132,14 @@ def _choices(pattern: str, text: str) -> list[str]:
     if counted:
         first, last = counted.groups()
         digits = max(len(first), len(last)) if first.startswith("0") or last.startswith("0") else 0
-        if abs(int(last) - int(first)) >= _MOST:
+        try:
+            start, end = parse_integer(first), parse_integer(last)
+        except UnreadableError as error:
+            raise DataError(f"{shown(pattern)} cannot be understood: {error}.") from error
+        if abs(end - start) >= _MOST:
             raise DataError(f"{pattern} stands for more than {_MOST:,} names.")
-        step = 1 if int(first) <= int(last) else -1
-        return [f"{number:0{digits}}" for number in range(int(first), int(last) + step, step)]
+        step = 1 if start <= end else -1
+        return [f"{number:0{digits}}" for number in range(start, end + step, step)]
     if "," in text:
         return text.split(",")
     raise DataError(

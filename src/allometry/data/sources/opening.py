@@ -8,19 +8,19 @@ from difflib import get_close_matches
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from allometry.base import DataError, Progress, SilentProgress
 from allometry.base.machine import memory, user_cache
+from allometry.base.reading import exists, is_file
 from allometry.data.dataset import SPLITS, ArraySplit, Dataset
 from allometry.data.images.cache import image_memory
 from allometry.data.sources.array_files import NEEDED, open_npy_folder, open_npz
 from allometry.data.sources.downloads import SCHEMES, fetch_shards
 from allometry.data.sources.folder import MANIFESTS, files_in, is_image, open_folder, subfolders
 from allometry.data.sources.manifest import open_manifest
-from allometry.data.sources.naming import ICONS, SHARD, expand, is_address, is_pattern, short_name
+from allometry.data.sources.naming import ICONS, SHARD, expand, is_address, is_pattern, path_of, short_name
 from allometry.data.sources.records import OpenOptions, splits_of
 from allometry.data.sources.shards import Shard, open_shards
 
@@ -116,7 +116,7 @@ def open_source(where: str, options: OpenOptions) -> Dataset:
     as_shards = partial(open_shards, name=short_name(where), place=where, options=options)
     if is_address(where):
         return as_shards(_fetch(where, options))
-    if is_pattern(where) and not path.exists():
+    if is_pattern(where) and not exists(path):
         return as_shards(_local_shards(where))
     if path.is_dir():
         files = files_in(path)
@@ -142,14 +142,14 @@ def _fetch(address: str, options: OpenOptions) -> list[Shard]:
             f"{address} cannot be opened: of addresses only http and https are read. Copy the shards to this machine."
         )
     urls = tuple(dict.fromkeys(expand(address)))
-    wrong = [url for url in urls if not urlsplit(url).path.endswith(SHARD)]
+    wrong = [url for url in urls if not path_of(url).endswith(SHARD)]
     if wrong:
         raise DataError(
             f"{wrong[0]} is no shard: of addresses only those of .tar files are read. "
             "Download anything else and give its path."
         )
     files = fetch_shards(urls, cache_folder=options.cache_folder, progress=options.progress)
-    names = _differing([urlsplit(url).path for url in urls])
+    names = _differing([path_of(url) for url in urls])
     return [Shard(name, file) for name, file in zip(names, files, strict=True)]
 
 
@@ -159,7 +159,7 @@ def _local_shards(pattern: str) -> list[Shard]:
     wrong = [name for name in names if not name.endswith(SHARD)]
     if wrong:
         raise DataError(f"{wrong[0]} is no shard: a pattern with braces stands for .tar files.")
-    missing = [name for name in names if not Path(name).is_file()]
+    missing = [name for name in names if not is_file(name)]
     if missing:
         more = (
             f", and {len(missing) - 1:,} more of the {len(names):,} are missing" if len(missing) > 1 else ""

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from allometry.base import WeightsError
 from allometry.base.files import replacing
+from allometry.base.reading import is_file
 
 _WRAPPERS = ("state_dict_ema", "state_dict", "model_state", "model")
 DIGEST = "allometry.sha256"  # the name of the digest in a file's metadata
@@ -66,7 +67,7 @@ def read_weights(path: str | Path) -> RawWeights:
         allometry.base.errors.WeightsError: There is no file no-such-file.pth.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise WeightsError(f"There is no file {path}.")
     if path.suffix == ".safetensors":
         raw = _read_safetensors(path)
