@@ -8,6 +8,8 @@ import typer
 import allometry
 from allometry.cli import main
 from allometry.cli.app import VERBS, app
+from allometry.cli.export import TARGETS
+from allometry.deploy import TARGETS as REGISTERED
 
 HEAVY = ("torch", "numpy", "rich", "pydantic", "plotly", "onnx", "onnxruntime", "cv2", "PIL", "IPython")
 
@@ -28,6 +30,17 @@ def test_the_list_of_verbs_loads_no_room_but_the_command_line():
     libraries, rooms = loaded("from allometry.cli import main; main(['--help'])")
     assert libraries == []
     assert rooms == ["_version", "base", "cli"]
+
+
+def test_the_help_of_no_verb_loads_torch():
+    code = "from allometry.cli import main; from allometry.cli.app import VERBS\n"
+    code += "for name in (name for verbs in VERBS.values() for name in verbs): main([name, '--help'])\n"
+    libraries, _ = loaded(code + "pass")
+    assert not {"torch", "numpy", "onnx", "plotly", "cv2"} & set(libraries)
+
+
+def test_the_help_of_export_names_the_targets_that_are_registered():
+    assert {target.name: tuple(known.name for known in target.precisions) for target in REGISTERED} == TARGETS
 
 
 def test_a_network_is_scaled_and_counted_without_torch():

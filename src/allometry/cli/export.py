@@ -16,23 +16,24 @@ if TYPE_CHECKING:
     from allometry.runs import Export
 
 
-def _targets() -> str:
-    """The targets in words. Only this verb's own help pays for what their room loads."""
-    from allometry.deploy import TARGETS
-
-    return f"The kind of file: {', '.join(target.name for target in TARGETS)}."
+# What the registry of targets holds, so that the help need not load the libraries that write them.
+TARGETS = {
+    "onnx": ("float32", "int8"),
+    "openvino": ("float32", "bfloat16", "int8"),
+    "torch": ("float32",),
+    "executorch": ("float32",),
+    "ncnn": ("float32", "float16"),
+}
 
 
 def _precisions() -> str:
     """The precisions in words, those that not every target has with the targets that do."""
-    from allometry.deploy import TARGETS
-
     having: dict[str, list[str]] = {}
-    for target in TARGETS:
-        for precision in target.precisions:
-            having.setdefault(precision.name, []).append(target.name)
+    for target, precisions in TARGETS.items():
+        for precision in precisions:
+            having.setdefault(precision, []).append(target)
     words = [
-        name if len(names) == len(TARGETS.names()) else f"{name} ({', '.join(names)})"
+        name if len(names) == len(TARGETS) else f"{name} ({', '.join(names)})"
         for name, names in having.items()
     ]
     return f"{'; '.join(words)}. int8 is calibrated with the run's training images."
@@ -43,7 +44,11 @@ def export(
     *,
     to: Annotated[
         str,
-        typer.Option("--to", metavar="TARGET", help=_targets()),
+        typer.Option(
+            "--to",
+            metavar="TARGET",
+            help=f"The kind of file: {', '.join(TARGETS)}; or one of your own (--plugin).",
+        ),
     ] = "onnx",
     precision: Annotated[
         str,
