@@ -342,3 +342,43 @@ def test_classes_with_folders_of_their_own_stay_classes(tmp_path: Path, write_im
     for number, path in enumerate(("cat/summer/1.png", "cat/winter/1.png", "dog/summer/1.png", "dog/2.png")):
         write_image(path, number)
     assert scan(tmp_path).classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (
+            ("train/cat", "train/dog", "dev/cat", "dev/dog"),
+            "train and dev in .* hold the same folders .cat, dog.",
+        ),
+        (
+            ("train/cat", "train/dog", "docs"),
+            "not clear whether train in .* holds the images to train on or is a class",
+        ),
+        (("val/cat", "val/dog", "test/cat"), "has folders for test and val but none for training"),
+        (("val", "test"), "has folders for test and val but none for training"),
+        (("training", "validation", "other"), "training holds images directly"),
+        (
+            ("cat/train", "cat/test", "dog/train", "dog/test"),
+            "cat and dog in .* each hold test and train. Put the splits",
+        ),
+    ],
+)
+def test_where_it_is_not_clear_what_is_a_class_nothing_is_guessed(
+    tmp_path: Path, write_image: WriteImage, paths: tuple[str, ...], message: str
+) -> None:
+    for number, path in enumerate(paths):
+        write_image(f"{path}/1.png", number)
+    with pytest.raises(DataError, match=message):
+        scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "paths", [("train/2019", "train/2020", "bus/2020"), ("train", "bus"), ("train/old", "bus")]
+)
+def test_a_class_of_vehicles_stays_one(
+    tmp_path: Path, write_image: WriteImage, paths: tuple[str, ...]
+) -> None:
+    for number, path in enumerate(paths):
+        write_image(f"{path}/1.png", number)
+    assert scan(tmp_path).classes == ("bus", "train")

@@ -217,6 +217,7 @@ def test_only_changed_images_are_opened_again(folder: Path, manifest: Path, open
             "path,label,split\na.png,cat,train\nb.png,dog,\n",
             r"line 3: no split, though others have one. Possible: train, val",
         ),
+        ("path,label,label\na.png,cat,dog\n", r"has several columns called 'label'; keep one"),
         ("path,label,split\na.png,cat,train\nb.png,dog,dev\n", r"line 3: split 'dev'. Possible: train, val"),
         (
             "path,label,split\na.png,cat,val\nb.png,dog,test\n",

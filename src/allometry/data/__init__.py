@@ -8,7 +8,7 @@ from allometry.data.images.reading import read_image
 from allometry.data.images.values import NamedImage, as_images, image_pixels
 from allometry.data.loader import Batch, batches_per_epoch, train_batches, view_batches
 from allometry.data.sources.arrays import open_arrays
-from allometry.data.sources.folder import image_files
+from allometry.data.sources.listing import image_files
 from allometry.data.sources.opening import open_data
 from allometry.data.sources.values import (
     Data,

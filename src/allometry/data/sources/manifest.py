@@ -174,7 +174,8 @@ def _text(path: Path, place: str, name: str, cell: object) -> str:
 
 def _columns(path: Path, header: Sequence[str]) -> dict[str, int]:
     """Which column holds what: the first of the names for it that is there."""
-    places = {name.strip().lower(): number for number, name in reversed(list(enumerate(header)))}
+    cells = [name.strip().lower() for name in header]
+    places = {name: number for number, name in reversed(list(enumerate(cells)))}
     columns = {
         meaning: next(places[name] for name in names if name in places)
         for meaning, names in _NAMES.items()
@@ -182,6 +183,9 @@ def _columns(path: Path, header: Sequence[str]) -> dict[str, int]:
     }
     if "label" in columns:
         columns.pop("labels", None)
+    for number in columns.values():
+        if cells.count(cells[number]) > 1:
+            raise DataError(f"{path} has several columns called {cells[number]!r}; keep one.")
     for meaning in ("path", "label"):
         if meaning not in columns and not (meaning == "label" and "labels" in columns):
             listed = ", ".join(repr(name) for name in header) or "none"

@@ -18,7 +18,8 @@ from allometry.data.dataset import SPLITS, ArraySplit, Dataset
 from allometry.data.images.cache import image_memory
 from allometry.data.sources.array_files import NEEDED, open_npy_folder, open_npz
 from allometry.data.sources.downloads import SCHEMES, fetch_shards
-from allometry.data.sources.folder import MANIFESTS, files_in, is_image, open_folder, subfolders
+from allometry.data.sources.folder import MANIFESTS, open_folder
+from allometry.data.sources.listing import files_in, is_image, subfolders
 from allometry.data.sources.manifest import open_manifest
 from allometry.data.sources.naming import ICONS, SHARD, expand, is_address, is_pattern, path_of, short_name
 from allometry.data.sources.records import OpenOptions, splits_of
