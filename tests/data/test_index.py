@@ -54,7 +54,7 @@ def body_of(index: Path) -> dict[str, Any]:
 def write_body(index: Path, body: dict[str, Any]) -> None:
     """As a program would write it that means something else by it."""
     text = json.dumps(body)
-    head = {"format": "allometry-index-4", "digest": checking.digest_of(text.encode())}
+    head = {"format": "allometry-index-5", "digest": checking.digest_of(text.encode())}
     index.write_text(f"{json.dumps(head)}\n{text}\n")
 
 
@@ -109,7 +109,7 @@ def test_only_changed_images_are_opened_again(
         "[]",
         "null",
         '{"format": "other"}',
-        '{"format": "allometry-index-4", "digest": ""}\n{"source": "x", "columns": 3}',
+        '{"format": "allometry-index-5", "digest": ""}\n{"source": "x", "columns": 3}',
     ],
 )
 def test_a_corrupt_index_is_rebuilt(folder: Path, tmp_path: Path, content: str, opened: Opened) -> None:

@@ -3,7 +3,7 @@
 from allometry.data.augment.augmentation import Augmentation, Policy
 from allometry.data.augment.geometry import center_view
 from allometry.data.augment.variation import augment
-from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split
+from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split, with_levels
 from allometry.data.images.reading import read_image
 from allometry.data.images.values import NamedImage, as_images, image_pixels
 from allometry.data.loader import Batch, batches_per_epoch, train_batches, view_batches
@@ -57,4 +57,5 @@ __all__ = [
     "summarize",
     "train_batches",
     "view_batches",
+    "with_levels",
 ]

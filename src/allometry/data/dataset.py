@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from allometry.data.images.cache import PixelCache
 from allometry.data.images.pixels import Pixels, shrink
-from allometry.data.images.reading import UnreadableImageError, read_image
+from allometry.data.images.reading import Levels, UnreadableImageError, read_image
 
 Labels = npt.NDArray[np.integer[Any]]
 """int64 [N], the class of each image; or, of images with several labels, uint8 [N, classes], 1 for each that it has."""
@@ -168,6 +168,7 @@ class FileSplit:
         channels: 1 or 3; images are converted to it.
         cache: where shrunk images are kept.
         store: where the files' bytes are read from.
+        levels: of images with 16 bits, which values are black and white; None for 0 and 65,535.
     """
 
     names: tuple[str, ...]
@@ -177,6 +178,7 @@ class FileSplit:
     channels: int
     cache: PixelCache
     store: Store
+    levels: Levels | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", read_only(self.labels))
@@ -217,10 +219,16 @@ class FileSplit:
         """A digest of one file's bytes, taken when it was checked."""
         return bytes(self.digests[index]).hex()
 
+    def with_levels(self, levels: Levels | None) -> FileSplit:
+        """The same images, read by these levels."""
+        if self.levels == levels:
+            return self
+        return replace(self, levels=levels, cache=PixelCache(self.cache.limit))
+
     def _read(self, index: int, min_side: int | None, **options: Any) -> Pixels:  # noqa: ANN401 - of read_image
         data = self.store.read(index)
         try:
-            return read_image(data, channels=self.channels, min_side=min_side, **options)
+            return read_image(data, channels=self.channels, min_side=min_side, levels=self.levels, **options)
         except UnreadableImageError as error:
             raise UnreadableImageError(self.store.place(index), error.reason) from error
 
@@ -236,6 +244,9 @@ class Dataset:
         image_size: median over all images of the shorter side, in pixels.
         splits: exactly `train`, `val` and `test`.
         rejected: the images that were left out, each with its reason.
+        levels: of images with 16 bits, which values are black and white, by those to train; None for 0 and 65,535.
+        remarks: what is odd about the images, in sentences: 16 bits that are used in part, images that show nothing,
+            pictures that have two classes.
 
     Example:
         >>> from allometry.data import open_data
@@ -250,6 +261,8 @@ class Dataset:
     image_size: int
     splits: Mapping[str, Split]
     rejected: tuple[Rejected, ...] = ()
+    levels: Levels | None = None
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert tuple(self.splits) == SPLITS, f"splits are {tuple(self.splits)}"  # noqa: S101
@@ -287,6 +300,20 @@ class Dataset:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {len(split)}" for name, split in self.splits.items())
         return f"Dataset({self.name}: {len(self.classes)} classes, {sizes})"
+
+
+def with_levels(split: Split, levels: Levels | None) -> Split:
+    """The images of a split as a network is to see them that learned to read 16 bits by these levels.
+
+    Example:
+        >>> pixels = np.zeros((2, 8, 8, 1), np.uint8)
+        >>> split = ArraySplit(images=pixels, labels=np.array([0, 1]), names=("a", "b"))
+        >>> with_levels(split, (0, 4095)) is split  # its images have 8 bits
+        True
+    """
+    change = getattr(split, "with_levels", None)
+    changed: Split = split if change is None else change(levels)
+    return changed
 
 
 def read_only(labels: npt.ArrayLike) -> Labels:

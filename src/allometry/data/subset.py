@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from allometry.data.dataset import Labels, Split, read_only
+from allometry.data.dataset import Labels, Split, read_only, with_levels
 from allometry.data.images.pixels import Pixels
-from allometry.data.images.reading import to_pixels
+from allometry.data.images.reading import Levels, to_pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,10 @@ class _Part:
     @property
     def channels(self) -> int:
         return self.whole.channels
+
+    def with_levels(self, levels: Levels | None) -> Split:
+        whole = with_levels(self.whole, levels)
+        return self if whole is self.whole else _Part(whole, self.chosen)
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -77,6 +81,10 @@ class _Joined:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def with_levels(self, levels: Levels | None) -> Split:
+        parts = tuple(with_levels(part, levels) for part in self.parts)
+        return self if parts == self.parts else replace(self, parts=parts)
 
     def image(self, index: int, *, min_side: int | None = None) -> Pixels:
         part, place = self._find(index)

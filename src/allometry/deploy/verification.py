@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from allometry.base import VerificationError
-from allometry.data import Split, part_of, view_batches
+from allometry.data import Split, part_of, view_batches, with_levels
 from allometry.data.images.pixels import Pixels
 from allometry.deploy.export_config import ExportConfig
 from allometry.deploy.isolated_runtime import IsolatedRuntime
@@ -155,5 +155,6 @@ def check(
 def views_of(split: Split, preprocessing: Preprocessing, *, batch_size: int) -> Iterator[Pixels]:
     """What a network sees of a split's images, uint8 [N, R, R, C] at a time."""
     side, crop = preprocessing.resolution, preprocessing.crop
-    for batch in view_batches(split, resolution=side, batch_size=batch_size, crop=crop):
+    seen = with_levels(split, preprocessing.levels)
+    for batch in view_batches(seen, resolution=side, batch_size=batch_size, crop=crop):
         yield batch.images

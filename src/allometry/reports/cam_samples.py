@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from allometry.data import Split, center_view
+from allometry.data import Split, center_view, with_levels
 from allometry.nn import class_activation_map
 from allometry.reports.cam_overlays import enlarged, image_png, layer_png
 from allometry.runs import Explanation
@@ -69,6 +69,7 @@ def explain_samples(
         preprocessing: of the network's input.
         device: where to work.
     """
+    split = with_levels(split, preprocessing.levels)
     chosen = choose_samples(split, predictions)
     places = [place for group in chosen.values() for place in group]
     answers, truths = predictions.probabilities[places].argmax(1), predictions.labels[places]

@@ -164,7 +164,8 @@ def draw_class_maps(
     rows: list[list[Tile]] = []
     stems = _stems(images)
     for image, stem in zip(images, stems, strict=True):
-        view = enlarged(image.pixels(channels=3, min_side=side), side=side)
+        levels = next((viewer.preprocessing.levels for viewer in viewers), None)
+        view = enlarged(image.pixels(channels=3, min_side=side, levels=levels), side=side)
         tiles = [Tile(view, Caption(Path(image.name).name))]
         for viewer in viewers:
             one = _class_map(viewer, image, class_name, out / f"{stem}-{_plain(viewer.name)}.png")
@@ -192,7 +193,7 @@ def _save_grids(heads: list[Caption], rows: list[list[Tile]], out: Path) -> tupl
 def _class_map(viewer: Viewer, image: NamedImage, class_name: str | None, path: Path) -> ClassMap:
     preprocessing = viewer.preprocessing
     resolution, classes = preprocessing.resolution, preprocessing.classes
-    pixels = image.pixels(channels=preprocessing.channels, min_side=resolution)
+    pixels = image.pixels(channels=preprocessing.channels, min_side=resolution, levels=preprocessing.levels)
     view = center_view(pixels, resolution=resolution, crop=preprocessing.crop)
     batch = to_input(np.ascontiguousarray(view[None]), preprocessing, torch.device("cpu"))
     with torch.no_grad():

@@ -144,6 +144,7 @@ def _training(record: RunRecord) -> str:
     if record.data is not None:
         images = ", ".join(f"{whole(number)} {name}" for name, number in record.data.images.items())
         lines.append(f"- data: {record.data.name} ({images} images)")
+        lines += [f"- of the data: {remark}" for remark in record.data.remarks]
     if record.recipe:
         lines.append(f"- recipe: {record.recipe.get('epochs')} epochs, all of it in `recipe.json`")
     version = record.versions.get("allometry")

@@ -51,6 +51,7 @@ class DataSummary(Record):
         rejected: the files that were left out.
         fingerprint: changes with any image or label.
         multi_label: whether an image may have several labels, or none.
+        remarks: what is odd about the images, in sentences.
 
     Example:
         >>> summary = DataSummary(
@@ -71,6 +72,7 @@ class DataSummary(Record):
     rejected: tuple[RejectedFile, ...] = ()
     fingerprint: str = ""
     multi_label: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,7 @@ class Images:
             std=self.normal.std,
             classes=self.dataset.classes,
             thresholds=(0.5,) * len(self.dataset.classes) if self.dataset.multi_label else None,
+            levels=self.dataset.levels,
         )
 
     def recipe(self, make: RecipeMaker, network: Network, settings: Sequence[Setting]) -> Recipe:

@@ -142,6 +142,8 @@ def read_data(session: Session, data: Dataset | str) -> Images:
     _refuse_changed(session, data, dataset, summary)
     DATA.write(session.run.path, _describe(dataset, summary))
     session.progress.say(f"data: {summary}")
+    for remark in dataset.remarks:
+        session.progress.say(f"look at this: {remark}")
     for rejected in dataset.rejected[:_SHOWN_REJECTED]:
         session.progress.say(f"left out: {rejected.path}: {rejected.reason}")
     if len(dataset.rejected) > _SHOWN_REJECTED:
@@ -180,6 +182,7 @@ def _describe(dataset: Dataset, summary: Summary) -> DataSummary:
         rejected=tuple(RejectedFile(path=file.path, reason=file.reason) for file in dataset.rejected),
         fingerprint=dataset.fingerprint,
         multi_label=dataset.multi_label,
+        remarks=dataset.remarks,
     )
 
 

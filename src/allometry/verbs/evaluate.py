@@ -19,6 +19,7 @@ from allometry.data import (
     data_argument,
     data_name,
     is_value,
+    with_levels,
 )
 from allometry.data.dataset import SPLITS
 from allometry.runs import Evaluation, MultiLabelEvaluation
@@ -90,6 +91,7 @@ def evaluate_split(
     progress: Progress,
 ) -> tuple[Predictions, Evaluation | MultiLabelEvaluation]:
     """What a network predicts for the images of a split, and how good that is. Leaves the module on the device."""
+    images = with_levels(images, preprocessing.levels)
     predictions = predict_split(
         module.to(device), images, preprocessing=preprocessing, device=device, progress=progress
     )

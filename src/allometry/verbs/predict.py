@@ -217,7 +217,11 @@ def _classify(
 def _view(classifier: Classifier, image: NamedImage) -> Pixels:
     preprocessing = classifier.preprocessing
     return center_view(
-        image.pixels(channels=preprocessing.channels, min_side=preprocessing.resolution),
+        image.pixels(
+            channels=preprocessing.channels,
+            min_side=preprocessing.resolution,
+            levels=preprocessing.levels,
+        ),
         resolution=preprocessing.resolution,
         crop=preprocessing.crop,
     )

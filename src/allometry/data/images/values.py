@@ -15,11 +15,13 @@ from allometry.base import DataError
 from allometry.data.images.jpeg import upright
 from allometry.data.images.pixels import Pixels, shrink
 from allometry.data.images.reading import (
+    Decoded,
+    Levels,
     UnreadableImageError,
     read_image,
     to_pixels,
 )
-from allometry.data.images.showing import orientation_of, show
+from allometry.data.images.showing import has_deep_gray, orientation_of, show
 
 _SLACK = 1e-3  # interpolation leaves floats a little outside 0 to 1
 _CHANNELS = (1, 3, 4)
@@ -29,7 +31,7 @@ _KINDS = (
 )
 
 
-def image_pixels(image: object, *, name: str = "the image") -> Pixels:
+def image_pixels(image: object, *, name: str = "the image", levels: Levels | None = None) -> Pixels:
     """One image as uint8 [height, width, channels], 1 channel for gray and 3 for color.
 
     What a file would look like: a PIL image is turned upright by its EXIF, and transparency is laid over white.
@@ -38,6 +40,7 @@ def image_pixels(image: object, *, name: str = "the image") -> Pixels:
         image: a PIL image; a uint8 array [height, width] or [height, width, channels]; a tensor [height, width],
             [channels, height, width] or [height, width, channels], uint8, or float from 0 to 1.
         name: what it is called in messages.
+        levels: of a PIL image with 16 bits, which values are black and white; None for 0 and 65,535.
 
     Raises:
         DataError: it is none of these.
@@ -50,8 +53,18 @@ def image_pixels(image: object, *, name: str = "the image") -> Pixels:
             ...
         allometry.base.errors.DataError: the image is a float64 array [4, 6, 3]. Possible: a PIL image, a uint8 ...
     """
+    return decode_value(image, name=name, levels=levels).image
+
+
+def decode_value(image: object, *, name: str, levels: Levels | None = None, exact: bool = False) -> Decoded:
+    """One image that is in memory, as a file would be decoded; see `image_pixels` and `decode`."""
     if isinstance(image, Image.Image):
-        return _of_pil(image, name)
+        return _of_pil(image, name, levels, exact=exact)
+    pixels = _plain_pixels(image, name)
+    return Decoded(pixels, *pixels.shape[:2])
+
+
+def _plain_pixels(image: object, name: str) -> Pixels:
     if is_tensor(image):
         return _of_array(channels_last(tensor_pixels(image, name)), image, name)
     if isinstance(image, np.ndarray) and image.dtype == np.uint8:
@@ -103,19 +116,20 @@ def _of_array(pixels: npt.NDArray[np.uint8], value: object, name: str) -> Pixels
     if pixels.ndim == 3 and pixels.size and pixels.shape[2] in (1, 3):
         return pixels
     if pixels.ndim == 3 and pixels.size and pixels.shape[2] == 4:
-        return _of_pil(Image.fromarray(pixels), name)
+        return _of_pil(Image.fromarray(pixels), name, None, exact=False).image
     raise _refused(value, name)
 
 
-def _of_pil(image: Image.Image, name: str) -> Pixels:
+def _of_pil(image: Image.Image, name: str, levels: Levels | None, *, exact: bool) -> Decoded:
     if not (image.width and image.height):
         raise UnreadableImageError(name, f"it has no pixels ({image.width} x {image.height})")
     try:
-        pixels, _ = show(image)
+        pixels, deep = show(image, levels=levels, exact=exact)
         orientation = orientation_of(image)
     except (OSError, ValueError) as error:  # of a file that Pillow has opened it reads the pixels only now
         raise UnreadableImageError(name, str(error).rstrip(".")) from error
-    return upright(pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels, orientation)
+    shown = upright(pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels, orientation)
+    return Decoded(shown, shown.shape[0], shown.shape[1], deep)
 
 
 def _refused(image: object, name: str) -> DataError:
@@ -132,7 +146,7 @@ class NamedImage:
 
     Attributes:
         name: of the file, or `image 0` and so on.
-        source: the file, or the pixels.
+        source: the file; the pixels; or a PIL image whose 16 bits are still to be read.
 
     Example:
         >>> image = NamedImage("image 0", np.zeros((4, 6, 1), np.uint8))
@@ -141,17 +155,23 @@ class NamedImage:
     """
 
     name: str
-    source: Path | Pixels
+    source: Path | Pixels | Image.Image
 
-    def pixels(self, *, channels: int, min_side: int | None = None) -> Pixels:
+    def pixels(self, *, channels: int, min_side: int | None = None, levels: Levels | None = None) -> Pixels:
         """The image as uint8 [height, width, channels], shrunk to a shorter side of `min_side` if larger.
+
+        With `levels`, those are black and white where the image has 16 bits.
 
         Raises:
             DataError: the file is missing or unreadable.
         """
         if isinstance(self.source, Path):
-            return read_image(self.source, channels=channels, min_side=min_side)
-        return shrink(to_pixels(self.source, channels=channels), min_side)
+            return read_image(self.source, channels=channels, min_side=min_side, levels=levels)
+        known = self.source
+        pixels = (
+            known if isinstance(known, np.ndarray) else image_pixels(known, name=self.name, levels=levels)
+        )
+        return shrink(to_pixels(pixels, channels=channels), min_side)
 
 
 def as_images(images: object) -> tuple[NamedImage, ...]:
@@ -187,7 +207,8 @@ def _named(image: object, number: int) -> NamedImage:
     if isinstance(image, str | Path):
         return NamedImage(str(image), Path(image))
     name = f"image {number}"
-    return NamedImage(name, image_pixels(image, name=name))
+    pixels = image_pixels(image, name=name)
+    return NamedImage(name, image if isinstance(image, Image.Image) and has_deep_gray(image) else pixels)
 
 
 def _is_stack(images: Any) -> bool:  # noqa: ANN401 - an array or a tensor

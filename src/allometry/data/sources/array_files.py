@@ -16,8 +16,9 @@ from allometry.base import DataError
 from allometry.data.dataset import Dataset, image_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import UnreadableImageError
-from allometry.data.sources.arrays import array_digests, assemble_arrays, with_channels
+from allometry.data.sources.arrays import array_checks, assemble_arrays, with_channels
 from allometry.data.sources.boundary import parsing
+from allometry.data.sources.check import Check
 from allometry.data.sources.checking import (
     CHANGED_UNSEEN,
     index_file,
@@ -81,7 +82,7 @@ def open_npz(path: Path, options: OpenOptions) -> Dataset:
     return assemble_arrays(
         images,
         arrays["labels"],
-        array_digests(images, options.progress),
+        array_checks(images, options.progress),
         classes=_text(path, "classes", arrays.get("classes")),
         names=None,
         splits=_text(path, "split", arrays.get("split")),
@@ -100,7 +101,7 @@ def open_npy_folder(root: Path, options: OpenOptions) -> Dataset:
     return assemble_arrays(
         images,
         _load_npy(root / NEEDED[1]),
-        _digests(images, options),
+        _checks(images, options),
         classes=_text(root, "classes", beside.get("classes")),
         names=None,
         splits=_text(root, "split", beside.get("split")),
@@ -153,8 +154,8 @@ def _images(path: Path) -> NpyImages:
     return NpyImages(path, int(mapped.offset), tuple(shaped.shape))
 
 
-def _digests(images: NpyImages, options: OpenOptions, clock: Callable[[], int] = time.time_ns) -> list[str]:
-    """The digest of every image, from the index where the file is as it was."""
+def _checks(images: NpyImages, options: OpenOptions, clock: Callable[[], int] = time.time_ns) -> list[Check]:
+    """What is known of every image, from the index where the file is as it was."""
     began = clock()
     status = images.path.stat()
     source = str(images.path.resolve())
@@ -164,17 +165,24 @@ def _digests(images: NpyImages, options: OpenOptions, clock: Callable[[], int] =
         "shape": list(images.shape),
     }
     index = index_file(options.cache_folder, source)
-    known = load_index(index, about=about, kinds={"digest": str})
-    number, progress = images.shape[0], options.progress
-    digests = known.get("digest", [])
-    if digests:
+    known = load_index(index, about=about, kinds={"digest": str, "uniform": bool})
+    (number, height, width, channels), progress = images.shape, options.progress
+    if known:
+        digests, uniform = known["digest"], known["uniform"]
         if all(image_digest(images[row]) == digests[row] for row in sampled(number, now=began)):
-            return digests
+            return [
+                Check(digest, height, width, channels == 1, "", uniform=alike)
+                for digest, alike in zip(digests, uniform, strict=True)
+            ]
         progress.say(f"{images.path}: {CHANGED_UNSEEN}")
-    digests = array_digests(images, progress)
+    checks = array_checks(images, progress)
     if settled(stamp, began):
-        save_index(index, about=about, columns={"digest": digests}, progress=progress)
-    return digests
+        columns: dict[str, list[Any]] = {
+            "digest": [check.digest for check in checks],
+            "uniform": [check.uniform for check in checks],
+        }
+        save_index(index, about=about, columns=columns, progress=progress)
+    return checks
 
 
 def _text(path: Path, name: str, array: npt.NDArray[Any] | None) -> Sequence[str] | None:

@@ -12,8 +12,9 @@ from allometry.base import DataError, Progress, SilentProgress
 from allometry.base.progress import tracked
 from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Images, Labels, Rejected, image_digest
 from allometry.data.images.pixels import Pixels
+from allometry.data.images.reading import Levels
 from allometry.data.sources.assembling import split_layout
-from allometry.data.sources.checking import Check
+from allometry.data.sources.check import Check, is_uniform
 from allometry.data.sources.labels import class_labels
 from allometry.data.sources.records import SEPARATOR, ImageRecord, Judge, Layout, split_of
 
@@ -60,7 +61,7 @@ def open_arrays(
     return assemble_arrays(
         pixels,
         labels,
-        array_digests(pixels, progress),
+        array_checks(pixels, progress),
         classes=classes,
         names=names,
         splits=splits,
@@ -71,14 +72,17 @@ def open_arrays(
     )
 
 
-def array_digests(images: Images, progress: Progress) -> list[str]:
-    """The digest of each image's pixels."""
-    digests = []
+def array_checks(images: Images, progress: Progress) -> list[Check]:
+    """What is known of each image, [height, width, channels], once it was looked at."""
+    _, height, width, channels = images.shape
+    checks = []
     with tracked(progress, "checking images", images.shape[0]) as advance:
         for row in range(images.shape[0]):
-            digests.append(image_digest(images[row]))
+            image = images[row]
+            digest = image_digest(image)
+            checks.append(Check(digest, height, width, channels == 1, "", uniform=is_uniform(image)))
             advance(1)
-    return digests
+    return checks
 
 
 def with_channels(images: object, what: str) -> Pixels:
@@ -103,7 +107,7 @@ def with_channels(images: object, what: str) -> Pixels:
 def assemble_arrays(
     images: Images,
     labels: npt.ArrayLike,
-    digests: Sequence[str],
+    checks: Sequence[Check],
     *,
     classes: Sequence[str] | None,
     names: Sequence[str] | None,
@@ -114,9 +118,8 @@ def assemble_arrays(
     progress: Progress,
     judge: Judge | None = None,
 ) -> Dataset:
-    """A data set of images whose digests are known; see `open_arrays`."""
+    """A data set of images that were looked at; see `open_arrays`."""
     _, height, width, channels = images.shape
-    checks = [Check(digest, height, width, channels == 1, "") for digest in digests]
     assigned = split_rows(
         labels,
         checks,
@@ -135,7 +138,7 @@ def assemble_arrays(
             labels=assigned.labels[rows],
             names=tuple(assigned.names[row] for row in rows.tolist()),
             rows=rows,
-            digests=digest_rows([digests[row] for row in rows.tolist()]),
+            digests=digest_rows([checks[row].digest for row in rows.tolist()]),
         )
 
     return Dataset(
@@ -145,6 +148,7 @@ def assemble_arrays(
         image_size=min(height, width),
         splits={split_name: split(rows) for split_name, rows in assigned.rows.items()},
         rejected=assigned.rejected,
+        remarks=assigned.remarks,
     )
 
 
@@ -157,6 +161,8 @@ class SplitRows(NamedTuple):
         names: of all images.
         rows: for each split the places of its images, int64, in order.
         rejected: what is left out.
+        levels: which values of 16 bits are black and white; None where they use the whole range.
+        remarks: what is odd about the images.
     """
 
     classes: tuple[str, ...]
@@ -164,6 +170,8 @@ class SplitRows(NamedTuple):
     names: tuple[str, ...]
     rows: dict[str, npt.NDArray[np.int64]]
     rejected: tuple[Rejected, ...]
+    levels: Levels | None
+    remarks: tuple[str, ...]
 
 
 def split_rows(
@@ -237,6 +245,8 @@ def split_rows(
             for name, chosen in assigned.splits.items()
         },
         rejected=assigned.rejected,
+        levels=assigned.levels,
+        remarks=assigned.remarks,
     )
 
 

@@ -13,8 +13,10 @@ import numpy as np
 from allometry.base import DataError
 from allometry.data.dataset import SPLITS, Dataset, FileSplit, Labels, Rejected, Store, read_only
 from allometry.data.images.cache import PixelCache
-from allometry.data.sources.checking import Check
+from allometry.data.images.reading import Levels
+from allometry.data.sources.check import Check
 from allometry.data.sources.records import ImageRecord, Judge, Layout, OpenOptions, RejectedFile
+from allometry.data.sources.remarks import levels_of, remarks_of
 
 SHARE = 0.15  # of each class's images, for each split that is cut out of the training images
 _SHOWN_REASONS = 3
@@ -96,10 +98,14 @@ class SplitFiles(NamedTuple):
     Attributes:
         splits: the images of `train`, `val` and `test`, each sorted by path.
         rejected: what is left out.
+        levels: which values of 16 bits are black and white; None where they use the whole range.
+        remarks: what is odd about the images.
     """
 
     splits: dict[str, list[ImageRecord]]
     rejected: tuple[Rejected, ...]
+    levels: Levels | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def assemble(
@@ -143,6 +149,7 @@ def assemble(
             channels=channels,
             cache=cache,
             store=store(files),
+            levels=assigned.levels,
         )
 
     shorter = (min(checks[file.path].height, checks[file.path].width) for file in usable)
@@ -153,6 +160,8 @@ def assemble(
         image_size=int(median(shorter)),
         splits={name: split(files) for name, files in assigned.splits.items()},
         rejected=assigned.rejected,
+        levels=assigned.levels,
+        remarks=assigned.remarks,
     )
 
 
@@ -203,9 +212,12 @@ def split_layout(
     else:
         _check_usable(layout, usable, refused)
         assigned = _assign(layout, usable, checks, seed)
+    levels = levels_of(checks[file.path] for file in assigned["train"])
     return SplitFiles(
         assigned,
         tuple(Rejected(shown(file.path), file.reason) for file in refused),
+        levels,
+        remarks_of(assigned, checks, levels, shown),
     )
 
 

@@ -12,15 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from allometry.base import Progress, StorageError
 from allometry.base.files import write_text
 from allometry.base.reading import parse_json, read_text
-from allometry.data.images.reading import UnreadableImageError, decode, is_gray, read_file
+from allometry.data.images.reading import UnreadableImageError, read_file
+from allometry.data.sources.check import CHECK_KINDS, Check, check_bytes, digest_of
 from allometry.data.sources.records import ImageRecord, OpenOptions
 
-_FORMAT = "allometry-index-4"
+_FORMAT = "allometry-index-5"
 _LARGEST_INDEX = 2**31  # bytes; ten million images have about one gigabyte
 _SETTLED = 2_000_000_000  # ns; no file system dates changes more coarsely
 _SAMPLED = 32  # images whose contents are compared with the index; that takes milliseconds
@@ -105,32 +106,10 @@ def _bytes(text: str) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
-_ENOUGH = 32  # of a JPEG, an eighth of the size shows whether it is whole and whether it has color
 _WAITING = 256  # images handed to the threads at a time: a million at once would fill the memory
 _KEPT_EVERY = 100_000  # images, so that a kill does not lose hours
 _FILE_KINDS = {"path": str, "stamp": str}
-CHECK_KINDS = {"digest": str, "height": int, "width": int, "gray": bool, "reason": str}
-"""The columns of an index that tell a `Check`."""
-
 T = TypeVar("T")
-
-
-class Check(NamedTuple):
-    """What is known of an image.
-
-    Attributes:
-        digest: of its bytes.
-        height: of the image, upright, in pixels; 0 where it cannot be used.
-        width: of the image, upright, in pixels.
-        gray: whether it shows no color.
-        reason: why it cannot be used; empty where it can.
-    """
-
-    digest: str
-    height: int
-    width: int
-    gray: bool
-    reason: str
 
 
 def check_files(
@@ -216,21 +195,6 @@ def check_image(path: Path, before: Check | None = None) -> Check:
     return check_bytes(data, name=str(path))
 
 
-def digest_of(data: bytes) -> str:
-    """The digest of an image's bytes."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def check_bytes(data: bytes, *, name: str) -> Check:
-    """Look at all of an image that was read already."""
-    digest = digest_of(data)
-    try:
-        decoded = decode(data, name=name, min_side=_ENOUGH)
-    except UnreadableImageError as error:
-        return Check(digest, 0, 0, gray=True, reason=error.reason)
-    return Check(digest, decoded.height, decoded.width, is_gray(decoded.image), "")
-
-
 def to_columns(checks: Sequence[Check]) -> dict[str, Sequence[Any]]:
     """Checks as columns of an index."""
     columns = zip(*checks, strict=True) if checks else ((),) * len(CHECK_KINDS)
@@ -268,7 +232,11 @@ def _save(
     began: int,
     progress: Progress,
 ) -> None:
-    kept = [file for file in files if file.path in checks and settled(file.stamp, began)]
+    kept = [
+        file
+        for file in files
+        if file.path in checks and checks[file.path].digest and settled(file.stamp, began)
+    ]
     columns: dict[str, Sequence[Any]] = {
         "path": [file.path for file in kept],
         "stamp": [file.stamp for file in kept],

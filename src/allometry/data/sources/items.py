@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, Protocol
 
@@ -17,10 +17,10 @@ from allometry.base.progress import tracked
 from allometry.data.dataset import Dataset, Labels, read_only
 from allometry.data.images.cache import PixelCache
 from allometry.data.images.pixels import Pixels, shrink
-from allometry.data.images.reading import is_gray, to_pixels
-from allometry.data.images.values import image_pixels
+from allometry.data.images.reading import Decoded, Levels, to_pixels
+from allometry.data.images.values import decode_value
 from allometry.data.sources.arrays import digest_rows, split_rows
-from allometry.data.sources.checking import Check
+from allometry.data.sources.check import Check, check_pixels
 from allometry.data.sources.records import Judge
 
 _READ_TWICE = 8  # items: a flip at random shows in one of them, but for one time in 256
@@ -57,8 +57,8 @@ class Items:
     classes: tuple[str, ...] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def item(self, index: int) -> tuple[Pixels, Label]:
-        """One image, uint8 [height, width, channels], and its label.
+    def item(self, index: int, *, levels: Levels | None = None, exact: bool = False) -> tuple[Decoded, Label]:
+        """One image and its label; of 16 bits by these levels, or exactly.
 
         Raises:
             DataError: the item cannot be read, or holds something else.
@@ -71,7 +71,8 @@ class Items:
                 raise
             except Exception as error:  # whatever the code of others raises
                 raise DataError(f"Cannot read {place}: {type(error).__name__}: {error}.") from error
-            return image_pixels(image, name=f"The image of {place}"), _label(label, place)
+            name = f"The image of {place}"
+            return decode_value(image, name=name, levels=levels, exact=exact), _label(label, place)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,6 +88,7 @@ class ItemSplit:
         sizes: int32 [N, 2], height and width, in pixels.
         channels: 1 or 3; images are converted to it.
         cache: where shrunk images are kept.
+        levels: of images with 16 bits, which values are black and white; None for 0 and 65,535.
     """
 
     items: tuple[Items, ...]
@@ -97,6 +99,7 @@ class ItemSplit:
     sizes: npt.NDArray[np.int32]
     channels: int
     cache: PixelCache
+    levels: Levels | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", read_only(self.labels))
@@ -127,8 +130,15 @@ class ItemSplit:
         """A digest of one image's pixels, taken when the data set was opened."""
         return bytes(self.digests[index]).hex()
 
+    def with_levels(self, levels: Levels | None) -> ItemSplit:
+        """The same images, read by these levels."""
+        if self.levels == levels:
+            return self
+        return replace(self, levels=levels, cache=PixelCache(self.cache.limit))
+
     def _read(self, index: int) -> Pixels:
-        pixels, _ = self.items[index].item(int(self.places[index]))
+        decoded, _ = self.items[index].item(int(self.places[index]), levels=self.levels)
+        pixels = decoded.image
         if pixels.shape[:2] != self.size(index):
             raise _random(self.items[index], int(self.places[index]))
         return to_pixels(pixels, channels=self.channels)
@@ -188,6 +198,7 @@ def open_items(
             ),
             channels=channels,
             cache=cache,
+            levels=assigned.levels,
         )
 
     return Dataset(
@@ -197,6 +208,8 @@ def open_items(
         image_size=int(median(min(checks[row].height, checks[row].width) for row in usable)),
         splits={split: split_of(rows.tolist()) for split, rows in assigned.rows.items()},
         rejected=assigned.rejected,
+        levels=assigned.levels,
+        remarks=assigned.remarks,
     )
 
 
@@ -309,9 +322,9 @@ def _read_all(listed: Sequence[tuple[Items, int]], progress: Progress) -> tuple[
     again = set(np.linspace(0, len(listed) - 1, _READ_TWICE).astype(int).tolist())
     with tracked(progress, "checking images", len(listed)):
         for number, (items, place) in enumerate(listed):
-            pixels, label = items.item(place)
-            check = _check(pixels)
-            if number in again and _check(items.item(place)[0]) != check:
+            decoded, label = items.item(place, exact=True)
+            check = _check(decoded)
+            if number in again and _check(items.item(place, exact=True)[0]) != check:
                 raise _random(items, place)
             labels.append(label)
             checks.append(check)
@@ -322,10 +335,10 @@ def _read_all(listed: Sequence[tuple[Items, int]], progress: Progress) -> tuple[
     return labels, checks
 
 
-def _check(pixels: Pixels) -> Check:
-    height, width = pixels.shape[:2]
-    digest = hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).hexdigest()
-    return Check(digest, height, width, is_gray(pixels), "")
+def _check(decoded: Decoded) -> Check:
+    pixels = decoded.image
+    content = hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16)
+    return check_pixels(content.hexdigest(), decoded)
 
 
 def _random(items: Items, place: int) -> DataError:

@@ -14,13 +14,10 @@ import numpy as np
 from allometry.base import DataError, Progress
 from allometry.data.dataset import SPLITS, Dataset
 from allometry.data.sources.assembling import assemble
+from allometry.data.sources.check import CHECK_KINDS, Check, check_bytes, digest_of
 from allometry.data.sources.checking import (
     CHANGED_UNSEEN,
-    CHECK_KINDS,
-    Check,
-    check_bytes,
     checked,
-    digest_of,
     index_file,
     load_index,
     sampled,
@@ -166,7 +163,7 @@ def read_shards(
                 _, (members, refused) = next(fresh)
                 checks = [next(results)[1] for _ in members]
                 content = Contents(members, checks, refused)  # noqa: PLW2901 - it is known from now on
-                if settled(about["stamp"], began):
+                if settled(about["stamp"], began) and all(check.digest for check in checks):
                     _save(index, about, content, progress)
             contents.append(content)
     return contents

@@ -16,7 +16,7 @@ from allometry.data.dataset import SPLITS, Dataset, Split
 from allometry.data.images.cache import image_memory
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.values import channels_last, is_tensor
-from allometry.data.sources.arrays import array_digests, assemble_arrays, with_channels
+from allometry.data.sources.arrays import array_checks, assemble_arrays, with_channels
 from allometry.data.sources.items import Items, MapDataset, items_of, open_items
 from allometry.data.sources.matching import known_labels
 from allometry.data.sources.naming import ICONS, full_name, short_name
@@ -98,7 +98,7 @@ def _of_arrays(images: Pixels, labels: object, seed: int, progress: Progress, ju
     return assemble_arrays(
         images,
         _labels(labels),
-        array_digests(images, progress),
+        array_checks(images, progress),
         classes=None,
         names=None,
         splits=None,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from allometry.base import Progress, SilentProgress
 from allometry.base.progress import tracked
-from allometry.data import Split, view_batches
+from allometry.data import Split, view_batches, with_levels
 from allometry.runs import Interval
 from allometry.training.metrics.intervals import wilson_interval
 from allometry.training.metrics.labels import image_parts, mean_average_precision, precision_interval
@@ -148,6 +148,7 @@ def predict(
     """
     module.eval()
     probabilities, losses = [], []
+    split = with_levels(split, preprocessing.levels)
     labels = np.asarray(split.labels)
     batches = view_batches(
         split, resolution=preprocessing.resolution, batch_size=_BATCH, crop=preprocessing.crop
