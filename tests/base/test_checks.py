@@ -34,6 +34,16 @@ from allometry.base.units import (
     format_quantity,
     parse_quantity,
 )
+from allometry.cost import RuntimeConfig
+from allometry.nas.fit_setup import FitConfig
+from allometry.nas.search_config import SearchConfig
+from allometry.nas.searchers.controller import ControllerConfig
+from allometry.nas.searchers.evolution import EvolutionConfig
+from allometry.profiling.sampling import MeasureConfig
+from allometry.profiling.tables import TableConfig
+from allometry.supernets.accuracy_predictor import PredictorConfig
+from allometry.supernets.pareto import ParetoConfig
+from allometry.supernets.specialize import SpecializeConfig
 
 
 @pytest.mark.parametrize(
@@ -211,3 +221,30 @@ def test_a_process_answers_refuses_and_dies():
             process.ask({"runs": 1})
     with echo() as process, pytest.raises(MeasurementError, match="ended with status 4"):
         process.ask({"silent": True})
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: RuntimeConfig(threads="many"), "threads must be an integer, not 'many'"),
+        (lambda: RuntimeConfig(batch=0), "batch must be at least 1, not 0"),
+        (lambda: RuntimeConfig(runtime=3), "runtime must be a text, not 3"),
+        (lambda: MeasureConfig(seconds=float("inf")), "seconds must be a finite number, not inf"),
+        (lambda: MeasureConfig(rounds=True), "rounds must be an integer, not True"),
+        (lambda: TableConfig(networks=1.5), "networks must be an integer, not 1.5"),
+        (lambda: FitConfig(ratio=float("inf")), "ratio must be a finite number, not inf"),
+        (lambda: FitConfig(ratio=None), "ratio must be a finite number, not None"),
+        (lambda: FitConfig(alphas=(1.2, float("nan"))), "alphas must be numbers of at least 1"),
+        (lambda: FitConfig(epochs="5"), "epochs must be an integer, not '5'"),
+        (lambda: SearchConfig(halving="no"), "halving must be true or false, not 'no'"),
+        (lambda: SearchConfig(trials=10.0), "trials must be an integer, not 10.0"),
+        (lambda: PredictorConfig(least_tau=float("nan")), "least_tau must be a finite number, not nan"),
+        (lambda: SpecializeConfig(population="all"), "population must be an integer, not 'all'"),
+        (lambda: ParetoConfig(rate=[]), r"rate must be a finite number, not \[\]"),
+        (lambda: ControllerConfig(clip="x"), "clip must be a finite number, not 'x'"),
+        (lambda: EvolutionConfig(sample=None), "sample must be an integer, not None"),
+    ],
+)
+def test_a_config_takes_what_its_fields_are_declared_to_be(make, says):
+    with pytest.raises(InputError, match=says):
+        make()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from allometry.base.errors import InputError, RecipeError
@@ -16,19 +16,48 @@ if TYPE_CHECKING:
     Config = TypeVar("Config", bound=DataclassInstance)
 
 
+def is_number(value: object) -> bool:
+    """Whether it is a finite number; true and false are none.
+
+    Example:
+        >>> is_number(1), is_number(True), is_number(float("nan")), is_number("1")
+        (True, False, False, False)
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_TYPES: dict[str, tuple[Callable[[object], bool], str]] = {
+    "int": (lambda value: isinstance(value, int) and not isinstance(value, bool), "an integer"),
+    "float": (is_number, "a finite number"),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "str": (lambda value: isinstance(value, str), "a text"),
+}
+
+
 def check_at_least(config: DataclassInstance, **least: int) -> None:
-    """Refuse a config whose fields are no integers, or too small; None stands for a default.
+    """Refuse a config whose plain fields are not what they are declared to be, or too small; None stands for a default.
 
     Raises:
         InputError: one of them is.
+
+    Example:
+        >>> from allometry.cost import RuntimeConfig
+        >>> RuntimeConfig(threads="many")
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: threads must be an integer, not 'many'.
     """
+    for field in fields(config):
+        first, _, rest = str(field.type).partition(" | ")
+        value = getattr(config, field.name)
+        if first not in _TYPES or rest not in ("", "None") or (value is None and rest):
+            continue
+        fits, name = _TYPES[first]
+        if not fits(value):
+            raise InputError(f"{field.name} must be {name}, not {shown(value)}.")
     for name, low in least.items():
         value = getattr(config, name)
-        if value is None:
-            continue
-        if not _is_integer(value):
-            raise InputError(f"{name} must be an integer, not {shown(value)}.")
-        if value < low:
+        if value is not None and value < low:
             raise InputError(f"{name} must be at least {low}, not {shown(value)}.")
 
 
@@ -55,7 +84,7 @@ def check_integer(name: str, value: object, *, minimum: int, maximum: int | None
             ...
         allometry.base.errors.RecipeError: epochs must be an integer of at least 1, not 0.
     """
-    if _is_integer(value) and minimum <= value and (maximum is None or value <= maximum):  # type: ignore[operator]
+    if _TYPES["int"][0](value) and minimum <= value and (maximum is None or value <= maximum):  # type: ignore[operator]
         return
     allowed = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
     raise RecipeError(f"{name} must be an integer {allowed}, not {shown(value)}.")
@@ -97,12 +126,7 @@ def check_numbers(owner: object, prefix: str, ranges: Mapping[str, tuple[float, 
         value = getattr(owner, name)
         if value is None and defaults[name].default is None:
             continue
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or not low <= value <= high:
+        if not is_number(value) or not low <= value <= high:
             raise RecipeError(
                 f"{prefix}{name} must be a number from {low:g} to {high:g}, not {shown(value)}."
             )
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -8,7 +8,7 @@ from typing import Any
 
 from allometry.arch import Network, save
 from allometry.base import InputError
-from allometry.base.checks import check_at_least
+from allometry.base.checks import check_at_least, is_number
 from allometry.base.units import format_duration
 from allometry.cost import MACS, Budget, Limit, count
 from allometry.data import Dataset, data_argument
@@ -81,7 +81,8 @@ class FitConfig:
                 f"ratio must be above 1, not {self.ratio:g}: a step of the law grows the network."
             )
         for name in ("alphas", "gammas"):
-            if not getattr(self, name) or min(getattr(self, name)) < 1:
+            numbers = getattr(self, name)
+            if not numbers or not all(is_number(number) and number >= 1 for number in numbers):
                 raise InputError(f"{name} must be numbers of at least 1: a law does not shrink anything.")
 
     @property

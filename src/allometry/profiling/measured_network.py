@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from allometry.arch import Network, load, to_json
 from allometry.base import InputError, MissingExtraError, UnknownNameError
+from allometry.base.checks import check_at_least
 from allometry.base.extras import load_extra
 from allometry.base.reading import is_file, is_folder
+from allometry.base.text import shown
 from allometry.catalog import as_network, names_module
 from allometry.runs.files import NETWORK
 
@@ -28,6 +31,7 @@ _OF_TORCH: tuple[Runtime, ...] = ("torch", "torch.compile")
 _RUN_BY: dict[str, tuple[Runtime, ...]] = {".onnx": _OF_FILES, ".xml": ("openvino",), ".pt2": _OF_TORCH}
 _NAMED_FILES = (".onnx", ".xml")
 _USUAL_SIDE, _USUAL_CHANNELS = 224, 3
+_DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,3})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +75,7 @@ class MeasuredNetwork:
     def __post_init__(self) -> None:
         sources = [source for source in (self.network, self.module, self.file) if source is not None]
         assert len(sources) == 1, "one network, module or file"  # noqa: S101
-        for name in ("batch", "threads", "resolution", "channels"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        check_at_least(self, batch=1, threads=1, resolution=1, channels=1)
         for name, value, possible in (
             ("runtime", self.runtime, RUNTIMES),
             ("precision", self.precision, PRECISIONS),
@@ -84,6 +86,8 @@ class MeasuredNetwork:
             readers = _RUN_BY.get(self.file.suffix, ())
             if self.runtime not in readers:
                 raise InputError(f"{self.file} runs in {' or '.join(readers)}, not in {self.runtime}.")
+        if not _DEVICE.fullmatch(self.device):
+            raise InputError(f"Networks are measured on cpu, cuda or cuda:0, not on {shown(self.device)}.")
         if self.device != "cpu" and self.runtime in _OF_FILES:
             raise InputError(f"{self.runtime} is measured on the cpu only, not on {self.device}.")
         if self.precision == "bfloat16" and self.runtime == "onnxruntime":

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from allometry.base import InputError
+from allometry.base.checks import check_at_least
 from allometry.profiling.processes import Block, Subject
 
 _STEADY = 0.03  # medians of neighboring blocks that differ by less are steady
@@ -36,6 +37,7 @@ class MeasureConfig:
     warm_up: float = 15.0
 
     def __post_init__(self) -> None:
+        check_at_least(self)
         if self.rounds < 1 or not self.seconds > 0 or not self.warm_up > 0:
             raise InputError("Measuring takes at least one round, and rounds and warm-up more than no time.")
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from allometry.arch import Network, Piece, Space, distinct_blocks, sample, to_json, wrap_alone
 from allometry.base import InputError, Progress, SilentProgress
+from allometry.base.checks import check_at_least
 from allometry.base.processes import Resource
 from allometry.base.progress import tracked
 from allometry.base.reading import exists
@@ -45,6 +46,9 @@ class TableConfig:
         seconds: of a turn, about.
         networks: whole networks that the correction is fitted to.
 
+    Raises:
+        InputError: one of them is no number, or too small.
+
     Example:
         >>> TableConfig().rounds
         3
@@ -53,6 +57,9 @@ class TableConfig:
     rounds: int = 3
     seconds: float = 0.03
     networks: int = 30
+
+    def __post_init__(self) -> None:
+        check_at_least(self, rounds=1, networks=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

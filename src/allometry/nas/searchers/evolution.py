@@ -9,6 +9,7 @@ import numpy as np
 
 from allometry.arch import Space
 from allometry.base import InputError
+from allometry.base.checks import check_at_least
 from allometry.nas.encodings import Encoding, Values, mutate_encodings, sample_encodings
 from allometry.nas.searchers.base import SEARCHERS, NamedSearcher, dominates
 
@@ -69,6 +70,7 @@ class EvolutionConfig:
     sample: int = 5
 
     def __post_init__(self) -> None:
+        check_at_least(self)
         if not 1 <= self.sample <= self.population:
             raise InputError(
                 f"sample of the evolution must be from 1 to its population, {self.population}, not {self.sample}."
