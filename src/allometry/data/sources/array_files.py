@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.base import DataError
+from allometry.base.archives import PackedError, check_zip
+from allometry.base.machine import memory
 from allometry.data.dataset import Dataset, image_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import UnreadableImageError
 from allometry.data.sources.arrays import array_checks, assemble_arrays, with_channels
-from allometry.data.sources.boundary import parsing
+from allometry.data.sources.boundary import first_line, parsing
 from allometry.data.sources.check import Check
 from allometry.data.sources.checking import (
     CHANGED_UNSEEN,
@@ -115,6 +117,7 @@ def open_npy_folder(root: Path, options: OpenOptions) -> Dataset:
 
 def _load_npz(path: Path) -> Mapping[str, npt.NDArray[Any]]:
     with _reading(path), path.open("rb") as opened:
+        check_zip(path, most=memory() * 4 // 5)
         loaded = np.load(opened, allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):
             raise DataError(
@@ -137,6 +140,11 @@ def _reading(path: Path) -> Iterator[None]:
     with parsing(path, "NumPy arrays"):
         try:
             yield
+        except (PackedError, MemoryError) as error:
+            raise DataError(
+                f"{path} takes more memory than there is: {first_line(error)}. Save images.npy and labels.npy in a "
+                "folder, of which each image is read when it is needed."
+            ) from error
         except ValueError as error:
             if "allow_pickle" not in str(error):
                 raise

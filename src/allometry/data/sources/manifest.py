@@ -9,7 +9,7 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -41,6 +41,8 @@ _NAMES = {
     "split": ("split",),
 }
 _BETWEEN = "|"  # the labels of an image
+_ROWS_A_BYTE = 10  # of a Parquet file; paths of different images take more, however they are packed
+_ROWS_AT_ONCE, _LARGEST_ROWS = 1024, 2**16  # and bytes of one of them, on the average
 _OR_LABELS = "; labels, classes or tags, where an image has several, divided by |"
 _DELIMITERS = ",;\t|"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -135,14 +137,12 @@ def _delimiter(text: str) -> str:
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
     parquet = load_extra("pyarrow.parquet", extra="parquet", asker=path)
-    with parsing(path, "Parquet"):
-        with parquet.ParquetFile(path) as file:
-            header = list(file.schema_arrow.names)
-            columns = _columns(path, header)
-            wanted = [header[number] for number in columns.values()]
-            table = file.read(columns=wanted)
-        values: list[Iterable[Any]] = [table.column(name).to_pylist() for name in wanted]
-    for number, cells in enumerate(zip(*values, strict=True), 1):
+    with parsing(path, "Parquet"), parquet.ParquetFile(path) as file:
+        header = list(file.schema_arrow.names)
+        columns = _columns(path, header)
+        wanted = [header[number] for number in columns.values()]
+        rows = list(_parquet_cells(path, file, wanted))
+    for number, cells in enumerate(rows, 1):
         place = f"row {number}"
         by_name = dict(zip(columns, cells, strict=True))
         lists = {name: cell for name, cell in by_name.items() if name == "labels" and isinstance(cell, list)}
@@ -151,6 +151,22 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         }
         labels = [_text(path, place, "label", label) for label in lists.get("labels", ())]
         yield _row(path, place, written, labels if lists else None)
+
+
+def _parquet_cells(path: Path, file: Any, wanted: Sequence[str]) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - pyarrow
+    """The rows of a Parquet file, a few at a time; a file that repeats one row without end is refused."""
+    size, number = path.stat().st_size, 0
+    most = _ROWS_A_BYTE * size + _ROWS_AT_ONCE
+    for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=list(wanted)):
+        number += batch.num_rows
+        if number > most or file.metadata.num_rows > most or batch.nbytes > _LARGEST_ROWS * batch.num_rows:
+            rows = max(number, file.metadata.num_rows)
+            raise DataError(
+                f"{path} has {rows:,} rows in {size:,} bytes, more than different images can be listed in; write it "
+                "anew with one row for each image."
+            )
+        columns = [batch.column(name).to_pylist() for name in wanted]
+        yield from zip(*columns, strict=True)
 
 
 def _text(path: Path, place: str, name: str, cell: object) -> str:

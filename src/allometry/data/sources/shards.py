@@ -13,6 +13,7 @@ import numpy as np
 
 from allometry.base import DataError, Progress
 from allometry.data.dataset import SPLITS, Dataset
+from allometry.data.images.limits import MAX_FILE
 from allometry.data.sources.assembling import assemble
 from allometry.data.sources.check import CHECK_KINDS, Check, check_bytes, digest_of
 from allometry.data.sources.checking import (
@@ -194,6 +195,9 @@ def _split_in(name: str) -> str:
 
 def _check(item: tuple[Path, Member]) -> Check:
     path, member = item
+    if member.length > MAX_FILE:
+        reason = f"its {member.length:,} bytes are more than an image may have ({MAX_FILE:,})"
+        return Check(digest_of(b""), 0, 0, gray=True, reason=reason)
     return check_bytes(_bytes(path, member), name=f"{member.name} in {path}")
 
 

@@ -20,12 +20,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from allometry.base import WeightsError
+from allometry.base.archives import check_zip
 from allometry.base.files import replacing
+from allometry.base.machine import memory
 from allometry.base.reading import is_file
 
 _WRAPPERS = ("state_dict_ema", "state_dict", "model_state", "model")
 DIGEST = "allometry.sha256"  # the name of the digest in a file's metadata
 _SHOWN = 3
+_COPIES, _BESIDE = 8, 2**20  # a file holds tensors that share their values once; and what stands beside them
 _LONGEST = 200
 _KINDS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -78,6 +81,7 @@ def read_weights(path: str | Path) -> RawWeights:
     if not raw.tensors:
         raise WeightsError(f"{path} holds no tensors.")
     refuse_unusual(raw.tensors, path)
+    refuse_larger(raw.tensors, path, most=_COPIES * path.stat().st_size + _BESIDE)
     refuse_not_finite(raw.tensors, path)
     return raw
 
@@ -108,6 +112,35 @@ def refuse_unusual(tensors: Mapping[str, Tensor], where: object) -> None:
             f"{where} holds {some(unusual)} as something other than plain numbers of 16 to 64 bits; "
             "take the weights before they were quantized or made sparse."
         )
+
+
+def refuse_larger(tensors: Mapping[str, Tensor], where: object, *, most: int) -> None:
+    """Refuse tensors that tell of more values than their file holds, as one value that is repeated without end.
+
+    Args:
+        tensors: by name.
+        where: the file, for the message.
+        most: bytes that all of them may have.
+
+    Raises:
+        WeightsError: one is larger than the memory that it looks into, or all together are larger than `most`.
+
+    Example:
+        >>> refuse_larger({"weight": torch.zeros(1).expand(10**12)}, "w.pth", most=100)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.WeightsError: w.pth tells of 4,000,000,000,000 bytes in weight, and holds 4. ...
+    """
+    whole = 0
+    for name, tensor in tensors.items():
+        size, held = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
+        whole += size
+        if size > held or whole > most:
+            told = f"{whole if size <= held else size:,} bytes in {name if size > held else 'all'}"
+            raise WeightsError(
+                f"{where} tells of {told}, and holds {held if size > held else most:,}. "
+                "Save plain tensors of their own."
+            )
 
 
 def refuse_not_finite(tensors: Mapping[str, Tensor], where: object) -> None:
@@ -183,6 +216,7 @@ def is_damaged(raw: RawWeights, *, ours: bool = False) -> bool:
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
     try:
+        check_zip(path, most=memory() * 4 // 5)
         with np.load(path, allow_pickle=False) as arrays:
             return {name: torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
     except Exception as error:  # NumPy, its parser of headers, zip and zlib raise many kinds
@@ -197,6 +231,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch muses about old pickle protocols
+            check_zip(path, most=path.stat().st_size + _BESIDE)  # PyTorch packs nothing
             held = torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
         if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
