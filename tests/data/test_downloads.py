@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ import pytest
 
 from allometry.base import DataError, StorageError
 from allometry.data import open_data
+from allometry.data.sources import downloads
 
 from .test_shards import samples, write_tar
 
@@ -225,3 +227,71 @@ def test_only_addresses_of_the_web_are_followed(tmp_path: Path, monkeypatch: pyt
     http.shutdown()
     thread.join()
     http.server_close()
+
+
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes, bytes], str]]:
+    """Makes a server that says something and then something else without end; gives its address."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    listening, over, threads = [], threading.Event(), []
+
+    def talk(server: socket.socket, first: bytes, again: bytes) -> None:
+        while not over.is_set():
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            try:
+                connection.recv(4096)
+                connection.sendall(first)
+                while not over.wait(0.001):
+                    connection.sendall(again)
+            except OSError:
+                pass
+            finally:
+                connection.close()
+
+    def serve(first: bytes, again: bytes) -> str:
+        server = socket.create_server(("127.0.0.1", 0))
+        thread = threading.Thread(target=talk, args=(server, first, again), daemon=True)
+        thread.start()
+        listening.append(server)
+        threads.append(thread)
+        return f"http://127.0.0.1:{server.getsockname()[1]}/s-0.tar"
+
+    yield serve
+    over.set()
+    for server in listening:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+    for thread in threads:
+        thread.join(5)
+
+
+def test_a_server_that_never_answers_is_left(
+    endless: Callable[[bytes, bytes], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "_TIMEOUT", 0.2)
+    address = endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
+    with pytest.raises(DataError, match=r"Cannot fetch .*: the server gives no answer within 0\.2 seconds"):
+        open_data(address, cache_folder=tmp_path / "kept")
+
+
+def test_a_body_without_end_is_left(
+    endless: Callable[[bytes, bytes], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "_MOST", 2**30 // 2**14)
+    address = endless(b"HTTP/1.1 200 OK\r\n\r\n", bytes(2**14))
+    with pytest.raises(DataError, match=r"sends more than .* make smaller shards"):
+        open_data(address, cache_folder=tmp_path / "kept")
+    assert not [path for path in (tmp_path / "kept").rglob("s-0.tar*") if path.suffix == ".part"]
+
+
+def test_a_body_that_hardly_comes_is_left(
+    endless: Callable[[bytes, bytes], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "_PATIENCE", 0.05)
+    monkeypatch.setattr(downloads, "_SLOW", 10**9)
+    address = endless(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n", b"x")
+    with pytest.raises(DataError, match=r"Cannot fetch .*: in 0 seconds only \d+ bytes came"):
+        open_data(address, cache_folder=tmp_path / "kept")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from allometry.base import DataError
-from allometry.data import Dataset, Rejected, normalization, open_data, summarize
+from allometry.data import Dataset, Rejected, image_files, normalization, open_data, summarize
 from allometry.data.sources.folder import scan
 from allometry.data.sources.records import split_of
 
@@ -382,3 +382,21 @@ def test_a_class_of_vehicles_stays_one(
     for number, path in enumerate(paths):
         write_image(f"{path}/1.png", number)
     assert scan(tmp_path).classes == ("bus", "train")
+
+
+def test_images_are_known_by_many_endings_and_without_one_by_their_content(
+    folder: Path, write_image: WriteImage, tmp_path: Path
+) -> None:
+    names = ["a.jfif", "b.JPE", "c", "d41d8cd98f00b204", "2019-01-02 10.11.12", "photo.jpg_large"]
+    for number, name in enumerate(names):
+        write_image("pets/cat/new.png", 50 + number).rename(folder / "cat" / name)
+    (folder / "cat" / "README").write_text("no image")
+    os.mkfifo(folder / "cat" / "pipe")
+    data = open_data(folder, cache_folder=tmp_path / "cache")
+    listed = {name for split in data.splits.values() for name in split.names}
+    assert {f"cat/{name}" for name in names} <= listed
+    assert [(file.path, file.reason) for file in data.rejected] == [
+        ("cat/README", "not an image file"),
+        ("cat/pipe", "not an image file"),
+    ]
+    assert {path.name for path in image_files(folder / "cat")} >= set(names)

@@ -8,7 +8,9 @@ import http.client
 import json
 import os
 import re
+import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -26,7 +28,8 @@ from allometry.base.reading import parse_json, read_text
 SCHEMES = ("http://", "https://")
 _AT_A_TIME = 4
 _TRIES = 4
-_TIMEOUT = 60  # seconds without a byte
+_TIMEOUT = 60  # seconds without a byte, and until an answer begins
+_SLOW, _PATIENCE = 1000, 300  # bytes a second, on the average of so many seconds and more
 _CHUNK = 2**20
 _MOST = 2**36  # bytes of a shard
 _BLOCK = 512  # bytes of a tar archive; it ends with two blocks of zeros
@@ -41,8 +44,13 @@ class _OtherFileError(Exception):
     """What came is not the file that was begun, or no archive; it is not kept."""
 
 
+class _NoAnswerError(Exception):
+    """The server holds the connection open and does not answer."""
+
+
 _FAILURES = (
     _CutShortError,
+    _NoAnswerError,
     _OtherFileError,
     http.client.HTTPException,
     urllib.error.URLError,
@@ -128,8 +136,12 @@ def _try(url: str, target: Path, stop: threading.Event) -> None:
         with part.open("r+b" if start else "wb") as file:
             file.seek(start)
             file.truncate()
+            began = time.monotonic()
             while not stop.is_set() and (some := _receive(answer)):
                 file.write(some)
+                passed = time.monotonic() - began
+                if passed > _PATIENCE and file.tell() - start < _SLOW * passed:
+                    raise _CutShortError(f"in {passed:.0f} seconds only {file.tell() - start:,} bytes came")
                 if file.tell() > _MOST:
                     part.unlink()
                     raise DataError(f"{url} sends more than {_MOST // 2**30} GiB; make smaller shards.")
@@ -152,7 +164,48 @@ def _try(url: str, target: Path, stop: threading.Event) -> None:
 
 def _opener() -> urllib.request.OpenerDirector:
     """Opens addresses of the web, and follows redirections to such alone."""
-    return urllib.request.build_opener(_WebRedirects)
+    return urllib.request.build_opener(_WebRedirects, _Http, _Https)
+
+
+class _SoonAnswered(http.client.HTTPConnection):
+    """Hangs up on a server that goes on answering without an answer, such as `100 Continue` without end."""
+
+    def getresponse(self) -> http.client.HTTPResponse:
+        """The answer's first lines, within the time that one may take."""
+        late = threading.Event()
+
+        def hang_up() -> None:
+            late.set()
+            if self.sock is not None:
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(_TIMEOUT, hang_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            return super().getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            if late.is_set():
+                raise _NoAnswerError(f"the server gives no answer within {_TIMEOUT:g} seconds") from error
+            raise
+        finally:
+            timer.cancel()
+
+
+class _SoonAnsweredSecurely(_SoonAnswered, http.client.HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open an address by a connection that does not wait forever."""
+        return self.do_open(_SoonAnswered, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open an address by a connection that does not wait forever."""
+        return self.do_open(_SoonAnsweredSecurely, req)
 
 
 class _WebRedirects(urllib.request.HTTPRedirectHandler):
@@ -202,7 +255,7 @@ def _is_header(block: bytes) -> bool:
 def _receive(answer: http.client.HTTPResponse) -> bytes:
     """Some more bytes; what goes wrong with the connection is no trouble with the disk."""
     try:
-        return answer.read(_CHUNK)
+        return answer.read1(_CHUNK)
     except OSError as error:
         raise _CutShortError(error.strerror or str(error)) from error
 
@@ -224,7 +277,8 @@ def _version(answer: http.client.HTTPResponse) -> str:
 
 def _is_final(error: Exception) -> bool:
     """Whether another try would end the same way."""
-    return isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500 and error.code != 416
+    refused = isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500 and error.code != 416
+    return refused or isinstance(error, _NoAnswerError)
 
 
 def _reason(error: Exception) -> str:

@@ -14,7 +14,7 @@ from allometry.data.dataset import Dataset
 from allometry.data.sources.assembling import assemble
 from allometry.data.sources.checking import check_files
 from allometry.data.sources.classes import class_name, sorted_classes
-from allometry.data.sources.listing import RUBBISH, files_in, images_in, is_image, subfolders, walk
+from allometry.data.sources.listing import RUBBISH, files_in, images_in, is_image_file, subfolders, walk
 from allometry.data.sources.records import ImageRecord, Layout, OpenOptions, RejectedFile, stamp_of
 from allometry.data.sources.split_folders import ARRANGE, refuse_differing, split_folders
 from allometry.data.sources.stores import FileStore
@@ -110,7 +110,7 @@ def _check_classes(root: Path, classes: Sequence[str], splits: Mapping[str, str]
 
 
 def _look_at(path: str, entry: os.DirEntry[str], split: str, class_name: str) -> ImageRecord | RejectedFile:
-    if not is_image(entry.name):
+    if not is_image_file(entry.path, entry.name):
         return RejectedFile(path, "not an image file", split, class_name)
     try:
         status = entry.stat()

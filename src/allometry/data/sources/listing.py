@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from allometry.base import DataError
-from allometry.data.images.formats import EXTENSIONS
+from allometry.data.images.formats import ENOUGH, EXTENSIONS, reader_of
 
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
 RUBBISH = frozenset({"__macosx", "$recycle.bin", "system volume information", "lost+found", "@eadir"})
 """Folders that systems and programs leave behind, in lower case."""
 
@@ -18,8 +21,33 @@ def is_image(name: str) -> bool:
     return f".{name.rpartition('.')[2].lower()}" in EXTENSIONS
 
 
+def is_image_file(path: str, name: str) -> bool:
+    """Whether a file is an image, by the ending of its name, or by its content where the name has none.
+
+    Example:
+        >>> is_image_file("no-such-folder/cat.jfif", "cat.jfif"), is_image_file("no-such-folder/cat", "cat")
+        (True, False)
+    """
+    return is_image(name) or (_ENDING.search(name) is None and _begins_as_image(path))
+
+
+def _begins_as_image(path: str) -> bool:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that nobody writes to would never open
+    except (OSError, ValueError):
+        return False
+    try:
+        return stat.S_ISREG(os.fstat(handle).st_mode) and reader_of(os.read(handle, ENOUGH)) is not None
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+
+
 def image_files(folder: Path) -> list[Path]:
-    """The image files in a folder and in those within it, by their endings, sorted; hidden ones are left out.
+    """The image files in a folder and in those within it, sorted; hidden ones are left out.
+
+    They are known by the endings of their names, and those without one by their content.
 
     Raises:
         DataError: a folder cannot be looked into, or there is no image.
@@ -33,7 +61,9 @@ def image_files(folder: Path) -> list[Path]:
         >>> [str(path.relative_to(folder)) for path in image_files(folder)]
         ['a.jpg', 'b/1.png']
     """
-    images = sorted(folder / path for path, entry in walk(folder, ".") if is_image(entry.name))
+    images = sorted(
+        folder / path for path, entry in walk(folder, ".") if is_image_file(entry.path, entry.name)
+    )
     if not images:
         raise DataError(f"There is no image in the folder {folder}.")
     return images
@@ -63,7 +93,7 @@ def images_in(folder: Path) -> list[str]:
     Raises:
         DataError: the folder cannot be looked into.
     """
-    return [name for name in files_in(folder) if is_image(name)]
+    return [name for name in files_in(folder) if is_image_file(f"{folder}/{name}", name)]
 
 
 def walk(root: Path, start: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
