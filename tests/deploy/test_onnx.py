@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from allometry.deploy import ExportConfig, inputs_of, write_file, write_onnx
+from allometry.arch import MBConv, Stage
+from allometry.deploy import ExportConfig, as_target, inputs_of, write_file, write_onnx
 from allometry.deploy import onnx as writer
 from allometry.nn import build
 from tests.deploy.conftest import NETWORK, PREPROCESSING
@@ -54,15 +55,32 @@ def test_nodes_bear_their_modules_names_and_nothing_of_this_machine_is_in_the_fi
     assert str(Path(writer.__file__).parents[2]).encode() not in content
 
 
-def test_any_size_and_pixels(module, tmp_path):
-    export_config = ExportConfig(any_size=True, normalize_inside=True)
-    path = write_file(
-        module, tmp_path / "model.onnx", preprocessing=PREPROCESSING, export_config=export_config
-    )
-    for number, height, width in ((1, 32, 32), (3, 40, 57)):
+# Maps of one pixel, where an exporter is led to take a size for fixed; and padding that depends on the size.
+SHRUNK = replace(
+    NETWORK,
+    stages=(Stage(block=MBConv(channels=8, expand_ratio=2, se_ratio=0.25, stride=2), repeats=3),),
+    resolution=12,
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "padding", "inside"),
+    [("onnx", "symmetric", True), ("onnx", "same", False), ("torch", "same", True)],
+)
+def test_any_size_is_any_size(tmp_path, target, padding, inside):
+    module = build(replace(SHRUNK, padding=padding), seed=0).eval()
+    config = ExportConfig(target=as_target(target), any_size=True, normalize_inside=inside)
+    known = replace(PREPROCESSING, resolution=12)
+    path = write_file(module, tmp_path / config.file, preprocessing=known, export_config=config)
+    for number, height, width in ((1, 12, 12), (2, 32, 32), (3, 40, 57), (1, 11, 64), (2, 7, 9)):
         views = np.random.default_rng(0).integers(0, 256, (number, height, width, 1), np.uint8)
-        plain = inputs_of(views, PREPROCESSING, ExportConfig())
-        assert run(path, views) == pytest.approx(logits_of(module, plain), abs=1e-4)
+        ours = logits_of(module, inputs_of(views, known, ExportConfig()))
+        inputs = inputs_of(views, known, config)
+        theirs = (
+            run(path, inputs) if target == "onnx" else logits_of(torch.export.load(path).module(), inputs)
+        )
+        assert theirs == pytest.approx(ours, abs=1e-4)
 
 
 def test_same_padding_is_exported_too(views, tmp_path):

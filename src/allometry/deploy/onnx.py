@@ -17,7 +17,6 @@ from torch import nn
 from allometry.base.files import placing
 
 _ONE_FILE = 1_500_000_000  # bytes of weights; ONNX itself cannot hold more than 2 GiB in one
-_LEAST_SIDE, _LARGEST_SIDE = 16, 8192  # pixels, where sides stay free
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
@@ -63,7 +62,7 @@ def write_onnx(
             verbose=False,
             input_names=["image"],
             output_names=["logits"],
-            dynamic_shapes=(dynamic_shapes(dynamic_axes, names),) if dynamic_axes else None,
+            dynamic_shapes=({axis: names[axis] for axis in dynamic_axes},) if dynamic_axes else None,
         )
     if program is None:
         raise AssertionError("the exporter returned no program")
@@ -83,14 +82,9 @@ def write_onnx(
     return path
 
 
-def dynamic_shapes(axes: Sequence[int], names: Sequence[str]) -> dict[int, Any]:
+def dynamic_shapes(axes: Sequence[int]) -> dict[int, Any]:
     """What `torch.export` wants to know of the dimensions whose size stays open."""
-    return {
-        place: torch.export.Dim("batch")
-        if place == 0
-        else torch.export.Dim(names[place], min=_LEAST_SIDE, max=_LARGEST_SIDE)
-        for place in axes
-    }
+    return dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
 
 
 def _name_nodes(graph: Any) -> None:  # noqa: ANN401 - onnx.GraphProto

@@ -16,6 +16,10 @@ from allometry.training import Preprocessing
 
 METADATA = "allometry"
 _USUAL_BATCH = 2  # torch.export would take a dimension of 1 for a fixed one
+_OPEN_SIDES = (
+    256,
+    320,
+)  # pixels: no map within becomes as small as 1, or square, which would be taken for fixed, too
 
 
 class OfPixels(nn.Module):
@@ -38,8 +42,10 @@ class OfPixels(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Scores."""
-        image = (pixels.permute(0, 3, 1, 2).float() - self.get_buffer("mean")) / self.get_buffer("std")
-        logits: Tensor = self.module(image)
+        # An exporter that follows other strides through the network takes some sizes for fixed.
+        image = pixels.permute(0, 3, 1, 2).contiguous().float()
+        normalized = (image - self.get_buffer("mean")) / self.get_buffer("std")
+        logits: Tensor = self.module(normalized)
         return logits
 
 
@@ -97,6 +103,7 @@ def write_request(
 def example_of(preprocessing: Preprocessing, export_config: ExportConfig) -> Tensor:
     """An input of the file: zeros."""
     number, side = export_config.batch or _USUAL_BATCH, preprocessing.resolution
+    height, width = _OPEN_SIDES if export_config.any_size else (side, side)
     if export_config.normalize_inside:
-        return torch.zeros(number, side, side, preprocessing.channels, dtype=torch.uint8)
-    return torch.zeros(number, preprocessing.channels, side, side)
+        return torch.zeros(number, height, width, preprocessing.channels, dtype=torch.uint8)
+    return torch.zeros(number, preprocessing.channels, height, width)

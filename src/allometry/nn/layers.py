@@ -268,5 +268,8 @@ def _same_padding(x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -
 
 
 def _along(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    # In terms that stay right where an exporter leaves the size open: a comparison would settle it for one size.
+    total = ((size + stride - 1) // stride - 1) * stride + kernel - size
+    if kernel < stride:  # otherwise there is nothing below zero
+        total = torch.sym_max(total, 0)  # type: ignore[no-untyped-call]
     return total // 2, total - total // 2

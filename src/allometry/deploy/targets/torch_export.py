@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.fx.experimental import _config
 
 from allometry.base.files import placing
 from allometry.deploy.onnx import dynamic_shapes, quiet_exporter
@@ -52,8 +53,10 @@ class TorchTarget(ExportTarget):
 
 def exported_program(request: WriteRequest) -> torch.export.ExportedProgram:
     """The module as `torch.export` sees it."""
-    axes = dynamic_shapes(request.dynamic_axes, request.axis_names)
-    with quiet_exporter(), torch.no_grad():
+    axes = dynamic_shapes(request.dynamic_axes)
+    # Otherwise a map of one pixel within would count as one of that size for all images.
+    any_size = _config.patch(backed_size_oblivious=bool(axes))  # type: ignore[attr-defined]
+    with quiet_exporter(), any_size, torch.no_grad():
         return torch.export.export(
             request.module, (request.example,), dynamic_shapes=(axes,) if axes else None
         )
