@@ -19,6 +19,7 @@ from pkgutil import iter_modules
 from typing import Generic, Protocol, TypeVar
 
 from allometry.base.errors import InputError, UnknownNameError
+from allometry.base.text import shown
 
 ENTRY_POINTS = "allometry.plugins"
 VARIABLE = "ALLOMETRY_PLUGINS"
@@ -159,6 +160,9 @@ def add_plugins(names: list[str]) -> None:
     Raises:
         InputError: one of them cannot be imported.
     """
+    wrong = next((name for name in names if "\0" in name), None)
+    if wrong is not None:
+        raise InputError(f"No module and no file is called {shown(wrong)}.")
     whole = [str(Path(name).resolve()) if name.endswith(".py") else name for name in names]
     files = [name for name in os.environ.get(VARIABLE, "").split(",") if name]
     os.environ[VARIABLE] = ",".join(dict.fromkeys([*files, *whole]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -14,6 +15,7 @@ from allometry.base.errors import Stopped
 from allometry.base.plugins import add_plugins
 from allometry.base.text import write_line
 
+_OVERLONG, _KEPT = re.compile(r"\S{4096,}"), 100  # no path is that long, and nobody reads such a word
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -45,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         text, status = _explain(error)
+        text = _OVERLONG.sub(lambda match: f"{match[0][:_KEPT]}...", text)
         write_line(_wrapped(f"allometry: {text}"))
         return status
 

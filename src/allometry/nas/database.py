@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 import warnings
@@ -11,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from allometry.base import InputError, MissingExtraError, RunFolderError
+from allometry.base.text import shown
 from allometry.nas.database_calls import (
     BUSY,
     DatabaseCalls,
@@ -23,6 +25,19 @@ from allometry.nas.trials import TrialOutcome
 
 if TYPE_CHECKING:
     import optuna
+
+_ADDRESS = "Give an address such as sqlite:////full/path/trials.db or postgresql://user:password@host/name."
+_PASSWORD = re.compile(r"(//[^:/@]*):[^@]*@")
+
+
+def without_password(url: str) -> str:
+    """The address of a database as anybody may see it.
+
+    Example:
+        >>> without_password("postgresql://me:secret@host/trials")
+        'postgresql://me:***@host/trials'
+    """
+    return _PASSWORD.sub(r"\1:***@", url)
 
 
 RETRIES = 3
@@ -62,6 +77,10 @@ def open_database(
     import optuna
     import sqlalchemy
 
+    try:
+        sqlalchemy.engine.make_url(url)
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        raise InputError(f"{shown(without_password(url))} is no address of a database. {_ADDRESS}") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # of its own retries, for which there is a sentence
     calls = DatabaseCalls(url, _shown(url), say=say, should_stop=should_stop)
     try:
@@ -73,8 +92,7 @@ def open_database(
         ) from error
     except (sqlite3.Error, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         raise InputError(
-            f"The database {_shown(url)} cannot be used: {first_line(error)}. Give an address such as "
-            "sqlite:////full/path/trials.db or postgresql://user:password@host/name."
+            f"The database {_shown(url)} cannot be used: {first_line(error)}. {_ADDRESS}"
         ) from error
     kept = opened.user_attrs
     if kept.get("identity", identity) != identity:
@@ -173,10 +191,7 @@ def _shown(url: str) -> str:
     """The address without its password."""
     import sqlalchemy
 
-    try:
-        return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
-    except sqlalchemy.exc.ArgumentError:
-        return repr(url)
+    return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
 
 
 @contextmanager

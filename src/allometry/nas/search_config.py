@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -16,6 +15,7 @@ from allometry.base.checks import check_at_least
 from allometry.cost import MACS, MEASURES, Budget, LatencyTable, Measure, RuntimeConfig, runtime_config_for
 from allometry.cost.measurements import read_with
 from allometry.data import Dataset, data_argument
+from allometry.nas.database import without_password
 from allometry.nas.driver import SearchProblem
 from allometry.nas.encodings import Encoding, network_of
 from allometry.nas.objectives import Objective
@@ -28,7 +28,6 @@ from allometry.training.images import Images
 from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.specs import check_settings
 
-_PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@]*@")
 GRADIENT_WAYS = ("proxylessnas", "fbnet")
 
 
@@ -150,7 +149,7 @@ class SearchRequest:
             "epochs": config.epochs,
             "halving": config.halving,
             "max_pending": config.max_pending,
-            "storage": None if config.storage is None else _PASSWORD.sub(r"\1:***@", config.storage),
+            "storage": None if config.storage is None else without_password(config.storage),
             "study": config.study if config.storage is not None else None,
             **({"runtime": runtime.runtime, "threads": runtime.threads} if runtime else {}),
         }

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from allometry.base import AllometryError, InputError
 from allometry.base.machine import cores
 from allometry.base.processes import JsonProcess
+from allometry.base.reading import UnreadableError, parse_integer
+from allometry.base.text import shown
 from allometry.data import Dataset
 from allometry.nas.trial_training import TrialConfig
 
@@ -42,6 +44,9 @@ def threads_of(workers: int | str) -> int:
     return max(1, cores() // workers) if isinstance(workers, int) else 1
 
 
+_MOST = 4096  # processes; no machine has more to give
+
+
 def as_workers(workers: int | str) -> int | str:
     """Who trains: a number of processes, or the address of a cluster.
 
@@ -57,12 +62,16 @@ def as_workers(workers: int | str) -> int | str:
         allometry.base.errors.InputError: workers must be a number from 1, ray for a Ray cluster, or ...
     """
     text = str(workers)
-    if text.isdigit() and int(text) > 0:
-        return int(text)
+    try:
+        number = parse_integer(text)
+    except UnreadableError:
+        number = 0
+    if 0 < number <= _MOST:
+        return number
     if text == "ray" or text.startswith("ray://"):
         return text
     raise InputError(
-        f"workers must be a number from 1, ray for a Ray cluster, or ray://host:port, not {workers!r}."
+        f"workers must be a number from 1, ray for a Ray cluster, or ray://host:port, not {shown(workers)}."
     )
 
 
