@@ -69,6 +69,37 @@ def tiff(
     return head + body + struct.pack(order + "H", len(fields)) + entries + bytes(4) + beside
 
 
+def bigtiff(array: np.ndarray, *, order: str = "<", photometric: int = BLACK_IS_ZERO) -> bytes:
+    """A TIFF of one strip of gray whose places have 64 bits."""
+    height, width = array.shape
+    body = array.astype(array.dtype.newbyteorder(order)).tobytes()
+    body += bytes(-len(body) % 8)
+    fields = {
+        256: width,
+        257: height,
+        258: 8 * array.dtype.itemsize,
+        259: 1,
+        262: photometric,
+        273: 16,
+        277: 1,
+        278: height,
+        279: array.nbytes,
+    }
+    entries = b""
+    for tag, value in fields.items():
+        kind, code = (3, "H") if tag in (258, 259, 262, 277) else (4, "I")
+        entries += struct.pack(order + "HHQ", tag, kind, 1) + struct.pack(order + code, value).ljust(8, b"\0")
+    head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HHHQ", 43, 8, 0, 16 + len(body))
+    return head + body + struct.pack(order + "Q", len(fields)) + entries + bytes(8)
+
+
+def ppm(array: np.ndarray, maximum: int) -> bytes:
+    """A PPM, or a PGM for gray."""
+    height, width = array.shape[:2]
+    head = f"{'P6' if array.ndim == 3 else 'P5'}\n{width} {height}\n{maximum}\n".encode()
+    return head + array.astype(">u2" if maximum > 255 else np.uint8).tobytes()
+
+
 def chunk(kind: bytes, body: bytes) -> bytes:
     """A part of a PNG."""
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -132,6 +163,7 @@ def odd_kinds() -> dict[str, bytes]:
     jpeg = saved(Image.fromarray(narrow[..., :3]), "JPEG", quality=95)
     kinds = {
         "zero-is-white.tif": tiff(deep[..., 0], photometric=WHITE_IS_ZERO),
+        "zero-is-white-large.tif": bigtiff(deep[..., 0], photometric=WHITE_IS_ZERO),
         "zero-is-white-8.tif": tiff(narrow[..., 0], photometric=WHITE_IS_ZERO),
         "zero-is-white-big.tif": tiff(deep[..., 0], photometric=WHITE_IS_ZERO, order=">"),
         "gray-big.tif": tiff(deep[..., 0], order=">"),
@@ -159,6 +191,9 @@ def odd_kinds() -> dict[str, bytes]:
             clear=[7],
             raw=b"".join(b"\0" + rows[i : i + length] for i in range(0, len(rows), length)),
         ),
+        "gray.pgm": ppm(deep[..., 0] >> 4, 4095),
+        "color.ppm": ppm(deep[..., :3], 65_535),
+        "twelve-bits.ppm": ppm(deep[..., :3] >> 4, 4095),
         "empty-alpha.bmp": bmp(np.dstack([narrow[..., :3], np.zeros((17, 23), np.uint8)])),
         "alpha.bmp": bmp(narrow),
         "no-end.jpg": jpeg[:-2],
@@ -194,6 +229,7 @@ def refused_kinds() -> dict[str, bytes]:
         "float-64.tif": tiff(deep[..., 0].astype(np.float64), numbers=FLOAT),
         "lab.tif": tiff(narrow[..., :3], photometric=LAB),
         "subsampled.tif": tiff(narrow[..., :3], photometric=YCBCR),
+        "large-big.tif": bigtiff(deep[..., 0], order=">"),
         "unknown-compression.tif": tiff(narrow[..., 0], compression=40_000),
         "image.heic": b"\0\0\0\x18ftypheic" + bytes(40),
         "image.avif": saved(Image.fromarray(narrow[..., :3]), "AVIF"),

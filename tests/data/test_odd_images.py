@@ -15,6 +15,7 @@ from tests.image_files import (
     WHITE_IS_ZERO,
     odd_kinds,
     png,
+    ppm,
     refused_kinds,
     saved,
     tiff,
@@ -38,6 +39,10 @@ def what_they_show() -> dict[str, np.ndarray]:
     ink = NARROW[..., 1].astype(float)[..., np.newaxis] / 255
     return {
         "zero-is-white.tif": 255 - gray,
+        "zero-is-white-large.tif": 255 - gray,
+        "gray.pgm": gray,
+        "color.ppm": color,
+        "twelve-bits.ppm": color,
         "zero-is-white-8.tif": 255 - NARROW[..., 0],
         "zero-is-white-big.tif": 255 - gray,
         "gray-big.tif": gray,
@@ -106,7 +111,7 @@ def test_levels_say_what_is_black_and_white() -> None:
     for levels, expected in (((0, 4095), gray >> 4), (None, gray >> 8), ((0, 255), np.minimum(gray, 255))):
         for file in (png(gray, color=0, bits=16), tiff(gray), tiff(gray, order=">")):
             assert (read_image(file, channels=1, levels=levels)[..., 0] == expected).all()
-    for file in (png(color, color=2, bits=16), tiff(color, photometric=2, order=">")):
+    for file in (png(color, color=2, bits=16), tiff(color, photometric=2, order=">"), ppm(color, 65_535)):
         assert (read_image(file, channels=3, levels=(0, 4095)) == color >> 4).all()
     few = np.array([[0, 1], [2, 3]], np.uint16)
     assert read_image(png(few, color=0, bits=16), channels=1, levels=(0, 3)).ravel().tolist() == [

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from allometry.data import as_dataset, open_arrays, open_data, read_image, with_levels
+from allometry.base import SilentProgress
+from allometry.data import as_dataset, as_split, open_arrays, open_data, read_image, with_levels
 from allometry.data.dataset import Dataset
 from tests.image_files import COLOR, png, tiff
 
@@ -163,3 +164,31 @@ def test_few_of_many_are_named(folder: Path, tmp_path: Path) -> None:
     (remark,) = opened(folder, tmp_path).remarks
     assert remark.startswith("20 of 20 images show nothing, since all pixels are alike: ")
     assert remark.endswith("and 17 more")
+
+
+def test_labels_instead_of_images_are_told(folder: Path, tmp_path: Path) -> None:
+    for number in range(10):
+        for name in ("cat", "dog"):
+            masks = narrow(number + 50 * (name == "cat")).astype(np.uint8) // 64
+            Image.fromarray(masks).save(folder / name / f"{number}.png")
+    (remark,) = opened(folder, tmp_path).remarks
+    assert remark.startswith("all images are nearly black: no level is above 3 of 255")
+    masks = np.stack([narrow(number).astype(np.uint8) // 64 for number in range(20)])
+    assert open_arrays(masks, np.arange(20) % 2).remarks == (remark,)
+
+
+def test_what_is_odd_about_images_that_a_network_is_judged_by_is_told(tmp_path: Path) -> None:
+    progress = Told()
+    as_split(write_deep(tmp_path / "data", 16), classes=("cat", "dog"), channels=1, progress=progress)
+    assert any("20 images have 16 bits with values between 0 and 4,080" in line for line in progress.lines)
+
+
+class Told(SilentProgress):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        """Keep it."""
+        self.lines.append(text)

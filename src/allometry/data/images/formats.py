@@ -25,10 +25,11 @@ _READERS: tuple[tuple[bytes, type[ImageFile]], ...] = (
     (b"RIFF", WebPImageFile),
     (b"BM", BmpImageFile),
     (b"GIF8", GifImageFile),
-    *((start, TiffImageFile) for start in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")),
+    *((start, TiffImageFile) for start in (b"II*\x00", b"MM\x00*", b"II+\x00")),
     *((b"P%d" % number, PpmImageFile) for number in range(1, 7)),
 )
 _OTHERS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"MM\x00+", "a BigTIFF with the highest byte first"),
     (4, b"ftypavi", "an AVIF image"),
     (4, b"ftyp", "a HEIC image or a film"),
     (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
@@ -84,7 +85,7 @@ def what_else(data: bytes) -> str:
     for place, signature, what in _OTHERS:
         if data[place:].startswith(signature):
             return f"it is {what}, which is not supported; save it as JPEG or PNG"
-    start = data[:64].lower()
+    start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for signature, reason in _NO_IMAGES:
         if start.startswith(signature):
             return reason

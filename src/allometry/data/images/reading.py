@@ -47,7 +47,7 @@ _LYING = range(5, 9)  # orientations that exchange height and width
 # What Pillow says of kinds that it does not read, rather than of damage.
 _UNSUPPORTED = re.compile(
     r"unsupported|not (yet )?supported|unknown (pixel mode|raw mode|data organization)|cannot handle|unrecognized"
-    r"|not available",
+    r"|not available|samples per pixel",
     re.IGNORECASE,
 )
 

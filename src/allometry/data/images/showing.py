@@ -51,9 +51,13 @@ def show(
         and "RGBa" not in raw
     ):
         deep = exact or levels is not None or "transparency" in opened.info
-    if not deep:
+    maximum = deep_maximum(opened)
+    if maximum and (exact or levels is not None):
+        color, alpha = ppm_values(opened, maximum), None
+    elif deep:
+        color, alpha = deep_values(opened, raw, again)
+    else:
         return np.asarray(flat(opened, raw)), None
-    color, alpha = deep_values(opened, raw, again)
     pixels = level(color, levels)
     if alpha is None:
         return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels, color
@@ -96,6 +100,27 @@ def deep_values(
     if upper.shape[2] == 4:
         return color, upper[:, :, 3]
     return color, None if clear is None else np.where((color == clear).all(2), 0, 255).astype(np.uint8)
+
+
+def deep_maximum(opened: Image.Image) -> int:
+    """What is white in a PPM of 16 bits in color, of which Pillow gives 8; else 0."""
+    tiles = getattr(opened, "tile", None)
+    if opened.format != "PPM" or opened.mode != "RGB" or not tiles or tiles[0][0] != "ppm":
+        return 0
+    maximum = int(tiles[0][3][1])
+    return maximum if maximum > 255 else 0
+
+
+def ppm_values(opened: Image.Image, maximum: int) -> np.ndarray[Any, Any]:
+    """The 16 bits of a PPM in color."""
+    file: Any = vars(opened)["fp"]
+    file.seek(vars(opened)["tile"][0][2])
+    number = opened.width * opened.height * 3
+    raw = file.read(2 * number)
+    if len(raw) < 2 * number:
+        raise OSError("the file is truncated")
+    values = np.frombuffer(raw, ">u2").astype(np.uint32).clip(0, maximum) * 65_535 // maximum
+    return values.astype(np.uint16).reshape(opened.height, opened.width, 3)
 
 
 def retile(opened: Image.Image, change: Callable[[Any], Any]) -> None:
@@ -208,17 +233,29 @@ def without_negative(data: bytes) -> tuple[bytes, bool]:
 
     Pillow reads the first as if it were the second, or, with the bytes in the other order, not at all.
     """
-    if data[:4] not in (b"II*\x00", b"MM\x00*") or len(data) < 8:
-        return data, False
-    order = "<" if data[:2] == b"II" else ">"
-    start = struct.unpack_from(f"{order}I", data, 4)[0]
-    number = struct.unpack_from(f"{order}H", data, start)[0] if start + 2 <= len(data) else 0
-    known = {}
-    for place in range(start + 2, min(start + 2 + 12 * number, len(data) - 11), 12):
-        tag, kind, count, value = struct.unpack_from(f"{order}HHIH", data, place)
-        if kind == 3 and count == 1:
-            known[tag] = (value, place + 8)
+    known = short_fields(data)
     if known.get(258, (1,))[0] != 16 or known.get(262, (1,))[0] != 0 or known.get(339, (1,))[0] != 1:
         return data, False
     place = known[262][1]
-    return data[:place] + struct.pack(f"{order}H", 1) + data[place + 2 :], True
+    return data[:place] + (b"\x01\x00" if data[:2] == b"II" else b"\x00\x01") + data[place + 2 :], True
+
+
+def short_fields(data: bytes) -> dict[int, tuple[int, int]]:
+    """The fields of a TIFF that are one number of 16 bits: that, and its place."""
+    large = data[:4] == b"II+\x00"
+    if not large and data[:4] not in (b"II*\x00", b"MM\x00*"):
+        return {}
+    order, known = "<" if data[:2] == b"II" else ">", {}
+    head, count, entry = ("Q", "Q", "HHQH") if large else ("I", "H", "HHIH")
+    length = 20 if large else 12
+    try:
+        start = struct.unpack_from(order + head, data, 8 if large else 4)[0]
+        number = struct.unpack_from(order + count, data, start)[0]
+        first = start + struct.calcsize(order + count)
+        for place in range(first, min(first + length * number, len(data) - length + 1), length):
+            tag, kind, values, value = struct.unpack_from(order + entry, data, place)
+            if kind == 3 and values == 1:
+                known[tag] = (value, place + length - (8 if large else 4))
+    except struct.error:  # it ends too soon
+        return {}
+    return known

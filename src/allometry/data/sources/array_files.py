@@ -20,7 +20,7 @@ from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import UnreadableImageError
 from allometry.data.sources.arrays import array_checks, assemble_arrays, with_channels
 from allometry.data.sources.boundary import first_line, parsing
-from allometry.data.sources.check import Check
+from allometry.data.sources.check import CHECK_KINDS, Check
 from allometry.data.sources.checking import (
     CHANGED_UNSEEN,
     index_file,
@@ -28,6 +28,7 @@ from allometry.data.sources.checking import (
     sampled,
     save_index,
     settled,
+    to_columns,
 )
 from allometry.data.sources.records import OpenOptions, stamp_of
 from allometry.data.sources.stores import read_part
@@ -173,23 +174,18 @@ def _checks(images: NpyImages, options: OpenOptions, clock: Callable[[], int] = 
         "shape": list(images.shape),
     }
     index = index_file(options.cache_folder, source)
-    known = load_index(index, about=about, kinds={"digest": str, "uniform": bool})
-    (number, height, width, channels), progress = images.shape, options.progress
+    known = load_index(index, about=about, kinds=CHECK_KINDS)
+    progress = options.progress
     if known:
-        digests, uniform = known["digest"], known["uniform"]
-        if all(image_digest(images[row]) == digests[row] for row in sampled(number, now=began)):
-            return [
-                Check(digest, height, width, channels == 1, "", uniform=alike)
-                for digest, alike in zip(digests, uniform, strict=True)
-            ]
+        checks = list(map(Check, *known.values()))
+        if all(
+            image_digest(images[row]) == checks[row].digest for row in sampled(images.shape[0], now=began)
+        ):
+            return checks
         progress.say(f"{images.path}: {CHANGED_UNSEEN}")
     checks = array_checks(images, progress)
     if settled(stamp, began):
-        columns: dict[str, list[Any]] = {
-            "digest": [check.digest for check in checks],
-            "uniform": [check.uniform for check in checks],
-        }
-        save_index(index, about=about, columns=columns, progress=progress)
+        save_index(index, about=about, columns=to_columns(checks), progress=progress)
     return checks
 
 

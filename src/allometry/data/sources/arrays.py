@@ -80,7 +80,10 @@ def array_checks(images: Images, progress: Progress) -> list[Check]:
         for row in range(images.shape[0]):
             image = images[row]
             digest = image_digest(image)
-            checks.append(Check(digest, height, width, channels == 1, "", uniform=is_uniform(image)))
+            brightest, uniform = int(image.max()), is_uniform(image)
+            checks.append(
+                Check(digest, height, width, channels == 1, "", brightest=brightest, uniform=uniform)
+            )
             advance(1)
     return checks
 

@@ -25,6 +25,7 @@ CHECK_KINDS = {
     "low": int,
     "high": int,
     "common": int,
+    "brightest": int,
     "uniform": bool,
     "picture": str,
 }
@@ -43,6 +44,7 @@ class Check(NamedTuple):
         low: the lowest of its values, if they have 16 bits; else -1.
         high: the highest of them; else -1.
         common: what 99 % of them do not exceed; else -1.
+        brightest: the highest of its levels, if they have 8 bits; else -1.
         uniform: whether all its pixels are alike.
         picture: a digest of its pixels, whatever its file is like; empty where its bytes tell it apart.
     """
@@ -55,6 +57,7 @@ class Check(NamedTuple):
     low: int = -1
     high: int = -1
     common: int = -1
+    brightest: int = -1
     uniform: bool = False
     picture: str = ""
 
@@ -99,6 +102,7 @@ def check_pixels(digest: str, decoded: Decoded) -> Check:
         low,
         high,
         common,
+        int(image.max()) if deep is None else -1,
         is_uniform(values),
         _picture(values),
     )

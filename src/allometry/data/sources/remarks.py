@@ -12,6 +12,7 @@ from allometry.data.sources.records import SEPARATOR, ImageRecord
 _WHITE = 2**16 - 1
 _NARROW = 16  # times that the values fit into the whole range: then not even the first of them is black
 _NEARLY_ALL_BELOW = 4  # bits that nearly all pixels lie below the highest ones
+_DARK = 16  # levels of 255
 _SHOWN = 3
 _SHOWN_NAME = 80  # characters
 
@@ -60,7 +61,8 @@ def remarks_of(
     train = [checks[file.path] for file in splits["train"]]
     rest = [checks[file.path] for name in splits if name != "train" for file in splits[name]]
     found = (
-        _about_levels(train, rest, levels),
+        _about_levels(train, rest, levels) if train else _about_range(rest),
+        _about_darkness(train or rest),
         _about_uniform(sorted(shown(file.path) for file in files if checks[file.path].uniform), len(files)),
         _about_classes(files, checks, shown),
     )
@@ -88,6 +90,29 @@ def _about_levels(train: Sequence[Check], rest: Sequence[Check], levels: Levels 
         f"{plural(len(deep) + sum(check.high >= 0 for check in rest), 'image')} have 16 bits, but the values of those "
         f"to train lie between {low:,} and {high:,}: all are read with {scale}, and so is whatever the network is "
         f"shown later{also}"
+    )
+
+
+def _about_range(judged: Sequence[Check]) -> str:
+    """Of images that a network is judged by, which reads them as those that it was trained on."""
+    deep = [check for check in judged if check.high >= 0]
+    if levels_of(deep) is None:
+        return ""
+    low, high = min(check.low for check in deep), max(check.high for check in deep)
+    return (
+        f"{plural(len(deep), 'image')} have 16 bits with values between {low:,} and {high:,}; they are read with the "
+        "black and white of the images that the network was trained on"
+    )
+
+
+def _about_darkness(checks: Sequence[Check]) -> str:
+    levels = [check.brightest for check in checks]
+    brightest = max(levels, default=_DARK)
+    if brightest >= _DARK or min(levels) < 0 or all(check.uniform for check in checks):
+        return ""
+    return (
+        f"all images are nearly black: no level is above {brightest} of 255; if they hold the numbers of classes or "
+        "objects, they may not be the images that you mean"
     )
 
 

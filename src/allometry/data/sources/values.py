@@ -175,6 +175,8 @@ def as_split(
         f"all {number:,} images" if number == whole else f"the {number:,} for {chosen} of {whole:,} images"
     )
     progress.say(f"{told} It is judged by {which}.")
+    for remark in dataset.remarks:
+        progress.say(f"look at this: {remark}")
     return NamedSplit(chosen, known)
 
 
