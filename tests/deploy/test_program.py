@@ -65,14 +65,14 @@ def test_the_program_sees_an_image_of_any_size_as_the_library_does(tmp_path, wid
     path = tmp_path / "image.png"
     Image.fromarray(random.integers(0, 256, (height, width, 3), np.uint8)).save(path)
     predict = program(tmp_path, preprocessing(channels=3, resolution=resolution, crop=crop))
-    ours = center_view(read_image(path, channels=3), resolution=resolution, crop=crop)
+    ours = center_view(read_image(path, channels=3, min_side=128), resolution=resolution, crop=crop)
     assert np.abs(predict.view(path).astype(int) - ours.astype(int)).max() <= 1
 
 
 @in_a_folder
 @given(st.integers(1, 50), st.integers(1, 30))
 def test_pixels_count_by_their_share_and_all_together_once(tmp_path, side, resolution):
-    weights = program(tmp_path, preprocessing(resolution=resolution)).weigh(side)
+    weights = program(tmp_path, preprocessing()).weigh(side, resolution)
     assert weights.shape == (resolution, side)
     assert (weights >= 0).all()
     assert weights.sum(1) == pytest.approx(np.ones(resolution), abs=1e-4)

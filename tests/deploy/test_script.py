@@ -6,12 +6,13 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from torch import nn
 
-from allometry.data import as_images, center_view, read_image
+from allometry.data import ArraySplit, NamedImage, as_images, view_batches
 from allometry.deploy import ExportConfig, write_file, write_script
 from allometry.training import Preprocessing
 from allometry.training.pretrained import Classifier
-from allometry.verbs.predict import classify
+from allometry.verbs.predict import classify, view_of
 
 CLASSES = ("bär", 'a "disc"', "frame\\")
 
@@ -29,6 +30,11 @@ def images(tmp_path_factory):
     glass.putalpha(Image.linear_gradient("L").resize(soft.size))
     glass.save(folder / "glass.png")
     soft.convert("L").save(folder / "gray.png")
+    soft.resize((900, 700)).save(
+        folder / "large.jpg", quality=95
+    )  # decoded smaller, shrunk, and only then cut
+    draw_large = Image.fromarray(draw.integers(0, 256, (60, 80, 3), np.uint8)).resize((640, 480))
+    draw_large.save(folder / "large.png")
     return sorted(folder.iterdir())
 
 
@@ -58,8 +64,19 @@ def test_the_program_sees_what_the_library_sees(images, tmp_path, channels):
     program = opened(script)
     assert program.CLASSES == CLASSES
     for path in images:
-        ours = center_view(read_image(path, channels=channels), resolution=24, crop=0.9).astype(int)
-        assert np.abs(program.view(path) - ours).max() <= (4 if path.suffix == ".jpg" else 1)
+        ours = view_of(Classifier(nn.Identity(), preprocessing), NamedImage(path.name, path))
+        assert np.abs(program.view(path) - ours.astype(int)).max() <= (4 if path.suffix == ".jpg" else 1)
+
+
+def test_predict_sees_what_is_evaluated():
+    preprocessing = Preprocessing(
+        channels=3, resolution=64, crop=0.875, mean=(0.4,) * 3, std=(0.3,) * 3, classes=CLASSES
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 300, 400, 3), np.uint8)
+    split = ArraySplit(images=pixels, labels=np.array([0]), names=("a",))
+    evaluated = next(view_batches(split, resolution=64, batch_size=1, crop=0.875)).images[0]
+    predicted = view_of(Classifier(nn.Identity(), preprocessing), NamedImage("a", pixels[0]))
+    assert np.array_equal(evaluated, predicted)
 
 
 @pytest.mark.parametrize(

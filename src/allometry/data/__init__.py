@@ -1,7 +1,7 @@
 """Images to batches: icons, folders, manifests, shards or arrays, checked, split, varied and batched."""
 
 from allometry.data.augment.augmentation import Augmentation, Policy
-from allometry.data.augment.geometry import center_view
+from allometry.data.augment.geometry import center_view, side_to_keep
 from allometry.data.augment.variation import augment
 from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split, with_levels
 from allometry.data.images.reading import read_image
@@ -54,6 +54,7 @@ __all__ = [
     "part_of",
     "read_image",
     "settle_data",
+    "side_to_keep",
     "summarize",
     "train_batches",
     "view_batches",

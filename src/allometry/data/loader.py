@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from allometry.base import InputError
 from allometry.data.augment.augmentation import Augmentation
-from allometry.data.augment.geometry import center_view
+from allometry.data.augment.geometry import center_view, side_to_keep
 from allometry.data.augment.mixing import mix_pair
 from allometry.data.augment.variation import augment_image, draw_variant, need
 from allometry.data.dataset import FileSplit, Labels, Split
@@ -23,7 +23,6 @@ from allometry.data.images.pixels import Pixels
 MixWeights = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 _AHEAD = 2  # batches that wait ready, beyond those in the making
-_SMALLEST_KEPT = 128  # smaller images save little memory, and strokes are drawn on them before they shrink
 _WORTH_KEEPING = (
     0.5  # fraction of a split that has to fit into the cache for keeping to save more than decoding less
 )
@@ -211,7 +210,7 @@ def train_batches(
         for number in range(start, count)
     ]
     zoom = min(_LARGEST_ZOOM, (1 + augmentation.scale) / math.sqrt(augmentation.crop))
-    min_side = _side_to_keep(resolution * zoom)
+    min_side = side_to_keep(resolution * zoom)
     files = _files_worth_reading(split, augmentation, min_side)
 
     def view(index: int, side: int) -> Pixels:
@@ -268,7 +267,7 @@ def view_batches(
         Group(number, order[first : first + batch_size], 0)
         for number, first in enumerate(range(0, len(split), batch_size))
     ]
-    min_side = _side_to_keep(resolution / crop)
+    min_side = side_to_keep(resolution / crop)
 
     def view(index: int, side: int) -> Pixels:
         return center_view(split.image(index, min_side=min_side), resolution=side, crop=crop)
@@ -298,10 +297,6 @@ def _files_worth_reading(split: Split, augmentation: Augmentation, min_side: int
     if needed_bytes * _WORTH_KEEPING <= split.cache.limit:
         return None
     return split
-
-
-def _side_to_keep(pixels: float) -> int:
-    return max(_SMALLEST_KEPT, math.ceil(pixels))
 
 
 def _check_minimum(minimum: int, **numbers: int) -> None:

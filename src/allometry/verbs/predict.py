@@ -15,7 +15,7 @@ from allometry.base import DataError, InputError
 from allometry.base.html import html_table
 from allometry.base.reading import is_folder
 from allometry.base.units import plural
-from allometry.data import NamedImage, as_images, center_view, image_files
+from allometry.data import NamedImage, as_images, center_view, image_files, side_to_keep
 from allometry.data.images.pixels import Pixels
 from allometry.training import to_input
 from allometry.training.pretrained import Classifier
@@ -200,7 +200,7 @@ def _classify(
     errors: dict[int, str] = {}
     for place, image in enumerate(images):
         try:
-            views.append(_view(classifier, image))
+            views.append(view_of(classifier, image))
         except DataError as error:
             if alone:  # of several, each says for itself what is wrong with it
                 raise
@@ -214,12 +214,17 @@ def _classify(
         )
 
 
-def _view(classifier: Classifier, image: NamedImage) -> Pixels:
+def view_of(classifier: Classifier, image: NamedImage) -> Pixels:
+    """What a network sees of an image, uint8 [resolution, resolution, channels]: the same as when it is evaluated.
+
+    Raises:
+        DataError: the image is missing or unreadable.
+    """
     preprocessing = classifier.preprocessing
     return center_view(
         image.pixels(
             channels=preprocessing.channels,
-            min_side=preprocessing.resolution,
+            min_side=side_to_keep(preprocessing.resolution / preprocessing.crop),  # as when it is evaluated
             levels=preprocessing.levels,
         ),
         resolution=preprocessing.resolution,

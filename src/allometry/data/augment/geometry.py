@@ -11,6 +11,7 @@ import numpy as np
 from allometry.data.images.pixels import Pixels, resample, resize, with_channels
 
 Border = Literal["reflect", "constant"]
+_SMALLEST_KEPT = 128  # smaller images save little memory, and strokes are drawn on them before they shrink
 _SHARPEST = 1.3  # source pixels per pixel of the view; linear interpolation skips pixels beyond that
 
 
@@ -42,6 +43,16 @@ class AffineParams(NamedTuple):
     right: float
     down: float
     flip: bool
+
+
+def side_to_keep(pixels: float) -> int:
+    """The shorter side to which an image is shrunk when it is read, where so many pixels of it are needed.
+
+    Example:
+        >>> side_to_keep(224 / 0.875), side_to_keep(32)
+        (256, 128)
+    """
+    return max(_SMALLEST_KEPT, math.ceil(pixels))
 
 
 def center_view(image: Pixels, *, resolution: int, crop: float = 1.0) -> Pixels:
