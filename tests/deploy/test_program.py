@@ -270,7 +270,7 @@ def test_what_the_library_refuses_the_program_refuses(tmp_path, name):
     (tmp_path / name).write_bytes(refused_kinds()[name])
     with pytest.raises(DataError, match=r"not supported|truncated"):
         read_image(tmp_path / name, channels=3)
-    with pytest.raises((ValueError, OSError, SyntaxError)):
+    with pytest.raises((ValueError, OSError, SyntaxError, UserWarning)):
         program(tmp_path, preprocessing(channels=3)).view(tmp_path / name)
 
 
