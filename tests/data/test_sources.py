@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +178,16 @@ def test_places_that_cannot_be_are_told_in_a_sentence(where: str, says: str) -> 
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "name", ["d.csv", "d.parquet", "d.npz", "d.tar", "shards/0.tar", "arrays/images.npy"]
+)
+def test_a_pipe_that_nobody_writes_to_holds_nothing_up(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    if name.endswith(".npy"):
+        np.save(tmp_path / "arrays/labels.npy", np.zeros(3))
+    os.mkfifo(tmp_path / name)
+    where = tmp_path / name if name.startswith("d.") else (tmp_path / name).parent
+    with pytest.raises(DataError, match="is no regular file"):
+        open_data(where)

@@ -1,4 +1,5 @@
 import json
+import os
 from datetime import UTC, datetime
 
 import pytest
@@ -140,3 +141,13 @@ def test_hidden_files_of_the_user_stay(tmp_path):
         pass
     assert (tmp_path / "run" / ".mine.part").read_text() == "precious"
     assert (tmp_path / "run" / ".git").is_dir()
+
+
+def test_a_name_that_is_no_text_is_refused_before_the_work(tmp_path):
+    folder = tmp_path / os.fsdecode(b"run\xff")
+    with (
+        pytest.raises(RunFolderError, match="is no text in UTF-8, and files of weights cannot lie there"),
+        open_run(folder, **HOW),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []

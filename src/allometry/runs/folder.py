@@ -107,6 +107,7 @@ def open_run(
     """
     if exists(path) and not is_folder(path):
         raise RunFolderError(f"{path} is a file; give a folder for the run.")
+    _refuse_odd_bytes(path)
     with storage_errors(path):
         make_folder(path)
     with _locked(path):
@@ -153,7 +154,19 @@ def find_run(path: Path) -> RunFolder:
         raise RunFolderError(f"There is no run folder {path}.{_hint(path)}")
     if not (path / RUN.name).exists():
         raise RunFolderError(f"{path} is no run folder: it has no {RUN.name}.{_hint(path)}")
+    _refuse_odd_bytes(path)
     return RunFolder(path, _info(path))
+
+
+def _refuse_odd_bytes(path: Path) -> None:
+    """Refuse a name that files of weights cannot have: that is better told before the training than after it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise RunFolderError(
+            f"The name of the folder {path} is no text in UTF-8, and files of weights cannot lie there. "
+            "Call it otherwise."
+        ) from None
 
 
 def _hint(path: Path) -> str:

@@ -111,6 +111,7 @@ def _judged_by(
         own = data_of(run, finished, data, progress)
     elif (same := _own_images(finished, data, progress)) is not None:
         own = same
+        progress.say(f"{own.name}: the images that the run was trained with, which are cut as they were.")
     else:
         known = finished.preprocessing
         return as_split(

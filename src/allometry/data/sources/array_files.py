@@ -129,6 +129,8 @@ def _load_npz(path: Path) -> Mapping[str, npt.NDArray[Any]]:
 
 
 def _load_npy(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
+    if not path.is_file():
+        raise DataError(f"{path} is no regular file.")
     with _reading(path):
         loaded = np.load(path, allow_pickle=False, mmap_mode="r" if mapped else None)
     if not isinstance(loaded, np.ndarray):

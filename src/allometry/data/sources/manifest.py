@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from allometry.base import DataError
 from allometry.base.extras import load_extra
-from allometry.base.reading import is_file
+from allometry.base.reading import is_file, read_bytes
 from allometry.data.dataset import Dataset
 from allometry.data.sources.assembling import assemble
 from allometry.data.sources.boundary import parsing
@@ -44,6 +44,7 @@ _BETWEEN = "|"  # the labels of an image
 _ROWS_A_BYTE = 10  # of a Parquet file; paths of different images take more, however they are packed
 _ROWS_AT_ONCE, _LARGEST_ROWS = 1024, 2**16  # and bytes of one of them, on the average
 _OR_LABELS = "; labels, classes or tags, where an image has several, divided by |"
+_LARGEST = 2**31  # bytes; ten million images have less than one gigabyte
 _DELIMITERS = ",;\t|"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _WHOLE = re.compile(r"[0-9]+\.0+")
@@ -93,7 +94,7 @@ def read_table(path: Path) -> list[Row]:
 
 def _csv_rows(path: Path) -> Iterator[Row]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_bytes(path, most=_LARGEST).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}, line {line}: the text is not UTF-8. Save the file as UTF-8.") from error
@@ -267,6 +268,8 @@ def read_manifest(path: Path, *, partial: bool = False) -> Layout:
     several = rows[0].several
     names = {name for row in rows for name in (row.label.split(SEPARATOR) if several else (row.label,))}
     classes = sorted_classes(names - {""})
+    if not classes:
+        raise DataError(f"{path} gives no image a label, so there is nothing to tell apart.")
     if len(classes) < (1 if partial else 2):
         raise DataError(
             f"{path} has only one class, {''.join(classes)!r}, and there is nothing to tell it from. "

@@ -128,6 +128,8 @@ def open_source(where: str, options: OpenOptions) -> Dataset:
     if not path.exists():
         raise DataError(_missing(path))
     ending = path.suffix.lower()
+    if not path.is_file():
+        raise DataError(f"{path} is no regular file. Give {_KINDS}.")
     if ending in MANIFESTS:
         return open_manifest(path, options)
     if ending == SHARD:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -232,6 +233,8 @@ def _about(path: Path) -> dict[str, str]:
         status = path.stat()
     except OSError as error:
         raise DataError(f"There is no shard {path}: {error.strerror or error}.") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{path} is no regular file, and so no shard.")
     return {"source": str(path.resolve()), "stamp": stamp_of(status)}
 
 
