@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import annotated_types as at
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,8 +14,9 @@ from hypothesis import strategies as st
 import allometry.runs
 from allometry.arch import Network
 from allometry.base import RunFolderError
+from allometry.base.decoding import Bounds
 from allometry.catalog import get
-from allometry.cost import MEASURES, Cost, Limit, count
+from allometry.cost import MEASURES, Cost, Limit, RuntimeConfig, count
 from allometry.runs import FitResult, Record, Subnet, SupernetResult, TrainResult
 from allometry.runs.results import RESULTS
 from allometry.scaling import ScalingLaw
@@ -26,6 +29,16 @@ KINDS = sorted(
     ),
     key=lambda kind: kind.__name__,
 )
+
+
+def _constraints(bounds: Bounds) -> Iterator[at.BaseMetadata]:
+    """What a field may be, in the words that Hypothesis knows."""
+    kinds = ((at.Ge, bounds.least), (at.Le, bounds.most), (at.Gt, bounds.above))
+    yield from (kind(value) for kind, value in kinds if value is not None)
+
+
+Bounds.__is_annotated_types_grouped_metadata__ = True  # type: ignore[attr-defined]
+Bounds.__iter__ = _constraints  # type: ignore[attr-defined]
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
 st.register_type_strategy(int, st.integers(-(2**70), 2**70))
 st.register_type_strategy(Path, st.sampled_from([Path("runs/a"), Path("b.onnx")]))
@@ -35,7 +48,10 @@ whole = st.integers(-(2**70), 2**70)
 st.register_type_strategy(
     Cost, st.builds(Cost, whole, whole, whole, whole, st.dictionaries(st.just("latency"), finite))
 )
-st.register_type_strategy(Limit, st.builds(Limit, st.sampled_from(tuple(MEASURES)), finite))
+st.register_type_strategy(
+    RuntimeConfig, st.builds(RuntimeConfig, threads=st.integers(1, 64), batch=st.integers(1, 64))
+)
+st.register_type_strategy(Limit, st.builds(Limit, st.sampled_from(tuple(MEASURES)), st.floats(1e-3, 1e15)))
 st.register_type_strategy(
     ScalingLaw,
     st.builds(

@@ -198,7 +198,7 @@ class PooledEvaluator:
 
     def _train(self, training: GridTraining) -> GridTrainingResult:
         fields = {"network": to_json(training.network), "seed": training.seed, "until": training.until}
-        return GridTrainingResult(**self._ask({"training": fields})["training"])
+        return GridTrainingResult.from_dict(self._ask({"training": fields})["training"])
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The answer of this thread's worker, or of the next one where it dies."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allometry.arch import Space, from_json, to_json
 from allometry.base import InputError
-from allometry.base.files import read_json, write_json
+from allometry.base.decoding import Amount, Count
 from allometry.cost import MACS, MEASURES, Budget, LatencyTable, Measure
 from allometry.data import Dataset
 from allometry.nas.encodings import encodings_of
@@ -22,13 +23,45 @@ from allometry.nas.search_config import SearchSetup
 from allometry.nas.space_costs import SpaceCosts
 from allometry.nas.trial_training import threads, try_candidate
 from allometry.nas.trials import NOTHING, Halving, Trial, TrialCandidate
-from allometry.runs.files import RECIPE, write_recipe
+from allometry.runs import GradientEpochMetrics
+from allometry.runs.files import RECIPE, RecordFile, write_recipe
+from allometry.runs.values import Record, Share
 from allometry.training import Recipe, small
 from allometry.training.images import Images
 from allometry.training.memory import settle_execution
 from allometry.training.session import Session, read_data
 
 HISTORY, GRADIENT = "gradient.json", "gradient"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientHistory(Record):
+    """What a search by gradient came to, and how: `gradient.json`.
+
+    Attributes:
+        by: which searcher.
+        space: in words.
+        network: as JSON.
+        budgeted: whether that is the most probable one within the budget, not of all.
+        expected_cost: of the distribution; None where no cost counts.
+        probabilities: of the options of each choice.
+        seconds: that it took.
+        images: that were seen.
+        epochs: of it.
+    """
+
+    by: str
+    space: str
+    network: str
+    budgeted: bool
+    expected_cost: float | None
+    probabilities: Mapping[str, tuple[Share, ...]]
+    seconds: Amount
+    images: Count
+    epochs: tuple[GradientEpochMetrics, ...]
+
+
+HISTORY_FILE = RecordFile(HISTORY, GradientHistory)
 _WAYS = {"proxylessnas": proxylessnas, "fbnet": fbnet}
 _PRESSURE = 1.0  # of the cost above the limit, as a power; below it only the accuracy counts
 
@@ -81,16 +114,14 @@ def try_by_gradient(session: Session, setup: SearchSetup) -> tuple[Trial, float]
     file = session.run.path / HISTORY
     if not file.exists():
         result = _search(session, setup, space)
-        write_json(file, _history(setup, space, result))
+        HISTORY_FILE.write(session.run.path, _history(setup, space, result))
     else:
         leave_alone(session)
-    kept = read_json(file)
-    session.run.record_cost(
-        "gradient", setup.config.searcher_name, seconds=kept["seconds"], images=kept["images"]
-    )
-    taken = "the most probable one within the budget" if kept["budgeted"] else "the most probable one"
+    kept = HISTORY_FILE.load(session.run.path)
+    session.run.record_cost("gradient", setup.config.searcher_name, seconds=kept.seconds, images=kept.images)
+    taken = "the most probable one within the budget" if kept.budgeted else "the most probable one"
     session.progress.say(f"{setup.config.searcher_name}: {taken} of {space.size:,} networks is taken")
-    network = from_json(kept["network"])
+    network = from_json(kept.network)
     encoding = encodings_of(setup.space, [network])[0]
     candidate = TrialCandidate(number=0, network=network, metrics=setup.costs.of(encoding))
     outcome = try_candidate(
@@ -107,7 +138,7 @@ def try_by_gradient(session: Session, setup: SearchSetup) -> tuple[Trial, float]
         values = setup.problem.objective_values(outcome.metrics)
     shutil.rmtree(session.run.path / GRADIENT, ignore_errors=True)  # what only going on needs
     trial = Trial(number=0, encoding=encoding, values=values, outcome=outcome)
-    return trial, float(kept["seconds"]) + outcome.seconds
+    return trial, kept.seconds + outcome.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,15 +242,15 @@ def _aim(setup: SearchSetup) -> tuple[Measure, float]:
     )
 
 
-def _history(setup: SearchSetup, space: Space, result: GradientResult) -> dict[str, object]:
-    return {
-        "by": setup.config.searcher_name,
-        "space": repr(space),
-        "network": to_json(result.network),
-        "budgeted": result.budgeted,
-        "expected_cost": result.expected_cost,
-        "probabilities": {name: list(values) for name, values in result.probabilities.items()},
-        "seconds": result.seconds,
-        "images": result.images,
-        "epochs": [record.to_dict() for record in result.history],
-    }
+def _history(setup: SearchSetup, space: Space, result: GradientResult) -> GradientHistory:
+    return GradientHistory(
+        by=setup.config.searcher_name,
+        space=repr(space),
+        network=to_json(result.network),
+        budgeted=result.budgeted,
+        expected_cost=result.expected_cost,
+        probabilities={name: tuple(values) for name, values in result.probabilities.items()},
+        seconds=result.seconds,
+        images=result.images,
+        epochs=tuple(result.history),
+    )

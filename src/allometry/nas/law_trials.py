@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, as_completed
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from allometry.arch import Network, digest
-from allometry.base import NonFiniteLossError, Progress, SilentProgress
+from allometry.base import NonFiniteLossError, Progress, RunFolderError, SilentProgress
+from allometry.base.decoding import Amount, Count
 from allometry.base.errors import Stopped
 from allometry.base.files import append_line, read_lines
 from allometry.cost import count
@@ -20,6 +21,7 @@ from allometry.nas.law_ranking import CorrectMatrix
 from allometry.nas.trial_training import TrialConfig, epochs_of, threads, trial_job
 from allometry.runs import EpochMetrics
 from allometry.runs.files import METRICS
+from allometry.runs.values import FLAT, Record, Share
 from allometry.training import Predictions, predict, train
 from allometry.training.callbacks.base import Callback, EpochEnd
 from allometry.training.images import Images
@@ -48,7 +50,7 @@ class GridTraining:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GridTrainingResult:
+class GridTrainingResult(Record):
     """What came of it so far.
 
     Attributes:
@@ -62,13 +64,23 @@ class GridTrainingResult:
         diverged: the loss became infinite or not a number: nothing was correct.
     """
 
-    accuracy: float
+    accuracy: Share
     loss: float
-    epochs: int
-    seconds: float
-    images: int
+    epochs: Count
+    seconds: Amount
+    images: Count
     correct: str = ""
     diverged: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line(Record):
+    """A training and what came of it, as `trainings.jsonl` has it."""
+
+    key: str
+    training: str
+    macs: Count
+    result: Annotated[GridTrainingResult, FLAT]
 
 
 def run_grid_training(
@@ -222,13 +234,9 @@ class Trainings:
         self, training: GridTraining, result: GridTrainingResult, known: dict[str, GridTrainingResult]
     ) -> None:
         key = _key(training)
-        line = {
-            "key": key,
-            "training": _training_key(training),
-            "macs": count(training.network).macs,
-            **asdict(result),
-        }
-        append_line(self.folder / FILE, line)
+        macs = count(training.network).macs
+        line = _Line(key=key, training=_training_key(training), macs=macs, result=result)
+        append_line(self.folder / FILE, line.to_dict())
         known[key] = result
         self._record_cost(training, known)
 
@@ -250,12 +258,7 @@ class Trainings:
         return next((result for result in earlier if result is not None), None)
 
     def _known(self) -> dict[str, GridTrainingResult]:
-        lines = read_lines(self.folder / FILE)
-        names = [field.name for field in fields(GridTrainingResult)]
-        return {
-            line["key"]: GridTrainingResult(**{name: line[name] for name in names if name in line})
-            for line in lines
-        }
+        return {line.key: line.result for line in _lines(self.folder)}
 
 
 def grid_trainings(networks: Sequence[Network], seeds: Sequence[int], until: int) -> list[GridTraining]:
@@ -282,17 +285,40 @@ def _as_text(predictions: Predictions) -> str:
 
 
 def _from_text(text: str, images: int) -> npt.NDArray[np.float64]:
-    content = bytes.fromhex(text)
+    try:
+        content = bytes.fromhex(text)
+    except ValueError:
+        content = b""
     if len(content) == 4 * images:
         return np.frombuffer(content, np.float32).astype(np.float64)
+    if len(content) != -(-images // 8):
+        raise RunFolderError(
+            f"{FILE} is damaged: it does not say which of {images} images a training had correct. Put a copy in its "
+            "place, or begin anew with another folder (--out)."
+        )
     return np.unpackbits(np.frombuffer(content, np.uint8), count=images).astype(np.float64)
+
+
+def _lines(folder: Path) -> list[_Line]:
+    """The trainings of a fit.
+
+    Raises:
+        RunFolderError: a line is damaged.
+    """
+    lines = []
+    for number, plain in enumerate(read_lines(folder / FILE), start=1):
+        try:
+            lines.append(_Line.from_dict(plain))
+        except RunFolderError as error:
+            raise RunFolderError(f"{folder / FILE} is damaged in line {number}: {error}") from error
+    return lines
 
 
 def trained_macs(folder: Path) -> float:
     """MACs of all passes over images in the trainings of a fit; those that went on count once."""
     furthest: dict[str, float] = {}
-    for line in read_lines(folder / FILE):
-        furthest[line["training"]] = max(furthest.get(line["training"], 0.0), line["images"] * line["macs"])
+    for line in _lines(folder):
+        furthest[line.training] = max(furthest.get(line.training, 0.0), line.result.images * line.macs)
     return sum(furthest.values())
 
 

@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -60,7 +59,7 @@ def _handle(
         candidate = candidate_from_dict(request["candidate"])
         return {"outcome": try_candidate(candidate, images, settings, **work).to_dict()}
     training = GridTraining(**{**request["training"], "network": from_json(request["training"]["network"])})
-    return {"training": asdict(run_grid_training(training, images, settings, **work))}
+    return {"training": run_grid_training(training, images, settings, **work).to_dict()}
 
 
 class _StopRequest:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from allometry.arch import Network, digest, from_json, to_json
 from allometry.base import Progress, SilentProgress
+from allometry.base.decoding import Count, Positive
 from allometry.base.files import append_line, read_lines
 from allometry.base.processes import Resource
 from allometry.base.units import SECONDS
@@ -21,6 +22,7 @@ from allometry.profiling.measured_network import MeasuredNetwork
 from allometry.profiling.processes import Subject, open_all
 from allometry.profiling.results import quiet_ratio
 from allometry.profiling.sampling import MeasureConfig
+from allometry.runs.values import Record
 from allometry.scaling import COMPOUND, ScalingLaw, Solution, solve
 
 if TYPE_CHECKING:  # the process that measures loads no torch by itself
@@ -54,6 +56,21 @@ class _Known(NamedTuple):
     reference: float
     memory: int
     size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line(Record):
+    """A network that was measured, as `readings.jsonl` has it."""
+
+    network: str
+    json: str
+    runtime_config: RuntimeConfig
+    ratio: Positive
+    reference: Positive
+    memory: Count
+    size: Count
+    processor: str
+    warnings: tuple[str, ...]
 
 
 class LatencyMeter(Resource):
@@ -94,10 +111,12 @@ class LatencyMeter(Resource):
         self._config, self._store, self._progress, self._opener = config, store, progress, opener
         self._running: list[Subject] = []
         self._processes = ExitStack()
-        lines = [] if store is None else read_lines(store)
-        lines = [line for line in lines if line["runtime_config"] == asdict(runtime_config)]
-        self._first = from_json(lines[0]["json"]) if lines else None
-        self._known = {line["network"]: _Known(*(line[name] for name in _Known._fields)) for line in lines}
+        lines = [] if store is None else [_Line.from_dict(line) for line in read_lines(store)]
+        lines = [line for line in lines if line.runtime_config == runtime_config]
+        self._first = from_json(lines[0].json) if lines else None
+        self._known = {
+            line.network: _Known(line.ratio, line.reference, line.memory, line.size) for line in lines
+        }
         # What is in the store counts when it is asked for: asked the same again, a later process answers the same.
         self._references: dict[str, float] = {}
         super().__init__(self._processes)
@@ -153,15 +172,15 @@ class LatencyMeter(Resource):
     def _keep(self, network: Network, key: str) -> None:
         if self._store is None:
             return
-        line = {
-            "network": key,
-            "json": to_json(network),
-            "runtime_config": asdict(self.runtime_config),
+        line = _Line(
+            network=key,
+            json=to_json(network),
+            runtime_config=self.runtime_config,
             **self._known[key]._asdict(),
-            "processor": machine_info(device=self.runtime_config.device).processor,
-            "warnings": list(self.warnings),
-        }
-        append_line(self._store, line)
+            processor=machine_info(device=self.runtime_config.device).processor,
+            warnings=self.warnings,
+        )
+        append_line(self._store, line.to_dict())
 
 
 def solve_on_device(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from allometry.base.decoding import Amount, Count
 from allometry.base.html import html_table
-from allometry.runs.values import Record
+from allometry.runs.values import Record, Share
 
 Interval = tuple[float, float]
 """Where a figure lies with 95 % confidence."""
@@ -32,11 +33,11 @@ class CalibrationBin(Record):
         [0.6, 0.86]
     """
 
-    low: float
-    high: float
-    images: int
-    confidence: float | None
-    accuracy: float | None
+    low: Share
+    high: Share
+    images: Count
+    confidence: Share | None
+    accuracy: Share | None
     interval: Interval | None
 
 
@@ -64,13 +65,13 @@ class ClassMetrics(Record):
     """
 
     name: str
-    images: int
-    predictions: int
-    accuracy: float | None
+    images: Count
+    predictions: Count
+    accuracy: Share | None
     interval: Interval | None
-    precision: float | None
+    precision: Share | None
     precision_interval: Interval | None
-    f1: float | None
+    f1: Share | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ class Mistake(Record):
     image: str
     truth: str
     predicted: str
-    confidence: float
+    confidence: Share
     thumbnail: str
 
 
@@ -134,22 +135,22 @@ class Evaluation(Record):
     """
 
     split: str
-    images: int
-    accuracy: float
+    images: Count
+    accuracy: Share
     interval: Interval
-    top5: float
+    top5: Share
     top5_interval: Interval
-    balanced_accuracy: float
+    balanced_accuracy: Share
     balanced_interval: Interval
     loss: float
     loss_interval: Interval
-    brier: float
-    calibration_error: float
+    brier: Amount
+    calibration_error: Share
     calibration_interval: Interval
-    calibration_by_chance: float
+    calibration_by_chance: Share
     calibration: tuple[CalibrationBin, ...]
     classes: tuple[str, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: tuple[tuple[Count, ...], ...]
     per_class: tuple[ClassMetrics, ...]
     mistakes: tuple[Mistake, ...]
 
@@ -216,8 +217,8 @@ class Explanation(Record):
     digest: str
     truth: str
     predicted: str
-    confidence: float
-    truth_probability: float
+    confidence: Share
+    truth_probability: Share
     thumbnail: str
     map: str
     truth_map: str = ""

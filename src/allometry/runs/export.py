@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from allometry.base.decoding import Amount, Count
 from allometry.base.html import html_table
 from allometry.base.units import format_quantity
-from allometry.runs.values import FLAT, Record
+from allometry.runs.values import FLAT, Record, Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +36,12 @@ class Verification(Record):
     """
 
     file: str
-    bytes: int
-    images: int
-    largest_difference: float
-    agreement: float
+    bytes: Count
+    images: Count
+    largest_difference: Amount
+    agreement: Share
     runtime: str
-    load_seconds: float
+    load_seconds: Amount
     without: tuple[str, ...]
 
 
@@ -58,7 +59,7 @@ class NoisyLayer(Record):
     """
 
     name: str
-    noise: float
+    noise: Amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +86,13 @@ class QuantizationQuality(Record):
         ('head', 2.0)
     """
 
-    images: int
-    calibration: int
-    accuracy_before: float
-    accuracy_after: float
-    agreement: float
-    latency_before: float | None
-    latency_after: float | None
+    images: Count
+    calibration: Count
+    accuracy_before: Share
+    accuracy_after: Share
+    agreement: Share
+    latency_before: Amount | None
+    latency_after: Amount | None
     layers: tuple[NoisyLayer, ...]
     warning: str = ""
 
@@ -124,7 +125,7 @@ class Export(Record):
     verification: Annotated[Verification, FLAT]
     format: str = "onnx"
     precision: str = "float32"
-    batch: int = 0
+    batch: Count = 0
     any_size: bool = False
     normalize_inside: bool = False
     int8: QuantizationQuality | None = None

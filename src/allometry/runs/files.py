@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from allometry.base import RunFolderError
+from allometry.base.decoding import Count
 from allometry.base.files import append_line, read_json, write_json, write_lines
 from allometry.base.reading import UnreadableError, parse_json, read_bytes
 from allometry.runs.evaluation import Evaluation, Explanation
@@ -34,6 +35,7 @@ from allometry.runs.subnets import PredictorQuality, Subnet, SubnetFront
 from allometry.runs.values import Record
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
+Argument = TypeVar("Argument")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +152,23 @@ class RunInfo(Record):
     arguments: Mapping[str, Any]
     versions: Mapping[str, str]
     device: str
-    seed: int
+    seed: Count
     started: str
     finished: str | None = None
+
+    def argument(self, name: str, kind: type[Argument]) -> Argument:
+        """An argument of the verb.
+
+        Raises:
+            RunFolderError: there is none of that name, or it is something else.
+        """
+        value = self.arguments.get(name)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise RunFolderError(
+                f"{RUN.name} of the run {self.name} is damaged: its argument {name!r} is {value!r}. Put a copy in its "
+                "place, or make the run again."
+            )
+        return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +188,7 @@ class PhasePlan(Record):
     """
 
     phases: tuple[Phase, ...]
-    size: int
+    size: Count
 
 
 RUN = RecordFile("run.json", RunInfo)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from allometry.base.decoding import Count
 from allometry.base.html import html_table
 from allometry.runs.evaluation import Interval
-from allometry.runs.values import Record
+from allometry.runs.values import Record, Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +35,14 @@ class LabelMetrics(Record):
     """
 
     name: str
-    images: int
-    predictions: int
-    average_precision: float | None
+    images: Count
+    predictions: Count
+    average_precision: Share | None
     interval: Interval | None
-    threshold: float
-    precision: float | None
-    recall: float | None
-    f1: float | None
+    threshold: Share
+    precision: Share | None
+    recall: Share | None
+    f1: Share | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +72,13 @@ class MultiLabelEvaluation(Record):
     """
 
     split: str
-    images: int
-    mean_average_precision: float
+    images: Count
+    mean_average_precision: Share
     interval: Interval
     loss: float
     loss_interval: Interval
-    f1: float
-    exact: float
+    f1: Share
+    exact: Share
     exact_interval: Interval
     classes: tuple[str, ...]
     per_class: tuple[LabelMetrics, ...]

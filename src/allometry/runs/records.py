@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from allometry.base.decoding import Amount, Count
 from allometry.cost import RuntimeConfig
-from allometry.runs.values import CostField, CostValue, LimitField, Record
+from allometry.runs.values import CostField, CostValue, LimitField, Record, Share, Size
 from allometry.scaling import Multipliers, ScalingLaw
 
 
@@ -32,9 +33,9 @@ class ClassSizes(Record):
         {'least': 20, 'median': 25.0, 'most': 40}
     """
 
-    least: int
-    median: float
-    most: int
+    least: Count
+    median: Amount
+    most: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +66,9 @@ class DataSummary(Record):
 
     name: str
     classes: tuple[str, ...]
-    channels: int
-    image_size: int
-    images: Mapping[str, int]
+    channels: Count
+    image_size: Count
+    images: Mapping[str, Count]
     per_class: Mapping[str, ClassSizes]
     rejected: tuple[RejectedFile, ...] = ()
     fingerprint: str = ""
@@ -129,7 +130,7 @@ class SearchPlan(Record):
     objectives: tuple[str, ...]
     searcher: str
     space: str
-    size: int
+    size: Count
     budget: str | None = None
 
 
@@ -166,14 +167,14 @@ class LawTrialRecord(Record):
     kind: str
     law: ScalingLaw | None
     network: str
-    resolution: int
-    macs: int
-    params: int
-    epochs: int
-    accuracy: float
+    resolution: Size
+    macs: Count
+    params: Count
+    epochs: Count
+    accuracy: Share
     loss: float
-    seconds: float
-    images: int
+    seconds: Amount
+    images: Count
     chosen: bool = False
 
 
@@ -204,14 +205,14 @@ class SearchTrialRecord(Record):
     """
 
     phase: str
-    number: int
+    number: Count
     values: tuple[float | None, ...]
     metrics: Mapping[str, float] = field(default_factory=dict)
-    resolution: int
-    epochs: int
-    seconds: float
-    images: int
-    training_macs: float
+    resolution: Size
+    epochs: Count
+    seconds: Amount
+    images: Count
+    training_macs: Amount
     stopped: bool = False
     failed: str = ""
 
@@ -239,14 +240,14 @@ class EpochRecord(Record):
         'epoch 1 of 20: loss 1.5'
     """
 
-    epoch: int
-    epochs: int
-    step: int
-    learning_rate: float
+    epoch: Size
+    epochs: Count
+    step: Count
+    learning_rate: Amount
     train_loss: float
-    train_accuracy: float
-    images: int
-    seconds: float
+    train_accuracy: Share
+    images: Count
+    seconds: Amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,11 +271,11 @@ class EpochMetrics(EpochRecord):
         0.5
     """
 
-    resolution: int
-    batch_size: int
+    resolution: Size
+    batch_size: Size
     val_loss: float
-    val_accuracy: float
-    images_per_second: float
+    val_accuracy: Share
+    images_per_second: Amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,11 +298,11 @@ class SupernetEpochMetrics(EpochRecord):
         'depth: 0.6 to 0.7'
     """
 
-    phase: int
+    phase: Size
     name: str
-    largest: float
-    smallest: float
-    passes: int
+    largest: Share
+    smallest: Share
+    passes: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,11 +328,11 @@ class GradientEpochMetrics(EpochRecord):
         True
     """
 
-    updates: int
+    updates: Count
     held_loss: float | None
-    held_accuracy: float | None
+    held_accuracy: Share | None
     val_loss: float
-    val_accuracy: float
+    val_accuracy: Share
     expected_cost: float | None
     entropy: float
 
@@ -354,8 +355,8 @@ class CostEntry(Record):
 
     phase: str
     name: str
-    seconds: float
-    images: int
+    seconds: Amount
+    images: Count
     device: str
 
 
@@ -384,8 +385,8 @@ class MeasuredSubnet(Record):
 
     encoding: tuple[int, ...]
     cost: CostField
-    accuracy: float
+    accuracy: Share
     loss: float
     correct: tuple[int, ...]
-    seconds: float
-    images: int
+    seconds: Amount
+    images: Count

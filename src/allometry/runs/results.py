@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from allometry.base.decoding import Amount, Count
 from allometry.cost import RuntimeConfig
 from allometry.runs.evaluation import Interval
-from allometry.runs.values import CostField, Record
+from allometry.runs.values import CostField, Record, Share, Size
 from allometry.scaling import ScalingLaw
 
 
@@ -37,12 +38,12 @@ class TrainResult(Record):
 
     data: str
     network: str
-    resolution: int
+    resolution: Size
     cost: CostField
-    validation_accuracy: float
-    test_accuracy: float
+    validation_accuracy: Share
+    test_accuracy: Share
     test_interval: Interval
-    test_images: int
+    test_images: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ class GrowthResult(TrainResult):
 
     budget: str
     law: ScalingLaw
-    trials: int
+    trials: Count
     measured: RuntimeConfig | None = None
 
 
@@ -98,11 +99,11 @@ class ExtractResult(TrainResult):
     """
 
     supernet: str
-    epochs: int
-    extracted_accuracy: float
+    epochs: Count
+    extracted_accuracy: Share
     budget: str | None = None
     predicted_accuracy: float | None = None
-    predicted_latency: float | None = None
+    predicted_latency: Amount | None = None
     measured: RuntimeConfig | None = None
 
 
@@ -132,11 +133,11 @@ class Finalist(Record):
     """
 
     law: ScalingLaw
-    macs: int
-    params: int
-    resolution: int
-    seeds: int
-    accuracy: float
+    macs: Count
+    params: Count
+    resolution: Size
+    seeds: Count
+    accuracy: Share
     interval: Interval
     best: float
     behind: tuple[float, float, float]
@@ -193,14 +194,14 @@ class FitResult(Record):
     cost: CostField
     law: ScalingLaw
     likely: Mapping[str, Interval]
-    epochs: int
+    epochs: Count
     finalists: tuple[Finalist, ...]
     sizes: tuple[SizeAccuracy, ...]
     forecast: tuple[SizeAccuracy, ...]
-    laws: int
-    training_seconds: float
-    training_images: int
-    fraction_of_full: float
+    laws: Count
+    training_seconds: Amount
+    training_images: Count
+    fraction_of_full: Amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,25 +245,25 @@ class SearchResult(Record):
 
     data: str
     network: str
-    resolution: int
+    resolution: Size
     cost: CostField
     objective: str
     values: tuple[float, ...]
-    validation_accuracy: float
-    chosen: int
+    validation_accuracy: Share
+    chosen: Count
     front: tuple[int, ...]
-    max_trials: int
+    max_trials: Count
     compare_with: str
-    trials: int
-    stopped: int
-    failed: int
-    search_seconds: float
-    trial_images: int
-    predicted_latency: float | None = None
+    trials: Count
+    stopped: Count
+    failed: Count
+    search_seconds: Amount
+    trial_images: Count
+    predicted_latency: Amount | None = None
     measured: RuntimeConfig | None = None
     best: float | None = None
     random: float | None = None
-    random_trials: int | None = None
+    random_trials: Count | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,7 +279,7 @@ class SubnetAccuracy(Record):
     """
 
     cost: CostField
-    validation_accuracy: float
+    validation_accuracy: Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,13 +312,13 @@ class SupernetResult(Record):
 
     data: str
     space: str
-    size: int
+    size: Count
     largest: SubnetAccuracy
     smallest: SubnetAccuracy
-    phases: int
-    epochs: int
-    seconds: float
-    images: int
+    phases: Count
+    epochs: Count
+    seconds: Amount
+    images: Count
 
 
 RunResult = TrainResult | GrowthResult | ExtractResult | FitResult | SearchResult | SupernetResult

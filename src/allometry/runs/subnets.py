@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from allometry.base.decoding import Amount, Count
 from allometry.base.html import html_table
 from allometry.cost import LATENCY, Measure, RuntimeConfig
 from allometry.cost.measures import more_measures
 from allometry.runs.evaluation import Interval
-from allometry.runs.values import CostField, NetworkField, Record
+from allometry.runs.values import CostField, NetworkField, Rank, Record, Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +30,10 @@ class PredictedBin(Record):
         {'number': 10, 'predicted': 0.8, 'measured': 0.79, 'spread': 0.01}
     """
 
-    number: int
+    number: Count
     predicted: float
-    measured: float
-    spread: float
+    measured: Share
+    spread: Amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +62,15 @@ class PredictorQuality(Record):
         10
     """
 
-    number: int
-    tau: float
-    spearman: float
-    mean_absolute_error: float
-    rmse: float
+    number: Count
+    tau: Rank
+    spearman: Rank
+    mean_absolute_error: Amount
+    rmse: Amount
     bias: float
     bins: tuple[PredictedBin, ...]
     attainable: float | None = None
-    fitted: int | None = None
+    fitted: Count | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,7 @@ class SubnetCandidate(Record):
     """
 
     predicted: float
-    measured: float
+    measured: Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,18 +124,18 @@ class Subnet(Record):
     network: NetworkField
     cost: CostField
     predicted_accuracy: float
-    validation_accuracy: float
+    validation_accuracy: Share
     budget: str | None = None
-    predicted_latency: float | None = None
+    predicted_latency: Amount | None = None
     measured: RuntimeConfig | None = None
-    test_accuracy: float | None = None
+    test_accuracy: Share | None = None
     test_interval: Interval | None = None
-    test_images: int | None = None
+    test_images: Count | None = None
     candidates: tuple[SubnetCandidate, ...] = ()
     history: tuple[float, ...] = ()
-    examined: int = 0
-    search_seconds: float = 0.0
-    tau: float | None = None
+    examined: Count = 0
+    search_seconds: Amount = 0.0
+    tau: Rank | None = None
     folder: Path | None = None
 
     @property
@@ -196,10 +197,10 @@ class SubnetFront(Record):
     measure: str
     budget: str | None = None
     subnets: tuple[Subnet, ...]
-    size: int
-    examined: int
-    search_seconds: float
-    tau: float
+    size: Count
+    examined: Count
+    search_seconds: Amount
+    tau: Rank
     folder: Path | None = None
 
     def __repr__(self) -> str:

@@ -26,6 +26,9 @@ _ROUNDING = 1e-6
 Share = Annotated[float, Bounds(least=-_ROUNDING, most=1 + _ROUNDING)]
 """The type of a record's field that is a fraction from 0 to 1, but for what rounding makes of its ends."""
 
+Rank = Annotated[float, Bounds(least=-1 - _ROUNDING, most=1 + _ROUNDING)]
+"""The type of a record's field that is a correlation, from -1 to 1."""
+
 Size = Annotated[int, Bounds(least=1)]
 """The type of a record's field that counts something of which there is at least one."""
 

@@ -86,14 +86,14 @@ def open_supernet(
         )
     place = resolve_device(device)
     with work_in(path) as run:
-        arguments = run.info.arguments
+        info = run.info
         session = Session(
-            run=run, seed=int(arguments["seed"]), device=place, progress=progress, should_stop=should_stop
+            run=run, seed=info.argument("seed", int), device=place, progress=progress, should_stop=should_stop
         )
         whole = load_space(path / SPACE)
         space = narrow(whole, PHASES.load(path).phases[-1].part_of(whole))
-        images = read_data(session, _images_of(path, str(arguments["data"]), data))
-        recipe = supernet_recipe(images, whole, tuple(arguments["settings"]))
+        images = read_data(session, _images_of(path, info.argument("data", str), data))
+        recipe = supernet_recipe(images, whole, tuple(info.argument("settings", list)))
         yield OpenSupernet(
             session=session,
             space=space,
@@ -101,7 +101,7 @@ def open_supernet(
             images=images,
             preprocessing=Preprocessing.load(path / PREPROCESSING),
             recipe=recipe,
-            coupled=bool(arguments["coupled"]),
+            coupled=info.argument("coupled", bool),
         )
 
 

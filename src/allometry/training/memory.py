@@ -14,9 +14,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from allometry.arch import Network
-from allometry.base import BudgetError, Progress
+from allometry.base import BudgetError, Progress, RunFolderError
 from allometry.base.files import read_json
 from allometry.base.machine import memory
+from allometry.base.text import shown
 from allometry.base.units import format_quantity
 from allometry.cost import count
 from allometry.cost.count import FLOAT_BYTES
@@ -186,7 +187,11 @@ def settle_execution(
     if recipe.execution.micro_batch:
         return recipe
     if kept is not None and kept.exists():
-        size = int(read_json(kept).get("execution.micro_batch", 0))
+        size = read_json(kept).get("execution.micro_batch", 0)
+        if type(size) is not int or size < 0:
+            raise RunFolderError(
+                f"{kept} is damaged: execution.micro_batch is {shown(size)}; put a copy in its place."
+            )
         return replace(recipe, execution=replace(recipe.execution, micro_batch=size))
     epochs = plan_epochs(recipe, network, images)
     # The step with the most pixels; batches may be larger where images are smaller.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from allometry.base import RunFolderError
+from allometry.base.decoding import Bounds, Positive, decode
 from allometry.base.files import read_json, write_json
+from allometry.base.reading import UnreadableError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +37,11 @@ class Preprocessing:
         32
     """
 
-    channels: int
-    resolution: int
-    crop: float
+    channels: Annotated[int, Bounds(least=1)]
+    resolution: Annotated[int, Bounds(least=1)]
+    crop: Annotated[float, Bounds(above=0, most=1)]
     mean: tuple[float, ...]
-    std: tuple[float, ...]
+    std: tuple[Positive, ...]
     classes: tuple[str, ...]
     thresholds: tuple[float, ...] | None = None
     levels: tuple[int, int] | None = None
@@ -83,13 +85,30 @@ class Preprocessing:
         Raises:
             RunFolderError: the file is missing or damaged.
         """
-        plain: dict[str, Any] = read_json(path)
+        plain = read_json(path)
         try:
-            optional = [name for name in ("thresholds", "levels") if name in plain]
-            lists = {name: tuple(plain[name]) for name in ("mean", "std", "classes", *optional)}
-            return cls(**{**plain, **lists})
-        except (KeyError, TypeError) as error:
-            raise RunFolderError(f"{path} does not describe a preprocessing; train the run again.") from error
+            read = decode(cls, plain)
+            _refuse_mismatch(read)
+        except UnreadableError as error:
+            raise RunFolderError(
+                f"{path} does not describe a preprocessing ({error}); put a copy in its place, or train the run again."
+            ) from error
+        return read
+
+
+def _refuse_mismatch(read: Preprocessing) -> None:
+    """Refuse fields that do not go together."""
+    for name, values, expected in (
+        ("mean", read.mean, read.channels),
+        ("std", read.std, read.channels),
+        ("thresholds", read.thresholds, len(read.classes)),
+    ):
+        if values is not None and len(values) != expected:
+            raise UnreadableError(f"field {name!r} has {len(values)} values instead of {expected}")
+    if not read.classes:
+        raise UnreadableError("field 'classes' names none")
+    if read.levels is not None and read.levels[0] >= read.levels[1]:
+        raise UnreadableError(f"field 'levels' is no range, but {read.levels}")
 
 
 def to_input(images: np.ndarray, preprocessing: Preprocessing, device: torch.device) -> Tensor:

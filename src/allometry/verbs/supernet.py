@@ -342,7 +342,7 @@ def extract(
         arguments = {
             "supernet": str(supernet.resolve()),
             "subnet": digest(network),
-            "data": opened.session.run.info.arguments["data"],
+            "data": opened.session.run.info.argument("data", str),
             "epochs": epochs,
             "settings": setting_texts(settings),
         }
