@@ -64,6 +64,7 @@ def test_a_name_can_be_written_and_read_back(text: str) -> None:
         ("  cat ", "cat"),
         ("cafe\u0301", "café"),
         (os.fsdecode(b"caf\xe9"), r"caf\xe9"),
+        ("caf\u00e9".encode().decode("ascii", "surrogateescape"), "café"),
         ("a\x1fb", r"a\x1fb"),
         ("a\tb\nc", r"a\x09b\x0ac"),
         ("\x1b[31mred", r"\x1b[31mred"),

@@ -25,8 +25,16 @@ def class_name(text: str) -> str:
         >>> class_name(" cafe\u0301 ") == class_name("caf\u00e9"), class_name("caf\udce9"), class_name("a\nb")
         (True, 'caf\\xe9', 'a\\x0ab')
     """
-    composed = unicodedata.normalize("NFC", text.strip())
+    composed = unicodedata.normalize("NFC", _as_utf8(text).strip())
     return _LINE_ENDS.sub(lambda match: f"\\x{ord(match[0]):02x}", printable(composed))
+
+
+def _as_utf8(text: str) -> str:
+    """A name of a file as it is in UTF-8, whatever the locale takes names for."""
+    try:
+        return text.encode(errors="surrogateescape").decode(errors="surrogateescape")
+    except UnicodeEncodeError:  # a half character that stands for no byte
+        return text
 
 
 def name_problem(name: str) -> str:
