@@ -151,7 +151,7 @@ def test_one_class_and_no_column_are_refused(tmp_path):
     paths = [line.split(",")[0] for line in manifest.read_text().splitlines()[1:]]
     for header, label, message in [
         ("path,labels", "bar", "only one class, 'bar'"),
-        ("path,labels", "", "only one class, ''"),
+        ("path,labels", "", "gives no image a label"),
         (
             "path,kind",
             "bar",

@@ -254,6 +254,33 @@ def test_says_what_is_wrong(data, says):
         as_dataset(data)
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ([b"a", b"b"] * 4, ("a", "b")),
+        ([[1], [0]] * 4, ("0", "1")),
+        ([True, False] * 4, ("0", "1")),
+        ([2.0, 7.0] * 4, ("2", "7")),
+    ],
+)
+def test_labels_beside_a_list_of_images_are_as_those_beside_an_array(labels, classes):
+    images = np.arange(8, dtype=np.uint8).repeat(64).reshape(8, 8, 8)
+    pairs = list(zip(images, labels, strict=True))
+    for data in ((images, labels), (list(images), labels), pairs):
+        assert as_dataset(data).classes == classes
+    with pytest.raises(DataError, match="of several lengths or kinds"):
+        as_dataset((list(images), [[1], [1, 0]] * 4))
+    with pytest.raises(DataError, match="label of row 0 is missing"):
+        as_dataset((list(images), [None, "a"] * 4))
+
+
+@pytest.mark.parametrize("classes", [{"a": 1, "b": 0}, {"a", "b"}, 2])
+def test_names_of_classes_have_an_order(classes):
+    images = np.arange(8, dtype=np.uint8).repeat(64).reshape(8, 8, 8)
+    with pytest.raises(DataError, match="classes must be a list of names in the order of their numbers, not"):
+        open_arrays(images, [0, 1] * 4, classes=classes)
+
+
 def test_a_size_that_changes_later_is_noticed():
     sizes = iter([False] * 32 + [True] * 100)
     pictures = Pictures(transform=lambda image: image.resize((9, 9)) if next(sizes) else image)

@@ -16,7 +16,7 @@ from allometry.data.images.reading import Levels
 from allometry.data.sources.assembling import split_layout
 from allometry.data.sources.check import Check, is_uniform
 from allometry.data.sources.labels import class_labels
-from allometry.data.sources.records import SEPARATOR, ImageRecord, Judge, Layout, split_of
+from allometry.data.sources.records import SEPARATOR, ImageRecord, Judge, Layout, splits_of
 
 
 def open_arrays(
@@ -265,12 +265,14 @@ def _named(labels: Labels, classes: Sequence[str]) -> list[str]:
     return [SEPARATOR.join(classes[index] for index in np.flatnonzero(row).tolist()) for row in labels]
 
 
-def _splits(splits: Sequence[str], place: str, judge: Judge | None) -> list[str]:
+def _splits(splits: Sequence[object], place: str, judge: Judge | None) -> list[str]:
     """The splits by their own names."""
-    unknown = sorted({str(split) for split in splits if not split_of(str(split))})
+    texts = [split.decode(errors="replace") if isinstance(split, bytes) else str(split) for split in splits]
+    known = splits_of(sorted(set(texts)))
+    unknown = sorted(set(texts) - set(known))
     if unknown:
         raise DataError(f"{place}: no split is called {unknown[0]!r}. Possible: train, val, test.")
-    named = [split_of(str(split)) for split in splits]
+    named = [known[text] for text in texts]
     if "train" not in named and not judge:
         raise DataError(f"{place} gives no image to train. Give some, or no splits to have them cut.")
     return named

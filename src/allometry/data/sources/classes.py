@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 
 from allometry.base import DataError
@@ -51,7 +51,7 @@ def name_problem(name: str) -> str:
     return ""
 
 
-def class_names(texts: Iterable[object], place: str) -> tuple[str, ...]:
+def class_names(texts: object, place: str) -> tuple[str, ...]:
     """The names of classes that are given in their order.
 
     Args:
@@ -59,12 +59,16 @@ def class_names(texts: Iterable[object], place: str) -> tuple[str, ...]:
         place: of the source, for messages.
 
     Raises:
-        DataError: a name is empty or too long, or two classes have one name.
+        DataError: they have no order, a name is empty or too long, or two classes have one name.
 
     Example:
         >>> class_names(["cat", 7], "arrays")
         ('cat', '7')
     """
+    if not isinstance(texts, Iterable) or isinstance(texts, Mapping | Set):
+        raise DataError(
+            f"{place}: classes must be a list of names in the order of their numbers, not {type(texts).__name__}."
+        )
     names = tuple(class_name(str(text)) for text in texts)
     for number, name in enumerate(names):
         if problem := name_problem(name):

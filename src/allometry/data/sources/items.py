@@ -290,6 +290,8 @@ def _label(label: object, place: str) -> Label:
         plain = plain[0]
     if isinstance(plain, list | tuple) and len(plain) > 1 and all(value in (0, 1) for value in plain):
         return tuple(int(value) for value in plain)
+    if isinstance(plain, bytes):
+        return plain.decode(errors="surrogateescape")
     if isinstance(plain, bool) or (isinstance(plain, float) and plain.is_integer()):
         return int(plain)
     if not isinstance(plain, int | str):

@@ -50,7 +50,7 @@ def class_labels(
         >>> class_labels(np.eye(3), None, "arrays").labels.tolist()
         [0, 1, 2]
     """
-    plain = _plain(labels, place)
+    plain = plain_labels(labels, place)
     names = None if classes is None else class_names(classes, place)
     if plain.ndim == 2:
         return _columns(plain, names, place, several=several)
@@ -59,8 +59,16 @@ def class_labels(
     return _by_number(plain, names, place)
 
 
-def _plain(labels: object, place: str) -> npt.NDArray[Any]:
-    """Labels as int64 or text [N], or uint8 [N, classes]."""
+def plain_labels(labels: object, place: str) -> npt.NDArray[Any]:
+    """Labels as int64 or text [N], or uint8 [N, classes].
+
+    Raises:
+        DataError: they are of another kind, or one is missing.
+
+    Example:
+        >>> plain_labels([[1.0], [0.0]], "arrays").tolist(), plain_labels([b"cat"], "arrays").tolist()
+        ([1, 0], ['cat'])
+    """
     try:
         array: npt.NDArray[Any] = np.asarray(labels)
     except (ValueError, TypeError, OverflowError) as error:

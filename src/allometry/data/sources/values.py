@@ -18,6 +18,7 @@ from allometry.data.images.pixels import Pixels
 from allometry.data.images.values import channels_last, is_tensor
 from allometry.data.sources.arrays import array_checks, assemble_arrays, with_channels
 from allometry.data.sources.items import Items, MapDataset, items_of, open_items
+from allometry.data.sources.labels import plain_labels
 from allometry.data.sources.matching import known_labels
 from allometry.data.sources.naming import ICONS, full_name, short_name
 from allometry.data.sources.opening import open_data, open_source
@@ -257,7 +258,7 @@ def _items(data: tuple[object, ...]) -> Items:
         raise DataError(f"images must be an array or a list of images, not {type(images).__name__}.")
     if isinstance(images, np.ndarray) and images.dtype != np.uint8:
         raise DataError(f"images must be uint8, not {images.dtype}; multiply floats from 0 to 1 by 255.")
-    listed = np.atleast_1d(np.asarray(_labels(labels))).tolist()
+    listed = plain_labels(_labels(labels), "arrays").tolist()
     if len(listed) != len(images):
         raise DataError(f"There are {len(images):,} images but {len(listed):,} labels. Give one for each.")
     return Items("arrays", len(images), lambda index: (images[index], listed[index]))
