@@ -11,6 +11,7 @@ import numpy as np
 from allometry.arch import Space
 from allometry.base import InputError, WeightsError
 from allometry.base.checks import check_at_least
+from allometry.base.decoding import Count, decode
 from allometry.base.files import replacing
 from allometry.base.reading import parse_json
 from allometry.nas.encodings import Encodings
@@ -136,9 +137,8 @@ class Predictor:
             )
         pairs = tuple(arrays.get(f"pairs.{number}", np.empty(0)) for number in range(len(groups_of(space))))
         try:
-            facts = parse_json(about["facts"])
+            facts = decode(_Facts, parse_json(about["facts"]))
             weights = Weights(arrays["options"], pairs, arrays["costs"])
-            constant, fitted, error = float(facts["constant"]), int(facts["fitted"]), float(facts["error"])
             _check(space, weights, arrays["scales"])
         except (KeyError, TypeError, ValueError) as problem:
             raise WeightsError(
@@ -146,12 +146,21 @@ class Predictor:
             ) from problem
         return cls(
             space=space,
-            constant=constant,
+            constant=facts.constant,
             weights=weights,
             scales=arrays["scales"],
-            fitted=fitted,
-            error=error,
+            fitted=facts.fitted,
+            error=facts.error,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What a predictor's file says beside its arrays."""
+
+    constant: float
+    fitted: Count
+    error: float
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Floats]]:

@@ -10,7 +10,8 @@ from torch import nn
 
 from allometry.arch import Network, load, weight_signature
 from allometry.base import InputError, RunFolderError, WeightsError
-from allometry.base.reading import is_folder
+from allometry.base.decoding import Count, decode
+from allometry.base.reading import UnreadableError, is_folder
 from allometry.catalog import as_network, has_own_resolution, names_module
 from allometry.nn import (
     Conventions,
@@ -26,7 +27,7 @@ from allometry.nn import (
     watch_module,
 )
 from allometry.nn.pretrained.files import some
-from allometry.runs.files import NETWORK, PREPROCESSING
+from allometry.runs.files import NETWORK, PREPROCESSING, RUN
 from allometry.runs.folder import RunFolder, find_run
 from allometry.training.checkpoint import load_weights
 from allometry.training.preprocessing import Preprocessing
@@ -193,6 +194,18 @@ class FinishedRun:
         """What the run was asked, `data` and `seed` among it."""
         return dict(self.folder.info.arguments)
 
+    @property
+    def seed(self) -> int:
+        """The seed that its images were divided by.
+
+        Raises:
+            RunFolderError: `run.json` has none there.
+        """
+        try:
+            return decode(_Seed, self.arguments, closed=False, place="arguments").seed
+        except UnreadableError as error:
+            raise RunFolderError(f"{self.folder.path / RUN.name} is damaged: {error}.") from error
+
 
 def open_finished(path: Path) -> FinishedRun:
     """Open a run folder whose training is finished.
@@ -214,3 +227,8 @@ def open_finished(path: Path) -> FinishedRun:
     except RuntimeError as error:
         raise RunFolderError(f"The weights {weights} are not those of {path / 'network.json'}.") from error
     return FinishedRun(folder, network, module.eval(), Preprocessing.load(path / PREPROCESSING))
+
+
+@dataclass(frozen=True, slots=True)
+class _Seed:
+    seed: Count = 0

@@ -132,7 +132,7 @@ def _judged_by(
 
 def _own_images(finished: FinishedRun, data: Data, progress: Progress) -> Dataset | None:
     """The data as the run cut it, if it is what the run was trained on, wherever it lies now; else None."""
-    seed = int(finished.arguments.get("seed", 0))
+    seed = finished.seed
     try:
         dataset = as_dataset(data, seed=seed, progress=progress)
     except DataError:  # it need not have enough images to be cut
@@ -152,7 +152,7 @@ def data_of(run: RunLike, finished: FinishedRun, data: Data | None, progress: Pr
     Raises:
         DataError: the classes differ, or the run's data was a value that nobody has any more.
     """
-    own, seed = str(finished.arguments.get("data", "icons")), int(finished.arguments.get("seed", 0))
+    own, seed = str(finished.arguments.get("data", "icons")), finished.seed
     folder, carried = finished.folder.path, dataset_of(run)
     if data is None and carried is None and is_value(own):
         raise DataError(
