@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -54,7 +55,7 @@ def rewritten(value: Any, random: Random) -> Any:
     """JSON with one value exchanged, taken out, doubled or moved."""
     places = list(_places(value))
     if not places:
-        return random.choice(VALUES)
+        return deepcopy(random.choice(VALUES))
     holder, key = random.choice(places)
     kind = random.randrange(5)
     if kind == 0:
@@ -67,7 +68,7 @@ def rewritten(value: Any, random: Random) -> Any:
     elif kind == 3 and isinstance(holder, dict):
         holder[random.choice(["kind", "more", "format", ""])] = holder.pop(key)
     else:
-        holder[key] = random.choice(VALUES)
+        holder[key] = deepcopy(random.choice(VALUES))
     return value
 
 
@@ -81,10 +82,32 @@ def mutated_json(raw: bytes, random: Random) -> bytes:
     return json.dumps(value).encode()
 
 
+def mutated_lines(raw: bytes, random: Random) -> bytes:
+    """JSON lines with one line changed, or the bytes of all."""
+    lines = raw.splitlines(keepends=True)
+    if random.random() < 0.2 or not lines:
+        return damaged(raw, random)
+    place = random.randrange(len(lines))
+    lines[place] = mutated_json(lines[place], random) + random.choice([b"\n", b"\n", b""])
+    return b"".join(lines)
+
+
 def mutated_text(raw: bytes, random: Random) -> bytes:
     """A short text as somebody may mistype it, or worse."""
     words = [b"<=", b"=", b",", b"(", b")", b"**", b" ", b"%", b"-1", b"1e400", b"9" * 400]
-    words += [b"x", b"\xc3\xa9", b"log", b"20ms"]
+    words += [
+        b"x",
+        b"\xc3\xa9",
+        b"log",
+        b"20ms",
+        b"\x00",
+        b"\xef\xbc\x94",
+        b"_",
+        b"{0..",
+        b"}",
+        b"0x1",
+        b"\xff",
+    ]
     for _ in range(random.randint(1, 4)):
         place = random.randrange(len(raw) + 1)
         raw = raw[:place] + random.choice(words) + raw[place + random.randrange(4) :]
