@@ -107,3 +107,15 @@ def test_damaged_json_is_named(tmp_path, content, says):
         path.write_text(content)
     with pytest.raises(RunFolderError, match=says):
         read_json(path)
+
+
+def test_no_file_takes_the_place_of_a_device_or_a_pipe(tmp_path):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/full")
+    for path in (pipe, link):
+        before = path.lstat()
+        with pytest.raises(StorageError, match="it is a device or a pipe, and no file; give another name"):
+            write_text(path, "text")
+        assert (path.lstat().st_ino, path.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -67,6 +68,7 @@ def replacing(path: Path) -> Iterator[Path]:
         '1 2 3'
     """
     with storage_errors(path):
+        _refuse_special(path)
         make_folder(path.parent)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
@@ -80,6 +82,16 @@ def replacing(path: Path) -> Iterator[Path]:
             flush(path.parent)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _refuse_special(path: Path) -> None:
+    """Never put a file in the place of a device or a pipe: with rights enough, `/dev/null` would be one no more."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise StorageError(f"Cannot write {path}: it is a device or a pipe, and no file; give another name.")
 
 
 @contextmanager
