@@ -8,7 +8,14 @@ import signal
 from collections.abc import Callable
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["allometry.supernets", "allometry.training", "tests.images"])
+_LOADED = ["allometry.supernets", "allometry.training", "tests.images"]
+_FORKS.set_forkserver_preload(_LOADED)
+
+
+def preload(*modules: str) -> None:
+    """Load these, too, before processes are forked; nothing where the first one has been."""
+    _LOADED.extend(modules)
+    _FORKS.set_forkserver_preload(_LOADED)
 
 
 def kill_myself() -> None:

@@ -123,6 +123,8 @@ def placing(folder: Path) -> Iterator[Path]:
                 path.chmod(0o666 & ~_umask())
             refuse_lost(folder)
             for path in written:
+                _refuse_special(folder / path.name)
+            for path in written:
                 path.replace(folder / path.name)
         flush(folder)
 
@@ -195,6 +197,7 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """Add one JSON line to `path` and flush it to the disk; a last line that a kill has torn is cut off first."""
     line = json.dumps(record, allow_nan=False) + "\n"
     with storage_errors(path):
+        _refuse_special(path)
         make_folder(path.parent)
         with path.open("ab+") as file:
             size = file.seek(0, os.SEEK_END)
