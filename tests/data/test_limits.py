@@ -175,6 +175,16 @@ def test_only_regular_files_of_a_bearable_size_are_read(tmp_path: Path) -> None:
     server.close()
 
 
+@pytest.mark.parametrize("name", ["list.csv", "data.npz", "data.tar", "list.parquet", "arrays/labels.npy"])
+def test_data_is_a_file_or_a_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    os.mkfifo(tmp_path / name)
+    if name.startswith("arrays"):
+        np.save(tmp_path / "arrays" / "images.npy", np.zeros((4, 8, 8), np.uint8))
+    with pytest.raises(DataError, match=r"neither a file nor a folder|no regular file"):
+        open_data((tmp_path / name).parent if name.startswith("arrays") else tmp_path / name)
+
+
 def test_a_png_that_is_right_is_read_as_before() -> None:
     values = np.arange(256, dtype=np.uint8).reshape(16, 16)
     assert (read_image(png(values, color=0, bits=8), channels=1)[..., 0] == values).all()

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from allometry.base import DataError
 from allometry.base.archives import PackedError, check_zip
 from allometry.base.machine import memory
+from allometry.base.reading import is_file
 from allometry.data.dataset import Dataset, image_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import UnreadableImageError
@@ -132,6 +133,8 @@ def _load_npy(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
     if not path.is_file():
         raise DataError(f"{path} is no regular file.")
     with _reading(path):
+        if not is_file(path):
+            raise OSError("it is no regular file")
         loaded = np.load(path, allow_pickle=False, mmap_mode="r" if mapped else None)
     if not isinstance(loaded, np.ndarray):
         raise DataError(f"{path} is no file of one array.")

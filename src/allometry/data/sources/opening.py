@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import partial
 from importlib.resources import files
@@ -125,8 +125,14 @@ def open_source(where: str, options: OpenOptions) -> Dataset:
             return open_npy_folder(path, options)
         shards = _shards_in(path, files, partial=options.judge is not None)
         return as_shards(shards) if shards else open_folder(path, options)
-    if not path.exists():
-        raise DataError(_missing(path))
+    if is_file(path):
+        return _open_file(path, options, as_shards)
+    if path.exists():
+        raise DataError(f"{path} is neither a file nor a folder. Give {_KINDS}.")
+    raise DataError(_missing(path))
+
+
+def _open_file(path: Path, options: OpenOptions, as_shards: Callable[[Sequence[Shard]], Dataset]) -> Dataset:
     ending = path.suffix.lower()
     if not path.is_file():
         raise DataError(f"{path} is no regular file. Give {_KINDS}.")
