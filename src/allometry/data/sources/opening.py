@@ -128,14 +128,12 @@ def open_source(where: str, options: OpenOptions) -> Dataset:
     if is_file(path):
         return _open_file(path, options, as_shards)
     if path.exists():
-        raise DataError(f"{path} is neither a file nor a folder. Give {_KINDS}.")
+        raise DataError(f"{path} is no regular file. Give {_KINDS}.")
     raise DataError(_missing(path))
 
 
 def _open_file(path: Path, options: OpenOptions, as_shards: Callable[[Sequence[Shard]], Dataset]) -> Dataset:
     ending = path.suffix.lower()
-    if not path.is_file():
-        raise DataError(f"{path} is no regular file. Give {_KINDS}.")
     if ending in MANIFESTS:
         return open_manifest(path, options)
     if ending == SHARD:
