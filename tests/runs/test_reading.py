@@ -115,3 +115,28 @@ def test_what_a_run_cost_is_what_was_measured_for_its_plan(make_run):
     assert record.network is not None
     assert record.cost == count(record.network)
     assert record.seconds == 200
+
+
+def test_what_is_damaged_is_told(make_run):
+    folder = make_run()
+    assert read_run(folder).damaged == ()
+    (folder / "evaluation.json").write_text("{")
+    (folder / "costs.jsonl").write_text(
+        "\x00\x00\n" + (folder / "costs.jsonl").read_text() + '{"phase": "tor'
+    )
+    first, second = read_run(folder).damaged
+    assert "evaluation.json cannot be read, and is left out" in first
+    assert (
+        "costs.jsonl has 1 line that cannot be read" in second
+    )  # what a kill has torn at the end is no damage
+
+
+def test_a_page_tells_what_is_damaged(make_run, capsys):
+    from allometry.cli import main
+
+    folder = make_run()
+    (folder / "data.json").write_text('{"name": 3}')
+    assert main(["report", str(folder)]) == 0
+    assert "warning: " in (said := capsys.readouterr().err)
+    assert "data.json cannot be read" in said
+    assert "Files of this run are damaged." in (folder / "report.html").read_text()

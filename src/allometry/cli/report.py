@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from allometry.base.text import write_line
 from allometry.cli.options import (
     Json,
 )
@@ -33,4 +34,6 @@ def report(
     from allometry.verbs.report import report as write
 
     page = write(*runs, out=out)
+    for sentence in page.damaged:
+        write_line(f"warning: {sentence}")
     print_json(page.to_dict()) if as_json else typer.echo(page.path)

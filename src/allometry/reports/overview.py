@@ -101,6 +101,15 @@ def unfinished(record: RunRecord) -> Html:
     )
 
 
+def damaged(record: RunRecord) -> Html:
+    """What of the run could not be read, where anything."""
+    if not record.damaged:
+        return Html()
+    return element(
+        "p", element("b", "Files of this run are damaged."), " ", " ".join(record.damaged), class_="warning"
+    )
+
+
 def key_metrics(record: RunRecord) -> Html:
     """The few numbers that everyone looks for first."""
     tiles = [

@@ -19,7 +19,14 @@ from allometry.reports.growth import growth_section
 from allometry.reports.labels import labels_section
 from allometry.reports.markup import Html, Section, element, joined
 from allometry.reports.networks import budget_section, network_section
-from allometry.reports.overview import key_metrics, origin_section, request_section, summary, unfinished
+from allometry.reports.overview import (
+    damaged,
+    key_metrics,
+    origin_section,
+    request_section,
+    summary,
+    unfinished,
+)
 from allometry.reports.quality import classes_section, evaluation_section, mistakes_section
 from allometry.reports.search import search_section
 from allometry.reports.subnets import predictor_section, subnets_section
@@ -69,6 +76,7 @@ def _one(record: RunRecord) -> tuple[str, Html]:
     parts = [
         element("h1", record.name),
         unfinished(record),
+        damaged(record),
         summary(record),
         key_metrics(record),
         _contents(sections, prefix="run"),
@@ -131,7 +139,9 @@ def _short(record: RunRecord, *, prefix: str) -> Html:
     number = prefix.removeprefix("run-")
     heading = element("h2", element("span", number, class_="place"), " ", record.name, class_="run")
     shown = [section.html(prefix=prefix) for section in sections if section is not None]
-    return element("article", heading, unfinished(record), summary(record), *shown, id=prefix)
+    return element(
+        "article", heading, unfinished(record), damaged(record), summary(record), *shown, id=prefix
+    )
 
 
 def _contents(sections: Sequence[Section], *, prefix: str) -> Html:

@@ -123,9 +123,9 @@ class RecordLines(Generic[AnyRecord]):
         return tuple(record for record in records if record is not None)
 
     def count(self, folder: Path) -> int:
-        """How many lines there are, whatever they are."""
+        """How many whole lines there are, whatever they are."""
         try:
-            return len(read_bytes(folder / self.name).splitlines())
+            return read_bytes(folder / self.name).count(b"\n")
         except OSError:
             return 0
 

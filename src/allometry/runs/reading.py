@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from allometry.arch import load, load_space
 from allometry.base import InputError, RunFolderError
 from allometry.base.files import read_json
+from allometry.base.units import plural
 from allometry.runs import files
 from allometry.runs.folder import find_run
 from allometry.runs.record import RunRecord, SupernetRecord
@@ -68,7 +69,57 @@ def read_run(folder: str | Path) -> RunRecord:
         explanations=explained.explanations if explained else (),
         export=files.EXPORT.read(folder),
         result=files.read_result(folder, info.command),
+        damaged=damaged_files(folder, info.command),
     )
+
+
+def damaged_files(folder: Path, command: str) -> tuple[str, ...]:
+    """What of a run cannot be read although it is there, each in a sentence; a run that goes on may not miss it.
+
+    Args:
+        folder: of the run.
+        command: that made it.
+    """
+    told = [_why_damaged(file, folder) for file in _RECORDS]
+    for file in _lines_of(command):
+        damaged = file.count(folder) - len(file.read(folder))
+        if damaged > 0:
+            told.append(f"{folder / file.name} has {plural(damaged, 'line')} that cannot be read: left out.")
+    return tuple(sentence for sentence in told if sentence)
+
+
+_RECORDS: tuple[files.RecordFile[Any], ...] = (
+    files.DATA,
+    files.PLAN,
+    files.SEARCH,
+    files.EVALUATION,
+    files.LABEL_EVALUATION,
+    files.EXPLANATIONS,
+    files.EXPORT,
+    files.PHASES,
+    files.PREDICTOR_QUALITY,
+)
+
+
+def _lines_of(command: str) -> tuple[files.RecordLines[Any], ...]:
+    """The files of lines that a command leaves."""
+    elastic = command == "supernet train"
+    return (
+        files.SUPERNET_METRICS if elastic else files.METRICS,
+        files.SEARCH_TRIALS if command == "search" else files.LAW_TRIALS,
+        files.COSTS,
+        files.ACCURACIES,
+    )
+
+
+def _why_damaged(file: files.RecordFile[Any], folder: Path) -> str:
+    if not (folder / file.name).exists():
+        return ""
+    try:
+        file.load(folder)
+    except RunFolderError as error:
+        return f"{folder / file.name} cannot be read, and is left out: {error}"
+    return ""
 
 
 def _supernet(folder: Path, arguments: Mapping[str, Any]) -> SupernetRecord:

@@ -109,6 +109,7 @@ class RunRecord:
         explanations: what the network looks at in some test images.
         export: the file for another runtime.
         result: what the verb came to.
+        damaged: what is there and cannot be read, in sentences.
 
     Example:
         >>> RunRecord(folder=Path("runs/icons-10M"), name="icons-10M", command="train")
@@ -141,6 +142,7 @@ class RunRecord:
     explanations: tuple[Explanation, ...] = ()
     export: Export | None = None
     result: RunResult | None = None
+    damaged: tuple[str, ...] = ()
 
     @property
     def cost(self) -> Cost | None:

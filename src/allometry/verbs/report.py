@@ -28,10 +28,12 @@ class Report:
     Attributes:
         path: of the page.
         runs: their names, in order.
+        damaged: what of the runs could not be read, in sentences.
     """
 
     path: Path
     runs: tuple[str, ...]
+    damaged: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -80,4 +82,5 @@ def report(*runs: RunLike, out: str | Path | None = None) -> Report:
     path = Path(out) if out is not None else default
     with hold(path.parent, make=True):
         write_report(records, out=path)
-    return Report(path, tuple(record.name for record in records))
+    damaged = tuple(sentence for record in records for sentence in record.damaged)
+    return Report(path, tuple(record.name for record in records), damaged)
