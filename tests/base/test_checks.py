@@ -21,7 +21,7 @@ from allometry.base import (
     StorageError,
     UnknownNameError,
 )
-from allometry.base.checks import check_choice, check_flag, check_integer, check_numbers
+from allometry.base.checks import check_choice, check_flag, check_integer, check_numbers, check_seed
 from allometry.base.errors import MeasurementError, ObjectiveError, WeightsError
 from allometry.base.extras import load_extra
 from allometry.base.html import html_table
@@ -35,6 +35,7 @@ from allometry.base.units import (
     parse_quantity,
 )
 from allometry.cost import RuntimeConfig
+from allometry.data import open_data
 from allometry.nas.fit_setup import FitConfig
 from allometry.nas.search_config import SearchConfig
 from allometry.nas.searchers.controller import ControllerConfig
@@ -44,6 +45,7 @@ from allometry.profiling.tables import TableConfig
 from allometry.supernets.accuracy_predictor import PredictorConfig
 from allometry.supernets.pareto import ParetoConfig
 from allometry.supernets.specialize import SpecializeConfig
+from allometry.verbs.train import train
 
 
 @pytest.mark.parametrize(
@@ -248,3 +250,17 @@ def test_a_process_answers_refuses_and_dies():
 def test_a_config_takes_what_its_fields_are_declared_to_be(make, says):
     with pytest.raises(InputError, match=says):
         make()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**53 + 1, 10**20, 1.0, "0", True, None])
+def test_a_seed_is_an_integer_that_run_folders_remember_exactly(seed):
+    for use in (
+        check_seed,
+        lambda seed: open_data("icons", seed=seed),
+        lambda seed: train("resnet-18", data="icons", seed=seed),
+    ):
+        with pytest.raises(
+            InputError, match="The seed must be an integer from 0 to 9,007,199,254,740,992, not"
+        ):
+            use(seed)
+    check_seed(2**53)

@@ -123,3 +123,12 @@ def test_the_place_in_a_file_is_part_of_the_message() -> None:
 
 def test_names_that_are_no_text_are_kept() -> None:
     assert decode(Part, {"name": "caf\udce9"}).name == "caf\udce9"
+
+
+def test_names_that_are_no_text_are_refused_in_a_sentence_that_can_be_shown() -> None:
+    with pytest.raises(UnreadableError, match=r"not known") as refused:
+        decode(Part, {"name": "x", "caf\udce9": 1})
+    assert str(refused.value).encode()
+    with pytest.raises(UnreadableError) as refused:
+        decode(Part, {"name": "x", "kind": "caf\udce9"})
+    assert str(refused.value).encode()

@@ -58,8 +58,8 @@ def record_targets(*folders: dict[str, bytes]) -> Iterator[Target]:
                 f"record {name}",
                 (folder[kind.name],),
                 mutated_json,
-                lambda path, kind=kind: kind.load(path.parent),
-                lambda read: json.dumps(read.to_dict()),
+                lambda path, kind=kind: kind.load(path.parent).to_dict(),
+                json.dumps,
                 file=kind.name,
             )
             continue
@@ -71,7 +71,7 @@ def record_targets(*folders: dict[str, bytes]) -> Iterator[Target]:
             (first,),
             mutated_json,
             lambda path, kind=kind: line(kind, path),
-            dumped,
+            json.dumps,
             file="line.json",
         )
 
@@ -89,8 +89,4 @@ def right_line(kind: RecordLines[Any], folders: tuple[dict[str, bytes], ...]) ->
 
 
 def line(kind: RecordLines[Any], path: Path) -> object:
-    return kind.kind.from_dict(read_json(path))
-
-
-def dumped(read: Any) -> str:
-    return json.dumps(read.to_dict())
+    return kind.kind.from_dict(read_json(path)).to_dict()

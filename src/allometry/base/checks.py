@@ -34,6 +34,9 @@ _TYPES: dict[str, tuple[Callable[[object], bool], str]] = {
 }
 
 
+_LARGEST_SEED = 2**53
+
+
 def check_at_least(config: DataclassInstance, **least: int) -> None:
     """Refuse a config whose plain fields are not what they are declared to be, or too small; None stands for a default.
 
@@ -88,6 +91,22 @@ def check_integer(name: str, value: object, *, minimum: int, maximum: int | None
         return
     allowed = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
     raise RecipeError(f"{name} must be an integer {allowed}, not {shown(value)}.")
+
+
+def check_seed(seed: object) -> None:
+    """Refuse what is no seed: run folders remember it as JSON does, exactly up to 2^53.
+
+    Raises:
+        InputError: it is none.
+
+    Example:
+        >>> check_seed(-1)
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.InputError: The seed must be an integer from 0 to 9,007,199,254,740,992, not -1.
+    """
+    if not _TYPES["int"][0](seed) or not 0 <= seed <= _LARGEST_SEED:  # type: ignore[operator]
+        raise InputError(f"The seed must be an integer from 0 to {_LARGEST_SEED:,}, not {shown(seed)}.")
 
 
 def check_flag(name: str, value: object) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar, cast
 
 from allometry.base.errors import nearest_names
 from allometry.base.reading import UnreadableError, parse_integer
-from allometry.base.text import shown
+from allometry.base.text import printable, shown
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, ValidationError
@@ -188,12 +188,16 @@ def _refuse(field: str, why: str) -> NoReturn:
     """Say what is wrong with a field of the object that is looked at."""
     from pydantic_core import PydanticCustomError
 
-    raise PydanticCustomError("field", "{why}", {"field": field, "why": why})
+    # Pydantic cannot show what is no text.
+    raise PydanticCustomError("field", "{why}", {"field": printable(field), "why": printable(why)})
 
 
 def _reason(error: ValidationError, plain: object, start: str) -> str:
     """Why it cannot be read, by the first field that is wrong."""
-    problems = error.errors(include_url=False)
+    try:
+        problems = error.errors(include_url=False)
+    except UnicodeEncodeError:  # Pydantic cannot show what is no text
+        return "it holds half characters where no text may have any"
     first = problems[0]
     place = [start] * bool(start) + _place(first, plain)
     what = f"field {'.'.join(place)!r}" if place else "it"

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from allometry.base import DataError, Progress, SilentProgress
+from allometry.base.checks import check_seed
 from allometry.base.machine import memory, user_cache
 from allometry.base.reading import exists, is_file
 from allometry.data.dataset import SPLITS, ArraySplit, Dataset
@@ -100,6 +101,7 @@ def open_data(
         >>> open_data(folder)
         Dataset(colors: 2 classes, train 4, val 2, test 2)
     """
+    check_seed(seed)
     if where == ICONS:
         return open_icons()
     options = OpenOptions(

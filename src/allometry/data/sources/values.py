@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
+from allometry.base.checks import check_seed
 from allometry.base.machine import memory, user_cache
 from allometry.data.dataset import SPLITS, Dataset, Split
 from allometry.data.images.cache import image_memory
@@ -73,6 +74,7 @@ def as_dataset(data: Data, *, seed: int = 0, progress: Progress = SilentProgress
 
 
 def _as_dataset(data: Data, *, seed: int, progress: Progress, judge: Judge | None) -> Dataset:
+    check_seed(seed)
     if isinstance(data, Dataset):
         return data
     cache_bytes = image_memory(memory())
@@ -186,11 +188,13 @@ def settle_data(data: Data, *, seed: int, progress: Progress = SilentProgress())
 
     Raises:
         DataError: the value is no data.
+        InputError: the seed is none.
 
     Example:
         >>> settle_data("icons", seed=0)
         'icons'
     """
+    check_seed(seed)
     return str(data) if isinstance(data, str | Path) else as_dataset(data, seed=seed, progress=progress)
 
 
