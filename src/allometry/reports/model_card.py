@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 
+from allometry.base.text import printable
 from allometry.base.units import format_quantity
 from allometry.reports.words import whole
 from allometry.runs import Evaluation, Interval, MultiLabelEvaluation, RunRecord
 
 _LISTED_CLASSES = 50
 _TOP = 5
+_MARKUP = re.compile(r"[\\`*\[\]<>|]")
 
 
 def model_card(record: RunRecord, *, repo: str, license: str) -> str:  # noqa: A002 - the hub's word
@@ -134,7 +137,7 @@ def _table(evaluation: Evaluation | MultiLabelEvaluation, rows: Sequence[tuple[s
 
 def _classes(record: RunRecord) -> str:
     names = record.data.classes if record.data is not None else ()
-    listed = ", ".join(f"`{name}`" for name in names[:_LISTED_CLASSES])
+    listed = ", ".join(map(_code, names[:_LISTED_CLASSES]))
     more = len(names) - _LISTED_CLASSES
     return f"## Classes\n\n{listed}{f' and {more} more' if more > 0 else ''}." if names else ""
 
@@ -143,10 +146,23 @@ def _training(record: RunRecord) -> str:
     lines = []
     if record.data is not None:
         images = ", ".join(f"{whole(number)} {name}" for name, number in record.data.images.items())
-        lines.append(f"- data: {record.data.name} ({images} images)")
-        lines += [f"- of the data: {remark}" for remark in record.data.remarks]
+        lines.append(f"- data: {_plain(record.data.name)} ({images} images)")
+        lines += [f"- of the data: {_plain(remark)}" for remark in record.data.remarks]
     if record.recipe:
         lines.append(f"- recipe: {record.recipe.get('epochs')} epochs, all of it in `recipe.json`")
     version = record.versions.get("allometry")
     lines.append(f"- made by `allometry {record.command}`{f', version {version}' if version else ''}")
     return "## How it was trained\n\n" + "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """Text, names of files in it among others, of which nothing is Markdown."""
+    return _MARKUP.sub(r"\\\g<0>", printable(text))
+
+
+def _code(name: str) -> str:
+    """A name as code, between more backquotes than it has, so that nothing of it is Markdown."""
+    if "`" not in name:
+        return f"`{name}`"
+    fence = "`" * (max(map(len, re.findall("`+", name))) + 1)
+    return f"{fence} {name} {fence}"
