@@ -138,6 +138,7 @@ def _rows(made: Export) -> dict[str, str]:
         "largest difference": f"{checked.largest_difference:.1e}",
         "checked with": f"{checked.runtime}, loaded in {checked.load_seconds:.2f} s where there is no "
         f"{' and no '.join(checked.without)}",
+        "compared": checked.in_words(),
         "how to use it": str(made.script),
     }
     if int8 is None:

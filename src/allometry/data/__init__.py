@@ -20,7 +20,7 @@ from allometry.data.sources.values import (
     is_value,
     settle_data,
 )
-from allometry.data.subset import part_of
+from allometry.data.subset import file_bytes, part_of
 from allometry.data.summary import Normalization, Summary, is_line_art, normalization, summarize
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "center_view",
     "data_argument",
     "data_name",
+    "file_bytes",
     "image_files",
     "image_pixels",
     "is_line_art",

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from allometry.data.dataset import Labels, Split, read_only, with_levels
+from allometry.data.dataset import FileSplit, Labels, Split, read_only, with_levels
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import Levels, to_pixels
 
@@ -47,6 +47,22 @@ class _Part:
 
     def digest(self, index: int) -> str:
         return self.whole.digest(int(self.chosen[index]))
+
+
+def file_bytes(split: Split, index: int) -> bytes | None:
+    """The bytes of one image's file; None where the images of a split are no files.
+
+    Raises:
+        DataError: the file is not there any more; the image is named.
+
+    Example:
+        >>> from allometry.data import open_data
+        >>> file_bytes(open_data("icons").splits["val"], 0) is None
+        True
+    """
+    if isinstance(split, _Part):
+        return file_bytes(split.whole, int(split.chosen[index]))
+    return split.store.read(index) if isinstance(split, FileSplit) else None
 
 
 def part_of(split: Split, chosen: npt.NDArray[np.int64]) -> Split:

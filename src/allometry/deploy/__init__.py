@@ -1,5 +1,6 @@
 """A trained network becomes a file for another runtime, small and fast, checked against the original."""
 
+from allometry.deploy.answers import inputs_of
 from allometry.deploy.export_config import ExportConfig
 from allometry.deploy.int8 import quantize
 from allometry.deploy.onnx import write_onnx
@@ -13,7 +14,7 @@ from allometry.deploy.targets import (
     as_target,
     register_target,
 )
-from allometry.deploy.verification import inputs_of, verify
+from allometry.deploy.verification import verify
 from allometry.deploy.writing import write_file
 
 __all__ = [

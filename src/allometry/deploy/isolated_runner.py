@@ -1,8 +1,9 @@
 """Run a delivered file as a stranger would: `python -P isolated_runner.py PREDICT.PY PACKAGE...`.
 
 Started by its path, not as a part of the package: the packages that are named cannot be imported in this process. It
-opens the file as the delivered program does, and then reads lines of JSON, `inputs` and `outputs` each the path of a
-NumPy file, and answers each with a line.
+opens the file as the delivered program does, and then reads lines of JSON and answers each with a line. They name
+`inputs` and `outputs`, each the path of a NumPy file; or `image`, an image file of which the program says what it
+shows, and `view`, a NumPy file for what it sees of it.
 """
 
 from __future__ import annotations
@@ -30,8 +31,21 @@ def main(script: str, forbidden: list[str]) -> None:
     _answer(answers, {"runtime": program.RUNTIME, "load_seconds": time.perf_counter() - began})
     for line in sys.stdin:
         request = json.loads(line)
-        np.save(request["outputs"], program.logits_of(run, np.load(request["inputs"])))
-        _answer(answers, {"done": True})
+        if "image" in request:
+            _answer(answers, _shown(program, run, request))
+        else:
+            np.save(request["outputs"], program.logits_of(run, np.load(request["inputs"])))
+            _answer(answers, {"done": True})
+
+
+def _shown(program: Any, run: Any, request: dict[str, str]) -> dict[str, Any]:  # noqa: ANN401 - a module, what it runs
+    """What the program answers for an image file; what it sees of it goes into `view`."""
+    try:
+        seen = program.view(request["image"])
+    except Exception as error:  # what the program itself reports
+        return {"unreadable": str(error)}
+    program.np.save(request["view"], seen)
+    return {"classes": [[int(place), float(probability)] for place, probability in program.answer(run, seen)]}
 
 
 def _opened(script: str) -> Any:  # noqa: ANN401 - a module

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,20 @@ from allometry.base import VerificationError
 from allometry.base.processes import JsonProcess, Resource
 
 _THIS_LIBRARY = "allometry"
+
+
+class ProgramAnswer(NamedTuple):
+    """What a delivered program says of an image file.
+
+    Attributes:
+        classes: the index of each class that it names, best first, and how probable it is.
+        unreadable: why it cannot read the image; empty text where it can.
+        view: what it sees of it, uint8 [R, R, C]; None where it cannot read it.
+    """
+
+    classes: tuple[tuple[int, float], ...]
+    unreadable: str = ""
+    view: npt.NDArray[np.uint8] | None = None
 
 
 class IsolatedRuntime(Resource):
@@ -41,7 +56,7 @@ class IsolatedRuntime(Resource):
             self._child = held.enter_context(
                 JsonProcess(
                     [sys.executable, "-P", "-W", "ignore", str(child), str(script.resolve()), *self.without],
-                    name=f"{script} with its file, where there is no {' and no '.join(self.without)},",
+                    name=f"{script.name} with its file, where there is no {' and no '.join(self.without)},",
                     failure=VerificationError,
                 )
             )
@@ -49,6 +64,19 @@ class IsolatedRuntime(Resource):
             super().__init__(held.pop_all())
         self.runtime: str = ready["runtime"]
         self.load_seconds: float = ready["load_seconds"]
+
+    def answer(self, image: Path) -> ProgramAnswer:
+        """What the program says of an image file.
+
+        Raises:
+            VerificationError: it dies of it.
+        """
+        view_file = self._folder / "view.npy"
+        told = self._child.ask({"image": str(image), "view": str(view_file)})
+        if "unreadable" in told:
+            return ProgramAnswer((), told["unreadable"] or "it does not say why")
+        classes = tuple((place, probability) for place, probability in told["classes"])
+        return ProgramAnswer(classes, view=np.load(view_file))
 
     def logits(self, inputs: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         """The logits of some inputs, float32 [N, classes].

@@ -40,6 +40,11 @@ def _export_facts(checked: Verification) -> Iterator[tuple[str, str]]:
     yield "checked on", f"{whole(checked.images)} images"
     yield "largest difference", f"{checked.largest_difference:.2g} in any output"
     yield "same class", percent(checked.agreement, digits=2)
+    if checked.batches:
+        yield "compared", checked.in_words()
+    if checked.files:
+        difference = f"differ by up to {checked.probability_difference:.2g} from what `predict` says"
+        yield "image files", f"{listed(checked.kinds)}: probabilities {difference}"
 
 
 @dataclass(frozen=True, slots=True)

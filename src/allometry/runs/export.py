@@ -8,7 +8,7 @@ from typing import Annotated
 
 from allometry.base.decoding import Amount, Count
 from allometry.base.html import html_table
-from allometry.base.units import format_quantity
+from allometry.base.units import format_quantity, plural
 from allometry.runs.values import FLAT, Record, Share
 
 
@@ -25,6 +25,11 @@ class Verification(Record):
         runtime: what ran the file.
         load_seconds: until the runtime was ready.
         without: packages that could not be imported where it ran.
+        batches: numbers of images at once that were compared.
+        sizes: of the images that were compared, `height x width`.
+        files: how many image files the delivered program answered for.
+        kinds: of these files, such as `PNG I;16`, as Pillow calls them.
+        probability_difference: of any class of any of these files, from what `predict` says.
 
     Example:
         >>> checked = Verification(
@@ -43,6 +48,26 @@ class Verification(Record):
     runtime: str
     load_seconds: Amount
     without: tuple[str, ...]
+    batches: tuple[Count, ...] = ()
+    sizes: tuple[str, ...] = ()
+    files: Count = 0
+    kinds: tuple[str, ...] = ()
+    probability_difference: Share = 0.0
+
+    def in_words(self) -> str:
+        """Sizes, batches and kinds of files that were compared.
+
+        Example:
+            >>> Verification(
+            ...     file="model.onnx", bytes=9, images=64, largest_difference=2e-6, agreement=1.0, runtime="none",
+            ...     load_seconds=0.05, without=(), batches=(1, 64), sizes=("24 x 24",),
+            ... ).in_words()
+            'batches of 1, 64; 24 x 24 pixels'
+        """
+        words = [f"batches of {', '.join(map(str, self.batches))}"] if self.batches else []
+        words += [f"{', '.join(self.sizes)} pixels"] if self.sizes else []
+        words += [f"{self.files} image files of {plural(len(self.kinds), 'kind')}"] if self.files else []
+        return "; ".join(words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +172,7 @@ class Export(Record):
             ("size", format_quantity(checked.bytes, unit="B")),
             ("top class", f"agrees on {checked.agreement:.1%} of {checked.images:,} images"),
             ("largest difference", f"{checked.largest_difference:.1e}"),
+            ("checked with", checked.in_words()),
         ]
         if self.script is not None:
             rows.append(("how to use it", self.script))

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from allometry.base import InputError, Progress
+from allometry.base.files import placing
 from allometry.base.holding import hold
 from allometry.base.progress import as_progress
-from allometry.data import Data
+from allometry.data import Data, as_images
 from allometry.deploy import ExportConfig, ExportTarget, as_target
-from allometry.deploy.script import refuse_foreign, script_of
-from allometry.deploy.verification import check, write_checked
-from allometry.runs import Export
+from allometry.deploy.answers import ExpectedAnswer
+from allometry.deploy.image_kinds import samples_of
+from allometry.deploy.script import refuse_foreign, script_of, write_script
+from allometry.deploy.verification import verify, views_to_check
+from allometry.deploy.writing import write_file
+from allometry.runs import Export, Verification
 from allometry.runs.files import EXPORT
-from allometry.training.pretrained import open_finished
+from allometry.training.pretrained import Classifier, open_finished
 from allometry.verbs.arguments import RunLike, folder_of
 from allometry.verbs.evaluate import data_of
+from allometry.verbs.predict import classify, view_of
 from allometry.verbs.quantization import ExportSource, write_int8
 
 CALIBRATION = 256
@@ -109,15 +116,21 @@ def write_export(
     max_accuracy_drop: float = MAX_ACCURACY_DROP,
 ) -> Export:
     """Write the file and its program, and verify both; see `export`."""
-    config, images = source.config, source.dataset.splits["test"]
-    refuse_foreign(script_of(path))  # before anything is written
+    config = source.config
+    script = script_of(path)
+    refuse_foreign(script)  # before anything is written
     source.progress.say(f"exporting to {path} and checking the file against the network")
     int8 = None
-    if config.arithmetic.calibrated:
-        int8 = write_int8(source, path, calibration=calibration, max_accuracy_drop=max_accuracy_drop)
-        verification = check(source.module, path, images, source.preprocessing, config)
-    else:
-        verification = write_checked(source.module, path, images, source.preprocessing, config)
+    # What is not verified never takes its place.
+    with placing(path.parent) as beside:
+        staged, program = beside / path.name, beside / script.name
+        if config.arithmetic.calibrated:
+            options: dict[str, Any] = {"calibration": calibration, "max_accuracy_drop": max_accuracy_drop}
+            int8 = write_int8(source, staged, script=program, **options)
+        else:
+            write_file(source.module, staged, preprocessing=source.preprocessing, export_config=config)
+        write_script(program, model=staged, preprocessing=source.preprocessing, export_config=config)
+        verification = _verified(source, staged, program)
     return Export(
         verification=verification,
         format=config.target.name,
@@ -127,8 +140,44 @@ def write_export(
         normalize_inside=config.normalize_inside,
         int8=int8,
         path=path,
-        script=script_of(path),
+        script=script,
     )
+
+
+def _verified(source: ExportSource, path: Path, script: Path) -> Verification:
+    """Compare the file and its program with the network, on test images and on image files."""
+    preprocessing = source.preprocessing
+    with tempfile.TemporaryDirectory() as folder:
+        return verify(
+            path,
+            source.module,
+            views_to_check(source.dataset.splits["test"], preprocessing),
+            script=script,
+            preprocessing=preprocessing,
+            export_config=source.config,
+            files=_expected_answers(source, Path(folder)),
+        )
+
+
+def _expected_answers(source: ExportSource, folder: Path) -> list[ExpectedAnswer]:
+    """What `predict` says of image files of each kind."""
+    classifier = Classifier(source.module, source.preprocessing)
+    places = {name: place for place, name in enumerate(source.preprocessing.classes)}
+    samples = samples_of(source.dataset.splits)
+    paths = [folder / str(number) for number in range(len(samples))]
+    for path, sample in zip(paths, samples, strict=True):
+        path.write_bytes(sample.data)
+    images = as_images(paths)
+    predictions = classify(classifier, images, top=len(places))
+    return [
+        ExpectedAnswer(
+            path=path,
+            kind=sample.kind,
+            view=None if prediction.error else view_of(classifier, image),
+            classes={places[name]: value for name, value in prediction.classes},
+        )
+        for path, sample, image, prediction in zip(paths, samples, images, predictions, strict=True)
+    ]
 
 
 def label(export_config: ExportConfig) -> str:

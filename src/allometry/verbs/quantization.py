@@ -19,7 +19,6 @@ from allometry.data.dataset import Labels
 from allometry.deploy import ExportConfig, inputs_of, write_file, write_script
 from allometry.deploy.isolated_runtime import IsolatedRuntime
 from allometry.deploy.onnx import quiet_exporter
-from allometry.deploy.script import script_of
 from allometry.deploy.verification import agreement, views_of
 from allometry.deploy.writing import write_request
 from allometry.profiling import MeasureConfig, MeasuredNetwork, measure
@@ -55,13 +54,14 @@ class ExportSource:
 
 
 def write_int8(
-    source: ExportSource, path: Path, *, calibration: int, max_accuracy_drop: float
+    source: ExportSource, path: Path, *, script: Path, calibration: int, max_accuracy_drop: float
 ) -> QuantizationQuality:
     """Quantize with training images, and judge both files by validation images.
 
     Args:
         source: what is exported.
         path: of the file.
+        script: its program, which is written, too.
         calibration: training images to calibrate with.
         max_accuracy_drop: accuracy that int8 may lose before the result warns of it, from 0 to 1.
 
@@ -81,8 +81,8 @@ def write_int8(
         with quiet_exporter():
             layers = config.target.quantize(request, path, float32=plain, batches=batches)
         source.progress.say(f"judging both files on {len(splits['val']):,} validation images")
-        before = _logits(plain, float32, splits["val"], preprocessing)
-        after = _logits(path, config, splits["val"], preprocessing)
+        before = _logits(plain, float32, splits["val"], preprocessing, plain.with_name("predict.py"))
+        after = _logits(path, config, splits["val"], preprocessing, script)
         latency_before, latency_after = _latencies(plain, path, config, preprocessing)
     truth = splits["val"].labels
     quality = QuantizationQuality(
@@ -118,12 +118,10 @@ def _calibration(
 
 
 def _logits(
-    path: Path, export_config: ExportConfig, split: Split, preprocessing: Preprocessing
+    path: Path, export_config: ExportConfig, split: Split, preprocessing: Preprocessing, script: Path
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """A file's logits for a split, float32 [N, classes]."""
-    script = write_script(
-        script_of(path), model=path, preprocessing=preprocessing, export_config=export_config
-    )
+    write_script(script, model=path, preprocessing=preprocessing, export_config=export_config)
     with IsolatedRuntime(script, without=export_config.target.without) as runtime:
         return np.concatenate(
             [
