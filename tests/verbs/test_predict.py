@@ -154,6 +154,17 @@ def test_one_broken_image_does_not_lose_the_answers_of_the_others(weights, pictu
         al.predict(images=broken, **weights)
 
 
+def test_images_that_show_hardly_anything_are_told(weights, picture, tmp_path):
+    dark = tmp_path / "dark.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 1024, (40, 30)).astype(np.uint16)).save(dark)
+    good, odd = al.predict(images=[picture, dark], **weights)
+    assert (good.remark, odd.error) == ("", "")
+    assert odd.classes
+    assert "of 255, so that the answer means little" in odd.remark
+    assert "remark" in odd.to_dict()
+    assert "remark" not in good.to_dict()
+
+
 def test_folders_stand_for_the_images_in_them(weights, picture, tmp_path):
     for name in ("b/2.png", "a.png", "b/c/1.jpg", "b/.hidden.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -66,8 +66,9 @@ def predict(
     elif out is None:
         for one in predictions:
             _print(one)
-    for one in predictions.failed:
-        write_line(f"allometry: {one.error}")
+    for one in predictions:
+        if one.error or one.remark:
+            write_line(f"allometry: {one.error or one.remark}")
     if predictions.failed:
         raise typer.Exit(1)
 

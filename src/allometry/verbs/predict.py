@@ -22,6 +22,7 @@ from allometry.training.pretrained import Classifier
 from allometry.verbs.arguments import RunLike, open_classifier
 
 _AT_ONCE = 64  # images
+_LEVELS = 8  # of 255; between fewer there is hardly a picture
 
 
 class ClassProbability(NamedTuple):
@@ -40,6 +41,7 @@ class Prediction:
         classes: the most probable classes, best first; of a network for several labels those whose probability is at
             least their threshold, which may be none.
         error: why the image could not be read, in which case there are no classes; empty text where it could.
+        remark: what is odd about what the network sees of the image; mostly empty text.
 
     Example:
         >>> Prediction("cat.jpg", (ClassProbability("cat", 0.75), ClassProbability("dog", 0.25)))
@@ -49,6 +51,7 @@ class Prediction:
     image: str
     classes: tuple[ClassProbability, ...]
     error: str = ""
+    remark: str = ""
 
     @property
     def best(self) -> str:
@@ -62,7 +65,7 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
-        told = {"error": self.error} if self.error else {}
+        told = {name: text for name, text in (("error", self.error), ("remark", self.remark)) if text}
         return {"image": self.image, "classes": [one._asdict() for one in self.classes], **told}
 
     def __repr__(self) -> str:
@@ -205,13 +208,24 @@ def _classify(
             if alone:  # of several, each says for itself what is wrong with it
                 raise
             errors[place] = str(error)
-    answers = iter(_answers(classifier, views, top) if views else ())
+    answers = iter(zip(_answers(classifier, views, top), views, strict=True) if views else ())
     for place, image in enumerate(images):
-        yield (
-            Prediction(image.name, (), errors[place])
-            if place in errors
-            else Prediction(image.name, next(answers))
-        )
+        if place in errors:
+            yield Prediction(image.name, (), errors[place])
+        else:
+            classes, view = next(answers)
+            yield Prediction(image.name, classes, remark=_remark(image.name, view))
+
+
+def _remark(name: str, view: Pixels) -> str:
+    """What is to be said where hardly anything is seen, as of 16 bits that use other values than those learned from."""
+    low, high = int(view.min()), int(view.max())
+    if high - low >= _LEVELS:
+        return ""
+    return (
+        f"{name} shows the network hardly anything: all levels that it sees lie between {low} and {high} of 255, so "
+        "that the answer means little."
+    )
 
 
 def view_of(classifier: Classifier, image: NamedImage) -> Pixels:
