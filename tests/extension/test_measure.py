@@ -34,6 +34,7 @@ from allometry.cost import (
     parse_budget,
     register_measure,
 )
+from allometry.cost.measurements import read_with
 from allometry.nas import Objective, encodings_of, network_of
 from allometry.nas.confirming import confirmed
 from allometry.nas.gradient.costs import counted
@@ -380,3 +381,33 @@ def test_a_name_is_taken_once(no_plugins):
     assert as_measure("Latency ") is slower
     with pytest.raises(InputError, match="A measure or its name is expected, not a int"):
         as_measure(3)
+
+
+@pytest.mark.parametrize(
+    ("count_of", "says"),
+    [
+        (lambda counts: counts.flops, "fails with AttributeError"),
+        (lambda counts: 1 / (counts.macs - 1_000_000), "fails with ZeroDivisionError"),
+        (lambda _: "many", "gives 'many', no finite number"),
+        (lambda _: float("nan"), "gives nan, no finite number"),
+        (lambda counts: (counts.macs - 1e9) ** 0.5, "gives .*j.*, no finite number"),
+        (lambda _: None, "gives None, no finite number"),
+    ],
+)
+def test_a_measure_that_cannot_be_counted_is_refused_before_anything_is_trained(count_of, says):
+    with pytest.raises(InputError, match=f"The measure odd cannot be worked out: its function {says}"):
+        Measure(name="odd", count=count_of)
+
+
+@pytest.mark.parametrize(
+    ("measured", "says"),
+    [
+        (lambda network: 1 / (network.resolution - 224), "fails with ZeroDivisionError: 'division by zero'"),
+        (lambda _: "fast", "gives 'fast', no finite number"),
+        (lambda _: float("inf"), "gives inf, no finite number"),
+    ],
+)
+def test_a_function_that_fails_for_a_network_is_told_in_a_sentence(measured, says):
+    odd = Measure(name="odd", measure=measured)
+    with pytest.raises(MeasurementError, match=f"The measure odd cannot be worked out: its function {says}"):
+        read_with([odd])(get("resnet-18"))

@@ -100,9 +100,7 @@ def read_with(measures: Iterable[Measure], meter: MeasureFn | None = None) -> Me
 
     def read(network: Network) -> Readings:
         if network not in known:
-            known[network] = {
-                measure.name: measure.measure(network) for measure in own if measure.measure is not None
-            }
+            known[network] = {measure.name: measure.measured(network) for measure in own}
         if meter is None or not by_meter:
             return known[network]
         return {**_told(meter(network), by_meter), **known[network]}

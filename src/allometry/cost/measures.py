@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import keyword
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Real
 from operator import attrgetter
+from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple, Protocol
 
 from allometry.arch import Network
-from allometry.base import InputError
+from allometry.base import AllometryError, InputError, MeasurementError
 from allometry.base.plugins import Registry
+from allometry.base.text import shown
 from allometry.base.units import BYTES, COUNT, SECONDS, Unit
 
 Readings = Mapping[str, float]
@@ -22,6 +26,16 @@ MeasureFn = Callable[[Network], Readings]
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 # Names that an objective has for other things than what a network costs.
 _TAKEN = frozenset({"accuracy", "loss", "step_time", "min", "max", "log", "exp", "sqrt"})
+
+
+# Counts of a small and of a large network; of a layer there are no more of them than these.
+_SAMPLES = tuple(
+    SimpleNamespace(params=params, macs=macs, activations=activations, memory=memory)
+    for params, macs, activations, memory in (
+        (10_000, 1_000_000, 50_000, 300_000),
+        (10**8, 10**11, 10**8, 10**9),
+    )
+)
 
 
 class HasReadings(Protocol):
@@ -72,7 +86,8 @@ class Measure:
         measure: its value by a function of one's own; it is called once for each network that is looked at.
 
     Raises:
-        InputError: the name is none, or there is no way to know the value of an additive measure.
+        InputError: the name is none, there is no way to know the value of an additive measure, or `count` gives no
+            number for the counts of a small or a large network.
 
     Example:
         >>> from allometry.catalog import get
@@ -109,6 +124,36 @@ class Measure:
             raise InputError(f"Of the measure {self.name} lower or higher is better, not {self.better!r}.")
         if not self.label:
             object.__setattr__(self, "label", self.name)
+        if self.count is not None:
+            for counts in _SAMPLES:
+                self._checked(self.count, counts, InputError)
+
+    def _checked(self, function: Callable[[Any], Any], given: object, kind: type[AllometryError]) -> float:
+        """What a function that may be somebody's own gives, if that is a number."""
+        try:
+            value: Any = function(given)
+            number = type(value) is not bool and isinstance(value, Real) and math.isfinite(value)
+        except AllometryError:
+            raise
+        except Exception as error:
+            raise kind(
+                f"The measure {self.name} cannot be worked out: its function fails with {type(error).__name__}: "
+                f"{shown(str(error))}."
+            ) from error
+        if not number:
+            raise kind(
+                f"The measure {self.name} cannot be worked out: its function gives {shown(value)}, no finite number."
+            )
+        return value  # type: ignore[no-any-return]
+
+    def measured(self, network: Network) -> float:
+        """Its value by its own function.
+
+        Raises:
+            MeasurementError: the function fails, or gives no finite number.
+        """
+        assert self.measure is not None  # noqa: S101
+        return self._checked(self.measure, network, MeasurementError)
 
     def __repr__(self) -> str:
         return f"Measure({self.name!r})"

@@ -106,7 +106,7 @@ def _more(candidate: MeasuredNetwork, one: Measured, measures: Sequence[Measure]
         if measure == LATENCY:
             continue
         if measure.measure is not None:
-            values[measure.name] = None if network is None else measure.measure(network)
+            values[measure.name] = None if network is None else measure.measured(network)
         elif measure.read is not None:
             values[measure.name] = measure.read(one.measurement)
         else:
