@@ -6,11 +6,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 from allometry.arch import Network, Padding
+from allometry.arch.checks import LARGEST
 from allometry.base import WeightsError
-from allometry.base.reading import parse_json
+from allometry.base.decoding import Bounds, Positive, decode
+from allometry.base.reading import UnreadableError, parse_json
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _OWN = "allometry"
@@ -38,9 +40,9 @@ class Conventions:
     """
 
     padding: Padding | None = None
-    epsilon: float | None = None
+    epsilon: Positive | None = None
     counts_padding: bool | None = None
-    resolution: int | None = None
+    resolution: Annotated[int, Bounds(least=1, most=LARGEST)] | None = None
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     crop: float = 0.875
@@ -83,10 +85,8 @@ def from_metadata(metadata: Mapping[str, str], where: object) -> Conventions | N
     if _OWN not in metadata:
         return None
     try:
-        plain: dict[str, Any] = parse_json(metadata[_OWN])
-        lists = {field: tuple(plain[field]) for field in ("mean", "std", "classes")}
-        return Conventions(**{**plain, **lists})
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return decode(Conventions, parse_json(metadata[_OWN]))
+    except UnreadableError as error:
         raise WeightsError(f"{where} does not say how images become its input: {error}.") from error
 
 
