@@ -44,9 +44,8 @@ def known_labels(dataset: Dataset, splits: Sequence[Split], classes: tuple[str, 
     missing = [name for index, name in enumerate(classes) if index not in own]
     told = f"{dataset.name}: classes are matched {matched}"
     if missing:
-        few = ", ".join(map(repr, missing[:_SHOWN])) + (", ..." if len(missing) > _SHOWN else "")
         number = f"{len(missing):,} of the network's {plural(len(classes), 'class', 'classes')}"
-        told += f"; it has no image of {number} ({few})"
+        told += f"; it has no image of {number} ({_few(missing)})"
     return _relabel(labels, places, len(classes)), f"{told}."
 
 
@@ -80,10 +79,13 @@ def _places(dataset: Dataset, classes: tuple[str, ...]) -> tuple[npt.NDArray[np.
 
 def _unknown(dataset: Dataset, unknown: Sequence[int], labels: Labels, classes: tuple[str, ...]) -> str:
     number = int(labels[:, unknown].any(1).sum() if labels.ndim == 2 else np.isin(labels, unknown).sum())
-    names = ", ".join(repr(dataset.classes[index]) for index in unknown[:_SHOWN])
-    names += ", ..." if len(unknown) > _SHOWN else ""
-    own = ", ".join(map(repr, classes[:_SHOWN])) + (", ..." if len(classes) > _SHOWN else "")
+    names = _few([dataset.classes[index] for index in unknown])
     return (
         f"{dataset.name}: the network does not know {plural(len(unknown), 'class', 'classes')} of "
-        f"{plural(number, 'image')}: {names}. It knows {own}. Leave the others out."
+        f"{plural(number, 'image')}: {names}. It knows {_few(classes)}. Leave the others out."
     )
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(map(repr, names[:_SHOWN])) + (f" and {more:,} more" if more > 0 else "")
