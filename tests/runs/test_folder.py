@@ -111,9 +111,12 @@ def test_what_a_kill_left_half_written_is_swept(tmp_path):
     with open_run(tmp_path / "run", **HOW):
         pass
     (tmp_path / "run" / ".plan.json.abc.part").write_text("{")
+    below = tmp_path / "run" / "subnets" / "one" / ".step-7.abc.part"
+    below.mkdir(parents=True)
+    (below / "weights").write_text("")
     with open_run(tmp_path / "run", **HOW):
         pass
-    assert not list((tmp_path / "run").glob(".*.part"))
+    assert not list((tmp_path / "run").rglob(".*.part"))
 
 
 def test_a_mistaken_call_does_not_stand_in_the_way_of_the_corrected_one(tmp_path):

@@ -6,10 +6,12 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,29 @@ def placing(folder: Path) -> Iterator[Path]:
             for path in written:
                 path.replace(folder / path.name)
         flush(folder)
+
+
+def sweep(folder: Path, *, name: str | None = None) -> None:
+    """Remove what a kill has left half-written in a folder; nobody may be writing there.
+
+    Args:
+        folder: that is swept.
+        name: of the file that was to be written; None for all, those in folders below, too.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / ".report.html.x7.part").touch()
+        >>> sweep(folder)
+        >>> list(folder.iterdir())
+        []
+    """
+    left = folder.rglob(".*.part") if name is None else folder.glob(f".{escape(name)}.*.part")
+    for torn in list(left):
+        if torn.is_dir() and not torn.is_symlink():
+            shutil.rmtree(torn, ignore_errors=True)
+        else:
+            torn.unlink(missing_ok=True)
 
 
 def size_with_weights(path: Path) -> int:

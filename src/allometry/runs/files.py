@@ -263,7 +263,11 @@ def known_subnets(folder: Path) -> Mapping[str, Subnet]:
 
 
 def _record(kind: type[AnyRecord], path: Path) -> AnyRecord:
-    return kind.from_dict(read_json(path))
+    try:
+        return kind.from_dict(read_json(path))
+    except RunFolderError as error:
+        text = str(error)
+        raise RunFolderError(text if str(path) in text else f"{path} is damaged: {text}") from error
 
 
 def _line(kind: type[AnyRecord], line: str) -> AnyRecord | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from allometry.base.errors import RunFolderError, StorageError
-from allometry.base.files import read_json, storage_errors
+from allometry.base.files import read_json, storage_errors, sweep
 from allometry.base.holding import hold, make_folder
 from allometry.base.reading import exists, is_folder
 from allometry.runs.files import COSTS, RUN, RunInfo
@@ -141,6 +141,7 @@ def work_in(path: Path) -> Iterator[RunFolder]:
             f"{path} is not finished; run `allometry {run.info.command}` with the same arguments to go on, then this."
         )
     with _locked(path):
+        sweep(path)
         yield run
 
 
@@ -192,7 +193,10 @@ def _info(path: Path) -> RunInfo:
             f"{path} was made by another version of allometry{maker}, whose run folders this one does not read; "
             "run its command again with another --out."
         )
-    return RunInfo.from_dict(plain)
+    try:
+        return RunInfo.from_dict(plain)
+    except RunFolderError as error:
+        raise RunFolderError(f"{path / RUN.name} is damaged: {error}") from error
 
 
 def versions() -> dict[str, str]:
@@ -212,8 +216,7 @@ def _take_up(path: Path, command: str, arguments: Mapping[str, Any]) -> RunInfo 
         if any(not entry.name.startswith(".") for entry in path.iterdir()):
             raise RunFolderError(f"{path} is not empty and is no run folder; give another one.")
         return None
-    for torn in path.glob(".*.part"):  # what a kill has left half-written
-        torn.unlink(missing_ok=True)
+    sweep(path)
     if not _begun(path):
         return None  # an earlier call went wrong before any work; the corrected one may take its place
     info = _info(path)

@@ -226,7 +226,14 @@ def open_finished(path: Path) -> FinishedRun:
         module.load_state_dict(load_weights(weights))
     except RuntimeError as error:
         raise RunFolderError(f"The weights {weights} are not those of {path / 'network.json'}.") from error
-    return FinishedRun(folder, network, module.eval(), Preprocessing.load(path / PREPROCESSING))
+    preprocessing = Preprocessing.load(path / PREPROCESSING)
+    ours = (network.head.classes, network.in_channels)
+    if (len(preprocessing.classes), preprocessing.channels) != ours:
+        raise RunFolderError(
+            f"{path / PREPROCESSING} is not that of {path / NETWORK}: {len(preprocessing.classes)} classes and "
+            f"{preprocessing.channels} channels, not {ours[0]} and {ours[1]}. Put a copy in its place."
+        )
+    return FinishedRun(folder, network, module.eval(), preprocessing)
 
 
 @dataclass(frozen=True, slots=True)

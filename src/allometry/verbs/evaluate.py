@@ -152,7 +152,7 @@ def data_of(run: RunLike, finished: FinishedRun, data: Data | None, progress: Pr
     Raises:
         DataError: the classes differ, or the run's data was a value that nobody has any more.
     """
-    own, seed = str(finished.arguments.get("data", "icons")), finished.seed
+    own, seed = finished.folder.info.argument("data", str), finished.seed
     folder, carried = finished.folder.path, dataset_of(run)
     if data is None and carried is None and is_value(own):
         raise DataError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from allometry.arch import Space
 from allometry.base import Progress
 from allometry.base.checks import replace_given
+from allometry.base.files import sweep
 from allometry.base.holding import hold
 from allometry.base.progress import as_progress
 from allometry.catalog import find_space
@@ -62,6 +63,8 @@ def build(
         runtime_config, runtime=runtime, threads=threads, batch=batch, precision=precision, device=device
     )
     with nullcontext() if path is None else hold(path.parent, make=True):
+        if path is not None:
+            sweep(path.parent, name=path.name)
         return build_table(
             known,
             runtime_config=runtime_config,
