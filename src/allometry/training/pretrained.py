@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from allometry.nn import (
     timm_config,
     watch_module,
 )
+from allometry.nn.pretrained.checkpoints import without_prefixes
 from allometry.nn.pretrained.files import some
 from allometry.runs.files import NETWORK, PREPROCESSING, RUN
 from allometry.runs.folder import RunFolder, find_run
@@ -140,9 +142,11 @@ def _load(
 
 def _open_module(network: str, weights: str) -> Classifier:
     """A torch module that is not ours takes its own names only."""
-    module, tensors = open_module(network), read_weights(weights).tensors
-    wanted = {name for name in module.state_dict() if not name.endswith("num_batches_tracked")}
-    wrong = sorted(wanted ^ {name for name in tensors if not name.endswith("num_batches_tracked")})
+    module = open_module(network)
+    wanted = _without_counters(module.state_dict())
+    named = [one.tensors for one in without_prefixes(read_weights(weights).tensors)]
+    tensors = min(named, key=lambda tensors: len(wanted ^ _without_counters(tensors)))
+    wrong = sorted(wanted ^ _without_counters(tensors))
     if wrong:
         raise WeightsError(f"{weights} does not hold the weights of {network}: {some(wrong)} not in both.")
     try:
@@ -158,6 +162,11 @@ def _open_module(network: str, weights: str) -> Classifier:
         known = replace(known, classes=imagenet_classes())
     preprocessing = _preprocessing(known, channels=channels, resolution=resolution, outputs=outputs)
     return Classifier(module.eval(), preprocessing)
+
+
+def _without_counters(names: Iterable[str]) -> set[str]:
+    """Names of weights, without batch norm's counters."""
+    return {name for name in names if not name.endswith("num_batches_tracked")}
 
 
 def _preprocessing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import hashlib
 import json
@@ -11,7 +12,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +24,8 @@ from allometry.base.archives import check_zip
 from allometry.base.files import replacing
 from allometry.base.machine import memory
 from allometry.base.reading import is_file
+from allometry.nn.pretrained.checkpoints import unwrapped
 
-_WRAPPERS = ("state_dict_ema", "state_dict", "model_state", "model")
 DIGEST = "allometry.sha256"  # the name of the digest in a file's metadata
 _SHOWN = 3
 _COPIES, _BESIDE = 8, 2**20  # a file holds tensors that share their values once; and what stands beside them
@@ -43,6 +43,7 @@ class RawWeights:
     Attributes:
         tensors: by name, on the CPU.
         metadata: texts that a safetensors file carries.
+        notes: sentences on what was taken, where there was a choice.
 
     Example:
         >>> import tempfile
@@ -55,6 +56,7 @@ class RawWeights:
 
     tensors: dict[str, Tensor]
     metadata: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def read_weights(path: str | Path) -> RawWeights:
@@ -77,7 +79,7 @@ def read_weights(path: str | Path) -> RawWeights:
     elif path.suffix == ".npz":
         raw = RawWeights(_read_npz(path), {})
     else:
-        raw = RawWeights(_read_torch(path), {})
+        raw = _read_torch(path)
     if not raw.tensors:
         raise WeightsError(f"{path} holds no tensors.")
     refuse_unusual(raw.tensors, path)
@@ -223,7 +225,7 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path} is damaged, or holds more than plain arrays: {_first(error)}") from error
 
 
-def _read_torch(path: Path) -> dict[str, Tensor]:
+def _read_torch(path: Path) -> RawWeights:
     with path.open("rb") as file:
         start = file.read(2)
     if start != b"PK" and not start.startswith(b"\x80"):
@@ -232,7 +234,9 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch muses about old pickle protocols
             check_zip(path, most=path.stat().st_size + _BESIDE)  # PyTorch packs nothing
-            held = torch.load(path, weights_only=True, map_location="cpu")
+            # Trainings of others keep their arguments beside the weights; this class can do nothing but hold them.
+            with torch.serialization.safe_globals([argparse.Namespace]):
+                held = torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
         if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
             raise WeightsError(
@@ -242,21 +246,10 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path} is damaged or no file of PyTorch: {_first(error)}") from error
     except Exception as error:  # torch raises many kinds for a damaged file
         raise WeightsError(f"{path} is damaged or no file of PyTorch: {_first(error)}") from error
-    return _tensors_of(held, path)
-
-
-def _tensors_of(held: Any, path: Path) -> dict[str, Tensor]:  # noqa: ANN401 - whatever stands in the file
-    """The tensors of a state dict, also where a checkpoint wraps it."""
-    for wrapper in _WRAPPERS:
-        if isinstance(held, Mapping) and isinstance(held.get(wrapper), Mapping):
-            held = held[wrapper]
-            break
     if not isinstance(held, Mapping):
         raise WeightsError(f"{path} holds a {type(held).__name__}, not weights by name.")
-    tensors = {str(name): value for name, value in held.items() if isinstance(value, Tensor)}
-    # Data-parallel training puts this before every name; before some only, two tensors might become one.
-    prefix = "module." if all(name.startswith("module.") for name in tensors) else ""
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    tensors, notes = unwrapped(held)
+    return RawWeights(tensors, {}, notes)
 
 
 def _first(error: BaseException) -> str:

@@ -101,7 +101,12 @@ def load_pretrained(
     if str(source).startswith(hub.SCHEME):
         path, config, name = hub.fetch(str(source))
     raw = read_weights(path)
-    state, layout = match(network, raw.tensors, where=source)
+    state, layout, missing, notes = match(network, raw.tensors, where=source)
+    if missing and classes is None:
+        raise WeightsError(
+            f"{source} has no head, but a backbone alone, which cannot tell classes; train it on images: "
+            "`allometry train NETWORK --data IMAGES --pretrained FILE`."
+        )
     if raw.metadata.get(_FORM, weight_signature(network)) != weight_signature(network):
         raise WeightsError(
             f"{source} does not hold the weights of {network.name or 'this network'}: the shapes are equal, but "
@@ -116,14 +121,15 @@ def load_pretrained(
     if epsilon is not None:
         conventions = replace(conventions, epsilon=epsilon)
     guessed = layout != OWN.name and not config and recognize(network) is None
-    changes = (_GENERAL.format(layout),) if guessed else ()
-    held = len(state["classifier.bias"])
+    changes = (*raw.notes, *notes, *((_GENERAL.format(layout),) if guessed else ()))
+    held = len(state.get("classifier.bias", ())) or network.head.classes
     network = replace(
         conventions.applied_to(network),
         head=replace(network.head, classes=held if classes is None else classes),
         in_channels=state["stem.0.weight"].shape[1] if in_channels is None else in_channels,
     )
-    return _built(network, state, _named(conventions, held, source), layout, seed, changes)
+    conventions = conventions if missing else _named(conventions, held, source)
+    return _built(network, state, conventions, layout, seed, changes)
 
 
 def _built(
@@ -135,8 +141,11 @@ def _built(
     notes: tuple[str, ...],
 ) -> Pretrained:
     module, changes = build(network, seed=seed), list(notes)
-    available, classes = len(state["classifier.bias"]), network.head.classes
-    if available != classes:
+    available, classes = len(state.get("classifier.bias", ())), network.head.classes
+    if not available:
+        changes.append(f"The head is new, since the file has none: {classes} classes.")
+        conventions = replace(conventions, classes=())
+    elif available != classes:
         changes.append(f"The classifier is new: {classes} classes instead of {available}.")
         conventions = replace(conventions, classes=())
         for name in ("classifier.weight", "classifier.bias"):
@@ -150,7 +159,7 @@ def _built(
             mean=_for_all(conventions.mean, network.in_channels),
             std=_for_all(conventions.std, network.in_channels),
         )
-    # Nothing is missing: `match` has seen to it. What is not in the file are batch norm's counters.
+    # Nothing is missing but a head: `match` has seen to it. What else is not in the file are batch norm's counters.
     module.load_state_dict({**module.state_dict(), **state})
     return Pretrained(network, module.eval(), conventions, layout, tuple(changes))
 

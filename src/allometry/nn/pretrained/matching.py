@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from allometry.arch import Network
 from allometry.base import WeightsError
 from allometry.nn.build import ConvNet
+from allometry.nn.pretrained.checkpoints import without_prefixes
 from allometry.nn.pretrained.files import refuse_not_finite, some
 from allometry.nn.pretrained.layouts import LAYOUTS, OWN, Layout
 
@@ -24,12 +25,16 @@ class Matched(NamedTuple):
     """A file's weights by our names.
 
     Attributes:
-        state: every parameter and statistic of the network; of the classifier, the file's own.
+        state: every parameter and statistic of the network that the file has; of the classifier, the file's own.
         layout: whose names the file has.
+        missing: our names of what the file has not, all of them of the head.
+        notes: sentences on what was left out.
     """
 
     state: dict[str, Tensor]
     layout: str
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class _Fit(NamedTuple):
@@ -48,7 +53,8 @@ def match(network: Network, tensors: Mapping[str, Tensor], *, where: object) -> 
     """Bring the tensors of a file to our names.
 
     The classifier may be of another number of classes and the stem of another number of input channels; any
-    other shape must be the network's.
+    other shape must be the network's. The whole head may be missing, as in the file of a backbone. What a training puts
+    before all names, such as `module.`, is no part of them.
 
     Args:
         network: whose weights they shall be.
@@ -59,14 +65,16 @@ def match(network: Network, tensors: Mapping[str, Tensor], *, where: object) -> 
         WeightsError: tensors are missing or left over, or have other shapes; the message names some.
     """
     shapes = _shapes(network)
-    fits = [fit for layout in LAYOUTS if (fit := _fit(layout, network, shapes, tensors)) is not None]
-    best = max(fits, key=lambda fit: (fit.fraction, -len(fit.left)))
+    best, notes = _best_fit(network, shapes, tensors)
     label = network.name or "this network"
     if best.fraction < 0.5:
         held = some(sorted(tensors))
         raise WeightsError(
             f"{where} does not hold the weights of {label} in any known layout: it has {held}."
         )
+    head = tuple(ours for ours, theirs in best.names.items() if theirs in best.missing)
+    if _is_whole_head(head, best.names):
+        best = best._replace(missing=[])
     problems = [
         f"{len(names)} tensors {verb} ({some(names)})"
         for names, verb in ((best.missing, "are missing"), (best.left, "are left over"))
@@ -77,7 +85,27 @@ def match(network: Network, tensors: Mapping[str, Tensor], *, where: object) -> 
             f"{where} does not hold the weights of {label}: read by the names of {best.layout.name}, "
             f"{' and '.join(problems)}."
         )
-    return Matched(_shaped(best, shapes, where, label), best.layout.name)
+    return Matched(_shaped(best, shapes, where, label), best.layout.name, head, notes)
+
+
+def _is_whole_head(missing: Sequence[str], names: Iterable[str]) -> bool:
+    """Whether a classifier is missing, with or without the layers before it, and nothing else."""
+    classifier = {name for name in names if name.startswith("classifier.")}
+    layers = {name for name in names if name.startswith("head.")}
+    return set(missing) in (classifier, classifier | layers)
+
+
+def _best_fit(
+    network: Network, shapes: Mapping[str, torch.Size], tensors: Mapping[str, Tensor]
+) -> tuple[_Fit, tuple[str, ...]]:
+    """The layout that has most of the names, and sentences on what was left out for it."""
+    fits = [
+        (fit, candidate.notes)
+        for candidate in without_prefixes(tensors)
+        for layout in LAYOUTS
+        if (fit := _fit(layout, network, shapes, candidate.tensors)) is not None
+    ]
+    return max(fits, key=lambda pair: (pair[0].fraction, -len(pair[0].left)))
 
 
 def names_in(layout: Layout, network: Network, shapes: Iterable[str]) -> dict[str, str] | None:
@@ -123,6 +151,8 @@ def _shapes(network: Network) -> dict[str, torch.Size]:
 def _shaped(fit: _Fit, shapes: Mapping[str, torch.Size], where: object, label: str) -> dict[str, Tensor]:
     state = {}
     for ours, theirs in fit.names.items():
+        if theirs not in fit.tensors:
+            continue  # of a head that is missing
         tensor, shape = fit.tensors[theirs], shapes[ours]
         if tensor.numel() == shape.numel() and _without_ones(tensor.shape) == _without_ones(shape):
             tensor = tensor.reshape(shape)  # a linear layer may be published as a 1x1 convolution
@@ -133,10 +163,10 @@ def _shaped(fit: _Fit, shapes: Mapping[str, torch.Size], where: object, label: s
             )
         state[ours] = _number(tensor, ours, theirs, where)
     refuse_not_finite(state, where)  # double precision may not fit into single
-    if len(state["classifier.weight"]) != len(state["classifier.bias"]):
+    rows, biases = (len(state.get(f"classifier.{kind}", ())) for kind in ("weight", "bias"))
+    if rows != biases:
         raise WeightsError(
-            f"{where} is damaged: its classifier has {len(state['classifier.weight'])} rows of weights "
-            f"and {len(state['classifier.bias'])} biases."
+            f"{where} is damaged: its classifier has {rows} rows of weights and {biases} biases."
         )
     return state
 
