@@ -195,6 +195,17 @@ def test_nothing_to_judge_by(tmp_path: Path) -> None:
         judged(tmp_path / "d.tar")
 
 
+def test_what_is_left_out_is_told(tmp_path: Path, write_image: WriteImage) -> None:
+    write_image("d/cat/good.png")
+    for number in range(7):
+        (tmp_path / f"d/cat/{number}.png").write_bytes(b"no image")
+    told = Told()
+    assert len(judged(tmp_path / "d", told=told).split) == 1
+    left_out = [line for line in told.lines if line.startswith("left out")]
+    assert left_out[0].startswith("left out: cat/0.png: it is not an image")
+    assert left_out[-1] == "left out: 2 more"
+
+
 def test_copies_all_count(tmp_path: Path, write_image: WriteImage) -> None:
     for name in ("train/cat/1", "test/cat/1", "test/cat/2", "test/dog/1"):
         write_image(f"d/{name}.png", 7)

@@ -32,6 +32,7 @@ Arrays: TypeAlias = tuple[npt.ArrayLike | Sequence[object], npt.ArrayLike]
 Data: TypeAlias = Dataset | Arrays | MapDataset | Mapping[str, Arrays | MapDataset] | str | Path
 """What a verb takes as data; `as_dataset` says what each is."""
 
+_SHOWN_REJECTED = 5
 _VALUE = re.compile(r"[^/@]+@[0-9a-f]{32}")
 
 
@@ -178,6 +179,10 @@ def as_split(
         f"all {number:,} images" if number == whole else f"the {number:,} for {chosen} of {whole:,} images"
     )
     progress.say(f"{told} It is judged by {which}.")
+    for rejected in dataset.rejected[:_SHOWN_REJECTED]:
+        progress.say(f"left out: {rejected.path}: {rejected.reason}")
+    if len(dataset.rejected) > _SHOWN_REJECTED:
+        progress.say(f"left out: {len(dataset.rejected) - _SHOWN_REJECTED:,} more")
     for remark in dataset.remarks:
         progress.say(f"look at this: {remark}")
     return NamedSplit(chosen, known)
