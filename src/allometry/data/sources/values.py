@@ -175,9 +175,9 @@ def as_split(
     labels, told = known_labels(dataset, splits, classes)
     known = joined(splits, labels=labels, channels=channels)
     number, whole = len(known), sum(map(len, parts.values()))
-    which = (
-        f"all {number:,} images" if number == whole else f"the {number:,} for {chosen} of {whole:,} images"
-    )
+    which = f"the {number:,} for {chosen} of {whole:,} images"
+    if number == whole:
+        which = f"all {number:,} images" if number > 1 else "its only image"
     progress.say(f"{told} It is judged by {which}.")
     for rejected in dataset.rejected[:_SHOWN_REJECTED]:
         progress.say(f"left out: {rejected.path}: {rejected.reason}")
