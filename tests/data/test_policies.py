@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from allometry.base import RecipeError
 from allometry.data import Augmentation, augment, center_view
 from allometry.data.augment.augmentation import Policy
+from allometry.data.augment.operations import FILL
 from allometry.data.augment.policies import (
     IMAGENET_POLICY,
     Operation,
@@ -20,6 +21,7 @@ from allometry.data.augment.policies import (
     take_steps,
     wide_strength,
 )
+from allometry.data.images.pixels import Pixels
 
 OPERATIONS = get_args(Operation)
 POLICIES = [policy for policy in get_args(Policy) if policy != "none"]
@@ -92,16 +94,16 @@ def test_the_released_strengths() -> None:
         "rotate": {0: 0, 9: 27, 10: 30, 30: 90},
         "posterize": {0: 1, 2: 1, 9: 3, 10: 4, 30: 8},
         "solarize": {0: 0, 9: 230, 10: 256, 30: 256},
-        "solarize_add": {0: 0, 10: 110, 30: 255},
+        "solarize_add": {0: 0, 10: 110, 30: 128},
         "color": {0: 0.1, 5: 1.0, 10: 1.9},
         "contrast": {10: 1.9},
         "brightness": {10: 1.9},
         "sharpness": {10: 1.9},
         "shear_x": {9: 0.27, 10: 0.3},
         "shear_y": {10: 0.3},
-        "translate_x": {10: 100 / 224},
-        "translate_y": {10: 100 / 224},
-        "cutout": {10: 40 / 224},
+        "translate_x": {10: 100 / 380, 25: 250 / 380},
+        "translate_y": {10: 100 / 380},
+        "cutout": {10: 40 / 380},
         "invert": {9: 0},
     }
     for operation, strengths in expected.items():
@@ -153,7 +155,7 @@ def test_autoaugment_follows_its_table() -> None:
         )
         assert steps[operation] == pytest.approx(expected * 20_000 / 25, rel=0.15, abs=20), operation
     turned = {step.strength for each in found for step in each if step.operation == "translate_y"}
-    assert sorted(turned) == pytest.approx([sign * 0.9 * 150 / 331 for sign in (-1, 1)])
+    assert sorted(turned) == pytest.approx([sign * 0.9 * 250 / 380 for sign in (-1, 1)])
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -167,6 +169,42 @@ def test_every_operation_keeps_the_view_as_it_was(operation: Operation, channels
     assert (view == before).all()
     gray = operation == "color" and channels == 1
     assert bool((after == view).all()) == (operation in ("identity", "solarize") or gray)
+
+
+def drawings() -> list[Pixels]:
+    """A photo of sorts, a dark and a bright one, white strokes on black, and black ones on white."""
+    random = np.random.default_rng(0)
+    photo = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    strokes = np.zeros((32, 32, 1), np.uint8)
+    strokes[14:18, 4:28] = strokes[4:28, 14:18] = 255
+    return [photo, photo // 4, 192 + photo // 4, strokes, 255 - strokes]
+
+
+@pytest.mark.parametrize("policy", ["randaugment", "autoaugment", "trivialaugment"])
+def test_no_magnitude_leaves_a_blank_image(policy: Policy) -> None:
+    views = drawings()
+    for magnitude in range(31):
+        for number, steps in enumerate(drawn(40, policy=policy, magnitude=magnitude, operations=2)):
+            after = take_steps(views[number % len(views)], steps)
+            assert after.min() < after.max(), (magnitude, steps)
+
+
+@pytest.mark.parametrize("operation", (*GEOMETRIC, "cutout"))
+def test_at_the_highest_magnitude_a_third_of_the_side_is_still_there(operation: Operation) -> None:
+    for view in drawings():
+        for sign in (1, -1):
+            strength = released_strength(operation, 25)
+            step = Step(operation, sign * strength if operation in GEOMETRIC else strength)
+            uncovered = (take_steps(view, (step,)) == FILL).all(-1).mean()
+            assert uncovered < 0.75, (operation, sign)
+
+
+def test_a_step_that_would_leave_nothing_is_not_taken() -> None:
+    strokes = drawings()[3]
+    for step in (Step("brightness", 0.0), Step("translate_x", 1.0), Step("solarize_add", 255)):
+        assert (take_steps(strokes, (step, Step("invert", 0))) == 255 - strokes).all()
+    flat = np.full((8, 8, 1), 7, np.uint8)
+    assert (take_steps(flat, (Step("invert", 0),)) == flat).all()
 
 
 def test_a_policy_after_crop_and_flip_works_on_the_view() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
+import cv2
 import numpy as np
 
 from allometry.data.augment import operations
@@ -35,9 +36,13 @@ Operation = Literal[
     "translate_y",
     "cutout",
 ]
-_TRANSLATION = 100 / 224  # RandAugment's 100 pixels, at the resolution that they were chosen for
-_CUTOUT = 40 / 224  # likewise
-_LONG_TRANSLATION = 150 / 331  # AutoAugment's, by its paper
+# The released code moves by a number of pixels, whatever the image's size. As a fraction of the side they are taken at
+# 380, the largest images that it trains with RandAugment, where the magnitude is highest, 25: two thirds of the side
+# at most. At 224 pixels AutoAugment's 250 would leave nothing of the image.
+_TRANSLATION = 100 / 380
+_LONG_TRANSLATION = 250 / 380
+_CUTOUT = 40 / 380
+_MOST_ADDED = 128  # more would make all dark levels, and a white drawing on black, the same white
 _WIDE_TRANSLATION = 32 / 224  # TrivialAugment's
 _EITHER_WAY = frozenset({"rotate", "shear_x", "shear_y", "translate_x", "translate_y"})
 _RANDAUGMENT: tuple[Operation, ...] = (
@@ -162,13 +167,20 @@ def draw_steps(augmentation: Augmentation, random: np.random.Generator) -> tuple
 def take_steps(view: Pixels, steps: tuple[Step, ...]) -> Pixels:
     """The view, uint8 [height, width, channels], after the steps, one after the other.
 
+    A step that would leave nothing to see, each pixel like the next, is not taken.
+
     Example:
         >>> take_steps(np.array([[[0], [55]]], np.uint8), (Step("invert", 0),)).ravel().tolist()
         [255, 200]
     """
     for step in steps:
-        view = _CHANGES[step.operation](view, step)
+        changed = _CHANGES[step.operation](view, step)
+        view = view if _blank(changed) else changed
     return view
+
+
+def _blank(view: Pixels) -> bool:
+    return all(darkest == brightest for darkest, brightest, *_ in map(cv2.minMaxLoc, cv2.split(view)))
 
 
 def released_strength(operation: Operation, level: float, *, translation: float = _TRANSLATION) -> float:
@@ -189,7 +201,7 @@ def released_strength(operation: Operation, level: float, *, translation: float 
     if operation == "solarize":
         return min(256, int(fraction * 256))
     if operation == "solarize_add":
-        return min(255, int(fraction * 110))
+        return min(_MOST_ADDED, int(fraction * 110))
     if operation in ("color", "contrast", "brightness", "sharpness"):
         return fraction * 1.8 + 0.1
     if operation in ("shear_x", "shear_y"):
