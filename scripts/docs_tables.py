@@ -216,7 +216,8 @@ def recipe_table() -> str:
     from allometry.catalog import get
     from allometry.training import RECIPES, Recipe
 
-    networks = {"efficientnet": "efficientnet-b0", "efficientnetv2": "efficientnetv2-s"}
+    version_two = "efficientnetv2-s"
+    networks = {"efficientnetv2": version_two, "efficientnetv2-released": version_two}
     made = {
         (name, drawings): make(get(networks.get(name, "efficientnet-b0")), images=5000, drawings=drawings)
         for name, make in RECIPES.items()

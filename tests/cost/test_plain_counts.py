@@ -57,13 +57,18 @@ class Tape:
         return Cost(self.params, self.macs, self.activations, memory)
 
 
-def excite(tape: Tape, source: int, inner: int, squeezed: int) -> None:
-    """The mean, a squeeze and a gate, which the tensor is multiplied with in place."""
+def excite(
+    tape: Tape, source: int, inner: int, squeezed: int, *, again: bool = False, elements: int = 0
+) -> int:
+    """The mean, a squeeze and a gate, which the tensor is multiplied with: in place, unless it is read again."""
     mean = tape.make(inner, source)
     small = tape.linear(mean, inner, squeezed)
     gate = tape.linear(small, squeezed, inner)
     tape.activations += inner + squeezed
+    if again:
+        return tape.make(elements, source, gate)
     tape.make(0, source, gate)
+    return source
 
 
 def inverted(tape: Tape, source: int, block: MBConv | FusedMBConv, cin: int, size: int, stride: int) -> int:
@@ -71,6 +76,15 @@ def inverted(tape: Tape, source: int, block: MBConv | FusedMBConv, cin: int, siz
     deep = source
     fused = isinstance(block, FusedMBConv)
     groups = 1 if fused else block.groups
+    residual = stride == 1 and cin == block.channels
+    if fused and block.expand_ratio == 1:
+        if block.se_ratio:
+            squeezed = block.gate.squeezed(block.se_ratio, cin, cin)
+            deep = excite(tape, deep, cin, squeezed, again=residual, elements=cin * size * size)
+        out = tape.conv(deep, cin, block.channels, kernel=block.kernel, size=out_size)
+        if residual:
+            tape.make(0, source, out)
+        return out
     if fused:
         deep = tape.conv(deep, cin, inner, kernel=block.kernel, size=out_size)
     else:
@@ -79,10 +93,8 @@ def inverted(tape: Tape, source: int, block: MBConv | FusedMBConv, cin: int, siz
         deep = tape.conv(deep, inner, inner, kernel=block.kernel, size=out_size, groups=inner)
     if block.se_ratio:
         excite(tape, deep, inner, block.gate.squeezed(block.se_ratio, cin, inner))
-    out = deep
-    if not fused or block.expand_ratio != 1:
-        out = tape.conv(deep, inner, block.channels, kernel=1, size=out_size, groups=groups)
-    if stride == 1 and cin == block.channels:
+    out = tape.conv(deep, inner, block.channels, kernel=1, size=out_size, groups=groups)
+    if residual:
         tape.make(0, source, out)
     return out
 

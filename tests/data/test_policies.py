@@ -189,7 +189,7 @@ def test_no_magnitude_leaves_a_blank_image(policy: Policy) -> None:
             assert after.min() < after.max(), (magnitude, steps)
 
 
-@pytest.mark.parametrize("operation", (*GEOMETRIC, "cutout"))
+@pytest.mark.parametrize("operation", [*GEOMETRIC, "cutout"])
 def test_at_the_highest_magnitude_a_third_of_the_side_is_still_there(operation: Operation) -> None:
     for view in drawings():
         for sign in (1, -1):

@@ -170,6 +170,39 @@ def test_version_two_of_the_papers_recipe_follows_its_table():
         assert set(lengths) <= {87, 88}
 
 
+@pytest.mark.parametrize(
+    ("name", "sizes", "magnitude", "mix", "dropout"),
+    [
+        ("s", [171, 214, 257, 300], 10, 0, 0.2),
+        ("m", [192, 256, 320, 384], 15, 0.2, 0.3),
+        ("l", [192, 256, 320, 384], 20, 0.5, 0.4),
+        ("xl", [192, 256, 320, 384], 20, 0.5, 0.4),
+    ],
+)
+def test_the_released_recipe_of_version_two_follows_the_code(name, sizes, magnitude, mix, dropout):
+    network = get(f"efficientnetv2-{name}")
+    recipe = RECIPES["efficientnetv2-released"](network, images=1000)
+    epochs = plan_epochs(recipe, network, 1000)
+    stages = [next(epoch for epoch in epochs if epoch.stage == stage) for stage in range(4)]
+    assert [stage.resolution for stage in stages] == sizes
+    assert [stage.augmentation.magnitude for stage in stages] == pytest.approx(np.linspace(5, magnitude, 4))
+    for field in ("mixup", "cutmix"):
+        mixed = [getattr(stage.augmentation, field) for stage in stages]
+        assert mixed == pytest.approx(np.linspace(0, mix, 4))
+    assert {stage.dropout for stage in stages} == {dropout}
+    assert (recipe.decayed, recipe.weight_decay, recipe.augmentation.crop) == ("kernels", 1e-5, 0.05)
+
+
+@pytest.mark.parametrize("name", ["efficientnet-b0", "efficientnetv2-b0", "resnet-50", "regnety-16gf"])
+def test_the_released_recipe_of_version_two_is_for_any_network(name):
+    network = get(name)
+    recipe = RECIPES["efficientnetv2-released"](network, images=1000)
+    assert 5 <= recipe.augmentation.magnitude <= 20
+    assert 0.1 <= recipe.dropout <= 0.4
+    first, last = (plan_epochs(recipe, network, 1000)[place].resolution for place in (0, -1))
+    assert network.resolution / 3 < first < last <= network.resolution
+
+
 def test_rmsprop_follows_tensorflows_definition():
     random = np.random.default_rng(0)
     start, gradients = random.normal(size=5), random.normal(size=(12, 5))
@@ -192,7 +225,8 @@ def test_what_decays():
     module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2), torch.nn.Linear(2, 2))
     adamw = make_optimizer(module, Recipe(epochs=1, weight_decay=0.3))
     assert [(g["weight_decay"], len(g["params"])) for g in adamw.param_groups] == [(0.3, 2), (0.0, 4)]
-    rmsprop = make_optimizer(module, Recipe(epochs=1, optimizer="rmsprop", weight_decay=0.3))
+    biases = Recipe(epochs=1, optimizer="rmsprop", weight_decay=0.3, decayed="kernels-and-biases")
+    rmsprop = make_optimizer(module, biases)
     assert [(g["weight_decay"], len(g["params"])) for g in rmsprop.param_groups] == [(0.3, 4), (0.0, 2)]
 
 

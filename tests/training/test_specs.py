@@ -14,7 +14,9 @@ B0 = get("efficientnet-b0")
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_spec_is_the_recipe_of_its_name_with_changes(name):
-    spec = getattr(specs, name)(epochs=7, dropout=None, augmentation={"flip": False, "rotation": 1e-3})
+    spec = getattr(specs, name.replace("-", "_"))(
+        epochs=7, dropout=None, augmentation={"flip": False, "rotation": 1e-3}
+    )
     plain = RECIPES[name](B0, images=500, drawings=True)
     settings = ["epochs=7", "dropout=none", "augmentation.flip=false", "augmentation.rotation=0.001"]
     assert spec.resolve(B0, images=500, drawings=True) == change(plain, *settings)
@@ -53,4 +55,4 @@ def test_a_mistake_is_told_at_once(make, error, says):
 
 
 def test_the_namespace_lists_recipes_alone():
-    assert dir(specs) == ["RecipeSpec", *sorted(RECIPES)]
+    assert dir(specs) == ["RecipeSpec", *sorted(name.replace("-", "_") for name in RECIPES)]

@@ -104,22 +104,27 @@ def count_fused(block: FusedMBConv, stride: int, source: Shape, out: Shape) -> P
     inner = block.expanded(in_channels)
     squeezed = block.gate.squeezed(block.se_ratio, in_channels, inner) if block.se_ratio else 0
     projects = block.expand_ratio != 1
+    wide = inner if projects else out_channels
     area, out_area = size * size, out_size * out_size
 
-    expansion = block.kernel * block.kernel * in_channels * inner
+    expansion = block.kernel * block.kernel * in_channels * wide
     gate = 2 * inner * squeezed
     projection = inner * out_channels if projects else 0
-    normed = inner + (out_channels if projects else 0)
+    normed = wide + (out_channels if projects else 0)
     gate_biases = inner + squeezed if squeezed else 0
-    image, deep = in_channels * area, inner * out_area
+    image, deep = in_channels * area, wide * out_area
     kept = image if stride == 1 and in_channels == out_channels else 0
     projected = out_channels * out_area if projects else 0
+    if squeezed and not projects:  # the excited image is another one, unless nothing reads the first any more
+        live = max(kept + image + gate_biases, kept + image + deep)
+    else:
+        live = max(image + deep, kept + deep + gate_biases, kept + deep + projected)
     return PartCounts(
         expansion + gate + gate_biases + projection + 2 * normed,
         2 * normed,
         (expansion + projection) * out_area + gate,
         normed * out_area + gate_biases,
-        max(image + deep, kept + deep + gate_biases, kept + deep + projected),
+        live,
     )
 
 

@@ -90,19 +90,19 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """The recipe's optimizer over the module's parameters.
 
-    AdamW decays weight matrices and kernels only; the paper's RMSProp everything but batch norm. Every group has a
-    `scale`, the fraction of the learning rate that its layers get.
+    What decays is the recipe's `decayed`. Every group has a `scale`, the fraction of the learning rate that its
+    layers get.
 
     Example:
         >>> type(make_optimizer(nn.Linear(2, 2), Recipe(epochs=1, optimizer="rmsprop"))).__name__
         'RMSPropTF'
     """
     normed = {id(weight) for norm in batch_norms(module) for weight in norm.parameters(recurse=False)}
-    by_shape = recipe.optimizer == "adamw"
+    kernels = recipe.decayed == "kernels"
     above = layers_above or partial(layers_above_in, module)
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
-        decays = parameter.ndim > 1 if by_shape else id(parameter) not in normed
+        decays = parameter.ndim > 1 if kernels else id(parameter) not in normed
         scale = recipe.layer_decay ** above(name) if recipe.layer_decay != 1 else 1.0
         groups.setdefault((scale, decays), []).append(parameter)
     described = [

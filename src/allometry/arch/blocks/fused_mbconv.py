@@ -19,8 +19,8 @@ from allometry.arch.layers import Activation, Conv
 class FusedMBConv(InvertedBottleneck):
     """The inverted bottleneck whose expansion is itself a k x k convolution: expand k x k, squeeze-excite, project 1x1.
 
-    With an expand ratio of 1 it is one k x k convolution, and that one has the activation. Fewer and denser
-    convolutions than in `MBConv`: more MACs, but less time where the image is large.
+    With an expand ratio of 1 it is one k x k convolution, which has the activation, after the squeeze-excite. Fewer and
+    denser convolutions than in `MBConv`: more MACs, but less time where the image is large.
 
     Attributes:
         channels: output channels.
@@ -52,17 +52,6 @@ class FusedMBConv(InvertedBottleneck):
     activation: Activation = "silu"
     kind: Literal["fused_mbconv"] = "fused_mbconv"
 
-    def expanded(self, in_channels: int) -> int:
-        """Channels inside the block; with an expand ratio of 1 those of its output.
-
-        Example:
-            >>> FusedMBConv(channels=48).expanded(24), FusedMBConv(channels=48, expand_ratio=1).expanded(24)
-            (96, 48)
-        """
-        if self.expand_ratio == 1:
-            return self.channels
-        return InvertedBottleneck.expanded(self, in_channels)
-
     def cell(self, in_channels: int) -> Cell:
         """The block as a graph of layers.
 
@@ -70,15 +59,18 @@ class FusedMBConv(InvertedBottleneck):
             >>> [node.name for node in FusedMBConv(channels=24).cell(16).nodes]
             ['expand', 'project']
         """
-        inner = self.expanded(in_channels)
+        expands = self.expand_ratio != 1
+        expand = Conv(
+            channels=self.expanded(in_channels) if expands else self.channels,
+            kernel=self.kernel,
+            stride=self.stride,
+            activation=self.activation,
+        )
+        excite = self.excite(in_channels)
         return Cell.chain(
-            {
-                "expand": Conv(
-                    channels=inner, kernel=self.kernel, stride=self.stride, activation=self.activation
-                ),
-                "squeeze_excite": self.excite(in_channels),
-                "project": Conv(channels=self.channels) if self.expand_ratio != 1 else None,
-            },
+            {"expand": expand, "squeeze_excite": excite, "project": Conv(channels=self.channels)}
+            if expands
+            else {"squeeze_excite": excite, "expand": expand},
             label=self.label,
             add_input=self.has_residual(in_channels),
         )

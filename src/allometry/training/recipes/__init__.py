@@ -6,7 +6,7 @@ from typing import Protocol
 
 from allometry.arch import Network
 from allometry.training.recipes.efficientnet import efficientnet
-from allometry.training.recipes.efficientnetv2 import efficientnetv2
+from allometry.training.recipes.efficientnetv2 import efficientnetv2, efficientnetv2_released
 from allometry.training.recipes.recipe import Distillation, Execution, Progressive, Recipe
 from allometry.training.recipes.schedule import (
     Epoch,
@@ -40,6 +40,7 @@ RECIPES: dict[str, RecipeMaker] = {
     "transfer": transfer,
     "efficientnet": efficientnet,
     "efficientnetv2": efficientnetv2,
+    "efficientnetv2-released": efficientnetv2_released,
 }
 """What `allometry train --recipe` takes."""
 
@@ -55,6 +56,7 @@ __all__ = [
     "change",
     "efficientnet",
     "efficientnetv2",
+    "efficientnetv2_released",
     "epoch_of",
     "full_epochs",
     "images_until",

@@ -48,6 +48,7 @@ def efficientnet(network: Network, *, images: int, drawings: bool = False) -> Re
         optimizer="rmsprop",
         learning_rate=_RATE_OF_4096 * _BATCH / 4096,
         weight_decay=1e-5,
+        decayed="kernels-and-biases",
         warmup=5 / 350,
         schedule="exponential",
         decay=0.97,

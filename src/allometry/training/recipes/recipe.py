@@ -154,6 +154,7 @@ Schedule = Literal["cosine", "exponential", "constant"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Statistics = Literal["train", "frozen", "re-estimated"]
 Kept = Literal["last", "best"]
+Decayed = Literal["kernels", "kernels-and-biases"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +169,8 @@ class Recipe:
         layer_decay: from the classifier towards the stem, each stage learns at this fraction of the next one's rate;
             1 for the same everywhere.
         weight_decay: decoupled for `adamw`, an L2 term for `rmsprop`.
+        decayed: what the weight decay is for: `kernels` of convolutions and linear layers, or `kernels-and-biases`,
+            which is all but batch norm.
         head_epochs: in so many epochs at the start only the classifier learns, at the constant rate.
         warmup: fraction of the other epochs in which the learning rate rises from 0, linearly.
         schedule: what follows: `cosine` to 0, `exponential` (times `decay` every `decay_epochs`), `constant`.
@@ -210,6 +213,7 @@ class Recipe:
     learning_rate: float = 0.004
     layer_decay: float = 1.0
     weight_decay: float = 0.05
+    decayed: Decayed = "kernels"
     head_epochs: int = 0
     warmup: float = 0.1
     schedule: Schedule = "cosine"
@@ -306,4 +310,5 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "precision": get_args(Precision),
     "batch_norm": get_args(Statistics),
     "keep": get_args(Kept),
+    "decayed": get_args(Decayed),
 }

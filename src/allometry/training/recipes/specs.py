@@ -120,6 +120,16 @@ def efficientnetv2(**changes: object) -> RecipeSpec:
     return _spec("efficientnetv2", changes)
 
 
+def efficientnetv2_released(**changes: object) -> RecipeSpec:
+    """That of EfficientNetV2's released code, which differs from the paper's; `changes` and errors as for `small`.
+
+    Example:
+        >>> efficientnetv2_released(epochs=90).name
+        'efficientnetv2-released'
+    """
+    return _spec("efficientnetv2-released", changes)
+
+
 def as_recipe(value: Recipe | RecipeSpec | str, *, settings: Sequence[Setting] = ()) -> Recipe | RecipeSpec:
     """The recipe that somebody means, by its name or by its value, with changes.
 
@@ -207,6 +217,7 @@ __all__ = [
     "check_settings",
     "efficientnet",
     "efficientnetv2",
+    "efficientnetv2_released",
     "recipe_arguments",
     "small",
     "transfer",
@@ -215,4 +226,4 @@ __all__ = [
 
 def __dir__() -> list[str]:
     """What `allometry.recipes` offers."""
-    return ["RecipeSpec", "efficientnet", "efficientnetv2", "small", "transfer"]
+    return ["RecipeSpec", "efficientnet", "efficientnetv2", "efficientnetv2_released", "small", "transfer"]
