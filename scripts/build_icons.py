@@ -1,16 +1,17 @@
 """Draw the built-in icons again from their sources, and compare them with the shipped file.
 
-Which icons belong to the set, with which class and split, is recorded in the shipped `icons.npz`; this script
-takes that selection and draws every image anew from the SVG drawings of the npm package `@iconify/json`:
+Which icons belong to the set, with which class, is recorded in the shipped `icons.npz`; this script takes that
+selection, draws every image anew from the SVG drawings of the npm package `@iconify/json`, and splits them anew:
 
     npm pack @iconify/json@2.2.535 && tar xzf iconify-json-2.2.535.tgz    # about 100 MB, unpacks to `package`
     pip install resvg-py
     python scripts/build_icons.py package --check                          # says how many images agree
     python scripts/build_icons.py package --output icons.npz               # writes the file anew
+    python scripts/build_icons.py --output icons.npz                       # the same of the shipped images
 
 The selection was made so: sets of one color under MIT, Apache-2.0, ISC, BSD-3-Clause or the Unlicense; a
 class is an icon name, without style suffixes, that at least 50 sets draw; drawings alike at 16 x 16 pixels are
-kept once; each set belongs to one split. Licenses and color are checked again here.
+kept once. Licenses and color are checked again here; `split_icons.py` tells how the drawings are split.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from split_icons import split_drawings
 
-SHIPPED = Path(__file__).parents[1] / "src" / "allometry" / "data" / "icons" / "icons.npz"
+FOLDER = Path(__file__).parents[1] / "src" / "allometry" / "data" / "icons"
+SHIPPED = FOLDER / "icons.npz"
 LICENSES = {"MIT", "Apache-2.0", "ISC", "BSD-3-Clause", "Unlicense"}
 SIDE = 96
 # Two builds of the renderer may differ in how an edge is rounded.
@@ -39,20 +42,37 @@ Pixels = npt.NDArray[np.uint8]
 def main() -> int:
     """Read the arguments, draw, then compare or write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
-    parser.add_argument("package", type=Path, help="the unpacked npm package @iconify/json")
+    parser.add_argument(
+        "package",
+        type=Path,
+        nargs="?",
+        help="the unpacked npm package @iconify/json; none for the shipped images",
+    )
     parser.add_argument("--check", action="store_true", help="compare with the shipped file")
     parser.add_argument("--output", type=Path, help="write the redrawn file here")
     arguments = parser.parse_args()
-    if not (arguments.package / "json").is_dir():
+    if arguments.package and not (arguments.package / "json").is_dir():
         parser.error(f"{arguments.package} is not the unpacked package: it has no folder `json`.")
     with np.load(SHIPPED) as file:
         shipped = {name: file[name] for name in file.files}
-    check_sources(arguments.package, sorted(set(shipped["source"].tolist())))
-    images = draw_all(arguments.package, shipped["source"].tolist(), shipped["name"].tolist())
+    images = shipped["image"]
+    if arguments.package:
+        check_sources(arguments.package, sorted(set(shipped["source"].tolist())))
+        images = draw_all(arguments.package, shipped["source"].tolist(), shipped["name"].tolist())
+    about = json.loads((FOLDER / "sources.json").read_text(encoding="utf-8"))
+    authors = {name: source["author"] for name, source in about.items()}
+    splits = split_drawings(images, shipped["label"].astype(np.int64), shipped["source"], authors)
+    parts = {part or "left out": int((splits.split == part).sum()) for part in ("train", "val", "test", "")}
+    print(", ".join(f"{part} {number}" for part, number in parts.items()))
     if arguments.output:
-        np.savez_compressed(arguments.output, **{**shipped, "image": images})
+        made = {**shipped, "image": images, "split": splits.split, "group": splits.family}
+        np.savez_compressed(arguments.output, **made)
         print(f"Wrote {len(images)} images to {arguments.output}.")
-    return compare(shipped, images) if arguments.check else 0
+    if not arguments.check:
+        return 0
+    same = (splits.split == shipped["split"]).all() and (splits.family == shipped["group"]).all()
+    print("The splits agree." if same else "The splits do not agree.")
+    return max(compare(shipped, images), 0 if same else 1)
 
 
 def check_sources(package: Path, prefixes: list[str]) -> None:

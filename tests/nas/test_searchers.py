@@ -11,6 +11,7 @@ from allometry.nas import (
     SEARCHERS,
     Costs,
     EvolutionConfig,
+    EvolutionSearcher,
     Halving,
     Proposals,
     Trial,
@@ -169,6 +170,38 @@ def test_the_front():
 def test_settings_of_the_evolution_are_checked():
     with pytest.raises(InputError, match="from 1 to its population, 4, not 5"):
         EvolutionConfig(population=4, sample=5)
+
+
+def test_the_population_grows_with_the_search_unless_it_is_given():
+    class Watched(EvolutionSearcher):
+        def living(self):
+            return len(self._living)
+
+    for settings, expected in ((EvolutionConfig(), [6, 6, 25]), (EvolutionConfig(population=9), [9, 9, 9])):
+        searcher, sizes = Watched(FBNET, seed=0, settings=settings), []
+        for number in range(1, 101):
+            searcher.tell(searcher.ask(), (float(number),))
+            sizes += [searcher.living()] if number in (10, 24, 100) else []
+        assert sizes == expected
+
+
+def test_a_short_evolution_has_children_of_good_networks():
+    """Of 24 trials most are children: they are better than as many by chance."""
+    values = {
+        name: [
+            max(
+                value[0]
+                for _, value in follow(
+                    Proposals(FBNET, make_searcher(name, FBNET, seed=seed), everything, max_pending=1),
+                    worth_of(FBNET),
+                    24,
+                )
+            )
+            for seed in range(12)
+        ]
+        for name in ("random", "evolution")
+    }
+    assert np.mean(values["evolution"]) > np.mean(values["random"]) + np.std(values["random"]) / 2
 
 
 def test_halving_asks_those_that_came_as_far():

@@ -41,7 +41,7 @@ class Split(Protocol):
         >>> from allometry.data import open_data
         >>> val = open_data("icons").splits["val"]
         >>> len(val), val.channels, val.image(0, min_side=32).shape
-        (1371, 1, (32, 32, 1))
+        (862, 1, (32, 32, 1))
     """
 
     @property
@@ -252,7 +252,7 @@ class Dataset:
         >>> from allometry.data import open_data
         >>> icons = open_data("icons")
         >>> len(icons.classes), icons.channels, icons.image_size, len(icons.splits["train"])
-        (88, 1, 96, 7901)
+        (88, 1, 96, 7359)
     """
 
     name: str

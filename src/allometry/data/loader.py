@@ -256,8 +256,8 @@ def view_batches(
     Example:
         >>> from allometry.data import open_data
         >>> val = open_data("icons").splits["val"]
-        >>> [len(batch.labels) for batch in view_batches(val, resolution=32, batch_size=1000)]
-        [1000, 371]
+        >>> [len(batch.labels) for batch in view_batches(val, resolution=32, batch_size=500)]
+        [500, 362]
     """
     _check_minimum(1, resolution=resolution, batch_size=batch_size, workers=workers)
     if not 0 < crop <= 1:

@@ -44,7 +44,7 @@ class Summary:
         >>> from allometry.data import open_data
         >>> summary = summarize(open_data("icons"))
         >>> summary.images, summary.per_class["val"]
-        ({'train': 7901, 'val': 1371, 'test': 2481}, Spread(least=5, median=14.0, most=37))
+        ({'train': 7359, 'val': 862, 'test': 1716}, Spread(least=0, median=9.5, most=36))
     """
 
     name: str
@@ -92,9 +92,9 @@ def summarize(dataset: Dataset) -> Summary:
         >>> from allometry.data import open_data
         >>> print(summarize(open_data("icons")))
         icons: 88 classes, gray images of about 96 px
-          train     7,901 images, per class 38 to 246, median 83.5
-          val       1,371 images, per class 5 to 37, median 14
-          test      2,481 images, per class 6 to 56, median 26
+          train     7,359 images, per class 32 to 243, median 76
+          val         862 images, per class 0 to 36, median 9.5
+          test      1,716 images, per class 1 to 50, median 19
     """
     return Summary(
         name=dataset.name,

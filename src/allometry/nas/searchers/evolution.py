@@ -43,38 +43,47 @@ class RandomSearcher:
         """Learn nothing."""
 
 
+_FEWEST, _MOST = 6, 100
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvolutionConfig:
     """How regularized evolution chooses.
 
     Attributes:
-        population: how many of the latest networks live.
+        population: how many of the latest networks live; None for a quarter of those that were tried so far, from 6 to
+            100, so that a short search has children soon and a long one has many parents.
         sample: how many of them compete to be the parent.
 
     Raises:
         InputError: a number is out of its range.
 
     Source: Real et al. 2019, *Regularized evolution for image classifier architecture search*, section 3; there 100
-    and 25 of 20,000 networks, here fewer, since fewer are trained.
+    and 25 of 20,000 networks, here fewer, since fewer are trained. That the population grows is ours.
 
     Example:
-        >>> EvolutionConfig(population=8).sample
-        5
+        >>> [EvolutionConfig().living(tried) for tried in (0, 24, 100, 1000)], EvolutionConfig(population=8).living(100)
+        ([6, 6, 25, 100], 8)
         >>> EvolutionConfig(population=4)
         Traceback (most recent call last):
             ...
         allometry.base.errors.InputError: sample of the evolution must be from 1 to its population, 4, not 5.
     """
 
-    population: int = 16
+    population: int | None = None
     sample: int = 5
 
     def __post_init__(self) -> None:
         check_at_least(self)
-        if not 1 <= self.sample <= self.population:
+        fewest = self.living(0)
+        if not 1 <= self.sample <= fewest:
             raise InputError(
-                f"sample of the evolution must be from 1 to its population, {self.population}, not {self.sample}."
+                f"sample of the evolution must be from 1 to its population, {fewest}, not {self.sample}."
             )
+
+    def living(self, tried: int) -> int:
+        """How many live after so many were tried."""
+        return min(_MOST, max(_FEWEST, tried // 4)) if self.population is None else self.population
 
 
 class EvolutionSearcher:
@@ -110,12 +119,13 @@ class EvolutionSearcher:
     ) -> None:
         del objectives
         self._space, self._random, self._settings = space, np.random.default_rng(seed), settings
-        self._living: deque[tuple[Encoding, Values]] = deque(maxlen=settings.population)
+        self._living: deque[tuple[Encoding, Values]] = deque()
+        self._told = 0
 
     def ask(self) -> Encoding:
         """An encoding: at random until as many live as may, then a child of one of them."""
         child: Encoding
-        if len(self._living) < self._settings.population:
+        if len(self._living) < self._settings.living(0):
             child = sample_encodings(self._space, self._random, 1)[0]
             return child
         some = self._random.choice(len(self._living), size=self._settings.sample, replace=False)
@@ -130,6 +140,9 @@ class EvolutionSearcher:
     def tell(self, encoding: Encoding, values: Values) -> None:
         """It lives from now on."""
         self._living.append((encoding, values))
+        self._told += 1
+        while len(self._living) > self._settings.living(self._told):
+            self._living.popleft()
 
 
 SEARCHERS.register(NamedSearcher("random", RandomSearcher))
