@@ -115,10 +115,10 @@ def lines(result: dict[str, Any]) -> list[str]:
         rows = [row for row in result["rows"] if row["space"] == space]
         columns = list(dict.fromkeys(row["trials"] for row in rows))
         unit = "accuracy on the table, %" if space == "table" else f"made objectives on the space {space}"
+        repeats = len(rows[0]["best"])
+        fewer = "" if space == "table" else f", of {TRIALS[-1]} trials {repeats // 4},"
         text += [
-            f"Means of {len(rows[0]['best'])} repeats, of 400 trials {len(rows[0]['best']) // 4}, with their standard errors, {unit}:"
-            if space != "table"
-            else f"Means of {len(rows[0]['best'])} repeats with their standard errors, {unit}:",
+            f"Means of {repeats} repeats{fewer} with their standard errors, {unit}:",
             "",
             *table(
                 ["population", *(f"{trials} trials" for trials in columns)],

@@ -329,6 +329,7 @@ BENCHMARKS = (
     "deep_networks",
     "fit_law",
     "searchers",
+    "populations",
     "specializing",
     "once_for_all",
 )
