@@ -40,7 +40,7 @@ def evaluate(
     from allometry.verbs.evaluate import evaluate as evaluate_run
 
     evaluation = evaluate_run(run, data=data, split=split, device=device)
-    title = f"{run}: {evaluation.split}, {evaluation.images:,} images; in brackets 95 % intervals"
+    title = f"{run}: {evaluation.split}, {evaluation.counted}; in brackets 95 % intervals"
     if not isinstance(evaluation, Evaluation):
         print_json(evaluation.to_dict()) if as_json else print_rows(title, _label_rows(evaluation))
         return

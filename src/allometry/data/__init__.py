@@ -3,7 +3,7 @@
 from allometry.data.augment.augmentation import Augmentation, Policy
 from allometry.data.augment.geometry import center_view, side_to_keep
 from allometry.data.augment.variation import augment
-from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split, with_levels
+from allometry.data.dataset import ArraySplit, Dataset, Rejected, Split, group_numbers, with_levels
 from allometry.data.images.reading import read_image
 from allometry.data.images.values import NamedImage, as_images, image_pixels
 from allometry.data.loader import Batch, batches_per_epoch, train_batches, view_batches
@@ -45,6 +45,7 @@ __all__ = [
     "data_argument",
     "data_name",
     "file_bytes",
+    "group_numbers",
     "image_files",
     "image_pixels",
     "is_line_art",

@@ -53,6 +53,10 @@ class Split(Protocol):
         """Each image's path inside the folder, in the manifest, in its shard; `set/icon` for the built-in icons."""
 
     @property
+    def groups(self) -> tuple[str, ...] | None:
+        """The group of each image, such as its patient or site; None where each is on its own."""
+
+    @property
     def channels(self) -> int:
         """Channels of every image: 1 or 3."""
 
@@ -93,6 +97,7 @@ class ArraySplit:
         names: N of them.
         rows: int64 [N], where in `images` each image lies; by default N is M, and they lie in order.
         digests: uint8 [N, 16], of the images' contents, where they are known already.
+        groups: of each image; None where each is on its own.
 
     Example:
         >>> split = ArraySplit(
@@ -107,6 +112,7 @@ class ArraySplit:
     names: tuple[str, ...]
     rows: npt.NDArray[np.int64] | None = None
     digests: Pixels | None = None
+    groups: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         assert len(self.images.shape) == 4  # noqa: S101
@@ -168,6 +174,7 @@ class FileSplit:
         channels: 1 or 3; images are converted to it.
         cache: where shrunk images are kept.
         store: where the files' bytes are read from.
+        groups: of each image; None where each is on its own.
         levels: of images with 16 bits, which values are black and white; None for 0 and 65,535.
     """
 
@@ -179,6 +186,7 @@ class FileSplit:
     cache: PixelCache
     store: Store
     levels: Levels | None = None
+    groups: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", read_only(self.labels))
@@ -314,6 +322,24 @@ def with_levels(split: Split, levels: Levels | None) -> Split:
     change = getattr(split, "with_levels", None)
     changed: Split = split if change is None else change(levels)
     return changed
+
+
+def group_numbers(split: Split) -> npt.NDArray[np.int64] | None:
+    """The groups of a split's images as numbers, int64 [N]; None where each image is on its own.
+
+    Example:
+        >>> pixels = np.zeros((3, 8, 8, 1), np.uint8)
+        >>> photos = ArraySplit(
+        ...     images=pixels, labels=np.zeros(3), names=("a", "b", "c"), groups=("ann", "bob", "ann")
+        ... )
+        >>> group_numbers(photos).tolist()
+        [0, 1, 0]
+    """
+    groups = split.groups
+    if groups is None or len(set(groups)) == len(groups):
+        return None
+    numbers: npt.NDArray[np.int64] = np.unique(np.array(groups), return_inverse=True)[1].astype(np.int64)
+    return numbers
 
 
 def read_only(labels: npt.ArrayLike) -> Labels:

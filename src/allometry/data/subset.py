@@ -28,6 +28,11 @@ class _Part:
         names = self.whole.names
         return tuple(names[index] for index in self.chosen.tolist())
 
+    @cached_property
+    def groups(self) -> tuple[str, ...] | None:
+        groups = self.whole.groups
+        return None if groups is None else tuple(groups[index] for index in self.chosen.tolist())
+
     @property
     def channels(self) -> int:
         return self.whole.channels
@@ -92,6 +97,17 @@ class _Joined:
         return tuple(name for part in self.parts for name in part.names)
 
     @cached_property
+    def groups(self) -> tuple[str, ...] | None:
+        """Those of the parts; an image of a part without groups is on its own."""
+        if all(part.groups is None for part in self.parts):
+            return None
+        return tuple(
+            group
+            for number, part in enumerate(self.parts)
+            for group in part.groups or (f"{number}/{name}" for name in part.names)
+        )
+
+    @cached_property
     def _ends(self) -> npt.NDArray[np.int64]:
         return np.cumsum([len(part) for part in self.parts])
 
@@ -125,8 +141,8 @@ def joined(splits: Sequence[Split], *, labels: Labels, channels: int) -> Split:
     Example:
         >>> from allometry.data import open_data
         >>> icons = open_data("icons").splits
-        >>> both = joined([icons["val"], icons["test"]], labels=np.zeros(1371 + 2481), channels=3)
-        >>> len(both), both.names[1371] == icons["test"].names[0], both.image(1371).shape
-        (3852, True, (96, 96, 3))
+        >>> both = joined([icons["val"], icons["test"]], labels=np.zeros(862 + 1716), channels=3)
+        >>> len(both), both.names[862] == icons["test"].names[0], both.image(862).shape
+        (2578, True, (96, 96, 3))
     """
     return _Joined(tuple(splits), labels, channels)

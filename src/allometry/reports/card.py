@@ -89,7 +89,7 @@ def _tiles(record: RunRecord) -> Iterator[tuple[str, str, str]]:
 def _accuracy(record: RunRecord) -> Iterator[tuple[str, str, str]]:
     evaluation, result = record.evaluation or record.label_evaluation, record.result
     if evaluation is not None:
-        between = f"{percent_range(evaluation.interval)} %, {evaluation.images:,} images"
+        between = f"{percent_range(evaluation.interval)} %, {evaluation.counted}"
         yield f"{evaluation.split} {record.metric}", percent(evaluation.accuracy), between
     elif record.history:
         last = record.history[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from allometry.reports.markup import Column, Html, Row, Section, bar, element, note, number, table
+from allometry.reports.quality import by_groups_sentence
 from allometry.reports.words import NO_BREAK, decimal, percent, percent_range, whole
 from allometry.runs import LabelMetrics, MultiLabelEvaluation, RunRecord
 
@@ -37,6 +38,7 @@ def _sentence(evaluation: MultiLabelEvaluation) -> str:
             f"On {whole(evaluation.images)} {evaluation.split} images the mean average precision over the labels is "
             f"{percent(evaluation.mean_average_precision)}, with {percent(0.95, digits=0)} confidence "
             f"{percent_range(evaluation.interval)}{NO_BREAK}%.",
+            *by_groups_sentence(evaluation.groups),
             f"{percent(evaluation.exact)} ({percent_range(evaluation.exact_interval)}) of the images are given exactly "
             "the labels that they have.",
             f"The mean F1 is {percent(evaluation.f1)}.",

@@ -86,7 +86,8 @@ def _front_matter(record: RunRecord, *, repo: str, license: str) -> Iterator[str
 
 def _interval(evaluation: Evaluation | MultiLabelEvaluation) -> str:
     low, high = evaluation.interval
-    return f"95% interval {low:.1%} to {high:.1%}, {whole(evaluation.images)} images"
+    images = f"{evaluation.counted}"
+    return f"95% interval {low:.1%} to {high:.1%}, {images}"
 
 
 def _about(record: RunRecord) -> str:
@@ -128,7 +129,7 @@ def _table(evaluation: Evaluation | MultiLabelEvaluation, rows: Sequence[tuple[s
     table = "\n".join(
         f"| {name} | {value:.1%} | {low:.1%} to {high:.1%} |" for name, value, (low, high) in rows
     )
-    split = f"the {whole(evaluation.images)} images of the {evaluation.split} split"
+    split = f"the {evaluation.counted} of the {evaluation.split} split"
     return (
         f"## How good it is\n\nOn {split}, which nothing was chosen by:\n\n"
         f"| | | 95 % interval |\n| --- | ---: | --- |\n{table}\n\nOn images of another kind it may be worse."

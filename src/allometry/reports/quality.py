@@ -41,11 +41,21 @@ def evaluation_section(record: RunRecord, *, prefix: str) -> Section | None:
     return Section("evaluation", "How good it is", content)
 
 
+def by_groups_sentence(groups: int | None) -> list[str]:
+    """What intervals by groups are, where they are."""
+    if groups is None:
+        return []
+    return [
+        f"Intervals are by the {whole(groups)} groups that the images come from, since images of a group are alike."
+    ]
+
+
 def _sentence(evaluation: Evaluation) -> str:
     sentences = [
         f"{percent(evaluation.accuracy)} of {whole(evaluation.images)} {evaluation.split} images are classified "
         "correctly.",
         f"With {percent(0.95, digits=0)} confidence the true rate is {percent_range(evaluation.interval)}{NO_BREAK}%.",
+        *by_groups_sentence(evaluation.groups),
     ]
     if len(evaluation.classes) > 5:
         sentences.append(

@@ -122,6 +122,7 @@ class Evaluation(Record):
         confusion: counts, a row per true class and a column per prediction.
         per_class: the metrics of each class.
         mistakes: the most confident wrong predictions.
+        groups: of images, by which the intervals are; None where each image is on its own.
 
     Example:
         >>> Evaluation(
@@ -153,11 +154,17 @@ class Evaluation(Record):
     confusion: tuple[tuple[Count, ...], ...]
     per_class: tuple[ClassMetrics, ...]
     mistakes: tuple[Mistake, ...]
+    groups: Count | None = None
+
+    @property
+    def counted(self) -> str:
+        """How many images, of how many groups."""
+        return counted_images(self.images, self.groups)
 
     def __repr__(self) -> str:
         low, high = self.interval
         return (
-            f"Evaluation({self.split}, {self.images:,} images: accuracy {self.accuracy:.2%} ({low:.2%} to {high:.2%}), "
+            f"Evaluation({self.split}, {self.counted}: accuracy {self.accuracy:.2%} ({low:.2%} to {high:.2%}), "
             f"loss {self.loss:.4g}, calibration error {self.calibration_error:.2%})"
         )
 
@@ -172,15 +179,23 @@ class Evaluation(Record):
             ("calibration error", *fraction(self.calibration_error, self.calibration_interval)),
             ("log loss", f"{self.loss:.4f}", f"{low:.4f} to {high:.4f}"),
         ]
-        return html_table(
-            ("", "", "95 %"), rows, caption=f"{self.split}, {self.images:,} images"
-        ) + html_table(
+        return html_table(("", "", "95 %"), rows, caption=f"{self.split}, {self.counted}") + html_table(
             ("class", "images", "accuracy", "precision"),
             [
                 (one.name, one.images, _percent(one.accuracy), _percent(one.precision))
                 for one in self.per_class
             ],
         )
+
+
+def counted_images(images: int, groups: int | None) -> str:
+    """How many images, and of how many groups where intervals are by groups of them.
+
+    Example:
+        >>> counted_images(1716, 28), counted_images(200, None)
+        ('1,716 images of 28 groups', '200 images')
+    """
+    return f"{images:,} images" + ("" if groups is None else f" of {groups:,} groups")
 
 
 def _percent(fraction: float | None) -> str:

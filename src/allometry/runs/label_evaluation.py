@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from allometry.base.decoding import Count
 from allometry.base.html import html_table
-from allometry.runs.evaluation import Interval
+from allometry.runs.evaluation import Interval, counted_images
 from allometry.runs.values import Record, Share
 
 
@@ -61,6 +61,7 @@ class MultiLabelEvaluation(Record):
         exact_interval: of that fraction (Wilson).
         classes: names of the labels.
         per_class: the metrics of each label.
+        groups: of images, by which the intervals are; None where each image is on its own.
 
     Example:
         >>> MultiLabelEvaluation(
@@ -82,6 +83,12 @@ class MultiLabelEvaluation(Record):
     exact_interval: Interval
     classes: tuple[str, ...]
     per_class: tuple[LabelMetrics, ...]
+    groups: Count | None = None
+
+    @property
+    def counted(self) -> str:
+        """How many images, of how many groups."""
+        return counted_images(self.images, self.groups)
 
     @property
     def accuracy(self) -> float:

@@ -36,7 +36,12 @@ from allometry.training.metrics.classes import (
     ranks,
 )
 from allometry.training.metrics.evaluate import Predictions, Score, evaluate, predict
-from allometry.training.metrics.intervals import bootstrap_interval, resamples, wilson_interval
+from allometry.training.metrics.intervals import (
+    bootstrap_interval,
+    fraction_interval,
+    resamples,
+    wilson_interval,
+)
 from allometry.training.metrics.label_summary import summarize_labels
 from allometry.training.metrics.labels import average_precision, best_thresholds, mean_average_precision
 from allometry.training.metrics.summary import summarize
@@ -119,6 +124,7 @@ __all__ = [
     "efficientnetv2",
     "epoch_of",
     "evaluate",
+    "fraction_interval",
     "full_epochs",
     "images_until",
     "join",

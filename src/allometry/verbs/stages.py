@@ -68,7 +68,7 @@ def judge(session: Session, trained: Trained, job: ClassificationJob) -> Evaluat
     EVALUATION.write(folder, evaluation)
     low, high = evaluation.interval
     session.progress.say(
-        f"test: {evaluation.accuracy:.2%} of {evaluation.images:,} images correct ({low:.1%} to {high:.1%})"
+        f"test: {evaluation.accuracy:.2%} of {evaluation.counted} correct ({low:.1%} to {high:.1%})"
     )
     return evaluation
 
@@ -96,7 +96,7 @@ def _judge_labels(session: Session, trained: Trained, job: ClassificationJob) ->
         LABEL_EVALUATION.write(folder, known)
         low, high = known.interval
         session.progress.say(
-            f"test: mean average precision {known.mean_average_precision:.2%} of {known.images:,} images "
+            f"test: mean average precision {known.mean_average_precision:.2%} of {known.counted} "
             f"({low:.1%} to {high:.1%})"
         )
     replace(job.preprocessing, thresholds=known.thresholds).save(folder / PREPROCESSING)

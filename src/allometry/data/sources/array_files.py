@@ -35,7 +35,7 @@ from allometry.data.sources.records import OpenOptions, stamp_of
 from allometry.data.sources.stores import read_part
 
 NEEDED = ("images.npy", "labels.npy")
-_OPTIONAL = ("classes", "split")
+_OPTIONAL = ("classes", "split", "group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def open_npz(path: Path, options: OpenOptions) -> Dataset:
         if name not in arrays:
             raise DataError(
                 f"{path} has no array {name!r}; found: {', '.join(arrays) or 'none'}. It needs images and "
-                "labels, and may have classes and split."
+                "labels, and may have classes, split and group."
             )
     images = with_channels(arrays["images"], f"images in {path}")
     return assemble_arrays(
@@ -90,6 +90,7 @@ def open_npz(path: Path, options: OpenOptions) -> Dataset:
         classes=_text(path, "classes", arrays.get("classes")),
         names=None,
         splits=_text(path, "split", arrays.get("split")),
+        groups=_text(path, "group", arrays.get("group")),
         seed=options.seed,
         name=path.stem,
         place=str(path),
@@ -99,7 +100,7 @@ def open_npz(path: Path, options: OpenOptions) -> Dataset:
 
 
 def open_npy_folder(root: Path, options: OpenOptions) -> Dataset:
-    """Open a folder of `images.npy` and `labels.npy`, perhaps with `classes.npy` and `split.npy`; see `open_data`."""
+    """Open a folder of `images.npy` and `labels.npy`, with `classes`, `split` and `group` or not; see `open_data`."""
     images = _images(root / NEEDED[0])
     beside = {name: _load_npy(root / f"{name}.npy") for name in _OPTIONAL if (root / f"{name}.npy").exists()}
     return assemble_arrays(
@@ -109,6 +110,7 @@ def open_npy_folder(root: Path, options: OpenOptions) -> Dataset:
         classes=_text(root, "classes", beside.get("classes")),
         names=None,
         splits=_text(root, "split", beside.get("split")),
+        groups=_text(root, "group", beside.get("group")),
         seed=options.seed,
         name=root.resolve().name,
         place=str(root),

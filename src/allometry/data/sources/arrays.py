@@ -13,7 +13,7 @@ from allometry.base.progress import tracked
 from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Images, Labels, Rejected, image_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import Levels
-from allometry.data.sources.assembling import split_layout
+from allometry.data.sources.assembling import groups_of, split_layout
 from allometry.data.sources.check import Check, is_uniform
 from allometry.data.sources.labels import class_labels
 from allometry.data.sources.records import SEPARATOR, ImageRecord, Judge, Layout, splits_of
@@ -26,6 +26,7 @@ def open_arrays(
     classes: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
     splits: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
     seed: int = 0,
     name: str = "arrays",
     progress: Progress = SilentProgress(),
@@ -42,6 +43,8 @@ def open_arrays(
         classes: names; by default the numbers or names among the labels, sorted.
         names: of the images, N; by default their places.
         splits: train, val (valid, validation) or test for each image; by default they are cut.
+        groups: of each image, such as its patient, site or video: images of one group stay in one split, and intervals
+            are by groups; empty text, or by default, for an image on its own.
         seed: of the splits that are cut.
         name: of the data set.
         progress: told of each image that is looked at, and of how labels are taken where that is not plain.
@@ -65,6 +68,7 @@ def open_arrays(
         classes=classes,
         names=names,
         splits=splits,
+        groups=groups,
         seed=seed,
         name=name,
         place=name,
@@ -115,6 +119,7 @@ def assemble_arrays(
     classes: Sequence[str] | None,
     names: Sequence[str] | None,
     splits: Sequence[str] | None,
+    groups: Sequence[str] | None = None,
     seed: int,
     name: str,
     place: str,
@@ -129,6 +134,7 @@ def assemble_arrays(
         classes=classes,
         names=names,
         splits=splits,
+        groups=groups,
         seed=seed,
         place=place,
         progress=progress,
@@ -142,6 +148,7 @@ def assemble_arrays(
             names=tuple(assigned.names[row] for row in rows.tolist()),
             rows=rows,
             digests=digest_rows([checks[row].digest for row in rows.tolist()]),
+            groups=assigned.groups_of(rows),
         )
 
     return Dataset(
@@ -162,6 +169,7 @@ class SplitRows(NamedTuple):
         classes: names.
         labels: of all images.
         names: of all images.
+        groups: of all images; None where each is on its own.
         rows: for each split the places of its images, int64, in order.
         rejected: what is left out.
         levels: which values of 16 bits are black and white; None where they use the whole range.
@@ -171,10 +179,15 @@ class SplitRows(NamedTuple):
     classes: tuple[str, ...]
     labels: Labels
     names: tuple[str, ...]
+    groups: tuple[str, ...] | None
     rows: dict[str, npt.NDArray[np.int64]]
     rejected: tuple[Rejected, ...]
     levels: Levels | None
     remarks: tuple[str, ...]
+
+    def groups_of(self, rows: npt.NDArray[np.int64]) -> tuple[str, ...] | None:
+        """The groups of some images."""
+        return None if self.groups is None else tuple(self.groups[row] for row in rows.tolist())
 
 
 def split_rows(
@@ -184,6 +197,7 @@ def split_rows(
     classes: Sequence[str] | None,
     names: Sequence[str] | None,
     splits: Sequence[str] | None,
+    groups: Sequence[str] | None = None,
     seed: int,
     place: str,
     progress: Progress,
@@ -197,6 +211,7 @@ def split_rows(
         classes: names; by default the numbers or names among the labels, sorted.
         names: of the images; by default their places.
         splits: of each image; by default they are cut.
+        groups: of each image; empty for one on its own.
         seed: of the splits that are cut.
         place: of the source, for messages.
         progress: told of how the labels are taken, where that is not plain.
@@ -212,7 +227,7 @@ def split_rows(
         place,
         several=judge is not None and judge.multi_label,
     )
-    for what, values in (("labels", indices), ("names", names), ("splits", splits)):
+    for what, values in (("labels", indices), ("names", names), ("splits", splits), ("groups", groups)):
         if values is not None and len(values) != number:
             raise DataError(
                 f"{place}: there are {number:,} images but {len(values):,} {what}. Give one for each."
@@ -225,7 +240,7 @@ def split_rows(
     # Numbers as names keep the images in their order.
     digits = len(str(number))
     files = [
-        ImageRecord(f"{row:0{digits}}", split, class_name)
+        ImageRecord(f"{row:0{digits}}", split, class_name, group="" if groups is None else str(groups[row]))
         for row, (split, class_name) in enumerate(
             zip(given_splits, _named(indices, all_classes), strict=True)
         )
@@ -243,6 +258,7 @@ def split_rows(
         classes=all_classes,
         labels=indices,
         names=tuple(map(str, known)),
+        groups=groups_of(files),
         rows={
             name: np.array([int(file.path) for file in chosen], np.int64)
             for name, chosen in assigned.splits.items()

@@ -15,7 +15,7 @@ from allometry.data.dataset import SPLITS, Dataset, FileSplit, Labels, Rejected,
 from allometry.data.images.cache import PixelCache
 from allometry.data.images.reading import Levels
 from allometry.data.sources.check import Check
-from allometry.data.sources.records import ImageRecord, Judge, Layout, OpenOptions, RejectedFile
+from allometry.data.sources.records import SEPARATOR, ImageRecord, Judge, Layout, OpenOptions, RejectedFile
 from allometry.data.sources.remarks import levels_of, remarks_of
 
 SHARE = 0.15  # of each class's images, for each split that is cut out of the training images
@@ -29,8 +29,8 @@ def assign_splits(contents: Mapping[str, Sequence[str]], cuts: Sequence[str], *,
     content, so it is the same on every machine and hardly changes when images are added or renamed.
 
     Args:
-        contents: for each class, the digest of each of its images. Images of equal digest go together, also
-            when they lie in several classes.
+        contents: for each class, the digest of each of its images, or the name of its group. Images of equal digest
+            or name go together, also when they lie in several classes.
         cuts: names of the splits to cut, such as `val` and `test`.
         seed: another seed deals otherwise.
 
@@ -38,7 +38,7 @@ def assign_splits(contents: Mapping[str, Sequence[str]], cuts: Sequence[str], *,
         The split of every digest.
 
     Raises:
-        DataError: a class has too few different images to give one to every split.
+        DataError: a class has too few different images to give one to every split; of groups, one to `train`.
 
     Example:
         >>> split_of = assign_splits({"cat": list("abcdef"), "dog": list("uvwxyz")}, ["val", "test"], seed=0)
@@ -67,15 +67,26 @@ def _assign_class(
         fitting = (cut for cut in cuts if counts[cut] + sizes[digest] <= quota)
         split_of[digest] = next(fitting, "train")
         counts[split_of[digest]] += sizes[digest]
-    _fill_empty(name, [(sizes[digest], digest) for digest in free], counts, split_of)
+    grouped = any(digest.startswith(SEPARATOR) for digest in sizes)
+    _fill_empty(name, [(sizes[digest], digest) for digest in free], counts, split_of, grouped=grouped)
 
 
 def _fill_empty(
-    name: str, free: Sequence[tuple[int, str]], counts: dict[str, int], split_of: dict[str, str]
+    name: str,
+    free: Sequence[tuple[int, str]],
+    counts: dict[str, int],
+    split_of: dict[str, str],
+    *,
+    grouped: bool,
 ) -> None:
-    """Give a split that got no image of this class one from the split that can spare it best."""
+    """Give a split that got no image of this class one from the split that can spare it best.
+
+    Where its images come in groups, it may go without: `_lacking` tells.
+    """
     for split in [split for split, count in counts.items() if count == 0]:
         movable = [(size, digest) for size, digest in free if counts[split_of[digest]] > size]
+        if not movable and split != "train" and grouped:
+            continue
         if not movable:
             needed = f"at least {len(counts)} are needed, one for each of {', '.join(counts)}"
             raise DataError(
@@ -150,6 +161,7 @@ def assemble(
             cache=cache,
             store=store(files),
             levels=assigned.levels,
+            groups=groups_of(files),
         )
 
     shorter = (min(checks[file.path].height, checks[file.path].width) for file in usable)
@@ -163,6 +175,13 @@ def assemble(
         levels=assigned.levels,
         remarks=assigned.remarks,
     )
+
+
+def groups_of(files: Sequence[ImageRecord]) -> tuple[str, ...] | None:
+    """The group of each image, of one without any its name; None where none has a group."""
+    if not any(file.group for file in files):
+        return None
+    return tuple(file.group or file.path for file in files)
 
 
 def _labels(layout: Layout, class_names: Sequence[str]) -> Labels:
@@ -204,6 +223,8 @@ def split_layout(
         if checks[file.path].reason
     ]
     whole = [file for file in layout.files if not checks[file.path].reason]
+    if not judge:
+        _check_groups(layout, whole)
     usable, leaked = (sorted(whole), []) if judge else _without_leaks(whole, checks, shown)
     refused = sorted([*layout.refused, *broken, *leaked])
     if judge:
@@ -217,8 +238,22 @@ def split_layout(
         assigned,
         tuple(Rejected(shown(file.path), file.reason) for file in refused),
         levels,
-        remarks_of(assigned, checks, levels, shown),
+        (*remarks_of(assigned, checks, levels, shown), *(() if judge else _lacking(layout, assigned))),
     )
+
+
+def _lacking(layout: Layout, assigned: Mapping[str, Sequence[ImageRecord]]) -> tuple[str, ...]:
+    """Which classes have no image in a split that was cut, because their images come from too few groups."""
+    remarks = []
+    for name in _cuts(layout) if any(file.group for file in layout.files) else ():
+        there = {label for file in assigned[name] for label in layout.labels_of(file.class_name)}
+        lacking = [class_name for class_name in layout.classes if class_name not in there]
+        if lacking:
+            shown = ", ".join(lacking[:_SHOWN_REASONS]) + (
+                " and others" if len(lacking) > _SHOWN_REASONS else ""
+            )
+            remarks.append(f"{name} has no image of {shown}: too few groups have any")
+    return tuple(remarks)
 
 
 def _without_leaks(
@@ -235,6 +270,37 @@ def _without_leaks(
             reason = f"the same image as {shown(first.path)}, which must stay unseen"
             leaked.append(RejectedFile(file.path, reason, file.split, file.class_name))
     return sorted(kept), leaked
+
+
+def _check_groups(layout: Layout, files: Sequence[ImageRecord]) -> None:
+    """Groups must lie in one split each, where the source comes with splits."""
+    splits: dict[str, str] = {}
+    for file in files:
+        if file.group and splits.setdefault(file.group, file.split) != file.split:
+            raise DataError(
+                f"Group {file.group!r} of {layout.place} has images in {splits[file.group]} and in {file.split}, and "
+                "what is alike must not judge itself. Give each group one split, or no splits to have them cut."
+            )
+
+
+def units_of(files: Sequence[ImageRecord], checks: Mapping[str, Check]) -> dict[str, str]:
+    """What goes to one split together, for each image by its path: all of a group, and all that are equal.
+
+    A unit is called after its first group, or by the digest of its images where they are in none.
+    """
+    root: dict[str, str] = {}
+
+    def find(key: str) -> str:
+        while root.setdefault(key, key) != key:
+            key = root[key]
+        return key
+
+    for file in files:
+        digest, group = checks[file.path].digest, f"{SEPARATOR}{file.group}"
+        if file.group:  # the separator sorts before every digest
+            first, other = sorted((find(group), find(digest)))
+            root[other] = first
+    return {file.path: find(checks[file.path].digest) for file in files}
 
 
 def _check_any(layout: Layout, usable: Sequence[ImageRecord], refused: Sequence[RejectedFile]) -> None:
@@ -286,12 +352,12 @@ def _assign(
 ) -> dict[str, list[ImageRecord]]:
     contents: dict[str, list[str]] = {name: [] for name in layout.classes}
     unlabeled: list[str] = []
+    units = units_of([file for file in usable if file.split in ("", "train")], checks)
     for file in usable:
-        if file.split in ("", "train"):
-            digest = checks[file.path].digest
+        if file.path in units:
             for label in layout.labels_of(file.class_name):
-                contents[label].append(digest)
-            unlabeled += [] if layout.labels_of(file.class_name) else [digest]
+                contents[label].append(units[file.path])
+            unlabeled += [] if layout.labels_of(file.class_name) else [units[file.path]]
     cuts = _cuts(layout)
     split_of = assign_splits(contents, cuts, seed=seed)
     rest = [digest for digest in unlabeled if digest not in split_of]
@@ -299,6 +365,11 @@ def _assign(
     split_of |= assign_splits({"": rest}, cuts, seed=seed) if enough else dict.fromkeys(rest, "train")
     splits: dict[str, list[ImageRecord]] = {name: [] for name in SPLITS}
     for file in usable:
-        cut = file.split in ("", "train")
-        splits[split_of[checks[file.path].digest] if cut else file.split].append(file)
+        splits[split_of[units[file.path]] if file.path in units else file.split].append(file)
+    if empty := [cut for cut in cuts if not splits[cut]]:  # of groups only
+        number = len({file.group for file in usable if file.path in units})
+        raise DataError(
+            f"The images of {layout.place} come from too few groups, {number}, to cut {' and '.join(empty)} from them. "
+            "Add images of other groups, or leave the groups out where images of one are not alike."
+        )
     return splits

@@ -89,6 +89,7 @@ class ItemSplit:
         channels: 1 or 3; images are converted to it.
         cache: where shrunk images are kept.
         levels: of images with 16 bits, which values are black and white; None for 0 and 65,535.
+        groups: of each image; None where each is on its own.
     """
 
     items: tuple[Items, ...]
@@ -100,6 +101,7 @@ class ItemSplit:
     channels: int
     cache: PixelCache
     levels: Levels | None = None
+    groups: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", read_only(self.labels))

@@ -39,6 +39,7 @@ _NAMES = {
     "label": ("label", "class", "category"),
     "labels": ("labels", "classes", "tags"),
     "split": ("split",),
+    "group": ("group",),
 }
 _BETWEEN = "|"  # the labels of an image
 _ROWS_A_BYTE = 10  # of a Parquet file; paths of different images take more, however they are packed
@@ -60,6 +61,7 @@ class Row(NamedTuple):
         split: as it is written; empty where there is none.
         place: which row this is, for messages: `line 3`.
         several: whether an image may have several labels, or none.
+        group: of images that are alike; empty where there is none.
     """
 
     path: str
@@ -67,13 +69,14 @@ class Row(NamedTuple):
     split: str
     place: str
     several: bool = False
+    group: str = ""
 
 
 def read_table(path: Path) -> list[Row]:
     """The rows of a manifest; a file that ends in `.parquet` is Parquet, any other is CSV.
 
     A column `label` has the class of each image. A column `labels` instead has any number of them, divided by `|`; in
-    Parquet a list of texts will do, too.
+    Parquet a list of texts will do, too. A column `group` has what images have in common, such as a patient.
 
     Raises:
         DataError: the file cannot be read, lacks a column, has no rows, or has one that cannot be understood.
@@ -84,7 +87,7 @@ def read_table(path: Path) -> list[Row]:
         >>> path = Path(tempfile.mkdtemp()) / "pets.csv"
         >>> _ = path.write_text(chr(10).join(["filename;category", "a.jpg;cat", "b.jpg;dog"]))
         >>> read_table(path)[1]
-        Row(path='b.jpg', label='dog', split='', place='line 3', several=False)
+        Row(path='b.jpg', label='dog', split='', place='line 3', several=False, group='')
     """
     rows = list(_parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path))
     if not rows:
@@ -220,12 +223,12 @@ def _row(path: Path, place: str, cells: dict[str, str], several: Sequence[str] |
     for meaning in ("path", "label"):
         if cells.get(meaning) == "":
             raise DataError(f"{path}, {place}: the {meaning} is empty. Fill it in or remove the row.")
-    split = cells.get("split", "")
+    split, group = cells.get("split", ""), cells.get("group", "")
     if "label" in cells:
-        return Row(cells["path"], _name(path, place, cells["label"]), split, place)
+        return Row(cells["path"], _name(path, place, cells["label"]), split, place, group=group)
     texts = cells["labels"].split(_BETWEEN) if several is None else several
     labels = {_name(path, place, text) for text in texts if text.strip()}
-    return Row(cells["path"], SEPARATOR.join(sorted(labels)), split, place, several=True)
+    return Row(cells["path"], SEPARATOR.join(sorted(labels)), split, place, several=True, group=group)
 
 
 _cached_name = lru_cache(maxsize=65536)(class_name)
@@ -333,7 +336,7 @@ def _look_at(root: Path, row: Row, split: str, first_of: dict[str, Row]) -> Imag
         return RejectedFile(path, reason, split, row.label)
     if not stat.S_ISREG(status.st_mode):
         return RejectedFile(path, "not a regular file", split, row.label)
-    return ImageRecord(path, split, row.label, stamp_of(status))
+    return ImageRecord(path, split, row.label, stamp_of(status), row.group)
 
 
 def _path_in(root: Path, path: str) -> str:

@@ -34,14 +34,14 @@ _COMPRESSED = (".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.
 
 
 def open_icons() -> Dataset:
-    """The 88 classes of icons, uint8 [96, 96, 1], ink = 255; whole icon sets belong to one split.
+    """The 88 classes of icons, uint8 [96, 96, 1], ink = 255; a group is all sets of one author, in one split.
 
     `icons/README.md` beside this file tells where they are from, `icons/sources.json` who drew them.
     """
     with (files("allometry.data") / "icons" / "icons.npz").open("rb") as file, np.load(file) as arrays:
         images, labels, split = arrays["image"], arrays["label"], arrays["split"]
         names = np.char.add(np.char.add(arrays["source"], "/"), arrays["name"])
-        classes = tuple(arrays["classes"].tolist())
+        classes, groups = tuple(arrays["classes"].tolist()), arrays["group"]
     splits = {}
     for name in SPLITS:
         chosen = np.flatnonzero(split == name)
@@ -49,6 +49,7 @@ def open_icons() -> Dataset:
             images=images[chosen][..., np.newaxis],
             labels=labels[chosen].astype(np.int64),
             names=tuple(names[chosen].tolist()),
+            groups=tuple(groups[chosen].tolist()),
         )
     return Dataset(name="icons", classes=classes, channels=1, image_size=images.shape[1], splits=splits)
 

@@ -78,12 +78,14 @@ class ImageRecord(NamedTuple):
         split: the split that it is given to; empty where splits are to be cut.
         class_name: its class; several labels are divided by `SEPARATOR`.
         stamp: of the file, by which it is known again; empty where there is no file of its own.
+        group: of images that are alike, and stay in one split; empty for an image on its own.
     """
 
     path: str
     split: str
     class_name: str
     stamp: str = ""
+    group: str = ""
 
 
 def stamp_of(status: os.stat_result) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from allometry.runs import CalibrationBin
-from allometry.training.metrics.intervals import wilson_interval
+from allometry.runs import CalibrationBin, Interval
+from allometry.training.metrics.intervals import Groups, fraction_interval
 
 BINS = 15
 _CHANCES = 200
@@ -14,13 +14,16 @@ Floats = npt.NDArray[np.floating]
 Bools = npt.NDArray[np.bool_]
 
 
-def reliability(confidence: Floats, correct: Bools, *, bins: int = BINS) -> tuple[CalibrationBin, ...]:
+def reliability(
+    confidence: Floats, correct: Bools, *, bins: int = BINS, groups: Groups | None = None
+) -> tuple[CalibrationBin, ...]:
     """Answers by their probability, in bins of equal width: the table of a reliability diagram.
 
     Args:
         confidence: probability of each answer, [N].
         correct: whether each answer is correct, [N].
         bins: how many.
+        groups: of the images, int64 [N], by which the intervals are; None for each image on its own.
 
     Source: Guo et al. 2017, section 2.
 
@@ -42,10 +45,14 @@ def reliability(confidence: Floats, correct: Bools, *, bins: int = BINS) -> tupl
             images=number,
             confidence=sure[place] / number if number else None,
             accuracy=hits[place] / number if number else None,
-            interval=wilson_interval(round(hits[place]), number) if number else None,
+            interval=_fraction(correct, places == place, groups) if number else None,
         )
         for place, number in enumerate(images)
     )
+
+
+def _fraction(correct: Bools, chosen: Bools, groups: Groups | None) -> Interval:
+    return fraction_interval(correct[chosen], None if groups is None else groups[chosen])
 
 
 def bins_of(confidence: Floats, *, bins: int = BINS) -> npt.NDArray[np.int64]:
@@ -83,19 +90,22 @@ def calibration_error(confidence: Floats, correct: Bools, *, bins: int = BINS) -
     return binned_error(bins_of(confidence, bins=bins), gaps, bins=bins)
 
 
-def binned_error(places: npt.NDArray[np.int64], gaps: Floats, *, bins: int = BINS) -> float:
+def binned_error(
+    places: npt.NDArray[np.int64], gaps: Floats, *, bins: int = BINS, images: int | None = None
+) -> float:
     """The calibration error of answers whose bins and whose differences between confidence and truth are known.
 
     Args:
         places: bin of each answer, int64 [N].
         gaps: confidence - 1 of a correct answer, confidence of a wrong one, [N].
         bins: how many.
+        images: how many answers these are, if some of them stand for several or for none; by default N.
 
     Example:
         >>> round(binned_error(np.array([1, 1]), np.array([-0.1, 0.9]), bins=2), 3)
         0.4
     """
-    return float(np.abs(np.bincount(places, weights=gaps, minlength=bins)).sum() / len(gaps))
+    return float(np.abs(np.bincount(places, weights=gaps, minlength=bins)).sum() / (images or len(gaps)))
 
 
 def chance_error(confidence: Floats, *, seed: int, bins: int = BINS) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from allometry.runs import ClassMetrics
-from allometry.training.metrics.intervals import wilson_interval
+from allometry.runs import ClassMetrics, Interval
+from allometry.training.metrics.intervals import Groups, fraction_interval
 
 Counts = npt.NDArray[np.int64]
 
@@ -25,29 +25,48 @@ def confusion_matrix(labels: Counts, answers: Counts, *, classes: int) -> Counts
     return cells.reshape(classes, classes).astype(np.int64)
 
 
-def class_metrics(confusion: Counts, names: tuple[str, ...]) -> tuple[ClassMetrics, ...]:
-    """Accuracy, precision and F1 of each class, from the confusion matrix.
+def class_metrics(
+    labels: Counts, answers: Counts, names: tuple[str, ...], *, groups: Groups | None = None
+) -> tuple[ClassMetrics, ...]:
+    """Accuracy, precision and F1 of each class.
+
+    Args:
+        labels: the truth, int64 [N].
+        answers: the most probable classes, int64 [N].
+        names: of the classes.
+        groups: of the images, int64 [N], by which the intervals are; None for each image on its own.
 
     Example:
-        >>> cat, dog = class_metrics(np.array([[3, 1], [0, 4]]), ("cat", "dog"))
-        >>> cat.accuracy, cat.precision, dog.precision
-        (0.75, 1.0, 0.8)
+        >>> cat, dog = class_metrics(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), ("cat", "dog"))
+        >>> round(cat.accuracy, 3), cat.precision, dog.precision
+        (0.667, 1.0, 0.5)
     """
-    correct = np.diagonal(confusion).tolist()
-    images, answers = confusion.sum(1).tolist(), confusion.sum(0).tolist()
-    return tuple(
-        ClassMetrics(
-            name=name,
-            images=of,
-            predictions=predicted,
-            accuracy=hits / of if of else None,
-            interval=wilson_interval(hits, of) if of else None,
-            precision=hits / predicted if predicted else None,
-            precision_interval=wilson_interval(hits, predicted) if predicted else None,
-            f1=2 * hits / (of + predicted) if of + predicted else None,
+    correct = labels == answers
+
+    def fraction(of: npt.NDArray[np.bool_]) -> tuple[float | None, Interval | None]:
+        hits = correct[of]
+        if not len(hits):
+            return None, None
+        return float(hits.mean()), fraction_interval(hits, None if groups is None else groups[of])
+
+    metrics = []
+    for place, name in enumerate(names):
+        true, given = labels == place, answers == place
+        (accuracy, interval), (precision, precision_interval) = fraction(true), fraction(given)
+        images, predictions, hits = int(true.sum()), int(given.sum()), int((true & given).sum())
+        metrics.append(
+            ClassMetrics(
+                name=name,
+                images=images,
+                predictions=predictions,
+                accuracy=accuracy,
+                interval=interval,
+                precision=precision,
+                precision_interval=precision_interval,
+                f1=2 * hits / (images + predictions) if images + predictions else None,
+            )
         )
-        for name, hits, of, predicted in zip(names, correct, images, answers, strict=True)
-    )
+    return tuple(metrics)
 
 
 def balanced_accuracy(

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from allometry.base import Progress, SilentProgress
 from allometry.base.progress import tracked
-from allometry.data import Split, view_batches, with_levels
+from allometry.data import Split, group_numbers, view_batches, with_levels
 from allometry.runs import Interval
-from allometry.training.metrics.intervals import wilson_interval
+from allometry.training.metrics.intervals import Groups, fraction_interval
 from allometry.training.metrics.labels import image_parts, mean_average_precision, precision_interval
 from allometry.training.preprocessing import Preprocessing, to_input
 
@@ -29,6 +29,7 @@ class Predictions(NamedTuple):
         probabilities: float32 [N, classes]; of several labels each by itself.
         losses: cross-entropy of each image in nats, float32 [N], of several labels their mean. Taken from the logits:
             a probability that rounds to 0 has a loss that is finite.
+        groups: of each image, int64 [N], by which intervals are; None for each image on its own.
 
     Example:
         >>> predictions = Predictions(
@@ -43,6 +44,12 @@ class Predictions(NamedTuple):
     labels: np.ndarray
     probabilities: np.ndarray
     losses: np.ndarray
+    groups: Groups | None = None
+
+    @property
+    def group_count(self) -> int | None:
+        """How many groups of images there are; None where each is on its own."""
+        return None if self.groups is None else len(np.unique(self.groups))
 
     @property
     def loss(self) -> float:
@@ -79,14 +86,14 @@ class Predictions(NamedTuple):
         return float(self.correct.mean())
 
     def accuracy_interval(self, *, seed: int = 0) -> Interval:
-        """The 95 % interval of `accuracy`: Wilson's, or of the mean average precision by the bootstrap.
+        """The 95 % interval of `accuracy`: Wilson's, or by the bootstrap for mean average precision; by groups if any.
 
         Args:
             seed: of the bootstrap.
         """
         if self.multi_label:
-            return precision_interval(self.labels, self.probabilities, seed=seed)
-        return wilson_interval(int(self.correct.sum()), len(self.labels))
+            return precision_interval(self.labels, self.probabilities, seed=seed, groups=self.groups)
+        return fraction_interval(self.correct, self.groups)
 
 
 class Score(NamedTuple):
@@ -159,7 +166,7 @@ def predict(
             losses.append(_losses(logits, torch.from_numpy(batch.labels)).numpy())
             probabilities.append((logits.sigmoid() if labels.ndim == 2 else logits.softmax(1)).numpy())
             advance(len(logits))
-    return Predictions(labels, np.concatenate(probabilities), np.concatenate(losses))
+    return Predictions(labels, np.concatenate(probabilities), np.concatenate(losses), group_numbers(split))
 
 
 def _losses(logits: Tensor, labels: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from allometry.data.dataset import Labels
 from allometry.runs import LabelMetrics, MultiLabelEvaluation
 from allometry.training.metrics.evaluate import Predictions
-from allometry.training.metrics.intervals import bootstrap_interval, resamples, wilson_interval
+from allometry.training.metrics.intervals import bootstrap_interval, fraction_interval, resamples
 from allometry.training.metrics.labels import Ranking, rankings, resamples_for
 
 
@@ -44,7 +44,7 @@ def summarize_labels(
     answers = probabilities >= np.asarray(thresholds)
     every = rankings(labels, probabilities)
     values = np.array([ranking.average_precision() for ranking in every])
-    drawn, losses = _resampled(every, predictions.losses, seed=seed, times=resamples_for(labels))
+    drawn, losses = _resampled(every, predictions, seed=seed, times=resamples_for(labels))
     per_class = tuple(
         _label_metrics(
             class_name,
@@ -58,32 +58,33 @@ def summarize_labels(
     )
     known = np.isfinite(values)
     mean = float(values[known].mean()) if known.any() else 0.0
-    exact = int((answers == (labels > 0)).all(1).sum())
+    exact = (answers == (labels > 0)).all(1)
     scores = [one.f1 for one in per_class if one.images and one.f1 is not None]
     return MultiLabelEvaluation(
         split=name,
         images=len(labels),
+        groups=predictions.group_count,
         mean_average_precision=mean,
         interval=bootstrap_interval(mean, _means(drawn), most=1.0),
         loss=predictions.loss,
         loss_interval=bootstrap_interval(predictions.loss, losses),
         f1=sum(scores) / len(scores) if scores else 0.0,
-        exact=exact / len(labels),
-        exact_interval=wilson_interval(exact, len(labels)),
+        exact=float(exact.mean()),
+        exact_interval=fraction_interval(exact, predictions.groups),
         classes=classes,
         per_class=per_class,
     )
 
 
 def _resampled(
-    every: Sequence[Ranking], losses: np.ndarray, *, seed: int, times: int
+    every: Sequence[Ranking], predictions: Predictions, *, seed: int, times: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Average precisions, [resamples, classes], and losses, [resamples], of resampled images."""
-    exact = losses.astype(np.float64)
+    exact = predictions.losses.astype(np.float64)
     precisions, means = [], []
-    for counts in resamples(len(exact), seed=seed, times=times):
+    for counts in resamples(len(exact), seed=seed, times=times, groups=predictions.groups):
         precisions.append([ranking.average_precision(counts) for ranking in every])
-        means.append(float(counts @ exact) / len(exact))
+        means.append(float(counts @ exact) / counts.sum())
     return np.array(precisions), np.array(means)
 
 

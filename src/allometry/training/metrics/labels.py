@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from allometry.data.dataset import Labels
 from allometry.runs import Interval
-from allometry.training.metrics.intervals import RESAMPLES, bootstrap_interval, resamples
+from allometry.training.metrics.intervals import RESAMPLES, Groups, bootstrap_interval, resamples
 
 Floats = npt.NDArray[np.floating]
 
@@ -151,8 +151,10 @@ def image_parts(labels: Labels, scores: Floats) -> npt.NDArray[np.float64]:
     return parts * len(labels) / max(1, int(known.sum()))
 
 
-def precision_interval(labels: Labels, scores: Floats, *, seed: int = 0) -> Interval:
-    """The 95 % interval of the mean average precision, by the bootstrap over images.
+def precision_interval(
+    labels: Labels, scores: Floats, *, seed: int = 0, groups: Groups | None = None
+) -> Interval:
+    """The 95 % interval of the mean average precision, by the bootstrap over images, or over groups of them.
 
     Shape:
         [N, classes], [N, classes] -> two numbers
@@ -161,7 +163,7 @@ def precision_interval(labels: Labels, scores: Floats, *, seed: int = 0) -> Inte
     value = _mean([ranking.average_precision() for ranking in every])
     drawn = [
         _mean([ranking.average_precision(counts) for ranking in every])
-        for counts in resamples(len(labels), seed=seed, times=resamples_for(labels))
+        for counts in resamples(len(labels), seed=seed, times=resamples_for(labels), groups=groups)
     ]
     return bootstrap_interval(value, drawn, most=1.0)
 

@@ -26,7 +26,7 @@ from allometry.training.metrics.classes import (
     ranks,
 )
 from allometry.training.metrics.evaluate import Predictions
-from allometry.training.metrics.intervals import bootstrap_interval, resamples, wilson_interval
+from allometry.training.metrics.intervals import Groups, bootstrap_interval, fraction_interval, resamples
 
 _THUMBNAIL = 96
 _BEST = 5
@@ -68,20 +68,21 @@ def summarize(
     correct = answers == labels
     confidence = predictions.probabilities.max(1)
     confusion = confusion_matrix(labels, answers, classes=len(classes))
-    in_top = int((ranks(predictions.probabilities, labels) < _BEST).sum())
+    in_top, groups = ranks(predictions.probabilities, labels) < _BEST, predictions.groups
     measured = _Measured(
         balanced_accuracy(labels, correct), predictions.loss, calibration_error(confidence, correct)
     )
     balanced, loss, calibration = _intervals(
-        measured, labels, correct, predictions.losses, confidence, seed=seed
+        measured, labels, correct, predictions.losses, confidence, groups, seed=seed
     )
     return Evaluation(
         split=name,
         images=len(correct),
         accuracy=float(correct.mean()),
-        interval=wilson_interval(int(correct.sum()), len(correct)),
-        top5=in_top / len(correct),
-        top5_interval=wilson_interval(in_top, len(correct)),
+        groups=predictions.group_count,
+        interval=fraction_interval(correct, groups),
+        top5=float(in_top.mean()),
+        top5_interval=fraction_interval(in_top, groups),
         balanced_accuracy=measured.balanced,
         balanced_interval=balanced,
         loss=measured.loss,
@@ -90,10 +91,10 @@ def summarize(
         calibration_error=measured.calibration,
         calibration_interval=calibration,
         calibration_by_chance=chance_error(confidence, seed=seed),
-        calibration=reliability(confidence, correct),
+        calibration=reliability(confidence, correct, groups=groups),
         classes=classes,
         confusion=tuple(map(tuple, confusion.tolist())),
-        per_class=class_metrics(confusion, classes),
+        per_class=class_metrics(labels, answers, classes, groups=groups),
         mistakes=_mistakes(split, labels, answers, confidence, classes, most=most_mistakes),
     )
 
@@ -112,6 +113,7 @@ def _intervals(
     correct: npt.NDArray[np.bool_],
     losses: npt.NDArray[np.floating],
     confidence: npt.NDArray[np.floating],
+    groups: Groups | None,
     *,
     seed: int,
 ) -> tuple[Interval, Interval, Interval]:
@@ -121,10 +123,10 @@ def _intervals(
         [
             (
                 balanced_accuracy(labels, correct, counts=counts),
-                float(counts @ exact) / len(labels),
-                binned_error(places, counts * gaps),
+                float(counts @ exact) / counts.sum(),
+                binned_error(places, counts * gaps, images=int(counts.sum())),
             )
-            for counts in resamples(len(labels), seed=seed)
+            for counts in resamples(len(labels), seed=seed, groups=groups)
         ]
     )
     return (
