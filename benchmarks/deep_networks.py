@@ -16,16 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from baselines import icons_baseline
 from common import Spread, machine, print_result, table
 from run_icons import call
 
 from allometry.arch import Network, save
 from allometry.base.files import read_json, read_lines
-from allometry.catalog import get
 from allometry.cost import count
-from allometry.data import open_data
-from allometry.scaling import DEPTH, solve
-from allometry.scaling.strides import adapt
+from allometry.scaling import DEPTH
 
 BASELINE, TIMES = "macs<=2M", 4
 SCALES = (1.0, 0.0)
@@ -33,16 +31,9 @@ SCALES = (1.0, 0.0)
 
 def networks() -> dict[str, Network]:
     """The baseline, and the deep network."""
-    data = open_data("icons")
-    origin = adapt(
-        get("efficientnet-b0"),
-        classes=len(data.classes),
-        channels=data.channels,
-        image_size=data.image_size,
-    )
-    baseline = solve(origin, BASELINE, largest_resolution=data.image_size).network
-    deep = solve(baseline, f"macs<={TIMES * count(baseline).macs}", law=DEPTH).network
-    return {"baseline": baseline, "four times as many MACs by depth": deep}
+    baseline = icons_baseline(BASELINE)
+    deep = baseline.grown(TIMES * count(baseline.network).macs, DEPTH)
+    return {"baseline": baseline.network, "four times as many MACs by depth": deep}
 
 
 def trained(folder: Path, network: Network, name: str, scale: float, seed: int) -> dict[str, Any]:

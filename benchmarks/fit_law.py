@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from baselines import icons_baseline
 from common import machine, print_result, table
 from drawing import Bar, bars
 from run_icons import call
@@ -27,7 +28,7 @@ from run_icons import call
 from allometry.arch import Network, load, save
 from allometry.base.files import read_json, read_lines
 from allometry.cost import count
-from allometry.scaling import COMPOUND, DEPTH, RESOLUTION, WIDTH, ScalingLaw, solve
+from allometry.scaling import COMPOUND, DEPTH, RESOLUTION, WIDTH, ScalingLaw
 
 BASELINE, TIMES = "2M", 4
 SHORT = (2, 4)  # epochs
@@ -66,8 +67,8 @@ def grid(folder: Path, seeds: int) -> dict[str, Any]:
 
 def ways(folder: Path, seeds: int) -> dict[str, Any]:
     """The baseline grown by one dimension, and by all of them."""
-    baseline = load(folder / "fit" / "baseline.json")
-    macs = count(baseline).macs
+    baseline = icons_baseline(BASELINE)
+    macs = count(baseline.network).macs
     laws: dict[str, ScalingLaw] = {
         "depth": DEPTH,
         "width": WIDTH,
@@ -75,9 +76,9 @@ def ways(folder: Path, seeds: int) -> dict[str, Any]:
         "compound, fitted": ScalingLaw.load(folder / "fit" / "law.json"),
         "compound, (1.2, 1.1, 1.15)": COMPOUND,
     }
-    networks = {"baseline": baseline}
+    networks = {"baseline": baseline.network}
     for name, law in laws.items():
-        networks[name] = solve(baseline, f"macs<={TIMES * macs}", law=law).network
+        networks[name] = baseline.grown(TIMES * macs, law)
     rows = []
     for place, (name, network) in enumerate(networks.items()):
         results = [trained(folder, network, f"way-{place}", seed) for seed in range(seeds)]
