@@ -1,12 +1,15 @@
 import importlib.util
+import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import pytest
 
 from allometry.base import ExportError, InputError, MissingExtraError, UnknownNameError, VerificationError
 from allometry.deploy import ExportConfig, as_target, verify, write_file, write_script
+from allometry.deploy.script import refuse_foreign_model, script_of
+from allometry.deploy.targets.onnx import OnnxTarget
 from allometry.nn import build
 from tests.deploy.conftest import NETWORK, PREPROCESSING
 
@@ -109,3 +112,61 @@ def test_what_a_converter_cannot_write_is_one_sentence(module, tmp_path, monkeyp
     with pytest.raises(ExportError, match="pnnx does not convert this network to ncnn: no such layer"):
         deliver(module, tmp_path / "out", ExportConfig(target=as_target("ncnn")))
     assert not (tmp_path / "out").exists()
+
+
+@dataclass(frozen=True)
+class Failing(OnnxTarget):
+    def write(self, request, path):
+        del request, path
+        raise ValueError("no such layer\nand a long story")
+
+
+def test_what_a_library_raises_is_one_sentence(module, tmp_path):
+    with pytest.raises(
+        ExportError, match=r"^This network cannot be written as onnx in float32: no such layer$"
+    ):
+        deliver(module, tmp_path, ExportConfig(target=Failing()))
+
+
+def test_a_program_says_in_one_line_that_its_file_is_damaged(tmp_path):
+    script = write_script(
+        tmp_path / "predict.py",
+        model=tmp_path / "model.onnx",
+        preprocessing=PREPROCESSING,
+        export_config=ExportConfig(),
+    )
+    for content in (b"", b"no network", None):
+        (tmp_path / "model.onnx").unlink(missing_ok=True)
+        if content is not None:
+            (tmp_path / "model.onnx").write_bytes(content)
+        ran = subprocess.run([sys.executable, script, "a.png"], capture_output=True, text=True, check=False)
+        assert ran.returncode == 1
+        assert "Traceback" not in ran.stderr
+        assert f"Cannot open {tmp_path / 'model.onnx'}" in ran.stderr
+
+
+def test_a_program_of_another_file_keeps_its_name(tmp_path):
+    options = {"preprocessing": PREPROCESSING, "export_config": ExportConfig()}
+    first, second = tmp_path / "mine.onnx", tmp_path / "mine.xml"
+    write_script(script_of(first), model=first, **options)
+    assert script_of(second) == script_of(first) == tmp_path / "predict_mine.py"  # there is no such file
+    first.write_bytes(b"1")
+    assert script_of(second) == tmp_path / "predict_mine_xml.py"
+    assert script_of(first) == tmp_path / "predict_mine.py"
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino", "torch", "ncnn", "executorch"])
+def test_no_file_of_somebody_else_is_replaced(tmp_path, target):
+    known = as_target(target)
+    path = tmp_path / f"mine{known.suffix}"
+    refuse_foreign_model(path, known)
+    for file in known.files(path):
+        file.write_bytes(b"somebody's")
+        with pytest.raises(InputError, match=f"{file.name} is not a file of ours, and would be replaced"):
+            refuse_foreign_model(path, known)
+        file.unlink()
+    path.write_bytes(b"somebody's")
+    write_script(
+        script_of(path), model=path, preprocessing=PREPROCESSING, export_config=ExportConfig(batch=1)
+    )
+    refuse_foreign_model(path, known)  # its program names it

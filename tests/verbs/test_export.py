@@ -5,7 +5,8 @@ import onnxruntime
 import pytest
 
 import allometry as al
-from allometry.base import DataError, InputError, UnknownNameError
+from allometry.base import DataError, InputError, UnknownNameError, VerificationError
+from allometry.deploy import write_script
 from allometry.profiling import MeasureConfig
 from allometry.runs.files import EXPORT
 
@@ -33,6 +34,33 @@ def test_another_file_of_another_kind(trained, tmp_path):
     fixed = al.export(trained, batch=4, progress=False)
     assert fixed.path.parent == trained.folder / "exports" / "onnx-batch4"
     assert EXPORT.load(fixed.path.parent).batch == 4
+
+
+def test_what_does_not_pass_leaves_nothing_and_what_was_there_stays(trained, tmp_path, monkeypatch):
+    al.export(trained, out=tmp_path / "m.onnx", progress=False)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {"m.onnx", "predict_m.py"}
+
+    def misread(path, **options):
+        written = write_script(path, **options)
+        text = written.read_text()
+        assert "orientation_of(opened)" in text
+        written.write_text(text.replace("= orientation_of(opened)", "= 1"))
+        return written
+
+    monkeypatch.setattr("allometry.verbs.export.write_script", misread)
+    for name in ("m.onnx", "other.onnx"):
+        with pytest.raises(VerificationError, match=r"of a file of the kind JPEG RGB orientation 6"):
+            al.export(trained, out=tmp_path / name, progress=False)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_files_of_somebody_else_stay(trained, tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"somebody's")
+    with pytest.raises(InputError, match=r"m\.onnx is not a file of ours"):
+        al.export(trained, out=tmp_path / "m.onnx", progress=False)
+    assert (tmp_path / "m.onnx").read_bytes() == b"somebody's"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_int8_says_what_it_costs(trained, monkeypatch):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import mmap
+import re
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -12,20 +15,59 @@ from allometry.base.files import write_text
 from allometry.base.reading import is_file
 from allometry.data import side_to_keep
 from allometry.deploy.export_config import ExportConfig
+from allometry.deploy.targets import ExportTarget
 from allometry.training import Preprocessing
 
 _MARK = "Written by allometry"  # in every program that is
+_RUNS = re.compile(r"^MODEL = Path\(__file__\)\.with_name\((.*)\)$", re.MULTILINE)
 _SHARED = "# From here on this is a part of delivered programs"
 
 
 def script_of(model: Path) -> Path:
     """Where the program of a file is: `predict.py` beside `model.onnx`, `predict_mine.py` beside `mine.onnx`.
 
+    Where that is the program of another file, as of `mine.xml`, its name has the file's ending, too.
+
     Example:
         >>> str(script_of(Path("exports/onnx/model.onnx"))), str(script_of(Path("mine.onnx")))
         ('exports/onnx/predict.py', 'predict_mine.py')
     """
-    return model.with_name("predict.py" if model.stem == "model" else f"predict_{model.stem}.py")
+    usual = model.with_name("predict.py" if model.stem == "model" else f"predict_{model.stem}.py")
+    other = _file_of(usual)
+    if other in ("", model.name) or not model.with_name(other).exists():
+        return usual
+    return model.with_name(f"predict_{model.stem}_{model.suffix.removeprefix('.')}.py")
+
+
+def _file_of(script: Path) -> str:
+    """The name of the file that a program of ours runs; empty text where it is none."""
+    text = script.read_text(encoding="utf-8", errors="replace") if is_file(script) else ""
+    named = _RUNS.search(text) if _MARK in text else None
+    return str(ast.literal_eval(named[1])) if named else ""
+
+
+def refuse_foreign_model(path: Path, target: ExportTarget) -> None:
+    """Refuse to write a file where there is one that this library did not write.
+
+    Those that it wrote are named by their program, or have its name in them.
+
+    Raises:
+        InputError: there is one.
+    """
+    there = [file for file in target.files(path) if file.exists() or file.is_symlink()]
+    if not there or _file_of(script_of(path)) == path.name or (is_file(path) and _names_us(path)):
+        return
+    raise InputError(
+        f"{there[0]} is not a file of ours, and would be replaced; give --out another name, or move that file."
+    )
+
+
+def _names_us(path: Path) -> bool:
+    with path.open("rb") as file:
+        if not path.stat().st_size:
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(b"allometry") >= 0
 
 
 def refuse_foreign(path: Path) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from allometry.base import AllometryError, ExportError
 from allometry.deploy.export_config import ExportConfig
 from allometry.deploy.onnx import quiet_exporter
 from allometry.deploy.targets import WriteRequest
@@ -15,6 +18,7 @@ from allometry.deploy.targets.base import OF_PIXELS, OF_TENSORS
 from allometry.training import Preprocessing
 
 METADATA = "allometry"
+_SPOKEN = 300  # characters of what a library says
 _USUAL_BATCH = 2  # torch.export would take a dimension of 1 for a fixed one
 _OPEN_SIDES = (
     256,
@@ -79,9 +83,26 @@ def write_file(
         >>> write_file(module, Path(tempfile.mkdtemp()) / "model.onnx", preprocessing=gray).name
         'model.onnx'
     """
-    with quiet_exporter():
+    with quiet_exporter(), library_errors(export_config):
         export_config.target.write(write_request(module, preprocessing, export_config), path)
     return path
+
+
+@contextmanager
+def library_errors(export_config: ExportConfig) -> Iterator[None]:
+    """Say in one sentence what a target's library has against a network.
+
+    Raises:
+        ExportError: it raised something.
+    """
+    try:
+        yield
+    except (AllometryError, OSError, ImportError, AssertionError):
+        raise
+    except Exception as error:  # each library raises kinds of its own
+        text = str(error).strip().splitlines() or [type(error).__name__]
+        target = f"{export_config.target.name} in {export_config.precision}"
+        raise ExportError(f"This network cannot be written as {target}: {text[0][:_SPOKEN]}") from error
 
 
 def write_request(

@@ -16,7 +16,7 @@ from allometry.data import Data, as_images
 from allometry.deploy import ExportConfig, ExportTarget, as_target
 from allometry.deploy.answers import ExpectedAnswer
 from allometry.deploy.image_kinds import samples_of
-from allometry.deploy.script import refuse_foreign, script_of, write_script
+from allometry.deploy.script import refuse_foreign, refuse_foreign_model, script_of, write_script
 from allometry.deploy.verification import verify, views_to_check
 from allometry.deploy.writing import write_file
 from allometry.runs import Export, Verification
@@ -92,6 +92,8 @@ def export(
     finished = open_finished(folder)
     default = folder if config == ExportConfig() else folder / "exports" / label(config)
     path = Path(out) if out is not None else default / config.file
+    if out is not None:
+        refuse_foreign_model(path, target)
     source = ExportSource(
         module=finished.module,
         preprocessing=finished.preprocessing,

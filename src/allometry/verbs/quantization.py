@@ -20,7 +20,7 @@ from allometry.deploy import ExportConfig, inputs_of, write_file, write_script
 from allometry.deploy.isolated_runtime import IsolatedRuntime
 from allometry.deploy.onnx import quiet_exporter
 from allometry.deploy.verification import agreement, views_of
-from allometry.deploy.writing import write_request
+from allometry.deploy.writing import library_errors, write_request
 from allometry.profiling import MeasureConfig, MeasuredNetwork, measure
 from allometry.runs import QuantizationQuality
 from allometry.training import Preprocessing, mean_average_precision
@@ -78,7 +78,7 @@ def write_int8(
         source.progress.say(f"calibrating with {number} training images")
         batches = list(_calibration(splits["train"], preprocessing, config, number))
         request = write_request(source.module, preprocessing, config)
-        with quiet_exporter():
+        with quiet_exporter(), library_errors(config):
             layers = config.target.quantize(request, path, float32=plain, batches=batches)
         source.progress.say(f"judging both files on {len(splits['val']):,} validation images")
         before = _logits(plain, float32, splits["val"], preprocessing, plain.with_name("predict.py"))
