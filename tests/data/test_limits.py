@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import tarfile
 import threading
 import time
 import zlib
@@ -173,6 +174,16 @@ def test_only_regular_files_of_a_bearable_size_are_read(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=words):
             read_image(path, channels=3)
     server.close()
+
+
+def test_a_header_of_a_tebibyte_takes_none(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = b"x", 2**40
+    (tmp_path / "one.tar").write_bytes(
+        header.tobuf(tarfile.GNU_FORMAT) + b"9 a=b\n".ljust(512, b"\0") + bytes(1024)
+    )
+    with pytest.raises(DataError, match=r"one\.tar"):
+        open_data(tmp_path / "one.tar", cache_folder=tmp_path / "cache")
 
 
 def test_labels_in_a_pipe_are_no_labels(tmp_path: Path) -> None:

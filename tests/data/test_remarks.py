@@ -160,6 +160,20 @@ def test_one_picture_in_two_classes_is_told_with_both_places(folder: Path, tmp_p
     assert not any("two classes" in remark for remark in opened(folder, tmp_path).remarks)
 
 
+def test_a_leak_into_another_class_is_told(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for number in range(8):
+            path = tmp_path / "data" / split / ("cat" if number % 2 else "dog") / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(narrow(number + 9 * (split == "test")).astype(np.uint8)).save(path)
+    copy = tmp_path / "data" / "test" / "dog" / "copy.png"
+    copy.write_bytes((tmp_path / "data" / "train" / "cat" / "1.png").read_bytes())
+    (leak,) = opened(tmp_path / "data", tmp_path).rejected
+    assert leak.reason == (
+        "the same image as test/dog/copy.png, which must stay unseen, and there is of another class (dog)"
+    )
+
+
 def test_few_of_many_are_named(folder: Path, tmp_path: Path) -> None:
     (remark,) = opened(folder, tmp_path).remarks
     assert remark.startswith("20 of 20 images show nothing, since all pixels are alike: ")

@@ -268,6 +268,8 @@ def _without_leaks(
             kept.append(file)
         else:
             reason = f"the same image as {shown(first.path)}, which must stay unseen"
+            if first.class_name != file.class_name:
+                reason += f", and there is of another class ({first.class_name.replace(SEPARATOR, ', ')})"
             leaked.append(RejectedFile(file.path, reason, file.split, file.class_name))
     return sorted(kept), leaked
 

@@ -99,8 +99,10 @@ def _list(shard: Path) -> tuple[list[Part], list[RejectedFile]]:
                     refused.append(RejectedFile(member.name, "the shard is cut short within it"))
                 elif member.isreg() and not member.name.rpartition("/")[2].startswith("."):
                     parts.append(Part(member.name, member.offset_data, member.size))
-    except (OSError, MemoryError):
+    except OSError:
         raise
+    except MemoryError as error:
+        raise DataError(f"{shard} has a header that tells of more than there is memory for.") from error
     except Exception as error:  # a header that is damaged, or made to harm
         if end == 0:
             raise DataError(f"{shard} is not a tar file ({first_line(error)}).") from error
