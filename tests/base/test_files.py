@@ -119,3 +119,9 @@ def test_no_file_takes_the_place_of_a_device_or_a_pipe(tmp_path):
             write_text(path, "text")
         assert (path.lstat().st_ino, path.lstat().st_mode) == (before.st_ino, before.st_mode)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "caf\ud800", "x" * 5000])
+def test_what_no_file_can_be_called_is_refused_in_a_sentence(tmp_path, name):
+    with pytest.raises(StorageError, match=r"^Cannot write [^\n]+$"):
+        write_text(tmp_path / name, "text")

@@ -224,3 +224,9 @@ def test_adapting_sets_classes_channels_and_strides_and_keeps_the_resolution(
     assert adapt(adapted, classes=classes, channels=channels, image_size=size) == adapted
     with pytest.raises(NetworkError, match="smallest feature map must be a positive integer"):
         fit_strides(network, min_feature_map=0)
+
+
+@pytest.mark.parametrize("phi", ["1", None, True, math.nan, math.inf, 10**400, 1e308])
+def test_steps_are_a_finite_number(phi):
+    with pytest.raises(LawError, match="phi must be a finite number that a network can bear, not"):
+        COMPOUND.multipliers(phi)

@@ -23,7 +23,12 @@ def is_number(value: object) -> bool:
         >>> is_number(1), is_number(True), is_number(float("nan")), is_number("1")
         (True, False, False, False)
     """
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
 
 
 _TYPES: dict[str, tuple[Callable[[object], bool], str]] = {

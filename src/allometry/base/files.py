@@ -18,6 +18,7 @@ from typing import Any
 from allometry.base.errors import RunFolderError, StorageError
 from allometry.base.holding import make_folder, refuse_lost
 from allometry.base.reading import UnreadableError, parse_json, read_bytes, read_text
+from allometry.base.text import shown
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -41,6 +42,8 @@ _REASONS = {
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Turn the system's refusal to write at `path` into a sentence, a `StorageError`; so too where its folder went."""
+    if not _can_be(path):
+        raise StorageError(f"Cannot write {shown(str(path))}: no file and no folder can be called that.")
     try:
         refuse_lost(path)
         yield
@@ -271,6 +274,14 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _can_be(path: Path) -> bool:
+    """Whether the system takes such a name."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def _umask() -> int:

@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 from allometry.arch import CHANNEL_MULTIPLE, Network, apply_multipliers
 from allometry.base import LawError, UnknownNameError
+from allometry.base.checks import is_number
 from allometry.base.decoding import decode
 from allometry.base.files import write_json
 from allometry.base.reading import UnreadableError, is_file, parse_json, parse_number, read_text
+from allometry.base.text import shown
 
 _FORMAT = "allometry.law/1"
 
@@ -30,10 +32,6 @@ class Multipliers(NamedTuple):
 
 
 IDENTITY = Multipliers(1.0, 1.0, 1.0)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +72,14 @@ class ScalingLaw:
     def __post_init__(self) -> None:
         for label in ("alpha", "beta", "gamma"):
             value = getattr(self, label)
-            if not _is_number(value) or not 1 <= value < math.inf:
-                raise LawError(f"{label} must be a number of at least 1, not {value!r}.")
+            if not is_number(value) or not value >= 1:
+                raise LawError(f"{label} must be a number of at least 1, not {shown(value)}.")
             object.__setattr__(self, label, float(value))
         if self.alpha == self.beta == self.gamma == 1:
             raise LawError("A law with alpha = beta = gamma = 1 grows nothing; one of them must be above 1.")
-        if not _is_number(self.late_stage_bias) or not 0 <= self.late_stage_bias < 1:
+        if not is_number(self.late_stage_bias) or not 0 <= self.late_stage_bias < 1:
             raise LawError(
-                f"late_stage_bias must be a number from 0 to below 1, not {self.late_stage_bias!r}."
+                f"late_stage_bias must be a number from 0 to below 1, not {shown(self.late_stage_bias)}."
             )
         object.__setattr__(self, "late_stage_bias", float(self.late_stage_bias))
         pixels = self.largest_resolution
@@ -126,6 +124,8 @@ class ScalingLaw:
             >>> DEPTH.multipliers(-1)
             Multipliers(depth=0.5, width=1.0, resolution=1.0)
         """
+        if not is_number(phi):
+            raise LawError(f"phi must be a finite number that a network can bear, not {shown(phi)}.")
         try:
             grown = Multipliers(
                 start.depth * self.alpha**phi,

@@ -10,6 +10,7 @@ from torch import nn
 
 from allometry.arch import Network
 from allometry.base import InputError
+from allometry.base.text import shown
 from allometry.data import Dataset
 from allometry.nn import watch_module
 from allometry.training import Preprocessing
@@ -40,7 +41,12 @@ def folder_of(run: RunLike) -> Path:
         >>> folder_of("runs/photos").name
         'photos'
     """
-    return local_folder(run) if isinstance(run, str | Path) else run.folder
+    if isinstance(run, str | Path):
+        return local_folder(run)
+    folder = getattr(run, "folder", None)
+    if not isinstance(folder, Path):
+        raise InputError(f"A run or its folder is expected, not {shown(run)}.")
+    return folder
 
 
 def dataset_of(run: RunLike) -> Dataset | None:

@@ -13,7 +13,7 @@ from allometry.base import RunFolderError
 from allometry.base.holding import hold
 from allometry.runs import read_run
 from allometry.runs.files import REPORT
-from allometry.verbs.hub import local_folder
+from allometry.verbs.arguments import folder_of
 
 if TYPE_CHECKING:  # it loads torch, which a page does without
     from allometry.verbs.arguments import RunLike
@@ -74,7 +74,7 @@ def report(*runs: RunLike, out: str | Path | None = None) -> Report:
     """
     from allometry.reports import write_report
 
-    folders = [local_folder(run) if isinstance(run, str | Path) else run.folder for run in runs]
+    folders = [folder_of(run) for run in runs]
     if not folders:
         raise RunFolderError("No run is given; give one run, or several to compare.")
     records = [read_run(folder) for folder in folders]

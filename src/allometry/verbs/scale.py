@@ -10,7 +10,9 @@ from typing import Any
 from allometry.arch import Network, apply_multipliers
 from allometry.arch import lite as to_lite
 from allometry.base import InputError, Progress
+from allometry.base.checks import is_number
 from allometry.base.progress import as_progress
+from allometry.base.text import shown
 from allometry.catalog import as_network
 from allometry.cost import Budget, Cost, RuntimeConfig, as_budget, count, runtime_config_for
 from allometry.scaling import Multipliers, ScalingLaw, Solution, as_law, solve
@@ -198,6 +200,9 @@ def _multipliers(depth: float | None, width: float | None, resolution: float | N
     values = (depth, width, resolution)
     if all(value is None for value in values):
         return None
+    for name, value in zip(Multipliers._fields, values, strict=True):
+        if value is not None and not is_number(value):
+            raise InputError(f"{name} must be a finite number, not {shown(value)}.")
     return Multipliers(*(1.0 if value is None else value for value in values))
 
 
