@@ -10,11 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
+from allometry.base import WeightsError
 from allometry.data import ArraySplit, NamedImage, open_data
+from allometry.nn import Conventions, build, save_pretrained
+from allometry.nn.pretrained.conventions import to_metadata
 from allometry.training import Preprocessing
 from allometry.training import predict as predict_split
 from allometry.training.images import open_images
-from allometry.training.pretrained import Classifier
+from allometry.training.pretrained import Classifier, open_pretrained
 from allometry.training.recipes import small
 from allometry.verbs.predict import classify
 
@@ -75,3 +78,13 @@ def test_one_image_is_predicted_by_the_scale_of_the_network(folders: dict[int, P
     for source in (path, Image.open(path)):
         (one,) = classify(classifier, [NamedImage("deep", source)])
         assert one.classes == expected.classes
+
+
+def test_weights_carry_the_scale(tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_pretrained(build(NETWORK, seed=0), file, Conventions(mean=(0.5,), std=(0.2,), levels=(0, 4095)))
+    assert open_pretrained(NETWORK, str(file)).preprocessing.levels == (0, 4095)
+    assert "levels" not in to_metadata(Conventions())["allometry"]
+    for levels in ((5, 5), (-1, 9), (0, 2**16)):
+        with pytest.raises(WeightsError, match="16 bits"):
+            Conventions(levels=levels)

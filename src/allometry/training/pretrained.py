@@ -136,6 +136,7 @@ def _load(
             std=preprocessing.std,
             crop=preprocessing.crop,
             classes=preprocessing.classes if same else (),
+            levels=preprocessing.levels,
         ),
     )
 
@@ -179,6 +180,7 @@ def _preprocessing(
         mean=conventions.mean,
         std=conventions.std,
         classes=conventions.classes or tuple(f"class {number}" for number in range(outputs)),
+        levels=conventions.levels,
     )
 
 

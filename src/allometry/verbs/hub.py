@@ -169,6 +169,7 @@ def _write_weights(finished: FinishedRun, folder: Path) -> None:
         std=known.std,
         crop=known.crop,
         classes=known.classes,
+        levels=known.levels,
     )
     save_pretrained(finished.module, folder / WEIGHTS, conventions)
     config: dict[str, Any] = {

@@ -17,6 +17,8 @@ from allometry.base.reading import UnreadableError, parse_json
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _OWN = "allometry"
 
+_DEEPEST = 2**16 - 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conventions:
@@ -31,6 +33,7 @@ class Conventions:
         std: per channel, on the scale 0 to 1.
         crop: fraction of the shorter side that the view shows.
         classes: names of the outputs, in order; empty where the file does not tell.
+        levels: of images with 16 bits, which values are black and white; None for 0 and 65,535.
 
     Source: the released code of each layout's authors.
 
@@ -47,6 +50,7 @@ class Conventions:
     std: tuple[float, ...] = IMAGENET_STD
     crop: float = 0.875
     classes: tuple[str, ...] = ()
+    levels: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if not all(_is_number(value) for value in (*self.mean, *self.std)):
@@ -57,6 +61,8 @@ class Conventions:
             )
         if not _is_number(self.crop) or not 0 < self.crop <= 1:
             raise WeightsError(f"The crop must be a fraction above 0 and at most 1, not {self.crop!r}.")
+        if self.levels is not None and not 0 <= self.levels[0] < self.levels[1] <= _DEEPEST:
+            raise WeightsError(f"Black and white must be values of 16 bits, not {self.levels}.")
 
     def applied_to(self, network: Network) -> Network:
         """The network with these conventions."""
@@ -97,7 +103,10 @@ def to_metadata(conventions: Conventions) -> dict[str, str]:
         >>> from_metadata(to_metadata(Conventions(crop=1.0)), "x").crop
         1.0
     """
-    return {_OWN: json.dumps(asdict(conventions))}
+    fields = asdict(conventions)
+    if conventions.levels is None:
+        del fields["levels"]
+    return {_OWN: json.dumps(fields)}
 
 
 def from_hub(config: Mapping[str, Any]) -> dict[str, Any]:
