@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from allometry.base import WeightsError
+from allometry.base import RunFolderError, WeightsError
 from allometry.data import ArraySplit, NamedImage, open_data
 from allometry.nn import Conventions, build, save_pretrained
 from allometry.nn.pretrained.conventions import to_metadata
@@ -48,6 +49,10 @@ def test_the_scale_is_kept_with_the_network(folders: dict[int, Path], tmp_path: 
     known.save(tmp_path / "preprocessing.json")
     assert json.loads((tmp_path / "preprocessing.json").read_text())["levels"] == [0, 4095]
     assert Preprocessing.load(tmp_path / "preprocessing.json") == known
+    for levels in ((-1, 5), (9, 9), (0, 2**16), (0, 10**30)):
+        replace(known, levels=levels).save(tmp_path / "preprocessing.json")
+        with pytest.raises(RunFolderError, match="levels"):
+            Preprocessing.load(tmp_path / "preprocessing.json")
 
 
 def test_other_images_are_judged_by_the_scale_of_the_network(folders: dict[int, Path]) -> None:

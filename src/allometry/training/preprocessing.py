@@ -107,7 +107,7 @@ def _refuse_mismatch(read: Preprocessing) -> None:
             raise UnreadableError(f"field {name!r} has {len(values)} values instead of {expected}")
     if not read.classes:
         raise UnreadableError("field 'classes' names none")
-    if read.levels is not None and read.levels[0] >= read.levels[1]:
+    if read.levels is not None and not 0 <= read.levels[0] < read.levels[1] < 2**16:
         raise UnreadableError(f"field 'levels' is no range, but {read.levels}")
 
 
