@@ -66,7 +66,9 @@ def test_given_splits_names_and_labels_by_name() -> None:
     dataset = open_arrays(images, labels, names=names, splits=words, name="pets")
     assert (dataset.name, dataset.classes) == ("pets", ("cat", "dog"))
     assert dataset.splits["val"].names == tuple(names[12:16])
-    assert dataset.rejected == (("set/0", "the same image as set/19, which must stay unseen"),)
+    assert dataset.rejected == (
+        ("set/0", "the same image as set/19, which must stay unseen, and there is of another class (cat)"),
+    )
 
 
 @pytest.mark.parametrize(

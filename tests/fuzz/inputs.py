@@ -27,6 +27,7 @@ from allometry.nas.store import TrialStore
 from allometry.runs.phases import ALL, Phase, phases_to_json
 from allometry.supernets.predictor import fit_predictor
 from allometry.training.checkpoint import Checkpoint
+from tests.image_files import odd_kinds
 
 
 def tiny() -> Network:
@@ -64,6 +65,7 @@ def pictures() -> tuple[bytes, ...]:
         picture("TIFF"),
         picture("BMP"),
         picture("PPM"),
+        *odd_kinds().values(),
     )
 
 
