@@ -61,6 +61,7 @@ def test_other_folders_are_left_alone(tmp_path):
     with pytest.raises(StorageError), open_run(tmp_path / "photo.jpg" / "run", **HOW):
         pass
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["photo.jpg"]
+    assert not (tmp_path / ".lock").exists()
 
 
 def test_a_cost_is_recorded_once(tmp_path):

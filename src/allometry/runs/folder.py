@@ -110,6 +110,7 @@ def open_run(
     _refuse_odd_bytes(path)
     with storage_errors(path):
         make_folder(path)
+        _refuse_foreign(path)  # before a lock is left in it
     with _locked(path):
         info = _take_up(path, command, arguments)
         if info is None:
@@ -213,8 +214,7 @@ def versions() -> dict[str, str]:
 def _take_up(path: Path, command: str, arguments: Mapping[str, Any]) -> RunInfo | None:
     """What the folder's `run.json` says, or None where the command may begin anew."""
     if not (path / RUN.name).exists():
-        if any(not entry.name.startswith(".") for entry in path.iterdir()):
-            raise RunFolderError(f"{path} is not empty and is no run folder; give another one.")
+        _refuse_foreign(path)
         return None
     sweep(path)
     if not _begun(path):
@@ -222,6 +222,11 @@ def _take_up(path: Path, command: str, arguments: Mapping[str, Any]) -> RunInfo 
     info = _info(path)
     _refuse_other(path, info, command, arguments)
     return info
+
+
+def _refuse_foreign(path: Path) -> None:
+    if not (path / RUN.name).exists() and any(not entry.name.startswith(".") for entry in path.iterdir()):
+        raise RunFolderError(f"{path} is not empty and is no run folder; give another one.")
 
 
 def _refuse_other(path: Path, info: RunInfo, command: str, arguments: Mapping[str, Any]) -> None:
