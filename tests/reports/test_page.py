@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from allometry.base import RunFolderError
+from allometry.base import InputError, RunFolderError
 from allometry.cost import RuntimeConfig, count
 from allometry.reports import write_report
 from allometry.runs import read_run
@@ -186,6 +186,17 @@ def test_tables_of_classes_sort_by_a_script_of_the_page_itself(make_run):
     page = page_of(make_run(only=["evaluation.json"]))
     assert "table.sortable" in page.scripts[-1]
     assert "fetch" not in page.scripts[-1]
+
+
+def test_a_page_of_somebody_else_is_not_replaced(make_run, tmp_path):
+    runs, page = [read_run(make_run())], tmp_path / "page.html"
+    page.touch()
+    first = write_report(runs, out=page).read_bytes()
+    assert write_report(runs, out=page).read_bytes() == first
+    page.write_text("<html>somebody's</html>")
+    with pytest.raises(InputError, match=r"page\.html is not a page of ours"):
+        write_report(runs, out=page)
+    assert page.read_text() == "<html>somebody's</html>"
 
 
 def test_the_stage_table_shows_what_changed(make_run):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import stat
@@ -155,6 +156,22 @@ def sweep(folder: Path, *, name: str | None = None) -> None:
             shutil.rmtree(torn, ignore_errors=True)
         else:
             torn.unlink(missing_ok=True)
+
+
+def names_us(path: Path) -> bool:
+    """Whether a file has the name of this library in it, as those that it writes for others have.
+
+    Example:
+        >>> import tempfile
+        >>> page = Path(tempfile.mkdtemp()) / "page.html"
+        >>> _ = page.write_text("somebody's")
+        >>> names_us(page)
+        False
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"allometry") >= 0
 
 
 def size_with_weights(path: Path) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import mmap
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +10,7 @@ from string import Template
 
 from allometry._version import __version__
 from allometry.base import InputError
-from allometry.base.files import write_text
+from allometry.base.files import names_us, write_text
 from allometry.base.reading import is_file
 from allometry.data import side_to_keep
 from allometry.deploy.export_config import ExportConfig
@@ -55,19 +54,11 @@ def refuse_foreign_model(path: Path, target: ExportTarget) -> None:
         InputError: there is one.
     """
     there = [file for file in target.files(path) if file.exists() or file.is_symlink()]
-    if not there or _file_of(script_of(path)) == path.name or (is_file(path) and _names_us(path)):
+    if not there or _file_of(script_of(path)) == path.name or names_us(path):
         return
     raise InputError(
         f"{there[0]} is not a file of ours, and would be replaced; give --out another name, or move that file."
     )
-
-
-def _names_us(path: Path) -> bool:
-    with path.open("rb") as file:
-        if not path.stat().st_size:
-            return False
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return content.find(b"allometry") >= 0
 
 
 def refuse_foreign(path: Path) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from allometry.base import RunFolderError
-from allometry.base.files import write_text
+from allometry.base import InputError, RunFolderError
+from allometry.base.files import names_us, write_text
+from allometry.base.reading import is_file
 from allometry.base.units import plural
 from allometry.reports.calibration import calibration_section
 from allometry.reports.cam_section import looks_compared, looks_section
@@ -54,6 +55,7 @@ def write_report(runs: Sequence[RunRecord], *, out: Path) -> Path:
 
     Raises:
         RunFolderError: no run is given.
+        InputError: somebody else's file is there.
         StorageError: the page cannot be written.
 
     Example:
@@ -66,6 +68,10 @@ def write_report(runs: Sequence[RunRecord], *, out: Path) -> Path:
     """
     if not runs:
         raise RunFolderError("No run folder was given; give the folder of one run, or of several to compare.")
+    if is_file(out) and out.stat().st_size and not names_us(out):
+        raise InputError(
+            f"{out} is not a page of ours, and would be replaced; name another file, or move that one."
+        )
     title, body = _one(runs[0]) if len(runs) == 1 else _several(runs)
     write_text(Path(out), _document(title, body))
     return Path(out)
