@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from allometry.base import RunFolderError
+from allometry.base.files import sweep
 from allometry.base.holding import hold
 from allometry.runs import read_run
 from allometry.runs.files import REPORT
@@ -81,6 +82,7 @@ def report(*runs: RunLike, out: str | Path | None = None) -> Report:
     default = folders[0] / (REPORT if len(folders) == 1 else _COMPARISON)
     path = Path(out) if out is not None else default
     with hold(path.parent, make=True):
+        sweep(path.parent, name=path.name)
         write_report(records, out=path)
     damaged = tuple(sentence for record in records for sentence in record.damaged)
     return Report(path, tuple(record.name for record in records), damaged)
