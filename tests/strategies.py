@@ -49,6 +49,9 @@ gates = st.builds(
 )
 
 
+shortcuts = st.sampled_from(["identity", "identity", "pool", "none"])
+
+
 @st.composite
 def mbconvs(draw: st.DrawFn) -> MBConv:
     """Inverted bottlenecks as EfficientNet, MobileNetV3 and FBNet have them; groups need even channels."""
@@ -61,6 +64,7 @@ def mbconvs(draw: st.DrawFn) -> MBConv:
         se_ratio=draw(st.sampled_from([0, 0.05, 0.25, 1])),
         gate=draw(gates),
         activation=draw(activations),
+        shortcut=draw(shortcuts),
     )
 
 
@@ -79,6 +83,7 @@ BY_NAME = {
     "group_width": st.none() | st.sampled_from([1, 2]),
     "gate": gates,
     "activation": activations,
+    "shortcut": shortcuts,
 }
 
 

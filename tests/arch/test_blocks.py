@@ -7,11 +7,13 @@ from typing import Literal
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allometry.arch import (
     BLOCKS,
+    BatchNorm,
     BlockKind,
     Cell,
     Conv,
@@ -36,9 +38,9 @@ from allometry.arch import (
 from allometry.base import InputError, NetworkError
 from allometry.cost import count, count_stages
 from allometry.cost.part_counts import count_cell
-from allometry.cost.parts import _CLOSED_FORMS
+from allometry.cost.parts import count_regular
 from allometry.nn import build
-from allometry.nn.blocks import last_norm
+from allometry.nn.blocks import GraphBlock, last_norm
 from allometry.nn.channels import block_channels, named_tensors
 from tests.strategies import fused, mbconvs, regular
 
@@ -48,8 +50,34 @@ from tests.strategies import fused, mbconvs, regular
 def test_formulas_count_what_the_graphs_say(block, channels, size):
     source = Shape(channels, size)
     out = block.after(source, source, "symmetric")
-    formula = _CLOSED_FORMS[type(block)](block, block.stride, source, out)
-    assert formula == count_cell(graph_of(block, channels), source, source, "symmetric", keeps_skip=False)
+    counts = count_regular(block, block.stride, source, out, "symmetric")
+    assert counts == count_cell(graph_of(block, channels), source, source, "symmetric", keeps_skip=False)
+
+
+@pytest.mark.parametrize("kind", [MBConv, FusedMBConv])
+def test_what_a_block_adds_to_its_output(kind):
+    """With all weights zero but for the shortcut's own, the output is what is added."""
+    image = torch.randn(2, 8, 6, 6, generator=torch.Generator().manual_seed(0))
+    expected = {
+        "identity": image,
+        "pool": F.avg_pool2d(image, 3, 1, 1, count_include_pad=False),
+        "none": torch.zeros_like(image),
+    }
+    for shortcut, added in expected.items():
+        block = kind(channels=8, shortcut=shortcut)
+        shape = Shape(8, 6)
+        module = GraphBlock(
+            block.cell(8), shape, shape, drop_rate=0.0, batch_norm=BatchNorm(), padding="symmetric"
+        ).eval()
+        for parameter in module.parameters():
+            torch.nn.init.zeros_(parameter)
+        with torch.inference_mode():
+            assert torch.allclose(module(image), added, atol=1e-6)
+        assert block.has_residual(8) == (shortcut != "none")
+        label = {"identity": "", "pool": ", pooled shortcut", "none": ", no shortcut"}[shortcut]
+        assert block.label.endswith(label)
+    with pytest.raises(NetworkError, match="shortcut"):
+        kind(channels=8, shortcut="maybe")
 
 
 @settings(max_examples=60)

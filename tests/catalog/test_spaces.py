@@ -28,7 +28,7 @@ SIZES = {
     "ofa-mobilenetv3-1.0": 25 * UNIT**5,
     "ofa-mobilenetv3-1.2": 25 * UNIT**5,
     "ofa-proxylessnas-1.3": 25 * UNIT**5 * 9,
-    "mnasnet": (432 // 3) ** 5,
+    "mnasnet": 432**5,
     "efficientnetv2": 12**6 * (4 * 8 * 8 * 12 * 12 * 16) * (1 + 12 * 4),
     "fbnet": (1 + 8) * (8 + 8**2 + 8**3 + 8**4) ** 5 * 8,
     "proxylessnas": (6 + 6**2 + 6**3 + 6**4) ** 5 * 6,

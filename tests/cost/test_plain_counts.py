@@ -1,6 +1,6 @@
 """Counts and memory beside another way to find them: a list of tensors, made one after the other and then forgotten."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -71,12 +71,23 @@ def excite(
     return source
 
 
+def pooled(tape: Tape, source: int, block: MBConv | FusedMBConv, cin: int, size: int) -> int:
+    """The block without a shortcut, then means of its input, which are added in place."""
+    out = inverted(tape, source, replace(block, shortcut="none"), cin, size, 1)
+    means = tape.make(cin * size * size, source)
+    tape.make(0, means, out)
+    return out
+
+
 def inverted(tape: Tape, source: int, block: MBConv | FusedMBConv, cin: int, size: int, stride: int) -> int:
     inner, out_size = block.expanded(cin), -(-size // stride)
     deep = source
     fused = isinstance(block, FusedMBConv)
     groups = 1 if fused else block.groups
-    residual = stride == 1 and cin == block.channels
+    fits = stride == 1 and cin == block.channels
+    residual = fits and block.shortcut == "identity"
+    if fits and block.shortcut == "pool":
+        return pooled(tape, source, block, cin, size)
     if fused and block.expand_ratio == 1:
         if block.se_ratio:
             squeezed = block.gate.squeezed(block.se_ratio, cin, cin)

@@ -8,6 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from allometry.arch import Block, Choice, FusedMBConv, MBConv, Option, Space, Stage, load_space
+from allometry.arch.blocks import SHORTCUTS
 from allometry.base import UnknownNameError
 from allometry.base.reading import is_file
 from allometry.catalog.elastic import apart, laid_out, mbconv_space
@@ -50,10 +51,10 @@ def spaces() -> tuple[SpaceEntry, ...]:
         SpaceEntry(
             name="mnasnet",
             make=_mnasnet,
-            about="MnasNet's: operator, kernel, squeeze-excite, channels and layers of five blocks",
+            about="MnasNet's: operator, kernel, squeeze-excite, shortcut, channels and layers of five blocks",
             source="MnasNet, arXiv:1807.11626, section 4.1",
-            note="the paper's choice of the skip (pooling, identity or none) is always identity here: 144 for a "
-            "block instead of 432; MobileNetV2's first and last block are not searched",
+            note="the paper does not say what is pooled; here the means of 3 x 3 values of the input. MobileNetV2's "
+            "first and last block are not searched",
         ),
         SpaceEntry(
             name="efficientnetv2",
@@ -190,6 +191,7 @@ def _mnasnet() -> Space:
             _block_choice(f"stage {number} operator", number, "", operators),
             _block_choice(f"stage {number} kernel", number, ".kernel", (3, 5)),
             _block_choice(f"stage {number} squeeze-excite", number, ".se_ratio", (0.0, 0.25)),
+            _block_choice(f"stage {number} shortcut", number, ".shortcut", SHORTCUTS),
             _block_choice(f"stage {number} channels", number, ".channels", widths),
         ]
     return Space(

@@ -81,7 +81,7 @@ def count_mbconv(block: MBConv, stride: int, source: Shape, out: Shape) -> PartC
             deep=inner * out_area,
             gates=gate_biases,
             out=out_channels * out_area,
-            residual=stride == 1 and in_channels == out_channels,
+            residual=stride == 1 and in_channels == out_channels and block.shortcut == "identity",
         ),
     )
 
@@ -113,7 +113,7 @@ def count_fused(block: FusedMBConv, stride: int, source: Shape, out: Shape) -> P
     normed = wide + (out_channels if projects else 0)
     gate_biases = inner + squeezed if squeezed else 0
     image, deep = in_channels * area, wide * out_area
-    kept = image if stride == 1 and in_channels == out_channels else 0
+    kept = image if stride == 1 and in_channels == out_channels and block.shortcut == "identity" else 0
     projected = out_channels * out_area if projects else 0
     if squeezed and not projects:  # the excited image is another one, unless nothing reads the first any more
         live = max(kept + image + gate_biases, kept + image + deep)

@@ -98,7 +98,7 @@ def count_regular(
 ) -> PartCounts:
     """The counts of a block with this stride in its place."""
     closed_form = _CLOSED_FORMS.get(type(block))
-    if closed_form is not None:
+    if closed_form is not None and getattr(block, "shortcut", "identity") != "pool":  # which is in no formula
         return closed_form(block, stride, source, out)
     cell = graph_of(block if stride == block.stride else block.following(), source.channels)
     return count_cell(cell, source, source, padding, keeps_skip=False)

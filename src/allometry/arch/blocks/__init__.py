@@ -18,7 +18,7 @@ from allometry.arch.blocks.cell import Cell, Node
 from allometry.arch.blocks.conv import ConvBlock
 from allometry.arch.blocks.fused_mbconv import FusedMBConv
 from allometry.arch.blocks.grouped import GroupedMBConv
-from allometry.arch.blocks.inverted import MOBILENET_V3_GATE, SqueezeExciteConfig
+from allometry.arch.blocks.inverted import MOBILENET_V3_GATE, SHORTCUTS, Shortcut, SqueezeExciteConfig
 from allometry.arch.blocks.mbconv import MBConv
 from allometry.arch.blocks.separable import SeparableConv
 from allometry.arch.blocks.universal import UniversalInvertedBottleneck
@@ -27,6 +27,7 @@ __all__ = [
     "BLOCKS",
     "INPUT",
     "MOBILENET_V3_GATE",
+    "SHORTCUTS",
     "SKIP",
     "BasicBlock",
     "Block",
@@ -40,6 +41,7 @@ __all__ = [
     "Node",
     "RegularBlock",
     "SeparableConv",
+    "Shortcut",
     "SqueezeExciteConfig",
     "UniversalInvertedBottleneck",
     "block_kinds",

@@ -120,6 +120,7 @@ class Cell(Block):
         *,
         label: str = "cell",
         add_input: bool = False,
+        shortcut: Layer | None = None,
     ) -> Self:
         """Make a cell of layers one after the other.
 
@@ -127,6 +128,7 @@ class Cell(Block):
             layers: by the names of their nodes; several layers may be one node, and None is passed over.
             label: what the stage table calls it.
             add_input: the input is added to the output, and stochastic depth may drop the rest in training.
+            shortcut: what the input goes through before it is added; None for nothing.
 
         Example:
             >>> from allometry.arch import Conv
@@ -142,7 +144,9 @@ class Cell(Block):
                 last = name
         if add_input:
             nodes.append(Node(name="drop_path", inputs=(last,), layers=(DropPath(),)))
-            nodes.append(Node(name="output", inputs=("drop_path", INPUT)))
+            if shortcut is not None:
+                nodes.append(Node(name="shortcut", inputs=(INPUT,), layers=(shortcut,)))
+            nodes.append(Node(name="output", inputs=("drop_path", "shortcut" if shortcut else INPUT)))
         return cls(nodes=tuple(nodes), label=label)
 
     def cell(self, in_channels: int) -> Cell:

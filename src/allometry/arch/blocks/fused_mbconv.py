@@ -9,8 +9,10 @@ from allometry.arch.blocks.base import register_block
 from allometry.arch.blocks.cell import Cell
 from allometry.arch.blocks.inverted import (
     InvertedBottleneck,
+    Shortcut,
     SqueezeExciteConfig,
 )
+from allometry.arch.checks import LATER
 from allometry.arch.layers import Activation, Conv
 
 
@@ -31,6 +33,8 @@ class FusedMBConv(InvertedBottleneck):
         se_ratio: squeezed channels per channel that `gate` names: 0 for no squeeze-excite.
         gate: how the squeeze-excite is made.
         activation: after the k x k convolution.
+        shortcut: what is added to the output where it has stride 1 and as many channels as the input: the input, the
+            means of 3 x 3 of its values, or nothing.
 
     Raises:
         NetworkError: a field cannot have that value.
@@ -50,6 +54,7 @@ class FusedMBConv(InvertedBottleneck):
     se_ratio: float = 0.0
     gate: SqueezeExciteConfig = field(default=SqueezeExciteConfig())
     activation: Activation = "silu"
+    shortcut: Shortcut = field(default="identity", metadata=LATER)
     kind: Literal["fused_mbconv"] = "fused_mbconv"
 
     def cell(self, in_channels: int) -> Cell:
@@ -73,9 +78,10 @@ class FusedMBConv(InvertedBottleneck):
             else {"squeeze_excite": excite, "expand": expand},
             label=self.label,
             add_input=self.has_residual(in_channels),
+            shortcut=self.pooled_shortcut(),
         )
 
     @property
     def label(self) -> str:
         """What the stage table calls it."""
-        return f"FusedMBConv{self.expand_ratio:g} {self.window}{', SE' if self.se_ratio else ''}"
+        return f"FusedMBConv{self.expand_ratio:g} {self.window}{', SE' if self.se_ratio else ''}{self.shortcut_label}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from allometry.arch.blocks.base import RegularBlock, check_block
 from allometry.arch.checks import STRICT, check_integer, check_number, check_one_of
-from allometry.arch.layers import ACTIVATIONS, Activation, GateFunction, SqueezeExcite, squeezed
+from allometry.arch.layers import ACTIVATIONS, Activation, GateFunction, Pool, SqueezeExcite, squeezed
 from allometry.arch.rounding import round_channels
 from allometry.base import NetworkError
 
@@ -54,10 +54,16 @@ class SqueezeExciteConfig:
 MOBILENET_V3_GATE = SqueezeExciteConfig(of="expanded", multiple=8, activation="relu", function="hard_sigmoid")
 
 
+Shortcut = Literal["identity", "pool", "none"]
+"""What a block adds to its output where both are alike: its input, the 3 x 3 means of it, or nothing."""
+SHORTCUTS: tuple[Shortcut, ...] = get_args(Shortcut)
+
+
 class InvertedBottleneck(RegularBlock):
     """What blocks share that are wider inside than at their ends.
 
-    Such a block of stride 1 whose input has as many channels as its output adds its input.
+    Such a block of stride 1 whose input has as many channels as its output adds its input, unless `shortcut` says
+    otherwise.
     """
 
     __slots__ = ()
@@ -67,12 +73,14 @@ class InvertedBottleneck(RegularBlock):
     se_ratio: float
     gate: SqueezeExciteConfig
     activation: Activation
+    shortcut: Shortcut
 
     def __post_init__(self) -> None:
         check_block(self)
         check_number(self, "expand_ratio", minimum=1)
         check_integer(self, "expand_multiple")
         check_number(self, "se_ratio", minimum=0)
+        check_one_of(self, "shortcut", SHORTCUTS)
         if not isinstance(self.gate, SqueezeExciteConfig):
             raise NetworkError(
                 f"{type(self).__name__}.gate must be a SqueezeExciteConfig, not {self.gate!r}."
@@ -87,8 +95,12 @@ class InvertedBottleneck(RegularBlock):
         return self.gate.squeezed(self.se_ratio, in_channels, self.expanded(in_channels))
 
     def has_residual(self, in_channels: int) -> bool:
-        """Whether the block adds its input to its output."""
-        return self.stride == 1 and self.channels == in_channels
+        """Whether the block adds its input, or means of it, to its output."""
+        return self.stride == 1 and self.channels == in_channels and self.shortcut != "none"
+
+    def pooled_shortcut(self) -> Pool | None:
+        """What the input goes through before it is added; None for nothing."""
+        return Pool(function="average", kernel=3) if self.shortcut == "pool" else None
 
     def excite(self, in_channels: int) -> SqueezeExcite | None:
         """The layer of its squeeze-excite; None where it has none."""
@@ -107,7 +119,12 @@ class InvertedBottleneck(RegularBlock):
         return f"{type(self).__name__}({size}, {se}, {self.activation}{self._more()})"
 
     def _more(self) -> str:
-        return ""
+        return "" if self.shortcut == "identity" else f", shortcut {self.shortcut}"
+
+    @property
+    def shortcut_label(self) -> str:
+        """What the stage table says of a shortcut that is not the input."""
+        return {"identity": "", "pool": ", pooled shortcut", "none": ", no shortcut"}[self.shortcut]
 
 
 def expanded(in_channels: int, ratio: float, multiple: int) -> int:

@@ -10,6 +10,7 @@ from allometry.arch.blocks.base import register_block
 from allometry.arch.blocks.cell import Cell
 from allometry.arch.blocks.inverted import (
     InvertedBottleneck,
+    Shortcut,
     SqueezeExciteConfig,
 )
 from allometry.arch.checks import LATER, check_integer
@@ -34,6 +35,8 @@ class MBConv(InvertedBottleneck):
         se_ratio: squeezed channels per channel that `gate` names: 0 for no squeeze-excite.
         gate: how the squeeze-excite is made.
         activation: after the expansion and the depthwise convolution.
+        shortcut: what is added to the output where it has stride 1 and as many channels as the input: the input, the
+            means of 3 x 3 of its values, or nothing.
 
     Raises:
         NetworkError: a field cannot have that value.
@@ -55,6 +58,7 @@ class MBConv(InvertedBottleneck):
     se_ratio: float = 0.25
     gate: SqueezeExciteConfig = field(default=SqueezeExciteConfig(), metadata=LATER)
     activation: Activation = "silu"
+    shortcut: Shortcut = field(default="identity", metadata=LATER)
     kind: Literal["mbconv"] = "mbconv"
 
     def __post_init__(self) -> None:
@@ -81,6 +85,7 @@ class MBConv(InvertedBottleneck):
             },
             label=self.label,
             add_input=self.has_residual(in_channels),
+            shortcut=self.pooled_shortcut(),
         )
 
     def elastic_options(
@@ -94,7 +99,9 @@ class MBConv(InvertedBottleneck):
     def label(self) -> str:
         """What the stage table calls it."""
         groups = f", {self.groups} groups" if self.groups > 1 else ""
-        return f"MBConv{self.expand_ratio:g} {self.window}{groups}{', SE' if self.se_ratio else ''}"
+        more = f"{groups}{', SE' if self.se_ratio else ''}{self.shortcut_label}"
+        return f"MBConv{self.expand_ratio:g} {self.window}{more}"
 
     def _more(self) -> str:
-        return f", g{self.groups}" if self.groups > 1 else ""
+        groups = f", g{self.groups}" if self.groups > 1 else ""
+        return groups + InvertedBottleneck._more(self)
