@@ -377,7 +377,7 @@ def test_stages_of_inverted_bottlenecks_are_those_that_are_printed(table):
     for line in table.rows.strip().splitlines():
         expand, out, layers, stride, kernel, excites = line.split()
         for place in range(int(layers)):
-            inner = int(out) if expand == "f1" else channels * int(expand.removeprefix("f"))
+            inner = channels * int(expand.removeprefix("f"))
             squeezed = max(1, int(channels * table.squeezes_of)) if excites == "SE" else 0
             step = int(stride) if place == 0 else 1
             fused.append(expand.startswith("f"))
