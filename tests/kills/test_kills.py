@@ -138,7 +138,7 @@ def facts(root: Path) -> Iterator[tuple[str, Any]]:
             continue
         if path.suffix == ".jsonl":
             lines = [scrubbed(json.loads(line)) for line in text_of(path, root).splitlines()]
-            yield name, sorted(lines, key=str) if path.name == "costs.jsonl" else lines
+            yield name, priced(lines) if path.name == "costs.jsonl" else lines
         elif path.suffix == ".json":
             yield name, scrubbed(json.loads(text_of(path, root)))
         elif path.suffix == ".db":
@@ -147,6 +147,12 @@ def facts(root: Path) -> Iterator[tuple[str, Any]]:
             yield name, sha256(path.read_bytes()).hexdigest()
         else:
             yield name, "is there"
+
+
+def priced(lines: list[dict[str, Any]]) -> list[str]:
+    """The cost log in order; looks at subnets are charged by what is new since the last charge, so as one."""
+    looks = sum(line["images"] for line in lines if line["phase"] == "look")
+    return [*sorted(str(line) for line in lines if line["phase"] != "look"), f"{looks} images in looks"]
 
 
 def text_of(path: Path, root: Path) -> str:
