@@ -250,7 +250,8 @@ def test_inverted_bottlenecks_add_their_input_where_it_fits(network):
     built = [block for stage in module.stages for block in stage]
     for placed, block in zip(network.blocks(), built, strict=True):
         adds = placed.block.has_residual(placed.source.channels)
-        assert adds == (placed.source.channels == placed.out.channels and placed.block.stride == 1)
+        fits = placed.source.channels == placed.out.channels and placed.block.stride == 1
+        assert adds == (fits and placed.block.shortcut != "none")
         x = image(2, *placed.source, placed.source.size)
         norm = last_norm(block)
         if norm is None:
@@ -260,7 +261,10 @@ def test_inverted_bottlenecks_add_their_input_where_it_fits(network):
             norm.weight.zero_()
             norm.bias.zero_()
             out = block(x)
-        assert torch.equal(out, x if adds else torch.zeros_like(out))
+        added = x if adds else torch.zeros_like(out)
+        if adds and placed.block.shortcut == "pool":
+            added = block.shortcut(x)
+        assert torch.equal(out, added)
 
 
 @settings(max_examples=30)

@@ -11,7 +11,7 @@ from allometry.base import InputError, UnknownNameError
 from allometry.cost import count
 from allometry.nn import save_weights
 from allometry.runs import Evaluation, ExtractResult, MultiLabelEvaluation, Subnet
-from allometry.runs.files import NETWORK, PREPROCESSING, known_subnets, write_recipe
+from allometry.runs.files import DATA, NETWORK, PREPROCESSING, known_subnets, write_recipe
 from allometry.supernets.extract import ESTIMATED, extract_subnet, preprocessing_of
 from allometry.supernets.opened import OpenSupernet
 from allometry.training import FINAL, ClassificationJob, Trained, change, evaluate, train
@@ -109,6 +109,9 @@ def extract_in_folder(
     save(network, folder / NETWORK)
     job.preprocessing.save(folder / PREPROCESSING)
     write_recipe(folder, job.recipe.to_dict())
+    data = DATA.read(opened.session.run.path)
+    if data is not None:  # by its fingerprint the same images are known again
+        DATA.write(folder, data)
     splits = opened.images.dataset.splits
     module = extract_subnet(
         opened.supernet,
