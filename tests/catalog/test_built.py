@@ -65,6 +65,7 @@ def check_counts(network: Network) -> int:
 OF_EACH_FAMILY = [min(choose(family=each), key=lambda entry: entry.make().depth).name for each in families()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_EACH_FAMILY)
 def test_counts_are_those_of_the_built_module(name):
     statistics = check_counts(get(name))

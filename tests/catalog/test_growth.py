@@ -57,6 +57,7 @@ def test_every_network_grows_and_shrinks_where_it_can(entry: Entry):
         assert len(grown.groups) == len(network.groups)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASELINES)
 @pytest.mark.parametrize("law", ["compound", "fast", "v2"])
 @pytest.mark.parametrize("budget", ["0.5x", "2x"])

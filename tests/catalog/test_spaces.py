@@ -78,6 +78,7 @@ def test_the_extremes_cost_what_the_supernets_do(name, largest, smallest):
         assert round(cost.macs / 1e6, 2) == macs
 
 
+@pytest.mark.slow
 def test_every_released_network_is_a_member_of_one_space():
     ignore = {"once-for-all": ("resolution",), "fbnet": ("head.channels",)}
     published = {name: find_space(name) for name in SIZES}

@@ -247,6 +247,7 @@ def test_predict_reads_every_kind_of_image(call, finished, tmp_path):
     assert ".csv or .jsonl" in call("predict", finished, files[1], "--out", "answers.xlsx").err
 
 
+@pytest.mark.slow
 def test_export_and_its_mistakes(call, finished, tmp_path):
     path = tmp_path / "mine.onnx"
     result = call("export", finished, "--to", "onnx", "--out", path, "--json")

@@ -79,6 +79,7 @@ def test_predict_sees_what_is_evaluated():
     assert np.array_equal(evaluated, predicted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "export_config", [ExportConfig(), ExportConfig(normalize_inside=True), ExportConfig(batch=3)]
 )

@@ -92,6 +92,7 @@ def registered():
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 def test_everything_that_trains_takes_it(name, tmp_path):
     Counting.calls.clear()

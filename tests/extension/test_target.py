@@ -83,6 +83,7 @@ def test_by_name_on_the_command_line(trained, call, no_plugins):
     assert "import torch" not in (written / "predict.py").read_text()
 
 
+@pytest.mark.slow
 def test_a_calibrated_precision_is_judged_like_int8(trained, numpy_target, call):
     made = al.export(trained, to="numpy", precision="weights8", calibration=8, progress=False)
     assert made.path.parent.name == "numpy-weights8"

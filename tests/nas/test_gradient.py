@@ -291,6 +291,7 @@ def test_the_option_that_can_see_is_found_by_both_ways(make_job):
         assert found.history[-1].entropy < found.history[0].entropy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "weight"), [("power", 5.0), ("sum", 5.0), ("logarithm", 50.0)])
 @pytest.mark.parametrize("way", [proxylessnas, fbnet])
 def test_pressure_makes_cheap_options_likelier(make_job, way, form, weight):

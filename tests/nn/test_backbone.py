@@ -230,6 +230,7 @@ def test_it_is_an_encoder_of_segmentation_models_pytorch():
     assert masks.shape == (1, 3, 64, 64)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_it_is_exported_by_torch_onnx(tmp_path):
     backbone = build(TINY, seed=0, features_only=True).eval()

@@ -85,12 +85,14 @@ def differences(name, reference, path, tmp_path, size=96):
     return float((theirs - ours).abs().max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", marked([f"efficientnet-b{number}" for number in range(8)]))
 def test_efficientnet_pytorch(name, tmp_path):
     reference = package("efficientnet_pytorch").EfficientNet.from_name(name, image_size=None)
     assert differences(name, randomize(reference), "weights.pth", tmp_path) < TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", marked(GEFFNET))
 def test_geffnet(name, tmp_path):
     theirs = GEFFNET[name]

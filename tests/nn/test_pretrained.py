@@ -113,6 +113,7 @@ def to_tensorflow(tensors):
     return arrays
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "layout"), READ)
 def test_weights_are_read_by_everybodys_names(name, layout, tmp_path):
     network = get(name)

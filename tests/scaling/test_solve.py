@@ -38,6 +38,7 @@ def test_many_random_budgets(measure):
     assert found[int(0.95 * len(found))] < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", COUNTED)
 def test_a_few_random_budgets(measure):
     assert statistics.median(shortfalls(measure, 6, seed=8)) < 0.01

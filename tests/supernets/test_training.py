@@ -181,6 +181,7 @@ def test_stopped_after_every_single_step_it_ends_with_the_same_supernet(whole, t
     assert without_time(trained.history) == without_time(expected.history)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asks", "where"),
     [

@@ -64,6 +64,7 @@ def test_stopped_after_every_single_step_it_ends_with_the_same_weights(whole, na
     assert without_time(result.history) == without_time(expected.history)
 
 
+@pytest.mark.slow
 def test_an_optimizer_that_remembers_and_images_that_grow_resume_exactly(name, tmp_path):
     changes = {
         "optimizer": "rmsprop",
@@ -85,6 +86,7 @@ class CrashError(Exception):
     """A fault that nobody foresees."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("often", [False, True])
 def test_a_fault_in_a_long_epoch_costs_no_more_than_is_allowed(whole, name, tmp_path, often):
     steps, last = itertools.count(1), EPOCH[name] + 2
@@ -111,6 +113,7 @@ def train_until_step(folder: Path, name: str, step: int) -> None:
     train(folder, name, should_stop=kill, save_every=0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

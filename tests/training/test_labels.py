@@ -80,6 +80,7 @@ def test_what_the_images_add_is_the_mean():
     assert (parts[labels.sum(1) == 0] == 0).all()
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     """Of scores with a known precision, that of very many images."""
     truth = mean_average_precision(*several(images=100_000, seed=99))

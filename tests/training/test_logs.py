@@ -77,6 +77,7 @@ def test_mlflow_has_one_run_of_a_training_however_often_it_stopped(log, client, 
     assert {"largest", "smallest", "learning_rate"} <= run.data.metrics.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_mlflow_begins_anew_where_its_run_is_gone_and_takes_over_what_was_before(log, client, tmp_path):
     with pytest.raises(Stopped):

@@ -71,6 +71,7 @@ def test_checkpoints_become_rare_where_writing_takes_long(make_job, monkeypatch)
     assert written == [10, 72]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", ["last", "best"])
 def test_a_fault_in_validation_does_not_cost_the_epoch(make_job, monkeypatch, keep):
     recipe, validate = replace(RECIPE, keep=keep), ClassificationTask.validate

@@ -145,6 +145,7 @@ def job_step(job):
     return kept.step if kept else 0
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_its_teacher_alone(make_job, dataset):
     teaching = make_job("teacher", recipe=replace(RECIPE, epochs=20))
     taught = train(teaching)

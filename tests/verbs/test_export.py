@@ -25,6 +25,7 @@ def test_onnx_is_written_verified_and_found_again(trained):
     assert logits.shape == (2, 3)
 
 
+@pytest.mark.slow
 def test_another_file_of_another_kind(trained, tmp_path):
     made = al.export(
         trained, to="torch", normalize_inside=True, any_size=True, out=tmp_path / "mine.pt2", progress=False
@@ -36,6 +37,7 @@ def test_another_file_of_another_kind(trained, tmp_path):
     assert EXPORT.load(fixed.path.parent).batch == 4
 
 
+@pytest.mark.slow
 def test_what_does_not_pass_leaves_nothing_and_what_was_there_stays(trained, tmp_path, monkeypatch):
     al.export(trained, out=tmp_path / "m.onnx", progress=False)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -63,6 +65,7 @@ def test_files_of_somebody_else_stay(trained, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_int8_says_what_it_costs(trained, monkeypatch):
     quick = MeasureConfig(rounds=2, seconds=0.01, warm_up=0.1)
     monkeypatch.setattr("allometry.verbs.quantization._MEASURING", quick)

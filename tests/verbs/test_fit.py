@@ -39,6 +39,7 @@ def fitted(photos, out, **more):
     return fit("efficientnet-b0", data=photos, out=out, **arguments).result
 
 
+@pytest.mark.slow
 def test_a_fit_leaves_the_law_how_sure_it_is_and_its_price(photos, tmp_path):
     result = fitted(photos, tmp_path / "run")
     folder = tmp_path / "run"

@@ -83,6 +83,7 @@ def test_open_and_every_verb_take_its_name_there_and_fetch_a_commit_once(hub, tr
     assert all(torch.equal(weights[name], expected[name]) for name in expected if "tracked" not in name)
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_its_name_there(hub, trained, arrays, tmp_path, monkeypatch, capsys):
     trained.push_to_hub("me/shapes", license="mit")
     monkeypatch.chdir(tmp_path)

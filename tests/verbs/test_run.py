@@ -51,6 +51,7 @@ def test_called_again_it_is_the_same_run(finished, arrays):
         )
 
 
+@pytest.mark.slow
 def test_it_goes_on_after_a_stop_to_the_same_weights(finished, arrays, tmp_path):
     calls = iter(range(1000))
     arguments = {"data": arrays, "baseline": BASELINE, "budget": "200k", "law": "1.2,1.1,1.15"}

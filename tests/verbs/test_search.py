@@ -70,6 +70,7 @@ class Stopping(SilentProgress):
         self.over |= self.word in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", [SMALL, pytest.param("efficientnet-b0", marks=pytest.mark.slow)])
 def test_a_search_leaves_a_network_its_trials_and_their_price(photos, tmp_path, space):
     result = run_search(photos, tmp_path / "run", space=space, config={"compare_with": "random"})
@@ -144,6 +145,7 @@ def test_the_objective_of_a_training_step(photos, tmp_path):
     assert list(result.values) == [pytest.approx(value)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("searcher", "space", "compare_with"),
     [

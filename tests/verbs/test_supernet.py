@@ -93,6 +93,7 @@ def test_a_subnet_as_a_value_a_name_a_network_and_a_file_is_extracted_alike(
     assert al.evaluate(run, data=arrays, progress=False).accuracy == pytest.approx(run.evaluation.accuracy)
 
 
+@pytest.mark.slow
 def test_an_extracted_subnet_is_trained_further_and_exported(supernet, subnet, tmp_path):
     run = al.supernet.extract(
         supernet, subnet, epochs=1, settings=["batch_size=8"], out=tmp_path / "run", progress=False

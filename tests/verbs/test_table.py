@@ -26,6 +26,7 @@ def table(space, file):
     return al.table.build(space, file, config=QUICK, runtime="torch", progress=False)
 
 
+@pytest.mark.slow
 def test_a_space_gives_a_table_and_its_file(space, table, file):
     assert table.space == "mine"
     assert table.runtime_config == RuntimeConfig(runtime="torch")
@@ -34,6 +35,7 @@ def test_a_space_gives_a_table_and_its_file(space, table, file):
     assert table.predict(space.largest()) > 0
 
 
+@pytest.mark.slow
 def test_called_again_it_measures_nothing_anew(space, table, file):
     assert (
         al.table.build(space, str(file), config=QUICK, runtime="torch", progress=False).seconds
@@ -50,6 +52,7 @@ def test_it_is_checked_on_networks_that_it_has_not_seen(space, table, file):
     assert check.median_error >= 0
 
 
+@pytest.mark.slow
 def test_a_space_that_nobody_knows_is_told(table, file):
     with pytest.raises(UnknownNameError, match="space"):
         al.table.build("mnasnot", file, progress=False)
