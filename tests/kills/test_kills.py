@@ -117,7 +117,7 @@ def killed_run(
         tally.chosen, tally.moments = tally.chosen + by_choice, tally.moments + (not by_choice)
         tally.torn += torn
     assert not is_killed(work, verb.name, folder), plans
-    found = {name: fact for name, fact in facts(root) if not (verb.leaves and ".part" in name)}
+    found = dict(facts(root))
     told = f"{verb.name}, killed at {plans}, in {root}"
     assert found.keys() == whole.facts.keys(), told
     for name, fact in found.items():

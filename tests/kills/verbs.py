@@ -28,14 +28,12 @@ class Verb:
         work: does it in a folder; called again it goes on.
         share: of all kills, in parts.
         before: makes the folder that it works in, by another verb; None for one that begins with nothing.
-        leaves: hidden files that a kill left half-written stay until a verb works there alone.
     """
 
     name: str
     work: Callable[[Path], object]
     share: int
     before: Callable[[Path], object] | None = None
-    leaves: bool = False
 
 
 NETWORK = Network(
@@ -160,7 +158,7 @@ VERBS = (
     Verb("report", report, 3, before=train),
     Verb("run", run, 2),
     Verb("fit", fit, 1),
-    Verb("export", export, 1, before=train, leaves=True),
+    Verb("export", export, 1, before=train),
 )
 
 

@@ -101,10 +101,14 @@ def _refuse_special(path: Path) -> None:
 
 
 @contextmanager
-def placing(folder: Path) -> Iterator[Path]:
+def placing(folder: Path, *, name: str = "") -> Iterator[Path]:
     """Give a folder to write files into that belong together; on success each takes its place in `folder`, in one step.
 
     For writers that choose names of their own. After an error the old files stay.
+
+    Args:
+        folder: of the files.
+        name: of the first of them, by which `sweep` knows what a kill has left.
 
     Raises:
         StorageError: the disk is full, read-only or forbidden.
@@ -120,8 +124,9 @@ def placing(folder: Path) -> Iterator[Path]:
     """
     with storage_errors(folder):
         make_folder(folder)
-        with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=folder) as name:
-            beside = Path(name)
+        prefix = f".{name}." if name else "."
+        with tempfile.TemporaryDirectory(prefix=prefix, suffix=".part", dir=folder) as temporary:
+            beside = Path(temporary)
             yield beside
             written = sorted(beside.iterdir())
             for path in written:

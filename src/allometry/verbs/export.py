@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from allometry.base import InputError, Progress
-from allometry.base.files import placing
+from allometry.base.files import placing, sweep
 from allometry.base.holding import hold
 from allometry.base.progress import as_progress
 from allometry.data import Data, as_images
@@ -102,6 +102,8 @@ def export(
         progress=display,
     )
     with hold(folder), hold(path.parent, make=True):
+        for name in (path.name, EXPORT.name):
+            sweep(path.parent, name=name)
         made = write_export(source, path, calibration=calibration, max_accuracy_drop=max_accuracy_drop)
         if out is None:
             seconds, images = time.monotonic() - began, made.verification.images
@@ -124,7 +126,7 @@ def write_export(
     source.progress.say(f"exporting to {path} and checking the file against the network")
     int8 = None
     # What is not verified never takes its place.
-    with placing(path.parent) as beside:
+    with placing(path.parent, name=path.name) as beside:
         staged, program = beside / path.name, beside / script.name
         if config.arithmetic.calibrated:
             options: dict[str, Any] = {"calibration": calibration, "max_accuracy_drop": max_accuracy_drop}
