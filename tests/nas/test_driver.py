@@ -116,7 +116,7 @@ def test_a_database_of_another_search_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("nonsense", "'nonsense' cannot be used"),
+        ("nonsense", "'nonsense' is no address of a database"),
         ("postgresql://nobody:secret@127.0.0.1:9/x", r"nobody:\*\*\*@127.0.0.1:9/x cannot be used"),
         ("sqlite:////nowhere/at/all.db", "unable to open database file"),
     ],
