@@ -97,10 +97,13 @@ def _run(
         space, own_searcher, setup.allowed, max_pending=config.max_pending, seed=session.seed
     )
 
-    def on_trial_end(trial: Trial) -> None:
-        SEARCH_TRIALS.append(folder, trial_record(setup, trial, phase=phase))
+    def remove_checkpoints(trial: Trial) -> None:
         own_folder = trial_folder(folder, network_of(space, trial.encoding), session.seed)
         shutil.rmtree(own_folder / "checkpoints", ignore_errors=True)
+
+    def on_trial_end(trial: Trial) -> None:
+        SEARCH_TRIALS.append(folder, trial_record(setup, trial, phase=phase))
+        remove_checkpoints(trial)
 
     with (
         TrialStore(
@@ -124,7 +127,10 @@ def _run(
             should_stop=session.should_stop,
         ) as evaluator,
     ):
-        _compare(session, setup, store.finished(), phase=phase)
+        finished = store.finished()
+        _compare(session, setup, finished, phase=phase)
+        for trial in finished:  # of the last one a kill may have left them
+            remove_checkpoints(trial)
         return drive(
             setup.problem,
             store,
