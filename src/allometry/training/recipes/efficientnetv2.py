@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -65,7 +66,7 @@ def efficientnetv2(network: Network, *, images: int, drawings: bool = False) -> 
         [(128, 5.0), (185, 8.3), (243, 11.7), (300, 15.0)]
     """
     first = efficientnet(network, images=images, drawings=drawings)
-    ends, side = _ends(network), network.resolution
+    ends, side = _ends(network, _TABLE_6, first=1 / 3), network.resolution
     return replace(
         first,
         dropout=ends.dropout,
@@ -80,22 +81,12 @@ def efficientnetv2(network: Network, *, images: int, drawings: bool = False) -> 
     )
 
 
-class _Released(NamedTuple):
-    """Where the last stage ends in the released code; the dropout is the same in all stages."""
-
-    magnitude: float
-    mixup: float
-    dropout: float
-    last: float
-
-
 _RELEASED = {
-    "efficientnetv2-s": _Released(10, 0.0, 0.2, 300 / 384),
-    "efficientnetv2-m": _Released(15, 0.2, 0.3, 384 / 480),
-    "efficientnetv2-l": _Released(20, 0.5, 0.4, 384 / 480),
-    "efficientnetv2-xl": _Released(20, 0.5, 0.4, 384 / 512),
+    "efficientnetv2-s": _Ends(10, 0.0, 0.2, 171 / 384, 300 / 384),
+    "efficientnetv2-m": _Ends(15, 0.2, 0.3, 192 / 480, 384 / 480),
+    "efficientnetv2-l": _Ends(20, 0.5, 0.4, 192 / 480, 384 / 480),
+    "efficientnetv2-xl": _Ends(20, 0.5, 0.4, 192 / 512, 384 / 512),
 }
-_FIRST_RELEASED = 128  # pixels that the four stages start from, a quarter of the way before the first
 
 
 def efficientnetv2_released(network: Network, *, images: int, drawings: bool = False) -> Recipe:
@@ -108,7 +99,8 @@ def efficientnetv2_released(network: Network, *, images: int, drawings: bool = F
     Expected, on ImageNet in 350 epochs (released checkpoints; not run here): S 83.9 %, M 85.2 %, L 85.7 %.
 
     Another network gets its numbers by its params, between S and L along the logarithm, and below on the same line,
-    but never less than magnitude 5, mixup 0, dropout 0.1. Its stages start from a third of its resolution.
+    but never less than magnitude 5, mixup 0, dropout 0.1. Its stages have images of 0.45 to 0.8 of its
+    resolution.
 
     Args:
         network: what will be trained.
@@ -125,56 +117,42 @@ def efficientnetv2_released(network: Network, *, images: int, drawings: bool = F
         >>> sorted({(epoch.resolution, round(epoch.augmentation.magnitude, 1)) for epoch in epochs})
         [(192, 5.0), (256, 8.3), (320, 11.7), (384, 15.0)]
     """
-    ends, side = _released(network), network.resolution
-    start = _FIRST_RELEASED / side if _name(network) in _RELEASED else 1 / 3
+    ends = _ends(network, _RELEASED, first=0.45)
     paper = efficientnetv2(network, images=images, drawings=drawings)
     return replace(
         paper,
         decayed="kernels",
         dropout=ends.dropout,
         train_resolution=ends.last,
-        progressive=Progressive(
-            stages=4, resolution=start + (ends.last - start) / 4, magnitude=5, mixup=0.0, cutmix=0.0
-        ),
+        progressive=Progressive(stages=4, resolution=ends.first, magnitude=5, mixup=0.0, cutmix=0.0),
         augmentation=replace(
             paper.augmentation, crop=0.05, magnitude=ends.magnitude, mixup=ends.mixup, cutmix=ends.mixup
         ),
     )
 
 
-def _name(network: Network) -> str | None:
+def _ends(network: Network, table: Mapping[str, _Ends], *, first: float) -> _Ends:
+    """The network's line of the table, or one between those of S and L by the logarithm of its params.
+
+    Args:
+        network: what will be trained.
+        table: by the names of networks.
+        first: side of the first stage's images of a network that is not in the table.
+    """
     entry = recognize(network)
-    return None if entry is None else entry.name
-
-
-def _released(network: Network) -> _Released:
-    known = _RELEASED.get(_name(network) or "")
-    if known is not None:
-        return known
-    share = _share(network)
-    return _Released(
-        magnitude=round(max(5.0, 10 + 10 * share), 1),
-        mixup=round(max(0.0, 0.5 * share), 2),
-        dropout=round(max(0.1, 0.2 + 0.2 * share), 2),
-        last=0.8,
-    )
-
-
-def _share(network: Network) -> float:
-    """How far from S, 0, to L, 1, a network lies by the logarithm of its params; below 0 if it is smaller than S."""
+    if entry is not None and entry.name in table:
+        return table[entry.name]
+    small, large = table["efficientnetv2-s"], table["efficientnetv2-l"]
     params = count(network).params
-    return min(1.0, math.log(params / _SMALL_PARAMS) / math.log(_LARGE_PARAMS / _SMALL_PARAMS))
+    share = min(1.0, math.log(params / _SMALL_PARAMS) / math.log(_LARGE_PARAMS / _SMALL_PARAMS))
 
+    def between(low: float, high: float, *, least: float, digits: int) -> float:
+        return round(max(least, low + (high - low) * share), digits)
 
-def _ends(network: Network) -> _Ends:
-    known = _TABLE_6.get(_name(network) or "")
-    if known is not None:
-        return known
-    share = _share(network)
     return _Ends(
-        magnitude=round(max(5.0, 15 + 10 * share), 1),
-        mixup=round(max(0.0, 0.5 * share), 2),
-        dropout=round(max(0.1, 0.3 + 0.2 * share), 2),
-        first=1 / 3,
+        magnitude=between(small.magnitude, large.magnitude, least=5.0, digits=1),
+        mixup=between(small.mixup, large.mixup, least=0.0, digits=2),
+        dropout=between(small.dropout, large.dropout, least=0.1, digits=2),
+        first=first,
         last=0.8,
     )
