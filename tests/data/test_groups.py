@@ -11,6 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import allometry as al
+from allometry.arch import Head, MBConv, Network, Stage, Stem
 from allometry.base import DataError
 from allometry.data import ArraySplit, Dataset, group_numbers, open_arrays, open_data, part_of
 from allometry.data.subset import joined
@@ -182,3 +184,23 @@ def test_an_evaluation_says_by_how_many_groups_it_is() -> None:
         (low, high), (near, far) = getattr(one, field), getattr(other, field)
         assert high - low > 2.5 * (far - near), field
     assert math.isclose(one.loss, other.loss)
+
+
+def test_a_trained_run_says_by_how_many_groups_its_test_is(tmp_path: Path) -> None:
+    images = pictures(48)
+    images[24:] //= 2
+    data = open_arrays(
+        images, np.arange(48) // 24, groups=[f"g{row // 3}" for row in range(48)], classes=["a", "b"]
+    )
+    network = Network(
+        stem=Stem(channels=4),
+        stages=(Stage(block=MBConv(channels=4, expand_ratio=1, se_ratio=0)),),
+        head=Head(channels=8, classes=2),
+        resolution=8,
+        in_channels=1,
+    )
+    recipe = al.recipes.small(epochs=1, batch_size=8)
+    run = al.train(network, data=data, recipe=recipe, out=tmp_path / "run", progress=False)
+    groups = len(set(data.splits["test"].groups or ()))
+    assert run.result.test_groups == run.evaluation.groups == groups
+    assert f"the {groups} groups" in (tmp_path / "run" / "report.html").read_text()

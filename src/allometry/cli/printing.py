@@ -181,15 +181,16 @@ def _console() -> Console:
 def trained_rows(result: TrainResult, metric: str) -> dict[str, str]:
     """What a trained network is, costs and reaches, and what that is measured by."""
     from allometry.runs import GrowthResult
+    from allometry.runs.evaluation import counted_images
 
-    low, high = result.test_interval
+    (low, high), judged = result.test_interval, counted_images(result.test_images, result.test_groups)
     text = cost_text(result.cost, None)
     if isinstance(result, GrowthResult):
         text = f"{cost_text(result.cost, result.measured)} (of {result.budget})"
     return {
         "network": f"{result.network}, {result.resolution} px",
         "cost": text,
-        f"test {metric}": f"{result.test_accuracy:.2%} of {result.test_images:,} images ({low:.1%} to {high:.1%})",
+        f"test {metric}": f"{result.test_accuracy:.2%} of {judged} ({low:.1%} to {high:.1%})",
     }
 
 

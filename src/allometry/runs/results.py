@@ -25,6 +25,7 @@ class TrainResult(Record):
         test_accuracy: on images that nothing was chosen by.
         test_interval: where that lies with 95 % confidence.
         test_images: how many there were.
+        test_groups: of how many groups, by which the interval is; None where each image is on its own.
 
     Example:
         >>> from allometry.cost import Cost
@@ -44,6 +45,7 @@ class TrainResult(Record):
     test_accuracy: Share
     test_interval: Interval
     test_images: Count
+    test_groups: Count | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,7 @@ class Extraction:
             test_accuracy=evaluation.accuracy,
             test_interval=evaluation.interval,
             test_images=evaluation.images,
+            test_groups=evaluation.groups,
             supernet=str(self.supernet),
             epochs=epochs,
             extracted_accuracy=self.extracted_accuracy,

@@ -232,6 +232,7 @@ def _run(session: Session, request: GrowthRequest) -> None:
         test_accuracy=evaluation.accuracy,
         test_interval=evaluation.interval,
         test_images=evaluation.images,
+        test_groups=evaluation.groups,
         budget=str(request.budget),
         law=law,
         trials=len(plan.points),

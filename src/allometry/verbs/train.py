@@ -215,6 +215,7 @@ def _train(session: Session, request: _Request) -> None:
         test_accuracy=evaluation.accuracy,
         test_interval=evaluation.interval,
         test_images=evaluation.images,
+        test_groups=evaluation.groups,
     )
     finish(session, result)
 
