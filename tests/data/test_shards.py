@@ -295,6 +295,23 @@ def test_a_sample_of_the_contents_is_compared(
     assert open_data(shards).fingerprint == first
 
 
+def test_an_image_that_is_too_large_to_be_read_does_not_make_the_others_be_read_again(
+    shards: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8)).save(large, "PNG")
+    monkeypatch.setattr("allometry.data.sources.shards.MAX_FILE", 1000)
+    path = write_tar(
+        shards / "pets-000.tar", {**samples(0), "large.png": large.getvalue(), "large.cls": b"cat"}
+    )
+    os.utime(path, (1, 1))
+    first = open_data(path)
+    assert [file.path for file in first.rejected] == ["pets-000.tar/large.png"]
+    assert len(opened) == 10
+    assert open_data(path).fingerprint == first.fingerprint
+    assert len(opened) == 10
+
+
 def test_a_shard_that_goes_or_is_cut_short_later_is_named(shards: Path) -> None:
     train = open_data(shards).splits["train"]
     last = max(range(len(train)), key=lambda index: train.names[index])
