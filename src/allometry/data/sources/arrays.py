@@ -14,7 +14,7 @@ from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Images, Labels, 
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import Levels
 from allometry.data.sources.assembling import groups_of, split_layout
-from allometry.data.sources.check import Check, is_uniform
+from allometry.data.sources.check import Check, digest_rows, is_uniform
 from allometry.data.sources.labels import class_labels
 from allometry.data.sources.records import SEPARATOR, ImageRecord, Judge, Layout, splits_of
 
@@ -267,11 +267,6 @@ def split_rows(
         levels=assigned.levels,
         remarks=assigned.remarks,
     )
-
-
-def digest_rows(digests: Sequence[str]) -> Pixels:
-    """Digests as uint8 [N, 16]."""
-    return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 16)
 
 
 def _named(labels: Labels, classes: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from allometry.base import DataError
 from allometry.data.dataset import SPLITS, Dataset, FileSplit, Labels, Rejected, Store, read_only
 from allometry.data.images.cache import PixelCache
 from allometry.data.images.reading import Levels
-from allometry.data.sources.check import Check
+from allometry.data.sources.check import Check, digest_rows
 from allometry.data.sources.records import SEPARATOR, ImageRecord, Judge, Layout, OpenOptions, RejectedFile
 from allometry.data.sources.remarks import levels_of, remarks_of
 
@@ -153,9 +153,7 @@ def assemble(
         return FileSplit(
             names=tuple(file.path for file in files),
             labels=_labels(layout, [file.class_name for file in files]),
-            digests=np.frombuffer(bytes.fromhex("".join(check.digest for check in known)), np.uint8).reshape(
-                -1, 16
-            ),
+            digests=digest_rows([check.digest for check in known]),
             sizes=np.array([(check.height, check.width) for check in known], np.int32).reshape(-1, 2),
             channels=channels,
             cache=cache,

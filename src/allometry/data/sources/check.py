@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import Decoded, UnreadableImageError, decode, is_gray
 from allometry.data.images.showing import level
 
@@ -65,6 +67,11 @@ class Check(NamedTuple):
 def digest_of(data: bytes) -> str:
     """The digest of an image's bytes."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def digest_rows(digests: Sequence[str]) -> Pixels:
+    """Digests as uint8 [N, 16]."""
+    return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 16)
 
 
 def check_bytes(data: bytes, *, name: str) -> Check:

@@ -19,8 +19,8 @@ from allometry.data.images.cache import PixelCache
 from allometry.data.images.pixels import Pixels, shrink
 from allometry.data.images.reading import Decoded, Levels, to_pixels
 from allometry.data.images.values import decode_value
-from allometry.data.sources.arrays import digest_rows, split_rows
-from allometry.data.sources.check import Check, check_pixels
+from allometry.data.sources.arrays import split_rows
+from allometry.data.sources.check import Check, check_pixels, digest_rows
 from allometry.data.sources.records import Judge
 
 _READ_TWICE = 8  # items: a flip at random shows in one of them, but for one time in 256
