@@ -132,11 +132,9 @@ def _load_npz(path: Path) -> Mapping[str, npt.NDArray[Any]]:
 
 
 def _load_npy(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(f"{path} is no regular file.")
     with _reading(path):
-        if not is_file(path):
-            raise OSError("it is no regular file")
         loaded = np.load(path, allow_pickle=False, mmap_mode="r" if mapped else None)
     if not isinstance(loaded, np.ndarray):
         raise DataError(f"{path} is no file of one array.")
