@@ -106,6 +106,18 @@ def test_pil_images_of_16_bits_are_read_by_the_part_that_they_use() -> None:
     assert (data.splits["train"].image(0).max(), len(data.remarks)) == (255, 1)
 
 
+@pytest.mark.parametrize("bits", [8, 10])
+def test_pil_images_that_differ_in_their_lower_bits_alone_are_different(bits: int) -> None:
+    factor, levels = SCALES[bits]
+    pairs = [(Image.fromarray(narrow(number) * factor), number % 2) for number in range(20)]
+    data = as_dataset(pairs)
+    assert data.levels == levels
+    assert sum(map(len, data.splits.values())) == 20
+    split = data.splits["train"]
+    assert len({split.digest(index) for index in range(len(split))}) == len(split)
+    assert (split.image(0)[..., 0] == narrow(int(split.names[0]))).all()
+
+
 def test_highest_values_that_are_faults_are_told(tmp_path: Path) -> None:
     root = write_deep(tmp_path / "data", 1)
     for number in range(20):

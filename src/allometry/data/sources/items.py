@@ -340,7 +340,7 @@ def _read_all(listed: Sequence[tuple[Items, int]], progress: Progress) -> tuple[
 
 
 def _check(decoded: Decoded) -> Check:
-    pixels = decoded.image
+    pixels = decoded.image if decoded.deep is None else decoded.deep
     content = hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16)
     return check_pixels(content.hexdigest(), decoded)
 
