@@ -57,8 +57,11 @@ def overlapping_strips() -> bytes:
     return data[:place] + strips + data[place + 12 :] + struct.pack("<100I", *[8] * 100)
 
 
-def fields_in_one_another() -> bytes:
+def fields_in_one_another(*, large: bool = False) -> bytes:
     """A TIFF of 60,000 fields, each of which is the whole file."""
+    if large:  # BigTIFF
+        entries = (struct.pack("<HHQQ", number + 1, 1, 700_000, 16) for number in range(60_000))
+        return b"II+\0" + struct.pack("<HHQQ", 8, 0, 16, 60_000) + b"".join(entries) + bytes(8)
     fields = b"".join(struct.pack("<HHII", number + 1, 1, 700_000, 8) for number in range(60_000))
     return b"II*\0" + struct.pack("<IH", 8, 60_000) + fields + bytes(4)
 
@@ -71,6 +74,7 @@ BOMBS = {
     "scans": (many_scans, r"in 3,\d\d\d scans"),
     "strips": (overlapping_strips, "cover the image many times"),
     "fields": (fields_in_one_another, "lie in one another"),
+    "many fields": (lambda: fields_in_one_another(large=True), "lie in one another"),
 }
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from PIL.Image import Image
 
 from allometry.base.machine import memory
-from allometry.data.images.showing import raw_mode
+from allometry.data.images.showing import all_fields, raw_mode
 
 MAX_PIXELS = 100_000_000
 MAX_FILE = 2**30  # bytes; as many as the most pixels have with four channels of 16 bits, and some more
@@ -25,6 +25,8 @@ _SHORT, _MOST_OF_SHORT = 2**20, 2**30  # a file of so many bytes may take so man
 _TAKEN = {"1": 3, "L": 3, "I;16": 9, "I;16B": 9, "I": 12, "F": 12, "RGB": 12, "YCbCr": 12, "CMYK": 12}
 _TAKEN_ELSE, _TAKEN_BY_WEBP, _TAKEN_BY_16_BITS = 20, 28, 40
 _ALONE = 32 * 2**20  # bytes; what takes less need not wait
+# Of one value of a TIFF, by the number of its kind.
+_BYTES_OF_KIND = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 _MOST, _SHARE = 4 * 2**30, 4
 
 
@@ -113,8 +115,7 @@ def check_start(data: bytes) -> None:
         _check_ratio(_TAKEN_BY_WEBP * sides[0] * sides[1], len(data))
     if data[:2] in (b"P1", b"P2", b"P3") and len(data) > _MAX_PLAIN:
         raise TooLargeError("a PPM image in digits of that size is not supported; save it as PNG")
-    if data[:4] in (b"II*\x00", b"MM\x00*"):
-        _check_fields(data)
+    _check_fields(data)
 
 
 def check_opened(image: Image, size: int, max_pixels: int) -> None:
@@ -171,17 +172,8 @@ def _webp_sides(data: bytes) -> tuple[int, int] | None:
 
 def _check_fields(data: bytes) -> None:
     """Refuse a TIFF whose fields overlap, so that together they are many times the file."""
-    order = "<" if data[:2] == b"II" else ">"
-    if len(data) < 10:
-        return
-    start = struct.unpack_from(f"{order}I", data, 4)[0]
-    if start + 2 > len(data):
-        return
-    number = struct.unpack_from(f"{order}H", data, start)[0]
-    sizes = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8)
-    whole = 0
-    for place in range(start + 2, min(start + 2 + 12 * number, len(data) - 11), 12):
-        _, kind, count = struct.unpack_from(f"{order}HHI", data, place)
-        whole += min(len(data), count * (sizes[kind] if kind < len(sizes) else 0))
+    whole = sum(
+        min(len(data), number * _BYTES_OF_KIND.get(kind, 0)) for _, kind, number, _ in all_fields(data)
+    )
     if whole > 8 * len(data) + 2**20:
         raise TooLargeError("its fields lie in one another, many times over")

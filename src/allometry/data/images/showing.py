@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -242,20 +242,28 @@ def without_negative(data: bytes) -> tuple[bytes, bool]:
 
 def short_fields(data: bytes) -> dict[int, tuple[int, int]]:
     """The fields of a TIFF that are one number of 16 bits: that, and its place."""
+    order = "<H" if data[:2] == b"II" else ">H"
+    return {
+        tag: (struct.unpack_from(order, data, place)[0], place)
+        for tag, kind, number, place in all_fields(data)
+        if kind == 3 and number == 1
+    }
+
+
+def all_fields(data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """The fields of a TIFF's first image: tag, kind and number of the values, and where they, or their place, stand."""
     large = data[:4] == b"II+\x00"
     if not large and data[:4] not in (b"II*\x00", b"MM\x00*"):
-        return {}
-    order, known = "<" if data[:2] == b"II" else ">", {}
-    head, count, entry = ("Q", "Q", "HHQH") if large else ("I", "H", "HHIH")
-    length = 20 if large else 12
+        return
+    order = "<" if data[:2] == b"II" else ">"
+    head, count, entry = ("Q", "Q", "HHQ") if large else ("I", "H", "HHI")
+    length, value = (20, 12) if large else (12, 8)
     try:
         start = struct.unpack_from(order + head, data, 8 if large else 4)[0]
-        number = struct.unpack_from(order + count, data, start)[0]
-        first = start + struct.calcsize(order + count)
-        for place in range(first, min(first + length * number, len(data) - length + 1), length):
-            tag, kind, values, value = struct.unpack_from(order + entry, data, place)
-            if kind == 3 and values == 1:
-                known[tag] = (value, place + length - (8 if large else 4))
+        number = struct.unpack_from(order + count, data[start : start + 8])[0]
     except struct.error:  # it ends too soon
-        return {}
-    return known
+        return
+    first = start + struct.calcsize(order + count)
+    for place in range(first, min(first + length * number, len(data) - length + 1), length):
+        tag, kind, values = struct.unpack_from(order + entry, data, place)
+        yield tag, kind, values, place + value
