@@ -9,10 +9,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from allometry.base import SilentProgress
 from allometry.data import ArraySplit
 from allometry.data.sources import checking, shards
 
 WriteImage = Callable[..., Path]
+
+
+class Told(SilentProgress):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
 
 
 @pytest.fixture

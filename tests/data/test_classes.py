@@ -23,6 +23,7 @@ from allometry.data.sources.labels import class_labels
 from allometry.data.sources.manifest import read_manifest
 from allometry.data.sources.tar import read_members
 
+from .conftest import Told
 from .test_shards import png, write_tar
 
 WriteImage = Callable[..., Path]
@@ -31,22 +32,6 @@ NUMBERS = ("0", "1", "2", "10")
 
 def pictures(number: int = 20) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (number, 8, 6), dtype=np.uint8)
-
-
-class Told:
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-    def start(self, *_: object, **__: object) -> None: ...
-
-    def advance(self, *_: object, **__: object) -> None: ...
-
-    def stop(self) -> None: ...
 
 
 @given(st.text(max_size=40))

@@ -12,7 +12,7 @@ import pytest
 from allometry.base import DataError
 from allometry.data import NamedSplit, as_dataset, as_split
 
-from .test_classes import Told
+from .conftest import Told
 from .test_shards import png, write_tar
 
 WriteImage = Callable[..., Path]

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from allometry.base import SilentProgress
 from allometry.data import as_dataset, as_split, open_arrays, open_data, read_image, with_levels
 from allometry.data.dataset import Dataset
 from tests.image_files import COLOR, png, tiff
 
-from .conftest import WriteImage
+from .conftest import Told, WriteImage
 
 SCALES = {8: (1, (0, 255)), 10: (4, (0, 1023)), 12: (16, (0, 4095)), 16: (256, None)}
 
@@ -207,14 +206,3 @@ def test_what_is_odd_about_images_that_a_network_is_judged_by_is_told(tmp_path: 
     progress = Told()
     as_split(write_deep(tmp_path / "data", 16), classes=("cat", "dog"), channels=1, progress=progress)
     assert any("20 images have 16 bits with values between 0 and 4,080" in line for line in progress.lines)
-
-
-class Told(SilentProgress):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        """Keep it."""
-        self.lines.append(text)
