@@ -71,15 +71,14 @@ def test_groups_are_families_of_sets(icons: Dataset) -> None:
         assert not set(group[split == one]) & set(group[split == other])
 
 
-def drawn_alone(image: Pixels, *, square: bool) -> npt.NDArray[np.float32]:
-    """What is drawn, 32 x 32, as a unit vector."""
+def drawn_alone(image: Pixels, *, square: bool, side: int = 32) -> npt.NDArray[np.float32]:
+    """What is drawn, side x side, as a unit vector."""
     left, top, width, height = cv2.boundingRect((image[..., 0] > 25).astype(np.uint8))
     drawing = image[top : top + height, left : left + width, 0]
     if square:
-        side = max(drawing.shape)
-        rows, columns = side - height, side - width
+        rows, columns = max(drawing.shape) - height, max(drawing.shape) - width
         drawing = np.pad(drawing, ((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)))
-    vector = cv2.resize(drawing, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+    vector = cv2.resize(drawing, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
     vector -= vector.mean()
     unit: npt.NDArray[np.float32] = vector / max(1e-6, float(np.linalg.norm(vector)))
     return unit
@@ -93,6 +92,17 @@ def test_no_drawing_is_nearly_the_same_in_two_splits(icons: Dataset, square: boo
     }
     for one, other in itertools.combinations(vectors, 2):
         assert (vectors[one] @ vectors[other].T).max() < 0.95, (one, other)
+
+
+def test_the_nearest_neighbor_is_right_as_often_as_is_told(icons: Dataset) -> None:
+    train, test = (
+        np.stack([drawn_alone(split.image(index), square=False, side=24) for index in range(len(split))])
+        for split in (icons.splits["train"], icons.splits["test"])
+    )
+    nearest = icons.splits["train"].labels[(test @ train.T).argmax(1)]
+    share = f"{(nearest == icons.splits['test'].labels).mean():.0%}".replace("%", " %")
+    told = (files("allometry.data") / "icons" / "README.md").read_text()
+    assert f"crops of 24 x 24 pixels is right for {share} of the test images" in told
 
 
 def test_nearly_every_class_is_in_every_split(icons: Dataset) -> None:
