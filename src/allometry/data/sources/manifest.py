@@ -9,7 +9,7 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -278,8 +278,8 @@ def read_manifest(path: Path, *, partial: bool = False) -> Layout:
             f"{path} has only one class, {''.join(classes)!r}, and there is nothing to tell it from. "
             "Add rows of other classes."
         )
-    splits = _splits(path, rows, partial=partial)
     split_named = splits_of(sorted({row.split for row in rows}))
+    splits = _splits(path, rows, split_named, partial=partial)
     files, refused = [], []
     first_of: dict[str, Row] = {}
     for row in rows:
@@ -298,20 +298,20 @@ def _whole_numbers(rows: Sequence[Row]) -> Sequence[Row]:
     return [row._replace(label=row.label.partition(".")[0]) for row in rows]
 
 
-def _splits(path: Path, rows: Sequence[Row], *, partial: bool) -> tuple[str, ...]:
+def _splits(
+    path: Path, rows: Sequence[Row], split_named: Mapping[str, str], *, partial: bool
+) -> tuple[str, ...]:
     """The splits that the rows are given to; none where no row is given to one."""
-    own_splits = {row.split for row in rows}
-    if own_splits == {""}:
+    if not any(row.split for row in rows):
         return ()
-    known = splits_of(sorted(own_splits))
     for row in rows:
-        if row.split not in known:
+        if row.split not in split_named:
             what = f"split {row.split!r}" if row.split else "no split, though others have one"
             raise DataError(
                 f"{path}, {row.place}: {what}. Possible: train, val, test; "
                 "leave the column out to have the splits cut."
             )
-    splits = set(known.values())
+    splits = set(split_named.values())
     if "train" not in splits and not partial:
         raise DataError(
             f"{path} gives images to {' and '.join(sorted(splits))} but none to train. "
