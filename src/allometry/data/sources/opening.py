@@ -65,10 +65,11 @@ def open_data(
     """Open the built-in `icons`, a folder of class folders, a manifest, shards, or arrays.
 
     - A folder is either `D/<class>/**/image` or `D/train/<class>/**/image` with `D/test/...` and `D/val/...`.
-    - A manifest is a `.csv`, `.tsv` or `.parquet` with the columns `path` and `label`, perhaps `split`.
+    - A manifest is a `.csv`, `.tsv` or `.parquet` with the columns `path` and `label`, perhaps `split` and `group`.
     - Shards are uncompressed `.tar` files in WebDataset's layout: one, a folder of them, a pattern with braces, or
       http(s) addresses of that form. They are indexed once; then images are read in any order.
-    - Arrays are a `.npz` with `images` and `labels`, or a folder with `images.npy` and `labels.npy`.
+    - Arrays are a `.npz` with `images` and `labels`, perhaps `classes`, `split` and `group`, or a folder
+      with `images.npy`, `labels.npy` and so on.
 
     What is missing of val and test is cut out of the rest: 15 % of each class, at least one image, decided by
     seed and content. Identical files never lie in two splits. Hidden files are ignored; other files that
