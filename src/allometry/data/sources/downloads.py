@@ -144,6 +144,7 @@ def _try(url: str, target: Path, stop: threading.Event) -> None:
                     raise _CutShortError(f"in {passed:.0f} seconds only {file.tell() - start:,} bytes came")
                 if file.tell() > _MOST:
                     part.unlink()
+                    note.unlink()
                     raise DataError(f"{url} sends more than {_MOST // 2**30} GiB; make smaller shards.")
             file.flush()
             os.fsync(file.fileno())
