@@ -12,7 +12,6 @@ from allometry._version import __version__
 from allometry.base import InputError
 from allometry.base.files import names_us, write_text
 from allometry.base.reading import is_file
-from allometry.data import side_to_keep
 from allometry.deploy.export_config import ExportConfig
 from allometry.deploy.targets import ExportTarget
 from allometry.training import Preprocessing
@@ -112,7 +111,7 @@ def write_script(
         file=repr(model.name),
         resolution=preprocessing.resolution,
         crop=repr(preprocessing.crop),
-        kept=side_to_keep(preprocessing.resolution / preprocessing.crop),
+        kept=preprocessing.kept_side,
         channels=preprocessing.channels,
         mean=repr(tuple(preprocessing.mean)),
         std=repr(tuple(preprocessing.std)),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from allometry.data import Split, center_view, side_to_keep, with_levels
+from allometry.data import Split, center_view, with_levels
 from allometry.nn import class_activation_map
 from allometry.reports.cam_overlays import enlarged, image_png, layer_png
 from allometry.runs import Explanation
@@ -122,7 +122,7 @@ def _maps(
     for start in range(0, len(places), _BATCH):
         views = [
             center_view(
-                split.image(place, min_side=side_to_keep(preprocessing.resolution / preprocessing.crop)),
+                split.image(place, min_side=preprocessing.kept_side),
                 resolution=preprocessing.resolution,
                 crop=preprocessing.crop,
             )

@@ -16,7 +16,7 @@ from torch import nn
 
 from allometry.base import UnknownNameError
 from allometry.base.units import format_quantity, plural
-from allometry.data import NamedImage, center_view, side_to_keep
+from allometry.data import NamedImage, center_view
 from allometry.nn import class_activation_map
 from allometry.reports.cam_grids import Caption, Tile, grid, save_image
 from allometry.reports.cam_overlays import enlarged, overlay
@@ -193,8 +193,9 @@ def _save_grids(heads: list[Caption], rows: list[list[Tile]], out: Path) -> tupl
 def _class_map(viewer: Viewer, image: NamedImage, class_name: str | None, path: Path) -> ClassMap:
     preprocessing = viewer.preprocessing
     resolution, classes = preprocessing.resolution, preprocessing.classes
-    kept = side_to_keep(resolution / preprocessing.crop)
-    pixels = image.pixels(channels=preprocessing.channels, min_side=kept, levels=preprocessing.levels)
+    pixels = image.pixels(
+        channels=preprocessing.channels, min_side=preprocessing.kept_side, levels=preprocessing.levels
+    )
     view = center_view(pixels, resolution=resolution, crop=preprocessing.crop)
     batch = to_input(np.ascontiguousarray(view[None]), preprocessing, torch.device("cpu"))
     with torch.no_grad():

@@ -14,6 +14,7 @@ from allometry.base import RunFolderError
 from allometry.base.decoding import Bounds, Positive, decode
 from allometry.base.files import read_json, write_json
 from allometry.base.reading import UnreadableError
+from allometry.data import side_to_keep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,11 @@ class Preprocessing:
     classes: tuple[str, ...]
     thresholds: tuple[float, ...] | None = None
     levels: tuple[int, int] | None = None
+
+    @property
+    def kept_side(self) -> int:
+        """The shorter side to which an image is shrunk as it is read, before the view is cut out."""
+        return side_to_keep(self.resolution / self.crop)
 
     @property
     def multi_label(self) -> bool:

@@ -15,7 +15,7 @@ from allometry.base import DataError, InputError
 from allometry.base.html import html_table
 from allometry.base.reading import is_folder
 from allometry.base.units import plural
-from allometry.data import NamedImage, as_images, center_view, image_files, side_to_keep
+from allometry.data import NamedImage, as_images, center_view, image_files
 from allometry.data.images.pixels import Pixels
 from allometry.training import to_input
 from allometry.training.pretrained import Classifier
@@ -238,7 +238,7 @@ def view_of(classifier: Classifier, image: NamedImage) -> Pixels:
     return center_view(
         image.pixels(
             channels=preprocessing.channels,
-            min_side=side_to_keep(preprocessing.resolution / preprocessing.crop),  # as when it is evaluated
+            min_side=preprocessing.kept_side,  # as when it is evaluated
             levels=preprocessing.levels,
         ),
         resolution=preprocessing.resolution,
