@@ -2,7 +2,7 @@
 
 `split_drawings` gives each drawing a family, the sets of one author and their forks, and each family to one split.
 Simple things, a tick or a minus, are drawn alike by everybody: of two drawings in different splits that correlate
-by 0.95 or more, cropped to what is drawn, one is left out, from validation and test before it is from train.
+by 0.95 or more, cropped to what is drawn, one is left out: none of train, and of validation only those like train's.
 """
 
 from __future__ import annotations
