@@ -86,8 +86,7 @@ def _front_matter(record: RunRecord, *, repo: str, license: str) -> Iterator[str
 
 def _interval(evaluation: Evaluation | MultiLabelEvaluation) -> str:
     low, high = evaluation.interval
-    images = f"{evaluation.counted}"
-    return f"95% interval {low:.1%} to {high:.1%}, {images}"
+    return f"95% interval {low:.1%} to {high:.1%}, {evaluation.counted}"
 
 
 def _about(record: RunRecord) -> str:

@@ -73,12 +73,7 @@ class Preprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values; thresholds and levels only where there are some."""
-        plain = asdict(self)
-        return {
-            name: value
-            for name, value in plain.items()
-            if value is not None or name not in ("thresholds", "levels")
-        }
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def save(self, path: Path) -> None:
         """Write it as JSON, in one step."""

@@ -137,12 +137,12 @@ def refuse_larger(tensors: Mapping[str, Tensor], where: object, *, most: int) ->
     for name, tensor in tensors.items():
         size, held = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
         whole += size
-        if size > held or whole > most:
-            told = f"{whole if size <= held else size:,} bytes in {name if size > held else 'all'}"
-            raise WeightsError(
-                f"{where} tells of {told}, and holds {held if size > held else most:,}. "
-                "Save plain tensors of their own."
-            )
+        for what, told, held_of_it in ((name, size, held), ("all", whole, most)):
+            if told > held_of_it:
+                raise WeightsError(
+                    f"{where} tells of {told:,} bytes in {what}, and holds {held_of_it:,}. "
+                    "Save plain tensors of their own."
+                )
 
 
 def refuse_not_finite(tensors: Mapping[str, Tensor], where: object) -> None:
