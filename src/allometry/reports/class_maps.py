@@ -159,12 +159,12 @@ def draw_class_maps(
         _SMALLEST,
         *(math.ceil(viewer.preprocessing.resolution / viewer.preprocessing.crop) for viewer in viewers),
     )
+    levels = viewers[0].preprocessing.levels
     heads = [Caption("image"), *(_head(viewer) for viewer in viewers)]
     maps: list[ClassMap] = []
     rows: list[list[Tile]] = []
     stems = _stems(images)
     for image, stem in zip(images, stems, strict=True):
-        levels = next((viewer.preprocessing.levels for viewer in viewers), None)
         view = enlarged(image.pixels(channels=3, min_side=side, levels=levels), side=side)
         tiles = [Tile(view, Caption(Path(image.name).name))]
         for viewer in viewers:
