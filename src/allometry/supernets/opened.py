@@ -87,9 +87,7 @@ def open_supernet(
     place = resolve_device(device)
     with work_in(path) as run:
         info = run.info
-        session = Session(
-            run=run, seed=info.argument("seed", int), device=place, progress=progress, should_stop=should_stop
-        )
+        session = Session(run=run, seed=info.seed, device=place, progress=progress, should_stop=should_stop)
         whole = load_space(path / SPACE)
         space = narrow(whole, PHASES.load(path).phases[-1].part_of(whole))
         images = read_data(session, _images_of(path, info.argument("data", str), data))

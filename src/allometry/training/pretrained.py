@@ -11,8 +11,7 @@ from torch import nn
 
 from allometry.arch import Network, load, weight_signature
 from allometry.base import InputError, RunFolderError, WeightsError
-from allometry.base.decoding import Count, decode
-from allometry.base.reading import UnreadableError, is_folder
+from allometry.base.reading import is_folder
 from allometry.catalog import as_network, has_own_resolution, names_module
 from allometry.nn import (
     Conventions,
@@ -29,7 +28,7 @@ from allometry.nn import (
 )
 from allometry.nn.pretrained.checkpoints import without_prefixes
 from allometry.nn.pretrained.files import some
-from allometry.runs.files import NETWORK, PREPROCESSING, RUN
+from allometry.runs.files import NETWORK, PREPROCESSING
 from allometry.runs.folder import RunFolder, find_run
 from allometry.training.checkpoint import load_weights
 from allometry.training.preprocessing import Preprocessing
@@ -207,15 +206,8 @@ class FinishedRun:
 
     @property
     def seed(self) -> int:
-        """The seed that its images were divided by.
-
-        Raises:
-            RunFolderError: `run.json` has none there.
-        """
-        try:
-            return decode(_Seed, self.arguments, closed=False, place="arguments").seed
-        except UnreadableError as error:
-            raise RunFolderError(f"{self.folder.path / RUN.name} is damaged: {error}.") from error
+        """The seed that its images were divided by."""
+        return self.folder.info.seed
 
 
 def open_finished(path: Path) -> FinishedRun:
@@ -245,8 +237,3 @@ def open_finished(path: Path) -> FinishedRun:
             f"{preprocessing.channels} channels, not {ours[0]} and {ours[1]}. Put a copy in its place."
         )
     return FinishedRun(folder, network, module.eval(), preprocessing)
-
-
-@dataclass(frozen=True, slots=True)
-class _Seed:
-    seed: Count = 0
