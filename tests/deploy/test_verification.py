@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from allometry.base import VerificationError
-from allometry.data import as_images
+from allometry.data import as_dataset, as_images, open_data
 from allometry.deploy import ExportConfig, ExportTarget, RuntimeSnippet, verify, write_script
 from allometry.deploy.answers import ExpectedAnswer
-from allometry.deploy.image_kinds import made_samples
+from allometry.deploy.image_kinds import made_samples, samples_of
 from allometry.deploy.targets import FLOAT32, INT8
 from allometry.training import Preprocessing
 from allometry.training.pretrained import Classifier
@@ -157,6 +158,28 @@ def test_a_program_that_reads_otherwise_does_not_pass(tmp_path, folder, samples,
     files = expected(folder, samples, COLOR)
     with pytest.raises(VerificationError, match=rf"does not see what `predict` sees.*{kind}"):
         check(tmp_path, change=change, files=files, precision=precision)
+
+
+def test_two_files_of_each_kind_that_the_data_has_are_compared(tmp_path, samples):
+    random = np.random.default_rng(0)
+    for number in range(40):
+        pixels = random.integers(0, 256, (8, 9, 3), np.uint8)
+        path = (
+            tmp_path
+            / "data"
+            / ("cat" if number % 2 else "dog")
+            / f"{number}.{'webp' if number < 6 else 'png'}"
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels if number % 4 < 2 else pixels[..., 0]).save(path)
+    found = samples_of(open_data(tmp_path / "data", cache_folder=tmp_path / "cache").splits)
+    kinds = [sample.kind for sample in found[: -len(samples)]]
+    assert sorted(kinds) == ["PNG L", "PNG L", "PNG RGB", "PNG RGB", "WEBP RGB", "WEBP RGB"]
+    files = [path.read_bytes() for path in (tmp_path / "data").rglob("*.*")]
+    assert all(sample.data in files for sample in found[: len(kinds)])
+    assert found[len(kinds) :] == samples
+    arrays = random.integers(0, 256, (20, 8, 8), np.uint8), np.arange(20) % 2
+    assert samples_of(as_dataset(arrays).splits) == samples  # there are no files
 
 
 def test_what_only_one_of_both_can_read_does_not_pass(tmp_path, folder, samples):
