@@ -18,6 +18,7 @@ from allometry.data import as_dataset
 from allometry.nn import build, save_weights
 from allometry.runs.folder import open_run as work_in_run
 from allometry.training import FINAL, Preprocessing
+from allometry.training.pretrained import open_finished
 from allometry.verbs.open import open_run
 from tests.run_folders import make_run, small_network
 
@@ -58,6 +59,12 @@ def test_its_module_has_its_weights(trained: Path):
     expected = build(NETWORK, seed=2).eval()
     with torch.inference_mode():
         assert torch.equal(module(image), expected(image))
+
+
+def test_its_seed_is_that_of_its_record(trained: Path):
+    finished = open_finished(trained)
+    assert "seed" not in finished.arguments
+    assert finished.seed == 1
 
 
 def test_its_backbone_has_its_weights_too(trained: Path):
