@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from allometry.base import BudgetError
+from allometry.base.checks import is_number
 from allometry.base.reading import parse_number
 from allometry.base.text import shown
 from allometry.cost.cost import Cost
@@ -47,9 +48,7 @@ class Limit:
 
     def __init__(self, measure: Measure | str, most: float) -> None:
         object.__setattr__(self, "measure", as_measure(measure))
-        given: object = most
-        number = isinstance(given, int | float) and not isinstance(given, bool)
-        if not number or not 0 < most < math.inf:
+        if not is_number(most) or most <= 0:
             raise BudgetError(
                 f"The limit of {self.measure.name} must be a positive number, in "
                 f"{self.measure.unit.symbol or 'ones'}, not {shown(most)}."
