@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import pytest
 
 from allometry.base import InputError
-from allometry.base.decoding import Amount, Bounds, Count, Fraction, Positive, decode
+from allometry.base.decoding import Amount, Bounds, Count, Positive, decode
 from allometry.base.reading import UnreadableError
 
 
@@ -22,7 +22,7 @@ class Part:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whole:
     images: Count
-    share: Fraction = 0.5
+    share: Annotated[float, Bounds(least=0, most=1)] = 0.5
     seconds: Amount = 0.0
     spread: Positive = 1.0
     level: Annotated[int, Bounds(least=1, most=3)] = 1

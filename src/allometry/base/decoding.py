@@ -60,9 +60,6 @@ class Bounds:
 Count = Annotated[int, Bounds(least=0)]
 """How many there are of something."""
 
-Fraction = Annotated[float, Bounds(least=0, most=1)]
-"""A part of a whole."""
-
 Amount = Annotated[float, Bounds(least=0)]
 """So much of something, or nothing: seconds, say."""
 
