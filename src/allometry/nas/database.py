@@ -77,27 +77,26 @@ def open_database(
     import optuna
     import sqlalchemy
 
+    address = without_password(url)
     try:
         sqlalchemy.engine.make_url(url)
     except (sqlalchemy.exc.ArgumentError, ValueError) as error:
-        raise InputError(f"{shown(without_password(url))} is no address of a database. {_ADDRESS}") from error
+        raise InputError(f"{shown(address)} is no address of a database. {_ADDRESS}") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # of its own retries, for which there is a sentence
-    calls = DatabaseCalls(url, _shown(url), say=say, should_stop=should_stop)
+    calls = DatabaseCalls(url, address, say=say, should_stop=should_stop)
     try:
         storage, opened = _opened(url, study, len(objectives), calls, alone=alone)
     except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
         raise MissingExtraError(
-            f"The database {_shown(url)} needs a driver that cannot be imported here ({error}); for PostgreSQL: "
+            f"The database {address} needs a driver that cannot be imported here ({error}); for PostgreSQL: "
             "pip install 'allometry[postgresql]'"
         ) from error
     except (sqlite3.Error, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise InputError(
-            f"The database {_shown(url)} cannot be used: {first_line(error)}. {_ADDRESS}"
-        ) from error
+        raise InputError(f"The database {address} cannot be used: {first_line(error)}. {_ADDRESS}") from error
     kept = opened.user_attrs
     if kept.get("identity", identity) != identity:
         raise RunFolderError(
-            f"The database {_shown(url)} holds a search {study!r} with another space, data set, objective, recipe or "
+            f"The database {address} holds a search {study!r} with another space, data set, objective, recipe or "
             "seed. Give the same arguments, another --study, or another database."
         )
     opened.set_user_attr("identity", identity)
@@ -185,13 +184,6 @@ def first_number(trial: optuna.trial.FrozenTrial) -> int:
     """Optuna's number of the first trial of the same candidate."""
     first: int = trial.system_attrs.get("failed_trial", trial.number)
     return first
-
-
-def _shown(url: str) -> str:
-    """The address without its password."""
-    import sqlalchemy
-
-    return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
 
 
 @contextmanager
