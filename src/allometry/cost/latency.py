@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from allometry.arch import Network, Piece, digest, pieces, wrap_alone
 from allometry.base import BudgetError, InputError
@@ -17,7 +17,7 @@ from allometry.base.reading import UnreadableError, parse_json, read_text
 from allometry.cost.budget import Budget
 from allometry.cost.measures import LATENCY, MEASURES, Measure
 
-FORMAT: Literal["allometry.latency-table/1"] = "allometry.latency-table/1"
+FORMAT = "allometry.latency-table/1"
 _SHARED = ("space", "fitted", "reference", "runtime_config", "machine_info", "correction")
 
 
@@ -249,7 +249,7 @@ class _Line:
 class _TableFields:
     """A table as its file has it."""
 
-    format: Literal["allometry.latency-table/1"]
+    format: str
     space: str
     fitted: Count
     reference: Positive | None
