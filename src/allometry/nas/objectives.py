@@ -229,12 +229,12 @@ class Objective:
         known = worth[np.isfinite(worth)]
         if not len(known):
             raise ObjectiveError(
-                f"The objective {shown(self.text)} cannot be worked out, whatever {_either(self.measures)} may be: it "
+                f"The objective {shown(self.text)} cannot be worked out, whatever {_all_of(self.measures)} may be: it "
                 "divides by zero, leaves the numbers or has no real value."
             )
         if len(known) == len(worth) and (known == known[0]).all():
             raise ObjectiveError(
-                f"The objective {shown(self.text)} is {known[0]:g} whatever {_either(self.measures)} may be: no "
+                f"The objective {shown(self.text)} is {known[0]:g} whatever {_all_of(self.measures)} may be: no "
                 "network is better than another."
             )
 
@@ -270,7 +270,7 @@ def _samples(measures: Iterable[str]) -> dict[str, npt.NDArray[np.float64]]:
     return samples
 
 
-def _either(names: Iterable[str]) -> str:
+def _all_of(names: Iterable[str]) -> str:
     return " and ".join(sorted(names))
 
 
