@@ -6,7 +6,6 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from allometry.base import InputError, Progress
 from allometry.base.files import placing, sweep
@@ -129,8 +128,9 @@ def write_export(
     with placing(path.parent, name=path.name) as beside:
         staged, program = beside / path.name, beside / script.name
         if config.arithmetic.calibrated:
-            options: dict[str, Any] = {"calibration": calibration, "max_accuracy_drop": max_accuracy_drop}
-            int8 = write_int8(source, staged, script=program, **options)
+            int8 = write_int8(
+                source, staged, script=program, calibration=calibration, max_accuracy_drop=max_accuracy_drop
+            )
         else:
             write_file(source.module, staged, preprocessing=source.preprocessing, export_config=config)
         write_script(program, model=staged, preprocessing=source.preprocessing, export_config=config)
