@@ -21,7 +21,14 @@ from allometry.data.sources.values import (
     settle_data,
 )
 from allometry.data.subset import file_bytes, part_of
-from allometry.data.summary import Normalization, Summary, is_line_art, normalization, summarize
+from allometry.data.summary import (
+    Normalization,
+    Summary,
+    is_line_art,
+    normalization,
+    summarize,
+    tell_oddities,
+)
 
 __all__ = [
     "ArraySplit",
@@ -58,6 +65,7 @@ __all__ = [
     "settle_data",
     "side_to_keep",
     "summarize",
+    "tell_oddities",
     "train_batches",
     "view_batches",
     "with_levels",

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from allometry.base import Progress
 from allometry.data.dataset import Dataset, Labels, Split
 from allometry.data.images.pixels import Pixels
 
 _ENOUGH = 128  # pixels of the shorter side are enough for a mean and a deviation
 _LEAST_DEVIATION = 1e-3
 _NEAR_PURE = 24  # levels from black or white that still are ink or paper
+_TOLD = 5  # images that are left out
 _DRAWN = 0.75  # the rest of a drawing is the soft edge of its strokes
 
 
@@ -159,6 +161,23 @@ def _sample(dataset: Dataset, most: int, seed: int) -> tuple[int, Iterator[Pixel
     random = np.random.default_rng(seed)
     chosen = random.choice(len(split), size=min(max(1, most), len(split)), replace=False).tolist()
     return len(chosen), (split.image(index, min_side=_ENOUGH) for index in chosen)
+
+
+def tell_oddities(dataset: Dataset, progress: Progress, *, listed_in: str = "") -> None:
+    """Tell what is odd about the images, and the first of those that are left out.
+
+    Args:
+        dataset: of the images.
+        progress: told of them.
+        listed_in: the file that has all of those that are left out.
+    """
+    for remark in dataset.remarks:
+        progress.say(f"look at this: {remark}")
+    for rejected in dataset.rejected[:_TOLD]:
+        progress.say(f"left out: {rejected.path}: {rejected.reason}")
+    if len(dataset.rejected) > _TOLD:
+        all_of_them = f"; {listed_in} lists them all" if listed_in else ""
+        progress.say(f"left out: {len(dataset.rejected) - _TOLD:,} more{all_of_them}")
 
 
 def _spread(split: Split, classes: int) -> Spread:

@@ -14,7 +14,16 @@ from torch import Tensor
 
 from allometry.arch import Network
 from allometry.base import Progress, RunFolderError, SilentProgress, Stopped
-from allometry.data import Dataset, Summary, as_dataset, data_argument, is_line_art, normalization, summarize
+from allometry.data import (
+    Dataset,
+    Summary,
+    as_dataset,
+    data_argument,
+    is_line_art,
+    normalization,
+    summarize,
+    tell_oddities,
+)
 from allometry.runs import ClassSizes, DataSummary, RejectedFile
 from allometry.runs.files import DATA
 from allometry.runs.folder import RunFolder, open_run
@@ -25,8 +34,6 @@ from allometry.training.distillation import Teacher
 from allometry.training.distributed import ALONE, DistContext, join, local_rank
 from allometry.training.images import Images
 from allometry.training.recipes.recipe import Recipe
-
-_SHOWN_REJECTED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,14 +149,7 @@ def read_data(session: Session, data: Dataset | str) -> Images:
     _refuse_changed(session, data, dataset, summary)
     DATA.write(session.run.path, _describe(dataset, summary))
     session.progress.say(f"data: {summary}")
-    for remark in dataset.remarks:
-        session.progress.say(f"look at this: {remark}")
-    for rejected in dataset.rejected[:_SHOWN_REJECTED]:
-        session.progress.say(f"left out: {rejected.path}: {rejected.reason}")
-    if len(dataset.rejected) > _SHOWN_REJECTED:
-        session.progress.say(
-            f"left out: {len(dataset.rejected) - _SHOWN_REJECTED} more; data.json lists them all"
-        )
+    tell_oddities(dataset, session.progress, listed_in="data.json")
     return Images(dataset, normalization(dataset), is_line_art(dataset))
 
 

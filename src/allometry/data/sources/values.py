@@ -25,6 +25,7 @@ from allometry.data.sources.naming import ICONS, full_name, short_name
 from allometry.data.sources.opening import open_data, open_source
 from allometry.data.sources.records import Judge, OpenOptions, splits_of
 from allometry.data.subset import joined
+from allometry.data.summary import tell_oddities
 
 Arrays: TypeAlias = tuple[npt.ArrayLike | Sequence[object], npt.ArrayLike]
 """Images and their labels."""
@@ -32,7 +33,6 @@ Arrays: TypeAlias = tuple[npt.ArrayLike | Sequence[object], npt.ArrayLike]
 Data: TypeAlias = Dataset | Arrays | MapDataset | Mapping[str, Arrays | MapDataset] | str | Path
 """What a verb takes as data; `as_dataset` says what each is."""
 
-_SHOWN_REJECTED = 5
 _VALUE = re.compile(r"[^/@]+@[0-9a-f]{32}")
 
 
@@ -179,12 +179,7 @@ def as_split(
     if number == whole:
         which = f"all {number:,} images" if number > 1 else "its only image"
     progress.say(f"{told} It is judged by {which}.")
-    for rejected in dataset.rejected[:_SHOWN_REJECTED]:
-        progress.say(f"left out: {rejected.path}: {rejected.reason}")
-    if len(dataset.rejected) > _SHOWN_REJECTED:
-        progress.say(f"left out: {len(dataset.rejected) - _SHOWN_REJECTED:,} more")
-    for remark in dataset.remarks:
-        progress.say(f"look at this: {remark}")
+    tell_oddities(dataset, progress)
     return NamedSplit(chosen, known)
 
 
