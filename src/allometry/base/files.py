@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
@@ -245,7 +245,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """Add one JSON line to `path` and flush it to the disk; a last line that a kill has torn is cut off first."""
-    line = json.dumps(record, allow_nan=False) + "\n"
+    line = lines_text([record])
     with storage_errors(path):
         _refuse_special(path)
         make_folder(path.parent)
@@ -286,7 +286,17 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def write_lines(path: Path, records: list[dict[str, Any]]) -> None:
     """Replace a JSON-lines file by these records in one step."""
-    write_text(path, "".join(json.dumps(record, allow_nan=False) + "\n" for record in records))
+    write_text(path, lines_text(records))
+
+
+def lines_text(records: Iterable[Mapping[str, Any]]) -> str:
+    """Records as the text of a JSON-lines file.
+
+    Example:
+        >>> lines_text([{"epoch": 1}, {"epoch": 2}]).splitlines()
+        ['{"epoch": 1}', '{"epoch": 2}']
+    """
+    return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
 
 
 def flush(path: Path) -> None:

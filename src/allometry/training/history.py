@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from allometry.base import RunFolderError
-from allometry.base.files import read_lines, write_lines
+from allometry.base.files import lines_text, read_lines, write_lines
 from allometry.base.reading import UnreadableError, parse_json, read_bytes
 from allometry.runs.files import RecordLines
 from allometry.runs.records import EpochRecord
@@ -62,7 +62,7 @@ def show_history(
         StorageError: the file cannot be written.
     """
     path, lines = folder / METRICS, to_state(history)
-    whole = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    whole = lines_text(lines).encode()
     try:
         there = read_bytes(path)
     except OSError:
