@@ -131,6 +131,14 @@ def test_what_is_damaged_is_told(make_run):
     )  # what a kill has torn at the end is no damage
 
 
+@pytest.mark.parametrize("name", ["network.json", "law.json", "recipe.json", "result.json"])
+def test_each_file_that_is_left_out_is_told(make_run, name):
+    folder = make_run()
+    (folder / name).write_text("{")
+    (told,) = read_run(folder).damaged
+    assert f"{name} cannot be read, and is left out" in told
+
+
 def test_a_page_tells_what_is_damaged(make_run, capsys):
     from allometry.cli import main
 

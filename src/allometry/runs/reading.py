@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from allometry.runs import files
 from allometry.runs.folder import find_run
 from allometry.runs.record import RunRecord, SupernetRecord
 from allometry.runs.records import EpochMetrics
+from allometry.runs.results import RESULTS
 from allometry.scaling import ScalingLaw
 
 Value = TypeVar("Value")
@@ -80,13 +82,24 @@ def damaged_files(folder: Path, command: str) -> tuple[str, ...]:
         folder: of the run.
         command: that made it.
     """
-    told = [_why_damaged(file, folder) for file in _RECORDS]
+    kind = RESULTS.get(command)
+    records = _RECORDS if kind is None else (*_RECORDS, files.RecordFile(files.RESULT, kind))
+    told = [_why_damaged(folder / name, reader) for name, reader in _DESCRIPTIONS.items()]
+    told += [_why_damaged(folder / file.name, partial(_load, file)) for file in records]
     for file in _lines_of(command):
         damaged = file.count(folder) - len(file.read(folder))
         if damaged > 0:
             told.append(f"{folder / file.name} has {plural(damaged, 'line')} that cannot be read: left out.")
     return tuple(sentence for sentence in told if sentence)
 
+
+_DESCRIPTIONS: Mapping[str, Callable[[Path], object]] = {
+    files.NETWORK: load,
+    files.BASELINE: load,
+    files.LAW: ScalingLaw.load,
+    files.RECIPE: read_json,
+    files.SPACE: load_space,
+}
 
 _RECORDS: tuple[files.RecordFile[Any], ...] = (
     files.DATA,
@@ -112,13 +125,17 @@ def _lines_of(command: str) -> tuple[files.RecordLines[Any], ...]:
     )
 
 
-def _why_damaged(file: files.RecordFile[Any], folder: Path) -> str:
-    if not (folder / file.name).exists():
+def _load(file: files.RecordFile[Any], path: Path) -> object:
+    return file.load(path.parent)
+
+
+def _why_damaged(path: Path, reader: Callable[[Path], object]) -> str:
+    if not path.exists():
         return ""
     try:
-        file.load(folder)
-    except RunFolderError as error:
-        return f"{folder / file.name} cannot be read, and is left out: {error}"
+        reader(path)
+    except (InputError, RunFolderError) as error:
+        return f"{path} cannot be read, and is left out: {error}"
     return ""
 
 
