@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -126,13 +127,24 @@ def test_a_database_that_cannot_be_used(url, message):
         store(url, alone=False)
 
 
+POSTGRESQL = os.environ.get("ALLOMETRY_TEST_POSTGRESQL", "")
+no_server = pytest.mark.skipif(not POSTGRESQL, reason=".ci/run starts a server for ALLOMETRY_TEST_POSTGRESQL")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=no_server)])
+def shared(request, tmp_path):
+    """The database and the study of a search that several drivers share."""
+    url = f"sqlite:///{tmp_path}/a.db" if request.param == "sqlite" else POSTGRESQL
+    return url, uuid.uuid4().hex
+
+
 @pytest.mark.slow
-def test_two_drivers_share_a_search(tmp_path):
-    url = f"sqlite:///{tmp_path}/a.db"
+def test_two_drivers_share_a_search(shared, tmp_path):
+    url, study = shared
     evaluators = [Evaluator(), Evaluator()]
 
     def one(place):
-        with store(url, alone=False, driver=str(place)) as opened:
+        with store(url, alone=False, driver=str(place), study=study) as opened:
             return values_of(drive(QUESTION, opened, proposals(), evaluators[place], trials=TRIALS))
 
     with ThreadPoolExecutor(2) as pool:
@@ -155,7 +167,7 @@ with t.store(sys.argv[1], driver="dead", alone=sys.argv[2] == "alone", study=sys
 """
 
 
-def killed(url, alone, study="allometry"):
+def killed(url, alone, study):
     """A driver that dies while it works on number 5."""
     path = os.pathsep.join(part for part in sys.path if part)
     command = [sys.executable, "-c", DRIVER, url, "alone" if alone else "together", study]
@@ -170,18 +182,17 @@ def killed(url, alone, study="allometry"):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("comes_back", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_a_killed_driver_loses_no_trial_and_none_counts_twice(tmp_path, monkeypatch, comes_back):
-    url = f"sqlite:///{tmp_path}/a.db"
-    killed(url, alone=comes_back)
-    evaluator = Evaluator()
-    if comes_back:
-        trials = search(url, evaluator)
-    else:  # another one sees after a while that it gives no sign of life
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_killed_driver_loses_no_trial_and_none_counts_twice(shared, tmp_path, monkeypatch, comes_back):
+    url, study = shared
+    killed(url, comes_back, study)
+    if not comes_back:  # another one sees after a while that it gives no sign of life
         monkeypatch.setattr("allometry.nas.database.GRACE", 2)
         monkeypatch.setattr("allometry.nas.database.BEAT", 1)
-        with store(url, alone=False, driver="other") as opened:
-            trials = drive(QUESTION, opened, proposals(), evaluator, trials=TRIALS)
+    evaluator = Evaluator()
+    driver = "me" if comes_back else "other"
+    with store(url, alone=comes_back, driver=driver, study=study) as opened:
+        trials = drive(QUESTION, opened, proposals(), evaluator, trials=TRIALS)
     assert values_of(trials) == values_of(search(f"sqlite:///{tmp_path}/b.db", Evaluator()))
     assert 5 in evaluator.seen
     assert not {0, 1, 2, 3} & set(evaluator.seen)
