@@ -27,6 +27,7 @@ from allometry.runs.phases import (
 from allometry.supernets import (
     PLANS,
     at_once,
+    bignas,
     coupled_shrinking,
     epochs_together,
     sandwich,
@@ -209,9 +210,16 @@ def test_one_phase_has_more_epochs_than_a_network_by_itself_where_that_has_few(e
 def test_the_other_plans_open_everything_in_one_phase():
     space = SMALL["residual"]
     (together,), (random,) = sandwich(space, epochs=3), at_once(space, epochs=3)
+    (published,) = bignas(space, epochs=3)
     assert (together.sampling, together.teacher, together.subnets) == ("sandwich", "itself", 4)
     assert (random.sampling, random.teacher, random.subnets) == ("random", "none", 4)
-    assert {"shrinking": shrinking, "sandwich": sandwich, "at-once": at_once} == PLANS
+    assert (published.distillation_weight, published.regularized, published.image_size) == (
+        1.0,
+        "largest",
+        "subnet",
+    )
+    assert published == replace(together, distillation_weight=1.0, regularized="largest", image_size="subnet")
+    assert {"shrinking": shrinking, "sandwich": sandwich, "bignas": bignas, "at-once": at_once} == PLANS
 
 
 def test_every_choice_has_a_dimension():
@@ -252,7 +260,10 @@ def any_phase(draw: st.DrawFn) -> Phase:
         subnets=draw(st.integers(2 if sampling == "sandwich" else 1, 8)),
         lr_scale=draw(st.floats(0.001, 10)),
         sampling=sampling,
-        teacher=draw(st.sampled_from(teachers)),
+        teacher=(teacher := draw(st.sampled_from(teachers))),
+        distillation_weight=draw(st.none() if teacher == "none" else st.none() | st.floats(0, 1)),
+        regularized=draw(st.sampled_from(["all", *(["largest"] if sampling == "sandwich" else [])])),
+        image_size=draw(st.sampled_from(["step", "subnet"])),
     )
 
 
@@ -302,6 +313,14 @@ def test_a_file_of_phases(tmp_path):
         ({"lr_scale": "fast"}, "the phase's lr_scale"),
         ({"sampling": "all"}, "sampling of a phase must be one of random, sandwich, not 'all'"),
         ({"teacher": "b7"}, "teacher of a phase must be one of none, largest, average, itself"),
+        ({"distillation_weight": 0.5}, "The phase 'p' has a distillation_weight, but no teacher"),
+        (
+            {"teacher": "largest", "distillation_weight": 1.5},
+            "the phase's distillation_weight must be a number from 0",
+        ),
+        ({"regularized": "smallest"}, "regularized of a phase must be one of all, largest"),
+        ({"regularized": "largest"}, "can regularize the largest network alone only if"),
+        ({"image_size": 32}, "image_size of a phase must be one of step, subnet"),
         ({"teacher": "itself"}, "The phase 'p' cannot learn from the largest network of the same step"),
         ({"elastic": {"color": 2}}, "an elastic dimension of a phase must be one of resolution, kernel"),
         ({"elastic": {"depth": -1}}, "open options of depth must be an integer of at least 0"),

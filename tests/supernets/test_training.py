@@ -14,13 +14,14 @@ import torch
 
 from allometry.base import InputError, NonFiniteLossError, RunFolderError, Stopped
 from allometry.base.files import read_lines
-from allometry.data import ArraySplit
+from allometry.data import ArraySplit, Batch
 from allometry.runs import SupernetEpochMetrics
 from allometry.runs.phases import Phase
 from allometry.supernets import (
     PLANS,
     SupernetTask,
     at_once,
+    bignas,
     build_supernet,
     extract_subnet,
     load_supernet,
@@ -30,6 +31,7 @@ from allometry.supernets import (
     train_supernet,
 )
 from allometry.training import Callback, evaluate, latest_checkpoint, load_weights, run_task
+from allometry.training.state import TrainingState
 from tests.killing import is_killed, kill_myself, start
 from tests.training.tasks import StopAfter
 
@@ -146,6 +148,116 @@ def test_the_supernets_statistics_are_those_of_the_largest_network(whole):
             assert torch.allclose(value, taken[name], atol=1e-5), name
 
 
+# The sandwich as its papers have it
+
+PUBLISHED = bignas(SPACE, epochs=1)
+
+
+def published_step(tmp_path, **recipe):
+    """The task in its first step, and the images of it."""
+    task = SupernetTask(job_in(tmp_path, phases=PUBLISHED, recipe=replace(RECIPE, **recipe)))
+    task.build()
+    task.module.train()
+    epoch = task.phases[0].epochs[0]
+    task.start_step(epoch, 0)
+    random = np.random.default_rng(0)
+    labels = np.arange(16) % 3
+    pixels = random.integers(0, 255, (16, SIDE, SIDE, 1), dtype=np.uint8)
+    return task, epoch, Batch(pixels, labels, np.arange(16), labels, np.ones(16, np.float32))
+
+
+def gradients(task, epoch, batch, subnets) -> dict[str, torch.Tensor]:
+    task.module.zero_grad(set_to_none=True)
+    task._subnets = subnets
+    task.learn(batch, epoch)
+    return {
+        name: torch.zeros_like(weight) if weight.grad is None else weight.grad.clone()
+        for name, weight in task.module.named_parameters()
+    }
+
+
+def test_only_the_largest_learns_from_labels(tmp_path):
+    task, epoch, batch = published_step(tmp_path, dropout=0.0)
+    other = batch._replace(labels=(batch.labels + 1) % 3)
+    step, alone = task._subnets, task._subnets[:1]
+    assert step[0].network == SPACE.largest()
+    differ = {}
+    for subnets in (step, alone):
+        one, two = (gradients(task, epoch, labelled, subnets) for labelled in (batch, other))
+        differ[len(subnets)] = {name: len(subnets) * (one[name] - two[name]) for name in one}
+    for name, value in differ[4].items():
+        torch.testing.assert_close(value, differ[1][name], atol=1e-5, rtol=1e-4)
+    whole, first = (gradients(task, epoch, batch, subnets) for subnets in (step, alone))
+    assert any(not torch.allclose(4 * whole[name], first[name], atol=1e-4) for name in whole)
+
+
+def test_each_sees_the_same_images_at_its_own_size(tmp_path):
+    seen: list[list[int]] = []
+    sides: set[int] = set()
+
+    class Watched(SupernetTask):
+        def learn(self, batch, epoch):
+            sides.add(batch.images.shape[1])
+            layer = self.module._layer
+            inputs = []
+
+            def watched(part, x, regularized):
+                if part.host == "stem":
+                    inputs.append(x.shape[-1])
+                return layer(part, x, regularized)
+
+            self.module._layer = watched
+            try:
+                return super().learn(batch, epoch)
+            finally:
+                del self.module._layer
+                assert inputs == [subnet.network.resolution for subnet in self._subnets]
+                seen.append(inputs)
+
+    run_task(Watched(job_in(tmp_path, phases=PUBLISHED)))
+    assert sides == {SIDE}  # the largest is in every step
+    assert all(inputs[:2] == [SIDE, 8] for inputs in seen)
+
+
+def test_nothing_is_dropped_of_the_smaller_ones(tmp_path):
+    task, _, batch = published_step(tmp_path, dropout=0.9, stochastic_depth=0.9)
+    images = torch.randn(len(batch.labels), 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    largest, smallest = task._subnets[:2]
+    assert not torch.equal(task.module(images, largest), task.module(images, largest))
+    plain = [task.module(images, smallest, regularized=False) for _ in range(2)]
+    assert torch.equal(*plain)
+
+
+@pytest.mark.parametrize(("optimizer", "share"), [("adamw", 1.0), ("rmsprop", 0.25)])
+def test_what_the_largest_does_not_use_does_not_decay(tmp_path, optimizer, share):
+    task, _, _ = published_step(tmp_path, optimizer=optimizer)
+    decays = {
+        id(weight): group["weight_decay"]
+        for group in TrainingState(task).optimizer.param_groups
+        for weight in group["params"]
+    }
+    assert len(task.module.matrices) > 0
+    for name, weight in task.module.named_parameters():
+        expected = 0.0 if name.startswith("matrices") or weight.ndim < 2 else share * RECIPE.weight_decay
+        assert decays[id(weight)] == pytest.approx(expected), name
+
+
+def test_its_own_stochastic_depth_is_the_largests_unless_the_recipe_says_so(tmp_path):
+    space = replace(SPACE, template=replace(SPACE.template, stochastic_depth=0.4))
+    rates = {}
+    for name, phases, rate in (
+        ("own", PUBLISHED, None),
+        ("ours", sandwich(SPACE, epochs=1), None),
+        ("set", PUBLISHED, 0.1),
+    ):
+        recipe = replace(RECIPE, stochastic_depth=rate)
+        task = SupernetTask(job_in(tmp_path / name, space=space, phases=phases, recipe=recipe))
+        task.build()
+        rates[name] = max(task.module.options.drop_rates.values(), default=0.0)
+    assert rates["ours"] == 0
+    assert rates["own"] == pytest.approx(4 * rates["set"])
+
+
 @pytest.mark.parametrize("plan", PLANS)
 def test_every_plan_trains_also_when_width_follows_depth(plan, tmp_path):
     phases = PLANS[plan](SPACE, epochs=1)
@@ -156,7 +268,7 @@ def test_every_plan_trains_also_when_width_follows_depth(plan, tmp_path):
 
 @pytest.mark.slow
 def test_together_they_learn_too(tmp_path):
-    for plan in (sandwich, at_once):
+    for plan in (sandwich, bignas, at_once):
         job = job_in(tmp_path / plan.__name__, phases=plan(SPACE, epochs=8), recipe=replace(RECIPE, ema=0.8))
         last = train_supernet(job).history[-1]
         assert last.largest > 0.6
@@ -203,7 +315,8 @@ def test_a_stop_says_where_and_loses_nothing(whole, tmp_path, asks, where):
 def test_with_an_optimizer_that_remembers_and_a_sandwich_too(tmp_path):
     options = {
         "phases": (
-            *sandwich(SPACE, epochs=2),
+            *sandwich(SPACE, epochs=1),
+            replace(bignas(SPACE, epochs=1)[0], name="published"),
             Phase(name="more", epochs=1, elastic={"depth": 0}, subnets=3, teacher="average"),
         ),
         "recipe": replace(RECIPE, optimizer="rmsprop", learning_rate=0.005, ema=0.0),

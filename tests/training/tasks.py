@@ -35,6 +35,9 @@ _PHASES = (
         subnets=3,
         sampling="sandwich",
         teacher="largest",
+        distillation_weight=1.0,
+        regularized="largest",
+        image_size="subnet",
     ),
 )
 _WAYS = {"paths": proxylessnas, "gumbel": fbnet}

@@ -58,7 +58,8 @@ def train(
         typer.Option(
             "--phases",
             metavar="P",
-            help="sandwich (all at once, the largest teaches the others), shrinking (the largest network first, then "
+            help="sandwich (all at once, the largest teaches the others), bignas (the same as its papers have it: the "
+            "others learn from its answers alone, each at its own size), shrinking (the largest network first, then "
             "smaller kernels, depths and widths), at-once (without either), or a JSON file.",
         ),
     ] = "sandwich",

@@ -234,14 +234,18 @@ def _phase(place: int, phase: Phase, supernet: SupernetRecord) -> Row:
     last = done[-1] if done else None
     seconds = [epoch.seconds for epoch in done]
     smallest = supernet.smallest(place)
-    sandwich = " (sandwich)" if phase.sampling == "sandwich" else ""
+    notes = [
+        *(["sandwich"] if phase.sampling == "sandwich" else []),
+        *(["each its own size"] if phase.image_size == "subnet" else []),
+    ]
+    drawn = f" ({', '.join(notes)})" if notes else ""
     return Row(
         [
             str(place),
             phase.name.replace(" ", NO_BREAK),
             _opened(phase, supernet.phases[place - 2] if place > 1 else None),
-            f"{phase.subnets}{sandwich}",
-            _TEACHERS[phase.teacher],
+            f"{phase.subnets}{drawn}",
+            _learns_from(phase),
             f"{phase.epochs}" if len(done) == phase.epochs else f"{len(done)} of {phase.epochs}",
             percent(phase.lr_scale, digits=0),
             percent(last.largest) if last else "",
@@ -250,6 +254,14 @@ def _phase(place: int, phase: Phase, supernet: SupernetRecord) -> Row:
             format_duration(sum(seconds)) if seconds else "",
         ]
     )
+
+
+def _learns_from(phase: Phase) -> str:
+    """Labels, a teacher, or both; of a sandwich that learns from answers alone, too, who has the labels."""
+    if phase.distillation_weight != 1:
+        return _TEACHERS[phase.teacher]
+    teacher = _TEACHERS[phase.teacher].removeprefix("labels, ")
+    return f"{teacher}; itself labels" if phase.teacher == "itself" else teacher
 
 
 def _opened(phase: Phase, before: Phase | None) -> str:

@@ -17,6 +17,8 @@ from allometry.base.reading import UnreadableError
 Dimension = Literal["resolution", "kernel", "depth", "width", "channels", "block"]
 Sampling = Literal["random", "sandwich"]
 TeacherOf = Literal["none", "largest", "average", "itself"]
+Regularized = Literal["all", "largest"]
+ImageSize = Literal["step", "subnet"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 ALL = 0
 _WIDTHS = ("expand_ratio", "ratio")
@@ -54,12 +56,20 @@ class Phase:
         teacher: whose answers subnets imitate, besides the labels: `none`; the `largest` network as it was at the end
             of the first phase; the largest network of the `average` of the weights so far, which goes on learning; or,
             with the sandwich, the supernet's largest network `itself`, in the same step.
+        distillation_weight: fraction of the loss of a subnet that has a teacher which compares with that one; 1 for
+            its answers alone, without the labels. None for the recipe's.
+        regularized: which subnets have dropout, stochastic depth and weight decay: `all`, where stochastic depth is the
+            recipe's alone, since layers come and go anyway; or the `largest`, as it would have them by itself. What
+            that one does not use, such as the matrices of smaller kernels, does not decay then.
+        image_size: `step`, where all subnets of a step see images of one size, made for it; or `subnet`, where each
+            sees the same views at its own size, shrunk from the greatest of them.
 
     Raises:
         RecipeError: a field cannot have that value.
 
     Source: Once-for-All (Cai et al. 2020), section 3.3; sandwich: Yu & Huang 2019, *Universally slimmable networks*,
-    section 3.2; average: Tarvainen & Valpola 2017, *Mean teachers are better role models*, section 2.
+    section 3.2; average: Tarvainen & Valpola 2017, *Mean teachers are better role models*, section 2; answers alone,
+    the largest regularized and sizes of their own: Yu et al. 2020, *BigNAS*, section 3.1.
 
     Example:
         >>> Phase(name="kernel", epochs=7, elastic={"kernel": ALL}, lr_scale=0.4, teacher="largest").subnets
@@ -73,6 +83,9 @@ class Phase:
     lr_scale: float = 1.0
     sampling: Sampling = "random"
     teacher: TeacherOf = "none"
+    distillation_weight: float | None = None
+    regularized: Regularized = "all"
+    image_size: ImageSize = "step"
 
     def __post_init__(self) -> None:
         given: tuple[object, object] = (self.name, self.elastic)
@@ -84,13 +97,24 @@ class Phase:
             )
         check_integer("epochs of a phase", self.epochs, minimum=1)
         check_integer("subnets of a phase", self.subnets, minimum=2 if self.sampling == "sandwich" else 1)
-        check_numbers(self, "the phase's ", {"lr_scale": (0, 100)})
+        check_numbers(self, "the phase's ", {"lr_scale": (0, 100), "distillation_weight": (0, 1)})
         check_choice("sampling of a phase", self.sampling, get_args(Sampling))
         check_choice("teacher of a phase", self.teacher, get_args(TeacherOf))
+        check_choice("regularized of a phase", self.regularized, get_args(Regularized))
+        check_choice("image_size of a phase", self.image_size, get_args(ImageSize))
         if self.teacher == "itself" and self.sampling != "sandwich":
             raise RecipeError(
                 f"The phase {self.name!r} cannot learn from the largest network of the same step without training it "
                 "in each step: give it the sampling 'sandwich', or another teacher."
+            )
+        if self.distillation_weight is not None and self.teacher == "none":
+            raise RecipeError(
+                f"The phase {self.name!r} has a distillation_weight, but no teacher; leave it out, or name a teacher."
+            )
+        if self.regularized == "largest" and self.sampling != "sandwich":
+            raise RecipeError(
+                f"The phase {self.name!r} can regularize the largest network alone only if that one is in each step: "
+                "give it the sampling 'sandwich', or regularize all."
             )
         for dimension, number in self.elastic.items():
             check_choice("an elastic dimension of a phase", dimension, DIMENSIONS)

@@ -13,7 +13,15 @@ from allometry.supernets.evolution import Transform
 from allometry.supernets.extremes import Extreme, least, least_counted, least_latency
 from allometry.supernets.features import encode_options, space_digest
 from allometry.supernets.pareto import Front, ParetoConfig, pareto
-from allometry.supernets.plans import PLANS, at_once, coupled_shrinking, epochs_together, sandwich, shrinking
+from allometry.supernets.plans import (
+    PLANS,
+    at_once,
+    bignas,
+    coupled_shrinking,
+    epochs_together,
+    sandwich,
+    shrinking,
+)
 from allometry.supernets.predictor import Predictor, RegressionConfig, fit_predictor
 from allometry.supernets.predictor_quality import (
     MIN_TAU,
@@ -97,6 +105,7 @@ __all__ = [
     "at_once",
     "attainable_tau",
     "axes_of",
+    "bignas",
     "build_supernet",
     "couple_encodings",
     "coupled_shrinking",

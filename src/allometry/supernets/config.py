@@ -32,7 +32,7 @@ class SupernetConfig:
     """How a supernet is trained.
 
     Attributes:
-        plan: of phases: `sandwich`, `shrinking`, `at-once`, or a JSON file with the list `phases`.
+        plan: of phases: `sandwich`, `bignas`, `shrinking`, `at-once`, or a JSON file with the list `phases`.
         epochs: of the plan's one phase; or, with `shrinking`, of its first, which the others follow. None for as many
             as the plan takes by itself, from those of a network alone.
         coupled: width follows depth in every subnet, as in CompOFA: fewer subnets, for which plans of one phase take
@@ -124,7 +124,10 @@ def step_activations(part: Space, phase: Phase, *, coupled: bool) -> float:
     mean = float(costs(couple_encodings(part, encodings) if coupled else encodings)[ACTIVATIONS.name].mean())
     if phase.sampling == "random":
         return phase.subnets * mean
-    # The largest and the smallest see images of the size of the others in their step.
+    # The largest and the smallest see images of the size of the others in their step, or each its own.
+    if phase.image_size == "subnet":
+        ends = encodings_of(part, [part.largest(), part.smallest()])
+        return float(costs(ends)[ACTIVATIONS.name].sum()) + (phase.subnets - 2) * mean
     sides = [place for place, choice in enumerate(part.choices) if dimension_of(choice) == "resolution"]
     ends = np.repeat(encodings_of(part, [part.largest(), part.smallest()]), len(encodings), axis=0)
     ends[:, sides] = np.tile(encodings[:, sides], (2, 1))

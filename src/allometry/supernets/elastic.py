@@ -120,7 +120,7 @@ class Supernet(nn.Module):
         super().__init__()
         self.space, self.options = space, options
         self._sources: dict[LayerCandidate, Shape] = {}
-        self._skeletons: dict[tuple[LayerCandidate, float, bool], nn.Module] = {}
+        self._skeletons: dict[tuple[LayerCandidate, float, float | None, bool], nn.Module] = {}
         self._shapes: dict[LayerCandidate, dict[str, torch.Size]] = {}
         self.hosts = nn.ModuleDict()
         self.matrices = nn.ParameterDict()
@@ -135,15 +135,15 @@ class Supernet(nn.Module):
                 self._host(place, alike)
         self._check_order(places)
 
-    def forward(self, x: Tensor, subnet: Subnet | Network) -> Tensor:
-        """Logits, [N, classes], of a member."""
+    def forward(self, x: Tensor, subnet: Subnet | Network, *, regularized: bool = True) -> Tensor:
+        """Logits, [N, classes], of a member; with `regularized=False` nothing of it is dropped in training."""
         if isinstance(subnet, Network):
             subnet = self.subnet(subnet)
         for part in subnet.parts:
             if self.training and self.options.recompute and part.candidate.kind not in ("stem", "head"):
-                x = cast(Tensor, checkpoint(self._layer, part, x, use_reentrant=False))
+                x = cast(Tensor, checkpoint(self._layer, part, x, regularized, use_reentrant=False))
             else:
-                x = self._layer(part, x)
+                x = self._layer(part, x, regularized)
         return x
 
     def set_options(self, options: LayerOptions) -> None:
@@ -314,21 +314,25 @@ class Supernet(nn.Module):
             value = (middle @ matrix.T).unflatten(2, (smaller, smaller))
         return _middle(value, (shape[2], shape[3]))
 
-    def _layer(self, part: Part, x: Tensor) -> Tensor:
-        module = self._skeleton(part)
+    def _layer(self, part: Part, x: Tensor, regularized: bool) -> Tensor:
+        module = self._skeleton(part, regularized=regularized)
         tensors = self.weights(part, statistics=not self.training or self.options.frozen_statistics)
         return cast(Tensor, functional_call(module, tensors, (x,), tie_weights=False))
 
-    def _skeleton(self, part: Part) -> nn.Module:
+    def _skeleton(self, part: Part, *, regularized: bool) -> nn.Module:
         candidate, options = part.candidate, self.options
-        drop_rate = options.drop_rates.get(part.host, 0.0)
-        known = self._skeletons.get((candidate, drop_rate, self.training))
+        drop_rate = options.drop_rates.get(part.host, 0.0) if regularized else 0.0
+        dropout = None
+        if candidate.kind == "head":
+            dropout = options.dropout if regularized else 0.0
+        key = (candidate, drop_rate, dropout, self.training)
+        known = self._skeletons.get(key)
         if known is not None:
             return known
         module = skeleton(candidate, self._sources[candidate], self.space.template, drop_rate=drop_rate)
         module.train(self.training)
-        if isinstance(module, Exit) and options.dropout is not None:
-            module.dropout.p = options.dropout
+        if isinstance(module, Exit) and dropout is not None:
+            module.dropout.p = dropout
         for norm in batch_norms(module) if self.training else ():
             norm.train(not options.frozen_statistics)
             norm.track_running_stats = options.frozen_statistics
@@ -336,7 +340,7 @@ class Supernet(nn.Module):
             synchronize(module, device=next(self.parameters()).device)
         if options.compile and self.training:
             compile_layer(module)
-        self._skeletons[candidate, drop_rate, self.training] = module
+        self._skeletons[key] = module
         return module
 
 

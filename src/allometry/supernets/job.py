@@ -101,14 +101,17 @@ class SupernetJob(Job[SupernetEpochMetrics]):
         )
 
     def recipe_of(self, phase: Phase) -> Recipe:
-        """The recipe, with a phase's epochs and learning rate.
+        """The recipe, with a phase's epochs, learning rate and weight of the teacher.
 
         Raises:
             RecipeError: the recipe does not go with so many epochs.
         """
-        return replace(
+        recipe = replace(
             self.recipe, epochs=phase.epochs, learning_rate=self.recipe.learning_rate * phase.lr_scale
         )
+        if phase.distillation_weight is None:
+            return recipe
+        return replace(recipe, distillation=replace(recipe.distillation, weight=phase.distillation_weight))
 
     def identity_parts(self) -> list[object]:
         """All that decides the weights, as JSON-ready values."""
@@ -124,7 +127,10 @@ class SupernetJob(Job[SupernetEpochMetrics]):
 
 
 def drawn(job: SupernetJob, phase: int, step: int) -> list[dict[str, Option]]:
-    """What the subnets of a step decide, the same in every process; all are for images of one size."""
+    """What the subnets of a step decide, the same in every process.
+
+    All are for images of one size, unless the phase gives each its own.
+    """
     plan, space = job.phases[phase], job.spaces[phase]
     random = np.random.default_rng([job.seed, _DRAWN, phase, step])
     encodings = sample_encodings(space, random, plan.subnets, by="choice")
@@ -133,6 +139,8 @@ def drawn(job: SupernetJob, phase: int, step: int) -> list[dict[str, Option]]:
     subnets = [decisions_of(space, encoding) for encoding in encodings]
     if plan.sampling == "sandwich":
         subnets[:2] = [{choice.name: choice.options[place] for choice in space.choices} for place in (-1, 0)]
+    if plan.image_size == "subnet":
+        return subnets
     names = [choice.name for choice in space.choices if dimension_of(choice) == "resolution"]
     side = {name: decisions_of(space, encodings[0])[name] for name in names}
     return [{**decisions, **side} for decisions in subnets]

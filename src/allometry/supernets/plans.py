@@ -87,6 +87,9 @@ def coupled_shrinking(space: Space, *, epochs: int) -> tuple[Phase, ...]:
 def sandwich(space: Space, *, epochs: int) -> tuple[Phase, ...]:
     """All at once: in each step the largest network, the smallest and two others, which learn from the largest one.
 
+    All learn from the labels, too, are regularized as the recipe says, and see images of one size in a step; `bignas`
+    has none of the three.
+
     Args:
         space: whose choices are all open.
         epochs: the largest network sees each image so often.
@@ -111,6 +114,29 @@ def sandwich(space: Space, *, epochs: int) -> tuple[Phase, ...]:
     )
 
 
+def bignas(space: Space, *, epochs: int) -> tuple[Phase, ...]:
+    """The sandwich as its papers have it: only the largest network sees labels, and only it is regularized.
+
+    The other three learn from the largest one's answers alone, to the same views, each at its own size. The largest one
+    alone has dropout, stochastic depth and weight decay.
+
+    Args:
+        space: whose choices are all open.
+        epochs: the largest network sees each image so often.
+
+    Source: Yu & Huang 2019, *Universally slimmable networks*, section 3.3, for the answers; Yu et al. 2020, *BigNAS*,
+    section 3.1, for all. Their gradients are added up and ours averaged, and their rates fall otherwise: these are the
+    recipe's.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> [(phase.distillation_weight, phase.image_size) for phase in bignas(find_space("fbnet"), epochs=30)]
+        [(1.0, 'subnet')]
+    """
+    (phase,) = sandwich(space, epochs=epochs)
+    return (replace(phase, distillation_weight=1.0, regularized="largest", image_size="subnet"),)
+
+
 def at_once(space: Space, *, epochs: int) -> tuple[Phase, ...]:
     """Without shrinking: subnets at random from the first step to the last, for comparison.
 
@@ -124,6 +150,7 @@ def at_once(space: Space, *, epochs: int) -> tuple[Phase, ...]:
 
 PLANS: Mapping[str, Callable[..., tuple[Phase, ...]]] = {
     "sandwich": sandwich,
+    "bignas": bignas,
     "shrinking": shrinking,
     "at-once": at_once,
 }

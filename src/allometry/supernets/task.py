@@ -9,8 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from allometry.arch import Network
 from allometry.data import Batch
 from allometry.nn import ConvNet, save_weights, scale_residuals
 from allometry.runs import SupernetEpochMetrics
@@ -153,17 +155,16 @@ class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
             replace(
                 _options_in_use(job),
                 dropout=recipe.dropout,
-                drop_rates=self._drop_rates(supernet),
                 synchronize=recipe.execution.synchronize and not job.dist.alone,
                 recompute=recipe.execution.recompute,
                 compile=recipe.execution.compile,
             )
         )
         self.module = supernet
-        self._phase = 0
         self._subnets: list[Subnet] = []
         self._largest = supernet.subnet(job.space.largest())
         self._teacher: nn.Module | None = None
+        self._set_phase(0)
 
     @cached_property
     def classifier(self) -> nn.Module:
@@ -179,11 +180,25 @@ class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
             place = rest[0]
         return layers_above(place, stages=len(self.job.space.template.stages))
 
+    def decay_share(self, name: str, phase: int) -> float:
+        """All of it; or, where the largest network alone is regularized, for what that one uses, once in a step.
+
+        The mean over the subnets of a step has a part of the L2 term that one of them has. A decay beside the gradient
+        is taken once in a step, anyway.
+        """
+        plan = self.job.phases[phase]
+        if plan.regularized == "all":
+            return 1.0
+        used = {f"hosts.{part.host}" for part in self._largest.parts}
+        if not any(name.startswith(f"{host}.") for host in used):
+            return 0.0
+        return 1 / plan.subnets if self.job.recipe.optimizer == "rmsprop" else 1.0
+
     # Phases, epochs, steps
 
     def enter_phase(self, number: int) -> None:
-        """Make ready for the steps of a phase: its teacher, if it has one."""
-        self._phase = number
+        """Make ready for the steps of a phase: what it drops, and its teacher, if it has one."""
+        self._set_phase(number)
         if self.job.phases[number].teacher != "largest" or self._teacher is not None:
             return
         job, path = self.job, self.job.folder / "checkpoints" / LARGEST
@@ -215,14 +230,15 @@ class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
             self.module.set_options(replace(self.module.options, dropout=probability))
 
     def side_of(self, epoch: Epoch, step: int) -> int:
-        """The side of a step's images, in pixels.
+        """The side of a step's images, in pixels; where each subnet has its own, the greatest of these.
 
         Images are made at that size, as they will be when a subnet is used: images of the largest size that are shrunk
         once more would be softer.
         """
         job = self.job
-        own = job.spaces[self._phase].network(drawn(job, self._phase, step)[0]).resolution
-        return max(1, round(own * epoch.resolution / job.preprocessing.resolution))
+        space = job.spaces[self._phase]
+        subnets = [space.network(decisions) for decisions in drawn(job, self._phase, step)]
+        return max(self._side_of(network, epoch) for network in subnets)
 
     def start_step(self, epoch: Epoch, step: int) -> None:
         """Draw the step's subnets."""
@@ -231,17 +247,21 @@ class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
 
     def learn(self, batch: Batch, epoch: Epoch) -> Tensor:
         """Let the step's subnets learn from a batch; their gradients add up."""
-        job, plan = self.job, self.job.phases[self._phase]
+        job, plan, recipe = self.job, self.job.phases[self._phase], self.phases[self._phase].recipe
         images = to_input(batch.images, job.preprocessing, job.device)
-        with autocast(job.recipe, job.device):
+        with autocast(recipe, job.device):
             taught = self.teacher_logits(images)
         scale, sums = self.loss_scale(epoch, passes=len(self._subnets)), []
-        for subnet in self._subnets:
-            with autocast(job.recipe, job.device):
-                logits = self.module(images, subnet).float()
-            losses, labels = student_losses(logits, batch, job.recipe, teacher_logits=taught)
+        for place, subnet in enumerate(self._subnets):
+            own = _shrunk(images, self._side_of(subnet.network, epoch))
+            regularized = (
+                plan.regularized == "all" or place == 0
+            )  # the first one of a sandwich is the largest
+            with autocast(recipe, job.device):
+                logits = self.module(own, subnet, regularized=regularized).float()
+            losses, labels = student_losses(logits, batch, recipe, teacher_logits=taught)
             torch.autograd.backward(losses.sum() * scale)
-            if plan.teacher == "itself" and taught is None:  # the first one is the largest
+            if plan.teacher == "itself" and taught is None:
                 taught = logits.detach()
             sums.append(step_sums(losses, logits, labels))
         return torch.stack(sums).sum(0)
@@ -325,9 +345,22 @@ class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
             seed=job.seed,
         )
 
+    def _set_phase(self, number: int) -> None:
+        self._phase = number
+        self.module.set_options(replace(self.module.options, drop_rates=self._drop_rates(self.module)))
+
+    def _side_of(self, network: Network, epoch: Epoch) -> int:
+        """The side of the images that a subnet sees, which grow as those of the largest one."""
+        return max(1, round(network.resolution * epoch.resolution / self.job.preprocessing.resolution))
+
     def _drop_rates(self, supernet: Supernet) -> dict[str, float]:
-        """The recipe's stochastic depth, growing from layer to layer of the greatest network as in one by itself."""
-        largest = replace(self.job.space.largest(), stochastic_depth=self.job.recipe.stochastic_depth or 0.0)
+        """The stochastic depth, growing from layer to layer of the greatest network as in one by itself.
+
+        It is the recipe's. Without one it is the greatest network's own where that one alone drops layers.
+        """
+        largest, rate = self.job.space.largest(), self.job.recipe.stochastic_depth
+        own = largest.stochastic_depth if self.job.phases[self._phase].regularized == "largest" else 0.0
+        largest = replace(largest, stochastic_depth=own if rate is None else rate)
         rates: dict[str, float] = {}
         within: dict[int, int] = {}
         for placed in largest.blocks():
@@ -337,6 +370,16 @@ class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
             if placed.drop_rate:
                 rates |= {host: placed.drop_rate for host in supernet.hosts if host.startswith(start)}
         return rates
+
+
+def _shrunk(images: Tensor, side: int) -> Tensor:
+    """Images [N, channels, H, W] at a side that is not greater.
+
+    Source: Yu et al. 2020, *BigNAS*, section 3.1, for bicubic.
+    """
+    if images.shape[-1] == side:
+        return images
+    return F.interpolate(images, size=(side, side), mode="bicubic", align_corners=False, antialias=True)
 
 
 def _options_in_use(job: SupernetJob) -> LayerOptions:

@@ -86,12 +86,22 @@ class RMSPropTF(torch.optim.Optimizer):
 
 
 def make_optimizer(
-    module: nn.Module, recipe: Recipe, *, layers_above: Callable[[str], int] | None = None
+    module: nn.Module,
+    recipe: Recipe,
+    *,
+    layers_above: Callable[[str], int] | None = None,
+    decay_share: Callable[[str], float] | None = None,
 ) -> torch.optim.Optimizer:
     """The recipe's optimizer over the module's parameters.
 
     What decays is the recipe's `decayed`. Every group has a `scale`, the fraction of the learning rate that its
     layers get.
+
+    Args:
+        module: whose parameters it moves.
+        recipe: of the training.
+        layers_above: how many layers lie between a parameter, by its name, and the logits.
+        decay_share: the fraction of the weight decay that a parameter, by its name, has if it decays; 1 by default.
 
     Example:
         >>> type(make_optimizer(nn.Linear(2, 2), Recipe(epochs=1, optimizer="rmsprop"))).__name__
@@ -100,14 +110,15 @@ def make_optimizer(
     normed = {id(weight) for norm in batch_norms(module) for weight in norm.parameters(recurse=False)}
     kernels = recipe.decayed == "kernels"
     above = layers_above or partial(layers_above_in, module)
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         decays = parameter.ndim > 1 if kernels else id(parameter) not in normed
         scale = recipe.layer_decay ** above(name) if recipe.layer_decay != 1 else 1.0
-        groups.setdefault((scale, decays), []).append(parameter)
+        share = float(decays and (decay_share(name) if decay_share else 1.0))
+        groups.setdefault((scale, share), []).append(parameter)
     described = [
-        {"params": weights, "weight_decay": recipe.weight_decay if decays else 0.0, "scale": scale}
-        for (scale, decays), weights in sorted(groups.items(), key=lambda item: (-item[0][0], not item[0][1]))
+        {"params": weights, "weight_decay": recipe.weight_decay * share, "scale": scale}
+        for (scale, share), weights in sorted(groups.items(), key=lambda item: (-item[0][0], -item[0][1]))
     ]
     if recipe.optimizer == "rmsprop":
         return RMSPropTF(described, lr=recipe.learning_rate)

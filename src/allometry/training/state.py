@@ -194,4 +194,10 @@ class TrainingState(Generic[RecordT]):
             raise ValueError(f"the epoch took {self.seconds} seconds")
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
-        return make_optimizer(self._task.module, self.plan.recipe, layers_above=self._task.layers_above)
+        task, phase = self._task, self.phase
+        return make_optimizer(
+            task.module,
+            self.plan.recipe,
+            layers_above=task.layers_above,
+            decay_share=lambda name: task.decay_share(name, phase),
+        )

@@ -179,6 +179,11 @@ class Task(ABC, Generic[RecordT, ResultT]):
         """How many layers lie between a parameter and the logits, for the recipe's decay from layer to layer."""
         return layers_above_in(self.module, name)
 
+    def decay_share(self, name: str, phase: int) -> float:
+        """The fraction of the recipe's weight decay that a parameter has in a phase, if it decays."""
+        del name, phase
+        return 1.0
+
     # Phases, epochs, steps
 
     def enter_phase(self, number: int) -> None:
