@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
-from allometry.base.text import shown
+from allometry.base.text import first_few, shown
 
 _ALIKE = 0.5
 _LISTED = 20
@@ -211,7 +211,7 @@ class UnknownNameError(InputError, KeyError):
     def __init__(self, what: str, name: str, possible: Iterable[str], advice: str = "") -> None:
         possible = sorted(possible)
         near = nearest_names(name, possible)
-        hint = f"Did you mean {near}?" if near else f"Possible: {_some(possible)}."
+        hint = f"Did you mean {near}?" if near else f"Possible: {first_few(possible, _LISTED)}."
         super().__init__(
             " ".join(part for part in (f"No {what} is named {shown(name)}.", hint, advice) if part)
         )
@@ -302,12 +302,6 @@ def nearest_names(given: str, possible: list[str]) -> str:
     alike = {name: SequenceMatcher(None, name, given).ratio() for name in possible}
     near = [name for name in possible if alike[name] >= _ALIKE]
     return _either(sorted(near, key=lambda name: -alike[name])[:3]) if near else ""
-
-
-def _some(names: list[str]) -> str:
-    """All names, or the first of very many."""
-    listed = ", ".join(names[:_LISTED])
-    return listed if len(names) <= _LISTED else f"{listed} and {len(names) - _LISTED} more"
 
 
 def _either(names: list[str]) -> str:

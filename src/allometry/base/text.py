@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from typing import TextIO
 
 # Control characters but for line ends and tabs; marks that turn the direction of text around; halves of characters.
@@ -34,6 +35,19 @@ def shown(value: object) -> str:
     """
     text = repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def first_few(names: Sequence[str], number: int = 3) -> str:
+    """The first of some names, and how many more there are.
+
+    Example:
+        >>> first_few(["a", "b", "c", "d", "e"])
+        'a, b, c and 2 more'
+        >>> first_few(["a", "b"])
+        'a, b'
+    """
+    more = len(names) - number
+    return ", ".join(names[:number]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def write_line(text: str, *, stream: TextIO | None = None) -> None:

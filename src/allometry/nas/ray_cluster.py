@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import sys
 import tempfile
 import threading
@@ -13,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from allometry.base import AllometryError, InputError
 from allometry.base.errors import Stopped
@@ -22,6 +24,9 @@ from allometry.nas.trial_training import TrialConfig
 from allometry.nas.trial_worker import handle_request
 from allometry.nas.workers import WorkerDiedError
 from allometry.training.images import Images, open_images
+
+CLIENT_PORT = 10001
+"""Where the head of a Ray cluster answers programs outside of it, unless it was started with another."""
 
 
 def _environment() -> dict[str, str]:
@@ -51,6 +56,8 @@ class RayCluster:
         self._ray = load_extra("ray", extra="ray", asker=f"--workers {address}")
         self._settings = settings
         self._held = ExitStack()
+        if address.startswith("ray://"):
+            _check_reachable(address)
         if not self._ray.is_initialized():
             # What Ray prints of its own accord, from threads of its own, is no part of a command's answer.
             self._held.enter_context(_output_to_errors())
@@ -83,6 +90,20 @@ class RayCluster:
     def close(self) -> None:
         """Leave the cluster."""
         self._held.close()
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse an address where nothing answers at once: Ray itself tries for most of a minute."""
+    try:
+        parts = urlsplit(address)
+        with socket.create_connection((parts.hostname or "", parts.port or CLIENT_PORT), timeout=10):
+            pass
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"There is no Ray cluster at {address}: {why}. Give ray://host:port of a running cluster's head, "
+            f"whose port is usually {CLIENT_PORT}."
+        ) from error
 
 
 @contextmanager

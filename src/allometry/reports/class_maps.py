@@ -159,15 +159,17 @@ def draw_class_maps(
         _SMALLEST,
         *(math.ceil(viewer.preprocessing.resolution / viewer.preprocessing.crop) for viewer in viewers),
     )
-    levels = viewers[0].preprocessing.levels
     heads = [Caption("image"), *(_head(viewer) for viewer in viewers)]
     maps: list[ClassMap] = []
     rows: list[list[Tile]] = []
     stems = _stems(images)
     for image, stem in zip(images, stems, strict=True):
-        view = enlarged(image.pixels(channels=3, min_side=side, levels=levels), side=side)
-        tiles = [Tile(view, Caption(Path(image.name).name))]
-        for viewer in viewers:
+        views = [
+            enlarged(image.pixels(channels=3, min_side=side, levels=viewer.preprocessing.levels), side=side)
+            for viewer in viewers
+        ]
+        tiles = [Tile(views[0], Caption(Path(image.name).name))]
+        for viewer, view in zip(viewers, views, strict=True):
             one = _class_map(viewer, image, class_name, out / f"{stem}-{_plain(viewer.name)}.png")
             drawn = overlay(view, one.map, crop=viewer.preprocessing.crop)
             save_image(drawn, one.overlay)

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from allometry.base.text import printable
+from allometry.base.text import first_few, printable
 from allometry.base.units import format_quantity
 from allometry.reports.words import whole
 from allometry.runs import Evaluation, Interval, MultiLabelEvaluation, RunRecord
@@ -137,9 +137,7 @@ def _table(evaluation: Evaluation | MultiLabelEvaluation, rows: Sequence[tuple[s
 
 def _classes(record: RunRecord) -> str:
     names = record.data.classes if record.data is not None else ()
-    listed = ", ".join(map(_code, names[:_LISTED_CLASSES]))
-    more = len(names) - _LISTED_CLASSES
-    return f"## Classes\n\n{listed}{f' and {more} more' if more > 0 else ''}." if names else ""
+    return f"## Classes\n\n{first_few([_code(name) for name in names], _LISTED_CLASSES)}." if names else ""
 
 
 def _training(record: RunRecord) -> str:

@@ -12,6 +12,7 @@ from torch import nn
 from allometry.arch import Network, load, weight_signature
 from allometry.base import InputError, RunFolderError, WeightsError
 from allometry.base.reading import is_folder
+from allometry.base.text import first_few
 from allometry.catalog import as_network, has_own_resolution, names_module
 from allometry.nn import (
     Conventions,
@@ -27,7 +28,6 @@ from allometry.nn import (
     watch_module,
 )
 from allometry.nn.pretrained.checkpoints import without_prefixes
-from allometry.nn.pretrained.files import some
 from allometry.runs.files import NETWORK, PREPROCESSING
 from allometry.runs.folder import RunFolder, find_run
 from allometry.training.checkpoint import load_weights
@@ -148,7 +148,9 @@ def _open_module(network: str, weights: str) -> Classifier:
     tensors = min(named, key=lambda tensors: len(wanted ^ _without_counters(tensors)))
     wrong = sorted(wanted ^ _without_counters(tensors))
     if wrong:
-        raise WeightsError(f"{weights} does not hold the weights of {network}: {some(wrong)} not in both.")
+        raise WeightsError(
+            f"{weights} does not hold the weights of {network}: {first_few(wrong)} not in both."
+        )
     try:
         module.load_state_dict({**module.state_dict(), **tensors})
     except RuntimeError as error:

@@ -8,6 +8,7 @@ from typing import Any, overload
 
 from allometry.arch import Network
 from allometry.base.html import html_table
+from allometry.base.text import first_few
 from allometry.base.units import plural
 from allometry.catalog import Growth, Published, choose
 from allometry.cost import Budget, Cost, as_budget, as_measure, count
@@ -104,8 +105,7 @@ class Zoo(Sequence[ZooEntry]):
         return iter(self.entries)
 
     def __repr__(self) -> str:
-        more = f" and {len(self) - _NAMED} more" if len(self) > _NAMED else ""
-        return f"Zoo({plural(len(self), 'network')}: {', '.join(self.names[:_NAMED])}{more})"
+        return f"Zoo({plural(len(self), 'network')}: {first_few(self.names, _NAMED)})"
 
     def _repr_html_(self) -> str:
         more = [as_measure(name) for name in (self.entries[0].more if self.entries else ())]

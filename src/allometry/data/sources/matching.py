@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.base import DataError
+from allometry.base.text import first_few
 from allometry.base.units import plural
 from allometry.data.dataset import Dataset, Labels, Split
 from allometry.data.sources.classes import as_numbers
@@ -87,5 +88,4 @@ def _unknown(dataset: Dataset, unknown: Sequence[int], labels: Labels, classes: 
 
 
 def _few(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(map(repr, names[:_SHOWN])) + (f" and {more:,} more" if more > 0 else "")
+    return first_few([repr(name) for name in names], _SHOWN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from allometry.base.text import first_few
 from allometry.base.units import plural
 from allometry.data.images.reading import Levels
 from allometry.data.sources.check import Check
@@ -151,5 +152,4 @@ def _short(name: str) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(_short, names[:_SHOWN])) + more
+    return first_few([_short(name) for name in names], _SHOWN)

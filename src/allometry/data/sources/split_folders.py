@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from allometry.base import DataError
+from allometry.base.text import first_few
 from allometry.data.sources.listing import images_in, subfolders
 from allometry.data.sources.records import split_of, splits_of
 
@@ -85,11 +86,8 @@ def refuse_differing(root: Path, splits: Mapping[str, str], names: Mapping[str, 
     for folder in splits:
         differing = sorted(names[train] ^ names[folder])
         if differing:
-            where = ", ".join(
-                f"{name!r} only in {train if name in names[train] else folder}" for name in differing[:5]
-            )
-            more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+            where = [f"{name!r} only in {train if name in names[train] else folder}" for name in differing]
             raise DataError(
-                f"{train} and {folder} in {root} have different classes: {where}{more}. "
+                f"{train} and {folder} in {root} have different classes: {first_few(where, 5)}. "
                 "Give every split the same class folders."
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 from allometry.arch import Network, Padding
 from allometry.arch.checks import LARGEST
 from allometry.base import WeightsError
+from allometry.base.checks import is_number
 from allometry.base.decoding import Bounds, Positive, decode
 from allometry.base.reading import UnreadableError, parse_json
 
@@ -53,13 +53,13 @@ class Conventions:
     levels: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        if not all(_is_number(value) for value in (*self.mean, *self.std)):
+        if not all(is_number(value) for value in (*self.mean, *self.std)):
             raise WeightsError(f"Mean and deviation must be numbers, not {self.mean} and {self.std}.")
         if not self.mean or len(self.mean) != len(self.std) or min(self.std) <= 0:
             raise WeightsError(
                 f"There must be one mean and one deviation above 0 a channel, not {self.mean} and {self.std}."
             )
-        if not _is_number(self.crop) or not 0 < self.crop <= 1:
+        if not is_number(self.crop) or not 0 < self.crop <= 1:
             raise WeightsError(f"The crop must be a fraction above 0 and at most 1, not {self.crop!r}.")
         if self.levels is not None and not 0 <= self.levels[0] < self.levels[1] <= _DEEPEST:
             raise WeightsError(f"Black and white must be values of 16 bits, not {self.levels}.")
@@ -147,7 +147,3 @@ def _fields(config: Mapping[str, Any], pretrained_cfg: Mapping[str, Any]) -> dic
     if names:
         fields["classes"] = tuple(str(name) for name in names)
     return fields
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

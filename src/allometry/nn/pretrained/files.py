@@ -24,10 +24,10 @@ from allometry.base.archives import check_zip
 from allometry.base.files import replacing
 from allometry.base.machine import memory
 from allometry.base.reading import is_file
+from allometry.base.text import first_few
 from allometry.nn.pretrained.checkpoints import unwrapped
 
 DIGEST = "allometry.sha256"  # the name of the digest in a file's metadata
-_SHOWN = 3
 _COPIES, _BESIDE = 8, 2**20  # a file holds tensors that share their values once; and what stands beside them
 _LONGEST = 200
 _KINDS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -111,7 +111,7 @@ def refuse_unusual(tensors: Mapping[str, Tensor], where: object) -> None:
     ]
     if unusual:
         raise WeightsError(
-            f"{where} holds {some(unusual)} as something other than plain numbers of 16 to 64 bits; "
+            f"{where} holds {first_few(unusual)} as something other than plain numbers of 16 to 64 bits; "
             "take the weights before they were quantized or made sparse."
         )
 
@@ -157,18 +157,9 @@ def refuse_not_finite(tensors: Mapping[str, Tensor], where: object) -> None:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
     ]
     if bad:
-        raise WeightsError(f"{where} has values that are not finite in {some(bad)}; take an undamaged file.")
-
-
-def some(names: list[str]) -> str:
-    """The first names of a list, and how many more there are.
-
-    Example:
-        >>> some(["a", "b", "c", "d", "e"])
-        'a, b, c and 2 more'
-    """
-    listed = ", ".join(names[:_SHOWN])
-    return listed if len(names) <= _SHOWN else f"{listed} and {len(names) - _SHOWN} more"
+        raise WeightsError(
+            f"{where} has values that are not finite in {first_few(bad)}; take an undamaged file."
+        )
 
 
 def _read_safetensors(path: Path) -> RawWeights:

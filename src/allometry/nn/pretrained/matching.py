@@ -11,9 +11,10 @@ from torch import Tensor
 
 from allometry.arch import Network
 from allometry.base import WeightsError
+from allometry.base.text import first_few
 from allometry.nn.build import ConvNet
 from allometry.nn.pretrained.checkpoints import without_prefixes
-from allometry.nn.pretrained.files import refuse_not_finite, some
+from allometry.nn.pretrained.files import refuse_not_finite
 from allometry.nn.pretrained.layouts import LAYOUTS, OWN, Layout
 
 # What a file may hold besides: counters of batch norm, and heads that only training used.
@@ -68,7 +69,7 @@ def match(network: Network, tensors: Mapping[str, Tensor], *, where: object) -> 
     best, notes = _best_fit(network, shapes, tensors)
     label = network.name or "this network"
     if best.fraction < 0.5:
-        held = some(sorted(tensors))
+        held = first_few(sorted(tensors))
         raise WeightsError(
             f"{where} does not hold the weights of {label} in any known layout: it has {held}."
         )
@@ -76,7 +77,7 @@ def match(network: Network, tensors: Mapping[str, Tensor], *, where: object) -> 
     if _is_whole_head(head, best.names):
         best = best._replace(missing=[])
     problems = [
-        f"{len(names)} tensors {verb} ({some(names)})"
+        f"{len(names)} tensors {verb} ({first_few(names)})"
         for names, verb in ((best.missing, "are missing"), (best.left, "are left over"))
         if names
     ]
