@@ -26,7 +26,7 @@ larger = al.train(large, data=data, recipe=recipe, out="runs/large")
 print(al.evaluate(larger, split="val").accuracy, al.predict(larger, images[:3]))
 print(al.export(larger, to="onnx"), al.report(run, larger))
 
-fitted = al.fit(small, data=data, alphas=(1, 1.4), gammas=(1,), epochs=2, finalists=1, seeds=1)
+fitted = al.fit(small, data=data, alphas=(1, 1.4), gammas=(1,), epochs=2)
 print(fitted.law, al.scale(small, budget="4x", law=fitted.law).resolution)
 
 found = al.search(small, data=data, objective="accuracy", budget="100k", trials=2, epochs=1)

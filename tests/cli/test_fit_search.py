@@ -110,7 +110,7 @@ def test_a_killed_fit_goes_on(start, call, photos, tmp_path):
     assert result.status == 0
     assert "how sure" in result.out
     found = json.loads((folder / "result.json").read_text())
-    for name in ("law", "finalists", "forecast", "training_images", "fraction_of_full"):
+    for name in ("law", "region", "trained", "forecast", "training_images", "fraction_of_full"):
         assert found[name] == whole[name]
     grown = call("scale", "efficientnet-b0", "--law", folder / "law.json", "--phi", "1", "--json")
     assert grown.status == 0
@@ -125,7 +125,7 @@ def test_trainings_that_diverge_are_told_in_a_sentence(call, photos, tmp_path):
         *FIT, "--data", photos, "--out", tmp_path / "run", "--set", "learning_rate=1000", "--set", "clip=0"
     )
     assert result.status == 1
-    assert "trainings of all finalists diverged" in result.err
+    assert "trainings of all laws diverged" in result.err
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,8 @@ def test_trainings_that_diverge_are_told_in_a_sentence(call, photos, tmp_path):
         (("fit", "efficientnet-b0", "--alphas", "1,a"), "numbers with commas between"),
         (("fit", "efficientnet-bo"), "efficientnet-b0"),
         (("fit", "efficientnet-b0", "--alphas", "0.5"), "at least 1"),
+        (("fit", "efficientnet-b0", "--seeds", "1"), "--seeds"),
+        (("fit", "efficientnet-b0", "--max-laws", "0"), "--max-laws"),
     ],
 )
 def test_mistakes_are_one_sentence_with_status_2(call, photos, tmp_path, arguments, said):

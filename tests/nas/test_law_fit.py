@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allometry.base import InputError, LawError
-from allometry.nas import extrapolate, grid, rank_laws
+from allometry.nas import extrapolate, grid, law_noise, rank_laws
 
 
 def drawn(accuracy, *, seeds=3, images=500, seed=0):
@@ -61,3 +61,44 @@ def test_grids_of_other_ratios():
     assert max(law.alpha for law in laws) == 3
     with pytest.raises(LawError, match="above 2"):
         grid((3,), (1,))
+
+
+def test_the_noise_of_laws_is_that_of_seeds_or_of_images_or_of_their_groups():
+    lucky = [np.arange(1000)[None] < np.array([[700], [740]]) for _ in range(6)]  # seeds differ, laws do not
+    assert law_noise(lucky) ** 0.5 == pytest.approx(0.04 / 2, rel=1e-6)
+    images = [drawn(0.7, seeds=2, images=1000, seed=law) for law in range(6)]
+    by_image = law_noise(images) ** 0.5
+    assert 0.5 < by_image / (0.7 * 0.3 / 2000) ** 0.5 < 1.6
+    alike = [np.repeat(drawn(0.7, seeds=2, images=20, seed=law), 50, axis=1) for law in range(6)]
+    by_group = law_noise(alike, groups=np.repeat(np.arange(20), 50)) ** 0.5
+    assert by_group > 3 * by_image
+    same = np.ones((2, 100), bool)
+    assert 0 < law_noise([same, same]) ** 0.5 < 0.01
+    with pytest.raises(InputError, match="same seeds and images"):
+        law_noise([same, np.ones((2, 50), bool)])
+    with pytest.raises(InputError, match="same seeds and images"):
+        law_noise([])
+
+
+def test_the_noise_is_the_spread_of_means_when_seeds_are_drawn_again():
+    random = np.random.default_rng(3)
+
+    def trained(law):
+        """Two seeds whose skill differs by 3 points, on 2,000 images."""
+        return np.stack([random.random(2000) < 0.7 + random.normal(0, 0.03) for _ in range(2)])
+
+    means = [trained(0).mean() for _ in range(300)]
+    estimates = [law_noise([trained(law) for law in range(8)]) for _ in range(40)]
+    assert np.mean(estimates) ** 0.5 == pytest.approx(np.std(means), rel=0.2)
+
+
+def test_intervals_by_groups_are_wider():
+    groups = np.repeat(np.arange(25), 20)
+    alike = {name: np.repeat(drawn(0.7, images=25, seed=seed), 20, axis=1) for seed, name in enumerate("ab")}
+    plain, grouped = (rank_laws(alike, groups=given, times=400) for given in (None, groups))
+    assert all(
+        np.subtract(*grouped[name].interval) < 2 * np.subtract(*plain[name].interval) < 0 for name in "ab"
+    )
+    sizes = [(1e6, alike["a"]), (2e6, alike["b"])]
+    plain, grouped = (extrapolate(sizes, [4e6], groups=given, times=400)[0] for given in (None, groups))
+    assert np.subtract(*grouped.interval) < 1.5 * np.subtract(*plain.interval)

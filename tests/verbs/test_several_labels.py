@@ -248,7 +248,7 @@ def test_searches_fits_and_supernets_go_by_the_precision(tmp_path):
     (trial,) = read_lines(tmp_path / "search" / "trials.jsonl")
     assert found.result.validation_accuracy == trial["metrics"]["accuracy"]
     assert found.metric == "mean average precision"
-    laws = {"alphas": (1.0, 1.2), "gammas": (1.0,), "finalists": 1, "seeds": 1}
+    laws = {"alphas": (1.0, 1.2), "gammas": (1.0,)}
     fitted = fit(NETWORK, out=tmp_path / "fit", **laws, **options, **settings)
     assert 0 < fitted.result.sizes[1].accuracy < 1
     supernet = train_supernet(

@@ -23,6 +23,7 @@ from allometry.cli.options import (
 from allometry.cli.printing import print_json, print_rows
 
 if TYPE_CHECKING:
+    from allometry.runs import FitResult
     from allometry.verbs.open import Run
 
 
@@ -47,12 +48,12 @@ def fit(
     ratio: Annotated[float, typer.Option("--ratio", help="MACs of a step of the law.")] = 2.0,
     epochs: Annotated[
         int | None,
-        typer.Option("--epochs", min=1, help="Of a training; by default two fifths of a full one's."),
+        typer.Option("--epochs", min=1, help="Of each training; by default a fifth of a full one's."),
     ] = None,
-    finalists: Annotated[
-        int, typer.Option("--finalists", min=1, help="Laws that are trained with several seeds.")
-    ] = 2,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Of each finalist and the baseline.")] = 2,
+    max_laws: Annotated[
+        int, typer.Option("--max-laws", min=1, help="Laws of the grid that are trained, at most.")
+    ] = 9,
+    seeds: Annotated[int, typer.Option("--seeds", min=2, help="Of each law and the baseline.")] = 2,
     workers: Workers = "1",
     trial_threads: TrialThreads = None,
     out: Out = None,
@@ -77,7 +78,7 @@ def fit(
         gammas=_numbers("--gammas", gammas, plain.gammas),
         ratio=ratio,
         epochs=epochs,
-        finalists=finalists,
+        max_laws=max_laws,
         seeds=seeds,
         workers=workers,
         threads=trial_threads,
@@ -108,22 +109,30 @@ def _numbers(option: str, text: str | None, usual: tuple[float, ...]) -> tuple[f
         ) from error
 
 
+def _region(result: FitResult) -> str:
+    """Between what the shares lie of the laws that may be the best."""
+    return ", ".join(
+        f"{name} {low:.0%} to {high:.0%}" if low < high else f"{name} {low:.0%}"
+        for name, (low, high) in result.region.items()
+    )
+
+
 def _rows(run: Run) -> dict[str, str]:
     from allometry.runs import FitResult
 
     result = run.result
     assert isinstance(result, FitResult)  # noqa: S101
-    law = result.law
-    chosen = max(result.finalists, key=lambda finalist: finalist.law == law)
-    wide = {name: pair for name, pair in result.likely.items() if pair[0] < pair[1]}
-    ranges = ", ".join(f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in wide.items())
-    low, high = chosen.interval
+    law, size = result.law, result.sizes[-1]
     rows = {
-        "law": f"alpha {law.alpha:g}, beta {law.beta:.4g}, gamma {law.gamma:g}, best of {result.laws}",
-        "how sure": f"the best of {len(result.finalists)} finalists in {chosen.best:.0%} of the resamples; "
-        f"{f'{ranges} may be as good' if ranges else 'no other is likely to be as good'}",
-        run.metric: f"{chosen.accuracy:.1%} of the validation images ({low:.1%} to {high:.1%}), "
-        f"{result.epochs} epochs, {chosen.seeds} seeds",
+        "law": f"alpha {law.alpha:.4g}, beta {law.beta:.4g}, gamma {law.gamma:.4g}",
+        "how sure": "the grid has no other"
+        if result.laws == 1
+        else f"{result.near_best} of {result.laws} laws may be the best: {_region(result)}"
+        if result.tells_apart
+        else f"these images do not tell laws apart: all {result.laws} lie within the noise",
+        "noise": f"{100 * result.standard_error:.2g} points, the standard error of a law's mean accuracy",
+        run.metric: f"{size.accuracy:.1%} of the validation images, {result.epochs} epochs, "
+        f"{result.trained[0].seeds} seeds",
     }
     for size in result.forecast:
         low, high = size.interval or (size.accuracy, size.accuracy)

@@ -20,7 +20,14 @@ from allometry.nas.encodings import (
     sample_encodings,
 )
 from allometry.nas.law_grid import DEFAULT_GRID, LawTrial, Point, grid, grid_points, try_points
-from allometry.nas.law_ranking import CorrectMatrix, Extrapolation, LawRanking, extrapolate, rank_laws
+from allometry.nas.law_ranking import (
+    CorrectMatrix,
+    Extrapolation,
+    LawRanking,
+    extrapolate,
+    law_noise,
+    rank_laws,
+)
 from allometry.nas.lookup import Costs, Latencies, Lookup, tabulate
 from allometry.nas.objectives import (
     TRAINING_AWARE,
@@ -152,6 +159,7 @@ __all__ = [
     "front",
     "grid",
     "grid_points",
+    "law_noise",
     "make_searcher",
     "mnasnet",
     "mutate_encodings",

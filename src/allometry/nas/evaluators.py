@@ -197,7 +197,7 @@ class PooledEvaluator:
             return TrialOutcome(metrics=candidate.metrics, failed=str(error))
 
     def _train(self, training: GridTraining) -> GridTrainingResult:
-        fields = {"network": to_json(training.network), "seed": training.seed, "until": training.until}
+        fields = {"network": to_json(training.network), "seed": training.seed}
         return GridTrainingResult.from_dict(self._ask({"training": fields})["training"])
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:

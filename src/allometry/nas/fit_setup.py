@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from allometry.arch import Network, save
+from allometry.arch import Network, digest, save
 from allometry.base import InputError
 from allometry.base.checks import check_at_least, is_number
-from allometry.base.units import format_duration
+from allometry.base.units import format_duration, plural
 from allometry.cost import MACS, Budget, Limit, count
 from allometry.data import Dataset, data_argument
 from allometry.nas.law_grid import Point, grid, grid_points
@@ -17,7 +16,8 @@ from allometry.nas.trial_training import TrialConfig, trial_recipe
 from allometry.nas.trials import Halving
 from allometry.nas.workers import as_workers, refuse_values, threads_of
 from allometry.runs.files import BASELINE, write_recipe
-from allometry.scaling import IDENTITY, ScalingLaw, solve
+from allometry.scaling import Multipliers, ScalingLaw, shares_of, solve, spread_out
+from allometry.scaling.laws import IDENTITY
 from allometry.scaling.strides import adapt
 from allometry.training import small
 from allometry.training.forecast import seconds_per_image
@@ -34,17 +34,16 @@ GAMMAS = (1.0, 1.07, 1.15, 1.22, 1.3, 1.41)
 class FitConfig:
     """How a fit goes about it.
 
-    All proportions of the grid are trained for a quarter of the epochs, the best few for all of them, and the best of
-    those again with another seed.
+    Laws that lie far from each other on the grid are trained, all with the same epochs and seeds; a surface through
+    them tells of the whole grid.
 
     Attributes:
         alphas: of the grid; beta follows from alpha * beta^2 * gamma^2 = ratio.
         gammas: of the grid.
         ratio: MACs of a step of the law.
-        epochs: of a training that is not stopped; None for two fifths of a full training's, four at least.
-        fraction: of the proportions, that are trained to the end.
-        finalists: that are trained with all seeds.
-        seeds: of each finalist.
+        epochs: of each training; None for a fifth of a full training's, two at least.
+        max_laws: of the grid that are trained, at most; seven or more for a quadratic surface, else it is a plane.
+        seeds: of each law, two at least, since their difference is the noise.
         workers: 1 for this process, another number for so many beside it, `ray` or `ray://host:port`.
         threads: of each training's arithmetic; None for the cores divided by the workers.
 
@@ -65,17 +64,14 @@ class FitConfig:
     gammas: tuple[float, ...] = GAMMAS
     ratio: float = 2.0
     epochs: int | None = None
-    fraction: float = 0.125
-    finalists: int = 2
+    max_laws: int = 9
     seeds: int = 2
     workers: int | str = 1
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        check_at_least(self, epochs=1, finalists=1, seeds=1, threads=1)
+        check_at_least(self, epochs=1, max_laws=1, seeds=2, threads=1)
         object.__setattr__(self, "workers", as_workers(self.workers))
-        if not 0 < self.fraction <= 1:
-            raise InputError(f"fraction must be above 0 and at most 1, not {self.fraction:g}.")
         if not self.ratio > 1:
             raise InputError(
                 f"ratio must be above 1, not {self.ratio:g}: a step of the law grows the network."
@@ -91,9 +87,8 @@ class FitConfig:
         return grid(self.alphas, self.gammas, ratio=self.ratio)
 
 
-_EPOCH_SHARE = 0.4  # of a full training's
-_FEWEST = 4
-_FIRST = 4  # all laws are trained for this part of the epochs
+_EPOCH_SHARE = 0.2  # of a full training's
+_FEWEST = 2
 _REST = 1.15  # input and validation come on top of the passes
 
 
@@ -140,10 +135,47 @@ class FitRequest:
             "gammas": list(config.gammas),
             "ratio": config.ratio,
             "epochs": config.epochs,
-            "fraction": config.fraction,
-            "finalists": config.finalists,
+            "max_laws": config.max_laws,
             "seeds": config.seeds,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrownGrid:
+    """A baseline and what laws make of it.
+
+    Attributes:
+        baseline: what grows.
+        points: the laws, each with its network.
+        origin: what the laws multiply, from `start` on.
+        start: the multipliers of the baseline.
+        budget: of the laws' networks.
+        largest_resolution: of them, in pixels.
+    """
+
+    baseline: Network
+    points: tuple[Point, ...]
+    origin: Network
+    start: Multipliers
+    budget: Budget
+    largest_resolution: int
+
+    def grow(self, law: ScalingLaw) -> Point:
+        """A law with its network: that of the grid, if rounding leads to it.
+
+        Raises:
+            BudgetError: the law cannot grow the baseline.
+        """
+        (grown,) = grid_points(
+            self.origin,
+            self.budget,
+            start=self.start,
+            laws=(law,),
+            largest_resolution=self.largest_resolution,
+        )
+        named = replace(grown, network=replace(grown.network, name="the law"))
+        same = (point.network for point in self.points if digest(point.network) == digest(grown.network))
+        return replace(named, network=next(same, named.network))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,30 +184,19 @@ class FitSetup:
 
     Attributes:
         images: to learn from and to be judged on.
-        baseline: what grows.
-        points: the laws, each with its network.
+        grown: the baseline and the laws.
+        places: of the laws that are trained, in `grown.points`.
         config: the grid, and how much is trained.
         trial_config: what all trainings share.
         full_epochs: of a full training, for comparison.
     """
 
     images: Images
-    baseline: Network
-    points: tuple[Point, ...]
+    grown: GrownGrid
+    places: tuple[int, ...]
     config: FitConfig
     trial_config: TrialConfig
     full_epochs: int
-
-    @property
-    def first_epochs(self) -> int:
-        """Until where all are trained."""
-        return max(1, self.trial_config.epochs // _FIRST)
-
-    @property
-    def second(self) -> int:
-        """How many are trained to the end."""
-        wanted = max(self.config.finalists, math.ceil(self.config.fraction * len(self.points)))
-        return min(wanted, len(self.points))
 
 
 def prepare_fit(session: Session, request: FitRequest) -> FitSetup:
@@ -191,7 +212,8 @@ def prepare_fit(session: Session, request: FitRequest) -> FitSetup:
     """
     config, settings = request.config, request.settings
     images = read_data(session, request.data)
-    baseline, points = _points(request, images.dataset)
+    grown = _grow(request, images.dataset)
+    baseline, points = grown.baseline, grown.points
     full = images.recipe(small, baseline, settings).epochs
     epochs = config.epochs or max(_FEWEST, round(full * _EPOCH_SHARE))
     trial_config = TrialConfig(
@@ -206,8 +228,8 @@ def prepare_fit(session: Session, request: FitRequest) -> FitSetup:
     )
     setup = FitSetup(
         images=images,
-        baseline=baseline,
-        points=points,
+        grown=grown,
+        places=spread_out([shares_of(point.law) for point in points], config.max_laws),
         config=config,
         trial_config=trial_config,
         full_epochs=full,
@@ -220,7 +242,7 @@ def prepare_fit(session: Session, request: FitRequest) -> FitSetup:
     return setup
 
 
-def _points(request: FitRequest, dataset: Dataset) -> tuple[Network, tuple[Point, ...]]:
+def _grow(request: FitRequest, dataset: Dataset) -> GrownGrid:
     """The baseline as these images and the budget ask for it, and the laws, each with its network."""
     network, budget, config = request.network, request.budget, request.config
     origin = adapt(
@@ -236,9 +258,10 @@ def _points(request: FitRequest, dataset: Dataset) -> tuple[Network, tuple[Point
     else:
         origin = baseline
     macs = count(baseline).macs
+    trial_budget = Budget((Limit(MACS, int(config.ratio * macs)),))
     points = grid_points(
         origin,
-        Budget((Limit(MACS, int(config.ratio * macs)),)),
+        trial_budget,
         start=start,
         laws=config.laws,
         largest_resolution=largest,
@@ -247,12 +270,20 @@ def _points(request: FitRequest, dataset: Dataset) -> tuple[Network, tuple[Point
         replace(point, network=replace(point.network, name=f"law {number} of {len(points)}"))
         for number, point in enumerate(points, start=1)
     )
-    return baseline, named
+    return GrownGrid(
+        baseline=baseline,
+        points=named,
+        origin=origin,
+        start=start,
+        budget=trial_budget,
+        largest_resolution=largest,
+    )
 
 
 def _announce(session: Session, setup: FitSetup) -> None:
     """Tell what the fit will do and what it will cost, beside training every law fully."""
-    points, config, trial_config = setup.points, setup.config, setup.trial_config
+    baseline, points = setup.grown.baseline, setup.grown.points
+    config, trial_config = setup.config, setup.trial_config
     number = len(setup.images.dataset.splits["train"])
     middle = points[len(points) // 2].network
     recipe = trial_recipe(setup.images, middle, trial_config.settings, trial_config.epochs)
@@ -263,24 +294,17 @@ def _announce(session: Session, setup: FitSetup) -> None:
         images=min(recipe.batch_size, number),
         device=session.device,
     )
-    epochs = _epochs(setup)
+    # The law that is found is trained, too, and the baseline, which costs less.
+    epochs = (len(setup.places) + 1 + 1 / config.ratio) * config.seeds * trial_config.epochs
     workers = config.workers if isinstance(config.workers, int) else 1
     seconds = _REST * per_image * number * epochs / workers
     share = epochs / (len(points) * setup.full_epochs)
     session.progress.say(
-        f"baseline: {setup.baseline.name or 'the network'}, {count(setup.baseline).macs:,} MACs; {len(points)} laws, "
+        f"baseline: {baseline.name or 'the network'}, {count(baseline).macs:,} MACs; {plural(len(points), 'law')}, "
         f"each to {points[0].cost.macs:,} MACs or just below"
     )
     session.progress.say(
-        f"all for {setup.first_epochs} of {trial_config.epochs} epochs, {setup.second} of them to the end, "
-        f"{min(config.finalists, setup.second)} with {config.seeds} seeds, the baseline too: at most about "
-        f"{format_duration(seconds)} here, {share:.0%} of training every law for {setup.full_epochs} epochs"
+        f"{len(setup.places)} of them, the law that is found and the baseline for "
+        f"{plural(trial_config.epochs, 'epoch')} with {config.seeds} seeds each: "
+        f"about {format_duration(seconds)} here, {share:.0%} of training every law for {setup.full_epochs} epochs"
     )
-
-
-def _epochs(setup: FitSetup) -> float:
-    """Epochs of the fit, in those of a network of the grid."""
-    config, whole = setup.config, setup.trial_config.epochs
-    finalists = min(config.finalists, setup.second)
-    grown = len(setup.points) * setup.first_epochs + setup.second * (whole - setup.first_epochs)
-    return grown + (config.seeds - 1) * finalists * whole + config.seeds * whole / config.ratio

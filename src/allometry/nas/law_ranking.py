@@ -15,6 +15,8 @@ from allometry.base import InputError
 CorrectMatrix = npt.NDArray[np.bool_] | npt.NDArray[np.float64]
 """[seeds, images]: which validation images a network had correct, or what each adds to its accuracy, a row for each of
 its trainings."""
+Groups = npt.NDArray[np.int64]
+"""The group of each validation image, [images], numbered from 0."""
 RESAMPLES = 2000
 
 
@@ -41,7 +43,11 @@ class LawRanking(NamedTuple):
 
 
 def rank_laws(
-    correct: Mapping[str, CorrectMatrix], *, seed: int = 0, times: int = RESAMPLES
+    correct: Mapping[str, CorrectMatrix],
+    *,
+    groups: Groups | None = None,
+    seed: int = 0,
+    times: int = RESAMPLES,
 ) -> dict[str, LawRanking]:
     """Compare networks that were trained with the same seeds and judged on the same images.
 
@@ -49,6 +55,7 @@ def rank_laws(
 
     Args:
         correct: of each network, by its name; all of the same shape.
+        groups: of each image, [images]: images of one group are drawn together; None for each on its own.
         seed: of the resampling.
         times: resamples.
 
@@ -76,7 +83,7 @@ def rank_laws(
     means = np.empty((times, len(names)))
     for place in range(times):
         of_seed = np.bincount(random.integers(seeds, size=seeds), minlength=seeds) / seeds
-        of_image = np.bincount(random.integers(images, size=images), minlength=images) / images
+        of_image = _image_weights(random, images, groups)
         means[place] = np.einsum("nsi,s,i->n", whole, of_seed, of_image)
     accuracy = whole.mean(axis=(1, 2))
     leader = int(accuracy.argmax())
@@ -99,6 +106,58 @@ def rank_laws(
         )
         for place, name in enumerate(names)
     }
+
+
+def law_noise(correct: Sequence[CorrectMatrix], *, groups: Groups | None = None) -> float:
+    """Estimate the variance of a law's mean accuracy by seeds and images, as far as laws differ by it.
+
+    It is that between seeds, pooled over all laws, and no less than that of the images: what an image adds to one law
+    and not to the others is drawn with the image, or with its group.
+
+    Args:
+        correct: of each network; all of the same shape.
+        groups: of each image, as in `rank_laws`.
+
+    Returns:
+        A variance above 0.
+
+    Raises:
+        InputError: there are no laws, or their shapes differ.
+
+    Example:
+        >>> draw = np.random.default_rng(0)
+        >>> correct = [draw.random((2, 1000)) < 0.7 for law in range(5)]
+        >>> 0.005 < law_noise(correct) ** 0.5 < 0.02
+        True
+    """
+    if len({matrix.shape for matrix in correct}) != 1:
+        raise InputError(
+            "The noise of laws is that of trainings with the same seeds and images; these differ."
+        )
+    whole = np.stack(correct).astype(np.float64)
+    laws, seeds, images = whole.shape
+    accuracies = whole.mean(axis=2)
+    of_seeds: float = accuracies.var(axis=1, ddof=1).mean() / seeds if seeds > 1 else 0.0
+    own = whole.mean(axis=1)
+    if laws > 1:  # what all laws share does not set them apart
+        own = (own - own.mean(axis=0)) * math.sqrt(laws / (laws - 1))
+    own = own - own.mean(axis=1, keepdims=True)
+    places = np.arange(images) if groups is None else groups
+    sums = np.stack([np.bincount(places, weights=row) for row in own])
+    number = sums.shape[1]
+    of_images: float = (sums**2).sum(axis=1).mean() / images**2 * number / max(number - 1, 1)
+    return float(max(of_seeds, of_images, 0.25 / images**2))  # where nothing differs, half an image
+
+
+def _image_weights(
+    random: np.random.Generator, images: int, groups: Groups | None
+) -> npt.NDArray[np.float64]:
+    """How much each image counts in a resample of images, or of their groups; they sum to 1."""
+    number = images if groups is None else int(groups.max()) + 1
+    drawn = np.bincount(random.integers(number, size=number), minlength=number)
+    counts = drawn if groups is None else drawn[groups]
+    weights: npt.NDArray[np.float64] = counts / counts.sum()
+    return weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +183,7 @@ def extrapolate(
     sizes: Sequence[tuple[float, CorrectMatrix]],
     macs: Sequence[float],
     *,
+    groups: Groups | None = None,
     seed: int = 0,
     times: int = RESAMPLES,
 ) -> tuple[Extrapolation, ...]:
@@ -132,6 +192,7 @@ def extrapolate(
     Args:
         sizes: MACs and what was correct, of trained networks of one law; two sizes or more.
         macs: to look out to.
+        groups: of each image, as in `rank_laws`.
         seed: of the resampling.
         times: resamples.
 
@@ -157,7 +218,7 @@ def extrapolate(
     drawn = np.empty((times, len(wanted)))
     for place in range(times):
         of_seed = np.bincount(random.integers(seeds, size=seeds), minlength=seeds) / seeds
-        of_image = np.bincount(random.integers(images, size=images), minlength=images) / images
+        of_image = _image_weights(random, images, groups)
         drawn[place] = _line(logs, [float(of_seed @ correct @ of_image) for correct in whole], wanted, images)
     expected = _line(logs, [float(correct.mean()) for correct in whole], wanted, images)
     low, high = np.quantile(drawn, (0.025, 0.975), axis=0)

@@ -1,4 +1,4 @@
-"""The trainings of a fit: a network of its grid, whole or up to an epoch; none is done twice."""
+"""The trainings of a fit: networks of its grid, each with several seeds; none is done twice."""
 
 from __future__ import annotations
 
@@ -14,16 +14,14 @@ import numpy.typing as npt
 from allometry.arch import Network, digest
 from allometry.base import NonFiniteLossError, Progress, RunFolderError, SilentProgress
 from allometry.base.decoding import Amount, Count
-from allometry.base.errors import Stopped
 from allometry.base.files import append_line, read_lines
 from allometry.cost import count
 from allometry.nas.law_ranking import CorrectMatrix
-from allometry.nas.trial_training import TrialConfig, epochs_of, threads, trial_job
+from allometry.nas.trial_training import TrialConfig, threads, trial_job
 from allometry.runs import EpochMetrics
 from allometry.runs.files import METRICS
 from allometry.runs.values import FLAT, Record, Share
 from allometry.training import Predictions, predict, train
-from allometry.training.callbacks.base import Callback, EpochEnd
 from allometry.training.images import Images
 
 _HOPELESS = 1e9  # the loss of a training that diverged, for ranking
@@ -31,17 +29,15 @@ _HOPELESS = 1e9  # the loss of a training that diverged, for ranking
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridTraining:
-    """A network whose short training is wanted, whole or up to an epoch.
+    """A network whose short training is wanted.
 
     Attributes:
         network: what is trained.
         seed: of its training.
-        until: epochs; the training goes on from there when more are wanted.
     """
 
     network: Network
     seed: int
-    until: int
 
     @property
     def label(self) -> str:
@@ -51,7 +47,7 @@ class GridTraining:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridTrainingResult(Record):
-    """What came of it so far.
+    """What came of it.
 
     Attributes:
         accuracy: on the validation images, 0 to 1.
@@ -59,8 +55,8 @@ class GridTrainingResult(Record):
         epochs: that were trained.
         seconds: that they took.
         images: training images seen.
-        correct: once the training is over, which validation images were correct, as hexadecimal digits of packed bits;
-            of images with several labels, what each adds to the mean average precision, of 32-bit numbers.
+        correct: which validation images were correct, as hexadecimal digits of packed bits; of images with several
+            labels, what each adds to the mean average precision, of 32-bit numbers.
         diverged: the loss became infinite or not a number: nothing was correct.
     """
 
@@ -69,7 +65,7 @@ class GridTrainingResult(Record):
     epochs: Count
     seconds: Amount
     images: Count
-    correct: str = ""
+    correct: str
     diverged: bool = False
 
 
@@ -78,7 +74,6 @@ class _Line(Record):
     """A training and what came of it, as `trainings.jsonl` has it."""
 
     key: str
-    training: str
     macs: Count
     result: Annotated[GridTrainingResult, FLAT]
 
@@ -92,10 +87,10 @@ def run_grid_training(
     progress: Progress = SilentProgress(),
     should_stop: Callable[[], bool] = lambda: False,
 ) -> GridTrainingResult:
-    """Train a network of a grid up to an epoch, or to the end, where it is judged image by image.
+    """Train a network of a grid, and judge it image by image.
 
     Args:
-        training: what is trained, and how far.
+        training: what is trained.
         images: to learn from, and to be judged on: the validation split.
         settings: of all trainings; their seed is the training's own.
         folder: of the grid; what stopped goes on there.
@@ -109,51 +104,23 @@ def run_grid_training(
     job = trial_job(
         training.network, images, replace(settings, seed=training.seed), folder=folder, progress=progress
     )
-    job = replace(job, label=training.label)
-    whole = training.until >= job.recipe.epochs
-    reached = _Reached(training.until, over=len(epochs_of(job)) >= training.until)
-
-    correct = ""
-    if whole or not reached.over:
-        try:
-            with threads(settings.threads):
-                watched = replace(
-                    job,
-                    callbacks=(reached,),
-                    should_stop=lambda: (reached.over and not whole) or should_stop(),
-                )
-                trained = train(watched)
-                predictions = predict(
-                    trained.module,
-                    images.dataset.splits["val"],
-                    preprocessing=job.preprocessing,
-                    device=job.device,
-                )
-            correct = _as_text(predictions)
-        except Stopped:
-            if not reached.over or whole:
-                raise
-        except NonFiniteLossError:
-            return _diverged(METRICS.read(job.folder), len(images.dataset.splits["val"]))
-    history = epochs_of(job)[: training.until]
+    job = replace(job, label=training.label, should_stop=should_stop)
+    val = images.dataset.splits["val"]
+    try:
+        with threads(settings.threads):
+            trained = train(job)
+            predictions = predict(trained.module, val, preprocessing=job.preprocessing, device=job.device)
+    except NonFiniteLossError:
+        return _diverged(METRICS.read(job.folder), len(val))
+    history = trained.history
     return GridTrainingResult(
         accuracy=history[-1].val_accuracy,
         loss=history[-1].val_loss,
         epochs=len(history),
         seconds=sum(record.seconds for record in history),
         images=sum(record.images for record in history),
-        correct=correct,
+        correct=_as_text(predictions),
     )
-
-
-class _Reached(Callback):
-    """Whether a training has come to the epoch that it is wanted for."""
-
-    def __init__(self, until: int, *, over: bool) -> None:
-        self._until, self.over = until, over
-
-    def on_epoch_end(self, epoch: EpochEnd) -> None:
-        self.over = epoch.record.epoch >= self._until
 
 
 def _diverged(history: Sequence[EpochMetrics], number: int) -> GridTrainingResult:
@@ -188,7 +155,7 @@ class Trainings:
     Attributes:
         trainer: does them.
         folder: of the fit; a line for each training in its `trainings.jsonl`.
-        record_cost: told of what each training added: a name, seconds, images.
+        record_cost: told of what each training took: a name, seconds, images.
         progress: is told how far it is.
     """
 
@@ -234,42 +201,28 @@ class Trainings:
         self, training: GridTraining, result: GridTrainingResult, known: dict[str, GridTrainingResult]
     ) -> None:
         key = _key(training)
-        macs = count(training.network).macs
-        line = _Line(key=key, training=_training_key(training), macs=macs, result=result)
+        line = _Line(key=key, macs=count(training.network).macs, result=result)
         append_line(self.folder / FILE, line.to_dict())
         known[key] = result
         self._record_cost(training, known)
 
     def _record_cost(self, training: GridTraining, known: dict[str, GridTrainingResult]) -> None:
-        result, before = known[_key(training)], self._before(training, known)
-        self.record_cost(
-            f"{training.label}, to epoch {training.until}",
-            result.seconds - (before.seconds if before else 0.0),
-            result.images - (before.images if before else 0),
-        )
-
-    def _before(
-        self, training: GridTraining, known: dict[str, GridTrainingResult]
-    ) -> GridTrainingResult | None:
-        """The same training when it had come less far."""
-        earlier = (
-            known.get(f"{_training_key(training)} {epoch}") for epoch in range(training.until - 1, 0, -1)
-        )
-        return next((result for result in earlier if result is not None), None)
+        result = known[_key(training)]
+        self.record_cost(training.label, result.seconds, result.images)
 
     def _known(self) -> dict[str, GridTrainingResult]:
         return {line.key: line.result for line in _lines(self.folder)}
 
 
-def grid_trainings(networks: Sequence[Network], seeds: Sequence[int], until: int) -> list[GridTraining]:
+def grid_trainings(networks: Sequence[Network], seeds: Sequence[int]) -> list[GridTraining]:
     """Each network with each seed.
 
     Example:
         >>> from allometry.catalog import get
-        >>> len(grid_trainings([get("efficientnet-b0")], [0, 1], until=2))
+        >>> len(grid_trainings([get("efficientnet-b0")], [0, 1]))
         2
     """
-    return [GridTraining(network=network, seed=seed, until=until) for network in networks for seed in seeds]
+    return [GridTraining(network=network, seed=seed) for network in networks for seed in seeds]
 
 
 def correct_matrix(results: Sequence[GridTrainingResult], images: int) -> CorrectMatrix:
@@ -315,16 +268,9 @@ def _lines(folder: Path) -> list[_Line]:
 
 
 def trained_macs(folder: Path) -> float:
-    """MACs of all passes over images in the trainings of a fit; those that went on count once."""
-    furthest: dict[str, float] = {}
-    for line in _lines(folder):
-        furthest[line.training] = max(furthest.get(line.training, 0.0), line.result.images * line.macs)
-    return sum(furthest.values())
-
-
-def _training_key(training: GridTraining) -> str:
-    return f"{digest(training.network)[:16]} {training.seed}"
+    """MACs of all passes over images in the trainings of a fit."""
+    return float(sum(line.result.images * line.macs for line in _lines(folder)))
 
 
 def _key(training: GridTraining) -> str:
-    return f"{_training_key(training)} {training.until}"
+    return f"{digest(training.network)[:16]} {training.seed}"

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from allometry.base.units import plural
 from allometry.cost import MACS
-from allometry.reports.figures import BLUE, GREEN, Glyph, Trace, axis, figure, legend, log_axis
+from allometry.reports.figures import BLUE, GREEN, ORANGE, Glyph, Trace, axis, figure, legend, log_axis
 from allometry.reports.markup import Column, Html, Row, Section, element, note, number, table
 from allometry.reports.words import NO_BREAK, decimal, percent, percent_range, whole
 from allometry.runs import FitResult, RunRecord, SizeAccuracy
+from allometry.scaling import shares_of
 
 _NAMES = ("alpha", "beta", "gamma")
 _MEANING = {"alpha": "depth", "beta": "width", "gamma": "resolution"}
-_NEARLY = 0.9
 
 
 def fit_section(record: RunRecord, *, prefix: str) -> Section | None:
@@ -23,8 +23,9 @@ def fit_section(record: RunRecord, *, prefix: str) -> Section | None:
         return None
     content = [
         element("p", _sentence(fit)),
-        _finalists(fit),
-        note(_finalists_note(fit)),
+        *_map(fit, prefix),
+        _laws(fit),
+        note(_noise(fit)),
         *_forecast(fit, prefix),
     ]
     return Section("law", "The law", content)
@@ -32,23 +33,22 @@ def fit_section(record: RunRecord, *, prefix: str) -> Section | None:
 
 def _sentence(fit: FitResult) -> str:
     law = ", ".join(f"{name} {decimal(getattr(fit.law, name))} ({_MEANING[name]})" for name in _NAMES)
-    best = next((finalist for finalist in fit.finalists if finalist.law == fit.law), None)
-    if best is None:
-        return f"Found: {law}."
-    if best.best >= _NEARLY:
-        sure = f"It is the best of the finalists in {percent(best.best, digits=0)} of the resamples."
-    else:
-        ranges = ", ".join(
-            f"{name} from {low:.3g} to {high:.3g}" for name, (low, high) in fit.likely.items() if low < high
+    if not fit.tells_apart:
+        return (
+            f"Found: {law}. These images do not tell laws apart: all {fit.laws} lie within the noise, and this is "
+            "their middle."
         )
-        sure = (
-            f"It is the best of the finalists in only {percent(best.best, digits=0)} of the resamples: laws with "
-            f"{ranges or 'other coefficients'} may be as good."
-        )
-    return f"Found: {law}. {sure}"
+    ranges = ", ".join(
+        f"{name} {percent(low, digits=0)} to {percent(high, digits=0)}"
+        for name, (low, high) in fit.region.items()
+    )
+    return (
+        f"Found: {law}. Of {fit.laws} laws {fit.near_best} may be the best; this is their middle. Of the growth of the "
+        f"MACs they give {ranges}."
+    )
 
 
-def _finalists(fit: FitResult) -> Html:
+def _laws(fit: FitResult) -> Html:
     columns = [
         *(number(f"{name}, {_MEANING[name]}") for name in _NAMES),
         number("input, px"),
@@ -56,36 +56,88 @@ def _finalists(fit: FitResult) -> Html:
         number("accuracy"),
         number("95 % interval"),
         number("behind, points"),
-        number("the best in"),
-        Column("trained"),
+        number("by the surface"),
+        Column("may be the best"),
     ]
-    ranked = sorted(fit.finalists, key=lambda finalist: -finalist.accuracy)
     rows = [
         Row(
             [
-                *(decimal(getattr(finalist.law, name)) for name in _NAMES),
-                whole(finalist.resolution),
-                MACS.format(finalist.macs),
-                percent(finalist.accuracy),
-                percent_range(finalist.interval),
-                f"{100 * finalist.behind[0]:.1f} ({percent_range(finalist.behind[1:])})"
-                if any(finalist.behind)
+                *(decimal(getattr(trained.law, name)) for name in _NAMES),
+                whole(trained.resolution),
+                MACS.format(trained.macs),
+                percent(trained.accuracy),
+                percent_range(trained.interval),
+                f"{100 * trained.behind[0]:.1f} ({percent_range(trained.behind[1:])})"
+                if any(trained.behind)
                 else "",
-                percent(finalist.best, digits=0),
-                plural(finalist.seeds, "seed"),
+                "" if trained.expected is None else percent(trained.expected),
+                "yes" if trained.near_best else "",
             ],
-            marked=finalist.law == fit.law,
+            marked=trained.near_best,
         )
-        for finalist in ranked
+        for trained in sorted(fit.trained, key=lambda trained: -trained.accuracy)
     ]
     return table(columns, rows)
 
 
-def _finalists_note(fit: FitResult) -> str:
+def _noise(fit: FitResult) -> str:
+    seeds = plural(max(trained.seeds for trained in fit.trained), "seed")
+    surface = {
+        0: "They are too few for a surface between them",
+        1: "The surface is a plane over the shares, since they are fewer than six or lie close together",
+        2: f"They lie off the quadratic surface over the shares by {fit.misfit:.2g} variances of that noise",
+    }[fit.degree]
     return (
-        f"Validation accuracy after short trainings of {plural(fit.epochs, 'epoch')}; intervals by resampling "
-        "seeds and images, which all finalists share."
+        f"Validation accuracy after short trainings of {plural(fit.epochs, 'epoch')} with {seeds} each; intervals by "
+        f"resampling seeds and images, which all laws share. The standard error of a mean is "
+        f"{percent(fit.standard_error)}. {surface}. A law may be the best if it lies within one standard error of it."
     )
+
+
+def _map(fit: FitResult, prefix: str) -> list[Html]:
+    """The trained laws over the shares of depth and resolution; width has the rest."""
+    shares = [shares_of(trained.law) for trained in fit.trained]
+    colors = [GREEN if trained.near_best else BLUE for trained in fit.trained]
+    laws: Trace = {
+        "type": "scatter",
+        "mode": "markers+text",
+        "x": [round(100 * share.depth, 2) for share in shares],
+        "y": [round(100 * share.resolution, 2) for share in shares],
+        "text": [percent(trained.accuracy) for trained in fit.trained],
+        "textposition": "top center",
+        "cliponaxis": False,
+        "marker": {"size": 11, "color": colors},
+        "hovertext": [f"{trained.law}<br>{percent(trained.accuracy)}" for trained in fit.trained],
+        "hovertemplate": "%{hovertext}<extra></extra>",
+    }
+    found = shares_of(fit.law)
+    middle: Trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [round(100 * found.depth, 2)],
+        "y": [round(100 * found.resolution, 2)],
+        "marker": {"size": 16, "color": ORANGE, "symbol": "diamond"},
+        "hovertext": [str(fit.law)],
+        "hovertemplate": "%{hovertext}<extra></extra>",
+    }
+    keys: list[tuple[Glyph, str, str]] = [
+        ("diamond", ORANGE, "the law"),
+        ("circle", GREEN, "may be the best"),
+        ("circle", BLUE, "worse by more than the noise"),
+    ]
+    return [
+        element("h3", "Over depth and resolution"),
+        legend(keys),
+        figure(
+            f"{prefix}-laws",
+            [laws, middle],
+            height=420,
+            label="Accuracy over the shares of depth and resolution",
+            xaxis=axis("share of depth", range=[-6, 106], ticksuffix=f"{NO_BREAK}%"),
+            yaxis=axis("share of resolution", range=[-6, 112], ticksuffix=f"{NO_BREAK}%"),
+        ),
+        note("Shares of the growth of the MACs, in logarithms; width has the rest."),
+    ]
 
 
 def _forecast(fit: FitResult, prefix: str) -> list[Html]:

@@ -10,7 +10,7 @@ from allometry.reports.charts import law_heat_map, trial_dots
 from allometry.reports.figures import BLUE, GRAY, ORANGE, Glyph, legend
 from allometry.reports.markup import Column, Html, Row, Section, details, element, note, number, table
 from allometry.reports.words import NO_BREAK, TIMES, decimal, percent, whole
-from allometry.runs import GrowthPlan, LawTrialRecord, RunRecord
+from allometry.runs import FitResult, GrowthPlan, LawTrialRecord, RunRecord
 
 _MOST_TRIALS = 30
 _LEAST_FOR_HEAT_MAP = 4
@@ -23,7 +23,7 @@ def growth_section(record: RunRecord, *, prefix: str) -> Section | None:
     if record.plan is not None:
         content += _law(record.plan)
     if record.law_trials:
-        content += _trials(record.law_trials, prefix)
+        content += _trials(record.law_trials, prefix, mapped=not isinstance(record.result, FitResult))
     return Section("growth", "How it grew", content) if content else None
 
 
@@ -47,7 +47,7 @@ def _law(plan: GrowthPlan) -> list[Html]:
     return [element("p", sentence), table(columns, rows)]
 
 
-def _trials(trials: Sequence[LawTrialRecord], prefix: str) -> list[Html]:
+def _trials(trials: Sequence[LawTrialRecord], prefix: str, *, mapped: bool) -> list[Html]:
     best = sorted(trials, key=lambda trial: (-trial.accuracy, trial.name))
     shown = _with_chosen(best)
     content = [element("h3", "The trials"), element("p", _explanation(trials))]
@@ -57,7 +57,7 @@ def _trials(trials: Sequence[LawTrialRecord], prefix: str) -> list[Html]:
             note(f"The figure shows the best {len(shown)} of {len(best)} trials; the table has all.")
         )
     placed = [trial for trial in trials if trial.law is not None]
-    if len(placed) >= _LEAST_FOR_HEAT_MAP:
+    if mapped and len(placed) >= _LEAST_FOR_HEAT_MAP:
         content += [
             element("h3", "Over depth and resolution"),
             law_heat_map(f"{prefix}-law", placed),

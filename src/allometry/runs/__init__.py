@@ -23,7 +23,6 @@ from allometry.runs.records import (
 )
 from allometry.runs.results import (
     ExtractResult,
-    Finalist,
     FitResult,
     GrowthResult,
     RunResult,
@@ -31,6 +30,7 @@ from allometry.runs.results import (
     SizeAccuracy,
     SubnetAccuracy,
     SupernetResult,
+    TrainedLaw,
     TrainResult,
 )
 from allometry.runs.sharing import HubUpload
@@ -49,7 +49,6 @@ __all__ = [
     "Explanation",
     "Export",
     "ExtractResult",
-    "Finalist",
     "FitResult",
     "GradientEpochMetrics",
     "GrowthPlan",
@@ -82,6 +81,7 @@ __all__ = [
     "SupernetRecord",
     "SupernetResult",
     "TrainResult",
+    "TrainedLaw",
     "Verification",
     "read_run",
 ]

@@ -110,8 +110,8 @@ class ExtractResult(TrainResult):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finalist(Record):
-    """A law that a fit has trained with several seeds.
+class TrainedLaw(Record):
+    """A law that a fit has trained.
 
     Attributes:
         law: that it is.
@@ -121,16 +121,17 @@ class Finalist(Record):
         seeds: of its trainings.
         accuracy: mean on the validation images.
         interval: where that lies with 95 % confidence.
-        best: fraction of the resamples in which it is the best of the finalists.
         behind: how far it is behind the best one, and the two ends of the 95 % interval of that.
+        expected: accuracy by the surface; None where there is none.
+        near_best: whether it may be the best: it lies within one standard error of that.
 
     Example:
         >>> from allometry.scaling import COMPOUND
-        >>> finalist = Finalist(
+        >>> trained = TrainedLaw(
         ...     law=COMPOUND, macs=9_800_000, params=410_000, resolution=64, seeds=3, accuracy=0.8,
-        ...     interval=(0.77, 0.83), best=0.7, behind=(0.0, 0.0, 0.02),
+        ...     interval=(0.77, 0.83), behind=(0.0, 0.0, 0.02), expected=0.79, near_best=True,
         ... )
-        >>> finalist.to_dict()["law"]["alpha"]
+        >>> trained.to_dict()["law"]["alpha"]
         1.2
     """
 
@@ -141,8 +142,9 @@ class Finalist(Record):
     seeds: Count
     accuracy: Share
     interval: Interval
-    best: float
     behind: tuple[float, float, float]
+    expected: float | None
+    near_best: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,13 +169,18 @@ class FitResult(Record):
         data: name of the data set.
         network: name of the baseline.
         cost: of the baseline for one image.
-        law: that was chosen.
-        likely: for each coefficient, between what it lies among the laws that may be the best.
-        epochs: of the longest trainings.
-        finalists: laws that were trained with several seeds.
+        law: that was chosen: the middle of the laws that may be the best.
+        region: for `depth`, `width` and `resolution`, between what their shares lie among the laws that may be the
+            best: what part of the growth of the MACs, in logarithms, goes to it.
+        near_best: how many laws that are.
+        laws: how many there were to choose from.
+        degree: of the surface through the trained laws; 0 where they are too few for one.
+        misfit: how far they lie off it, in variances of their noise.
+        standard_error: of a law's mean accuracy, by seeds and images.
+        epochs: of each training.
+        trained: the laws that were trained.
         sizes: the baseline and the network of the law, as trained.
         forecast: larger ones, trained as briefly.
-        laws: how many were tried.
         training_seconds: of all trainings.
         training_images: of all trainings.
         fraction_of_full: what the trainings cost, of what training each law's network fully would.
@@ -183,27 +190,37 @@ class FitResult(Record):
         >>> from allometry.scaling import COMPOUND
         >>> result = FitResult(
         ...     data="pets", network="net", cost=Cost(410_000, 9_800_000, 250_000, 1_900_000), law=COMPOUND,
-        ...     likely={"alpha": (1.1, 1.3)}, epochs=3, finalists=(),
+        ...     region={"depth": (0.1, 0.4)}, near_best=4, laws=9, degree=2, misfit=1.1, standard_error=0.01, epochs=3,
+        ...     trained=(),
         ...     sizes=(SizeAccuracy(macs=9.8e6, accuracy=0.8), SizeAccuracy(macs=1.9e7, accuracy=0.83)),
-        ...     forecast=(), laws=9, training_seconds=120.5, training_images=48_000, fraction_of_full=0.25,
+        ...     forecast=(), training_seconds=120.5, training_images=48_000, fraction_of_full=0.25,
         ... )
-        >>> result.law, result.likely["alpha"]
-        (ScalingLaw(alpha=1.2, beta=1.1, gamma=1.15), (1.1, 1.3))
+        >>> result.law, result.region["depth"], result.tells_apart
+        (ScalingLaw(alpha=1.2, beta=1.1, gamma=1.15), (0.1, 0.4), True)
     """
 
     data: str
     network: str
     cost: CostField
     law: ScalingLaw
-    likely: Mapping[str, Interval]
+    region: Mapping[str, Interval]
+    near_best: Count
+    laws: Count
+    degree: Count
+    misfit: float
+    standard_error: float
     epochs: Count
-    finalists: tuple[Finalist, ...]
+    trained: tuple[TrainedLaw, ...]
     sizes: tuple[SizeAccuracy, ...]
     forecast: tuple[SizeAccuracy, ...]
-    laws: Count
     training_seconds: Amount
     training_images: Count
     fraction_of_full: Amount
+
+    @property
+    def tells_apart(self) -> bool:
+        """Whether any law is worse than the best by more than the noise."""
+        return self.near_best < self.laws
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

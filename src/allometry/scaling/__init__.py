@@ -16,6 +16,18 @@ from allometry.scaling.laws import (
 )
 from allometry.scaling.solving import Solution, smallest, solve
 from allometry.scaling.strides import fit_strides
+from allometry.scaling.surface import (
+    Expected,
+    LawAccuracy,
+    LawSurface,
+    Region,
+    Shares,
+    best_region,
+    expected_accuracy,
+    fit_surface,
+    shares_of,
+    spread_out,
+)
 
 __all__ = [
     "COMPOUND",
@@ -26,12 +38,22 @@ __all__ = [
     "RESOLUTION",
     "V2",
     "WIDTH",
+    "Expected",
+    "LawAccuracy",
+    "LawSurface",
     "Multipliers",
+    "Region",
     "ScalingLaw",
+    "Shares",
     "Solution",
     "as_law",
+    "best_region",
+    "expected_accuracy",
     "fit_strides",
+    "fit_surface",
     "scale",
+    "shares_of",
     "smallest",
     "solve",
+    "spread_out",
 ]

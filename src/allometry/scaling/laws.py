@@ -139,14 +139,16 @@ class ScalingLaw:
         return grown
 
     @classmethod
-    def from_exponents(cls, *, depth: float, width: float, resolution: float) -> ScalingLaw:
-        """The law that spends a doubling of the MACs in these fractions.
+    def from_exponents(
+        cls, *, depth: float, width: float, resolution: float, growth: float = 2.0
+    ) -> ScalingLaw:
+        """The law that spends a doubling of the MACs, or another growth, in these fractions.
 
         With shares e that sum to 1, s times the MACs multiply depth by s^e_d, width by s^(e_w / 2) and
-        resolution by s^(e_r / 2); one step of the law is s = 2.
+        resolution by s^(e_r / 2); one step of the law is s = `growth`.
 
         Raises:
-            LawError: the fractions are negative or do not sum to 1.
+            LawError: the fractions are negative or do not sum to 1, or the growth is not above 1.
 
         Source: Dollar, Singh & Girshick 2021, *Fast and accurate model scaling*, section 4.
 
@@ -157,7 +159,9 @@ class ScalingLaw:
         shares = (depth, width, resolution)
         if min(shares) < 0 or not math.isclose(sum(shares), 1):
             raise LawError(f"The shares of depth, width and resolution must sum to 1, not {shares!r}.")
-        return cls(2**depth, 2 ** (width / 2), 2 ** (resolution / 2))
+        if not is_number(growth) or not growth > 1:
+            raise LawError(f"The growth of a step must be a number above 1, not {shown(growth)}.")
+        return cls(growth**depth, growth ** (width / 2), growth ** (resolution / 2))
 
     @classmethod
     def load(cls, path: str | Path) -> ScalingLaw:

@@ -9,13 +9,14 @@ from allometry.arch import Network
 from allometry.base import Progress
 from allometry.base.checks import replace_given
 from allometry.base.progress import as_progress
+from allometry.base.units import plural
 from allometry.catalog import as_network
 from allometry.cost import Budget, as_budget, count
 from allometry.data import Data, data_name, settle_data
 from allometry.nas.evaluators import make_evaluator
-from allometry.nas.fit_result import fitted_result
+from allometry.nas.fit_result import choose_law, fitted_result
 from allometry.nas.fit_setup import FitConfig, FitRequest, FitSetup, prepare_fit
-from allometry.nas.law_trials import GridTrainingResult, Trainings, grid_trainings
+from allometry.nas.law_trials import Trainings, grid_trainings
 from allometry.runs.arguments import value_argument, value_name
 from allometry.training.recipes.settings import Setting
 from allometry.training.session import Session, open_session
@@ -31,7 +32,7 @@ def fit(
     alphas: Sequence[float] | None = None,
     gammas: Sequence[float] | None = None,
     epochs: int | None = None,
-    finalists: int | None = None,
+    max_laws: int | None = None,
     seeds: int | None = None,
     workers: int | str | None = None,
     config: FitConfig = FitConfig(),
@@ -42,11 +43,12 @@ def fit(
     progress: Progress | bool = True,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Run:
-    """Fit a scaling law to a network and images: the paper's step 1, with successive halving and several seeds.
+    """Fit a scaling law to a network and images: the paper's step 1, with several seeds and a surface between laws.
 
-    Every law of the grid makes a network of `config.ratio` times the baseline's MACs. All are trained for a quarter of
-    the epochs, the best eighth to the end, the best two with another seed; the best of these by mean validation
-    accuracy has the law. Called again with the same folder it goes on where it stopped.
+    Every law of the grid makes a network of `config.ratio` times the baseline's MACs. Some that lie far from each
+    other are trained, all with the same epochs and seeds. A quadratic surface over the shares of depth, width and
+    resolution, fitted to their validation accuracies, tells of all laws of the grid; the law is the middle of those
+    within one standard error of the best. Called again with the same folder it goes on where it stopped.
 
     Args:
         network: the baseline: a network, a name of the zoo, or a network's JSON file.
@@ -54,9 +56,9 @@ def fit(
         budget: that the baseline is shrunk or grown to first, by the paper's law; by default it stays as it is.
         alphas: `config.alphas`, if given: of the grid.
         gammas: `config.gammas`, if given: of the grid; beta follows from both.
-        epochs: `config.epochs`, if given: of a training to the end.
-        finalists: `config.finalists`, if given: laws that are trained with all seeds.
-        seeds: `config.seeds`, if given: of each finalist.
+        epochs: `config.epochs`, if given: of each training.
+        max_laws: `config.max_laws`, if given: of the grid that are trained, at most.
+        seeds: `config.seeds`, if given: of each law; two at least.
         workers: `config.workers`, if given: processes that train.
         config: the grid, and how much is trained, by whom.
         out: the run folder; by default `runs/fit-NETWORK-DATA`.
@@ -67,30 +69,30 @@ def fit(
         should_stop: True stops the fit at a checkpoint.
 
     Returns:
-        The run: its `law`, and its `result` (`FitResult`), which says how sure it is, gives a forecast for larger
-        networks, and what the fit cost.
+        The run: its `law`, and its `result` (`FitResult`), which says which laws may be as good, gives a forecast for
+        larger networks, and what the fit cost.
 
     Raises:
         InputError: network, data, budget or settings are wrong.
         BudgetError: the baseline cannot keep the budget, or no law can grow it.
         Stopped: `should_stop` asked for it.
         StorageError: the disk is full, read-only or forbidden.
-        SearchError: the trainings of all finalists diverged.
+        SearchError: a training of every law diverged.
 
     Source: EfficientNet (Tan & Le 2019), section 3.3, step 1.
 
     Example, with a small `network`, `images` and `labels`; a grid of two laws:
-        >>> grid = {"alphas": (1, 1.4), "gammas": (1,), "epochs": 1, "finalists": 1, "seeds": 1}
+        >>> grid = {"alphas": (1, 1.4), "gammas": (1,), "epochs": 1}
         >>> fitted = fit(network, data=(images, labels), **grid, out=folder / "fit", progress=False)
-        >>> fitted.law.alpha in (1, 1.4)
-        True
+        >>> 1 <= fitted.law.alpha <= 1.4, len(fitted.result.trained)
+        (True, 2)
     """
     config = replace_given(
         config,
         alphas=None if alphas is None else tuple(alphas),
         gammas=None if gammas is None else tuple(gammas),
         epochs=epochs,
-        finalists=finalists,
+        max_laws=max_laws,
         seeds=seeds,
         workers=workers,
     )
@@ -120,15 +122,15 @@ def fit(
 
 
 def _fit(session: Session, setup: FitSetup) -> None:
-    config, trial = setup.config, setup.trial_config
-    networks = [point.network for point in setup.points]
+    config, grown = setup.config, setup.grown
     seeds = [session.seed + place for place in range(config.seeds)]
+    networks = [grown.points[place].network for place in setup.places]
     with make_evaluator(
         config.workers,
         setup.images,
-        trial,
+        setup.trial_config,
         folder=session.run.path,
-        max_pending=len(networks),
+        max_pending=len(networks) * len(seeds),
         progress=session.progress,
         should_stop=session.should_stop,
     ) as trainer:
@@ -140,23 +142,17 @@ def _fit(session: Session, setup: FitSetup) -> None:
             ),
             session.progress,
         )
-        first = train_all(grid_trainings(networks, seeds[:1], setup.first_epochs), label="all laws")
-        better = _best(first, setup.second)
-        second = train_all(
-            grid_trainings([networks[place] for place in better], seeds[:1], trial.epochs),
-            label="the better ones",
-        )
-        final = [better[place] for place in _best(second, config.finalists)]
-        session.progress.say("finalists: " + "; ".join(str(setup.points[place].law) for place in final))
-        finalists = {
-            place: train_all(grid_trainings([networks[place]], seeds, trial.epochs), label="finalists")
-            for place in final
+        results = train_all(grid_trainings(networks, seeds), label="laws")
+        trained = {
+            place: results[len(seeds) * number : len(seeds) * (number + 1)]
+            for number, place in enumerate(setup.places)
         }
-        base = train_all(grid_trainings([setup.baseline], seeds, trial.epochs), label="baseline")
-    finish(session, fitted_result(session, setup, first, finalists, base))
-
-
-def _best(results: Sequence[GridTrainingResult], number: int) -> list[int]:
-    """The places of the best, by accuracy, the loss deciding between equals."""
-    order = sorted(range(len(results)), key=lambda place: (-results[place].accuracy, results[place].loss))
-    return order[:number]
+        choice = choose_law(setup, trained)
+        point = grown.grow(choice.law)
+        session.progress.say(
+            f"{len(choice.near_best)} of {plural(len(choice.candidates), 'law')} may be the best; "
+            f"their middle: {choice.law}"
+        )
+        chosen = train_all(grid_trainings([point.network], seeds), label="the law")
+        base = train_all(grid_trainings([grown.baseline], seeds), label="baseline")
+    finish(session, fitted_result(session, setup, trained, choice, chosen=(point, chosen), base=base))
