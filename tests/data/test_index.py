@@ -54,7 +54,7 @@ def body_of(index: Path) -> dict[str, Any]:
 def write_body(index: Path, body: dict[str, Any]) -> None:
     """As a program would write it that means something else by it."""
     text = json.dumps(body)
-    head = {"format": "allometry-index-6", "digest": checking.digest_of(text.encode())}
+    head = {"format": "allometry-index-7", "digest": checking.digest_of(text.encode())}
     index.write_text(f"{json.dumps(head)}\n{text}\n")
 
 

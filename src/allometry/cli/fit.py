@@ -12,6 +12,7 @@ from allometry.base.units import format_duration, format_quantity
 from allometry.cli.options import (
     Data,
     Device,
+    Group,
     Json,
     NetworkName,
     Out,
@@ -31,6 +32,7 @@ def fit(
     network: NetworkName,
     *,
     data: Data = "icons",
+    group: Group = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -87,6 +89,7 @@ def fit(
         run = fit_law(
             network,
             data=data,
+            group=group,
             budget=budget,
             config=config,
             out=out,

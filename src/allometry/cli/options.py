@@ -20,6 +20,16 @@ Data = Annotated[
         "or pattern of them, or their addresses), or arrays (.npz).",
     ),
 ]
+Group = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--group",
+        metavar="G",
+        help="What images have in common that stay in one split: folder, level:2 (of the path), '{group}_*.jpg' (of "
+        "the name), a regular expression with one bracket, the name of a column, or near-duplicates, also beside one "
+        "of the others.",
+    ),
+]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="FOLDER", help="The run folder; by default one under runs/.")
 ]

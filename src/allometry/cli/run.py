@@ -12,6 +12,7 @@ from allometry.cli.options import (
     Data,
     Device,
     DryRun,
+    Group,
     Json,
     Out,
     Runtime,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 def run(
     *,
     data: Data = "icons",
+    group: Group = None,
     baseline: Annotated[
         str, typer.Option("--baseline", metavar="N", help="The network to shrink and to grow.")
     ] = "efficientnet-b0",
@@ -67,6 +69,7 @@ def run(
 
     arguments: dict[str, Any] = {
         "data": data,
+        "group": group,
         "baseline": baseline,
         "budget": budget,
         "law": law,

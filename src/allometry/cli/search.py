@@ -12,6 +12,7 @@ from allometry.cli.options import (
     Callbacks,
     Data,
     Device,
+    Group,
     Json,
     Out,
     Runtime,
@@ -37,6 +38,7 @@ def search(
     ],
     *,
     data: Data = "icons",
+    group: Group = None,
     objective: Annotated[
         str,
         typer.Option(
@@ -143,6 +145,7 @@ def search(
         run = search_space(
             space,
             data=data,
+            group=group,
             objective=objective,
             budget=budget,
             config=config,

@@ -9,7 +9,19 @@ import typer
 
 from allometry.base import InputError
 from allometry.base.units import format_duration, format_quantity, plural
-from allometry.cli.options import Callbacks, Data, Device, DryRun, Json, Out, Runtime, Seed, Settings, Threads
+from allometry.cli.options import (
+    Callbacks,
+    Data,
+    Device,
+    DryRun,
+    Group,
+    Json,
+    Out,
+    Runtime,
+    Seed,
+    Settings,
+    Threads,
+)
 from allometry.cli.printing import cost_text, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -44,6 +56,7 @@ def train(
     ],
     *,
     data: Data = "icons",
+    group: Group = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -98,6 +111,7 @@ def train(
 
     arguments: dict[str, Any] = {
         "data": data,
+        "group": group,
         "budget": budget,
         "plan": phases,
         "epochs": epochs,

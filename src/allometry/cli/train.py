@@ -11,6 +11,7 @@ from allometry.cli.options import (
     Data,
     Device,
     DryRun,
+    Group,
     Json,
     NetworkName,
     Out,
@@ -25,6 +26,7 @@ def train(
     network: NetworkName,
     *,
     data: Data = "icons",
+    group: Group = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -73,6 +75,7 @@ def train(
         planned = forecast_train(
             network,
             data=data,
+            group=group,
             recipe=recipe,
             settings=changes,
             pretrained=pretrained,
@@ -86,6 +89,7 @@ def train(
         run = train_network(
             network,
             data=data,
+            group=group,
             recipe=recipe,
             settings=changes,
             pretrained=pretrained,

@@ -8,6 +8,7 @@ from allometry.data.images.reading import read_image
 from allometry.data.images.values import NamedImage, as_images, image_pixels
 from allometry.data.loader import Batch, batches_per_epoch, train_batches, view_batches
 from allometry.data.sources.arrays import open_arrays
+from allometry.data.sources.grouping import Group
 from allometry.data.sources.listing import image_files
 from allometry.data.sources.opening import open_data
 from allometry.data.sources.values import (
@@ -36,6 +37,7 @@ __all__ = [
     "Batch",
     "Data",
     "Dataset",
+    "Group",
     "NamedImage",
     "NamedSplit",
     "Normalization",

@@ -254,7 +254,8 @@ class Dataset:
         rejected: the images that were left out, each with its reason.
         levels: of images with 16 bits, which values are black and white, by those to train; None for 0 and 65,535.
         remarks: what is odd about the images, in sentences: 16 bits that are used in part, images that show nothing,
-            pictures that have two classes.
+            pictures that have two classes, or that are nearly the same in training and test.
+        grouped_by: how the user says which images belong together (see `open_data`); empty where that is not said.
 
     Example:
         >>> from allometry.data import open_data
@@ -271,6 +272,7 @@ class Dataset:
     rejected: tuple[Rejected, ...] = ()
     levels: Levels | None = None
     remarks: tuple[str, ...] = ()
+    grouped_by: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert tuple(self.splits) == SPLITS, f"splits are {tuple(self.splits)}"  # noqa: S101

@@ -145,6 +145,10 @@ def _training(record: RunRecord) -> str:
     if record.data is not None:
         images = ", ".join(f"{whole(number)} {name}" for name, number in record.data.images.items())
         lines.append(f"- data: {_plain(record.data.name)} ({images} images)")
+        if record.data.groups:
+            groups = ", ".join(f"{whole(number)} {name}" for name, number in record.data.groups.items())
+            way = f", by {_plain(' and '.join(record.data.grouped_by))}" if record.data.grouped_by else ""
+            lines.append(f"- groups of images: {groups}{way}; each is in one split")
         lines += [f"- of the data: {_plain(remark)}" for remark in record.data.remarks]
     if record.recipe:
         lines.append(f"- recipe: {record.recipe.get('epochs')} epochs, all of it in `recipe.json`")

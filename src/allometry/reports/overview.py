@@ -207,6 +207,7 @@ def request_section(record: RunRecord) -> Section:
     if values:
         content.append(note(f"Given in Python, as values: {listed(values)}."))
     content.append(facts(_facts(record)))
+    content += [note(f"Look at this: {remark}.") for remark in (record.data.remarks if record.data else ())]
     if record.data and record.data.rejected:
         content.append(_rejected(record.data))
     return Section("asked", "What was asked", content)
@@ -272,6 +273,10 @@ def _data_facts(data: DataSummary) -> Iterator[tuple[str, str]]:
     yield "data", data.name
     parts = ", ".join(f"{whole(images)} {split}" for split, images in data.images.items())
     yield "images", f"{whole(sum(data.images.values()))}: {parts}"
+    if data.groups:
+        parts = ", ".join(f"{whole(groups)} {split}" for split, groups in data.groups.items())
+        way = f", by {' and '.join(data.grouped_by)}" if data.grouped_by else ""
+        yield "groups", f"{parts}{way}; each is in one split"
     train = data.per_class.get("train")
     sizes = f", of {whole(train.least)} to {whole(train.most)} training images each" if train else ""
     yield "classes", f"{whole(len(data.classes))}{sizes}"

@@ -53,6 +53,8 @@ class DataSummary(Record):
         fingerprint: changes with any image or label.
         multi_label: whether an image may have several labels, or none.
         remarks: what is odd about the images, in sentences.
+        grouped_by: how the user said which images belong together; empty where that was not said.
+        groups: of each split, where images come in groups.
 
     Example:
         >>> summary = DataSummary(
@@ -74,6 +76,8 @@ class DataSummary(Record):
     fingerprint: str = ""
     multi_label: bool = False
     remarks: tuple[str, ...] = ()
+    grouped_by: tuple[str, ...] = ()
+    groups: Mapping[str, Count] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

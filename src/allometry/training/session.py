@@ -183,6 +183,10 @@ def _describe(dataset: Dataset, summary: Summary) -> DataSummary:
         fingerprint=dataset.fingerprint,
         multi_label=dataset.multi_label,
         remarks=dataset.remarks,
+        grouped_by=dataset.grouped_by,
+        groups={
+            name: len(set(split.groups)) for name, split in dataset.splits.items() if split.groups is not None
+        },
     )
 
 

@@ -12,7 +12,7 @@ from allometry.base.progress import as_progress
 from allometry.base.units import plural
 from allometry.catalog import as_network
 from allometry.cost import Budget, as_budget, count
-from allometry.data import Data, data_name, settle_data
+from allometry.data import Data, Group, data_name, settle_data
 from allometry.nas.evaluators import make_evaluator
 from allometry.nas.fit_result import choose_law, fitted_result
 from allometry.nas.fit_setup import FitConfig, FitRequest, FitSetup, prepare_fit
@@ -28,6 +28,7 @@ def fit(
     network: Network | str | Path,
     *,
     data: Data = "icons",
+    group: Group | None = None,
     budget: Budget | str | None = None,
     alphas: Sequence[float] | None = None,
     gammas: Sequence[float] | None = None,
@@ -53,6 +54,8 @@ def fit(
     Args:
         network: the baseline: a network, a name of the zoo, or a network's JSON file.
         data: `icons`, a folder of class folders, arrays, or whatever else `as_dataset` takes.
+        group: what the images of a group have in common that stay in one split: `folder`, `level:2`, `{group}_*.jpg`, a
+            column, `near-duplicates` (see `open_data`).
         budget: that the baseline is shrunk or grown to first, by the paper's law; by default it stays as it is.
         alphas: `config.alphas`, if given: of the grid.
         gammas: `config.gammas`, if given: of the grid; beta follows from both.
@@ -100,7 +103,7 @@ def fit(
     request = FitRequest(
         network=origin,
         named=value_argument(network),
-        data=settle_data(data, seed=seed, progress=shown),
+        data=settle_data(data, group=group, seed=seed, progress=shown),
         budget=None if budget is None else as_budget(budget, count(origin)),
         config=config,
         settings=tuple(settings),

@@ -14,7 +14,7 @@ from allometry.base.units import format_duration
 from allometry.catalog import as_network
 from allometry.cost import Budget, RuntimeConfig, as_budget, count, runtime_config_for
 from allometry.cost.measures import recorded_measure
-from allometry.data import Data, data_argument, data_name, settle_data
+from allometry.data import Data, Group, data_argument, data_name, settle_data
 from allometry.nas import LawTrial, Point, try_points
 from allometry.nas.growth_plan import GrowthRequest, Plan, Prepared, RunForecast, estimate_seconds, prepare
 from allometry.profiling.latency_meter import open_meter
@@ -36,6 +36,7 @@ from allometry.verbs.stages import deliver, finish, is_finished, judge
 def forecast_run(
     *,
     data: Data = "icons",
+    group: Group | None = None,
     baseline: Network | str | Path = "efficientnet-b0",
     budget: Budget | str = "10M",
     law: ScalingLaw | str | Path | None = None,
@@ -51,7 +52,9 @@ def forecast_run(
     The arguments and errors are those of `run`.
     """
     shown = as_progress(progress)
-    request = _request(baseline, data, budget, law, settings, runtime, threads, seed=seed, progress=shown)
+    request = _request(
+        baseline, data, group, budget, law, settings, runtime, threads, seed=seed, progress=shown
+    )
     with (
         tempfile.TemporaryDirectory() as folder,
         open_session(
@@ -95,6 +98,7 @@ def forecast_run(
 def run(
     *,
     data: Data = "icons",
+    group: Group | None = None,
     baseline: Network | str | Path = "efficientnet-b0",
     budget: Budget | str = "10M",
     law: ScalingLaw | str | Path | None = None,
@@ -116,6 +120,8 @@ def run(
 
     Args:
         data: `icons`, a folder of class folders, arrays, or whatever else `as_dataset` takes.
+        group: what the images of a group have in common that stay in one split: `folder`, `level:2`, `{group}_*.jpg`, a
+            column, `near-duplicates` (see `open_data`).
         baseline: a network, a name of the zoo, or a network's JSON file.
         budget: what the final network may cost; `4x` is of the baseline as it is given.
         law: by which it grows: a law, a name, three numbers or a file, such as a fit's; by default, laws are tried.
@@ -148,7 +154,9 @@ def run(
         (True, 1.2)
     """
     shown = as_progress(progress)
-    request = _request(baseline, data, budget, law, settings, runtime, threads, seed=seed, progress=shown)
+    request = _request(
+        baseline, data, group, budget, law, settings, runtime, threads, seed=seed, progress=shown
+    )
     runtime_config, text = request.runtime_config, budget if isinstance(budget, str) else str(budget)
     folder = Path(out or Path("runs") / f"{data_name(request.data)}-{_slug(text)}")
     arguments = {
@@ -177,6 +185,7 @@ def run(
 def _request(
     baseline: Network | str | Path,
     data: Data,
+    group: Group | None,
     budget: Budget | str,
     law: ScalingLaw | str | Path | None,
     settings: Sequence[Setting],
@@ -192,7 +201,7 @@ def _request(
     check_settings(settings)
     return GrowthRequest(
         network=network,
-        data=settle_data(data, seed=seed, progress=progress),
+        data=settle_data(data, group=group, seed=seed, progress=progress),
         budget=limits,
         law=None if law is None else as_law(law),
         settings=tuple(settings),

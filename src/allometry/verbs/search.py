@@ -10,7 +10,7 @@ from allometry.base import InputError, Progress
 from allometry.base.checks import replace_given
 from allometry.base.progress import as_progress
 from allometry.cost import Budget, LatencyTable, as_budget
-from allometry.data import Data, Dataset, data_name, settle_data
+from allometry.data import Data, Dataset, Group, data_name, settle_data
 from allometry.nas.gradient_trial import join_search, leave_alone, try_by_gradient
 from allometry.nas.objectives import Objective, as_objectives
 from allometry.nas.search_config import (
@@ -40,6 +40,7 @@ def search(
     space: SpaceLike,
     *,
     data: Data = "icons",
+    group: Group | None = None,
     objective: Objective | Sequence[Objective] | str = "accuracy",
     budget: Budget | str | None = None,
     searcher: SearcherLike | None = None,
@@ -69,6 +70,8 @@ def search(
     Args:
         space: a space, its name or JSON file; or a network, for the space around it.
         data: `icons`, a folder of class folders, arrays, or whatever else `as_dataset` takes.
+        group: what the images of a group have in common that stay in one split: `folder`, `level:2`, `{group}_*.jpg`, a
+            column, `near-duplicates` (see `open_data`).
         objective: one or several for a front; as text an expression or preset, see `parse_objectives`.
         budget: what no network may exceed; those that do are never trained.
         searcher: `config.searcher`, if given: evolution, random, nsga2, tpe, controller, proxylessnas or fbnet; any
@@ -121,7 +124,7 @@ def search(
     request = SearchRequest(
         space=opened,
         named=value_argument(space),
-        data=settle_data(data, seed=seed, progress=shown),
+        data=settle_data(data, group=group, seed=seed, progress=shown),
         objectives=objectives,
         budget=limits,
         config=config,

@@ -23,7 +23,7 @@ from allometry.base import InputError, Progress
 from allometry.base.checks import replace_given
 from allometry.base.progress import as_progress
 from allometry.cost import Budget, LatencyTable, Measure, as_budget, as_measure
-from allometry.data import Data, Dataset, data_name, settle_data
+from allometry.data import Data, Dataset, Group, data_name, settle_data
 from allometry.nas.search_config import latency_runtime
 from allometry.nas.search_spaces import SpaceLike, as_space, reference_of
 from allometry.reports import write_report
@@ -59,6 +59,7 @@ def train(
     space: SpaceLike,
     *,
     data: Data = "icons",
+    group: Group | None = None,
     budget: Budget | str | None = None,
     plan: str | None = None,
     epochs: int | None = None,
@@ -80,6 +81,8 @@ def train(
     Args:
         space: a space, its name or JSON file; or a network, for the space around it.
         data: `icons`, a folder of class folders, arrays, or whatever else `as_dataset` takes.
+        group: what the images of a group have in common that stay in one split: `folder`, `level:2`, `{group}_*.jpg`, a
+            column, `near-duplicates` (see `open_data`).
         budget: counts that the largest network keeps; None for 10M MACs around a network, and for any size of a space
             that is given.
         plan: `config.plan`, if given: `sandwich`, `bignas`, `shrinking`, `at-once` or a JSON file of phases.
@@ -108,7 +111,7 @@ def train(
     """
     shown = as_progress(progress)
     config = replace_given(config, plan=plan, epochs=epochs, coupled=coupled)
-    request = _request(space, data, budget, config, settings, seed=seed, progress=shown)
+    request = _request(space, data, group, budget, config, settings, seed=seed, progress=shown)
     folder = Path(out or Path("runs") / f"supernet-{value_name(space)}-{data_name(request.data)}")
     with open_joint_session(
         folder,
@@ -134,6 +137,7 @@ def forecast_train(
     space: SpaceLike,
     *,
     data: Data = "icons",
+    group: Group | None = None,
     budget: Budget | str | None = None,
     plan: str | None = None,
     epochs: int | None = None,
@@ -150,7 +154,7 @@ def forecast_train(
     """
     shown = as_progress(progress)
     config = replace_given(config, plan=plan, epochs=epochs, coupled=coupled)
-    request = _request(space, data, budget, config, settings, seed=seed, progress=shown)
+    request = _request(space, data, group, budget, config, settings, seed=seed, progress=shown)
     with (
         tempfile.TemporaryDirectory() as folder,
         open_session(
@@ -366,6 +370,7 @@ def extract(
 def _request(
     space: SpaceLike,
     data: Data,
+    group: Group | None,
     budget: Budget | str | None,
     config: SupernetConfig,
     settings: Sequence[Setting],
@@ -378,7 +383,7 @@ def _request(
     return SupernetRequest(
         space=opened,
         named=value_argument(space),
-        data=settle_data(data, seed=seed, progress=progress),
+        data=settle_data(data, group=group, seed=seed, progress=progress),
         budget=None if budget is None else as_budget(budget, reference_of(opened)),
         config=config,
         settings=tuple(settings),

@@ -13,7 +13,7 @@ from allometry.base import InputError, Progress
 from allometry.base.progress import as_progress
 from allometry.catalog import as_network
 from allometry.cost import count
-from allometry.data import Data, Dataset, Normalization, data_argument, data_name, settle_data
+from allometry.data import Data, Dataset, Group, Normalization, data_argument, data_name, settle_data
 from allometry.runs import TrainResult
 from allometry.runs.arguments import value_argument, value_name
 from allometry.runs.files import NETWORK, PREPROCESSING, RECIPE, write_recipe
@@ -36,6 +36,7 @@ def train(
     network: Network | str | Path,
     *,
     data: Data = "icons",
+    group: Group | None = None,
     recipe: Recipe | RecipeSpec | str | None = None,
     settings: Sequence[Setting] = (),
     pretrained: RunLike | None = None,
@@ -56,6 +57,8 @@ def train(
         network: a network, a name of the zoo, or a network's JSON file.
         data: images and labels, as `allometry.data.as_dataset` takes them: `icons`, a folder of class folders, arrays
             `(images, labels)`, a data set of PyTorch or Hugging Face.
+        group: what the images of a group have in common that stay in one split: `folder`, `level:2`, `{group}_*.jpg`, a
+            column, `near-duplicates` (see `open_data`).
         recipe: one of `allometry.recipes`, its name, or a full `Recipe`; by default `transfer` with weights to start
             from, else `small`.
         settings: changes to the recipe: `key=value`, or a loss.
@@ -83,7 +86,9 @@ def train(
         (2, 2, True)
     """
     display = as_progress(progress)
-    request = _request(network, data, recipe, settings, pretrained, teacher, seed=seed, progress=display)
+    request = _request(
+        network, data, group, recipe, settings, pretrained, teacher, seed=seed, progress=display
+    )
     folder = (
         Path(out) if out is not None else Path("runs") / f"{value_name(network)}-{data_name(request.data)}"
     )
@@ -109,6 +114,7 @@ def forecast_train(
     network: Network | str | Path,
     *,
     data: Data = "icons",
+    group: Group | None = None,
     recipe: Recipe | RecipeSpec | str | None = None,
     settings: Sequence[Setting] = (),
     pretrained: RunLike | None = None,
@@ -122,7 +128,9 @@ def forecast_train(
     The arguments and errors are those of `train`.
     """
     display = as_progress(progress)
-    request = _request(network, data, recipe, settings, pretrained, teacher, seed=seed, progress=display)
+    request = _request(
+        network, data, group, recipe, settings, pretrained, teacher, seed=seed, progress=display
+    )
     with (
         tempfile.TemporaryDirectory() as folder,
         open_session(
@@ -172,6 +180,7 @@ class _Request:
 def _request(
     network: Network | str | Path,
     data: Data,
+    group: Group | None,
     recipe: Recipe | RecipeSpec | str | None,
     settings: Sequence[Setting],
     pretrained: RunLike | None,
@@ -188,7 +197,7 @@ def _request(
         recipe=as_recipe(default if recipe is None else recipe, settings=settings),
         pretrained=None if pretrained is None else weights_argument(pretrained),
         teacher=None if teacher is None else str(folder_of(teacher)),
-        data=settle_data(data, seed=seed, progress=progress),
+        data=settle_data(data, group=group, seed=seed, progress=progress),
     )
 
 

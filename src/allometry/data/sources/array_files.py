@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from allometry.base.reading import is_file
 from allometry.data.dataset import Dataset, image_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import UnreadableImageError
-from allometry.data.sources.arrays import array_checks, assemble_arrays, with_channels
+from allometry.data.sources.arrays import Given, array_checks, assemble_arrays, with_channels
 from allometry.data.sources.boundary import first_line, parsing
 from allometry.data.sources.check import CHECK_KINDS, Check
 from allometry.data.sources.checking import (
@@ -31,11 +32,13 @@ from allometry.data.sources.checking import (
     settled,
     to_columns,
 )
+from allometry.data.sources.grouping import USUAL_COLUMN
+from allometry.data.sources.likeness import known_pairs
 from allometry.data.sources.records import OpenOptions, stamp_of
 from allometry.data.sources.stores import read_part
 
 NEEDED = ("images.npy", "labels.npy")
-_OPTIONAL = ("classes", "split", "group")
+_OPTIONAL = ("classes", "split")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,39 +86,39 @@ def open_npz(path: Path, options: OpenOptions) -> Dataset:
                 "labels, and may have classes, split and group."
             )
     images = with_channels(arrays["images"], f"images in {path}")
+    given = _given(path, arrays, options)
     return assemble_arrays(
-        images,
-        arrays["labels"],
-        array_checks(images, options.progress),
-        classes=_text(path, "classes", arrays.get("classes")),
-        names=None,
-        splits=_text(path, "split", arrays.get("split")),
-        groups=_text(path, "group", arrays.get("group")),
-        seed=options.seed,
-        name=path.stem,
-        place=str(path),
-        progress=options.progress,
-        judge=options.judge,
+        images, arrays["labels"], array_checks(images, options.progress), given, name=path.stem
     )
 
 
 def open_npy_folder(root: Path, options: OpenOptions) -> Dataset:
     """Open a folder of `images.npy` and `labels.npy`, with `classes`, `split` and `group` or not; see `open_data`."""
     images = _images(root / NEEDED[0])
-    beside = {name: _load_npy(root / f"{name}.npy") for name in _OPTIONAL if (root / f"{name}.npy").exists()}
-    return assemble_arrays(
-        images,
-        _load_npy(root / NEEDED[1]),
-        _checks(images, options),
-        classes=_text(root, "classes", beside.get("classes")),
-        names=None,
-        splits=_text(root, "split", beside.get("split")),
-        groups=_text(root, "group", beside.get("group")),
+    optional = (*_OPTIONAL, options.grouping.column or USUAL_COLUMN)
+    beside = {name: _load_npy(root / f"{name}.npy") for name in optional if (root / f"{name}.npy").exists()}
+    given = _given(root, beside, options)
+    labels, checks = _load_npy(root / NEEDED[1]), _checks(images, options)
+    return assemble_arrays(images, labels, checks, given, name=root.resolve().name)
+
+
+def _given(path: Path, arrays: Mapping[str, npt.NDArray[Any]], options: OpenOptions) -> Given:
+    """What the arrays tell beside images and labels."""
+    column = options.grouping.column
+    if column is not None and column not in arrays:
+        options.grouping.refuse_column(
+            str(path), f"it has no array of that name, only {', '.join(arrays) or 'none'}"
+        )
+    return Given(
+        classes=_text(path, "classes", arrays.get("classes")),
+        splits=_text(path, "split", arrays.get("split")),
+        groups=_text(path, column or USUAL_COLUMN, arrays.get(column or USUAL_COLUMN)),
+        grouping=options.grouping,
         seed=options.seed,
-        name=root.resolve().name,
-        place=str(root),
+        place=str(path),
         progress=options.progress,
         judge=options.judge,
+        find=partial(known_pairs, source=str(path), options=options),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +14,13 @@ from allometry.base.progress import tracked
 from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Images, Labels, Rejected, image_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import Levels
+from allometry.data.images.thumbnails import thumbnail
 from allometry.data.sources.assembling import groups_of, split_layout
 from allometry.data.sources.check import Check, digest_rows, is_uniform
+from allometry.data.sources.grouping import UNGROUPED, Group, Grouping, as_grouping
 from allometry.data.sources.labels import class_labels
+from allometry.data.sources.likeness import Finder
+from allometry.data.sources.near_duplicates import near_duplicates
 from allometry.data.sources.records import SEPARATOR, ImageRecord, Judge, Layout, splits_of
 
 
@@ -27,6 +32,7 @@ def open_arrays(
     names: Sequence[str] | None = None,
     splits: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
+    group: Group | None = None,
     seed: int = 0,
     name: str = "arrays",
     progress: Progress = SilentProgress(),
@@ -45,12 +51,15 @@ def open_arrays(
         splits: train, val (valid, validation) or test for each image; by default they are cut.
         groups: of each image, such as its patient, site or video: images of one group stay in one split, and intervals
             are by groups; empty text, or by default, for an image on its own.
+        group: what else the images of a group have in common (see `open_data`): `near-duplicates`, or a pattern of
+            their names.
         seed: of the splits that are cut.
         name: of the data set.
         progress: told of each image that is looked at, and of how labels are taken where that is not plain.
 
     Raises:
         DataError: an array is not of that kind or length, or a class has too few images.
+        InputError: `group` cannot be understood.
 
     Example:
         >>> images = np.arange(20, dtype=np.uint8).repeat(64).reshape(20, 8, 8)
@@ -60,20 +69,19 @@ def open_arrays(
         >>> open_arrays(images, several, classes=["odd", "threefold"]).multi_label
         True
     """
-    pixels = with_channels(images, "images")
-    return assemble_arrays(
-        pixels,
-        labels,
-        array_checks(pixels, progress),
+    pixels, grouping = with_channels(images, "images"), as_grouping(group)
+    grouping.refuse_column(name, "groups gives one for each image")
+    given = Given(
         classes=classes,
         names=names,
         splits=splits,
         groups=groups,
+        grouping=grouping,
         seed=seed,
-        name=name,
         place=name,
         progress=progress,
     )
+    return assemble_arrays(pixels, labels, array_checks(pixels, progress), given, name=name)
 
 
 def array_checks(images: Images, progress: Progress) -> list[Check]:
@@ -84,10 +92,11 @@ def array_checks(images: Images, progress: Progress) -> list[Check]:
         for row in range(images.shape[0]):
             image = images[row]
             digest = image_digest(image)
-            brightest, uniform = int(image.max()), is_uniform(image)
-            checks.append(
-                Check(digest, height, width, channels == 1, "", brightest=brightest, uniform=uniform)
+            uniform = is_uniform(image)
+            check = Check(
+                digest, height, width, channels == 1, "", brightest=int(image.max()), uniform=uniform
             )
+            checks.append(check if uniform else check._replace(thumbnail=thumbnail(image)))
             advance(1)
     return checks
 
@@ -111,35 +120,41 @@ def with_channels(images: object, what: str) -> Pixels:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What is given with N images and their labels.
+
+    Attributes:
+        classes: names; by default the numbers or names among the labels, sorted.
+        names: of the images; by default their places.
+        splits: of each image; by default they are cut.
+        groups: of each image; empty for one on its own.
+        grouping: what else the images of a group have in common.
+        seed: of the splits that are cut.
+        place: of the source, for messages.
+        progress: told of how the labels are taken, where that is not plain.
+        judge: the network that the images are to judge.
+        find: finds the images that are nearly the same.
+    """
+
+    classes: Sequence[str] | None = None
+    names: Sequence[str] | None = None
+    splits: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
+    grouping: Grouping = UNGROUPED
+    seed: int
+    place: str
+    progress: Progress
+    judge: Judge | None = None
+    find: Finder = near_duplicates
+
+
 def assemble_arrays(
-    images: Images,
-    labels: npt.ArrayLike,
-    checks: Sequence[Check],
-    *,
-    classes: Sequence[str] | None,
-    names: Sequence[str] | None,
-    splits: Sequence[str] | None,
-    groups: Sequence[str] | None = None,
-    seed: int,
-    name: str,
-    place: str,
-    progress: Progress,
-    judge: Judge | None = None,
+    images: Images, labels: npt.ArrayLike, checks: Sequence[Check], given: Given, *, name: str
 ) -> Dataset:
     """A data set of images that were looked at; see `open_arrays`."""
     _, height, width, channels = images.shape
-    assigned = split_rows(
-        labels,
-        checks,
-        classes=classes,
-        names=names,
-        splits=splits,
-        groups=groups,
-        seed=seed,
-        place=place,
-        progress=progress,
-        judge=judge,
-    )
+    assigned = split_rows(labels, checks, given)
 
     def split(rows: npt.NDArray[np.int64]) -> ArraySplit:
         return ArraySplit(
@@ -159,6 +174,7 @@ def assemble_arrays(
         splits={split_name: split(rows) for split_name, rows in assigned.rows.items()},
         rejected=assigned.rejected,
         remarks=assigned.remarks,
+        grouped_by=given.grouping.texts,
     )
 
 
@@ -190,75 +206,44 @@ class SplitRows(NamedTuple):
         return None if self.groups is None else tuple(self.groups[row] for row in rows.tolist())
 
 
-def split_rows(
-    labels: npt.ArrayLike,
-    checks: Sequence[Check],
-    *,
-    classes: Sequence[str] | None,
-    names: Sequence[str] | None,
-    splits: Sequence[str] | None,
-    groups: Sequence[str] | None = None,
-    seed: int,
-    place: str,
-    progress: Progress,
-    judge: Judge | None = None,
-) -> SplitRows:
+def split_rows(labels: npt.ArrayLike, checks: Sequence[Check], given: Given) -> SplitRows:
     """Give each of N images its class and its split; see `open_arrays`.
 
     Args:
         labels: as for `open_arrays`.
         checks: what is known of each image.
-        classes: names; by default the numbers or names among the labels, sorted.
-        names: of the images; by default their places.
-        splits: of each image; by default they are cut.
-        groups: of each image; empty for one on its own.
-        seed: of the splits that are cut.
-        place: of the source, for messages.
-        progress: told of how the labels are taken, where that is not plain.
-        judge: the network that the images are to judge.
+        given: what is given with them.
 
     Raises:
         DataError: there are not N of everything, or a class has too few images.
     """
-    number = len(checks)
-    all_classes, indices, told = class_labels(
+    classes, indices, told = class_labels(
         np.atleast_1d(labels) if np.isscalar(labels) else labels,
-        classes,
-        place,
-        several=judge is not None and judge.multi_label,
+        given.classes,
+        given.place,
+        several=given.judge is not None and given.judge.multi_label,
     )
-    for what, values in (("labels", indices), ("names", names), ("splits", splits), ("groups", groups)):
-        if values is not None and len(values) != number:
-            raise DataError(
-                f"{place}: there are {number:,} images but {len(values):,} {what}. Give one for each."
-            )
+    _check_lengths(len(checks), indices, given)
     if told:
-        progress.say(told)
-    if len(all_classes) < 2 and not judge:
-        raise DataError(f"{place} has only one class, and there is nothing to tell it from.")
-    given_splits = _splits(splits, place, judge) if splits is not None else [""] * number
-    # Numbers as names keep the images in their order.
-    digits = len(str(number))
-    files = [
-        ImageRecord(f"{row:0{digits}}", split, class_name, group="" if groups is None else str(groups[row]))
-        for row, (split, class_name) in enumerate(
-            zip(given_splits, _named(indices, all_classes), strict=True)
-        )
-    ]
-    own_splits = tuple(split for split in SPLITS if split in set(given_splits))
-    known = names if names is not None else [file.path for file in files]
+        given.progress.say(told)
+    if len(classes) < 2 and not given.judge:
+        raise DataError(f"{given.place} has only one class, and there is nothing to tell it from.")
+    layout = _layout(classes, indices, given)
+    names = [file.path for file in layout.files] if given.names is None else list(map(str, given.names))
     assigned = split_layout(
-        Layout(place, all_classes, own_splits, tuple(files), (), multi_label=indices.ndim == 2),
-        {file.path: check for file, check in zip(files, checks, strict=True)},
-        seed=seed,
-        judge=judge,
-        shown=lambda path: str(known[int(path)]),
+        layout,
+        {file.path: check for file, check in zip(layout.files, checks, strict=True)},
+        seed=given.seed,
+        judge=given.judge,
+        shown=lambda path: names[int(path)],
+        grouping=given.grouping,
+        find=given.find,
     )
     return SplitRows(
-        classes=all_classes,
+        classes=classes,
         labels=indices,
-        names=tuple(map(str, known)),
-        groups=groups_of(files),
+        names=tuple(names),
+        groups=_groups(assigned.splits, len(checks)),
         rows={
             name: np.array([int(file.path) for file in chosen], np.int64)
             for name, chosen in assigned.splits.items()
@@ -267,6 +252,45 @@ def split_rows(
         levels=assigned.levels,
         remarks=assigned.remarks,
     )
+
+
+def _check_lengths(number: int, labels: Labels, given: Given) -> None:
+    known = {"labels": labels, "names": given.names, "splits": given.splits, "groups": given.groups}
+    for what, values in known.items():
+        if values is not None and len(values) != number:
+            raise DataError(
+                f"{given.place}: there are {number:,} images but {len(values):,} {what}. Give one for each."
+            )
+
+
+def _layout(classes: tuple[str, ...], labels: Labels, given: Given) -> Layout:
+    """Images as records; numbers as names keep them in their order."""
+    number = len(labels)
+    splits = [""] * number if given.splits is None else _splits(given.splits, given.place, given.judge)
+    digits = len(str(number))
+    files = tuple(
+        ImageRecord(
+            f"{row:0{digits}}",
+            split,
+            class_name,
+            group="" if given.groups is None else str(given.groups[row]),
+        )
+        for row, (split, class_name) in enumerate(zip(splits, _named(labels, classes), strict=True))
+    )
+    own_splits = tuple(split for split in SPLITS if split in set(splits))
+    return Layout(given.place, classes, own_splits, files, (), multi_label=labels.ndim == 2)
+
+
+def _groups(splits: Mapping[str, Sequence[ImageRecord]], number: int) -> tuple[str, ...] | None:
+    """The groups of a number of images in their order; None where none that is used has one."""
+    used = [file for files in splits.values() for file in files]
+    known = groups_of(used)
+    if known is None:
+        return None
+    groups = [""] * number
+    for file, group in zip(used, known, strict=True):
+        groups[int(file.path)] = group
+    return tuple(groups)
 
 
 def _named(labels: Labels, classes: Sequence[str]) -> list[str]:

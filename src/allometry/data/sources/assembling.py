@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import median
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ from allometry.data.dataset import SPLITS, Dataset, FileSplit, Labels, Rejected,
 from allometry.data.images.cache import PixelCache
 from allometry.data.images.reading import Levels
 from allometry.data.sources.check import Check, digest_rows
+from allometry.data.sources.grouping import UNGROUPED, Grouping
+from allometry.data.sources.likeness import Finder, about_leaks, group_by_path, known_pairs, pairs_of, tie
+from allometry.data.sources.near_duplicates import near_duplicates
 from allometry.data.sources.records import SEPARATOR, ImageRecord, Judge, Layout, OpenOptions, RejectedFile
 from allometry.data.sources.remarks import levels_of, remarks_of
 
@@ -142,7 +146,14 @@ def assemble(
     Raises:
         DataError: a class has too few usable images.
     """
-    assigned = split_layout(layout, checks, seed=options.seed, judge=options.judge)
+    assigned = split_layout(
+        layout,
+        checks,
+        seed=options.seed,
+        judge=options.judge,
+        grouping=options.grouping,
+        find=partial(known_pairs, source=layout.place, options=options),
+    )
     usable = [file for files in assigned.splits.values() for file in files]
     channels = 1 if all(checks[file.path].gray for file in usable) else 3
     channels = options.judge.channels if options.judge else channels
@@ -172,6 +183,7 @@ def assemble(
         rejected=assigned.rejected,
         levels=assigned.levels,
         remarks=assigned.remarks,
+        grouped_by=options.grouping.texts,
     )
 
 
@@ -200,6 +212,8 @@ def split_layout(
     seed: int,
     shown: Callable[[str], str] = str,
     judge: Judge | None = None,
+    grouping: Grouping = UNGROUPED,
+    find: Finder = near_duplicates,
 ) -> SplitFiles:
     """Leave out what cannot be used, and give every other image its split.
 
@@ -211,10 +225,13 @@ def split_layout(
         seed: of the splits that are cut.
         shown: what the image of a path is called in messages.
         judge: the network that the images are to judge.
+        grouping: what images have in common that stay in one split.
+        find: finds the images that are nearly the same.
 
     Raises:
-        DataError: a class has too few usable images.
+        DataError: a class has too few usable images, or the groups cannot be kept.
     """
+    layout, remarks = group_by_path(layout, grouping, shown, cut=not judge and bool(_cuts(layout)))
     broken = [
         RejectedFile(file.path, checks[file.path].reason, file.split, file.class_name)
         for file in layout.files
@@ -230,20 +247,41 @@ def split_layout(
         assigned = {name: [file for file in usable if (file.split or "test") == name] for name in SPLITS}
     else:
         _check_usable(layout, usable, refused)
-        assigned = _assign(layout, usable, checks, seed)
+        assigned, told = _assign_apart(layout, usable, checks, seed, shown, grouping, find)
+        remarks += told
     levels = levels_of(checks[file.path] for file in assigned["train"])
     return SplitFiles(
         assigned,
         tuple(Rejected(shown(file.path), file.reason) for file in refused),
         levels,
-        (*remarks_of(assigned, checks, levels, shown), *(() if judge else _lacking(layout, assigned))),
+        (*remarks_of(assigned, checks, levels, shown), *remarks),
     )
+
+
+def _assign_apart(
+    layout: Layout,
+    usable: list[ImageRecord],
+    checks: Mapping[str, Check],
+    seed: int,
+    shown: Callable[[str], str],
+    grouping: Grouping,
+    find: Finder,
+) -> tuple[dict[str, list[ImageRecord]], list[str]]:
+    """The images of each split, and what a person should know of groups and near-duplicates."""
+    pairs, remarks = pairs_of(usable, checks, find), []
+    if grouping.near_duplicates:
+        usable, told = tie(usable, pairs)
+        remarks.append(told)
+    assigned = _assign(layout, usable, checks, seed)
+    if any(file.group for file in usable):
+        remarks += _lacking(layout, assigned)
+    return assigned, [*remarks, *about_leaks(usable, pairs, assigned, shown)]
 
 
 def _lacking(layout: Layout, assigned: Mapping[str, Sequence[ImageRecord]]) -> tuple[str, ...]:
     """Which classes have no image in a split that was cut, because their images come from too few groups."""
     remarks = []
-    for name in _cuts(layout) if any(file.group for file in layout.files) else ():
+    for name in _cuts(layout):
         there = {label for file in assigned[name] for label in layout.labels_of(file.class_name)}
         lacking = [class_name for class_name in layout.classes if class_name not in there]
         if lacking:

@@ -13,9 +13,11 @@ import numpy.typing as npt
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import Decoded, UnreadableImageError, decode, is_gray
 from allometry.data.images.showing import level
+from allometry.data.images.thumbnails import thumbnail
 
 _COMMON = 99  # percent of the pixels
 _BRIGHT = 2**15
+_PLENTY = 256  # pixels of the shorter side, of a thumbnail
 _ENOUGH = 32  # of a JPEG, an eighth of the size shows whether it is whole and whether it has color
 
 CHECK_KINDS = {
@@ -30,6 +32,7 @@ CHECK_KINDS = {
     "brightest": int,
     "uniform": bool,
     "picture": str,
+    "thumbnail": str,
 }
 """The columns of an index that tell a `Check`."""
 
@@ -49,6 +52,7 @@ class Check(NamedTuple):
         brightest: the highest of its levels, if they have 8 bits; else -1.
         uniform: whether all its pixels are alike.
         picture: a digest of its pixels, whatever its file is like; empty where its bytes tell it apart.
+        thumbnail: what it looks like (see `thumbnail`); empty where all its pixels are alike.
     """
 
     digest: str
@@ -62,6 +66,7 @@ class Check(NamedTuple):
     brightest: int = -1
     uniform: bool = False
     picture: str = ""
+    thumbnail: str = ""
 
 
 def digest_of(data: bytes) -> str:
@@ -100,6 +105,7 @@ def check_pixels(digest: str, decoded: Decoded) -> Check:
         common = int(np.percentile(deep[::4, ::4], _COMMON, method="higher"))
         if high < _BRIGHT:  # in the upper halves there may be no color, though there is
             image = level(deep, (0, 2 ** high.bit_length() - 1))
+    uniform = is_uniform(values)
     return Check(
         digest,
         decoded.height,
@@ -110,9 +116,16 @@ def check_pixels(digest: str, decoded: Decoded) -> Check:
         high,
         common,
         int(image.max()) if deep is None else -1,
-        is_uniform(values),
+        uniform,
         _picture(values),
+        "" if uniform else thumbnail(image if deep is None else _visible(deep, low, high)),
     )
+
+
+def _visible(deep: npt.NDArray[np.uint16], low: int, high: int) -> Pixels:
+    """An image of 16 bits between its own black and white, in no more pixels than a thumbnail is made of."""
+    step = max(1, min(deep.shape[:2]) // _PLENTY)
+    return level(deep[::step, ::step], (low, high))
 
 
 def _picture(values: npt.NDArray[np.integer[Any]]) -> str:

@@ -21,8 +21,8 @@ from allometry.data.images.reading import UnreadableImageError, read_file
 from allometry.data.sources.check import CHECK_KINDS, Check, check_bytes, digest_of
 from allometry.data.sources.records import ImageRecord, OpenOptions
 
-_FORMAT = "allometry-index-6"
-_LARGEST_INDEX = 2**31  # bytes; ten million images have about one gigabyte
+_FORMAT = "allometry-index-7"
+_LARGEST_INDEX = 2**33  # bytes; ten million images have about three gigabytes
 _SETTLED = 2_000_000_000  # ns; no file system dates changes more coarsely
 _SAMPLED = 32  # images whose contents are compared with the index; that takes milliseconds
 CHANGED_UNSEEN = (

@@ -22,18 +22,19 @@ from allometry.data.sources.stores import FileStore
 MANIFESTS = (".csv", ".tsv", ".parquet")
 
 
-def scan(root: Path, *, partial: bool = False) -> Layout:
+def scan(root: Path, *, partial: bool = False, grouped: bool = False) -> Layout:
     """Find the classes and image files of a folder, without opening an image.
 
     Args:
         root: the folder.
         partial: classes and splits need not be complete, since nothing is to learn from the images.
+        grouped: folders inside those of the classes are known to be groups.
 
     Raises:
         DataError: the folder does not hold class folders, or cannot be looked into.
     """
     folders, refused = _without_rubbish("", subfolders(root))
-    splits = split_folders(root, folders, partial=partial)
+    splits = split_folders(root, folders, partial=partial, grouped=grouped)
     refused += [RejectedFile(name, "not inside a class folder") for name in images_in(root)]
     if splits:
         beside = sorted(set(folders) - set(splits))
@@ -65,7 +66,14 @@ def scan(root: Path, *, partial: bool = False) -> Layout:
     if splits and not partial:
         refuse_differing(root, splits, {folder: own - empty for folder, own in names.items()})
     _check_classes(root, classes, splits, partial=partial)
-    return Layout(str(root), classes, tuple(splits.values()), tuple(sorted(files)), tuple(sorted(refused)))
+    return Layout(
+        str(root),
+        classes,
+        tuple(splits.values()),
+        tuple(sorted(files)),
+        tuple(sorted(refused)),
+        base=2 if splits else 1,
+    )
 
 
 def _without_rubbish(base: str, folders: Sequence[str]) -> tuple[list[str], list[RejectedFile]]:
@@ -123,7 +131,8 @@ def _look_at(path: str, entry: os.DirEntry[str], split: str, class_name: str) ->
 
 def open_folder(root: Path, options: OpenOptions) -> Dataset:
     """Open a folder of class folders; see `open_data`."""
-    layout = scan(root, partial=options.judge is not None)
+    options.grouping.refuse_column(str(root), "a folder has no columns")
+    layout = scan(root, partial=options.judge is not None, grouped=options.grouping.by_path)
     source = str(root.resolve())
     checks = check_files(root, layout.files, source=source, options=options)
     return assemble(

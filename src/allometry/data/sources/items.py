@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from allometry.base import DataError, Progress, SilentProgress
 from allometry.base.progress import tracked
+from allometry.base.text import shown
 from allometry.data.dataset import Dataset, Labels, read_only
 from allometry.data.images.cache import PixelCache
 from allometry.data.images.pixels import Pixels, shrink
 from allometry.data.images.reading import Decoded, Levels, to_pixels
 from allometry.data.images.values import decode_value
-from allometry.data.sources.arrays import split_rows
+from allometry.data.sources.arrays import Given, SplitRows, split_rows
 from allometry.data.sources.check import Check, check_pixels, digest_rows
+from allometry.data.sources.grouping import UNGROUPED, USUAL_COLUMN, Grouping
 from allometry.data.sources.records import Judge
 
 _READ_TWICE = 8  # items: a flip at random shows in one of them, but for one time in 256
@@ -28,6 +31,28 @@ _IMAGE_COLUMNS = ("image", "img", "picture", "pixel_values")
 _LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class")
 Label = int | str | tuple[int, ...]
 """The class of an image, or 0 and 1 for each of its labels."""
+
+
+class Item(NamedTuple):
+    """What a data set gives for an index: an image, its label, and its group if that is known."""
+
+    image: object
+    label: object
+    group: object = None
+
+
+class Known(NamedTuple):
+    """An item that was read.
+
+    Attributes:
+        decoded: its image.
+        label: its class or labels.
+        group: what it has in common with others; empty text for nothing.
+    """
+
+    decoded: Decoded
+    label: Label
+    group: str
 
 
 class MapDataset(Protocol):
@@ -47,18 +72,18 @@ class Items:
     Attributes:
         name: of the data set.
         number: of items.
-        read: the image and the label of an index.
+        read: the item of an index.
         classes: names; None where it has none.
     """
 
     name: str
     number: int
-    read: Callable[[int], tuple[object, object]]
+    read: Callable[[int], Item]
     classes: tuple[str, ...] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def item(self, index: int, *, levels: Levels | None = None, exact: bool = False) -> tuple[Decoded, Label]:
-        """One image and its label; of 16 bits by these levels, or exactly.
+    def item(self, index: int, *, levels: Levels | None = None, exact: bool = False) -> Known:
+        """One image with its label and group; of 16 bits by these levels, or exactly.
 
         Raises:
             DataError: the item cannot be read, or holds something else.
@@ -66,13 +91,14 @@ class Items:
         place = f"item {index} of {self.name}"
         with self._lock:
             try:
-                image, label = self.read(index)
+                item = self.read(index)
             except DataError:
                 raise
             except Exception as error:  # whatever the code of others raises
                 raise DataError(f"Cannot read {place}: {type(error).__name__}: {error}.") from error
             name = f"The image of {place}"
-            return decode_value(image, name=name, levels=levels, exact=exact), _label(label, place)
+            decoded = decode_value(item.image, name=name, levels=levels, exact=exact)
+            return Known(decoded, _label(item.label, place), _group(item.group, place))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -139,8 +165,7 @@ class ItemSplit:
         return replace(self, levels=levels, cache=PixelCache(self.cache.limit))
 
     def _read(self, index: int) -> Pixels:
-        decoded, _ = self.items[index].item(int(self.places[index]), levels=self.levels)
-        pixels = decoded.image
+        pixels = self.items[index].item(int(self.places[index]), levels=self.levels).decoded.image
         if pixels.shape[:2] != self.size(index):
             raise _random(self.items[index], int(self.places[index]))
         return to_pixels(pixels, channels=self.channels)
@@ -153,6 +178,7 @@ def open_items(
     seed: int = 0,
     progress: Progress = SilentProgress(),
     judge: Judge | None = None,
+    grouping: Grouping = UNGROUPED,
 ) -> Dataset:
     """A data set of items, in splits that are given, or that are cut as `open_data` does it.
 
@@ -164,59 +190,78 @@ def open_items(
         seed: of the splits that are cut.
         progress: told of each item that is read.
         judge: the network that the images are to judge; None to learn from them.
+        grouping: what images have in common that stay in one split.
 
     Raises:
         DataError: an item cannot be read, is different each time, or a class has too few images.
     """
     classes, name = _classes(parts), next(iter(parts.values())).name
     listed = [(split, items, place) for split, items in parts.items() for place in range(items.number)]
-    labels, checks = _read_all([(items, place) for _, items, place in listed], progress)
+    labels, checks, groups = _read_all([(items, place) for _, items, place in listed], progress)
+    if not any(groups):
+        grouping.refuse_column(name, "its items have no such column or key")
     names = [f"{split}/{place}" for split, _, place in listed] if "" not in parts else None
-    assigned = split_rows(
-        labels,
-        checks,
+    given = Given(
         classes=classes,
         names=names,
         splits=None if names is None else [split for split, _, _ in listed],
+        groups=groups,
+        grouping=grouping,
         seed=seed,
         place=name,
         progress=progress,
         judge=judge,
     )
+    assigned = split_rows(labels, checks, given)
     usable = np.concatenate(list(assigned.rows.values())).tolist()
-    channels = 1 if all(checks[row].gray for row in usable) else 3
-    channels = judge.channels if judge else channels
-    cache = PixelCache(cache_bytes)
-
-    def split_of(rows: Sequence[int]) -> ItemSplit:
-        return ItemSplit(
-            items=tuple(listed[row][1] for row in rows),
-            places=np.array([listed[row][2] for row in rows], np.int64),
-            names=tuple(assigned.names[row] for row in rows),
-            labels=assigned.labels[list(rows)],
-            digests=digest_rows([checks[row].digest for row in rows]),
-            sizes=np.array([(checks[row].height, checks[row].width) for row in rows], np.int32).reshape(
-                -1, 2
-            ),
-            channels=channels,
-            cache=cache,
-            levels=assigned.levels,
-        )
-
+    gray = all(checks[row].gray for row in usable)
+    channels, cache = judge.channels if judge else 1 if gray else 3, PixelCache(cache_bytes)
     return Dataset(
         name=name,
         classes=assigned.classes,
         channels=channels,
         image_size=int(median(min(checks[row].height, checks[row].width) for row in usable)),
-        splits={split: split_of(rows.tolist()) for split, rows in assigned.rows.items()},
+        splits={
+            split: _item_split(rows.tolist(), listed, checks, assigned, channels, cache)
+            for split, rows in assigned.rows.items()
+        },
         rejected=assigned.rejected,
         levels=assigned.levels,
         remarks=assigned.remarks,
+        grouped_by=grouping.texts,
     )
 
 
-def items_of(data: object, *, name: str | None = None) -> Items:
+def _item_split(
+    rows: Sequence[int],
+    listed: Sequence[tuple[str, Items, int]],
+    checks: Sequence[Check],
+    assigned: SplitRows,
+    channels: int,
+    cache: PixelCache,
+) -> ItemSplit:
+    """Some of the items that are listed as a split."""
+    return ItemSplit(
+        items=tuple(listed[row][1] for row in rows),
+        places=np.array([listed[row][2] for row in rows], np.int64),
+        names=tuple(assigned.names[row] for row in rows),
+        labels=assigned.labels[list(rows)],
+        digests=digest_rows([checks[row].digest for row in rows]),
+        sizes=np.array([(checks[row].height, checks[row].width) for row in rows], np.int32).reshape(-1, 2),
+        channels=channels,
+        cache=cache,
+        levels=assigned.levels,
+        groups=assigned.groups_of(np.array(rows, np.int64)),
+    )
+
+
+def items_of(data: object, *, name: str | None = None, column: str | None = None) -> Items:
     """A map-style data set of PyTorch, a `datasets.Dataset`, or a sequence of pairs, as items.
+
+    Args:
+        data: the data set.
+        name: what it is called.
+        column: that has what images have in common; by default `group`, if there is one.
 
     Raises:
         DataError: it can only be iterated, gives batches, or is no data set.
@@ -239,11 +284,14 @@ def items_of(data: object, *, name: str | None = None) -> Items:
     if len(source) == 0:
         raise DataError(f"{called} is empty.")
     if hasattr(source, "features") and hasattr(source, "column_names"):
-        return _table(source, called)
-    return Items(called, len(source), lambda index: _pair(source[index], index, called), _names_of(source))
+        return _table(source, called, column)
+    group = column or USUAL_COLUMN
+    return Items(
+        called, len(source), lambda index: _pair(source[index], index, called, group), _names_of(source)
+    )
 
 
-def _table(table: Any, name: str) -> Items:  # noqa: ANN401 - a `datasets.Dataset`, which is not needed here
+def _table(table: Any, name: str, column: str | None) -> Items:  # noqa: ANN401 - a `datasets.Dataset`, which is not needed here
     """The items of a `datasets.Dataset`: its image column, and its label column with the names of the classes."""
     features: Mapping[str, object] = table.features
     kinds = {column: type(feature).__name__ for column, feature in features.items()}
@@ -253,9 +301,13 @@ def _table(table: Any, name: str) -> Items:  # noqa: ANN401 - a `datasets.Datase
     names = getattr(features[label], "names", None)
     known = getattr(getattr(table, "info", None), "dataset_name", None)
 
-    def read(index: int) -> tuple[object, object]:
+    group = column or USUAL_COLUMN
+    if column is not None and column not in kinds:
+        raise DataError(f"{name} has no column {column!r} for the group; its columns are {', '.join(kinds)}.")
+
+    def read(index: int) -> Item:
         row = rows[index]
-        return row[image], row[label]
+        return Item(row[image], row[label], row.get(group))
 
     return Items(str(known or name), len(table), read, tuple(map(str, names)) if names else None)
 
@@ -277,12 +329,12 @@ def _usual_column(columns: Iterable[str], usual: Sequence[str], name: str) -> st
     return chosen[0]
 
 
-def _pair(item: object, index: int, name: str) -> tuple[object, object]:
+def _pair(item: object, index: int, name: str, group: str) -> Item:
     if isinstance(item, Mapping):
         image, label = (_usual_column(item, usual, name) for usual in (_IMAGE_COLUMNS, _LABEL_COLUMNS))
-        return item[image], item[label]
+        return Item(item[image], item[label], item.get(group))
     if isinstance(item, Sequence) and not isinstance(item, str) and len(item) >= 2:
-        return item[0], item[1]
+        return Item(item[0], item[1])
     raise DataError(f"Item {index} of {name} must be an image and its label, not {type(item).__name__}.")
 
 
@@ -303,6 +355,20 @@ def _label(label: object, place: str) -> Label:
     return plain
 
 
+def _group(group: object, place: str) -> str:
+    """A group as text; empty text for none."""
+    plain = group.tolist() if hasattr(group, "tolist") else group
+    if isinstance(plain, float) and plain.is_integer():
+        plain = int(plain)
+    if plain is None or (isinstance(plain, float) and math.isnan(plain)):
+        return ""
+    if isinstance(plain, bytes):
+        return plain.decode(errors="surrogateescape")
+    if not isinstance(plain, int | str):
+        raise DataError(f"The group of {place} must be text or a whole number, not {shown(group)}.")
+    return str(plain).strip()
+
+
 def _names_of(data: object) -> tuple[str, ...] | None:
     """The names of the classes, which torchvision keeps in `classes`, and a `Subset` in its data set."""
     names = getattr(data, "classes", None)
@@ -319,24 +385,28 @@ def _classes(parts: Mapping[str, Items]) -> tuple[str, ...] | None:
     return known.pop() if known else None
 
 
-def _read_all(listed: Sequence[tuple[Items, int]], progress: Progress) -> tuple[list[Label], list[Check]]:
-    """The label of each item, and what is known of its image."""
+def _read_all(
+    listed: Sequence[tuple[Items, int]], progress: Progress
+) -> tuple[list[Label], list[Check], list[str]]:
+    """The label of each item, what is known of its image, and its group."""
     labels: list[Label] = []
     checks: list[Check] = []
+    groups: list[str] = []
     again = set(np.linspace(0, len(listed) - 1, _READ_TWICE).astype(int).tolist())
     with tracked(progress, "checking images", len(listed)):
         for number, (items, place) in enumerate(listed):
-            decoded, label = items.item(place, exact=True)
-            check = _check(decoded)
-            if number in again and _check(items.item(place, exact=True)[0]) != check:
+            known = items.item(place, exact=True)
+            check = _check(known.decoded)
+            if number in again and _check(items.item(place, exact=True).decoded) != check:
                 raise _random(items, place)
-            labels.append(label)
+            labels.append(known.label)
             checks.append(check)
+            groups.append(known.group)
             progress.advance(1)
     kinds = {(type(label), len(label) if isinstance(label, tuple) else 0) for label in labels}
     if len(kinds) > 1:
         raise DataError(f"{listed[0][0].name} has labels of several kinds or lengths; give one kind.")
-    return labels, checks
+    return labels, checks, groups
 
 
 def _check(decoded: Decoded) -> Check:

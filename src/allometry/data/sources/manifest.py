@@ -72,11 +72,15 @@ class Row(NamedTuple):
     group: str = ""
 
 
-def read_table(path: Path) -> list[Row]:
+def read_table(path: Path, *, column: str | None = None) -> list[Row]:
     """The rows of a manifest; a file that ends in `.parquet` is Parquet, any other is CSV.
 
     A column `label` has the class of each image. A column `labels` instead has any number of them, divided by `|`; in
     Parquet a list of texts will do, too. A column `group` has what images have in common, such as a patient.
+
+    Args:
+        path: of the file.
+        column: that has what images have in common; by default `group`, if there is one.
 
     Raises:
         DataError: the file cannot be read, lacks a column, has no rows, or has one that cannot be understood.
@@ -89,13 +93,14 @@ def read_table(path: Path) -> list[Row]:
         >>> read_table(path)[1]
         Row(path='b.jpg', label='dog', split='', place='line 3', several=False, group='')
     """
-    rows = list(_parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path))
+    read = _parquet_rows if path.suffix.lower() == ".parquet" else _csv_rows
+    rows = list(read(path, column))
     if not rows:
         raise DataError(f"{path} has no rows. Add one for each image.")
     return rows
 
 
-def _csv_rows(path: Path) -> Iterator[Row]:
+def _csv_rows(path: Path, column: str | None) -> Iterator[Row]:
     try:
         text = read_bytes(path, most=_LARGEST).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -105,7 +110,7 @@ def _csv_rows(path: Path) -> Iterator[Row]:
         raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
     table = _lines(path, text, _delimiter(text))
     _, header = next(table, ("", []))
-    columns = _columns(path, header)
+    columns = _columns(path, header, column)
     for place, cells in table:
         if len(cells) != len(header):
             cell = "cell" if len(cells) == 1 else "cells"
@@ -139,11 +144,11 @@ def _delimiter(text: str) -> str:
     return max(_DELIMITERS, key=fits)
 
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
+def _parquet_rows(path: Path, column: str | None) -> Iterator[Row]:
     parquet = load_extra("pyarrow.parquet", extra="parquet", asker=path)
     with parsing(path, "Parquet"), parquet.ParquetFile(path) as file:
         header = list(file.schema_arrow.names)
-        columns = _columns(path, header)
+        columns = _columns(path, header, column)
         wanted = [header[number] for number in columns.values()]
         rows = list(_parquet_cells(path, file, wanted))
     for number, cells in enumerate(rows, 1):
@@ -192,15 +197,19 @@ def _text(path: Path, place: str, name: str, cell: object) -> str:
     )
 
 
-def _columns(path: Path, header: Sequence[str]) -> dict[str, int]:
-    """Which column holds what: the first of the names for it that is there."""
+def _columns(path: Path, header: Sequence[str], column: str | None) -> dict[str, int]:
+    """Which column holds what: the first of the names for it that is there; a group may have another one."""
     cells = [name.strip().lower() for name in header]
     places = {name: number for number, name in reversed(list(enumerate(cells)))}
+    usual = _NAMES if column is None else {**_NAMES, "group": (column.strip().lower(),)}
     columns = {
         meaning: next(places[name] for name in names if name in places)
-        for meaning, names in _NAMES.items()
+        for meaning, names in usual.items()
         if not places.keys().isdisjoint(names)
     }
+    if column is not None and "group" not in columns:
+        found = ", ".join(map(repr, header)) or "none"
+        raise DataError(f"{path} has no column {column!r} for the group. Columns found: {found}.")
     if "label" in columns:
         columns.pop("labels", None)
     for number in columns.values():
@@ -243,7 +252,7 @@ def _name(path: Path, place: str, text: str) -> str:
 
 def open_manifest(path: Path, options: OpenOptions) -> Dataset:
     """Open a CSV or Parquet file that lists images; see `open_data`."""
-    layout = read_manifest(path, partial=options.judge is not None)
+    layout = read_manifest(path, partial=options.judge is not None, column=options.grouping.column)
     root, source = path.parent, str(path.resolve())
     checks = check_files(root, layout.files, source=source, options=options)
     return assemble(
@@ -255,17 +264,18 @@ def open_manifest(path: Path, options: OpenOptions) -> Dataset:
     )
 
 
-def read_manifest(path: Path, *, partial: bool = False) -> Layout:
+def read_manifest(path: Path, *, partial: bool = False, column: str | None = None) -> Layout:
     """Read which images a manifest lists, without opening one.
 
     Args:
         path: of the file.
         partial: classes and splits need not be complete, since nothing is to learn from the images.
+        column: that has what images have in common; by default `group`, if there is one.
 
     Raises:
         DataError: the manifest cannot be read, lacks a column, has no rows, or has one that cannot be understood.
     """
-    rows = _whole_numbers(read_table(path))
+    rows = _whole_numbers(read_table(path, column=column))
     if all(_ADDRESS.match(row.path) for row in rows):
         raise DataError(f"{path} lists addresses, as {rows[0].path[:80]}; {_NO_ADDRESSES}.")
     several = rows[0].several

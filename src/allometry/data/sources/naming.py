@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from allometry.base import DataError
+from allometry.base import DataError, InputError
 from allometry.base.reading import UnreadableError, is_folder, parse_integer
 from allometry.base.text import shown
 from allometry.data.sources.records import split_of
@@ -15,6 +15,7 @@ from allometry.data.sources.records import split_of
 ICONS = "icons"
 SHARD = ".tar"
 _GROUP = re.compile(r"\{[^{}]*\}")
+_GROUP_MARK, _NEXT_GROUP = "#group=", "&group="
 _BETWEEN = re.compile(r"[-_.\s]+")
 
 
@@ -28,14 +29,47 @@ def is_pattern(where: str) -> bool:
     return _GROUP.search(where) is not None
 
 
+def with_group(where: str, texts: Sequence[str]) -> str:
+    """A source and what its groups have in common as one name, under which it is opened again in the same way.
+
+    Raises:
+        InputError: the name tells other groups already.
+
+    Example:
+        >>> with_group("/data/pets", ["folder", "near-duplicates"])
+        '/data/pets#group=folder&group=near-duplicates'
+    """
+    place, known = without_group(where)
+    if known and texts and tuple(texts) != known:
+        raise InputError(
+            f"{shown(where)} names its groups already; leave them out of the name or out of group."
+        )
+    known = tuple(texts) or known
+    return f"{place}{_GROUP_MARK}{_NEXT_GROUP.join(known)}" if known else place
+
+
+def without_group(where: str) -> tuple[str, tuple[str, ...]]:
+    """The source in a name, and what its groups have in common.
+
+    Example:
+        >>> without_group("/data/pets#group=level:1"), without_group("icons")
+        (('/data/pets', ('level:1',)), ('icons', ()))
+    """
+    place, mark, texts = where.partition(_GROUP_MARK)
+    return place, tuple(texts.split(_NEXT_GROUP)) if mark else ()
+
+
 def full_name(where: str) -> str:
     """A source as it is found again from any folder: paths and patterns from the root, addresses as they are.
 
     Example:
         >>> full_name("icons"), full_name("/data/a/../pets.csv"), full_name("https://host/{0..9}.tar")
         ('icons', '/data/pets.csv', 'https://host/{0..9}.tar')
+        >>> full_name("/data/a/../pets#group=folder")
+        '/data/pets#group=folder'
     """
-    return where if where == ICONS or is_address(where) else str(_resolved(where))
+    place, texts = without_group(where)
+    return with_group(place if place == ICONS or is_address(place) else str(_resolved(place)), texts)
 
 
 def short_name(where: str) -> str:
@@ -47,6 +81,7 @@ def short_name(where: str) -> str:
         >>> short_name("https://host/pets/{train,val}-{000..012}.tar?key=1")
         'pets'
     """
+    where, _ = without_group(where)
     if where == ICONS:
         return where
     address = is_address(where)

@@ -20,9 +20,20 @@ from allometry.data.images.cache import image_memory
 from allometry.data.sources.array_files import NEEDED, open_npy_folder, open_npz
 from allometry.data.sources.downloads import SCHEMES, fetch_shards
 from allometry.data.sources.folder import MANIFESTS, open_folder
+from allometry.data.sources.grouping import Group, as_grouping
 from allometry.data.sources.listing import files_in, is_image, subfolders
 from allometry.data.sources.manifest import open_manifest
-from allometry.data.sources.naming import ICONS, SHARD, expand, is_address, is_pattern, path_of, short_name
+from allometry.data.sources.naming import (
+    ICONS,
+    SHARD,
+    expand,
+    is_address,
+    is_pattern,
+    path_of,
+    short_name,
+    with_group,
+    without_group,
+)
 from allometry.data.sources.records import OpenOptions, splits_of
 from allometry.data.sources.shards import Shard, open_shards
 
@@ -57,6 +68,7 @@ def open_icons() -> Dataset:
 def open_data(
     where: str | Path,
     *,
+    group: Group | None = None,
     cache_folder: Path | None = None,
     seed: int = 0,
     progress: Progress = SilentProgress(),
@@ -78,8 +90,14 @@ def open_data(
     Every image is opened and checked once; what was found is kept in an index, so that only new and changed images
     are opened when the data is opened again, by whatever program or run. It need not be possible to write to the data.
 
+    Images of one group, such as the photos of one patient or the frames of one video, stay in one split, and intervals
+    are by groups. Images to train that are nearly the same as others to judge by are told.
+
     Args:
         where: `icons`, a path, a pattern or an address (`./icons` for a folder of that name).
+        group: what the images of a group have in common: `folder`, `level:2`, a pattern such as `{group}_*.jpg`, a
+            regular expression with one bracket, the name of a column, or `near-duplicates`, also beside one of the
+            others (see `Grouping`); by default the column, array or field `group`.
         cache_folder: where indexes and downloaded shards are kept; by default `allometry` in XDG_CACHE_HOME or
             ~/.cache. It may be removed at any time.
         seed: of the splits that are cut.
@@ -88,7 +106,9 @@ def open_data(
             has where that is less.
 
     Raises:
-        DataError: there is no such data, it is not arranged like that, or a class has too few usable images.
+        DataError: there is no such data, it is not arranged like that, a class has too few usable images, or no image
+            has such a group.
+        InputError: `group` cannot be understood.
         MissingExtraError: a Parquet manifest, and pyarrow is not there.
         StorageError: a shard cannot be downloaded into the folder.
 
@@ -102,17 +122,24 @@ def open_data(
         ...         Image.new("L", (20, 10), level + number).save(folder / name / f"{number}.png")
         >>> open_data(folder)
         Dataset(colors: 2 classes, train 4, val 2, test 2)
+        >>> sorted(open_data(folder, group="{group}.png").splits["test"].groups)[0] in "0123"
+        True
     """
     check_seed(seed)
-    if where == ICONS:
+    place, texts = without_group(with_group(str(where), as_grouping(group).texts))
+    grouping = as_grouping(texts)
+    if place == ICONS:
+        if texts:
+            raise DataError("The icons come in splits, with their authors as groups; leave group out.")
         return open_icons()
     options = OpenOptions(
         cache_folder=cache_folder or user_cache(),
         seed=seed,
         progress=progress,
         cache_bytes=image_memory(memory()) if cache_bytes is None else cache_bytes,
+        grouping=grouping,
     )
-    return open_source(str(where), options)
+    return open_source(place, options)
 
 
 def open_source(where: str, options: OpenOptions) -> Dataset:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from allometry.base import Progress
+from allometry.data.sources.grouping import UNGROUPED, Grouping
 
 _SPLIT_WORDS = {
     "train": ("train", "training", "trn"),
@@ -133,6 +134,7 @@ class Layout(NamedTuple):
         files: the images, sorted by path.
         refused: what is no image, in no class, or missing.
         multi_label: whether an image may have several labels, or none.
+        base: how many parts of an image's path, from the first, are no folder of its group: split, class or shard.
     """
 
     place: str
@@ -141,6 +143,7 @@ class Layout(NamedTuple):
     files: tuple[ImageRecord, ...]
     refused: tuple[RejectedFile, ...]
     multi_label: bool = False
+    base: int = 0
 
     def labels_of(self, class_name: str) -> tuple[str, ...]:
         """The labels that a record names."""
@@ -174,6 +177,7 @@ class OpenOptions:
         progress: told of each image that is checked.
         cache_bytes: memory for images that are kept between epochs.
         judge: the network that the images are to judge; None where they are to learn from.
+        grouping: what images have in common that stay in one split.
     """
 
     cache_folder: Path
@@ -181,3 +185,4 @@ class OpenOptions:
     progress: Progress
     cache_bytes: int
     judge: Judge | None = None
+    grouping: Grouping = UNGROUPED

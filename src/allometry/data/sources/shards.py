@@ -28,6 +28,7 @@ from allometry.data.sources.checking import (
     to_columns,
 )
 from allometry.data.sources.classes import sorted_classes
+from allometry.data.sources.grouping import USUAL_COLUMN
 from allometry.data.sources.records import (
     ImageRecord,
     Layout,
@@ -37,10 +38,18 @@ from allometry.data.sources.records import (
     stamp_of,
 )
 from allometry.data.sources.stores import ShardStore, read_part
-from allometry.data.sources.tar import Member, read_members
+from allometry.data.sources.tar import Member, field_of, read_members
 
 _NOWHERE = -1
-_MEMBER_KINDS = {"name": str, "label": str, "offset": int, "length": int}
+_MEMBER_KINDS = {
+    "name": str,
+    "label": str,
+    "offset": int,
+    "length": int,
+    "about": int,
+    "size": int,
+    "group": str,
+}
 
 
 class Shard(NamedTuple):
@@ -83,16 +92,20 @@ def open_shards(
     checks: dict[str, Check] = {}
     files, refused = [], []
     for number, (shard, split, content) in enumerate(zip(shards, split_of, contents, strict=True)):
-        for member, check in zip(content.members, content.checks, strict=True):
+        groups = _groups_in(shard.path, content.members, options.grouping.column)
+        for member, check, group in zip(content.members, content.checks, groups, strict=True):
             path = f"{shard.name}/{member.name}"
             where[path], checks[path] = (number, member.offset, member.length), check
-            files.append(ImageRecord(path, split, member.label))
+            files.append(ImageRecord(path, split, member.label, group=group))
         refused += [file._replace(path=f"{shard.name}/{file.path}".rstrip("/")) for file in content.refused]
     classes = sorted_classes({file.class_name for file in files})
     if len(classes) < (1 if options.judge else 2):
         raise DataError(_too_few(place, classes, refused))
+    if not any(file.group for file in files):
+        options.grouping.refuse_column(place, "no sample has a .json with such a field")
     own_splits = tuple(split for split in SPLITS if split in split_of)
-    layout = Layout(place, classes, own_splits, tuple(sorted(files)), tuple(sorted(refused)))
+    base = shards[0].name.count("/") + 1
+    layout = Layout(place, classes, own_splits, tuple(sorted(files)), tuple(sorted(refused)), base=base)
     paths = tuple(shard.path for shard in shards)
     return assemble(
         layout,
@@ -101,6 +114,16 @@ def open_shards(
         options=options,
         store=lambda chosen: _store(paths, [file.path for file in chosen], where),
     )
+
+
+def _groups_in(shard: Path, members: Sequence[Member], column: str | None) -> list[str]:
+    """The group of each image of a shard, by a field of its JSON; empty text for one without."""
+    if column in (None, USUAL_COLUMN):
+        return [member.group for member in members]
+    try:
+        return [field_of(shard, member, column) or "" for member in members]
+    except OSError as error:
+        raise DataError(f"Cannot read {shard}: {error.strerror or error}.") from error
 
 
 def shard_splits(place: str, names: Sequence[str], *, partial: bool = False) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ ARRANGE = "Put each class's images in a folder of its own: {0}/cat/1.jpg, {0}/do
 """How class folders are arranged in a folder."""
 
 
-def split_folders(root: Path, folders: list[str], *, partial: bool) -> dict[str, str]:
+def split_folders(root: Path, folders: list[str], *, partial: bool, grouped: bool = False) -> dict[str, str]:
     """Folder name to split, empty where none is for training or that is itself a class (of vehicles, say)."""
     splits = splits_of(folders)
     alone = len(splits) == 1 < len(folders)
@@ -27,7 +27,7 @@ def split_folders(root: Path, folders: list[str], *, partial: bool) -> dict[str,
         ):
             known = " and ".join(sorted(set(splits.values())))
             raise DataError(f"{root} has folders for {known} but none for training; call one train.")
-        _refuse_nested(root, folders)
+        _refuse_nested(root, folders, grouped=grouped)
         return {}
     if not subfolders(root / train):
         if not alone and all(map(split_of, splits)) and images_in(root / train):
@@ -46,7 +46,7 @@ def split_folders(root: Path, folders: list[str], *, partial: bool) -> dict[str,
     return splits
 
 
-def _refuse_nested(root: Path, folders: list[str]) -> None:
+def _refuse_nested(root: Path, folders: list[str], *, grouped: bool) -> None:
     """Refuse folders that all hold the same folders: those are the classes, whatever the outer ones are called."""
     inner = [set(subfolders(root / name)) for name in folders]
     if len(folders) < 2 or len(inner[0]) < 2 or any(names != inner[0] for names in inner):
@@ -57,10 +57,12 @@ def _refuse_nested(root: Path, folders: list[str]) -> None:
             f"The folders {' and '.join(folders[:3])} in {root} each hold {' and '.join(sorted(inner[0])[:3])}. Put "
             "the splits outside and the classes inside: train/cat, train/dog, test/cat, test/dog."
         )
-    raise DataError(
-        f"The folders {' and '.join(folders[:3])} in {root} all hold the same folders ({classes}), so that it is not "
-        "clear which are the classes. Call the outer ones train, val and test, or give one of them."
-    )
+    if not grouped:
+        raise DataError(
+            f"The folders {' and '.join(folders[:3])} in {root} all hold the same folders ({classes}), so that it is "
+            "not clear which are the classes. Call the outer ones train, val and test, or give one of them; if the "
+            "inner ones are groups, such as patients, say --group folder."
+        )
 
 
 def _refuse_doubtful(root: Path, train: str, others: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from allometry.base.reading import parse_json
 from allometry.data.images.formats import EXTENSIONS
 from allometry.data.sources.boundary import first_line
 from allometry.data.sources.classes import class_name, name_problem
+from allometry.data.sources.grouping import USUAL_COLUMN
 from allometry.data.sources.records import RejectedFile
 from allometry.data.sources.stores import read_part
 
@@ -28,12 +29,18 @@ class Member(NamedTuple):
         label: its class.
         offset: where its bytes begin in the shard.
         length: how many they are.
+        about: where its sample's JSON begins in the shard; -1 where it has none.
+        size: how many bytes of JSON there are.
+        group: the field `group` of the JSON; empty text where it has none.
     """
 
     name: str
     label: str
     offset: int
     length: int
+    about: int = -1
+    size: int = 0
+    group: str = ""
 
 
 class Part(NamedTuple):
@@ -145,15 +152,33 @@ def _member(shard: Path, key: str, sample: dict[str, Part]) -> Member | Rejected
         what = "several images" if images else f"no image, only .{' and .'.join(sample)}"
         return RejectedFile(key, f"the sample has {what}")
     image = images[0]
-    for kind in _LABELS:
-        if kind in sample:
-            label, reason = _label(shard, sample[kind], kind)
-            return (
-                RejectedFile(image.name, reason)
-                if reason
-                else Member(image.name, label, image.offset, image.length)
-            )
-    return RejectedFile(image.name, "the sample has no label (.cls, .json or .txt)")
+    kind = next((kind for kind in _LABELS if kind in sample), None)
+    if kind is None:
+        return RejectedFile(image.name, "the sample has no label (.cls, .json or .txt)")
+    label, reason = _label(shard, sample[kind], kind)
+    if reason:
+        return RejectedFile(image.name, reason)
+    member = Member(image.name, label, image.offset, image.length)
+    about = sample.get("json")
+    if about is None or about.length > _LONGEST_LABEL:
+        return member
+    member = member._replace(about=about.offset, size=about.length)
+    return member._replace(group=field_of(shard, member, USUAL_COLUMN) or "")
+
+
+def field_of(shard: Path, member: Member, name: str) -> str | None:
+    """A field of the JSON of a sample as text; None where there is no such field, or no JSON.
+
+    Raises:
+        OSError: the shard cannot be read.
+    """
+    if member.about < 0:
+        return None
+    try:
+        fields = parse_json(read_part(shard, member.about, member.size).decode("utf-8-sig"))
+    except ValueError:
+        return None
+    return _as_text(fields[name]) if isinstance(fields, dict) and name in fields else None
 
 
 def _label(shard: Path, part: Part, kind: str) -> tuple[str, str]:
@@ -177,7 +202,11 @@ def _json_label(text: str) -> str:
     values = (
         [fields[name] for name in ("label", "class") if name in fields] if isinstance(fields, dict) else []
     )
-    value = values[0] if values else None
+    return _as_text(values[0] if values else None)
+
+
+def _as_text(value: object) -> str:
+    """Text or a whole number as text; empty text for anything else."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip() if isinstance(value, str | int) else ""

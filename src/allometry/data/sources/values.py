@@ -10,18 +10,18 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from allometry.base import DataError, Progress, SilentProgress, UnknownNameError
+from allometry.base import DataError, InputError, Progress, SilentProgress, UnknownNameError
 from allometry.base.checks import check_seed
 from allometry.base.machine import memory, user_cache
 from allometry.data.dataset import SPLITS, Dataset, Split
 from allometry.data.images.cache import image_memory
-from allometry.data.images.pixels import Pixels
 from allometry.data.images.values import channels_last, is_tensor
-from allometry.data.sources.arrays import array_checks, assemble_arrays, with_channels
-from allometry.data.sources.items import Items, MapDataset, items_of, open_items
+from allometry.data.sources.arrays import Given, array_checks, assemble_arrays, with_channels
+from allometry.data.sources.grouping import Group, Grouping, as_grouping
+from allometry.data.sources.items import Item, Items, MapDataset, items_of, open_items
 from allometry.data.sources.labels import plain_labels
 from allometry.data.sources.matching import known_labels
-from allometry.data.sources.naming import ICONS, full_name, short_name
+from allometry.data.sources.naming import ICONS, full_name, short_name, with_group, without_group
 from allometry.data.sources.opening import open_data, open_source
 from allometry.data.sources.records import Judge, OpenOptions, splits_of
 from allometry.data.subset import joined
@@ -36,7 +36,9 @@ Data: TypeAlias = Dataset | Arrays | MapDataset | Mapping[str, Arrays | MapDatas
 _VALUE = re.compile(r"[^/@]+@[0-9a-f]{32}")
 
 
-def as_dataset(data: Data, *, seed: int = 0, progress: Progress = SilentProgress()) -> Dataset:
+def as_dataset(
+    data: Data, *, group: Group | None = None, seed: int = 0, progress: Progress = SilentProgress()
+) -> Dataset:
     """The data set that somebody means, by its name or by its value.
 
     - A `Dataset` stays as it is, and a name or path is opened by `open_data`.
@@ -57,11 +59,14 @@ def as_dataset(data: Data, *, seed: int = 0, progress: Progress = SilentProgress
 
     Args:
         data: a name or a value.
+        group: what the images of a group have in common, as for `open_data`; of items that are dicts, or rows of a
+            table, the key or column `group` by default.
         seed: of the splits that are cut.
         progress: told of each image that is read.
 
     Raises:
         DataError: it is none of these, or its images or labels are not.
+        InputError: `group` cannot be understood, or a `Dataset` is given, whose groups are settled.
 
     Example:
         >>> images = np.arange(20, dtype=np.uint8).repeat(64).reshape(20, 8, 8)
@@ -71,47 +76,58 @@ def as_dataset(data: Data, *, seed: int = 0, progress: Progress = SilentProgress
         >>> as_dataset(pairs).classes
         ('even', 'odd')
     """
-    return _as_dataset(data, seed=seed, progress=progress, judge=None)
+    return _as_dataset(data, as_grouping(group), seed=seed, progress=progress, judge=None)
 
 
-def _as_dataset(data: Data, *, seed: int, progress: Progress, judge: Judge | None) -> Dataset:
+def _as_dataset(
+    data: Data, grouping: Grouping, *, seed: int, progress: Progress, judge: Judge | None
+) -> Dataset:
     check_seed(seed)
     if isinstance(data, Dataset):
+        if grouping.texts:
+            raise InputError("The groups of a Dataset are settled; give group to open_data or open_arrays.")
         return data
-    cache_bytes = image_memory(memory())
     if isinstance(data, str | Path):
-        if judge is None or data == ICONS:
-            return open_data(data, seed=seed, progress=progress)
-        options = OpenOptions(
-            cache_folder=user_cache(), seed=seed, progress=progress, cache_bytes=cache_bytes, judge=judge
-        )
-        return open_source(str(data), options)
+        return _named(data, grouping, seed=seed, progress=progress, judge=judge)
     if isinstance(data, Mapping):
-        parts = _parts(data)
+        parts = _parts(data, grouping.column)
     elif isinstance(data, tuple):
         images, labels = _two(data)
         if isinstance(images, np.ndarray):
-            return _of_arrays(with_channels(images, "images"), labels, seed, progress, judge)
+            grouping.refuse_column("arrays", "open_arrays takes groups for each image")
+            given = Given(grouping=grouping, seed=seed, place="arrays", progress=progress, judge=judge)
+            pixels = with_channels(images, "images")
+            checks = array_checks(pixels, progress)
+            return assemble_arrays(pixels, _labels(labels), checks, given, name="arrays")
         parts = {"": _items(data)}
     else:
-        parts = {"": items_of(data)}
-    return open_items(parts, cache_bytes=cache_bytes, seed=seed, progress=progress, judge=judge)
-
-
-def _of_arrays(images: Pixels, labels: object, seed: int, progress: Progress, judge: Judge | None) -> Dataset:
-    return assemble_arrays(
-        images,
-        _labels(labels),
-        array_checks(images, progress),
-        classes=None,
-        names=None,
-        splits=None,
+        parts = {"": items_of(data, column=grouping.column)}
+    return open_items(
+        parts,
+        cache_bytes=image_memory(memory()),
         seed=seed,
-        name="arrays",
-        place="arrays",
         progress=progress,
         judge=judge,
+        grouping=grouping,
     )
+
+
+def _named(
+    data: str | Path, grouping: Grouping, *, seed: int, progress: Progress, judge: Judge | None
+) -> Dataset:
+    """The data of a name: to learn from, or to judge a network."""
+    place, texts = without_group(with_group(str(data), grouping.texts))
+    if judge is None or place == ICONS:
+        return open_data(data, group=grouping.texts, seed=seed, progress=progress)
+    options = OpenOptions(
+        cache_folder=user_cache(),
+        seed=seed,
+        progress=progress,
+        cache_bytes=image_memory(memory()),
+        judge=judge,
+        grouping=as_grouping(texts),
+    )
+    return open_source(place, options)
 
 
 class NamedSplit(NamedTuple):
@@ -133,6 +149,7 @@ def as_split(
     channels: int,
     multi_label: bool = False,
     split: str | None = None,
+    group: Group | None = None,
     progress: Progress = SilentProgress(),
 ) -> NamedSplit:
     """Images to judge a network by: all of some data, or those of a split where the data comes with splits.
@@ -146,6 +163,7 @@ def as_split(
         channels: that it takes, 1 or 3; the images are converted to it.
         multi_label: whether it gives several labels.
         split: `train`, `val` or `test`; by default `test` where the data has such a part, else all of it.
+        group: what the images of a group have in common, as for `open_data`: intervals are by groups.
         progress: told of each image that is read, and of how the classes are matched.
 
     Raises:
@@ -158,7 +176,7 @@ def as_split(
         ('all', [0, 2, 2, 0])
     """
     judge = Judge(channels=channels, multi_label=multi_label)
-    dataset = _as_dataset(data, seed=0, progress=progress, judge=judge)
+    dataset = _as_dataset(data, as_grouping(group), seed=0, progress=progress, judge=judge)
     if dataset.multi_label != multi_label:
         ours, theirs = ("several labels", "one") if multi_label else ("one label", "several")
         raise DataError(
@@ -183,19 +201,23 @@ def as_split(
     return NamedSplit(chosen, known)
 
 
-def settle_data(data: Data, *, seed: int, progress: Progress = SilentProgress()) -> Dataset | str:
-    """A value as the data set that it is; a name stays one and is opened where it is needed.
+def settle_data(
+    data: Data, *, group: Group | None = None, seed: int, progress: Progress = SilentProgress()
+) -> Dataset | str:
+    """A value as the data set that it is; a name stays one, with its groups, and is opened where it is needed.
 
     Raises:
         DataError: the value is no data.
-        InputError: the seed is none.
+        InputError: the seed is none, or `group` cannot be understood.
 
     Example:
-        >>> settle_data("icons", seed=0)
-        'icons'
+        >>> settle_data("icons", seed=0), settle_data("pets", group="folder", seed=0)
+        ('icons', 'pets#group=folder')
     """
     check_seed(seed)
-    return str(data) if isinstance(data, str | Path) else as_dataset(data, seed=seed, progress=progress)
+    if isinstance(data, str | Path):
+        return with_group(str(data), as_grouping(group).texts)
+    return as_dataset(data, group=group, seed=seed, progress=progress)
 
 
 def data_argument(data: Dataset | str) -> str:
@@ -232,7 +254,7 @@ def data_name(data: Dataset | str) -> str:
     return short_name(data) if isinstance(data, str) else _plain(data.name)
 
 
-def _parts(data: Mapping[str, Any]) -> dict[str, Items]:
+def _parts(data: Mapping[str, Any], column: str | None) -> dict[str, Items]:
     """The items of each split, by its own name."""
     if not data:
         raise DataError("The data is an empty dict; give one data set for each split: train, val, test.")
@@ -244,7 +266,7 @@ def _parts(data: Mapping[str, Any]) -> dict[str, Items]:
             raise UnknownNameError("split", str(name), SPLITS, "Give the others no data.")
         if split in parts:
             raise DataError(f"Two splits are for {split}, the second called {name!r}; keep one.")
-        parts[split] = _items(part) if isinstance(part, tuple) else items_of(part)
+        parts[split] = _items(part) if isinstance(part, tuple) else items_of(part, column=column)
     return parts
 
 
@@ -265,7 +287,7 @@ def _items(data: tuple[object, ...]) -> Items:
     listed = plain_labels(_labels(labels), "arrays").tolist()
     if len(listed) != len(images):
         raise DataError(f"There are {len(images):,} images but {len(listed):,} labels. Give one for each.")
-    return Items("arrays", len(images), lambda index: (images[index], listed[index]))
+    return Items("arrays", len(images), lambda index: Item(images[index], listed[index]))
 
 
 def _labels(labels: Any) -> npt.ArrayLike:  # noqa: ANN401 - a tensor, an array or a list
