@@ -123,6 +123,7 @@ def write_supernet(folder: Path, *, plan: str = "shrinking", searched: bool = Tr
                 "accuracy": 0.6 + each / 100,
                 "loss": 1.0,
                 "correct": [1, 2],
+                "losses": [3.5, 2.5],
                 "seconds": 3.75,
                 "images": 1000,
             }

@@ -59,7 +59,14 @@ def test_each_look_is_charged_once(tmp_path: Path):
     run = RunFolder(tmp_path, info)
     opened = SimpleNamespace(session=SimpleNamespace(run=run))
     measured = MeasuredSubnet(
-        encoding=(0,), cost=Cost(1, 2, 3, 4), accuracy=0.5, loss=1.0, correct=(1,), seconds=1.5, images=100
+        encoding=(0,),
+        cost=Cost(1, 2, 3, 4),
+        accuracy=0.5,
+        loss=1.0,
+        correct=(1,),
+        losses=(2.0,),
+        seconds=1.5,
+        images=100,
     )
     for number in (3, 0, 2):
         for _ in range(number):

@@ -160,7 +160,7 @@ def search(
         float,
         typer.Option(
             "--least-tau",
-            help="Kendall's tau below which the predictor is not trusted, unless little more can be attained.",
+            help="Kendall's tau, without the chance in accuracies, below which the predictor is not trusted.",
         ),
     ] = 0.6,
     table: Annotated[

@@ -55,8 +55,9 @@ def predictor_section(record: RunRecord, *, prefix: str) -> Section | None:
 def _worth(judged: PredictorQuality) -> str:
     fitted = f"Fitted to {plural(judged.fitted, 'measured subnet')}, it" if judged.fitted else "It"
     sentences = [
-        f"{fitted} was judged by {whole(judged.number)} others: Kendall's tau is {judged.tau:.2f}, so it puts about "
-        f"{percent((1 + judged.tau) / 2, digits=0)} of the pairs in the right order."
+        f"{fitted} was judged by {whole(judged.number)} others, on images that it was not fitted to: Kendall's tau is "
+        f"{judged.tau:.2f}, so it puts about {percent((1 + judged.tau) / 2, digits=0)} of the pairs in the order that "
+        "these images show."
     ]
     bias = judged.bias
     much = f", {100 * abs(bias):.2f} too {'high' if bias > 0 else 'low'} taken all together" if bias else ""
@@ -66,12 +67,13 @@ def _worth(judged: PredictorQuality) -> str:
     if judged.attainable is not None:
         sentences.append(
             f"One that knew how good the subnets are would have about {judged.attainable:.2f}, since part of what "
-            "differs between accuracies on so few images is chance."
+            "differs between accuracies on so few images is chance; without that chance the predictor's own would be "
+            f"about {judged.true_tau:.2f}."
         )
-    if judged.tau < MIN_TAU:
+    if judged.true_tau < MIN_TAU:
         sentences.append(
-            f"A search asks for a tau of {MIN_TAU:.1f} unless it is told to take less, or little more can be attained: "
-            "do not trust its choice between subnets that are close."
+            f"A search asks for a tau of {MIN_TAU:.1f} without that chance unless it is told to take less: do not "
+            "trust its choice between subnets that are close."
         )
     return " ".join(sentences)
 

@@ -373,7 +373,8 @@ class MeasuredSubnet(Record):
         cost: of the subnet.
         accuracy: on the validation images.
         loss: on the validation images.
-        correct: in each of the parts into which these are divided.
+        correct: in each of the parts into which these are divided; of several labels, what they add to the accuracy.
+        losses: summed over each of these parts.
         seconds: that it took.
         images: that were seen, those for its batch norm's statistics included.
 
@@ -381,7 +382,7 @@ class MeasuredSubnet(Record):
         >>> from allometry.cost import Cost
         >>> subnet = MeasuredSubnet(
         ...     encoding=(0, 1, 1), cost=Cost(410_000, 9_800_000, 250_000, 1_900_000), accuracy=0.8, loss=0.6,
-        ...     correct=(42, 38), seconds=0.5, images=300,
+        ...     correct=(42, 38), losses=(31.5, 28.5), seconds=0.5, images=300,
         ... )
         >>> subnet.to_dict()["macs"], MeasuredSubnet.from_dict(subnet.to_dict()) == subnet
         (9800000, True)
@@ -391,6 +392,7 @@ class MeasuredSubnet(Record):
     cost: CostField
     accuracy: Share
     loss: float
-    correct: tuple[int, ...]
+    correct: tuple[float, ...]
+    losses: tuple[float, ...]
     seconds: Amount
     images: Count

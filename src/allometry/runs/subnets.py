@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from allometry.base.decoding import Amount, Count
 from allometry.base.html import html_table
@@ -49,9 +50,10 @@ class PredictorQuality(Record):
         rmse: root of the mean squared error.
         bias: mean of predicted less measured.
         bins: equally many networks each, by rising predicted accuracy.
-        attainable: about the tau of a predictor that knew how good the networks are (`attainable_tau`); None if it is
-            not known.
+        attainable: about the tau of a predictor that knew how good the networks are, judged by the same images
+            (`attainable_tau`); None if it is not known.
         fitted: of networks that it was fitted to; None if it is not known.
+        target: what it was fitted to, as measured on other images than it was judged by: `loss` or `accuracy`.
 
     Example:
         >>> quality = PredictorQuality(
@@ -71,6 +73,31 @@ class PredictorQuality(Record):
     bins: tuple[PredictedBin, ...]
     attainable: float | None = None
     fitted: Count | None = None
+    target: Literal["loss", "accuracy"] | None = None
+
+    @property
+    def true_tau(self) -> float:
+        """About the tau against how good the networks are, rather than against accuracies on some images.
+
+        What chance in those takes from a correlation is taken back; from -1 to 1. It is `tau` itself where nothing is
+        known of chance, and 0 where nothing could be attained.
+
+        Source: Spearman 1904, *The proof and measurement of association between two things*, for a correlation; Greiner
+        1909 for tau from one.
+
+        Example:
+            >>> quality = PredictorQuality(
+            ...     number=10, tau=0.4, spearman=0.5, mean_absolute_error=0.01, rmse=0.01, bias=0.0, bins=(),
+            ...     attainable=0.5,
+            ... )
+            >>> round(quality.true_tau, 2)
+            0.63
+        """
+        if self.attainable is None:
+            return self.tau
+        most = math.sin(math.pi / 2 * self.attainable)
+        share = math.sin(math.pi / 2 * self.tau) / most if most > 0 else 0.0
+        return 2 / math.pi * math.asin(min(1.0, max(-1.0, share)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from allometry.base import InputError
+from allometry.arch import Space
+from allometry.base import InputError, RunFolderError
 from allometry.base.checks import check_at_least
 from allometry.base.units import format_duration
 from allometry.cost import count
@@ -26,9 +27,15 @@ from allometry.supernets.predictor_quality import (
     evaluate_predictor,
     refuse_unreliable,
 )
+from allometry.supernets.validation_halves import (
+    Half,
+    PartSums,
+    accuracies_by_loss,
+    loss_is_better,
+    validation_parts,
+)
 from allometry.training import Predictions, predict
 
-PARTS = 8  # of the validation images, in which right answers are counted
 _ESTIMATED = (
     512  # images for a look's statistics: half of what a subnet gets that is taken out, in half of the time
 )
@@ -50,7 +57,7 @@ def measure_subnets(opened: OpenSupernet, encodings: Encodings) -> npt.NDArray[n
     known = {subnet.encoding: subnet.accuracy for subnet in ACCURACIES.read(folder)}
     wanted = [encoding for encoding in encodings if tuple(encoding.tolist()) not in known]
     split = opened.images.dataset.splits["val"]
-    per_subnet = _ESTIMATED + len(split)
+    parts, per_subnet = validation_parts(split, seed=session.seed), _ESTIMATED + len(split)
     if wanted:
         session.progress.start(
             "measuring subnets", len(encodings), len(encodings) - len(wanted), unit="subnets"
@@ -65,7 +72,8 @@ def measure_subnets(opened: OpenSupernet, encodings: Encodings) -> npt.NDArray[n
                 cost=count(network_of(opened.space, encoding)),
                 accuracy=predictions.accuracy,
                 loss=predictions.loss,
-                correct=tuple(round(predictions.image_scores[part::PARTS].sum()) for part in range(PARTS)),
+                correct=_summed(predictions.image_scores, parts),
+                losses=_summed(predictions.losses, parts),
                 seconds=round(time.monotonic() - began, 3),
                 images=per_subnet,
             )
@@ -76,6 +84,10 @@ def measure_subnets(opened: OpenSupernet, encodings: Encodings) -> npt.NDArray[n
         if wanted:
             session.progress.stop()
     return np.array([known[tuple(encoding.tolist())] for encoding in encodings])
+
+
+def _summed(values: npt.NDArray[np.floating], parts: npt.NDArray[np.int64]) -> tuple[float, ...]:
+    return tuple(np.bincount(parts, weights=values).round(6).tolist())
 
 
 def evaluate_subnet(
@@ -95,13 +107,25 @@ def evaluate_subnet(
     return predict(module, split, preprocessing=own, device=opened.session.device)
 
 
-def correct_counts(opened: OpenSupernet, encodings: Encodings) -> npt.NDArray[np.int64]:
-    """Right answers in each part of the validation images, [N, PARTS], of those of these subnets that were measured."""
-    wanted = set(map(tuple, encodings.tolist()))
-    correct = [
-        subnet.correct for subnet in ACCURACIES.read(opened.session.run.path) if subnet.encoding in wanted
-    ]
-    return np.array(correct, np.int64).reshape(-1, PARTS)
+def part_sums(opened: OpenSupernet, encodings: Encodings) -> PartSums:
+    """What these subnets came to in each part of the validation images; all were measured.
+
+    Raises:
+        RunFolderError: they were measured on other parts.
+    """
+    known = {subnet.encoding: subnet for subnet in ACCURACIES.read(opened.session.run.path)}
+    subnets = [known[tuple(encoding)] for encoding in encodings.tolist()]
+    images = np.bincount(validation_parts(opened.images.dataset.splits["val"], seed=opened.session.seed))
+    if {len(values) for subnet in subnets for values in (subnet.correct, subnet.losses)} != {len(images)}:
+        raise RunFolderError(
+            f"{ACCURACIES.name} in {opened.session.run.path} has subnets that were measured on other parts of the "
+            "validation images; remove it, and they are measured anew."
+        )
+    correct, losses = (
+        np.array(values, np.float64)
+        for values in zip(*((subnet.correct, subnet.losses) for subnet in subnets), strict=True)
+    )
+    return PartSums(correct, losses, images)
 
 
 def sample_subnets(opened: OpenSupernet, number: int) -> Encodings:
@@ -152,7 +176,6 @@ def record_measurements(opened: OpenSupernet) -> None:
 
 PREDICTOR = "predictor.safetensors"
 _FEWEST_FITTED = 20
-_FEWEST = 20  # measured subnets from which it is told what their images allow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +185,8 @@ class PredictorConfig:
     Attributes:
         subnets: measured to fit the predictor; those that were measured in earlier calls count.
         held_out: measured besides to judge it.
-        least_tau: Kendall's tau on those; below it nothing is searched.
+        least_tau: Kendall's tau on those against how good they are (`PredictorQuality.true_tau`); below it nothing is
+            searched.
 
     Raises:
         InputError: a number is out of its range.
@@ -194,7 +218,8 @@ class PredictorConfig:
 def predictor_for(opened: OpenSupernet, config: PredictorConfig) -> tuple[Predictor, PredictorQuality]:
     """Measure what is not measured yet, fit, judge, and write both down.
 
-    The subnets held out are the first of those drawn, so that they stay the same when more are measured.
+    The subnets held out are the first of those drawn, so that they stay the same when more are measured. What is judged
+    was fitted to one half of the validation images, by the other half; what is given and kept to all of them.
 
     Raises:
         InputError: the space is too small for a predictor, or it is not worth the name; the message says how far it
@@ -209,22 +234,23 @@ def predictor_for(opened: OpenSupernet, config: PredictorConfig) -> tuple[Predic
             "a larger space."
         )
     announce(opened, encodings)
-    accuracies = measure_subnets(opened, encodings)
+    measure_subnets(opened, encodings)
     record_measurements(opened)
     began = time.monotonic()
-    held, fitted = slice(None, config.held_out), slice(config.held_out, None)
-    predictor = fit_predictor(opened.space, encodings[fitted], accuracies[fitted], seed=opened.session.seed)
-    quality = replace(
-        evaluate_predictor(predictor, encodings[held], accuracies[held]),
-        attainable=_attainable(opened, encodings),
-        fitted=len(encodings) - config.held_out,
+    predictor, quality = fit_and_judge(
+        opened.space,
+        encodings,
+        part_sums(opened, encodings),
+        held_out=config.held_out,
+        seed=opened.session.seed,
     )
     folder = opened.session.run.path
     predictor.save(folder / PREDICTOR)
     PREDICTOR_QUALITY.write(folder, quality)
     opened.session.progress.say(
-        f"predictor: Kendall tau {quality.tau:.2f} on {quality.number} subnets held out, off by "
-        f"{100 * quality.mean_absolute_error:.2f} points in the mean{_most(quality)}"
+        f"predictor: Kendall tau {quality.tau:.2f} on {quality.number} subnets held out and images that it was not "
+        f"fitted to, where about {quality.attainable:.2f} can be attained: without the chance in these images about "
+        f"{quality.true_tau:.2f}; off by {100 * quality.mean_absolute_error:.2f} points in the mean"
     )
     opened.session.run.record_cost(
         "predict", f"{len(encodings) - config.held_out} subnets", seconds=time.monotonic() - began
@@ -233,12 +259,49 @@ def predictor_for(opened: OpenSupernet, config: PredictorConfig) -> tuple[Predic
     return predictor, quality
 
 
-def _attainable(opened: OpenSupernet, encodings: Encodings) -> float | None:
-    correct = correct_counts(opened, encodings)
-    return attainable_tau(correct) if len(correct) >= _FEWEST else None
+def fit_and_judge(
+    space: Space, encodings: Encodings, sums: PartSums, *, held_out: int, seed: int
+) -> tuple[Predictor, PredictorQuality]:
+    """A predictor fitted to all images, and what one is worth that was fitted to the first half of them.
 
+    It is fitted to the accuracies that losses tell of, or to accuracies themselves where these tell more about the
+    other half. Judged by other images, it is lifted by what all subnets that were fitted to have more right there: one
+    half may be harder than the other.
 
-def _most(judgment: PredictorQuality) -> str:
-    if judgment.attainable is None:
-        return ""
-    return f"; accuracies on so many images allow a tau of about {judgment.attainable:.2f}"
+    Args:
+        space: of the encodings.
+        encodings: measured, [N, choices]: first those held out, then those that are fitted to.
+        sums: what they came to.
+        held_out: how many are held out.
+        seed: of the fit.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> space, random = find_space("fbnet"), np.random.default_rng(0)
+        >>> encodings = sample_encodings(space, random, 120, by="choice")
+        >>> good = 0.6 + encodings[:, :1] / 20
+        >>> correct = random.binomial(100, np.tile(good, 8)).astype(float)
+        >>> sums = PartSums(correct, 100 - correct, np.full(8, 100))
+        >>> _, quality = fit_and_judge(space, encodings, sums, held_out=40, seed=0)
+        >>> quality.number, quality.fitted, quality.true_tau > quality.tau
+        (40, 80, True)
+    """
+    held, fitted = slice(None, held_out), slice(held_out, None)
+    first, second, whole = (Half(*(values[fitted] for values in sums.half(which))) for which in (0, 1, None))
+    by_loss = loss_is_better((first, second))
+
+    def fit(half: Half) -> Predictor:
+        targets = accuracies_by_loss(half) if by_loss else half.accuracies
+        return fit_predictor(space, encodings[fitted], targets, seed=seed)
+
+    judged, easier = fit(first), float(second.accuracies.mean() - first.accuracies.mean())
+    quality = evaluate_predictor(
+        lambda rows: judged(rows) + easier, encodings[held], sums.half(1).accuracies[held]
+    )
+    quality = replace(
+        quality,
+        attainable=attainable_tau(sums.correct),
+        fitted=len(encodings) - held_out,
+        target="loss" if by_loss else "accuracy",
+    )
+    return fit(whole), quality

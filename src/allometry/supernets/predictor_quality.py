@@ -18,7 +18,7 @@ Accuracies = npt.NDArray[np.float64]
 Predicts = Callable[[Encodings], Accuracies]
 """Says the accuracy of encodings: a `Predictor`, or anything else that can be called so."""
 MIN_TAU = 0.6
-_NEARLY, _LEAST_SHARE = 0.9, 0.5
+_LEAST_SHARE = 0.5
 _BINS = 10
 _FEWEST = 3
 
@@ -149,10 +149,11 @@ def kendall_tau(one: Accuracies, other: Accuracies) -> float:
 def refuse_unreliable(judgment: PredictorQuality, *, least_tau: float = MIN_TAU) -> None:
     """Refuse a predictor that does not know which networks are better.
 
-    Where the images do not allow much more, half of `least_tau` is enough: nine tenths of what is attainable.
+    What counts is its tau against how good they are, which is estimated where it is known what the images allow; half
+    of `least_tau` must be there on the images themselves.
 
     Args:
-        judgment: of networks that it has not seen.
+        judgment: of networks that it has not seen, on images that it was not fitted to.
         least_tau: below which it is refused. 0.6 is four pairs of five in the right order.
 
     Raises:
@@ -166,14 +167,17 @@ def refuse_unreliable(judgment: PredictorQuality, *, least_tau: float = MIN_TAU)
             ...
         allometry.base.errors.InputError: The predictor of accuracy puts too few networks in the right order: ...
     """
-    attainable = judgment.attainable
-    nearly = attainable is not None and judgment.tau >= _NEARLY * attainable
-    if judgment.tau >= least_tau or (nearly and judgment.tau >= _LEAST_SHARE * least_tau):
+    attainable, true = judgment.attainable, judgment.true_tau
+    if judgment.tau >= least_tau or (true >= least_tau and judgment.tau >= _LEAST_SHARE * least_tau):
         return
-    most = "" if attainable is None else f", where accuracies on these images allow about {attainable:.2f}"
+    most = ""
+    if attainable is not None:
+        most = (
+            f", where these images allow about {attainable:.2f}; without their chance it would be {true:.2f}"
+        )
     raise InputError(
         f"The predictor of accuracy puts too few networks in the right order: Kendall's tau is {judgment.tau:.2f} on "
-        f"{judgment.number} networks that it has not seen{most}, and {least_tau:.2f} is needed. Measure more subnets, "
+        f"{judgment.number} networks that it has not seen{most}. {least_tau:.2f} is needed. Measure more subnets, "
         "or each on more images; train the supernet longer; or widen the space, if its networks are all equally good."
     )
 
@@ -230,16 +234,20 @@ def _binned(predicted: Accuracies, measured: Accuracies, bins: int) -> tuple[Pre
     )
 
 
-def attainable_tau(correct: npt.NDArray[np.integer]) -> float:
-    """About what tau a predictor has that knows how good networks are, judged by accuracies on these images.
+def attainable_tau(correct: npt.NDArray[np.number]) -> float:
+    """About what tau a predictor has that knows how good networks are, judged by accuracies on half of these images.
 
-    Part of what differs between accuracies on the same images is chance, which no knowledge of the networks predicts.
-    Accuracies on one half of the images correlate with those on the other as far as networks differ, and not their
-    luck. From that follows how far accuracies on all images follow what they measure, and from this, for normal
-    deviations, tau. All ways to halve the parts are averaged.
+    Part of what differs between accuracies on the same images is their luck with these images. Accuracies on one half
+    correlate with those on the other as far as networks differ, and not their luck; the root of that correlation is
+    what truth has with accuracies on a half, and from this, for normal deviations, follows tau. All ways to halve the
+    parts are averaged.
+
+    It is what can be attained on images that were not fitted to. Luck depends on the network, too: whoever is fitted to
+    accuracies on the same images predicts a part of it, and gets a higher tau that is worth nothing on others.
 
     Args:
-        correct: right answers of each network in equal parts of the images, [N, parts]; an even number of parts.
+        correct: right answers of each network in parts of the images, [N, parts]; an even number of parts of about the
+            same size, which share no group.
 
     Returns:
         From 0 to 1.
@@ -247,13 +255,13 @@ def attainable_tau(correct: npt.NDArray[np.integer]) -> float:
     Raises:
         InputError: there are fewer than three networks, or the parts cannot be halved.
 
-    Source: Spearman 1910, *Correlation calculated from faulty data*; Brown 1910, *Some experimental results in the
-    correlation of mental abilities*; Greiner 1909 for tau from a correlation.
+    Source: Spearman 1904, *The proof and measurement of association between two things*; Greiner 1909 for tau from a
+    correlation.
 
     Example:
         >>> random = np.random.default_rng(0)
         >>> good = random.normal(0.8, 0.02, (500, 1))
-        >>> few, many = (random.binomial(images, good, (500, 8)) for images in (20, 2000))
+        >>> few, many = (random.binomial(images, good, (500, 8)) for images in (40, 4000))
         >>> round(attainable_tau(few), 1), round(attainable_tau(many), 1)
         (0.3, 0.9)
     """
@@ -268,4 +276,4 @@ def attainable_tau(correct: npt.NDArray[np.integer]) -> float:
         half = correct[:, [0, *others]].sum(1)
         correlations.append(correlation(half, whole - half))
     halves = max(0.0, float(np.mean(correlations)))
-    return float(2 / np.pi * np.arcsin(np.sqrt(2 * halves / (1 + halves))))
+    return float(2 / np.pi * np.arcsin(np.sqrt(min(1.0, halves))))
