@@ -59,7 +59,7 @@ def test_the_numbers_are_those_of_the_files(tmp_path):
         "2 kernel kernel 1 labels, largest network 2 40 %",
         "Fitted to 40 measured subnets, it was judged by 20 others, on images that it was not fitted to: Kendall's tau "
         "is 0.80",
-        "about 90 % of the pairs in the right order",
+        "about 90 % of the pairs in the order that these images show",
         "off by 0.52 points on average, 0.11 too high taken all together",
         "8 subnets were measured on 1,371 validation images, none of them trained by itself.",
         "macs-2.00M macs <= 2.00M 64 123k 1.90M 71.0 % 70.2 % 69.4 % 67.5 to 71.2",

@@ -91,7 +91,7 @@ class PredictorQuality(Record):
             ...     attainable=0.5,
             ... )
             >>> round(quality.true_tau, 2)
-            0.63
+            0.62
         """
         if self.attainable is None:
             return self.tau

@@ -263,7 +263,7 @@ def attainable_tau(correct: npt.NDArray[np.number]) -> float:
         >>> good = random.normal(0.8, 0.02, (500, 1))
         >>> few, many = (random.binomial(images, good, (500, 8)) for images in (40, 4000))
         >>> round(attainable_tau(few), 1), round(attainable_tau(many), 1)
-        (0.3, 0.9)
+        (0.4, 0.9)
     """
     if correct.ndim != 2 or len(correct) < _FEWEST or correct.shape[1] < 2 or correct.shape[1] % 2:
         raise InputError(
