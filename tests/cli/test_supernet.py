@@ -119,7 +119,7 @@ def test_a_dry_run_tells_the_price_and_leaves_nothing(call, train_arguments, tmp
     assert not (tmp_path / "run").exists()
 
 
-def test_a_subnet_is_trained_further(call, own, tmp_path):
+def test_a_subnet_is_fine_tuned(call, own, tmp_path):
     network = own / "network.json"
     options = ("--epochs", "1", "--out", tmp_path / "extracted", "--json")
     extracted = call("supernet", "extract", own, network, *options).json

@@ -185,10 +185,10 @@ def test_a_subnet_as_it_is_says_where_it_comes_from(tmp_path):
     assert "Learning curves" not in page.text
 
 
-def test_a_subnet_that_was_trained_further_has_curves(tmp_path):
+def test_a_subnet_that_was_fine_tuned_has_curves(tmp_path):
     page = page_of(write_extracted(tmp_path / "taken", epochs=4))
     for expected in (
-        "trained further for 4 epochs. On the validation images that brought it from 70.0 % to 73.0 %.",
+        "fine-tuned for 4 epochs. On the validation images that brought it from 70.0 % to 73.0 %.",
         "Learning curves",
         "The recipe",
         "--epochs 4",

@@ -7,6 +7,7 @@ import pytest
 import allometry as al
 from allometry.arch import MBConv, Stage, digest, load
 from allometry.base import BudgetError, InputError, NetworkError, RunFolderError, Stopped, UnknownNameError
+from allometry.base.files import read_lines
 from allometry.catalog import mbconv_space
 from allometry.cost import count, parse_budget
 from allometry.supernets.config import SupernetConfig
@@ -94,12 +95,16 @@ def test_a_subnet_as_a_value_a_name_a_network_and_a_file_is_extracted_alike(
 
 
 @pytest.mark.slow
-def test_an_extracted_subnet_is_trained_further_and_exported(supernet, subnet, tmp_path):
-    run = al.supernet.extract(
-        supernet, subnet, epochs=1, settings=["batch_size=8"], out=tmp_path / "run", progress=False
-    )
-    assert [epoch.epoch for epoch in run.history] == [1]
-    assert run.result.epochs == 1
+def test_an_extracted_subnet_is_fine_tuned_also_after_a_stop_and_exported(supernet, subnet, tmp_path):
+    tuned = {"epochs": 2, "seed": 3, "settings": ["batch_size=8"], "out": tmp_path / "run", "progress": False}
+    with pytest.raises(Stopped):
+        al.supernet.extract(supernet, subnet, should_stop=lambda: True, **tuned)
+    run = al.supernet.extract(supernet, subnet, **tuned)
+    assert [line["phase"] for line in read_lines(run.folder / "costs.jsonl")].count("train") == 1
+    plain = al.supernet.extract(supernet, subnet, out=tmp_path / "plain", progress=False)
+    assert run.result.extracted_accuracy == plain.result.validation_accuracy
+    assert [epoch.epoch for epoch in run.history] == [1, 2]
+    assert run.result.epochs == 2
     export = al.export(run, to="torch", progress=False)
     assert export.verification.agreement == 1
 
@@ -160,6 +165,8 @@ def test_what_cannot_be_extracted_is_refused(supernet, subnet, trained, tmp_path
         al.supernet.extract(supernet, al.get("resnet-18"), out=tmp_path / "run", progress=False)
     with pytest.raises(InputError, match="give --epochs, too"):
         al.supernet.extract(supernet, subnet, settings=["batch_size=8"], progress=False)
+    with pytest.raises(InputError, match="A seed is that of a fine-tuning; give --epochs, too"):
+        al.supernet.extract(supernet, subnet, seed=1, progress=False)
     with pytest.raises(RunFolderError, match="was made by `allometry train`"):
         al.supernet.search(trained, budget="1M", **FEW)
     assert not (tmp_path / "run").exists()

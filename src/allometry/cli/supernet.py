@@ -219,9 +219,12 @@ def extract(
     ],
     *,
     epochs: Annotated[
-        int, typer.Option("--epochs", min=0, help="To train it further by itself; none by default.")
+        int, typer.Option("--epochs", min=0, help="To fine-tune it by itself; none by default.")
     ] = 0,
     out: Out = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Of the fine-tuning; by default the supernet's.")
+    ] = None,
     device: Device = None,
     settings: Settings = None,
     callbacks: Callbacks = None,
@@ -240,6 +243,7 @@ def extract(
             subnet,
             epochs=epochs,
             out=out,
+            seed=seed,
             device=device,
             settings=settings or (),
             callbacks=callbacks or (),
@@ -326,6 +330,6 @@ def _extracted(run: Run) -> dict[str, str]:
     }
     if result.epochs:
         rows[f"validation {run.metric}"] += (
-            f", {result.extracted_accuracy:.2%} before {result.epochs} epochs of further training"
+            f", {result.extracted_accuracy:.2%} before {plural(result.epochs, 'epoch')} of fine-tuning"
         )
     return rows | {"next": f"allometry export {run.folder} --to onnx", "report": str(run.report)}

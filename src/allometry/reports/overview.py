@@ -32,7 +32,7 @@ _VALUE = re.compile(r"[^/]+@[0-9a-f]{32}")
 def extract_request(extracted: ExtractResult, on: str) -> str:
     """What was asked for, as a sentence."""
     budget = f" within {extracted.budget}" if extracted.budget else ""
-    further = f", trained further for {plural(extracted.epochs, 'epoch')}" if extracted.epochs else ""
+    further = f", fine-tuned for {plural(extracted.epochs, 'epoch')}" if extracted.epochs else ""
     return f"You asked for a subnet{budget} of the supernet {PurePath(extracted.supernet).name}{on}{further}."
 
 
@@ -56,7 +56,7 @@ def _sentence(extracted: ExtractResult) -> str:
     if not extracted.epochs:
         return "It was taken out of a supernet as it is; nothing was trained."
     return (
-        f"It was taken out of a supernet and trained further for {plural(extracted.epochs, 'epoch')}. On the "
+        f"It was taken out of a supernet and fine-tuned for {plural(extracted.epochs, 'epoch')}. On the "
         f"validation images that brought it from {percent(extracted.extracted_accuracy)} to "
         f"{percent(extracted.validation_accuracy)}."
     )

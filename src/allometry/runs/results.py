@@ -82,7 +82,7 @@ class ExtractResult(TrainResult):
 
     Attributes:
         supernet: the run folder that it comes from.
-        epochs: that it was trained further.
+        epochs: of fine-tuning.
         extracted_accuracy: on the validation images, as it came out of the supernet.
         budget: for which it was searched, if it was.
         predicted_accuracy: by the search.
@@ -96,7 +96,7 @@ class ExtractResult(TrainResult):
         ...     validation_accuracy=0.82, test_accuracy=0.8, test_interval=(0.74, 0.85), test_images=200,
         ...     supernet="runs/supernet", epochs=2, extracted_accuracy=0.78, budget="macs <= 10M",
         ... )
-        >>> round(result.validation_accuracy - result.extracted_accuracy, 2)  # what further training brought
+        >>> round(result.validation_accuracy - result.extracted_accuracy, 2)  # what fine-tuning brought
         0.04
     """
 

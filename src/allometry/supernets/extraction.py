@@ -1,4 +1,4 @@
-"""A subnet on its way into a run folder of its own: which one is meant, its weights, and its further training."""
+"""A subnet on its way into a run folder of its own: which one is meant, its weights, and its fine-tuning."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Extraction:
     """A subnet with weights of its own.
 
     Attributes:
-        job: of its further training, also where there is none.
+        job: of its fine-tuning, also where there is none.
         trained: its module.
         extracted_accuracy: on the validation images, as it came out of the supernet.
         searched: what a search said of it, if it came from one.
@@ -94,13 +94,13 @@ class Extraction:
 def extract_in_folder(
     session: Session, opened: OpenSupernet, network: Network, epochs: int, settings: Sequence[Setting]
 ) -> Extraction:
-    """Take a subnet out, train it further if that is wanted, and write its weights.
+    """Take a subnet out, fine-tune it if that is wanted, and write its weights.
 
     Args:
         session: of the new run folder.
         opened: the supernet.
         network: the subnet.
-        epochs: of training it by itself, with the supernet's recipe but more gently; 0 for none.
+        epochs: of fine-tuning it, with the supernet's recipe but more gently; 0 for none.
         settings: changes to that recipe, `key=value`.
 
     Raises:
@@ -119,7 +119,7 @@ def extract_in_folder(
         network,
         splits["train"],
         preprocessing=opened.preprocessing,
-        seed=session.seed,
+        seed=opened.session.seed,  # whatever the fine-tuning's: what is taken out is what was searched
         images=ESTIMATED,
     )
     extracted = evaluate(module, splits["val"], preprocessing=job.preprocessing, device=session.device)
@@ -156,7 +156,7 @@ def _job(
         folder=session.run.path,
         seed=session.seed,
         device=session.device,
-        label="further training",
+        label="fine-tuning",
         progress=session.progress,
         should_stop=session.should_stop,
         callbacks=session.callbacks,

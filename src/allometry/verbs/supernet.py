@@ -300,6 +300,7 @@ def extract(
     *,
     epochs: int = 0,
     out: str | Path | None = None,
+    seed: int | None = None,
     device: str | None = None,
     settings: Sequence[Setting] = (),
     callbacks: Sequence[Callback | str] = (),
@@ -312,30 +313,34 @@ def extract(
         run: what `train` gave, or its folder.
         subnet: what `search` gave; or any member of the space: a network, the name of one that was searched, or a
             network's JSON file.
-        epochs: of training it further by itself, from its weights in the supernet; 0 for none.
+        epochs: of fine-tuning it by itself, from its weights in the supernet; 0 for none.
         out: the new run folder; by default beside the supernet's, with the subnet's name.
+        seed: of the fine-tuning; by default the supernet's.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
-        settings: changes to the recipe of that further training: `key=value`, or a loss.
-        callbacks: are told of that further training, by value or name.
+        settings: changes to the recipe of the fine-tuning: `key=value`, or a loss.
+        callbacks: are told of the fine-tuning, by value or name.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
-        should_stop: True stops the further training at a checkpoint.
+        should_stop: True stops the fine-tuning at a checkpoint; the same call goes on.
 
     Returns:
-        The run: its `network`, `evaluation` and `result` (`ExtractResult`).
+        The run: its `network`, `evaluation` and `result` (`ExtractResult`), with the validation accuracy before and
+        after the fine-tuning. What that cost is in the run's cost log.
 
     Raises:
         RunFolderError: there is no trained supernet.
         UnknownNameError: no subnet of that name was found; the message lists those that were.
         NetworkError: the network is no member of the space; the message says what differs.
-        InputError: epochs are negative, or settings are given without any.
+        InputError: epochs are negative, or settings or a seed are given without any.
         Stopped: `should_stop` asked for it.
 
-    Source: Once-for-All (Cai et al. 2020), section 4.1: 25 or 75 epochs of further training, if any.
+    Source: Once-for-All (Cai et al. 2020), section 4.1: 25 or 75 epochs of fine-tuning, if any.
     """
     if epochs < 0:
         raise InputError(f"epochs must be at least 0, not {epochs}.")
     if settings and not epochs:
-        raise InputError("Settings change the recipe of a further training; give --epochs, too.")
+        raise InputError("Settings change the recipe of a fine-tuning; give --epochs, too.")
+    if seed is not None and not epochs:
+        raise InputError("A seed is that of a fine-tuning; give --epochs, too.")
     check_settings(settings)
     supernet = folder_of(run)
     find_run(supernet)
@@ -354,7 +359,7 @@ def extract(
             folder,
             command="supernet extract",
             arguments=arguments,
-            seed=opened.session.seed,
+            seed=opened.session.seed if seed is None else seed,
             device=device,
             progress=opened.session.progress,
             should_stop=should_stop,
