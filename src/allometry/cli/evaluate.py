@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from allometry.cli.options import Device, Json, Run
+from allometry.cli.options import Device, Group, Json, Run
 from allometry.cli.printing import print_json, print_rows
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option("--data", metavar="D", help="By default the data the run was trained on.")
     ] = None,
+    group: Group = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -39,7 +40,7 @@ def evaluate(
     from allometry.runs import Evaluation
     from allometry.verbs.evaluate import evaluate as evaluate_run
 
-    evaluation = evaluate_run(run, data=data, split=split, device=device)
+    evaluation = evaluate_run(run, data=data, group=group, split=split, device=device)
     title = f"{run}: {evaluation.split}, {evaluation.counted}; in brackets 95 % intervals"
     if not isinstance(evaluation, Evaluation):
         print_json(evaluation.to_dict()) if as_json else print_rows(title, _label_rows(evaluation))

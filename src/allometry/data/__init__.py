@@ -10,12 +10,14 @@ from allometry.data.loader import Batch, batches_per_epoch, train_batches, view_
 from allometry.data.sources.arrays import open_arrays
 from allometry.data.sources.grouping import Group
 from allometry.data.sources.listing import image_files
+from allometry.data.sources.naming import without_group
 from allometry.data.sources.opening import open_data
 from allometry.data.sources.values import (
     Data,
     NamedSplit,
     as_dataset,
     as_split,
+    as_trained_or_split,
     data_argument,
     data_name,
     is_value,
@@ -48,6 +50,7 @@ __all__ = [
     "as_dataset",
     "as_images",
     "as_split",
+    "as_trained_or_split",
     "augment",
     "batches_per_epoch",
     "center_view",
@@ -71,4 +74,5 @@ __all__ = [
     "train_batches",
     "view_batches",
     "with_levels",
+    "without_group",
 ]

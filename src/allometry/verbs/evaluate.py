@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from allometry.base import DataError, Progress, UnknownNameError
+from allometry.base import DataError, InputError, Progress, UnknownNameError
 from allometry.base.progress import as_progress
 from allometry.data import (
     Data,
     Dataset,
+    Group,
     NamedSplit,
     Split,
     as_dataset,
-    as_split,
+    as_trained_or_split,
     data_argument,
     data_name,
     is_value,
+    settle_data,
     with_levels,
+    without_group,
 )
 from allometry.data.dataset import SPLITS
 from allometry.runs import Evaluation, MultiLabelEvaluation
@@ -36,6 +41,7 @@ def evaluate(
     *,
     data: Data | None = None,
     split: str | None = None,
+    group: Group | None = None,
     device: str | None = None,
     progress: Progress | bool = True,
 ) -> Evaluation | MultiLabelEvaluation:
@@ -51,6 +57,8 @@ def evaluate(
             none. Its classes may be few, but must be among the run's; `allometry.data.as_split` tells how they are
             matched.
         split: `train`, `val` or `test`; by default `test`, or all images of other data that has no such part.
+        group: what the images of a group of other data have in common (see `open_data`): intervals are by groups. Data
+            that the run was trained on is grouped as it was then.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
 
@@ -69,7 +77,7 @@ def evaluate(
     finished = open_finished(folder_of(run))
     if split is not None and split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
-    name, images = _judged_by(run, finished, data, split, display)
+    name, images = _judged_by(run, finished, data, group, split, display)
     _, evaluation = evaluate_split(
         finished.module,
         images,
@@ -102,27 +110,26 @@ def evaluate_split(
 
 
 def _judged_by(
-    run: RunLike, finished: FinishedRun, data: Data | None, split: str | None, progress: Progress
+    run: RunLike,
+    finished: FinishedRun,
+    data: Data | None,
+    group: Group | None,
+    split: str | None,
+    progress: Progress,
 ) -> NamedSplit:
     """The images that count: a split of the run's own data, or of other data what `as_split` gives."""
-    own_name = finished.arguments.get("data")
-    again = isinstance(data, str | Path) and data_argument(str(data)) == own_name
-    if data is None or again:
-        own = data_of(run, finished, data, progress)
-    elif (same := _own_images(finished, data, progress)) is not None:
-        own = same
-        progress.say(f"{own.name}: the images that the run was trained with, which are cut as they were.")
+    if data is None and group is not None:
+        raise InputError("The run's own data is grouped as it was then; group goes with other data.")
+    trained_on = _trained_on(finished)
+    if data is None or _is_own_name(finished, data, group):
+        own = data_of(run, finished, None if isinstance(data, str | Path) else data, progress)
     else:
-        known = finished.preprocessing
-        return as_split(
-            data,
-            classes=known.classes,
-            channels=known.channels,
-            multi_label=known.multi_label,
-            split=split,
-            progress=progress,
-        )
-    if _trained_on(finished) not in ("", own.fingerprint):
+        found = _own_or_other(finished, data, group, split, progress)
+        if isinstance(found, NamedSplit):
+            return found
+        own = found
+        progress.say(f"{own.name}: the images that the run was trained with, which are cut as they were.")
+    if trained_on not in ("", own.fingerprint):
         progress.say(
             f"{own.name} has changed since {finished.folder.path} was trained: some of its images for "
             f"{split or 'test'} may have been trained on."
@@ -130,14 +137,35 @@ def _judged_by(
     return NamedSplit(split or "test", own.splits[split or "test"])
 
 
-def _own_images(finished: FinishedRun, data: Data, progress: Progress) -> Dataset | None:
-    """The data as the run cut it, if it is what the run was trained on, wherever it lies now; else None."""
-    seed = finished.seed
-    try:
-        dataset = as_dataset(data, seed=seed, progress=progress)
-    except DataError:  # it need not have enough images to be cut
-        return None
-    return dataset if dataset.fingerprint == _trained_on(finished) else None
+def _own_or_other(
+    finished: FinishedRun, data: Data, group: Group | None, split: str | None, progress: Progress
+) -> Dataset | NamedSplit:
+    """The run's data, wherever it lies now, or the images of other data that count."""
+    known, summary = finished.preprocessing, DATA.read(finished.folder.path)
+    look = partial(
+        as_trained_or_split,
+        data,
+        fingerprint=_trained_on(finished),
+        seed=finished.seed,
+        classes=known.classes,
+        channels=known.channels,
+        multi_label=known.multi_label,
+        split=split,
+        progress=progress,
+    )
+    if group is None and summary is not None and summary.grouped_by and not isinstance(data, Dataset):
+        with suppress(DataError):  # other data need not have such groups
+            return look(group=summary.grouped_by)
+    return look(group=group)
+
+
+def _is_own_name(finished: FinishedRun, data: Data, group: Group | None) -> bool:
+    """Whether this is what the run's data is called, perhaps without its groups."""
+    if not isinstance(data, str | Path):
+        return False
+    own = str(finished.arguments.get("data"))
+    named = settle_data(data, group=group, seed=finished.seed)
+    return data_argument(named) in (own, without_group(own)[0])
 
 
 def _trained_on(finished: FinishedRun) -> str:

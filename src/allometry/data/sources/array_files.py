@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from allometry.base import DataError
 from allometry.base.archives import PackedError, check_zip
 from allometry.base.machine import memory
 from allometry.base.reading import is_file
-from allometry.data.dataset import Dataset, image_digest
+from allometry.data.dataset import image_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import UnreadableImageError
 from allometry.data.sources.arrays import Given, array_checks, assemble_arrays, with_channels
+from allometry.data.sources.assembling import Found
 from allometry.data.sources.boundary import first_line, parsing
 from allometry.data.sources.check import CHECK_KINDS, Check
 from allometry.data.sources.checking import (
@@ -76,8 +77,8 @@ class NpyImages:
         return np.frombuffer(data, np.uint8).reshape(height, width, channels)
 
 
-def open_npz(path: Path, options: OpenOptions) -> Dataset:
-    """Open a file of `numpy.savez`; see `open_data`."""
+def find_in_npz(path: Path, options: OpenOptions) -> Found:
+    """Look at the images of a file of `numpy.savez`; see `open_data`."""
     arrays = _load_npz(path)
     for name in ("images", "labels"):
         if name not in arrays:
@@ -87,19 +88,19 @@ def open_npz(path: Path, options: OpenOptions) -> Dataset:
             )
     images = with_channels(arrays["images"], f"images in {path}")
     given = _given(path, arrays, options)
-    return assemble_arrays(
-        images, arrays["labels"], array_checks(images, options.progress), given, name=path.stem
-    )
+    labels, checks = arrays["labels"], array_checks(images, options.progress)
+    return lambda judge: assemble_arrays(images, labels, checks, replace(given, judge=judge), name=path.stem)
 
 
-def open_npy_folder(root: Path, options: OpenOptions) -> Dataset:
-    """Open a folder of `images.npy` and `labels.npy`, with `classes`, `split` and `group` or not; see `open_data`."""
+def find_in_npy_folder(root: Path, options: OpenOptions) -> Found:
+    """Look at a folder of `images.npy` and `labels.npy`, perhaps `classes`, `split` and `group`; see `open_data`."""
     images = _images(root / NEEDED[0])
     optional = (*_OPTIONAL, options.grouping.column or USUAL_COLUMN)
     beside = {name: _load_npy(root / f"{name}.npy") for name in optional if (root / f"{name}.npy").exists()}
     given = _given(root, beside, options)
     labels, checks = _load_npy(root / NEEDED[1]), _checks(images, options)
-    return assemble_arrays(images, labels, checks, given, name=root.resolve().name)
+    name = root.resolve().name
+    return lambda judge: assemble_arrays(images, labels, checks, replace(given, judge=judge), name=name)
 
 
 def _given(path: Path, arrays: Mapping[str, npt.NDArray[Any]], options: OpenOptions) -> Given:
@@ -117,7 +118,6 @@ def _given(path: Path, arrays: Mapping[str, npt.NDArray[Any]], options: OpenOpti
         seed=options.seed,
         place=str(path),
         progress=options.progress,
-        judge=options.judge,
         find=partial(known_pairs, source=str(path), options=options),
     )
 

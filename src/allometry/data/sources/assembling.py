@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from allometry.data.sources.near_duplicates import near_duplicates
 from allometry.data.sources.records import SEPARATOR, ImageRecord, Judge, Layout, OpenOptions, RejectedFile
 from allometry.data.sources.remarks import levels_of, remarks_of
 
+Found: TypeAlias = Callable[[Judge | None], Dataset]
+"""Images that were looked at once: what they are to judge a network by, or, with None, to learn from."""
 SHARE = 0.15  # of each class's images, for each split that is cut out of the training images
 _SHOWN_REASONS = 3
 
@@ -130,6 +132,7 @@ def assemble(
     name: str,
     options: OpenOptions,
     store: Callable[[Sequence[ImageRecord]], Store],
+    judge: Judge | None,
 ) -> Dataset:
     """A data set of image files.
 
@@ -142,6 +145,7 @@ def assemble(
         name: of the data set.
         options: how it is opened.
         store: where the bytes of some images are read from.
+        judge: the network that the images are to judge; None where they are to learn from.
 
     Raises:
         DataError: a class has too few usable images.
@@ -150,13 +154,13 @@ def assemble(
         layout,
         checks,
         seed=options.seed,
-        judge=options.judge,
+        judge=judge,
         grouping=options.grouping,
         find=partial(known_pairs, source=layout.place, options=options),
     )
     usable = [file for files in assigned.splits.values() for file in files]
     channels = 1 if all(checks[file.path].gray for file in usable) else 3
-    channels = options.judge.channels if options.judge else channels
+    channels = judge.channels if judge else channels
     cache = PixelCache(options.cache_bytes)
 
     def split(files: Sequence[ImageRecord]) -> FileSplit:

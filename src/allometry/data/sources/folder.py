@@ -10,8 +10,7 @@ from pathlib import Path
 from allometry.base import DataError
 from allometry.base.reading import is_folder
 from allometry.base.text import printable
-from allometry.data.dataset import Dataset
-from allometry.data.sources.assembling import assemble
+from allometry.data.sources.assembling import Found, assemble
 from allometry.data.sources.checking import check_files
 from allometry.data.sources.classes import class_name, sorted_classes
 from allometry.data.sources.listing import RUBBISH, files_in, images_in, is_image_file, subfolders, walk
@@ -129,16 +128,17 @@ def _look_at(path: str, entry: os.DirEntry[str], split: str, class_name: str) ->
     return ImageRecord(path, split, class_name, stamp_of(status))
 
 
-def open_folder(root: Path, options: OpenOptions) -> Dataset:
-    """Open a folder of class folders; see `open_data`."""
+def find_in_folder(root: Path, options: OpenOptions) -> Found:
+    """Look at the images of a folder of class folders; see `open_data`."""
     options.grouping.refuse_column(str(root), "a folder has no columns")
-    layout = scan(root, partial=options.judge is not None, grouped=options.grouping.by_path)
+    layout = scan(root, partial=options.partial, grouped=options.grouping.by_path)
     source = str(root.resolve())
     checks = check_files(root, layout.files, source=source, options=options)
-    return assemble(
+    return lambda judge: assemble(
         layout,
         checks,
         name=root.resolve().name,
         options=options,
         store=lambda files: FileStore(root, tuple(file.path for file in files)),
+        judge=judge,
     )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from allometry.base import DataError, Progress, SilentProgress
+from allometry.base import DataError, Progress
 from allometry.base.progress import tracked
 from allometry.base.text import shown
 from allometry.data.dataset import Dataset, Labels, read_only
@@ -22,8 +22,9 @@ from allometry.data.images.pixels import Pixels, shrink
 from allometry.data.images.reading import Decoded, Levels, to_pixels
 from allometry.data.images.values import decode_value
 from allometry.data.sources.arrays import Given, SplitRows, split_rows
+from allometry.data.sources.assembling import Found
 from allometry.data.sources.check import Check, check_pixels, digest_rows
-from allometry.data.sources.grouping import UNGROUPED, USUAL_COLUMN, Grouping
+from allometry.data.sources.grouping import USUAL_COLUMN
 from allometry.data.sources.records import Judge
 
 _READ_TWICE = 8  # items: a flip at random shows in one of them, but for one time in 256
@@ -171,65 +172,55 @@ class ItemSplit:
         return to_pixels(pixels, channels=self.channels)
 
 
-def open_items(
-    parts: Mapping[str, Items],
-    *,
-    cache_bytes: int,
-    seed: int = 0,
-    progress: Progress = SilentProgress(),
-    judge: Judge | None = None,
-    grouping: Grouping = UNGROUPED,
-) -> Dataset:
-    """A data set of items, in splits that are given, or that are cut as `open_data` does it.
+def find_in_items(parts: Mapping[str, Items], *, cache_bytes: int, given: Given) -> Found:
+    """Look at items, in splits that are given, or that are cut as `open_data` does it.
 
     Each item is read once, to know its label, size and content; later images are read when they are needed.
 
     Args:
         parts: the items of each split; those under the empty name are to be cut.
         cache_bytes: memory for images that are kept between epochs.
-        seed: of the splits that are cut.
-        progress: told of each item that is read.
-        judge: the network that the images are to judge; None to learn from them.
-        grouping: what images have in common that stay in one split.
+        given: what is known beside them; what the items tell themselves comes from here.
 
     Raises:
         DataError: an item cannot be read, is different each time, or a class has too few images.
     """
-    classes, name = _classes(parts), next(iter(parts.values())).name
+    name = next(iter(parts.values())).name
     listed = [(split, items, place) for split, items in parts.items() for place in range(items.number)]
-    labels, checks, groups = _read_all([(items, place) for _, items, place in listed], progress)
+    labels, checks, groups = _read_all([(items, place) for _, items, place in listed], given.progress)
     if not any(groups):
-        grouping.refuse_column(name, "its items have no such column or key")
-    names = [f"{split}/{place}" for split, _, place in listed] if "" not in parts else None
-    given = Given(
-        classes=classes,
-        names=names,
-        splits=None if names is None else [split for split, _, _ in listed],
+        given.grouping.refuse_column(name, "its items have no such column or key")
+    marked = "" not in parts
+    whole = replace(
+        given,
+        classes=_classes(parts),
+        names=[f"{split}/{place}" for split, _, place in listed] if marked else None,
+        splits=[split for split, _, _ in listed] if marked else None,
         groups=groups,
-        grouping=grouping,
-        seed=seed,
         place=name,
-        progress=progress,
-        judge=judge,
     )
-    assigned = split_rows(labels, checks, given)
-    usable = np.concatenate(list(assigned.rows.values())).tolist()
-    gray = all(checks[row].gray for row in usable)
-    channels, cache = judge.channels if judge else 1 if gray else 3, PixelCache(cache_bytes)
-    return Dataset(
-        name=name,
-        classes=assigned.classes,
-        channels=channels,
-        image_size=int(median(min(checks[row].height, checks[row].width) for row in usable)),
-        splits={
-            split: _item_split(rows.tolist(), listed, checks, assigned, channels, cache)
-            for split, rows in assigned.rows.items()
-        },
-        rejected=assigned.rejected,
-        levels=assigned.levels,
-        remarks=assigned.remarks,
-        grouped_by=grouping.texts,
-    )
+
+    def make(judge: Judge | None) -> Dataset:
+        assigned = split_rows(labels, checks, replace(whole, judge=judge))
+        usable = np.concatenate(list(assigned.rows.values())).tolist()
+        gray = all(checks[row].gray for row in usable)
+        channels, cache = judge.channels if judge else 1 if gray else 3, PixelCache(cache_bytes)
+        return Dataset(
+            name=name,
+            classes=assigned.classes,
+            channels=channels,
+            image_size=int(median(min(checks[row].height, checks[row].width) for row in usable)),
+            splits={
+                split: _item_split(rows.tolist(), listed, checks, assigned, channels, cache)
+                for split, rows in assigned.rows.items()
+            },
+            rejected=assigned.rejected,
+            levels=assigned.levels,
+            remarks=assigned.remarks,
+            grouped_by=given.grouping.texts,
+        )
+
+    return make
 
 
 def _item_split(

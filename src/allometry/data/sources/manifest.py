@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 from allometry.base import DataError
 from allometry.base.extras import load_extra
 from allometry.base.reading import is_file, read_bytes
-from allometry.data.dataset import Dataset
-from allometry.data.sources.assembling import assemble
+from allometry.data.sources.assembling import Found, assemble
 from allometry.data.sources.boundary import parsing
 from allometry.data.sources.checking import check_files
 from allometry.data.sources.classes import class_name, name_problem, sorted_classes
@@ -250,17 +249,18 @@ def _name(path: Path, place: str, text: str) -> str:
     return name
 
 
-def open_manifest(path: Path, options: OpenOptions) -> Dataset:
-    """Open a CSV or Parquet file that lists images; see `open_data`."""
-    layout = read_manifest(path, partial=options.judge is not None, column=options.grouping.column)
+def find_in_manifest(path: Path, options: OpenOptions) -> Found:
+    """Look at the images that a CSV or Parquet file lists; see `open_data`."""
+    layout = read_manifest(path, partial=options.partial, column=options.grouping.column)
     root, source = path.parent, str(path.resolve())
     checks = check_files(root, layout.files, source=source, options=options)
-    return assemble(
+    return lambda judge: assemble(
         layout,
         checks,
         name=path.stem,
         options=options,
         store=lambda files: FileStore(root, tuple(file.path for file in files)),
+        judge=judge,
     )
 
 

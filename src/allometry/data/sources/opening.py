@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from importlib.resources import files
@@ -17,12 +18,13 @@ from allometry.base.machine import memory, user_cache
 from allometry.base.reading import exists, is_file
 from allometry.data.dataset import SPLITS, ArraySplit, Dataset
 from allometry.data.images.cache import image_memory
-from allometry.data.sources.array_files import NEEDED, open_npy_folder, open_npz
+from allometry.data.sources.array_files import NEEDED, find_in_npy_folder, find_in_npz
+from allometry.data.sources.assembling import Found
 from allometry.data.sources.downloads import SCHEMES, fetch_shards
-from allometry.data.sources.folder import MANIFESTS, open_folder
+from allometry.data.sources.folder import MANIFESTS, find_in_folder
 from allometry.data.sources.grouping import Group, as_grouping
 from allometry.data.sources.listing import files_in, is_image, subfolders
-from allometry.data.sources.manifest import open_manifest
+from allometry.data.sources.manifest import find_in_manifest
 from allometry.data.sources.naming import (
     ICONS,
     SHARD,
@@ -35,7 +37,7 @@ from allometry.data.sources.naming import (
     without_group,
 )
 from allometry.data.sources.records import OpenOptions, splits_of
-from allometry.data.sources.shards import Shard, open_shards
+from allometry.data.sources.shards import Shard, find_in_shards
 
 _KINDS = (
     "a folder of class folders, or icons for the built-in set; a manifest (.csv, .tsv, .parquet), shards (.tar) or "
@@ -126,26 +128,31 @@ def open_data(
         True
     """
     check_seed(seed)
-    place, texts = without_group(with_group(str(where), as_grouping(group).texts))
-    grouping = as_grouping(texts)
-    if place == ICONS:
-        if texts:
-            raise DataError("The icons come in splits, with their authors as groups; leave group out.")
-        return open_icons()
     options = OpenOptions(
         cache_folder=cache_folder or user_cache(),
         seed=seed,
         progress=progress,
         cache_bytes=image_memory(memory()) if cache_bytes is None else cache_bytes,
-        grouping=grouping,
+        grouping=as_grouping(group),
     )
-    return open_source(place, options)
+    return find_named(str(where), options)(None)
 
 
-def open_source(where: str, options: OpenOptions) -> Dataset:
-    """Open images by their path, pattern or address; see `open_data`."""
+def find_named(name: str, options: OpenOptions) -> Found:
+    """Look at the images of a name, which may tell their groups; see `open_data`."""
+    place, texts = without_group(with_group(name, options.grouping.texts))
+    if place != ICONS:
+        return _find(place, replace(options, grouping=as_grouping(texts)))
+    if texts:
+        raise DataError("The icons come in splits, with their authors as groups; leave group out.")
+    icons = open_icons()
+    return lambda _judge: icons
+
+
+def _find(where: str, options: OpenOptions) -> Found:
+    """Look at images by their path, pattern or address."""
     path = Path(where)
-    as_shards = partial(open_shards, name=short_name(where), place=where, options=options)
+    as_shards = partial(find_in_shards, name=short_name(where), place=where, options=options)
     if is_address(where):
         return as_shards(_fetch(where, options))
     if is_pattern(where) and not exists(path):
@@ -153,24 +160,24 @@ def open_source(where: str, options: OpenOptions) -> Dataset:
     if path.is_dir():
         files = files_in(path)
         if set(files).issuperset(NEEDED):
-            return open_npy_folder(path, options)
-        shards = _shards_in(path, files, partial=options.judge is not None)
-        return as_shards(shards) if shards else open_folder(path, options)
+            return find_in_npy_folder(path, options)
+        shards = _shards_in(path, files, partial=options.partial)
+        return as_shards(shards) if shards else find_in_folder(path, options)
     if is_file(path):
-        return _open_file(path, options, as_shards)
+        return _find_in_file(path, options, as_shards)
     if path.exists():
         raise DataError(f"{path} is no regular file. Give {_KINDS}.")
     raise DataError(_missing(path))
 
 
-def _open_file(path: Path, options: OpenOptions, as_shards: Callable[[Sequence[Shard]], Dataset]) -> Dataset:
+def _find_in_file(path: Path, options: OpenOptions, as_shards: Callable[[Sequence[Shard]], Found]) -> Found:
     ending = path.suffix.lower()
     if ending in MANIFESTS:
-        return open_manifest(path, options)
+        return find_in_manifest(path, options)
     if ending == SHARD:
         return as_shards([Shard(path.name, path)])
     if ending == ".npz":
-        return open_npz(path, options)
+        return find_in_npz(path, options)
     raise DataError(_wrong_file(path))
 
 

@@ -176,7 +176,7 @@ class OpenOptions:
         seed: of the splits that are cut.
         progress: told of each image that is checked.
         cache_bytes: memory for images that are kept between epochs.
-        judge: the network that the images are to judge; None where they are to learn from.
+        partial: classes and splits need not be complete, since perhaps nothing is to learn from the images.
         grouping: what images have in common that stay in one split.
     """
 
@@ -184,5 +184,5 @@ class OpenOptions:
     seed: int
     progress: Progress
     cache_bytes: int
-    judge: Judge | None = None
+    partial: bool = False
     grouping: Grouping = UNGROUPED

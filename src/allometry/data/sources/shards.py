@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from allometry.base import DataError, Progress
-from allometry.data.dataset import SPLITS, Dataset
+from allometry.data.dataset import SPLITS
 from allometry.data.images.limits import MAX_FILE
-from allometry.data.sources.assembling import assemble
+from allometry.data.sources.assembling import Found, assemble
 from allometry.data.sources.check import CHECK_KINDS, Check, check_bytes, digest_of
 from allometry.data.sources.checking import (
     CHANGED_UNSEEN,
@@ -78,15 +78,15 @@ class Contents(NamedTuple):
     refused: Sequence[RejectedFile]
 
 
-def open_shards(
+def find_in_shards(
     shards: Sequence[Shard],
     *,
     name: str,
     place: str,
     options: OpenOptions,
-) -> Dataset:
-    """Open local shards; see `open_data`."""
-    split_of = shard_splits(place, [shard.name for shard in shards], partial=options.judge is not None)
+) -> Found:
+    """Look at the images of local shards; see `open_data`."""
+    split_of = shard_splits(place, [shard.name for shard in shards], partial=options.partial)
     contents = read_shards([shard.path for shard in shards], options=options)
     where: dict[str, tuple[int, int, int]] = {}
     checks: dict[str, Check] = {}
@@ -99,7 +99,7 @@ def open_shards(
             files.append(ImageRecord(path, split, member.label, group=group))
         refused += [file._replace(path=f"{shard.name}/{file.path}".rstrip("/")) for file in content.refused]
     classes = sorted_classes({file.class_name for file in files})
-    if len(classes) < (1 if options.judge else 2):
+    if len(classes) < (1 if options.partial else 2):
         raise DataError(_too_few(place, classes, refused))
     if not any(file.group for file in files):
         options.grouping.refuse_column(place, "no sample has a .json with such a field")
@@ -107,12 +107,13 @@ def open_shards(
     base = shards[0].name.count("/") + 1
     layout = Layout(place, classes, own_splits, tuple(sorted(files)), tuple(sorted(refused)), base=base)
     paths = tuple(shard.path for shard in shards)
-    return assemble(
+    return lambda judge: assemble(
         layout,
         checks,
         name=name,
         options=options,
         store=lambda chosen: _store(paths, [file.path for file in chosen], where),
+        judge=judge,
     )
 
 

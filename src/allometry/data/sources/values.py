@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -17,12 +18,13 @@ from allometry.data.dataset import SPLITS, Dataset, Split
 from allometry.data.images.cache import image_memory
 from allometry.data.images.values import channels_last, is_tensor
 from allometry.data.sources.arrays import Given, array_checks, assemble_arrays, with_channels
+from allometry.data.sources.assembling import Found
 from allometry.data.sources.grouping import Group, Grouping, as_grouping
-from allometry.data.sources.items import Item, Items, MapDataset, items_of, open_items
+from allometry.data.sources.items import Item, Items, MapDataset, find_in_items, items_of
 from allometry.data.sources.labels import plain_labels
 from allometry.data.sources.matching import known_labels
-from allometry.data.sources.naming import ICONS, full_name, short_name, with_group, without_group
-from allometry.data.sources.opening import open_data, open_source
+from allometry.data.sources.naming import full_name, short_name, with_group
+from allometry.data.sources.opening import find_named
 from allometry.data.sources.records import Judge, OpenOptions, splits_of
 from allometry.data.subset import joined
 from allometry.data.summary import tell_oddities
@@ -76,58 +78,45 @@ def as_dataset(
         >>> as_dataset(pairs).classes
         ('even', 'odd')
     """
-    return _as_dataset(data, as_grouping(group), seed=seed, progress=progress, judge=None)
+    return _find(data, as_grouping(group), seed=seed, progress=progress, partial=False)(None)
 
 
-def _as_dataset(
-    data: Data, grouping: Grouping, *, seed: int, progress: Progress, judge: Judge | None
-) -> Dataset:
+def _find(data: Data, grouping: Grouping, *, seed: int, progress: Progress, partial: bool) -> Found:
+    """Look at the images that somebody means; classes and splits need not be complete where it is `partial`."""
     check_seed(seed)
     if isinstance(data, Dataset):
         if grouping.texts:
             raise InputError("The groups of a Dataset are settled; give group to open_data or open_arrays.")
-        return data
+        return lambda _judge: data
+    cache_bytes = image_memory(memory())
     if isinstance(data, str | Path):
-        return _named(data, grouping, seed=seed, progress=progress, judge=judge)
+        options = OpenOptions(
+            cache_folder=user_cache(),
+            seed=seed,
+            progress=progress,
+            cache_bytes=cache_bytes,
+            partial=partial,
+            grouping=grouping,
+        )
+        return find_named(str(data), options)
+    given = Given(grouping=grouping, seed=seed, place="arrays", progress=progress)
     if isinstance(data, Mapping):
         parts = _parts(data, grouping.column)
     elif isinstance(data, tuple):
         images, labels = _two(data)
         if isinstance(images, np.ndarray):
-            grouping.refuse_column("arrays", "open_arrays takes groups for each image")
-            given = Given(grouping=grouping, seed=seed, place="arrays", progress=progress, judge=judge)
-            pixels = with_channels(images, "images")
-            checks = array_checks(pixels, progress)
-            return assemble_arrays(pixels, _labels(labels), checks, given, name="arrays")
+            return _find_in_arrays(images, _labels(labels), given)
         parts = {"": _items(data)}
     else:
         parts = {"": items_of(data, column=grouping.column)}
-    return open_items(
-        parts,
-        cache_bytes=image_memory(memory()),
-        seed=seed,
-        progress=progress,
-        judge=judge,
-        grouping=grouping,
-    )
+    return find_in_items(parts, cache_bytes=cache_bytes, given=given)
 
 
-def _named(
-    data: str | Path, grouping: Grouping, *, seed: int, progress: Progress, judge: Judge | None
-) -> Dataset:
-    """The data of a name: to learn from, or to judge a network."""
-    place, texts = without_group(with_group(str(data), grouping.texts))
-    if judge is None or place == ICONS:
-        return open_data(data, group=grouping.texts, seed=seed, progress=progress)
-    options = OpenOptions(
-        cache_folder=user_cache(),
-        seed=seed,
-        progress=progress,
-        cache_bytes=image_memory(memory()),
-        judge=judge,
-        grouping=as_grouping(texts),
-    )
-    return open_source(place, options)
+def _find_in_arrays(images: npt.NDArray[Any], labels: npt.ArrayLike, given: Given) -> Found:
+    given.grouping.refuse_column("arrays", "open_arrays takes groups for each image")
+    pixels = with_channels(images, "images")
+    checks = array_checks(pixels, given.progress)
+    return lambda judge: assemble_arrays(pixels, labels, checks, replace(given, judge=judge), name="arrays")
 
 
 class NamedSplit(NamedTuple):
@@ -175,8 +164,71 @@ def as_split(
         >>> name, split.labels.tolist()
         ('all', [0, 2, 2, 0])
     """
-    judge = Judge(channels=channels, multi_label=multi_label)
-    dataset = _as_dataset(data, as_grouping(group), seed=0, progress=progress, judge=judge)
+    found = _find(data, as_grouping(group), seed=0, progress=progress, partial=True)
+    network = _Judged(classes, Judge(channels=channels, multi_label=multi_label))
+    return _judging(found, network, split, progress)
+
+
+def as_trained_or_split(
+    data: Data,
+    *,
+    fingerprint: str,
+    seed: int,
+    classes: tuple[str, ...],
+    channels: int,
+    multi_label: bool = False,
+    split: str | None = None,
+    group: Group | None = None,
+    progress: Progress = SilentProgress(),
+) -> Dataset | NamedSplit:
+    """The data that a network was trained on, cut as it was then, wherever it lies; or what `as_split` gives of other.
+
+    The images are looked at once.
+
+    Args:
+        data: as for `as_dataset`.
+        fingerprint: of the data that the network was trained on.
+        seed: of the splits that were cut.
+        classes: as for `as_split`, as all that follows.
+        channels: that the network takes.
+        multi_label: whether it gives several labels.
+        split: to judge by.
+        group: what the images of a group have in common.
+        progress: told of each image that is read.
+
+    Raises:
+        DataError: as for `as_split`.
+
+    Example:
+        >>> images, labels = np.arange(20, dtype=np.uint8).repeat(64).reshape(20, 8, 8), np.arange(20) % 2
+        >>> trained = as_dataset((images, labels), seed=3)
+        >>> known = dict(fingerprint=trained.fingerprint, seed=3, classes=trained.classes, channels=1)
+        >>> as_trained_or_split((images, labels), **known)
+        Dataset(arrays: 2 classes, train 12, val 4, test 4)
+        >>> as_trained_or_split((images[:5], labels[:5]), **known).name
+        'all'
+    """
+    found = _find(data, as_grouping(group), seed=seed, progress=progress, partial=True)
+    try:
+        dataset = found(None)
+        if dataset.fingerprint == fingerprint:
+            return dataset
+    except DataError:  # it need not have enough images to be cut
+        pass
+    network = _Judged(classes, Judge(channels=channels, multi_label=multi_label))
+    return _judging(found, network, split, progress)
+
+
+class _Judged(NamedTuple):
+    """What images have to fit that are to judge a network: its classes, and what it takes."""
+
+    classes: tuple[str, ...]
+    judge: Judge
+
+
+def _judging(found: Found, network: _Judged, split: str | None, progress: Progress) -> NamedSplit:
+    """The images that count of those that were found; see `as_split`."""
+    dataset, multi_label = found(network.judge), network.judge.multi_label
     if dataset.multi_label != multi_label:
         ours, theirs = ("several labels", "one") if multi_label else ("one label", "several")
         raise DataError(
@@ -190,8 +242,8 @@ def as_split(
         )
     chosen = split or ("test" if marked and "test" in parts else "all")
     splits = list(parts.values()) if chosen == "all" else [parts[chosen]]
-    labels, told = known_labels(dataset, splits, classes)
-    known = joined(splits, labels=labels, channels=channels)
+    labels, told = known_labels(dataset, splits, network.classes)
+    known = joined(splits, labels=labels, channels=network.judge.channels)
     number, whole = len(known), sum(map(len, parts.values()))
     which = f"the {number:,} for {chosen} of {whole:,} images"
     if number == whole:
