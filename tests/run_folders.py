@@ -40,7 +40,7 @@ def trials(count_of: int) -> list[dict[str, Any]]:
             "seconds": 12.0,
             "images": 2400,
             "chosen": index == count_of - 1,
-            "kind": "grid",
+            "seed": 0,
         }
         for index in range(count_of)
     ]

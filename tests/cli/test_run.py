@@ -61,11 +61,13 @@ def test_a_run_on_photographs_leaves_everything(finished):
     )
     phases = {entry["phase"] for entry in read_lines(finished / "costs.jsonl")}
     assert phases == {"prepare", "fit", "train", "evaluate", "export"}
-    kinds = [record["kind"] for record in read_lines(finished / "trials.jsonl")]
-    assert kinds.count("baseline") == 1
-    assert kinds.count("grid") == result["trials"]
+    trials = read_lines(finished / "trials.jsonl")
+    assert [trial["seed"] for trial in trials].count(0) == result["trials"]
+    assert len(trials) == result["trials"] + (2 if result["rival"]["seeds"] == 2 else 0)
+    assert result["rival"]["chosen"] == (result["law"] == result["rival"]["law"])
     html = (finished / "report.html").read_text()
     law = json.loads((finished / "law.json").read_text())
+    assert ("It is the law nearest to the paper" in html) != result["rival"]["chosen"]
     grown = html[html.index("How it grew</h2>") : html.index("Learning curves</h2>")]
     assert "?" not in re.sub(r"<script.*?</script>", "", grown, flags=re.DOTALL)
     assert all(f">{decimal(law[name])}<" in grown for name in ("alpha", "beta", "gamma"))
@@ -84,7 +86,7 @@ def test_a_dry_run_tells_the_plan_and_leaves_nothing(call, photos, tmp_path, mon
     assert planned["seconds"] == planned["trial_seconds"] + planned["training"]["seconds"] > 0
     shown = call(*command)
     assert shown.status == 0
-    assert f"{planned['laws']} laws and the baseline" in shown.out
+    assert f"{planned['laws']} laws, two of them perhaps twice" in shown.out
     assert list(tmp_path.iterdir()) == []
     assert "Cannot read the budget" in call("run", "--budget", "nonsense", "--dry-run").err
 

@@ -1,14 +1,10 @@
-import json
-from dataclasses import replace
-
 import pytest
 
 from allometry.arch import digest
 from allometry.base import BudgetError, LawError
-from allometry.base.files import read_lines
 from allometry.catalog import get
 from allometry.cost import Budget, Limit, count
-from allometry.nas import LawTrial, Point, grid, grid_points, try_points
+from allometry.nas import grid, grid_points
 from allometry.scaling import COMPOUND, Multipliers, ScalingLaw
 
 B0 = get("efficientnet-b0")
@@ -46,41 +42,3 @@ def test_laws_that_cannot_meet_the_budget_are_left_out_and_none_at_all_is_an_err
     assert [point.law for point in grid_points(B0, only_params, start=IDENTITY, laws=laws)] == [laws[1]]
     with pytest.raises(BudgetError):
         grid_points(B0, only_params, start=IDENTITY, laws=laws[:1])
-
-
-def make_points():
-    networks = [replace(B0, resolution=resolution) for resolution in (32, 64, 96, 128)]
-    laws = [COMPOUND, ScalingLaw(1, 1.2, 1), ScalingLaw(1.1, 1.2, 1), ScalingLaw(1.2, 1.2, 1)]
-    kinds = ["baseline", "grid", "grid", "grid"]
-    return [
-        Point(law, network, count(network), kind)
-        for law, network, kind in zip(laws, networks, kinds, strict=True)
-    ]
-
-
-def test_finished_trials_are_kept_and_the_best_of_the_grid_is_chosen(tmp_path):
-    points, ran = make_points(), []
-    results = {32: (0.9, 0.1), 64: (0.5, 0.8), 96: (0.5, 0.7), 128: (0.4, 0.1)}
-
-    def run(point, folder):
-        if len(ran) == 2:
-            raise KeyboardInterrupt
-        ran.append(point.network.resolution)
-        assert folder.parent == tmp_path / "trials"
-        accuracy, loss = results[point.network.resolution]
-        return LawTrial(point, accuracy, loss, 2, 1.5, 100)
-
-    with pytest.raises(KeyboardInterrupt):
-        try_points(points, run, folder=tmp_path)
-    assert len(read_lines(tmp_path / "trials.jsonl")) == 2
-    first = list(ran)
-    ran.clear()
-    trials, best = try_points(points, run, folder=tmp_path)
-    assert first + ran == [32, 64, 96, 128]
-    assert [trial.accuracy for trial in trials] == [0.9, 0.5, 0.5, 0.4]
-    # The baseline is there to compare with; of equal accuracies the lower loss wins.
-    assert best.point.network.resolution == 96
-    records = read_lines(tmp_path / "trials.jsonl")
-    assert [record["chosen"] for record in records] == [False, False, True, False]
-    assert [record["kind"] for record in records] == ["baseline", "grid", "grid", "grid"]
-    assert json.loads(json.dumps(records)) == records

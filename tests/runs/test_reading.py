@@ -95,11 +95,11 @@ def test_a_trial_without_accuracy_is_no_trial(make_run):
     assert [trial.name for trial in read_run(folder).law_trials] == [second["name"]]
 
 
-def test_a_baseline_has_no_law(make_run):
+def test_a_mean_of_trials_has_no_seed(make_run):
     folder = make_run()
     first = json.loads((folder / "trials.jsonl").read_text().splitlines()[0])
-    (folder / "trials.jsonl").write_text(json.dumps(first | {"kind": "baseline", "law": None}))
-    assert read_run(folder).law_trials[0].law is None
+    (folder / "trials.jsonl").write_text(json.dumps(first | {"seed": None}))
+    assert read_run(folder).law_trials[0].seed is None
 
 
 def test_what_a_run_cost_is_what_was_measured_for_its_plan(make_run):

@@ -144,10 +144,10 @@ def print_forecast(planned: Forecast) -> None:
 def print_run_forecast(planned: RunForecast) -> None:
     """A whole run before it starts: the trials, the network to expect, its training, the time of all."""
     tried = (
-        f"{planned.laws} laws and the baseline, {planned.trial_epochs} epochs each, "
-        f"up to {planned.trial_macs:,} MACs, about {format_duration(planned.trial_seconds)} here"
+        f"{planned.laws} laws, two of them perhaps twice, {planned.trial_epochs} epochs each, "
+        f"up to {planned.trial_macs:,} MACs, at most {format_duration(planned.trial_seconds)} here"
     )
-    law = "by the best law; by the paper's" if planned.laws else "by the law that is given"
+    law = "by the paper's law, unless another is better" if planned.laws else "by the law that is given"
     print_rows(
         "the plan",
         {

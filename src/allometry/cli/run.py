@@ -95,7 +95,7 @@ def _rows(run: Run) -> dict[str, str]:
     assert isinstance(result, GrowthResult)  # noqa: S101
     assert export is not None  # noqa: S101
     law, file = result.law, export.verification
-    chosen = f"best of {result.trials}" if result.trials else "as given"
+    chosen = "as given" if result.rival is None else result.rival.reason
     return {
         **trained_rows(result, run.metric),
         "law": f"alpha {law.alpha:g}, beta {law.beta:.3g}, gamma {law.gamma:g}, {chosen}",

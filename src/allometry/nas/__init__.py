@@ -19,14 +19,19 @@ from allometry.nas.encodings import (
     network_of,
     sample_encodings,
 )
-from allometry.nas.law_grid import DEFAULT_GRID, LawTrial, Point, grid, grid_points, try_points
+from allometry.nas.law_choice import LawChoice, LawTrial, try_laws
+from allometry.nas.law_grid import DEFAULT_GRID, Point, grid, grid_points
 from allometry.nas.law_ranking import (
     CorrectMatrix,
     Extrapolation,
+    LawDifference,
     LawRanking,
     extrapolate,
+    law_difference,
     law_noise,
     rank_laws,
+    read_correct,
+    write_correct,
 )
 from allometry.nas.lookup import Costs, Latencies, Lookup, tabulate
 from allometry.nas.objectives import (
@@ -126,6 +131,8 @@ __all__ = [
     "GradientResult",
     "Halving",
     "Latencies",
+    "LawChoice",
+    "LawDifference",
     "LawRanking",
     "LawTrial",
     "LayerCost",
@@ -159,6 +166,7 @@ __all__ = [
     "front",
     "grid",
     "grid_points",
+    "law_difference",
     "law_noise",
     "make_searcher",
     "mnasnet",
@@ -169,12 +177,14 @@ __all__ = [
     "predicted",
     "proxylessnas",
     "rank_laws",
+    "read_correct",
     "sample_encodings",
     "search_by_gradient",
     "searcher_name",
     "tabulate",
-    "try_points",
+    "try_laws",
     "with_fixed_shapes",
+    "write_correct",
 ]
 
 

@@ -231,7 +231,6 @@ def _trial_record(point: Point, results: Sequence[GridTrainingResult], chosen: s
     """The mean of a law's trainings, and what they cost together."""
     return LawTrialRecord(
         name=str(point.law),
-        kind="grid",
         law=point.law,
         network=digest(point.network),
         resolution=point.network.resolution,

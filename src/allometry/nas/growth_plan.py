@@ -28,6 +28,7 @@ from allometry.training.recipes.settings import Setting
 from allometry.training.session import Session, read_data
 
 _QUARTER = 0.25
+_AGAIN = 2  # of the laws may be tried with another seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Seconds(NamedTuple):
     """About how long the trainings of a run take.
 
     Attributes:
-        trials: all of them.
+        trials: all of them, at most.
         training: the final one.
     """
 
@@ -140,8 +141,8 @@ def estimate_seconds(
     )
     # Between networks of one kind, time follows activations more than MACs (Dollar et al. 2021).
     tried = sum(point.cost.activations for point in plan.points)
-    tried += plan.baseline.cost.activations if plan.points else 0
-    trial_share = tried / plan.expected.cost.activations
+    again = min(_AGAIN, len(plan.points)) / max(1, len(plan.points))
+    trial_share = tried * (1 + again) / plan.expected.cost.activations
     epoch = per_image * images * 1.15  # input, validation and optimizer come on top
     return Seconds(epoch * trial_share * full_epochs(trial_recipe), epoch * full_epochs(recipe))
 
@@ -171,11 +172,11 @@ class RunForecast:
         baseline: name of the network that the budget's quarter allows.
         baseline_macs: of it.
         laws: to try; none where the law is given.
-        trial_epochs: of each trial; the baseline has one, too.
+        trial_epochs: of each trial.
         trial_macs: of the networks that are tried, at most.
-        trial_seconds: about how long all trials take here.
-        network: name of what the paper's law, or the one that is given, makes of the budget; the best law's network
-            will be like it.
+        trial_seconds: about how long all trials take here, at most.
+        network: name of what the paper's law, or the one that is given, makes of the budget; another law's network
+            would be like it.
         resolution: of that network, in pixels.
         macs: of that network.
         params: of that network.

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Annotated, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from allometry.arch import Network, digest
 from allometry.base import NonFiniteLossError, Progress, RunFolderError, SilentProgress
 from allometry.base.decoding import Amount, Count
 from allometry.base.files import append_line, read_lines
 from allometry.cost import count
-from allometry.nas.law_ranking import CorrectMatrix
+from allometry.nas.law_ranking import CorrectMatrix, read_correct, write_correct
 from allometry.nas.trial_training import TrialConfig, threads, trial_job
 from allometry.runs import EpochMetrics
 from allometry.runs.files import METRICS
@@ -119,7 +118,7 @@ def run_grid_training(
         epochs=len(history),
         seconds=sum(record.seconds for record in history),
         images=sum(record.images for record in history),
-        correct=_as_text(predictions),
+        correct=correct_text(predictions),
     )
 
 
@@ -131,9 +130,14 @@ def _diverged(history: Sequence[EpochMetrics], number: int) -> GridTrainingResul
         epochs=len(history),
         seconds=sum(record.seconds for record in history),
         images=sum(record.images for record in history),
-        correct=np.packbits(np.zeros(number, bool)).tobytes().hex(),
+        correct=write_correct(np.zeros(number, bool)),
         diverged=True,
     )
+
+
+def correct_text(predictions: Predictions) -> str:
+    """What each image adds to the accuracy, as `write_correct` has it."""
+    return write_correct(predictions.image_scores if predictions.multi_label else predictions.correct)
 
 
 FILE = "trainings.jsonl"
@@ -227,29 +231,7 @@ def grid_trainings(networks: Sequence[Network], seeds: Sequence[int]) -> list[Gr
 
 def correct_matrix(results: Sequence[GridTrainingResult], images: int) -> CorrectMatrix:
     """What each image adds to the accuracy of each of these, [trainings, images]: 1 where it was correct, else 0."""
-    return np.stack([_from_text(result.correct, images) for result in results])
-
-
-def _as_text(predictions: Predictions) -> str:
-    if predictions.multi_label:
-        parts: bytes = predictions.image_scores.astype(np.float32).tobytes()
-        return parts.hex()
-    return np.packbits(predictions.correct).tobytes().hex()
-
-
-def _from_text(text: str, images: int) -> npt.NDArray[np.float64]:
-    try:
-        content = bytes.fromhex(text)
-    except ValueError:
-        content = b""
-    if len(content) == 4 * images:
-        return np.frombuffer(content, np.float32).astype(np.float64)
-    if len(content) != -(-images // 8):
-        raise RunFolderError(
-            f"{FILE} is damaged: it does not say which of {images} images a training had correct. Put a copy in its "
-            "place, or begin anew with another folder (--out)."
-        )
-    return np.unpackbits(np.frombuffer(content, np.uint8), count=images).astype(np.float64)
+    return np.stack([read_correct(result.correct, images, FILE) for result in results])
 
 
 def _lines(folder: Path) -> list[_Line]:

@@ -60,7 +60,7 @@ def trial_dots(name: str, trials: Sequence[LawTrialRecord]) -> Html:
     """The accuracy of every trial, the best on top, the chosen one marked."""
     ordered = sorted(trials, key=lambda trial: trial.accuracy)
     places = list(range(len(ordered)))
-    colors = [ORANGE if trial.chosen else GRAY if trial.kind == "baseline" else BLUE for trial in ordered]
+    colors = [ORANGE if trial.chosen else BLUE for trial in ordered]
     trace: Trace = {
         "type": "scatter",
         "mode": "markers",
@@ -92,8 +92,7 @@ def law_heat_map(name: str, trials: Sequence[LawTrialRecord]) -> Html:
     """Accuracy over alpha and gamma, the best trial where several share a cell; the chosen one has a frame."""
     best: dict[tuple[float, float], LawTrialRecord] = {}
     for trial in sorted(trials, key=lambda trial: trial.accuracy):
-        if trial.law is not None:
-            best[trial.law.alpha, trial.law.gamma] = trial
+        best[trial.law.alpha, trial.law.gamma] = trial
     alphas = sorted({alpha for alpha, _ in best})
     gammas = sorted({gamma for _, gamma in best})
     cells = [[best.get((alpha, gamma)) for alpha in alphas] for gamma in gammas]
@@ -141,7 +140,7 @@ def law_heat_map(name: str, trials: Sequence[LawTrialRecord]) -> Html:
 
 
 def _trial_symbol(trial: LawTrialRecord) -> Glyph:
-    return "diamond" if trial.chosen else "square" if trial.kind == "baseline" else "circle-open"
+    return "diamond" if trial.chosen else "circle-open"
 
 
 def _trial_hover(trial: LawTrialRecord) -> str:
@@ -155,7 +154,7 @@ def _trial_hover(trial: LawTrialRecord) -> str:
 
 
 def _cell_text(trial: LawTrialRecord) -> str:
-    return percent(trial.accuracy) + (f"<br>{_BETA} {trial.law.beta:.3g}" if trial.law else "")
+    return f"{percent(trial.accuracy)}<br>{_BETA} {trial.law.beta:.3g}"
 
 
 def _frame(column: int, row: int) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from allometry.base.units import plural
 from allometry.cost import MACS, PARAMS
 from allometry.reports.charts import law_heat_map, trial_dots
-from allometry.reports.figures import BLUE, GRAY, ORANGE, Glyph, legend
+from allometry.reports.figures import BLUE, ORANGE, Glyph, legend
 from allometry.reports.markup import Column, Html, Row, Section, details, element, note, number, table
 from allometry.reports.words import NO_BREAK, TIMES, decimal, percent, whole
-from allometry.runs import FitResult, GrowthPlan, LawTrialRecord, RunRecord
+from allometry.runs import FitResult, GrowthPlan, GrowthResult, LawTrialRecord, RunRecord
 
 _MOST_TRIALS = 30
 _LEAST_FOR_HEAT_MAP = 4
@@ -23,7 +23,7 @@ def growth_section(record: RunRecord, *, prefix: str) -> Section | None:
     if record.plan is not None:
         content += _law(record.plan)
     if record.law_trials:
-        content += _trials(record.law_trials, prefix, mapped=not isinstance(record.result, FitResult))
+        content += _trials(record, prefix)
     return Section("growth", "How it grew", content) if content else None
 
 
@@ -47,17 +47,21 @@ def _law(plan: GrowthPlan) -> list[Html]:
     return [element("p", sentence), table(columns, rows)]
 
 
-def _trials(trials: Sequence[LawTrialRecord], prefix: str, *, mapped: bool) -> list[Html]:
+def _trials(record: RunRecord, prefix: str) -> list[Html]:
+    trials = record.law_trials
     best = sorted(trials, key=lambda trial: (-trial.accuracy, trial.name))
     shown = _with_chosen(best)
-    content = [element("h3", "The trials"), element("p", _explanation(trials))]
+    content = [element("h3", "The trials"), element("p", _explanation(record))]
     content += [legend(_legend(shown)), trial_dots(f"{prefix}-trials", shown)]
     if len(shown) < len(best):
         content.append(
             note(f"The figure shows the best {len(shown)} of {len(best)} trials; the table has all.")
         )
-    placed = [trial for trial in trials if trial.law is not None]
-    if mapped and len(placed) >= _LEAST_FOR_HEAT_MAP:
+    first = min((trial.seed for trial in trials if trial.seed is not None), default=None)
+    placed = [
+        trial for trial in trials if trial.seed == first
+    ]  # the others were tried for the comparison only
+    if not isinstance(record.result, FitResult) and len(placed) >= _LEAST_FOR_HEAT_MAP:
         content += [
             element("h3", "Over depth and resolution"),
             law_heat_map(f"{prefix}-law", placed),
@@ -74,12 +78,17 @@ def _with_chosen(best: Sequence[LawTrialRecord]) -> list[LawTrialRecord]:
     return [*best[:_MOST_TRIALS], *rest]
 
 
-def _explanation(trials: Sequence[LawTrialRecord]) -> str:
+def _explanation(record: RunRecord) -> str:
+    trials = record.law_trials
     lengths = sorted({trial.epochs for trial in trials})
     noun = "epoch" if lengths == [1] else "epochs"
     epochs = f" of {' or '.join(f'{length:g}' for length in lengths)} {noun}" if lengths else ""
     chosen = next((trial for trial in trials if trial.chosen), None)
     result = f" Chosen: {chosen.name}, with {percent(chosen.accuracy)}." if chosen else " None is chosen yet."
+    rival = record.result.rival if isinstance(record.result, GrowthResult) else None
+    if rival is not None:
+        kept = "It is the law nearest to the paper's; "
+        result += f" {rival.reason.capitalize() if rival.chosen else kept + rival.reason}."
     return (
         f"{plural(len(trials), 'short training')}{epochs} compared the proportions. "
         f"Their accuracies compare with each other, not with the full training.{result}"
@@ -90,10 +99,8 @@ def _legend(trials: Sequence[LawTrialRecord]) -> list[tuple[Glyph, str, str]]:
     keys: list[tuple[Glyph, str, str]] = []
     if any(trial.chosen for trial in trials):
         keys.append(("diamond", ORANGE, "chosen"))
-    if any(not trial.chosen and trial.kind != "baseline" for trial in trials):
+    if not all(trial.chosen for trial in trials):
         keys.append(("circle-open", BLUE, "other proportions"))
-    if any(not trial.chosen and trial.kind == "baseline" for trial in trials):
-        keys.append(("square", GRAY, "baseline"))
     return keys
 
 
@@ -102,7 +109,8 @@ def _trial_table(trials: Sequence[LawTrialRecord]) -> Html:
         Row(
             [
                 trial.name,
-                *(f"{getattr(trial.law, name):.3g}" if trial.law else "" for name, _ in _DIMENSIONS),
+                *(f"{getattr(trial.law, name):.3g}" for name, _ in _DIMENSIONS),
+                "" if trial.seed is None else str(trial.seed),
                 whole(trial.resolution),
                 PARAMS.format(trial.params),
                 MACS.format(trial.macs),
@@ -113,5 +121,5 @@ def _trial_table(trials: Sequence[LawTrialRecord]) -> Html:
         )
         for trial in trials
     ]
-    numbers = ("alpha", "beta", "gamma", "input, px", "parameters", "MACs", "loss", "accuracy")
+    numbers = ("alpha", "beta", "gamma", "seed", "input, px", "parameters", "MACs", "loss", "accuracy")
     return table([Column("trial"), *(number(title) for title in numbers)], rows)

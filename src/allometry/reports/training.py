@@ -107,8 +107,7 @@ _FULL = "the network, full training"
 def _groups(record: RunRecord) -> list[PointGroup]:
     short = _short(record.law_trials)
     chosen = [trial for trial in record.law_trials if trial.chosen]
-    baseline = [trial for trial in record.law_trials if trial.kind == "baseline" and not trial.chosen]
-    others = [trial for trial in record.law_trials if trial.kind != "baseline" and not trial.chosen]
+    others = [trial for trial in record.law_trials if not trial.chosen]
     return [
         PointGroup(
             meaning=f"other proportions{short}",
@@ -116,9 +115,6 @@ def _groups(record: RunRecord) -> list[PointGroup]:
             color=BLUE,
             size=9,
             points=_trial_points(others),
-        ),
-        PointGroup(
-            meaning=f"baseline{short}", glyph="square", color=GRAY, size=12, points=_trial_points(baseline)
         ),
         PointGroup(
             meaning=f"chosen proportion{short}",

@@ -143,9 +143,8 @@ class LawTrialRecord(Record):
     """A short training of a network that a law made: a line of `trials.jsonl`.
 
     Attributes:
-        name: the law's, or `baseline`.
-        kind: `grid` or `baseline`.
-        law: by which the network grew; None for the baseline.
+        name: the law's.
+        law: by which the network grew.
         network: its digest.
         resolution: of the network.
         macs: of the network.
@@ -155,12 +154,14 @@ class LawTrialRecord(Record):
         loss: on the validation images.
         seconds: that the training took.
         images: training images seen.
+        seed: of the training; None for the mean of several.
+        correct: which validation images it had correct, in hexadecimal digits; of a mean, none.
         chosen: whether the run went on with this law.
 
     Example:
         >>> from allometry.scaling import COMPOUND
         >>> trial = LawTrialRecord(
-        ...     name="compound", kind="grid", law=COMPOUND, network="5f0c", resolution=64, macs=9_800_000,
+        ...     name="compound", law=COMPOUND, network="5f0c", resolution=64, macs=9_800_000,
         ...     params=410_000, epochs=3, accuracy=0.8, loss=0.6, seconds=12.5, images=2400,
         ... )
         >>> trial.law, trial.chosen
@@ -168,8 +169,7 @@ class LawTrialRecord(Record):
     """
 
     name: str
-    kind: str
-    law: ScalingLaw | None
+    law: ScalingLaw
     network: str
     resolution: Size
     macs: Count
@@ -179,6 +179,8 @@ class LawTrialRecord(Record):
     loss: float
     seconds: Amount
     images: Count
+    seed: int | None = None
+    correct: str = ""
     chosen: bool = False
 
 

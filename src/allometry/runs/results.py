@@ -49,6 +49,40 @@ class TrainResult(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RivalLaw(Record):
+    """The law that short trials put furthest ahead of the paper's.
+
+    Attributes:
+        law: that it is.
+        ahead: by how much accuracy on the validation images, 0 to 1; negative where it is behind.
+        noise: the standard error of that.
+        seeds: of the trials that were compared.
+        chosen: whether it was taken: it was ahead by more than the noise.
+
+    Example:
+        >>> from allometry.scaling import WIDTH
+        >>> rival = RivalLaw(law=WIDTH, ahead=0.012, noise=0.01, seeds=1, chosen=False)
+        >>> rival.reason
+        'the best other one was ahead by 1.2 points with a standard error of 1.0'
+    """
+
+    law: ScalingLaw
+    ahead: float
+    noise: Amount
+    seeds: Count
+    chosen: bool
+
+    @property
+    def reason(self) -> str:
+        """Why the law is this one, as part of a sentence."""
+        points = f"by {abs(100 * self.ahead):.1f} points with a standard error of {100 * self.noise:.1f}"
+        if self.chosen:
+            return f"it was ahead of the paper's {points}, over {self.seeds} seeds"
+        where = "ahead" if self.ahead >= 0 else "behind"
+        return f"the best other one was {where} {points}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GrowthResult(TrainResult):
     """A network that was grown to a budget and trained.
 
@@ -56,6 +90,7 @@ class GrowthResult(TrainResult):
         budget: as it is written.
         law: by which it grew.
         trials: how many laws were tried.
+        rival: of them, the one furthest ahead of the paper's; None where there was no other.
         measured: where its latency was measured, if it was.
 
     Example:
@@ -73,6 +108,7 @@ class GrowthResult(TrainResult):
     budget: str
     law: ScalingLaw
     trials: Count
+    rival: RivalLaw | None = None
     measured: RuntimeConfig | None = None
 
 

@@ -5,25 +5,27 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from allometry.arch import Network, save
 from allometry.base import Progress
 from allometry.base.progress import as_progress
-from allometry.base.units import format_duration
+from allometry.base.units import format_duration, plural
 from allometry.catalog import as_network
 from allometry.cost import Budget, RuntimeConfig, as_budget, count, runtime_config_for
 from allometry.cost.measures import recorded_measure
-from allometry.data import Data, Group, data_argument, data_name, settle_data
-from allometry.nas import LawTrial, Point, try_points
+from allometry.data import Data, Group, data_argument, data_name, group_numbers, settle_data
+from allometry.nas import LawChoice, LawTrial, Point, try_laws
 from allometry.nas.growth_plan import GrowthRequest, Plan, Prepared, RunForecast, estimate_seconds, prepare
+from allometry.nas.law_trials import correct_text
 from allometry.profiling.latency_meter import open_meter
-from allometry.runs import GrowthPlan, GrowthResult
+from allometry.runs import GrowthPlan, GrowthResult, RivalLaw
 from allometry.runs.arguments import value_argument
 from allometry.runs.files import BASELINE, LAW, NETWORK, PLAN, PREPROCESSING, write_recipe
-from allometry.scaling import Multipliers, ScalingLaw, Solution, as_law, solve
+from allometry.scaling import COMPOUND, Multipliers, ScalingLaw, Solution, as_law, solve
 from allometry.scaling.laws import LAWS
-from allometry.training import train
+from allometry.training import predict, train
 from allometry.training.callbacks import Callback
 from allometry.training.forecast import forecast
 from allometry.training.recipes.settings import Setting, setting_texts
@@ -115,8 +117,9 @@ def run(
     """From images to a network that fits a budget: grown, trained, tested, exported, reported.
 
     Read the images; shrink the baseline to a quarter of the budget; try laws at twice its cost, unless one is given;
-    grow it to the budget by the best; train; evaluate on the test split; export to ONNX and verify; write the
-    report. Called again with the same folder it goes on where it stopped, and shows the result where it is finished.
+    grow it to the budget by the paper's, unless another is better by more than the noise; train; evaluate on the test
+    split; export to ONNX and verify; write the report. Called again with the same folder it goes on where it stopped,
+    and shows the result where it is finished.
 
     Args:
         data: `icons`, a folder of class folders, arrays, or whatever else `as_dataset` takes.
@@ -216,11 +219,11 @@ def _run(session: Session, request: GrowthRequest) -> None:
     _announce(session, prepared)
     session.run.record_cost("prepare", "data and plan", seconds=time.monotonic() - began)
 
-    if plan.law is None:
-        best = _try_laws(session, prepared)
-        law, reason = best.point.law, f"best law: {_law_text(best)}"
-    else:
-        law, reason = plan.law, f"law: {plan.law}"
+    choice = _try_laws(session, prepared) if plan.law is None else None
+    law, rival = plan.law or COMPOUND, None
+    if choice is not None:
+        law, rival = choice.point.law, _rival(choice)
+    reason = f"law: {law}" + (f", as {rival.reason}" if rival is not None else "")
     solution = _grow(session, plan, law, runtime_config, reason=reason)
     job = session.job(solution.network, images, prepared.recipe, folder=session.run.path)
     job.preprocessing.save(session.run.path / PREPROCESSING)
@@ -245,6 +248,7 @@ def _run(session: Session, request: GrowthRequest) -> None:
         budget=str(request.budget),
         law=law,
         trials=len(plan.points),
+        rival=rival,
         measured=runtime_config,
     )
     finish(session, result)
@@ -259,7 +263,7 @@ def _announce(session: Session, prepared: Prepared) -> None:
     seconds = sum(
         estimate_seconds(plan, images=number, recipe=recipe, trial_recipe=trial_recipe, device=session.device)
     )
-    trials = f"{len(plan.points)} laws to try for {trial_recipe.epochs} epochs each, then "
+    trials = f"{plural(len(plan.points), 'law')} to try for {trial_recipe.epochs} epochs each, then "
     session.progress.say(
         f"baseline: {plan.baseline.network.name}, {plan.baseline.cost.macs:,} MACs; {trials if plan.points else ''}"
         f"{recipe.epochs} epochs of training; "
@@ -267,22 +271,49 @@ def _announce(session: Session, prepared: Prepared) -> None:
     )
 
 
-def _try_laws(session: Session, prepared: Prepared) -> LawTrial:
+def _try_laws(session: Session, prepared: Prepared) -> LawChoice:
     images, plan, recipe = prepared.images, prepared.plan, prepared.trial_recipe
-    baseline = Point(plan.baseline.law, plan.baseline.network, plan.baseline.cost, kind="baseline")
-    points = (baseline, *plan.points)
-    labels = {point: f"law {number} of {len(plan.points)}" for number, point in enumerate(points)}
-    labels[baseline] = "baseline"
+    split = images.dataset.splits["val"]
+    labels = {
+        point: f"law {number} of {len(plan.points)}" for number, point in enumerate(plan.points, start=1)
+    }
 
-    def one(point: Point, folder: Path) -> LawTrial:
-        trained = train(
-            session.job(point.network, images, recipe, folder=folder, label=labels[point], watched=False)
+    def one(point: Point, seed: int, folder: Path) -> LawTrial:
+        again = "" if seed == session.seed else ", once more"
+        job = replace(session, seed=seed).job(
+            point.network, images, recipe, folder=folder, label=labels[point] + again, watched=False
         )
+        trained = train(job)
+        predictions = predict(trained.module, split, preprocessing=job.preprocessing, device=job.device)
         session.run.record_cost("fit", folder.name, seconds=trained.seconds, images=trained.images)
-        return LawTrial(point, trained.accuracy, trained.loss, recipe.epochs, trained.seconds, trained.images)
+        return LawTrial(
+            point,
+            seed,
+            trained.accuracy,
+            trained.loss,
+            recipe.epochs,
+            trained.seconds,
+            trained.images,
+            correct_text(predictions),
+        )
 
-    _, best = try_points(points, one, folder=session.run.path)
-    return best
+    return try_laws(
+        plan.points,
+        one,
+        folder=session.run.path,
+        seeds=(session.seed, session.seed + 1),
+        images=len(split),
+        groups=group_numbers(split),
+    )
+
+
+def _rival(choice: LawChoice) -> RivalLaw | None:
+    if choice.rival is None or choice.difference is None:
+        return None
+    ahead, noise = choice.difference
+    return RivalLaw(
+        law=choice.rival.law, ahead=ahead, noise=noise, seeds=choice.seeds, chosen=choice.switched
+    )
 
 
 def _grow(
@@ -326,10 +357,6 @@ def _write_plan(folder: Path, plan: Plan, solution: Solution, runtime_config: Ru
         measured=runtime_config,
     )
     PLAN.write(folder, growth)
-
-
-def _law_text(trial: LawTrial) -> str:
-    return f"{trial.point.law} ({trial.accuracy:.1%} on the validation images after {trial.epochs} epochs)"
 
 
 def _law_argument(law: ScalingLaw) -> str:
