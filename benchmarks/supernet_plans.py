@@ -18,13 +18,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from common import Spread, machine, print_result, table
-from supernet_space import Setting, add_arguments, described, setting_of, trained
+from supernet_space import Setting, add_arguments, described, opened, setting_of, trained
 
-from allometry.base import SilentProgress
 from allometry.nas import encodings_of
 from allometry.runs import SupernetResult
 from allometry.supernets.accuracy_predictor import measure_subnets, sample_subnets
-from allometry.supernets.opened import open_supernet
 
 PLANS = ("sandwich", "bignas", "coupled", "at-once", "shrinking")
 SUBNETS = 20
@@ -35,13 +33,9 @@ def one(folder: Path, setting: Setting, plan: str, seed: int) -> dict[str, Any]:
     coupled = plan == "coupled"
     run = trained(folder, setting, plan="sandwich" if coupled else plan, coupled=coupled, seed=seed)
     result = cast(SupernetResult, run.result)
-    with open_supernet(
-        run.folder, data=setting.dataset, device=None, progress=SilentProgress(), should_stop=lambda: False
-    ) as opened:
-        ends = measure_subnets(
-            opened, encodings_of(opened.space, [opened.space.smallest(), opened.space.largest()])
-        )
-        accuracies = measure_subnets(opened, sample_subnets(opened, SUBNETS))
+    with opened(run, setting) as held:
+        ends = measure_subnets(held, encodings_of(held.space, [held.space.smallest(), held.space.largest()]))
+        accuracies = measure_subnets(held, sample_subnets(held, SUBNETS))
     return {
         "plan": plan,
         "seed": seed,
@@ -68,7 +62,7 @@ def main() -> None:
             rows.append(one(args.folder, setting, plan, seed))
             result = {
                 "benchmark": "supernet_plans",
-                "setting": described(setting, seed + 1),
+                "setting": described(setting),
                 "rows": rows,
                 "machine": machine(),
             }
@@ -103,7 +97,8 @@ def lines(result: dict[str, Any]) -> list[str]:
             rows,
         ),
         "",
-        "Accuracies on the validation images; medians over seeds, least and most in brackets.",
+        f"Accuracies on the validation images; {max(map(len, by_plan.values()))} seeds: medians, least and most in "
+        "brackets.",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -12,9 +13,11 @@ from rendered_fonts import fonts_folder
 
 from allometry.arch import Head, MBConv, Network, Space, Stage, Stem
 from allometry.arch.rounding import round_channels
+from allometry.base import SilentProgress
 from allometry.catalog import mbconv_space
 from allometry.data import Dataset, open_data
 from allometry.supernets import SupernetConfig, shrinking
+from allometry.supernets.opened import OpenSupernet, open_supernet
 from allometry.verbs import supernet
 from allometry.verbs.open import Run
 
@@ -106,7 +109,7 @@ def setting_of(args: argparse.Namespace) -> Setting:
     )
 
 
-def described(setting: Setting, seeds: int) -> str:
+def described(setting: Setting) -> str:
     """The setting in a sentence."""
     data, space = setting.dataset, setting.space
     counted = ", ".join(f"{len(data.splits[name]):,} {name}" for name in ("train", "val", "test"))
@@ -115,8 +118,7 @@ def described(setting: Setting, seeds: int) -> str:
     )
     return (
         f"{setting.data.capitalize()} ({counted} images of {len(data.classes)} classes); sizes of {sizes} px, widths "
-        f"of {widths}, all channels times {setting.scale:g}: {space.size:,} networks; {setting.epochs} epochs; "
-        f"{seeds} seeds."
+        f"of {widths}, all channels times {setting.scale:g}: {space.size:,} networks; {setting.epochs} epochs."
     )
 
 
@@ -132,6 +134,13 @@ def trained(folder: Path, setting: Setting, *, plan: str, seed: int, coupled: bo
         out=folder / "-".join([plan, *(["coupled"] if coupled else []), str(seed)]),
         seed=seed,
         progress=False,
+    )
+
+
+def opened(run: Run, setting: Setting) -> AbstractContextManager[OpenSupernet]:
+    """A supernet, to measure its subnets."""
+    return open_supernet(
+        run.folder, data=setting.dataset, device=None, progress=SilentProgress(), should_stop=lambda: False
     )
 
 

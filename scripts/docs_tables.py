@@ -331,7 +331,6 @@ BENCHMARKS = (
     "searchers",
     "populations",
     "specializing",
-    "once_for_all",
 )
 
 
