@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 
 from allometry.base.machine import processor
 
+# Student's t for the mean of 2 to 10 values.
+T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+
 
 class Spread(NamedTuple):
     """The median of some repeats, with the least and the most of them."""

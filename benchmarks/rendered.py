@@ -34,6 +34,7 @@ Pixels = npt.NDArray[np.uint8]
 
 HARDNESS = 0.5
 SMALLEST = 0.3  # of the side: the em of the smallest characters
+_STEP = 4 / 3
 
 
 class Rendered(NamedTuple):
@@ -58,6 +59,7 @@ def rendered(
     images: tuple[int, int, int],
     seed: int = 0,
     hardness: float = HARDNESS,
+    smallest: float = SMALLEST,
 ) -> Dataset:
     """Render a data set.
 
@@ -68,11 +70,19 @@ def rendered(
         images: in train, val and test.
         seed: of everything random.
         hardness: how far images are turned, covered and disturbed, from 0 to 1.
+        smallest: em of the smallest characters, as a fraction of the side.
     """
     chosen = characters(fonts, classes)
     parts = [
         render(
-            faces(fonts, split), chosen, split=split, number=number, size=size, seed=seed, hardness=hardness
+            faces(fonts, split),
+            chosen,
+            split=split,
+            number=number,
+            size=size,
+            seed=seed,
+            hardness=hardness,
+            smallest=smallest,
         )
         for split, number in zip(SPLITS, images, strict=True)
     ]
@@ -96,10 +106,14 @@ def render(
     size: int,
     seed: int = 0,
     hardness: float = HARDNESS,
+    smallest: float = SMALLEST,
 ) -> Rendered:
     """Render the images of a split: characters in turn, and of the foundries each as often as another."""
-    if not (0 <= hardness <= 1 and size >= 8):
-        raise SystemExit(f"A size of 8 px or more, a hardness from 0 to 1, not {size} px and {hardness}.")
+    if not (size >= 8 and 0 <= hardness <= 1 and 0.1 <= smallest <= 1):
+        raise SystemExit(
+            "A size of 8 px or more, a hardness from 0 to 1, and characters from 0.1 to 1 of the side, "
+            f"not {size} px, {hardness:g} and {smallest:g}."
+        )
     foundries = tuple(dict.fromkeys(face.foundry for face in fonts))
     images = np.empty((number, size, size, 3), np.uint8)
     shown = []
@@ -108,17 +122,19 @@ def render(
         foundry = foundries[rng.integers(len(foundries))]
         own = [face for face in fonts if face.foundry == foundry]
         face = own[rng.integers(len(own))]
-        images[place] = _image(face.file, chosen[place % len(chosen)], rng, size, hardness)
+        images[place] = _image(face.file, chosen[place % len(chosen)], rng, size, hardness, smallest)
         shown.append(foundry)
     return Rendered(images, np.arange(number) % len(chosen), tuple(shown))
 
 
-def _image(file: Path, character: str, rng: np.random.Generator, size: int, hardness: float) -> Pixels:
+def _image(
+    file: Path, character: str, rng: np.random.Generator, size: int, hardness: float, smallest: float
+) -> Pixels:
     """One image, uint8 [size, size, 3]."""
     first, second = _colors(rng, hardness)
     texture = _texture(rng, size)[..., np.newaxis]
     ground = first + (0.15 + 0.35 * hardness * rng.random()) * (rng.random(3) - first) * texture
-    em = size * rng.uniform(SMALLEST, 1.0)
+    em = size * rng.uniform(smallest, 1.0)
     center = size / 2 + rng.uniform(-0.5, 0.5, 2) * (size - em)
     ink = _ink(file, character, rng, size, em, center, hardness)[..., np.newaxis]
     picture = ground + (second - ground) * ink
@@ -167,8 +183,8 @@ def _ink(
     hardness: float,
 ) -> Floats:
     """How far each pixel is the character's, from 0 to 1, [size, size]: scaled, sheared, turned, put in its place."""
-    # Drawn by at most a third too large, so that bilinear sampling leaves nothing out.
-    drawn = math.ceil(SMALLEST * size * (4 / 3) ** math.ceil(math.log(em / (SMALLEST * size), 4 / 3)))
+    # Drawn at few sizes, by at most a third too large, so that bilinear sampling leaves nothing out.
+    drawn = math.ceil(_STEP ** math.ceil(math.log(em, _STEP)))
     mask = _mask(file, character, drawn)
     angle = math.radians(rng.uniform(-1, 1) * (10 + 40 * hardness))
     shear = rng.uniform(-1, 1) * 0.4 * hardness

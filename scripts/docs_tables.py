@@ -323,7 +323,7 @@ BENCHMARKS = (
     "input_speed",
     "transfer",
     "step_memory",
-    "progressive",
+    "growing_images",
     "training_loop",
     "latency",
     "deep_networks",

@@ -43,8 +43,16 @@ def test_a_character_is_larger_than_the_disturbances_and_images_are_never_blank(
     assert drawn(faces, size=32, hardness=0).images.std(axis=(1, 2)).max(axis=1).min() > 8
 
 
+def test_the_smallest_characters_can_be_larger(faces):
+    def ink(smallest):
+        # A plain ground would make this exact; the texture's spread is small beside the character's.
+        return drawn(faces, number=70, hardness=0, smallest=smallest).images.std(axis=(1, 2)).mean()
+
+    assert ink(0.9) > 1.2 * ink(0.3)
+
+
 def test_what_cannot_be_rendered_is_told(faces):
-    for changes in ({"size": 4}, {"hardness": 1.5}):
+    for changes in ({"size": 4}, {"hardness": 1.5}, {"smallest": 0}):
         with pytest.raises(SystemExit, match="A size of 8 px or more"):
             drawn(faces, **changes)
 
