@@ -3,10 +3,10 @@
     python benchmarks/fit_law.py --folder runs/law [--parts fit grid short ways]
 
 `fit` runs `allometry fit` from a baseline of about 2M MACs. `grid` trains every network of its grid fully, with two
-seeds, and ranks the law that was chosen among them; `short` trains each for a few epochs only. `ways` grows the
-baseline to four times its MACs by depth, by width, by resolution, by the fitted law and by the paper's, and trains each
-fully with several seeds. A folder holds all trainings, and the same command goes on with them. On two cores `fit` takes
-five minutes, `short` ten, `grid` and `ways` about an hour each.
+seeds; `short` trains each for a few epochs only. `ways` grows the baseline to four times its MACs by depth, by width,
+by resolution, by the fitted law and by the paper's, and trains each fully with several seeds. A folder holds all
+trainings, and the same command goes on with them. On two cores `fit` takes five minutes, `short` ten, `grid` and `ways`
+about an hour each. `fit_rules.py` simulates with the table.
 """
 
 from __future__ import annotations
@@ -25,44 +25,56 @@ from common import machine, print_result, table
 from drawing import Bar, bars
 from run_icons import call
 
-from allometry.arch import Network, load, save
+from allometry.arch import Network, save
 from allometry.base.files import read_json, read_lines
-from allometry.cost import count
+from allometry.cost import MACS, Budget, Limit, count
+from allometry.data import open_data
+from allometry.nas import FitConfig, Point, grid_points
 from allometry.scaling import COMPOUND, DEPTH, RESOLUTION, WIDTH, ScalingLaw
 
 BASELINE, TIMES = "2M", 4
-SHORT = (2, 4)  # epochs
+SHORT = (1, 2, 4)  # epochs
 _T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # Student's t for a mean of so many seeds
 
 
 def fit(folder: Path) -> dict[str, Any]:
     """The command itself."""
     fitted, seconds, _ = call(["fit", "efficientnet-b0", "--budget", BASELINE, "--out", str(folder / "fit")])
-    kept = ("law", "likely", "laws", "finalists", "forecast", "training_seconds", "fraction_of_full", "macs")
+    kept = ("law", "region", "near_best", "laws", "standard_error", "trained", "fraction_of_full", "macs")
     return {"seconds": seconds, **{name: fitted[name] for name in kept}}
+
+
+def points() -> tuple[Point, ...]:
+    """The laws of `fit`'s grid, each with its network, in its order."""
+    baseline = icons_baseline(BASELINE)
+    budget = Budget((Limit(MACS, 2 * count(baseline.network).macs),))
+    laws = FitConfig().laws
+    return grid_points(
+        baseline.origin,
+        budget,
+        start=baseline.multipliers,
+        laws=laws,
+        largest_resolution=open_data("icons").image_size,
+    )
 
 
 def grid(folder: Path, seeds: int) -> dict[str, Any]:
     """Every network of the grid, fully trained with each seed, the best first by its mean on the validation images."""
     rows = []
-    for number, line in enumerate(read_lines(folder / "fit" / "trials.jsonl"), start=1):
-        network = load(folder / "fit" / "grid" / f"{number}.json")
-        results = [trained(folder, network, f"grid-{number}", seed) for seed in range(seeds)]
+    for number, point in enumerate(points(), start=1):
+        results = [trained(folder, point.network, f"grid-{number}", seed) for seed in range(seeds)]
         rows.append(
             {
                 "number": number,
-                "law": line["law"],
-                "resolution": line["resolution"],
-                "short": line["accuracy"],
-                "chosen": line["chosen"],
+                "law": point.law.to_dict(),
+                "resolution": point.network.resolution,
                 "validation": [run["validation_accuracy"] for run in results],
                 "test": [run["test_accuracy"] for run in results],
                 "seconds": [run["seconds"] for run in results],
             }
         )
     rows.sort(key=lambda row: -statistics.fmean(row["validation"]))
-    rank = next(place for place, row in enumerate(rows, start=1) if row["chosen"])
-    return {"rank": rank, "seeds": seeds, "rows": rows}
+    return {"seeds": seeds, "rows": rows}
 
 
 def ways(folder: Path, seeds: int) -> dict[str, Any]:
@@ -99,15 +111,15 @@ def ways(folder: Path, seeds: int) -> dict[str, Any]:
 
 def short(folder: Path) -> dict[str, Any]:
     """Every network of the grid after a few epochs with the first seed, in the order of the grid."""
-    networks = sorted((folder / "fit" / "grid").glob("*.json"), key=lambda file: int(file.stem))
-    accuracies = {}
-    for epochs in SHORT:
-        results = [
-            trained(folder, load(file), f"grid-{file.stem}-after-{epochs}", 0, "--set", f"epochs={epochs}")
-            for file in networks
+    return {
+        str(epochs): [
+            trained(folder, point.network, f"grid-{number}-after-{epochs}", 0, "--set", f"epochs={epochs}")[
+                "validation_accuracy"
+            ]
+            for number, point in enumerate(points(), start=1)
         ]
-        accuracies[str(epochs)] = [run["validation_accuracy"] for run in results]
-    return accuracies
+        for epochs in SHORT
+    }
 
 
 def trained(folder: Path, network: Network, name: str, seed: int, *more: str) -> dict[str, Any]:
@@ -173,41 +185,29 @@ def lines(result: dict[str, Any]) -> list[str]:
     text: list[str] = []
     if "fit" in result:
         part = result["fit"]
+        region = ", ".join(f"{name} {low:.0%} to {high:.0%}" for name, (low, high) in part["region"].items())
         text += [
-            f"`fit` took {part['seconds'] / 60:.1f} minutes for {part['laws']} laws, {part['fraction_of_full']:.0%} "
-            f"of the MACs of training all of them fully, and chose {_law(part['law'])}.",
-            "",
-            *table(
-                [
-                    "finalist: alpha, beta, gamma",
-                    f"accuracy, {part['finalists'][0]['seeds']} seeds",
-                    "the best in",
-                ],
-                [
-                    [_law(finalist["law"]), f"{finalist['accuracy']:.1%}", f"{finalist['best']:.0%}"]
-                    for finalist in sorted(part["finalists"], key=lambda finalist: -finalist["accuracy"])
-                ],
-            ),
+            f"`fit` took {part['seconds'] / 60:.1f} minutes, {part['fraction_of_full']:.0%} of the MACs of training "
+            f"all {part['laws']} laws fully, and chose {_law(part['law'])}: the middle of {part['near_best']} laws "
+            f"that may be the best ({region}).",
             "",
         ]
     if "grid" in result:
         part = result["grid"]
         text += [
-            f"The law that was chosen is number {part['rank']} of {len(part['rows'])} in the full grid, by the mean "
-            f"validation accuracy of {part['seeds']} seeds.{_agreement(part['rows'])}",
+            f"All {len(part['rows'])} laws of the grid, by the mean validation accuracy of {part['seeds']} seeds."
+            f"{_agreement(part['rows'])}",
             "",
             *table(
-                ["alpha, beta, gamma", "px", "first round", "validation", "test", ""],
+                ["alpha, beta, gamma", "px", "validation", "test"],
                 [
                     [
                         _law(row["law"]),
                         str(row["resolution"]),
-                        f"{row['short']:.1%}",
                         *(
                             " ".join(f"{value:.1%}" for value in row[split])
                             for split in ("validation", "test")
                         ),
-                        "chosen" if row["chosen"] else "",
                     ]
                     for row in part["rows"]
                 ],

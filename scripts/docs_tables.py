@@ -328,6 +328,7 @@ BENCHMARKS = (
     "latency",
     "deep_networks",
     "fit_law",
+    "fit_rules",
     "searchers",
     "populations",
     "specializing",

@@ -50,11 +50,11 @@ def fit(
     ratio: Annotated[float, typer.Option("--ratio", help="MACs of a step of the law.")] = 2.0,
     epochs: Annotated[
         int | None,
-        typer.Option("--epochs", min=1, help="Of each training; by default a fifth of a full one's."),
+        typer.Option("--epochs", min=1, help="Of each training; by default a tenth of a full one's."),
     ] = None,
     max_laws: Annotated[
         int, typer.Option("--max-laws", min=1, help="Laws of the grid that are trained, at most.")
-    ] = 9,
+    ] = 16,
     seeds: Annotated[int, typer.Option("--seeds", min=2, help="Of each law and the baseline.")] = 2,
     workers: Workers = "1",
     trial_threads: TrialThreads = None,

@@ -41,7 +41,7 @@ class FitConfig:
         alphas: of the grid; beta follows from alpha * beta^2 * gamma^2 = ratio.
         gammas: of the grid.
         ratio: MACs of a step of the law.
-        epochs: of each training; None for a fifth of a full training's, two at least.
+        epochs: of each training; None for a tenth of a full training's.
         max_laws: of the grid that are trained, at most; seven or more for a quadratic surface, else it is a plane.
         seeds: of each law, two at least, since their difference is the noise.
         workers: 1 for this process, another number for so many beside it, `ray` or `ray://host:port`.
@@ -64,7 +64,7 @@ class FitConfig:
     gammas: tuple[float, ...] = GAMMAS
     ratio: float = 2.0
     epochs: int | None = None
-    max_laws: int = 9
+    max_laws: int = 16
     seeds: int = 2
     workers: int | str = 1
     threads: int | None = None
@@ -87,8 +87,9 @@ class FitConfig:
         return grid(self.alphas, self.gammas, ratio=self.ratio)
 
 
-_EPOCH_SHARE = 0.2  # of a full training's
-_FEWEST = 2
+_EPOCH_SHARE = (
+    0.1  # of a full training's; `benchmarks/fit_rules.py` compares it with fewer laws and more epochs
+)
 _REST = 1.15  # input and validation come on top of the passes
 
 
@@ -215,7 +216,7 @@ def prepare_fit(session: Session, request: FitRequest) -> FitSetup:
     grown = _grow(request, images.dataset)
     baseline, points = grown.baseline, grown.points
     full = images.recipe(small, baseline, settings).epochs
-    epochs = config.epochs or max(_FEWEST, round(full * _EPOCH_SHARE))
+    epochs = config.epochs or max(1, round(full * _EPOCH_SHARE))
     trial_config = TrialConfig(
         data=data_argument(request.data),
         seed=session.seed,
