@@ -405,7 +405,7 @@ def test_spaces_that_cannot_be_searched_are_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"way": "chance"}, "way must be one of paths, gumbel"),
+        ({"way": "chance"}, "way must be one of paths, reinforce, gumbel"),
         ({"every": 0}, "every must be an integer of at least 1"),
         ({"warmup": 1.0}, "warmup must be a number from 0 to 0.9"),
         ({"held_out": 0.0}, "held_out must be"),

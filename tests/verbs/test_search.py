@@ -147,17 +147,15 @@ def test_the_objective_of_a_training_step(photos, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("searcher", "space", "compare_with"),
+    ("searcher", "space", "more"),
     [
-        ("proxylessnas", SMALL, "random"),
-        ("fbnet", SMALL, ""),
-        pytest.param("fbnet", "efficientnet-b0", "random", marks=pytest.mark.slow),
+        ("proxylessnas", SMALL, {"compare_with": "random", "reinforce": True}),
+        ("fbnet", SMALL, {"loss": "paper", "samples": 2}),
+        pytest.param("fbnet", "efficientnet-b0", {"compare_with": "random"}, marks=pytest.mark.slow),
     ],
 )
-def test_a_search_by_gradient_finds_a_member_within_the_budget(
-    photos, tmp_path, searcher, space, compare_with
-):
-    config, recorder = {"searcher": searcher, "compare_with": compare_with}, Recorder()
+def test_a_search_by_gradient_finds_a_member_within_the_budget(photos, tmp_path, searcher, space, more):
+    config, recorder = {"searcher": searcher, **more}, Recorder()
     result = run_search(photos, tmp_path / "run", space=space, config=config, callbacks=[recorder])
     (start,) = recorder.starts  # of the random search nobody is told
     assert (start.network, start.epochs, len(recorder.epochs)) == (None, 2, 2)
@@ -166,12 +164,14 @@ def test_a_search_by_gradient_finds_a_member_within_the_budget(
     assert load_space(tmp_path / "run" / "space.json").contains(network)
     history = json.loads((tmp_path / "run" / "gradient.json").read_text())
     assert len(history["epochs"]) == 2
+    assert history["loss"] == more.get("loss", "budget")
+    assert result.trials == len(history["networks"]) == more.get("samples", 1)
     costs = read_lines(tmp_path / "run" / "costs.jsonl")
     spent = {
         phase: sum(line["seconds"] for line in costs if line["phase"] == phase)
         for phase in ("gradient", "random")
     }
-    assert (spent["random"] > 0) == (compare_with == "random")
+    assert (spent["random"] > 0) == ("compare_with" in more)
     assert spent["gradient"] == pytest.approx(history["seconds"], abs=0.01)
     assert f"was trained by {searcher}" in (tmp_path / "run" / "report.html").read_text()
 

@@ -83,6 +83,29 @@ def search(
         str,
         typer.Option("--compare-with", metavar="random", help="Run a random search of equal cost beside it."),
     ] = "",
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            "--loss",
+            metavar="L",
+            help="How proxylessnas and fbnet weigh the cost: budget, a pressure above the limit alone, or paper, the "
+            "papers' losses and rates.",
+        ),
+    ] = None,
+    reinforce: Annotated[
+        bool,
+        typer.Option("--reinforce", help="Let proxylessnas learn its architecture by REINFORCE."),
+    ] = False,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            "--samples",
+            min=1,
+            metavar="N",
+            help="Networks to draw by what proxylessnas or fbnet has learned; each is tried, and the best taken. By "
+            "default the most probable one is.",
+        ),
+    ] = None,
     workers: Workers = "1",
     max_pending: Annotated[
         int,
@@ -140,6 +163,9 @@ def search(
         storage=storage,
         study=study,
         compare_with=compare_with,
+        loss=loss,
+        reinforce=reinforce,
+        samples=samples,
     )
     with stopping_on_signals() as should_stop:
         run = search_space(

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from allometry.arch import Space, from_json, to_json
+from allometry.arch import Network, Space, from_json, to_json
 from allometry.base import InputError
 from allometry.base.decoding import Amount, Count
+from allometry.base.units import plural
 from allometry.cost import MACS, MEASURES, Budget, LatencyTable, Measure
 from allometry.data import Dataset
-from allometry.nas.encodings import encodings_of
+from allometry.nas.encodings import encodings_of, network_of
 from allometry.nas.gradient import choices_of
-from allometry.nas.gradient.config import CostLoss, GradientConfig, fbnet, proxylessnas
+from allometry.nas.gradient.config import GradientConfig, budget_config, fbnet, paper_config, proxylessnas
 from allometry.nas.gradient.costs import LayerCost, counted, predicted
+from allometry.nas.gradient.deriving import Derived, sample
 from allometry.nas.gradient.job import GradientJob
 from allometry.nas.gradient.narrowing import with_fixed_shapes
 from allometry.nas.gradient.task import GradientResult, search_by_gradient
@@ -41,8 +43,10 @@ class GradientHistory(Record):
     Attributes:
         by: which searcher.
         space: in words.
-        network: as JSON.
-        budgeted: whether that is the most probable one within the budget, not of all.
+        loss: how the cost was weighed, `budget` or `paper`.
+        networks: as JSON: the most probable one, or those that were drawn.
+        budgeted: whether they are the most probable one within the budget, not of all, or were drawn again until they
+            were within it.
         expected_cost: of the distribution; None where no cost counts.
         probabilities: of the options of each choice.
         seconds: that it took.
@@ -52,7 +56,8 @@ class GradientHistory(Record):
 
     by: str
     space: str
-    network: str
+    loss: str
+    networks: tuple[str, ...]
     budgeted: bool
     expected_cost: float | None
     probabilities: Mapping[str, tuple[Share, ...]]
@@ -62,8 +67,6 @@ class GradientHistory(Record):
 
 
 HISTORY_FILE = RecordFile(HISTORY, GradientHistory)
-_WAYS = {"proxylessnas": proxylessnas, "fbnet": fbnet}
-_PRESSURE = 1.0  # of the cost above the limit, as a power; below it only the accuracy counts
 
 
 def gradient_recipe(setup: SearchSetup) -> Recipe:
@@ -88,22 +91,26 @@ def _settled_recipe(session: Session, setup: SearchSetup, space: Space, *, kept:
 def passes_of(setup: SearchSetup) -> float:
     """About how many times as long a step takes as one of a single network: what a forecast needs."""
     if setup.config.searcher_name == "proxylessnas":
-        return 1 + 2 / proxylessnas().every
+        settings = proxylessnas(reinforce=setup.config.reinforce)
+        assert settings.every is not None  # noqa: S101 - turns of epochs are FBNet's
+        # Of REINFORCE's networks there is no way back, which takes twice as long as the way there.
+        return 1 + (settings.members / 3 if setup.config.reinforce else 2) / settings.every
     layers = [layer for group in choices_of(with_fixed_shapes(setup.space)).groups for layer in group.layers]
     return sum(len(layer.candidates) for layer in layers) / len(layers)
 
 
-def try_by_gradient(session: Session, setup: SearchSetup) -> tuple[Trial, float]:
+def try_by_gradient(session: Session, setup: SearchSetup) -> tuple[tuple[Trial, ...], float]:
     """Search by gradient, and train what was found as briefly as a trial, so that it can be compared.
 
-    The expected cost counts above the limit only: accuracy times the excess. The result keeps the whole budget.
+    What was found is the most probable network, or several that are drawn by the learned probabilities. All of them
+    keep the whole budget, however its cost was weighed.
 
     Args:
         session: of the search; a checkpoint stays in its folder.
         setup: what is looked for; its budget limits a cost that is a sum over layers.
 
     Returns:
-        The network as a trial, and the seconds of the search and of that trial.
+        The networks as trials, and the seconds of the search and of those trials.
 
     Raises:
         InputError: the budget limits no such cost, or nothing is open that a gradient can decide.
@@ -114,16 +121,29 @@ def try_by_gradient(session: Session, setup: SearchSetup) -> tuple[Trial, float]
     file = session.run.path / HISTORY
     if not file.exists():
         result = _search(session, setup, space)
-        HISTORY_FILE.write(session.run.path, _history(setup, space, result))
+        HISTORY_FILE.write(session.run.path, _history(setup, space, result, seed=session.seed))
     else:
         leave_alone(session)
     kept = HISTORY_FILE.load(session.run.path)
     session.run.record_cost("gradient", setup.config.searcher_name, seconds=kept.seconds, images=kept.images)
-    taken = "the most probable one within the budget" if kept.budgeted else "the most probable one"
-    session.progress.say(f"{setup.config.searcher_name}: {taken} of {space.size:,} networks is taken")
-    network = from_json(kept.network)
+    session.progress.say(f"{setup.config.searcher_name}: {_taken(setup, kept)} of {space.size:,} networks")
+    networks = map(from_json, kept.networks)
+    trials = tuple(_try(session, setup, number, network) for number, network in enumerate(networks))
+    shutil.rmtree(session.run.path / GRADIENT, ignore_errors=True)  # what only going on needs
+    return trials, kept.seconds + sum(trial.outcome.seconds for trial in trials)
+
+
+def _taken(setup: SearchSetup, kept: GradientHistory) -> str:
+    """What of the learned probabilities is tried, in words."""
+    within = " within the budget" if kept.budgeted else ""
+    if setup.config.samples is None:
+        return f"taken is the most probable one{within}"
+    return f"taken are {plural(len(kept.networks), 'network')} drawn by their probabilities{within}"
+
+
+def _try(session: Session, setup: SearchSetup, number: int, network: Network) -> Trial:
     encoding = encodings_of(setup.space, [network])[0]
-    candidate = TrialCandidate(number=0, network=network, metrics=setup.costs.of(encoding))
+    candidate = TrialCandidate(number=number, network=network, metrics=setup.costs.of(encoding))
     outcome = try_candidate(
         candidate,
         setup.images,
@@ -132,13 +152,11 @@ def try_by_gradient(session: Session, setup: SearchSetup) -> tuple[Trial, float]
         progress=session.progress,
         should_stop=session.should_stop,
     )
-    session.run.record_cost("search", "trial 0", seconds=outcome.seconds, images=outcome.images)
+    session.run.record_cost("search", f"trial {number}", seconds=outcome.seconds, images=outcome.images)
     values: tuple[float, ...] = (NOTHING,)
     if not outcome.failed:
         values = setup.problem.objective_values(outcome.metrics)
-    shutil.rmtree(session.run.path / GRADIENT, ignore_errors=True)  # what only going on needs
-    trial = Trial(number=0, encoding=encoding, values=values, outcome=outcome)
-    return trial, kept.seconds + outcome.seconds
+    return Trial(number=number, encoding=encoding, values=values, outcome=outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,15 +207,10 @@ def _search(session: Session, setup: SearchSetup, space: Space) -> GradientResul
     recipe = _settled_recipe(session, setup, space, kept=folder / RECIPE)
     write_recipe(folder, recipe.to_dict())
     measure, limit = _aim(setup)
-    way = _WAYS[setup.config.searcher_name]
-    plain = way()
-    steps = len(setup.images.dataset.splits["train"]) * (1 - plain.held_out) / recipe.batch_size
-    updates = max(1, round(recipe.epochs * (1 - plain.warmup) * steps / plain.every))
-    loss = CostLoss(form="power", weight=_PRESSURE, target=limit, above_only=True)
     shared = _SharedSearch(
         space=space,
         recipe=recipe,
-        config=way(cost_loss=loss, updates=updates),
+        config=_config(setup, recipe, limit),
         measure=measure,
         budget=setup.budget,
         table=setup.costs.table,
@@ -229,6 +242,18 @@ def _learn(session: Session, shared: _SharedSearch, images: Images) -> GradientR
         return search_by_gradient(job)
 
 
+def _config(setup: SearchSetup, recipe: Recipe, limit: float) -> GradientConfig:
+    """How the architecture is learned: as the paper has it, or fast enough for a search of this length."""
+    name, reinforce = setup.config.searcher_name, setup.config.reinforce
+    if setup.config.loss_name == "paper":
+        return paper_config(name, target=limit, reinforce=reinforce)
+    plain = proxylessnas(reinforce=reinforce) if name == "proxylessnas" else fbnet()
+    assert plain.every is not None  # noqa: S101 - turns of epochs are the paper's FBNet's
+    steps = len(setup.images.dataset.splits["train"]) * (1 - plain.held_out) / recipe.batch_size
+    updates = max(1, round(recipe.epochs * (1 - plain.warmup) * steps / plain.every))
+    return budget_config(name, limit=limit, updates=updates, reinforce=reinforce)
+
+
 def _aim(setup: SearchSetup) -> tuple[Measure, float]:
     """The measure that is weighed, and its limit: what a table predicts, else MACs, else the first that can be."""
     limits = {limit.measure: limit.most for limit in setup.budget.limits} if setup.budget else {}
@@ -242,12 +267,17 @@ def _aim(setup: SearchSetup) -> tuple[Measure, float]:
     )
 
 
-def _history(setup: SearchSetup, space: Space, result: GradientResult) -> GradientHistory:
+def _history(setup: SearchSetup, space: Space, result: GradientResult, *, seed: int) -> GradientHistory:
+    found: tuple[Derived, ...] = (Derived(result.encoding, result.budgeted, result.score),)
+    if setup.config.samples is not None:
+        allows = SpaceCosts(space, setup.costs.table).within(setup.budget)
+        found = sample(result.distribution, setup.config.samples, allows=allows, seed=seed)
     return GradientHistory(
         by=setup.config.searcher_name,
         space=repr(space),
-        network=to_json(result.network),
-        budgeted=result.budgeted,
+        loss=setup.config.loss_name,
+        networks=tuple(to_json(network_of(space, derived.encoding)) for derived in found),
+        budgeted=any(derived.budgeted for derived in found),
         expected_cost=result.expected_cost,
         probabilities={name: tuple(values) for name, values in result.probabilities.items()},
         seconds=result.seconds,

@@ -12,12 +12,14 @@ from typing import Any
 from allometry.arch import Network, Space, space_to_json
 from allometry.base import InputError
 from allometry.base.checks import check_at_least
+from allometry.base.text import shown
 from allometry.cost import MACS, MEASURES, Budget, LatencyTable, Measure, RuntimeConfig, runtime_config_for
 from allometry.cost.measurements import read_with
 from allometry.data import Dataset, data_argument
 from allometry.nas.database import without_password
 from allometry.nas.driver import SearchProblem
 from allometry.nas.encodings import Encoding, network_of
+from allometry.nas.gradient.config import GRADIENT_SEARCHERS, LOSSES
 from allometry.nas.objectives import Objective
 from allometry.nas.searchers import SearcherLike, check_searcher, searcher_name
 from allometry.nas.space_costs import BudgetFilter, SpaceCosts
@@ -28,7 +30,7 @@ from allometry.training.images import Images
 from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.specs import check_settings
 
-GRADIENT_WAYS = ("proxylessnas", "fbnet")
+DEFAULT_LOSS = "budget"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,11 @@ class SearchConfig:
         storage: a database's address; None for a file in the run folder.
         study: name of the search in the database.
         compare_with: `random` for a random search of the same cost beside it, else empty.
+        loss: of a search by gradient: `budget`, a pressure above the limit alone, or `paper`, the papers' losses and
+            rates; None for `budget`.
+        reinforce: whether proxylessnas learns its architecture by REINFORCE.
+        samples: networks that are drawn by what a search by gradient has learned; each is tried, and the best taken.
+            None for the most probable one.
 
     Raises:
         InputError: a number is out of its range, or a name not known.
@@ -70,11 +77,19 @@ class SearchConfig:
     storage: str | None = None
     study: str = "allometry"
     compare_with: str = ""
+    loss: str | None = None
+    reinforce: bool = False
+    samples: int | None = None
 
     @property
     def by_gradient(self) -> bool:
         """Whether one over-parameterized network is trained instead of many."""
-        return self.searcher in GRADIENT_WAYS
+        return self.searcher in GRADIENT_SEARCHERS
+
+    @property
+    def loss_name(self) -> str:
+        """How a search by gradient weighs the cost."""
+        return self.loss or DEFAULT_LOSS
 
     @property
     def searcher_name(self) -> str:
@@ -82,9 +97,10 @@ class SearchConfig:
         return searcher_name(self.searcher)
 
     def __post_init__(self) -> None:
-        check_at_least(self, trials=1, epochs=1, max_pending=1, threads=1)
+        check_at_least(self, trials=1, epochs=1, max_pending=1, threads=1, samples=1)
         object.__setattr__(self, "workers", as_workers(self.workers))
-        check_searcher(self.searcher, GRADIENT_WAYS)
+        check_searcher(self.searcher, GRADIENT_SEARCHERS)
+        self._check_gradient()
         if self.by_gradient and self.workers != 1:
             raise InputError(
                 f"{self.searcher_name} trains one network, in this process: workers are of no use to it; leave them "
@@ -97,6 +113,29 @@ class SearchConfig:
                 f"{self.workers} workers need as many trials that may be under way at once; give --max-pending "
                 f"{self.workers} (now {self.max_pending}), which is part of what a search is: it decides how much a "
                 "proposal knows."
+            )
+
+    def _check_gradient(self) -> None:
+        """Refuse what only a search by gradient has, where there is none."""
+        if self.loss is not None and self.loss not in LOSSES:
+            raise InputError(
+                f"loss must be one of {', '.join(LOSSES)}, not {shown(self.loss)}: how a search by gradient weighs the "
+                "cost. A loss of the training is a setting of the recipe: --set loss=..."
+            )
+        if self.by_gradient:
+            if self.reinforce and self.searcher != "proxylessnas":
+                raise InputError(f"{self.searcher_name} has no variant by REINFORCE; proxylessnas has.")
+            return
+        given = {
+            "loss": self.loss is not None,
+            "reinforce": self.reinforce,
+            "samples": self.samples is not None,
+        }
+        names = [name for name, is_given in given.items() if is_given]
+        if names:
+            raise InputError(
+                f"{', '.join(names)}: only the searches by gradient ({', '.join(GRADIENT_SEARCHERS)}) have that, not "
+                f"{self.searcher_name}; leave it out, or give one of them."
             )
 
 
@@ -152,6 +191,8 @@ class SearchRequest:
             "storage": None if config.storage is None else without_password(config.storage),
             "study": config.study if config.storage is not None else None,
             **({"runtime": runtime.runtime, "threads": runtime.threads} if runtime else {}),
+            **({"loss": config.loss_name, "reinforce": config.reinforce} if config.by_gradient else {}),
+            **({"samples": config.samples} if config.by_gradient else {}),
         }
 
 

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from allometry.arch import save_space
-from allometry.base.units import format_duration
+from allometry.base.units import format_duration, plural
 from allometry.cost import ACTIVATIONS
 from allometry.data import data_argument
 from allometry.nas.encodings import network_of, sample_encodings
@@ -89,11 +89,12 @@ def _announce(session: Session, setup: SearchSetup, fraction: float) -> None:
     one = forecast_trials(setup.allowed, setup.costs, setup.images, setup.trial_config, session)
     if config.by_gradient:
         epochs = gradient_recipe(setup).epochs
-        seconds = one * (1 + passes_of(setup) * epochs / setup.trial_config.epochs)
+        tried = config.samples or 1
+        seconds = one * (tried + passes_of(setup) * epochs / setup.trial_config.epochs)
         session.progress.say(
-            f"{epochs} epochs of one over-parameterized network by {config.searcher_name}, then a trial of what it "
-            f"finds{', and as long by random' if config.compare_with else ''}: about "
-            f"{format_duration((2 if config.compare_with else 1) * seconds)} here, less what is already done"
+            f"{epochs} epochs of one over-parameterized network by {config.searcher_name}, then "
+            f"{plural(tried, 'trial')} of what it finds{', and as long by random' if config.compare_with else ''}: "
+            f"about {format_duration((2 if config.compare_with else 1) * seconds)} here, less what is already done"
         )
         return
     seconds = one * config.trials

@@ -118,6 +118,7 @@ def _train_phase(task: Task[RecordT, ResultT], state: TrainingState[RecordT]) ->
         epoch = state.epoch
         if state.step < epoch.last_step:  # else a fault came between the last step and the record
             _train_epoch(task, state, epoch)
+        _follow_steps(task, state, epoch)
         _finish_epoch(task, state, epoch)
         if not state.is_over and task.job.dist.any(task.job.should_stop()):
             raise stopped(task, state)
@@ -179,25 +180,56 @@ def take_steps(
             job.progress.advance(len(batch.labels) * dist.world_size, _words(task, state) if check else "")
             if state.watchers:
                 state.watchers.step_end(step_end(task, state, epoch, with_loss=check))
-            if not (check or dist.alone):
-                continue  # several processes must agree on the step, which takes time
-            # Before its end an epoch is not stopped: its record, a validation away, belongs to it.
-            stop = not last and dist.any(job.should_stop())
-            if stop or dist.any(dist.is_main and state.saving.is_due()):
-                check_finite(task, state)
-                state.seconds, began = state.seconds + job.clock() - began, job.clock()
-                _write(task, state)
-            if stop:
-                raise stopped(task, state)
+            if check or dist.alone:  # several processes must agree on the step, which takes time
+                # Before its end an epoch is not stopped: its record, a validation away, belongs to it.
+                began = _look_up(task, state, began, may_stop=not last)
     except DataError:
-        # What was learned until the image that has gone is not lost. Of several processes only this one knows of
-        # it, and none can write without the others: there the last checkpoint stays.
-        if dist.alone:
-            check_finite(task, state)
-            state.seconds += job.clock() - began
-            _write(task, state)
+        _rescue(task, state, began)
         raise
     state.seconds += job.clock() - began
+
+
+def _follow_steps(task: Task[RecordT, ResultT], state: TrainingState[RecordT], epoch: Epoch) -> None:
+    """What a task does between the steps of an epoch and its record; most do nothing."""
+    job = task.job
+    _make_ready(task, state, epoch)
+    began = job.clock()
+    try:
+        with task.during(epoch):
+            for number, _ in enumerate(task.after_steps(epoch), start=1):
+                if job.dist.alone or number % _CHECK_EVERY == 0:
+                    began = _look_up(task, state, began, may_stop=True)
+    except DataError:
+        _rescue(task, state, began)
+        raise
+    state.seconds += job.clock() - began
+
+
+def _look_up(
+    task: Task[RecordT, ResultT], state: TrainingState[RecordT], began: float, *, may_stop: bool
+) -> float:
+    """Write a checkpoint if one is due or somebody waits for a stop, and stop then; from when seconds count on."""
+    job = task.job
+    stop = may_stop and job.dist.any(job.should_stop())
+    if stop or job.dist.any(job.dist.is_main and state.saving.is_due()):
+        check_finite(task, state)
+        state.seconds, began = state.seconds + job.clock() - began, job.clock()
+        _write(task, state)
+    if stop:
+        raise stopped(task, state)
+    return began
+
+
+def _rescue(task: Task[RecordT, ResultT], state: TrainingState[RecordT], began: float) -> None:
+    """Keep what was learned until the image that has gone.
+
+    Of several processes only this one knows of it, and none can write without the others: there the last checkpoint
+    stays.
+    """
+    if task.job.dist.alone:
+        check_finite(task, state)
+        state.seconds += task.job.clock() - began
+        _write(task, state)
 
 
 def take_step(

@@ -241,6 +241,14 @@ class Task(ABC, Generic[RecordT, ResultT]):
     def after_step(self, epoch: Epoch, step: int) -> None:
         """Do what follows a step of the weights; `step` counts it."""
 
+    def after_steps(self, epoch: Epoch) -> Iterator[None]:
+        """Do what lies between an epoch's steps and its record, in parts after each of which the training can stop.
+
+        Called again it does what is left, by what `state_dict` has of it.
+        """
+        del epoch
+        return iter(())
+
     def check_finite(self) -> None:
         """Refuse numbers of the task's own that are none.
 

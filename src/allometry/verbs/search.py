@@ -48,6 +48,7 @@ def search(
     epochs: int | None = None,
     workers: int | str | None = None,
     compare_with: str | None = None,
+    loss: str | None = None,
     config: SearchConfig = SearchConfig(),
     table: LatencyTable | str | Path | None = None,
     runtime: str | None = None,
@@ -80,6 +81,7 @@ def search(
         epochs: `config.epochs`, if given: of a trial.
         workers: `config.workers`, if given: processes that train.
         compare_with: `config.compare_with`, if given: `random` for a random search of equal cost beside it.
+        loss: `config.loss`, if given: `paper` for the papers' losses and rates in a search by gradient, or `budget`.
         config: the searcher, how many trials, by whom.
         table: a latency table of the space; without one, it is built where a latency is asked for.
         runtime: where latency counts; ONNX Runtime by default.
@@ -111,7 +113,13 @@ def search(
         True
     """
     config = replace_given(
-        config, searcher=searcher, trials=trials, epochs=epochs, workers=workers, compare_with=compare_with
+        config,
+        searcher=searcher,
+        trials=trials,
+        epochs=epochs,
+        workers=workers,
+        compare_with=compare_with,
+        loss=loss,
     )
     if callbacks and not config.by_gradient:
         raise InputError(
@@ -174,10 +182,10 @@ def _search_or_keep(session: Session, request: SearchRequest) -> None:
 def _search(session: Session, setup: SearchSetup) -> None:
     config = setup.config
     write_plan(session, setup)
-    trials: tuple[Trial, ...]
+    cost: Callable[[Trial], float]
     if config.by_gradient:
-        trial, spent = try_by_gradient(session, setup)
-        trials, cost = (trial,), _seconds  # of passes through a network of many paths there is no other count
+        trials, spent = try_by_gradient(session, setup)
+        cost = _seconds  # of passes through a network of many paths there is no other count
     else:
         trials, cost = run_trials(session, setup), setup.training_macs
         spent = sum(map(cost, trials))

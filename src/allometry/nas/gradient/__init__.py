@@ -1,9 +1,16 @@
 """Search by gradient: one network with every candidate in it, whose weights and architecture are learned in turns."""
 
 from allometry.nas.gradient.choices import Choices, Decision, Group, Layer, choices_of
-from allometry.nas.gradient.config import CostLoss, GradientConfig, fbnet, proxylessnas
+from allometry.nas.gradient.config import (
+    CostLoss,
+    GradientConfig,
+    budget_config,
+    fbnet,
+    paper_config,
+    proxylessnas,
+)
 from allometry.nas.gradient.costs import ExpectedCost, LayerCost, counted, predicted
-from allometry.nas.gradient.deriving import Derived, derive
+from allometry.nas.gradient.deriving import Derived, derive, sample
 from allometry.nas.gradient.distribution import Distribution
 from allometry.nas.gradient.job import GradientJob
 from allometry.nas.gradient.mixed_network import (
@@ -39,6 +46,7 @@ __all__ = [
     "OnePath",
     "Relaxed",
     "TwoPaths",
+    "budget_config",
     "build_mixed_network",
     "choices_of",
     "counted",
@@ -48,8 +56,10 @@ __all__ = [
     "draw_two_paths",
     "fbnet",
     "narrow",
+    "paper_config",
     "predicted",
     "proxylessnas",
+    "sample",
     "search_by_gradient",
     "with_fixed_shapes",
 ]

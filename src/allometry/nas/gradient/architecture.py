@@ -16,18 +16,21 @@ from allometry.nas.gradient.job import GradientJob
 from allometry.nas.gradient.mixed_network import (
     MixedNetwork,
     Mixture,
+    OnePath,
     Relaxed,
     TwoPaths,
     draw_path,
     draw_relaxed,
     draw_two_paths,
 )
+from allometry.nas.gradient.reinforce import blame, one_hot
 from allometry.training import Epoch, autocast, label_losses, seed_step, to_input
 from allometry.training.distributed import average_gradients
 from allometry.training.loop import micro_batches
 from allometry.training.task import SUMS, step_sums
 
 _OF_WEIGHTS, _OF_ARCHITECTURE = 2, 3
+_LATEST = 0.99  # what the latest rewards count in their running mean, as in ProxylessNAS's released code
 
 
 class Architecture:
@@ -36,6 +39,7 @@ class Architecture:
     Attributes:
         distribution: that is learned.
         updates: of it, so far.
+        baseline: the running mean of the rewards, where there are any.
         sums: losses, correct answers and images of the epoch so far, in this process.
     """
 
@@ -52,6 +56,7 @@ class Architecture:
             weight_decay=settings.weight_decay,
         )
         self.updates = 0
+        self.baseline: float | None = None
         self.sums = torch.zeros(SUMS, dtype=torch.float64, device=job.device)
 
     def mixture(self, epoch: Epoch, step: int) -> Mixture:
@@ -64,9 +69,50 @@ class Architecture:
 
     def learn(self, module: MixedNetwork, batch: Batch, epoch: Epoch) -> None:
         """Let the architecture parameters learn from one held-out batch, the weights standing still."""
-        job, distribution = self._job, self.distribution
-        seed_step(job.seed, 2 * self.updates + 1, rank=job.dist.rank)
+        seed_step(self._job.seed, 2 * self.updates + 1, rank=self._job.dist.rank)
         self._optimizer.zero_grad(set_to_none=True)
+        if self._job.settings.way == "reinforce":
+            self._learn_by_reward(module, batch)
+        else:
+            self._learn_by_gradient(module, batch, epoch)
+        self.updates += 1
+
+    def updates_until(self, epoch: Epoch) -> int:
+        """How many updates there are at the end of an epoch, if each held-out image counts once in a warm epoch."""
+        job = self._job
+        epochs = epoch.number + 1 - job.settings.warmup_epochs(len(job.epochs))
+        return max(0, epochs) * batches_per_epoch(job.splits[1], self._held_size)
+
+    def _learn_by_reward(self, module: MixedNetwork, batch: Batch) -> None:
+        """Make members likelier that are worth more than the average of late, and others less likely."""
+        job, distribution = self._job, self.distribution
+        options = distribution.draw(job.settings.members, self._random())
+        rewards = np.array([self._reward(module, batch, tuple(member)) for member in options.tolist()])
+        mean = float(rewards.mean())
+        known = mean if self.baseline is None else self.baseline
+        self.baseline = known + _LATEST * (mean - known)
+        blame(distribution, options, rewards - self.baseline)
+        self._optimizer.step()
+
+    def _reward(self, module: MixedNetwork, batch: Batch, options: tuple[int, ...]) -> float:
+        """What a member is worth on a batch, the same in every process."""
+        job, sums = self._job, torch.zeros_like(self.sums)
+        for part in micro_batches(batch, job.recipe.execution.micro_batch):
+            with torch.no_grad(), autocast(job.recipe, job.device):
+                logits = module(to_input(part.images, job.preprocessing, job.device), OnePath(options))
+            losses, labels = label_losses(logits, part, job.recipe.loss.plain())
+            sums += step_sums(losses, logits, labels)
+        self.sums += sums
+        _, correct, images = job.dist.all_reduce(sums)
+        accuracy = correct / images
+        if job.expected_cost is None:
+            return float(accuracy)
+        cost = job.expected_cost(one_hot(self.distribution, options))
+        unit = job.expected_cost.cost.unit
+        return float(job.settings.cost_loss.reward(accuracy, cost, unit=unit))
+
+    def _learn_by_gradient(self, module: MixedNetwork, batch: Batch, epoch: Epoch) -> None:
+        job, distribution = self._job, self.distribution
         mixture = self._comparison(epoch)
         with _standing(module):
             for number, part in enumerate(micro_batches(batch, job.recipe.execution.micro_batch)):
@@ -82,7 +128,6 @@ class Architecture:
             _restore_pairs(distribution, mixture, before)
         else:
             self._optimizer.step()
-        self.updates += 1
 
     def held_batches(self) -> Generator[Batch]:
         """Held-out batches without end, as they are seen in evaluation but in random order, from the next one on."""
@@ -126,6 +171,7 @@ class Architecture:
             "weights": self.weights(),
             "optimizer": self._optimizer.state_dict(),
             "updates": self.updates,
+            "baseline": self.baseline,
             "sums": self._job.dist.all_reduce(self.sums).cpu(),
         }
 
@@ -133,7 +179,7 @@ class Architecture:
         """Take back what `state_dict` gave."""
         self.load_weights(state["weights"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self.updates = state["updates"]
+        self.updates, self.baseline = state["updates"], state["baseline"]
         if self._job.dist.is_main:  # it has the sums of all
             self.sums = state["sums"].to(self.sums)
 
@@ -146,10 +192,13 @@ class Architecture:
 
     def _comparison(self, epoch: Epoch) -> Relaxed | TwoPaths:
         """What the next update computes, the same in every process."""
-        random = np.random.default_rng([self._job.seed, _OF_ARCHITECTURE, self.updates])
         if self._job.settings.way == "gumbel":
-            return draw_relaxed(self.distribution, random, temperature=self._temperature(epoch))
-        return draw_two_paths(self.distribution, random)
+            return draw_relaxed(self.distribution, self._random(), temperature=self._temperature(epoch))
+        return draw_two_paths(self.distribution, self._random())
+
+    def _random(self) -> np.random.Generator:
+        """The chance of the next update, the same in every process."""
+        return np.random.default_rng([self._job.seed, _OF_ARCHITECTURE, self.updates])
 
     def _learn_from(self, module: MixedNetwork, batch: Batch, mixture: Relaxed | TwoPaths) -> None:
         """Add the gradients of a batch or a part of it; the cost counts by its share of the whole."""

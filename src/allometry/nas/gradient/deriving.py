@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.base import BudgetError
+from allometry.base.checks import check_integer
 from allometry.nas.encodings import Encodings
 from allometry.nas.gradient.choices import Options
 from allometry.nas.gradient.distribution import Distribution
@@ -21,7 +22,8 @@ class Derived(NamedTuple):
 
     Attributes:
         encoding: of the space, [choices].
-        budgeted: whether the most probable options exceeded the budget, so that it is another network.
+        budgeted: whether the most probable options, or networks that were drawn, exceeded the budget, so that it is
+            another network.
         score: the logarithm of the probability of its decisions.
 
     Example:
@@ -88,6 +90,57 @@ def derive(
         if higher <= score:
             return Derived(choices.encodings(best[None])[0], budgeted=True, score=score)
         best, score = improved, higher
+
+
+def sample(
+    distribution: Distribution,
+    number: int,
+    *,
+    allows: Callable[[Encodings], npt.NDArray[np.bool_]] | None = None,
+    seed: int = 0,
+    draws: int = 20_000,
+) -> tuple[Derived, ...]:
+    """Different networks that are drawn by the learned probabilities, in the order of drawing.
+
+    What a hard budget excludes is drawn again. There are fewer than wanted if no others come up, and where none does,
+    the one that `derive` gives.
+
+    Args:
+        distribution: that was learned.
+        number: of networks, at most.
+        allows: which encodings the budget allows; None for no budget.
+        seed: of the draws.
+        draws: at most.
+
+    Raises:
+        InputError: `number` is below 1.
+        BudgetError: no network that the budget allows was found.
+
+    Source: FBNet (Wu et al. 2019), section 3.3: several architectures are sampled, trained, and the best is taken.
+
+    Example:
+        >>> from allometry.catalog import find_space
+        >>> from allometry.nas.gradient import choices_of
+        >>> even = Distribution(choices_of(find_space("fbnet")))
+        >>> len(sample(even, 6)), len({derived.encoding.tobytes() for derived in sample(even, 6)})
+        (6, 6)
+    """
+    check_integer("number", number, minimum=1)
+    choices = distribution.choices
+    options = distribution.draw(draws, np.random.default_rng([seed, 5]))
+    encodings = choices.encodings(options)
+    _, first = np.unique(encodings, axis=0, return_index=True)
+    places = np.sort(first)
+    allowed = np.ones(len(places), np.bool_) if allows is None else allows(encodings[places])
+    taken = places[allowed][:number]
+    if not len(taken):
+        return (derive(distribution, allows=allows, seed=seed, draws=draws),)
+    left_out = not allowed[places <= taken[-1]].all()
+    scores = distribution.scores(options[taken])
+    return tuple(
+        Derived(encodings[place], budgeted=left_out, score=float(score))
+        for place, score in zip(taken, scores, strict=True)
+    )
 
 
 def _best(distribution: Distribution, options: Options) -> tuple[npt.NDArray[np.int64], float]:

@@ -219,8 +219,16 @@ class GradientTask(Task[GradientEpochMetrics, GradientResult]):
 
     def after_step(self, epoch: Epoch, step: int) -> None:
         """After every few steps of the weights, once they are warm, a step of the architecture."""
-        if self.job.is_warm(epoch) and step % self.job.settings.every == 0:
+        every = self.job.settings.every
+        if every is not None and self.job.is_warm(epoch) and step % every == 0:
             self.architecture.learn(self.module, next(self._held), epoch)
+
+    def after_steps(self, epoch: Epoch) -> Iterator[None]:
+        """In turns of epochs: the architecture's updates from the held-out images, as many as are left."""
+        if self.job.settings.every is None:
+            while self.architecture.updates < self.architecture.updates_until(epoch):
+                self.architecture.learn(self.module, next(self._held), epoch)
+                yield
 
     def check_finite(self) -> None:
         """Refuse an architecture parameter that is no number.
