@@ -18,13 +18,13 @@ import math
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from common import machine, print_result
+from common import machine, print_result, table
 from PIL import Image, ImageFont
-from rendered_fonts import Face, characters, faces, fonts_folder
+from rendered_fonts import FAMILIES, TAKEN_OVER, Face, characters, faces, fonts_folder, likeness, split_of
 
 from allometry.data import Dataset, open_arrays
 from allometry.data.dataset import SPLITS
@@ -242,27 +242,59 @@ def main() -> None:
     chosen = characters(args.fonts, args.classes)
     more = {"size": args.size, "hardness": args.hardness}
     start = time.process_time()
-    made = render(faces(args.fonts, "test"), chosen, split="test", number=args.images, **more)
+    render(faces(args.fonts, "test"), chosen, split="test", number=args.images, **more)
     seconds = time.process_time() - start
     if args.sheet:
         parts = [render(faces(args.fonts, split), chosen, split=split, number=32, **more) for split in SPLITS]
         sheet(np.concatenate([part.images for part in parts]), 16).save(args.sheet)
+    pairs = likeness(args.fonts)
     result = {
         "benchmark": "rendered",
         "size": args.size,
+        "classes": args.classes,
         "images": args.images,
-        "foundries": len(set(made.foundries)),
         "seconds": seconds,
+        "splits": {split: _about(split) for split in SPLITS},
+        "likest": next(pair for pair in pairs if split_of(pair[1]) != split_of(pair[2])),
+        "taken_over": [pair for pair in pairs if pair[0] >= TAKEN_OVER],
         "machine": machine(),
     }
     print_result(result, lines(result), as_json=args.json)
 
 
-def lines(result: dict[str, float]) -> list[str]:
+def _about(split: str) -> dict[str, Any]:
+    """How many families and fonts a split has, and of whom."""
+    own = [family for family in FAMILIES if family.split == split]
+    return {
+        "families": len(own),
+        "fonts": sum(len(family.weights) for family in own),
+        "foundries": list(dict.fromkeys(family.foundry for family in own)),
+        "licenses": sorted({family.license for family in own}),
+    }
+
+
+def lines(result: dict[str, Any]) -> list[str]:
     """The result as text."""
+    rows = [
+        [
+            split,
+            ", ".join(about["foundries"]),
+            str(about["families"]),
+            str(about["fonts"]),
+            ", ".join(about["licenses"]),
+        ]
+        for split, about in result["splits"].items()
+    ]
+    value, one, other = result["likest"]
     return [
-        f"{result['images']:,} images of {result['size']} px in {result['seconds']:.0f} seconds of the processor: "
-        f"{result['images'] / result['seconds']:,.0f} a second."
+        *table(["", "foundries, by whose kanji they are", "families", "fonts", "licenses"], rows),
+        "",
+        f"Families whose kanji correlate by {TAKEN_OVER} or more (the median of 150), and so are one foundry's: "
+        + "; ".join(f"{left}, {right} {own:.2f}" for own, left, right in result["taken_over"])
+        + f". The likest of two splits: {one}, {other} {value:.2f}.",
+        "",
+        f"{result['images']:,} test images of {result['size']} px, {result['classes']:,} characters, took "
+        f"{result['seconds']:.0f} seconds of the processor: {result['images'] / result['seconds']:,.0f} a second.",
     ]
 
 

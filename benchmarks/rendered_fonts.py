@@ -87,6 +87,7 @@ FAMILIES = (
     Family("potta-one", "5.3.0", OFL, "Font Zone 108", "test"),
 )
 
+TAKEN_OVER = 0.9  # correlation of kanji from which on two families count as one foundry's
 _FIRST_ROW, _END_ROW = 16, 48  # of JIS X 0208: the kanji of level 1, which are those in common use
 
 
@@ -95,6 +96,11 @@ class Face(NamedTuple):
 
     foundry: str
     file: Path
+
+
+def split_of(name: str) -> str:
+    """The split of a family."""
+    return next(family.split for family in FAMILIES if family.name == name)
 
 
 def fonts_folder() -> Path:
@@ -211,7 +217,7 @@ def _cropped(font: ImageFont.FreeTypeFont, character: str) -> npt.NDArray[np.flo
 
 
 def main() -> None:
-    """Bring the fonts, and say how alike foundries are."""
+    """Bring the fonts, and say how alike the fonts of two splits are."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -219,9 +225,8 @@ def main() -> None:
     args = parser.parse_args()
     bring(args.fonts)
     print(f"{len(_shared(args.fonts)):,} kanji are in all fonts.")
-    foundry = {family.name: family.foundry for family in FAMILIES}
-    apart = [pair for pair in likeness(args.fonts) if foundry[pair[1]] != foundry[pair[2]]]
-    print("The likest fonts of two foundries:", *(f"{v:.3f} {a}, {b}" for v, a, b in apart[:5]), sep="\n  ")
+    apart = [pair for pair in likeness(args.fonts) if split_of(pair[1]) != split_of(pair[2])]
+    print("The likest fonts of two splits:", *(f"{v:.3f} {a}, {b}" for v, a, b in apart[:5]), sep="\n  ")
 
 
 if __name__ == "__main__":

@@ -323,6 +323,7 @@ BENCHMARKS = (
     "input_speed",
     "transfer",
     "step_memory",
+    "rendered",
     "growing_images",
     "training_loop",
     "latency",
