@@ -12,7 +12,7 @@ from allometry.base.errors import Stopped
 from allometry.base.files import read_lines
 from allometry.catalog import get, mbconv_space
 from allometry.cost import count, parse_budget
-from allometry.nas import Objective
+from allometry.nas import Objective, hypervolume, reference_point
 from allometry.nas.search_config import SearchConfig
 from allometry.reports import write_report
 from allometry.runs import read_run
@@ -133,6 +133,12 @@ def test_a_front_of_several_objectives(photos, tmp_path):
         assert count(member).macs == -lines[number]["values"][1]
     best = max(lines[number]["values"][0] for number in result.front)
     assert lines[result.chosen]["values"][0] == best
+    worths = [tuple(line["values"]) for line in lines.values()]
+    assert result.reference == reference_point(worths)
+    assert result.hypervolume == hypervolume(worths, result.reference) > 0
+    html = (tmp_path / "run" / "report.html").read_text()
+    assert "The hypervolume so far over its cost" in html
+    assert "down to the reference point: accuracy" in html
 
 
 def test_the_objective_of_a_training_step(photos, tmp_path):

@@ -207,4 +207,9 @@ def _rows(run: Run) -> dict[str, str]:
         rows["random search"] = f"{result.random:.5g} with {trials} of equal cost"
     if len(result.front) > 1:
         rows["front"] = f"{len(result.front)} networks, in front/"
+    if result.hypervolume is not None:
+        above = ", ".join(f"{value:.5g}" for value in result.reference)
+        rows["hypervolume"] = f"{result.hypervolume:.5g} above {above}"
+        if result.random_hypervolume is not None:
+            rows["hypervolume"] += f"; random search's {result.random_hypervolume:.5g}"
     return {**rows, "report": str(run.report)}

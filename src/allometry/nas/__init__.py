@@ -19,6 +19,7 @@ from allometry.nas.encodings import (
     network_of,
     sample_encodings,
 )
+from allometry.nas.hypervolume import hypervolume, hypervolumes, reference_point
 from allometry.nas.law_choice import LawChoice, LawTrial, try_laws
 from allometry.nas.law_grid import DEFAULT_GRID, Point, grid, grid_points
 from allometry.nas.law_ranking import (
@@ -166,6 +167,8 @@ __all__ = [
     "front",
     "grid",
     "grid_points",
+    "hypervolume",
+    "hypervolumes",
     "law_difference",
     "law_noise",
     "make_searcher",
@@ -178,6 +181,7 @@ __all__ = [
     "proxylessnas",
     "rank_laws",
     "read_correct",
+    "reference_point",
     "sample_encodings",
     "search_by_gradient",
     "searcher_name",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from allometry.arch import save
 from allometry.base import SearchError
 from allometry.cost import LATENCY, Readings, count
 from allometry.nas.confirming import confirmed
-from allometry.nas.encodings import network_of
+from allometry.nas.encodings import Values, network_of
+from allometry.nas.hypervolume import hypervolume, reference_point
 from allometry.nas.search_config import SearchSetup
 from allometry.nas.searchers.base import front
 from allometry.nas.trials import NOTHING, Trial
@@ -81,7 +83,20 @@ def search_result(
         best=ours if able_others else None,
         random=theirs if able_others else None,
         random_trials=len(others) if able_others else None,
+        **_volumes([trial.values for trial in able], [trial.values for trial in able_others]),
     )
+
+
+def _volumes(ours: Sequence[Values], theirs: Sequence[Values]) -> dict[str, Any]:
+    """Of several objectives, what the fronts are worth as a whole, by one reference point."""
+    reference = reference_point([*ours, *theirs])
+    if reference is None or len(reference) == 1:
+        return {}
+    return {
+        "hypervolume": hypervolume(ours, reference),
+        "random_hypervolume": hypervolume(theirs, reference) if theirs else None,
+        "reference": reference,
+    }
 
 
 def _confirm(session: Session, setup: SearchSetup, best: Sequence[Trial]) -> tuple[Trial, Readings]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from allometry.base.units import plural
 from allometry.cost import MACS, PARAMS, Measure
 from allometry.cost.measures import more_measures
+from allometry.nas.hypervolume import hypervolumes, reference_point
 from allometry.reports.figures import BLUE, GRAY, GREEN, ORANGE, Glyph, Trace, axis, figure, legend
 from allometry.reports.markup import (
     Column,
@@ -94,14 +96,18 @@ def _sentence(plan: SearchPlan, result: SearchResult | None, trials: Sequence[Se
 
 def _by_gradient(plan: SearchPlan, size: str, within: str, trials: Sequence[SearchTrialRecord]) -> str:
     values = [f"{value:.4g}" for trial in trials for value in trial.values if value is not None]
+    each = "they are" if len(trials) > 1 else "it is"
     worth = (
-        f" Trained briefly, it is worth {', '.join(values)} ({listed(list(plan.objectives))})."
+        f" Trained briefly, {each} worth {', '.join(values)} ({listed(list(plan.objectives))})."
         if values
         else ""
     )
+    taken = f"the most probable network{within} was taken"
+    if len(trials) > 1:
+        taken = f"{plural(len(trials), 'network')}{within} were drawn by it"
     return (
         f"One network with all choices of the space, which has {size} networks, was trained by {plan.searcher}, and "
-        f"with it how probable each choice is; the most probable network{within} was taken.{worth}"
+        f"with it how probable each choice is; {taken}.{worth}"
     )
 
 
@@ -156,44 +162,69 @@ def _shown_measures() -> tuple[Measure, ...]:
 def _curves(
     plan: SearchPlan, ours: Sequence[SearchTrialRecord], random: Sequence[SearchTrialRecord], prefix: str
 ) -> list[Html]:
-    """The best so far over what it has cost."""
+    """The best so far over what it has cost; of several objectives, the hypervolume so far."""
+    reference = reference_point([values for trial in (*ours, *random) if (values := _values(trial))])
+    several = reference is not None and len(reference) > 1
     lines: list[tuple[str, Glyph, str, Sequence[SearchTrialRecord]]] = [(plan.searcher, "line", BLUE, ours)]
     if random:
         lines.append(("random search of the same cost", "dashes", GRAY, random))
-    traces = [_curve(name, glyph, color, trials) for name, glyph, color, trials in lines]
-    traces = [trace for trace in traces if trace["x"]]
-    if not traces:
+    if reference is None:
         return []
-    objective = plan.objectives[0] if plan.objectives else "value"
-    return [
-        element("h3", "The best so far over its cost"),
+    traces = [_curve(name, glyph, color, trials, reference) for name, glyph, color, trials in lines]
+    traces = [trace for trace in traces if trace["x"]]
+    objective = "hypervolume" if several else plan.objectives[0] if plan.objectives else "value"
+    what = "hypervolume" if several else "best value"
+    content = [
+        element("h3", f"The {'hypervolume' if several else 'best'} so far over its cost"),
         legend([(glyph, color, name) for name, glyph, color, trials in lines if trials]),
         figure(
             f"{prefix}-reward",
             traces,
             height=320,
-            label="The best value so far over the cost of the trainings",
+            label=f"The {what} so far over the cost of the trainings",
             xaxis=axis("cost of the trainings, 10^12 MACs", rangemode="tozero", nticks=8),
             yaxis=axis(escaped(objective), nticks=7),
         ),
     ]
+    if several:
+        point = ", ".join(
+            f"{name} {value:.4g}" for name, value in zip(plan.objectives, reference, strict=False)
+        )
+        content.append(
+            note(
+                "The hypervolume is the volume of all that some network of the front is better than, down to the "
+                f"reference point: {point}, the worst that was tried less a tenth of the range."
+            )
+        )
+    return content
 
 
-def _curve(name: str, glyph: Glyph, color: str, trials: Sequence[SearchTrialRecord]) -> Trace:
-    spent, best, places, values = 0.0, float("-inf"), [], []
-    for trial in trials:
-        spent += trial.training_macs
-        value = trial.values[0] if trial.values else None
-        best = best if value is None else max(best, value)
-        if best > float("-inf"):
-            places.append(round(spent / _TERA, 6))
-            values.append(round(best, 6))
+def _values(trial: SearchTrialRecord) -> tuple[float, ...] | None:
+    """What a trial is worth; None where it failed."""
+    known = tuple(value for value in trial.values if value is not None)
+    return known if known and len(known) == len(trial.values) else None
+
+
+def _curve(
+    name: str, glyph: Glyph, color: str, trials: Sequence[SearchTrialRecord], reference: tuple[float, ...]
+) -> Trace:
+    spent = accumulate(trial.training_macs for trial in trials)
+    known = [
+        (cost, values)
+        for cost, trial in zip(spent, trials, strict=True)
+        if (values := _values(trial)) is not None
+    ]
+    worths = [values for _, values in known]
+    if len(reference) > 1:
+        bests = hypervolumes(worths, reference)
+    else:
+        bests = list(accumulate((value for (value,) in worths), max))
     return {
         "type": "scatter",
         "mode": "lines",
         "name": escaped(name),
-        "x": places,
-        "y": values,
+        "x": [round(cost / _TERA, 6) for cost, _ in known],
+        "y": [float(f"{best:.6g}") for best in bests],
         "line": {
             "shape": "hv",
             "color": color,

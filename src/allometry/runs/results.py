@@ -285,6 +285,9 @@ class SearchResult(Record):
         best: the best value of the first objective.
         random: the same of the random search beside it, if there was one.
         random_trials: how many trials that had, at equal cost.
+        hypervolume: of several objectives, the volume between the reference and the front; None of one.
+        random_hypervolume: the same of the random search beside it, if there was one.
+        reference: the reference point of both: the worst value of each objective, less a tenth of its range.
 
     Example:
         >>> from allometry.cost import Cost
@@ -319,6 +322,9 @@ class SearchResult(Record):
     best: float | None = None
     random: float | None = None
     random_trials: Count | None = None
+    hypervolume: Amount | None = None
+    random_hypervolume: Amount | None = None
+    reference: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
