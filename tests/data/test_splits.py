@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allometry.base import DataError
-from allometry.data.sources.assembling import assign_splits
+from allometry.data.sources.cutting import assign_splits
 
 CUTS = ["val", "test"]
 

@@ -209,12 +209,26 @@ def train_batches(
         _part(number, order[number * batch_size : (number + 1) * batch_size], rank, world_size)
         for number in range(start, count)
     ]
+    return make_batches(
+        split,
+        groups,
+        _training_view(split, augmentation, resolution, (seed, epoch)),
+        side_of or (lambda _number: resolution),
+        workers,
+        _mixing(augmentation, (seed, epoch)) if augmentation.mixes else None,
+    )
+
+
+def _training_view(
+    split: Split, augmentation: Augmentation, resolution: int, key: tuple[int, int]
+) -> Callable[[int, int], Pixels]:
+    """What makes the varied view of an image at a side; drawn by the key and the image's place."""
     zoom = min(_LARGEST_ZOOM, (1 + augmentation.scale) / math.sqrt(augmentation.crop))
     min_side = side_to_keep(resolution * zoom)
     files = _files_worth_reading(split, augmentation, min_side)
 
     def view(index: int, side: int) -> Pixels:
-        variant = draw_variant(augmentation, random_numbers(seed, epoch, index + 1))
+        variant = draw_variant(augmentation, random_numbers(*key, index + 1))
         if files is None:
             image = split.image(index, min_side=min_side)
         else:
@@ -223,25 +237,24 @@ def train_batches(
             image = files.draft(index, min_side=needed.side, upper=needed.upper)
         return augment_image(image, variant, resolution=side, augmentation=augmentation)
 
+    return view
+
+
+def _mixing(augmentation: Augmentation, key: tuple[int, int]) -> Callable[[Batch, Group], None]:
+    """What mixes the pairs of a batch with each other; drawn by the key, the batch and the pair."""
+
     def mix(batch: Batch, group: Group) -> None:
         for place in range(0, len(batch.labels) - 1, 2):
             one, other = batch.images[place], batch.images[place + 1]
             pair = (group.first + place) // 2
-            random = random_numbers(seed, epoch, group.number, pair + 1)
+            random = random_numbers(*key, group.number, pair + 1)
             fraction = mix_pair(
                 one, other, mixup=augmentation.mixup, cutmix=augmentation.cutmix, random=random
             )
             batch.mix_weights[place : place + 2] = fraction
             batch.mixed_labels[place : place + 2] = batch.labels[place : place + 2][::-1]
 
-    return make_batches(
-        split,
-        groups,
-        view,
-        side_of or (lambda _number: resolution),
-        workers,
-        mix if augmentation.mixes else None,
-    )
+    return mix
 
 
 def view_batches(

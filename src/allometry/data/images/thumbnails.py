@@ -17,7 +17,7 @@ LUMA = SIDE * SIDE
 COLORS = 2 * 3 * 3
 NEUTRAL = 32
 """Of 64 levels of a difference of color: none."""
-_LARGE = 16 * SIDE
+_LARGE = 8 * SIDE
 _ALPHABET = (string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/").encode()
 _LETTERS = bytes(_ALPHABET[level >> 2] for level in range(256))
 _LEVELS = np.zeros(256, np.uint8)

@@ -15,13 +15,14 @@ from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Images, Labels, 
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import Levels
 from allometry.data.images.thumbnails import thumbnail
-from allometry.data.sources.assembling import groups_of, split_layout
+from allometry.data.sources.assembling import groups_of
 from allometry.data.sources.check import Check, digest_rows, is_uniform
 from allometry.data.sources.grouping import UNGROUPED, Group, Grouping, as_grouping
 from allometry.data.sources.labels import class_labels
 from allometry.data.sources.likeness import Finder
 from allometry.data.sources.near_duplicates import near_duplicates
 from allometry.data.sources.records import SEPARATOR, ImageRecord, Judge, Layout, splits_of
+from allometry.data.sources.splitting import split_layout
 
 
 def open_arrays(

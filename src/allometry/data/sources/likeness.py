@@ -24,10 +24,10 @@ _SHOWN = 3
 _SHOWN_NAME = 80  # characters
 
 
-def group_by_path(
+def group_files(
     layout: Layout, grouping: Grouping, shown: Callable[[str], str], *, cut: bool
 ) -> tuple[Layout, list[str]]:
-    """Give each image its group by its path, where that is what tells it.
+    """Give each image its group by its path, where that is what tells it; a column has told it already.
 
     Args:
         layout: what the source holds.
@@ -41,6 +41,8 @@ def group_by_path(
     Raises:
         DataError: no image has a group, or the groups are the classes.
     """
+    if grouping.column is not None and not any(file.group for file in layout.files):
+        grouping.refuse_column(layout.place, "it tells a group of no image")
     if not grouping.by_path:
         return layout, []
     files = tuple(

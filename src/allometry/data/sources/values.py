@@ -20,7 +20,8 @@ from allometry.data.images.values import channels_last, is_tensor
 from allometry.data.sources.arrays import Given, array_checks, assemble_arrays, with_channels
 from allometry.data.sources.assembling import Found
 from allometry.data.sources.grouping import Group, Grouping, as_grouping
-from allometry.data.sources.items import Item, Items, MapDataset, find_in_items, items_of
+from allometry.data.sources.item_kinds import MapDataset, items_of
+from allometry.data.sources.items import Item, Items, find_in_items
 from allometry.data.sources.labels import plain_labels
 from allometry.data.sources.matching import known_labels
 from allometry.data.sources.naming import full_name, short_name, with_group
