@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 
 from allometry.arch import Space
-from allometry.base import InputError
+from allometry.base import InputError, RunFolderError
 from allometry.base.files import read_lines
 from allometry.catalog import get, mbconv_space
 from allometry.cost import Cost
+from allometry.data import ArraySplit
 from allometry.runs import MeasuredSubnet
 from allometry.runs.files import ACCURACIES, RunInfo
 from allometry.runs.folder import RunFolder
 from allometry.supernets import couple_encodings
 from allometry.supernets.accuracy_predictor import (
     PredictorConfig,
+    part_sums,
     predictor_for,
     record_measurements,
     sample_subnets,
@@ -50,6 +52,32 @@ def test_a_space_too_small_for_a_predictor_is_refused_before_anything_is_measure
     opened = SimpleNamespace(space=few, session=SimpleNamespace(seed=0), coupled=False)
     with pytest.raises(InputError, match=r"has \d+ subnets that differ; .* 20 at least, besides the 100"):
         predictor_for(opened, PredictorConfig())
+
+
+@pytest.mark.parametrize("losses", [(1.0, 2.0), (1.0, 2.0, 3.0, 4.0), ()])
+def test_subnets_that_were_measured_on_other_parts_are_refused(tmp_path: Path, losses):
+    pixels = np.zeros((4, 8, 8, 1), np.uint8)
+    split = ArraySplit(images=pixels, labels=np.arange(4) % 2, names=tuple("abcd"))
+    measured = MeasuredSubnet(
+        encoding=(0,),
+        cost=Cost(1, 2, 3, 4),
+        accuracy=0.5,
+        loss=1.0,
+        correct=(1, 1, 0, 0),
+        losses=losses,
+        seconds=1.5,
+        images=100,
+    )
+    ACCURACIES.append(tmp_path, measured)
+    images = SimpleNamespace(dataset=SimpleNamespace(splits={"val": split}))
+    opened = SimpleNamespace(
+        session=SimpleNamespace(seed=0, run=SimpleNamespace(path=tmp_path)), images=images
+    )
+    if len(losses) == 4:
+        assert part_sums(opened, np.array([[0]], np.int8)).half(0).accuracies == pytest.approx(0.5)
+        return
+    with pytest.raises(RunFolderError, match="measured on other parts of the validation images"):
+        part_sums(opened, np.array([[0]], np.int8))
 
 
 def test_each_look_is_charged_once(tmp_path: Path):

@@ -223,7 +223,7 @@ def extract(
     ] = 0,
     out: Out = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Of the fine-tuning; by default the supernet's.")
+        int | None, typer.Option("--seed", min=0, help="Of the fine-tuning; by default the supernet's.")
     ] = None,
     device: Device = None,
     settings: Settings = None,

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from allometry.arch import Network, digest
 from allometry.base import InputError, Progress
-from allometry.base.checks import replace_given
+from allometry.base.checks import check_seed, replace_given
 from allometry.base.progress import as_progress
 from allometry.cost import Budget, LatencyTable, Measure, as_budget, as_measure
 from allometry.data import Data, Dataset, Group, data_name, settle_data
@@ -339,6 +339,8 @@ def extract(
         raise InputError(f"epochs must be at least 0, not {epochs}.")
     if settings and not epochs:
         raise InputError("Settings change the recipe of a fine-tuning; give --epochs, too.")
+    if seed is not None:
+        check_seed(seed)
     if seed is not None and not epochs:
         raise InputError("A seed is that of a fine-tuning; give --epochs, too.")
     check_settings(settings)
