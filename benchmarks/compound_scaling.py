@@ -28,6 +28,7 @@ from paired import (
     Row,
     Scale,
     Training,
+    between,
     data_of,
     one_scale,
     read_rows,
@@ -36,6 +37,7 @@ from paired import (
     setting_line,
     trained,
     ways_table,
+    whole,
 )
 
 from allometry.arch import Network, apply_multipliers
@@ -88,8 +90,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     scale_options(parser, size=64, width=0.5)
-    parser.add_argument("--times", type=float, default=4.0, help="of the baseline's MACs (default: 4)")
-    parser.add_argument("--long", type=int, default=5, help="times the epochs of the long part (default: 5)")
+    parser.add_argument(
+        "--times", type=between(1.5, 64), default=4.0, help="of the baseline's MACs (default: 4)"
+    )
+    parser.add_argument(
+        "--long", type=whole(2), default=5, help="times the epochs of the long part (default: 5)"
+    )
     parser.add_argument("--parts", choices=PARTS, nargs="+", default=list(PARTS), help="default: both")
     args = parser.parse_args()
     scale = scale_of(args)

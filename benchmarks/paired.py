@@ -12,7 +12,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,32 +77,53 @@ class Scale(NamedTuple):
     settings: tuple[str, ...] = ()
 
 
+def whole(least: int) -> Callable[[str], int]:
+    """The type of an option: an integer of at least `least`."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be an integer of at least {least}, not {text!r}")
+        return int(text)
+
+    return read
+
+
+def between(low: float, high: float) -> Callable[[str], float]:
+    """The type of an option: a number from `low` to `high`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be a number from {low:g} to {high:g}, not {text!r}")
+        return value
+
+    return read
+
+
 def scale_options(parser: argparse.ArgumentParser, *, size: int, width: float) -> None:
     """Add the options that make a `Scale`, and those that every experiment has."""
-    parser.add_argument("--folder", type=Path, required=True, help="of the trainings; more go on with them")
-    parser.add_argument("--fonts", type=Path, default=fonts_folder(), help="folder of the fonts")
-    parser.add_argument("--size", type=int, default=size, help=f"side of the images (default: {size})")
-    parser.add_argument(
-        "--width", type=float, default=width, help=f"of B0, as a fraction (default: {width:g})"
-    )
-    parser.add_argument("--classes", type=int, default=1000, help="characters (default: 1,000)")
-    parser.add_argument(
-        "--images", type=int, nargs=3, default=(100_000, 10_000, 20_000), help="in train, val and test"
-    )
-    parser.add_argument("--hardness", type=float, default=HARDNESS, help="of the images, from 0 to 1")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--folder", type=Path, required=True, help="of the trainings; more go on with them")
+    add("--fonts", type=Path, default=fonts_folder(), help="folder of the fonts")
+    add("--size", type=whole(8), default=size, help=f"side of the images (default: {size})")
+    add("--width", type=between(0.05, 4), default=width, help=f"of B0, as a fraction (default: {width:g})")
+    add("--classes", type=whole(2), default=1000, help="characters (default: 1,000)")
+    add("--images", type=whole(8), nargs=3, default=[100_000, 10_000, 20_000], help="in train, val and test")
+    add("--hardness", type=between(0, 1), default=HARDNESS, help=f"of the images (default: {HARDNESS})")
+    add(
         "--smallest",
-        type=float,
+        type=between(0.1, 1),
         default=SMALLEST,
-        help="characters, as a fraction of the side (default: 0.3)",
+        help=f"characters, as a fraction of the side (default: {SMALLEST})",
     )
-    parser.add_argument("--epochs", type=int, default=20, help="of a training (default: 20)")
-    parser.add_argument(
-        "--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the trainings (default: 0 1 2)"
-    )
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of the recipe, for all")
-    parser.add_argument("--show", action="store_true", help="train nothing: print what is there")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add("--epochs", type=whole(1), default=20, help="of a training (default: 20)")
+    add("--seeds", type=whole(0), nargs="+", default=[0, 1, 2], help="of the trainings (default: 0 1 2)")
+    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of the recipe, for all")
+    add("--show", action="store_true", help="train nothing: print what is there")
+    add("--json", action="store_true", help="print one JSON object")
 
 
 def scale_of(args: argparse.Namespace) -> Scale:
@@ -126,13 +147,14 @@ def one_scale(folder: Path, scale: Scale, **more: float) -> dict[str, Any]:
     Raises:
         SystemExit: it holds those of another.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    record = json.loads(json.dumps({**scale._asdict(), **more}))
-    known, file = dict(record), folder / SCALE
-    if file.exists():
-        known = read_json(file)
-    else:
+    record: dict[str, Any] = json.loads(json.dumps({**scale._asdict(), **more}))
+    file = folder / SCALE
+    if not file.exists() or not any(
+        folder.glob("training-*")
+    ):  # nothing was trained yet, and a slip of the pen does not bind
+        folder.mkdir(parents=True, exist_ok=True)
         write_json(file, record)
+    known = read_json(file)
     other = [name for name, value in record.items() if name != "seeds" and known.get(name) != value]
     if other:
         raise SystemExit(

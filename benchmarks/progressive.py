@@ -25,6 +25,7 @@ from paired import (
     Row,
     Scale,
     Training,
+    between,
     data_of,
     difference,
     one_scale,
@@ -51,12 +52,12 @@ PLAIN, GROWN, RISEN, BOTH = (
     "growing, rising regularization",
 )
 WAYS = (PLAIN, GROWN, RISEN, BOTH)
-_HELP = {
-    "crop": "least area of a crop",
-    "magnitude": "RandAugment's in the last stage",
-    "mixup": "in the last stage",
-    "dropout": "in the last stage",
-    "first": "side of the first stage's images, as a fraction",
+_OPTIONS = {
+    "crop": (0.01, 1, "least area of a crop"),
+    "magnitude": (0, 30, "RandAugment's in the last stage"),
+    "mixup": (0, 10, "in the last stage"),
+    "dropout": (0, 0.99, "in the last stage"),
+    "first": (0.05, 1, "side of the first stage's images, as a fraction"),
 }
 
 
@@ -116,8 +117,9 @@ def main() -> None:
     )
     scale_options(parser, size=128, width=1.0)
     for name, value in Strength()._asdict().items():
+        low, high, text = _OPTIONS[name]
         parser.add_argument(
-            f"--{name}", type=float, default=value, help=f"{_HELP[name]} (default: {value:g})"
+            f"--{name}", type=between(low, high), default=value, help=f"{text} (default: {value:g})"
         )
     args = parser.parse_args()
     scale = scale_of(args)

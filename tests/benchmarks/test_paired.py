@@ -40,11 +40,25 @@ def test_a_difference_is_told_from_chance_where_seeds_and_foundries_agree(gains,
 
 
 def test_a_folder_holds_trainings_of_one_scale(tmp_path):
+    paired.one_scale(tmp_path, SCALE._replace(classes=7), times=4.0)  # nothing was trained: it does not bind
     record = paired.one_scale(tmp_path, SCALE, times=4.0)
+    (tmp_path / "training-0").mkdir()
     assert (record["size"], record["times"]) == (32, 4.0)
     assert paired.one_scale(tmp_path, SCALE._replace(seeds=(5,)), times=4.0)["seeds"] == [5]
     with pytest.raises(SystemExit, match="holds trainings with classes 50, not 60"):
         paired.one_scale(tmp_path, SCALE._replace(classes=60), times=4.0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--epochs", "0"], ["--width", "nan"], ["--images", "9", "0", "9"], ["--seeds", "-1"], ["--times", "1"]],
+)
+def test_options_that_cannot_be_are_told(wrong, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["compound_scaling", "--folder", str(tmp_path / "new"), *wrong])
+    with pytest.raises(SystemExit):
+        compound_scaling.main()
+    assert "must be" in capsys.readouterr().err or wrong[0] == "--seeds"
+    assert not (tmp_path / "new").exists()
 
 
 def test_seeds_that_only_one_way_has_are_left_out():
