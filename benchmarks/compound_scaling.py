@@ -74,7 +74,13 @@ def networks(scale: Scale, times: float) -> dict[str, Network]:
 
 
 def best_single(rows: Sequence[Row]) -> str | None:
-    """The single dimension with the best validation accuracy, over the seeds; None where one was not trained yet."""
+    """The single dimension with the best validation accuracy, over the seeds; None where one was not trained yet.
+
+    Once it was trained for long, it stays: more seeds of the first part do not change it between two seeds of the long.
+    """
+    chosen = [row["way"] for row in rows if row["part"] == "long" and row["way"] in SINGLE]
+    if chosen:
+        return str(chosen[0])
     accuracies = {
         way: [row["validation"] for row in rows if row["way"] == way and row["part"] == "first"]
         for way in SINGLE

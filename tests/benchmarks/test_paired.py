@@ -88,6 +88,8 @@ def test_the_best_single_dimension_is_chosen_by_validation_once_all_are_trained(
     ]
     assert compound_scaling.best_single(rows) == "width"
     assert compound_scaling.best_single(rows[:2]) is None
+    kept = {"way": "depth", "part": "long", "validation": 0.1, "test": 0.1}
+    assert compound_scaling.best_single([*rows, kept]) == "depth"
 
 
 def test_the_four_ways_differ_in_what_grows_alone():
