@@ -11,11 +11,11 @@ from allometry.arch import Space, save, save_space, to_json
 from allometry.catalog import mbconv_space
 from allometry.cost import count
 from allometry.runs.phases import phases_to_json
-from allometry.supernets import sandwich, shrinking
+from allometry.supernets import bignas, sandwich, shrinking
 from tests.run_folders import contents, lines, looks, small_network
 
 CLASSES = ("heart", "star", "moon", "sun", "cloud", "car")
-PLANS = {"shrinking": shrinking, "sandwich": sandwich}
+PLANS = {"shrinking": shrinking, "sandwich": sandwich, "bignas": bignas}
 
 
 def small_space() -> Space:

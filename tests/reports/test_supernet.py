@@ -110,12 +110,19 @@ def test_no_epoch_is_drawn_twice_and_each_phase_has_its_own_smallest(tmp_path):
     assert len(layout["shapes"]) == phases // 2
 
 
-def test_one_phase_needs_no_marks(tmp_path):
-    folder = write_supernet(tmp_path / "net", plan="sandwich")
+@pytest.mark.parametrize(
+    ("plan", "learns"),
+    [
+        ("sandwich", "4 (sandwich) labels, largest of the step"),
+        ("bignas", "4 (sandwich, each its own size) largest of the step; itself labels"),
+    ],
+)
+def test_one_phase_needs_no_marks(tmp_path, plan, learns):
+    folder = write_supernet(tmp_path / "net", plan=plan)
     traces, layout = figures_of(folder)["run-phases"]
     assert layout["shapes"] == layout["annotations"] == []
     assert len(traces[1]["x"]) == 3
-    assert "4 (sandwich) labels, largest of the step" in page_of(folder).text
+    assert learns in page_of(folder).text
 
 
 def test_plotly_accepts_the_figures(tmp_path):
