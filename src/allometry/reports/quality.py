@@ -45,6 +45,8 @@ def by_groups_sentence(groups: int | None) -> list[str]:
     """What intervals by groups are, where they are."""
     if groups is None:
         return []
+    if groups == 1:
+        return ["All images are of one group, which cannot tell what images of another would give."]
     return [
         f"Intervals are by the {whole(groups)} groups that the images come from, since images of a group are alike."
     ]

@@ -7,6 +7,7 @@ from typing import Literal
 
 from allometry.base.decoding import Amount, Count
 from allometry.base.html import html_table
+from allometry.base.units import plural
 from allometry.runs.values import Record, Share
 
 Interval = tuple[float, float]
@@ -195,7 +196,7 @@ def counted_images(images: int, groups: int | None) -> str:
         >>> counted_images(1716, 28), counted_images(200, None)
         ('1,716 images of 28 groups', '200 images')
     """
-    return f"{images:,} images" + ("" if groups is None else f" of {groups:,} groups")
+    return plural(images, "image") + ("" if groups is None else f" of {plural(groups, 'group')}")
 
 
 def _percent(fraction: float | None) -> str:
