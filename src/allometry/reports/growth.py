@@ -87,8 +87,7 @@ def _explanation(record: RunRecord) -> str:
     result = f" Chosen: {chosen.name}, with {percent(chosen.accuracy)}." if chosen else " None is chosen yet."
     rival = record.result.rival if isinstance(record.result, GrowthResult) else None
     if rival is not None:
-        kept = "It is the law nearest to the paper's; "
-        result += f" {rival.reason.capitalize() if rival.chosen else kept + rival.reason}."
+        result += f" {rival.reason.capitalize() if rival.chosen else f'It is the law {rival.reason}'}."
     return (
         f"{plural(len(trials), 'short training')}{epochs} compared the proportions. "
         f"Their accuracies compare with each other, not with the full training.{result}"

@@ -63,7 +63,7 @@ class RivalLaw(Record):
         >>> from allometry.scaling import WIDTH
         >>> rival = RivalLaw(law=WIDTH, ahead=0.012, noise=0.01, seeds=1, chosen=False)
         >>> rival.reason
-        'the best other one was ahead by 1.2 points with a standard error of 1.0'
+        "nearest to the paper's; the best other one was ahead by 1.2 points with a standard error of 1.0"
     """
 
     law: ScalingLaw
@@ -74,12 +74,12 @@ class RivalLaw(Record):
 
     @property
     def reason(self) -> str:
-        """Why the law is this one, as part of a sentence."""
+        """Why the law is the one it is, as part of a sentence."""
         points = f"by {abs(100 * self.ahead):.1f} points with a standard error of {100 * self.noise:.1f}"
         if self.chosen:
             return f"it was ahead of the paper's {points}, over {self.seeds} seeds"
         where = "ahead" if self.ahead >= 0 else "behind"
-        return f"the best other one was {where} {points}"
+        return f"nearest to the paper's; the best other one was {where} {points}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -223,7 +223,7 @@ def _run(session: Session, request: GrowthRequest) -> None:
     law, rival = plan.law or COMPOUND, None
     if choice is not None:
         law, rival = choice.point.law, _rival(choice)
-    reason = f"law: {law}" + (f", as {rival.reason}" if rival is not None else "")
+    reason = f"law: {law}" + (f", {rival.reason}" if rival is not None else "")
     solution = _grow(session, plan, law, runtime_config, reason=reason)
     job = session.job(solution.network, images, prepared.recipe, folder=session.run.path)
     job.preprocessing.save(session.run.path / PREPROCESSING)
