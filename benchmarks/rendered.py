@@ -73,6 +73,8 @@ def rendered(
         smallest: em of the smallest characters, as a fraction of the side.
     """
     chosen = characters(fonts, classes)
+    # One array for all, since two of 100,000 images would not fit.
+    pixels, ends = np.empty((sum(images), size, size, 3), np.uint8), np.cumsum(images).tolist()
     parts = [
         render(
             faces(fonts, split),
@@ -83,15 +85,15 @@ def rendered(
             seed=seed,
             hardness=hardness,
             smallest=smallest,
+            into=pixels[end - number : end],
         )
-        for split, number in zip(SPLITS, images, strict=True)
+        for split, number, end in zip(SPLITS, images, ends, strict=True)
     ]
-    splits = [split for split, number in zip(SPLITS, images, strict=True) for _ in range(number)]
     return open_arrays(
-        np.concatenate([part.images for part in parts]),
+        pixels,
         np.concatenate([part.labels for part in parts]),
         classes=chosen,
-        splits=splits,
+        splits=[split for split, number in zip(SPLITS, images, strict=True) for _ in range(number)],
         groups=[foundry for part in parts for foundry in part.foundries],
         name=f"rendered-{classes}-{size}px-{seed}",
     )
@@ -107,15 +109,28 @@ def render(
     seed: int = 0,
     hardness: float = HARDNESS,
     smallest: float = SMALLEST,
+    into: Pixels | None = None,
 ) -> Rendered:
-    """Render the images of a split: characters in turn, and of the foundries each as often as another."""
+    """Render the images of a split: characters in turn, and of the foundries each as often as another.
+
+    Args:
+        fonts: of the split.
+        chosen: characters, the classes.
+        split: train, val or test.
+        number: of the images.
+        size: side in pixels.
+        seed: of everything random.
+        hardness: from 0 to 1.
+        smallest: em of the smallest characters, as a fraction of the side.
+        into: uint8 [number, size, size, 3], which the images are written to; by default a new array.
+    """
     if not (size >= 8 and 0 <= hardness <= 1 and 0.1 <= smallest <= 1):
         raise SystemExit(
             "A size of 8 px or more, a hardness from 0 to 1, and characters from 0.1 to 1 of the side, "
             f"not {size} px, {hardness:g} and {smallest:g}."
         )
     foundries = tuple(dict.fromkeys(face.foundry for face in fonts))
-    images = np.empty((number, size, size, 3), np.uint8)
+    images = np.empty((number, size, size, 3), np.uint8) if into is None else into
     shown = []
     for place in range(number):
         rng = np.random.default_rng([seed, SPLITS.index(split), place])
