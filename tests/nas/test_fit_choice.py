@@ -159,6 +159,7 @@ def fit_result(**more):
         ({}, "Of 22 laws 4 may be the best; this is their middle."),
         ({}, "depth 10"),
         ({"near_best": 22}, "These images do not tell laws apart: all 22 lie within the noise"),
+        ({"near_best": 1}, "Of 22 laws it is the only one that may be the best."),
         ({"degree": 1}, "The surface is a plane over the shares"),
         ({"degree": 0}, "They are too few for a surface between them"),
     ],

@@ -38,6 +38,8 @@ def _sentence(fit: FitResult) -> str:
             f"Found: {law}. These images do not tell laws apart: all {fit.laws} lie within the noise, and this is "
             "their middle."
         )
+    if fit.near_best == 1:
+        return f"Found: {law}. Of {fit.laws} laws it is the only one that may be the best."
     ranges = ", ".join(
         f"{name} {percent(low, digits=0)} to {percent(high, digits=0)}"
         for name, (low, high) in fit.region.items()
