@@ -20,8 +20,10 @@ from allometry.nas.law_ranking import (
 from allometry.runs import LawTrialRecord
 from allometry.runs.files import LAW_TRIALS
 
-TIMES = 2.5
-"""Standard errors that a law has to be ahead: by chance the best of four that are no better is so 1 time in 40."""
+WORTH_ANOTHER = 1.0
+"""Standard errors that a law has to be ahead after one seed, to be tried with another."""
+SURE = 2.0
+"""Standard errors that it has to be ahead over both seeds, to be taken."""
 _FILE = "trials.jsonl"
 
 
@@ -98,9 +100,9 @@ def try_laws(
     """Try each law shortly, and keep the one nearest to the paper's unless another is better by more than the noise.
 
     All are trained with the first seed. If the one furthest ahead of the paper's, image by image, is so by more than
-    the images' noise, both are trained with the second seed, too; and if it is still ahead, by more than the noise of
-    images and seeds together, it is taken. A finished trial is written to `folder/trials.jsonl` at once and not
-    trained again.
+    one standard error, both are trained with the second seed, too; and if it is ahead by two standard errors over
+    both, to which images and seeds add, it is taken. A finished trial is written to `folder/trials.jsonl` at once and
+    not trained again.
 
     Args:
         points: the laws, each with its network; one at least.
@@ -144,11 +146,11 @@ def try_laws(
     if first:
         rival = max(first, key=lambda point: first[point].ahead)
         choice = LawChoice(prior, (), rival, first[rival])
-        if _beyond_noise(first[rival]):
+        if _is_ahead(first[rival], WORTH_ANOTHER):
             for point in (rival, prior):
                 trials[point, seeds[1]] = _tried(point, seeds[1], run, folder)
             both = difference(rival, seeds)
-            choice = LawChoice(rival if _beyond_noise(both) else prior, (), rival, both, seeds=2)
+            choice = LawChoice(rival if _is_ahead(both, SURE) else prior, (), rival, both, seeds=2)
     choice = replace(choice, trials=tuple(trials.values()))
     LAW_TRIALS.write(
         folder, [replace(_to_record(trial), chosen=trial.point is choice.point) for trial in choice.trials]
@@ -156,8 +158,8 @@ def try_laws(
     return choice
 
 
-def _beyond_noise(difference: LawDifference) -> bool:
-    return difference.ahead > TIMES * difference.noise
+def _is_ahead(difference: LawDifference, times: float) -> bool:
+    return difference.ahead > times * difference.noise
 
 
 def _tried(point: Point, seed: int, run: Callable[[Point, int, Path], LawTrial], folder: Path) -> LawTrial:
