@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import key_of, machine, print_result, table
-from searchers import KEPT, small_space
+from searchers import kept_table, small_space
 
 from allometry import search, train
 from allometry.arch import Network, Space, from_json, members, to_json
@@ -96,14 +96,10 @@ class Kept:
     """The kept table, and which share of the networks within the budget is worse there."""
 
     def __init__(self, space: Space) -> None:
+        self._space, self._known = space, kept_table()
         every = list(members(space))
-        accuracies = [line["accuracy"] for line in read_lines(KEPT)[1:]]
-        encodings = encodings_of(space, every)
-        self._space = space
-        self._known = {row.tobytes(): value for row, value in zip(encodings, accuracies, strict=True)}
-        within = [count(network).macs <= BUDGET for network in every]
-        self.within = encodings[within]
-        self._sorted = np.sort(np.array(accuracies)[within])
+        self.within = encodings_of(space, [network for network in every if count(network).macs <= BUDGET])
+        self._sorted = np.sort([self._known[encoding.tobytes()] for encoding in self.within])
 
     def share_below(self, network: Network) -> float:
         """Which share is worse than this one."""

@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 from common import machine, print_result, table
-from searchers import KEPT, small_space
+from searchers import kept_table, small_space
 
-from allometry.arch import Space, members
-from allometry.base.files import read_lines
+from allometry.arch import Space
 from allometry.catalog import find_space
 from allometry.nas import (
     Encoding,
@@ -27,7 +26,6 @@ from allometry.nas import (
     EvolutionSearcher,
     Proposals,
     RandomSearcher,
-    encodings_of,
     follow,
 )
 from allometry.nas.encodings import Values
@@ -45,9 +43,7 @@ Worth = Callable[[Encoding], float]
 def on_table(repeats: int) -> list[dict[str, Any]]:
     """The best accuracy found on the kept table, in percent."""
     space = small_space()
-    accuracies = {line["number"]: line["accuracy"] for line in read_lines(KEPT)[1:]}
-    rows = encodings_of(space, list(members(space)))
-    known = {row.tobytes(): 100 * accuracies[number] for number, row in enumerate(rows)}
+    known = {encoding: 100 * accuracy for encoding, accuracy in kept_table().items()}
 
     def worth(encoding: Encoding) -> float:
         return known[encoding.tobytes()]
@@ -106,6 +102,11 @@ def best_of(space: Space, way: str, trials: int, seed: int, look: Worth, worth: 
 
     tried = follow(proposals, values, trials)
     return worth(max(tried, key=lambda pair: pair[1])[0])
+
+
+def options(result: dict[str, Any]) -> str:
+    """What the command was given."""
+    return f" --repeats {len(result['rows'][0]['best'])}"
 
 
 def lines(result: dict[str, Any]) -> list[str]:

@@ -4,19 +4,20 @@
 
 `workers` runs the same random search by one process and by two, one thread each, in turns: about 6 minutes.
 
-`table` first trains every network of a small space (1,600 of them) for one epoch on icons of 24 px, which takes about
-an hour on one core and stays in the folder; it is taken from `results/searchers_table.jsonl` where that is of the same
-space, recipe and images. Then each searcher searches that table again and again, from other seeds. `icons` lets each
-searcher try 24 networks around EfficientNet-B0 within 2M MACs by `allometry search`, and gives random search the same
-cost, with several seeds: about 10 minutes for each. A folder holds all results, and the same command goes on with
-them.
+`table` lets each searcher search a table again and again, from other seeds: `results/searchers_table.jsonl`, which has
+all 1,600 networks of a small space after one epoch on icons of 24 px, of their first split. A search of 100 networks
+takes a tenth of a second of one core, the controller's one second, TPE's twelve, which therefore has fewer repeats.
+With `--anew` the table is made again with today's icons, which takes about an hour and stays in the folder.
+
+`icons` lets each searcher try 24 networks around EfficientNet-B0 within 2M MACs by `allometry search`, and gives random
+search the same cost, with several seeds: about 10 minutes for each. A folder holds all results, and the same command
+goes on with them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -61,8 +62,16 @@ def small_space() -> Space:
     return mbconv_space(network, kernels=(3, 5), expand_ratios=(2, 4), depths=(1, 2), name="small")
 
 
-def results(folder: Path) -> tuple[Space, dict[bytes, float]]:
-    """The validation accuracy of every network of the small space."""
+def kept_table() -> dict[bytes, float]:
+    """The validation accuracy of every network of the small space, by its encoding, as it is kept."""
+    space = small_space()
+    accuracies = {line["number"]: line["accuracy"] for line in read_lines(KEPT)[1:]}
+    encodings = encodings_of(space, list(members(space)))
+    return {encoding.tobytes(): accuracies[number] for number, encoding in enumerate(encodings)}
+
+
+def table_anew(folder: Path) -> dict[bytes, float]:
+    """The same, of trainings on the icons as they are now."""
     space = small_space()
     every = list(members(space))
     images = open_images("icons", seed=0)
@@ -79,9 +88,7 @@ def results(folder: Path) -> tuple[Space, dict[bytes, float]]:
     recipe = trial_recipe(images, space.largest(), (), 1)
     of = key_of(space_to_json(space), recipe.to_dict(), images.dataset.fingerprint)
     file = folder / f"table-{of}.jsonl"
-    if not file.exists() and [line["of"] for line in read_lines(KEPT)[:1]] == [of]:
-        shutil.copy(KEPT, file)
-    elif not file.exists():
+    if not file.exists():
         append_line(file, {"of": of})
     known = {line["number"]: line["accuracy"] for line in read_lines(file)[1:]}
     for number, network in enumerate(every):
@@ -89,31 +96,28 @@ def results(folder: Path) -> tuple[Space, dict[bytes, float]]:
             arm = GridTraining(network=network, seed=0, until=1)
             known[number] = run_grid_training(arm, images, settings, folder=folder / "table").accuracy
             append_line(file, {"number": number, "accuracy": known[number]})
-    rows = encodings_of(space, every)
-    return space, {row.tobytes(): known[number] for number, row in enumerate(rows)}
+    encodings = encodings_of(space, every)
+    return {encoding.tobytes(): known[number] for number, encoding in enumerate(encodings)}
 
 
-def on_table(folder: Path, repeats: int) -> dict[str, Any]:
-    """The best after so many networks, over many repeats of each searcher."""
-    space, known = results(folder)
-
-    def worth(row: Encoding) -> tuple[float]:
-        return (known[row.tobytes()],)
-
-    bests: dict[str, dict[str, list[float]]] = {}
-    medians: dict[str, list[float]] = {}
-    for name in ("random", *OTHERS):
-        best: dict[str, list[float]] = {str(at): [] for at in AT}
-        climbs = []
-        for seed in range(repeats):
-            searcher = make_searcher(name, space, seed=seed)
-            proposals = Proposals(space, searcher, lambda rows: rows[:, 0] > -9, max_pending=1, seed=seed)
-            values = [values_of[0] for _, values_of in follow(proposals, worth, TRIALS)]
-            climbs.append(np.maximum.accumulate(values))
-            for at in AT:
-                best[str(at)].append(float(climbs[-1][at - 1]))
-        bests[name] = best
-        medians[name] = np.median(climbs, axis=0).tolist()
+def on_table(folder: Path, repeats: int, tpe_repeats: int, *, anew: bool) -> dict[str, Any]:
+    """The best after so many networks, over many repeats of each searcher; those that the folder has are taken."""
+    known = table_anew(folder) if anew else kept_table()
+    file = folder / f"climbs-{key_of(sorted(known.values()), TRIALS)}.jsonl"
+    done = (
+        {(line["searcher"], line["seed"]): line["climb"] for line in read_lines(file)}
+        if file.exists()
+        else {}
+    )
+    seeds = {name: range(tpe_repeats if name == "tpe" else repeats) for name in ("random", *OTHERS)}
+    for name, own in seeds.items():
+        for seed in own:
+            if (name, seed) not in done:
+                done[name, seed] = climb(known, name, seed)
+                append_line(file, {"searcher": name, "seed": seed, "climb": done[name, seed]})
+    climbs = {name: np.array([done[name, seed] for seed in own]) for name, own in seeds.items()}
+    bests = {name: {str(at): ours[:, at - 1].tolist() for at in AT} for name, ours in climbs.items()}
+    medians = {name: np.median(ours, axis=0).tolist() for name, ours in climbs.items()}
     accuracies = sorted(known.values(), reverse=True)
     return {
         "networks": len(known),
@@ -122,6 +126,22 @@ def on_table(folder: Path, repeats: int) -> dict[str, Any]:
         "found": bests,
         "medians": medians,
     }
+
+
+def climb(known: dict[bytes, float], name: str, seed: int) -> list[float]:
+    """The best accuracy after each network of one search of the table."""
+    space = small_space()
+
+    def worth(encoding: Encoding) -> tuple[float]:
+        return (known[encoding.tobytes()],)
+
+    searcher = make_searcher(name, space, seed=seed)
+    proposals = Proposals(
+        space, searcher, lambda encodings: np.ones(len(encodings), np.bool_), max_pending=1, seed=seed
+    )
+    values = [worths[0] for _, worths in follow(proposals, worth, TRIALS)]
+    best: list[float] = np.maximum.accumulate(values).tolist()
+    return best
 
 
 def by_workers(rounds: int) -> dict[str, Any]:
@@ -205,6 +225,12 @@ def _climbs(trials: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
     return climbs
 
 
+def options(result: dict[str, Any]) -> str:
+    """What the command was given."""
+    found, first = result["table"]["found"], str(AT[0])
+    return f" --folder runs/searchers --repeats {len(found['random'][first])} --tpe-repeats {len(found['tpe'][first])}"
+
+
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as Markdown."""
     text: list[str] = []
@@ -220,19 +246,22 @@ def lines(result: dict[str, Any]) -> list[str]:
         ]
     if "table" in result:
         part = result["table"]
-        repeats = len(next(iter(part["found"].values()))[str(AT[0])])
         rows = [
-            [name, *(_percent(best[str(at)]) for at in AT), _wins(part["found"], name)]
+            [
+                name,
+                str(len(best[str(AT[0])])),
+                *(_percent(best[str(at)]) for at in AT),
+                _wins(part["found"], name),
+            ]
             for name, best in part["found"].items()
         ]
         text += [
             f"A space of {part['networks']:,} networks, each trained: the best reaches {part['best']:.1%}, the one "
-            f"in the middle {part['median']:.1%}. The best of so many networks, medians of {repeats} "
-            "repeats with the 10th and the 90th percentile:",
+            f"in the middle {part['median']:.1%}. The best of so many networks, medians of the "
+            "repeats with the 10th and the 90th percentile, and how often, with its standard error, it is better than "
+            "random search from the same seed:",
             "",
-            *table(
-                ["searcher", *(f"{at} networks" for at in AT), f"better than random after {AT[-1]}"], rows
-            ),
+            *table(["searcher", "repeats", *(f"{at} networks" for at in AT), f"better after {AT[-1]}"], rows),
             "",
         ]
     if "icons" in result:
@@ -292,9 +321,11 @@ def _wins(bests: dict[str, dict[str, list[float]]], name: str) -> str:
     """How often it is better than random from the same seed, half of the ties counted."""
     if name == "random":
         return ""
-    pairs = list(zip(bests[name][str(AT[-1])], bests["random"][str(AT[-1])], strict=True))
-    wins = sum(1.0 if ours > theirs else 0.5 if ours == theirs else 0.0 for ours, theirs in pairs)
-    return f"{wins / len(pairs):.0%}"
+    last = str(AT[-1])
+    pairs = list(zip(bests[name][last], bests["random"][last], strict=False))  # TPE has fewer
+    wins = [1.0 if ours > theirs else 0.5 if ours == theirs else 0.0 for ours, theirs in pairs]
+    error = np.std(wins, ddof=1) / len(wins) ** 0.5
+    return f"{np.mean(wins):.0%} ± {error:.0%}"
 
 
 def main() -> None:
@@ -307,6 +338,10 @@ def main() -> None:
     parser.add_argument("--parts", choices=parts, nargs="+", default=list(parts))
     parser.add_argument("--rounds", type=int, default=3, help="of one worker and of two")
     parser.add_argument("--repeats", type=int, default=200, help="of each searcher on the table")
+    parser.add_argument(
+        "--tpe-repeats", type=int, default=15, help="of TPE, which takes twelve seconds for one"
+    )
+    parser.add_argument("--anew", action="store_true", help="make the table again, with today's icons")
     parser.add_argument("--seeds", type=int, default=3, help="of each searcher on the icons")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
@@ -316,7 +351,7 @@ def main() -> None:
     if "workers" in args.parts:
         result["workers"] = by_workers(args.rounds)
     if "table" in args.parts:
-        result["table"] = on_table(args.folder, args.repeats)
+        result["table"] = on_table(args.folder, args.repeats, args.tpe_repeats, anew=args.anew)
     if "icons" in args.parts:
         result["icons"] = on_icons(args.folder, args.seeds)
     result |= {"benchmark": "searchers", "machine": machine()}

@@ -291,7 +291,8 @@ def benchmark_text(name: str) -> str:
     for figure in _figures(name):
         text += f"\n\n![{figure.replace('-', ' ')}](figures/{figure}.svg)"
     machine = importlib.import_module("common").machine_line(result["machine"])
-    return f"Command: `python benchmarks/{name}.py`\n\n{text}\n\nMachine: {machine}."
+    options = script.options(result) if hasattr(script, "options") else ""
+    return f"Command: `python benchmarks/{name}.py{options}`\n\n{text}\n\nMachine: {machine}."
 
 
 def drawn_figures() -> dict[Path, str]:

@@ -89,40 +89,20 @@ def _run(
     study: str,
     enough: Callable[[Sequence[Trial]], bool] = lambda _before: False,
 ) -> tuple[Trial, ...]:
-    folder, config, space = session.run.path, setup.config, setup.space
-    # The other search draws other networks; trainings have the same seed in both.
-    own = session.seed + (phase != "search")
-    own_searcher = make_searcher(searcher, space, seed=own, objectives=len(setup.objectives))
-    proposals = Proposals(
-        space, own_searcher, setup.allowed, max_pending=config.max_pending, seed=session.seed
-    )
-
-    def remove_checkpoints(trial: Trial) -> None:
-        own_folder = trial_folder(folder, network_of(space, trial.encoding), session.seed)
-        shutil.rmtree(own_folder / "checkpoints", ignore_errors=True)
+    proposals = _proposals(session, setup, searcher, phase=phase)
 
     def on_trial_end(trial: Trial) -> None:
-        SEARCH_TRIALS.append(folder, trial_record(setup, trial, phase=phase))
-        remove_checkpoints(trial)
+        SEARCH_TRIALS.append(session.run.path, trial_record(setup, trial, phase=phase))
+        _remove_checkpoints(session, setup, trial)
 
     with (
-        TrialStore(
-            config.storage or f"sqlite:///{folder / DATABASE}",
-            space,
-            objectives=[str(objective) for objective in setup.objectives],
-            identity=setup.identity(searcher_name(searcher)),
-            driver=_own_name(folder),
-            alone=config.storage is None,
-            study=study,
-            say=session.progress.say,
-            should_stop=session.should_stop,
-        ) as store,
+        _open_store(session, setup, searcher, study=study) as store,
         make_evaluator(
-            config.workers,
+            setup.config.workers,
             setup.images,
             setup.trial_config,
-            folder=folder,
-            max_pending=config.max_pending,
+            folder=session.run.path,
+            max_pending=setup.config.max_pending,
             progress=session.progress,
             should_stop=session.should_stop,
         ) as evaluator,
@@ -130,7 +110,7 @@ def _run(
         finished = store.finished()
         _compare(session, setup, finished, phase=phase)
         for trial in finished:  # of the last one a kill may have left them
-            remove_checkpoints(trial)
+            _remove_checkpoints(session, setup, trial)
         return drive(
             setup.problem,
             store,
@@ -144,6 +124,34 @@ def _run(
             label=phase,
             should_stop=session.should_stop,
         )
+
+
+def _proposals(session: Session, setup: SearchSetup, searcher: SearcherLike, *, phase: str) -> Proposals:
+    """What is tried next; the other search draws other networks, while trainings have the same seed in both."""
+    seed = session.seed + (phase != "search")
+    own = make_searcher(searcher, setup.space, seed=seed, objectives=len(setup.objectives))
+    return Proposals(setup.space, own, setup.allowed, max_pending=setup.config.max_pending, seed=session.seed)
+
+
+def _open_store(session: Session, setup: SearchSetup, searcher: SearcherLike, *, study: str) -> TrialStore:
+    """The database of the search: the one that is shared, or a file of its own."""
+    storage = setup.config.storage
+    return TrialStore(
+        storage or f"sqlite:///{session.run.path / DATABASE}",
+        setup.space,
+        objectives=[str(objective) for objective in setup.objectives],
+        identity=setup.identity(searcher_name(searcher)),
+        driver=_own_name(session.run.path),
+        alone=storage is None,
+        study=study,
+        say=session.progress.say,
+        should_stop=session.should_stop,
+    )
+
+
+def _remove_checkpoints(session: Session, setup: SearchSetup, trial: Trial) -> None:
+    own = trial_folder(session.run.path, network_of(setup.space, trial.encoding), session.seed)
+    shutil.rmtree(own / "checkpoints", ignore_errors=True)
 
 
 def _compare(session: Session, setup: SearchSetup, tried: Sequence[Trial], *, phase: str) -> None:

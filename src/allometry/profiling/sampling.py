@@ -37,9 +37,11 @@ class MeasureConfig:
     warm_up: float = 15.0
 
     def __post_init__(self) -> None:
-        check_at_least(self)
-        if self.rounds < 1 or not self.seconds > 0 or not self.warm_up > 0:
-            raise InputError("Measuring takes at least one round, and rounds and warm-up more than no time.")
+        check_at_least(self, rounds=1)
+        if not self.seconds > 0 or not self.warm_up > 0:
+            raise InputError(
+                f"Rounds and warm-up take more than no time, not {self.seconds} and {self.warm_up} seconds."
+            )
 
 
 class WarmUp(NamedTuple):
