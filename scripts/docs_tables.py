@@ -322,6 +322,7 @@ BENCHMARKS = (
     "busy_machine",
     "run_icons",
     "input_speed",
+    "near_duplicates",
     "transfer",
     "step_memory",
     "rendered",

@@ -17,7 +17,7 @@ from PIL import Image
 
 from allometry.base import SilentProgress
 from allometry.data import Dataset, as_dataset, open_arrays, open_data
-from allometry.data.images.thumbnails import thumbnail
+from allometry.data.images.thumbnails import no_color, one_tone, thumbnail
 from allometry.data.sources import likeness
 from allometry.data.sources.checking import index_file
 from allometry.data.sources.near_duplicates import clusters, near_duplicates
@@ -268,3 +268,15 @@ def test_large_sets_are_compared_once(tmp_path: Path, monkeypatch: pytest.Monkey
     (folder / "class0/00.png").unlink()
     open_data(folder, cache_folder=kept, seed=1)
     assert calls == [32, 31]
+
+
+@given(st.integers(1, 200), st.integers(1, 200), st.integers(0, 255), st.sampled_from([1, 3]))
+@settings(max_examples=60, deadline=None)
+def test_a_thumbnail_shows_no_tone_or_color_that_is_not_there(
+    height: int, width: int, level: int, channels: int
+) -> None:
+    flat = np.full((height, width, channels), level, np.uint8)
+    assert one_tone(thumbnail(flat))
+    ramp = np.arange(height * width, dtype=np.uint8).reshape(height, width, 1).repeat(channels, axis=2)
+    assert no_color(thumbnail(ramp))
+    assert no_color(thumbnail(flat))

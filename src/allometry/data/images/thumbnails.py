@@ -19,6 +19,7 @@ NEUTRAL = 32
 """Of 64 levels of a difference of color: none."""
 _LARGE = 8 * SIDE
 _ALPHABET = (string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/").encode()
+_GRAY = chr(_ALPHABET[NEUTRAL])
 _LETTERS = bytes(_ALPHABET[level >> 2] for level in range(256))
 _LEVELS = np.zeros(256, np.uint8)
 _LEVELS[list(_ALPHABET)] = np.arange(64)
@@ -49,6 +50,26 @@ def thumbnail(image: Pixels) -> str:
     return (bright[..., 0].tobytes() + colors.tobytes()).translate(_LETTERS).decode()
 
 
+def one_tone(text: str) -> bool:
+    """Whether a thumbnail is of one tone; where it is not, neither is the image.
+
+    Example:
+        >>> one_tone(thumbnail(np.full((9, 9, 1), 7, np.uint8))), one_tone(thumbnail(np.eye(9, dtype=np.uint8) * 255))
+        (True, False)
+    """
+    return text.count(text[0], 0, LUMA) == LUMA
+
+
+def no_color(text: str) -> bool:
+    """Whether a thumbnail shows no color; where it shows some, so does the image.
+
+    Example:
+        >>> no_color(thumbnail(np.full((9, 9, 3), 7, np.uint8))), no_color(thumbnail(np.full((9, 9, 1), 7, np.uint8)))
+        (True, True)
+    """
+    return text.count(_GRAY, LUMA) == len(text) - LUMA
+
+
 def _resized(image: Pixels, size: tuple[int, int]) -> Pixels:
     resized: Any = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     pixels: Pixels = resized
@@ -63,7 +84,7 @@ def thumbnail_levels(thumbnails: Sequence[str]) -> tuple[Pixels, Pixels]:
         >>> light.shape, light.max(), color.min()
         ((1, 144), np.uint8(50), np.uint8(32))
     """
-    gray = chr(_ALPHABET[NEUTRAL]) * COLORS
+    gray = _GRAY * COLORS
     whole = "".join(text if len(text) > LUMA else text + gray for text in thumbnails).encode()
     levels: Pixels = _LEVELS[np.frombuffer(whole, np.uint8)].reshape(-1, LUMA + COLORS)
     return levels[:, :LUMA], levels[:, LUMA:]

@@ -14,7 +14,7 @@ from allometry.base.progress import tracked
 from allometry.data.dataset import SPLITS, ArraySplit, Dataset, Images, Labels, Rejected, image_digest
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import Levels
-from allometry.data.images.thumbnails import thumbnail
+from allometry.data.images.thumbnails import one_tone, thumbnail
 from allometry.data.sources.assembling import groups_of
 from allometry.data.sources.check import Check, digest_rows, is_uniform
 from allometry.data.sources.grouping import UNGROUPED, Group, Grouping, as_grouping
@@ -92,12 +92,19 @@ def array_checks(images: Images, progress: Progress) -> list[Check]:
     with tracked(progress, "checking images", images.shape[0]) as advance:
         for row in range(images.shape[0]):
             image = images[row]
-            digest = image_digest(image)
-            uniform = is_uniform(image)
+            looks = thumbnail(image)
+            uniform = one_tone(looks) and is_uniform(image)
             check = Check(
-                digest, height, width, channels == 1, "", brightest=int(image.max()), uniform=uniform
+                image_digest(image),
+                height,
+                width,
+                channels == 1,
+                "",
+                brightest=int(image.max()),
+                uniform=uniform,
+                thumbnail="" if uniform else looks,
             )
-            checks.append(check if uniform else check._replace(thumbnail=thumbnail(image)))
+            checks.append(check)
             advance(1)
     return checks
 

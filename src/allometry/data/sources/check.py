@@ -13,7 +13,7 @@ import numpy.typing as npt
 from allometry.data.images.pixels import Pixels
 from allometry.data.images.reading import Decoded, UnreadableImageError, decode, is_gray
 from allometry.data.images.showing import level
-from allometry.data.images.thumbnails import thumbnail
+from allometry.data.images.thumbnails import no_color, one_tone, thumbnail
 
 _COMMON = 99  # percent of the pixels
 _BRIGHT = 2**15
@@ -98,27 +98,41 @@ def check_pixels(digest: str, decoded: Decoded) -> Check:
         decoded: its pixels; of 16 bits all are given.
     """
     image, deep = decoded.image, decoded.deep
-    values = image if deep is None else deep
-    low = high = common = -1
     if deep is not None:
-        low, high = int(deep.min()), int(deep.max())
-        common = int(np.percentile(deep[::4, ::4], _COMMON, method="higher"))
-        if high < _BRIGHT:  # in the upper halves there may be no color, though there is
-            image = level(deep, (0, 2 ** high.bit_length() - 1))
-    uniform = is_uniform(values)
+        return _check_deep(digest, decoded, deep)
+    # What a thumbnail shows need not be looked for in all pixels.
+    looks = thumbnail(image)
+    uniform = one_tone(looks) and is_uniform(image)
+    return Check(
+        digest,
+        decoded.height,
+        decoded.width,
+        no_color(looks) and is_gray(image),
+        "",
+        brightest=int(image.max()),
+        uniform=uniform,
+        picture=_picture(image),
+        thumbnail="" if uniform else looks,
+    )
+
+
+def _check_deep(digest: str, decoded: Decoded, deep: npt.NDArray[np.uint16]) -> Check:
+    """The same of an image with 16 bits."""
+    image, low, high = decoded.image, int(deep.min()), int(deep.max())
+    if high < _BRIGHT:  # in the upper halves there may be no color, though there is
+        image = level(deep, (0, 2 ** high.bit_length() - 1))
     return Check(
         digest,
         decoded.height,
         decoded.width,
         is_gray(image),
         "",
-        low,
-        high,
-        common,
-        int(image.max()) if deep is None else -1,
-        uniform,
-        _picture(values),
-        "" if uniform else thumbnail(image if deep is None else _visible(deep, low, high)),
+        low=low,
+        high=high,
+        common=int(np.percentile(deep[::4, ::4], _COMMON, method="higher")),
+        uniform=is_uniform(deep),
+        picture=_picture(deep),
+        thumbnail="" if is_uniform(deep) else thumbnail(_visible(deep, low, high)),
     )
 
 
