@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 from PIL import Image
+from torch.utils.data import Subset
 
 from allometry.base import DataError, InputError
 from allometry.data import Dataset, as_dataset, as_split, data_argument, data_name, open_data, settle_data
@@ -247,6 +249,46 @@ def test_items_tell_by_a_key_or_column() -> None:
     assert as_dataset(plain).splits["train"].groups is None
     with pytest.raises(DataError, match=r"The group of item 0 of .* must be text or a whole number"):
         as_dataset([{**row, "group": [1, 2]} for row in rows])
+
+
+class Pairs:
+    """A data set that knows the group of each item, as torchvision's know the classes."""
+
+    def __init__(self) -> None:
+        self.groups = [f"g{number // 4}" for number in range(40)]
+        self.sites = np.arange(40) // 8
+
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        return pixels(index), index // 2 % 2
+
+
+def test_a_data_set_knows_the_groups_of_its_items() -> None:
+    data = Pairs()
+    assert groups(as_dataset(data)) == {f"g{number}" for number in range(10)}
+    assert groups(as_dataset(data, group="sites")) == set(map(str, range(5)))
+    part = Subset(data, range(24))  # type: ignore[arg-type]
+    assert groups(as_dataset(part, group="sites")) == set(map(str, range(3)))
+    with pytest.raises(DataError, match=r"no group 'patients': its items have no such column or key"):
+        as_dataset(part, group="patients")
+
+
+def test_a_parquet_tells_by_any_column(tmp_path: Path) -> None:
+    listed = names("{patient}-{label}-{shot}.png")
+    write(tmp_path, listed)
+    table = {
+        "path": listed,
+        "label": [name[3:6] for name in listed],
+        "site": [int(name[1]) for name in listed],
+    }
+    pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "list.parquet")
+    assert groups(open_data(tmp_path / "list.parquet", group="site")) == set(map(str, range(10)))
+    table["site"] = [None] * len(listed)
+    pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "list.parquet")
+    with pytest.raises(DataError, match=r"no group 'site': it tells a group of no image"):
+        open_data(tmp_path / "list.parquet", group="site")
 
 
 def test_a_name_keeps_its_groups(tmp_path: Path) -> None:

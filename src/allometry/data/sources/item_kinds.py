@@ -29,7 +29,8 @@ def items_of(data: object, *, name: str | None = None, column: str | None = None
     Args:
         data: the data set.
         name: what it is called.
-        column: that has what images have in common; by default `group`, if there is one.
+        column: that has what images have in common; by default `group`, if there is one. Of items without names, what
+            the data set itself has for each of them under that name, by default `groups`.
 
     Raises:
         DataError: it can only be iterated, gives batches, or is no data set.
@@ -53,10 +54,13 @@ def items_of(data: object, *, name: str | None = None, column: str | None = None
         raise DataError(f"{called} is empty.")
     if hasattr(source, "features") and hasattr(source, "column_names"):
         return _table(source, called, column)
-    group = column or USUAL_COLUMN
-    return Items(
-        called, len(source), lambda index: _pair(source[index], index, called, group), _names_of(source)
-    )
+    group, groups = column or USUAL_COLUMN, _groups_of(source, column or "groups")
+
+    def read(index: int) -> Item:
+        item = _pair(source[index], index, called, group)
+        return item if groups is None else item._replace(group=groups[index])
+
+    return Items(called, len(source), read, _names_of(source))
 
 
 def _table(table: Any, name: str, column: str | None) -> Items:  # noqa: ANN401 - a `datasets.Dataset`, which is not needed here
@@ -117,3 +121,14 @@ def _names_of(data: object) -> tuple[str, ...] | None:
 
 def _kinds(value: object) -> set[str]:
     return {kind.__name__ for kind in type(value).__mro__}
+
+
+def _groups_of(data: Any, name: str) -> Sequence[object] | None:  # noqa: ANN401 - of whatever kind it is
+    """The group of each item, which a data set keeps under a name, and a `Subset` in its data set."""
+    groups: Any = getattr(data, name, None)
+    plain: object = groups.tolist() if hasattr(groups, "tolist") else groups
+    if isinstance(plain, Sequence) and not isinstance(plain, str) and len(plain) == len(data):
+        return plain
+    inner, indices = getattr(data, "dataset", None), getattr(data, "indices", None)
+    whole = None if inner is None or inner is data or indices is None else _groups_of(inner, name)
+    return None if whole is None or indices is None else [whole[index] for index in indices]

@@ -63,7 +63,7 @@ def as_dataset(
     Args:
         data: a name or a value.
         group: what the images of a group have in common, as for `open_data`; of items that are dicts, or rows of a
-            table, the key or column `group` by default.
+            table, the key or column `group` by default, and else `groups` of the data set itself, one for each item.
         seed: of the splits that are cut.
         progress: told of each image that is read.
 
