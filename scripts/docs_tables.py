@@ -332,6 +332,8 @@ BENCHMARKS = (
     "deep_networks",
     "fit_law",
     "fit_rules",
+    "choosing_law",
+    "law_luck",
     "searchers",
     "populations",
     "specializing",
