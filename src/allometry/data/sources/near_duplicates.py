@@ -110,21 +110,21 @@ def _bits(scaled: npt.NDArray[np.int16]) -> npt.NDArray[np.uint16]:
     """The bands of each image, uint16 [N, 16]: the signs of its projections."""
     random = np.random.default_rng(0)
     signs = random.choice(np.array([-1, 1], np.float32), (scaled.shape[1], _BANDS * _BITS))
-    projected = np.empty((len(scaled), _BANDS * _BITS), np.float32)
+    bands = np.empty((len(scaled), _BANDS), np.uint16)
     for start in range(0, len(scaled), _AT_ONCE):  # sums of whole numbers, which 32 bits hold exactly
-        projected[start : start + _AT_ONCE] = scaled[start : start + _AT_ONCE].astype(np.float32) @ signs
-    bands: npt.NDArray[np.uint16] = np.packbits(projected > 0, axis=1).view(np.uint16)
+        projected = scaled[start : start + _AT_ONCE].astype(np.float32) @ signs
+        bands[start : start + _AT_ONCE] = np.packbits(projected > 0, axis=1).view(np.uint16)
     return bands
 
 
 def _candidates(bands: npt.NDArray[np.uint16]) -> Pairs:
     """Pairs that share a band and most of the bits."""
-    found = [np.empty(0, np.int64)]
+    known = np.empty(0, np.int64)
     for band in range(_BANDS):
         # Images of one band stand in the order of the next two, so that those that are most alike are neighbors.
         turned = np.roll(bands, -band, axis=1)[:, :3].astype(np.uint64)
         order = np.argsort(turned @ _WEIGHTS, kind="stable")
-        key = bands[order, band]
+        key, found = bands[order, band], [known]
         for step in range(1, min(_NEIGHBORS, len(order) - 1) + 1):
             there = np.flatnonzero(key[step:] == key[:-step])
             if not len(there):
@@ -134,7 +134,8 @@ def _candidates(bands: npt.NDArray[np.uint16]) -> Pairs:
             near = differing <= (1 - _LEAST_ALIKE) * _BANDS * _BITS
             low, high = np.minimum(one, other)[near], np.maximum(one, other)[near]
             found.append(low * len(bands) + high)
-    pairs: Pairs = np.stack(np.divmod(np.unique(np.concatenate(found)), len(bands)), axis=1)
+        known = np.unique(np.concatenate(found))
+    pairs: Pairs = np.stack(np.divmod(known, len(bands)), axis=1)
     return pairs
 
 
