@@ -194,7 +194,7 @@ def read_rows(folder: Path) -> list[Row]:
 
 def _row(training: Training, data: Dataset, folder: Path) -> Row:
     """Train, and judge the test images by their foundries."""
-    began = time.process_time()
+    began, resumed = time.process_time(), folder.exists()
     run = train(
         training.network,
         data=data,
@@ -231,7 +231,7 @@ def _row(training: Training, data: Dataset, folder: Path) -> Row:
             name: [int(predictions.correct[groups == name].sum()), int((groups == name).sum())]
             for name in sorted(set(groups.tolist()))
         },
-        "processor_seconds": seconds,
+        "processor_seconds": None if resumed else seconds,  # what went before it was stopped is not known
         "machine": machine(),
     }
 
@@ -310,13 +310,24 @@ def ways_table(rows: Sequence[Row], ways: Sequence[str], other: str) -> list[str
                 ", ".join(f"{row['test']:.1%}" for row in sorted(own, key=lambda row: row["seed"])),
                 f"{statistics.fmean(row['test'] for row in own):.1%}",
                 *_against(against),
-                f"{statistics.median(row['processor_seconds'] for row in own):.0f}",
+                _seconds(own),
             ]
         )
     columns = ["", "layers", "px", "MACs", "params", "epochs", "test, by seed", "mean"]
     return table(
         [*columns, f"less {other}, by seed", "mean, interval by foundries", "verdict", "seconds"], lines
     )
+
+
+def _seconds(rows: Sequence[Row]) -> str:
+    """The median of the trainings that were not stopped; empty where all were."""
+    known = seconds_of(rows)
+    return f"{statistics.median(known):.0f}" if known else ""
+
+
+def seconds_of(rows: Sequence[Row]) -> list[float]:
+    """The processor's seconds of the trainings that were not stopped."""
+    return [row["processor_seconds"] for row in rows if row["processor_seconds"] is not None]
 
 
 def _against(found: Difference | None) -> tuple[str, str, str]:
@@ -334,10 +345,11 @@ def _against(found: Difference | None) -> tuple[str, str, str]:
 def setting_line(scale: Row, rows: Sequence[Row], *, expected: int) -> str:
     """What size was run, in a sentence, and whether all of it."""
     train_images, val, test = scale["images"]
+    recipe = f"; recipe `small` with {', '.join(scale['settings'])}" if scale["settings"] else ""
     part = "" if len(rows) >= expected else f" Done so far: {len(rows)} of {expected} trainings."
     return (
         f"B0's blocks at width {scale['width']:g} on {scale['size']} px: {scale['classes']:,} characters, "
         f"{train_images:,} training images, {val:,} for validation, {test:,} test images of seven foundries that "
-        f"training has not seen, hardness {scale['hardness']:g}, characters from {scale['smallest']:g} of the side. "
-        f"Differences in points; seconds are the processor's, of a training with its evaluation.{part}"
+        f"training has not seen, hardness {scale['hardness']:g}, characters from {scale['smallest']:g} of the "
+        f"side{recipe}. Differences in points; seconds are the processor's, of a training that was not stopped.{part}"
     )

@@ -32,6 +32,7 @@ from paired import (
     read_rows,
     scale_of,
     scale_options,
+    seconds_of,
     setting_line,
     trained,
     ways_table,
@@ -162,9 +163,8 @@ def lines(result: dict[str, Any]) -> list[str]:
 def _together(rows: Sequence[Row]) -> str:
     """What rising regularization is worth with images that grow, and what the growing saves."""
     own = difference(rows, BOTH, GROWN)
-    saved = [row["processor_seconds"] for row in rows if row["way"] == BOTH]
-    whole = [row["processor_seconds"] for row in rows if row["way"] == PLAIN]
-    if own is None or not whole:
+    saved, whole = (seconds_of([row for row in rows if row["way"] == way]) for way in (BOTH, PLAIN))
+    if own is None or not saved or not whole:
         return ""
     low, high = (100 * bound for bound in own.interval)
     ratio = statistics.median(saved) / statistics.median(whole)

@@ -326,6 +326,7 @@ BENCHMARKS = (
     "transfer",
     "step_memory",
     "rendered",
+    "compound_scaling",
     "growing_images",
     "training_loop",
     "latency",

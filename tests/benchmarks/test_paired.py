@@ -118,3 +118,5 @@ def test_a_training_is_written_once_and_its_test_images_are_counted_by_foundry(t
     assert {name: number for name, (_, number) in only["foundries"].items()} == {"four": 4, "three": 4}
     assert sum(hits for hits, _ in only["foundries"].values()) == round(8 * only["test"])
     assert (only["way"], only["seed"], only["epochs"]) == ("way", 0, 1)
+    assert paired.seconds_of([only, {**only, "processor_seconds": None}]) == [only["processor_seconds"]]
+    assert paired.ways_table([only], ["way"], "way")[-1].startswith("| way | 16 | 16 |")
