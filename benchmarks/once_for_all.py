@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument("--alone", type=int, default=20, help="subnets that are trained alone")
     parser.add_argument("--subnets", type=int, default=500, help="that are measured to fit a predictor")
     parser.add_argument("--held-out", type=int, default=200, help="that are measured to judge it")
-    parser.add_argument("--plan", default="sandwich", help="of the supernet")
+    parser.add_argument("--plan", default="bignas", help="of the supernet")
     args = parser.parse_args()
     setting, sizes = setting_of(args), Sizes(args.alone, args.subnets, args.held_out)
     args.folder.mkdir(parents=True, exist_ok=True)

@@ -97,8 +97,8 @@ def lines(result: dict[str, Any]) -> list[str]:
             rows,
         ),
         "",
-        f"Accuracies on the validation images; {max(map(len, by_plan.values()))} seeds: medians, least and most in "
-        "brackets.",
+        f"Accuracies on the validation images; medians over seeds, of which there are "
+        f"{max(map(len, by_plan.values()))}, least and most in brackets.",
     ]
 
 

@@ -338,6 +338,8 @@ BENCHMARKS = (
     "searchers",
     "populations",
     "specializing",
+    "supernet_plans",
+    "once_for_all",
 )
 
 

@@ -187,9 +187,9 @@ def test_with_coupling_the_rest_is_opened_as_without():
 @pytest.mark.parametrize(
     ("how", "expected"),
     [
-        (SupernetConfig(epochs=4), partial(sandwich, epochs=4)),
-        (SupernetConfig(), partial(sandwich, epochs=40)),
-        (SupernetConfig(coupled=True), partial(sandwich, epochs=20)),
+        (SupernetConfig(epochs=4), partial(bignas, epochs=4)),
+        (SupernetConfig(), partial(bignas, epochs=40)),
+        (SupernetConfig(coupled=True), partial(bignas, epochs=20)),
         (SupernetConfig(plan="at-once"), partial(at_once, epochs=40)),
         (SupernetConfig(plan="shrinking"), partial(shrinking, epochs=9)),
         (SupernetConfig(plan="shrinking", epochs=4, coupled=True), partial(coupled_shrinking, epochs=4)),

@@ -71,11 +71,11 @@ def train(
         typer.Option(
             "--phases",
             metavar="P",
-            help="sandwich (all at once, the largest teaches the others), bignas (the same as its papers have it: the "
-            "others learn from its answers alone, each at its own size), shrinking (the largest network first, then "
-            "smaller kernels, depths and widths), at-once (without either), or a JSON file.",
+            help="bignas (all at once, the others learn from the largest one's answers alone, each at its own size), "
+            "sandwich (the same, but from labels, too, at one size in a step), shrinking (the largest network first, "
+            "then smaller kernels, depths and widths), at-once (without either), or a JSON file.",
         ),
-    ] = "sandwich",
+    ] = "bignas",
     epochs: Annotated[
         int | None,
         typer.Option(

@@ -32,7 +32,7 @@ class SupernetConfig:
     """How a supernet is trained.
 
     Attributes:
-        plan: of phases: `sandwich`, `bignas`, `shrinking`, `at-once`, or a JSON file with the list `phases`.
+        plan: of phases: `bignas`, `sandwich`, `shrinking`, `at-once`, or a JSON file with the list `phases`.
         epochs: of the plan's one phase; or, with `shrinking`, of its first, which the others follow. None for as many
             as the plan takes by itself, from those of a network alone.
         coupled: width follows depth in every subnet, as in CompOFA: fewer subnets, for which plans of one phase take
@@ -49,7 +49,7 @@ class SupernetConfig:
         [('sandwich', 7)]
     """
 
-    plan: str = "sandwich"
+    plan: str = "bignas"
     epochs: int | None = None
     coupled: bool = False
 

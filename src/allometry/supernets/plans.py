@@ -149,8 +149,8 @@ def at_once(space: Space, *, epochs: int) -> tuple[Phase, ...]:
 
 
 PLANS: Mapping[str, Callable[..., tuple[Phase, ...]]] = {
-    "sandwich": sandwich,
     "bignas": bignas,
+    "sandwich": sandwich,
     "shrinking": shrinking,
     "at-once": at_once,
 }

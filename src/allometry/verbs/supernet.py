@@ -85,7 +85,7 @@ def train(
             column, `near-duplicates` (see `open_data`).
         budget: counts that the largest network keeps; None for 10M MACs around a network, and for any size of a space
             that is given.
-        plan: `config.plan`, if given: `sandwich`, `bignas`, `shrinking`, `at-once` or a JSON file of phases.
+        plan: `config.plan`, if given: `bignas`, `sandwich`, `shrinking`, `at-once` or a JSON file of phases.
         epochs: `config.epochs`, if given: of the plan's one phase, or of `shrinking`'s first.
         coupled: `config.coupled`, if given: whether width follows depth.
         config: the phases.
