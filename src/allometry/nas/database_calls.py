@@ -129,7 +129,7 @@ class DatabaseCalls:
         if getattr(self._own, "inside", False):  # a call within another, which is tried again as a whole
             return call()
         began, self._own.inside = time.monotonic(), True
-        told = False
+        warned = False
         try:
             while True:
                 try:
@@ -138,8 +138,8 @@ class DatabaseCalls:
                     raise
                 except _errors() as error:
                     self._refuse(error, opening=opening)
-                    self._wait(began, told=told)
-                    told = True
+                    self._wait(began, warned=warned)
+                    warned = True
         finally:
             self._own.inside = False
 
@@ -154,7 +154,7 @@ class DatabaseCalls:
             raise error
         raise self._sentence(error) from error
 
-    def _wait(self, began: float, *, told: bool) -> None:
+    def _wait(self, began: float, *, warned: bool) -> None:
         if self._should_stop():
             raise Stopped("Stopped; the same command goes on with the trials that were under way.")
         waited = time.monotonic() - began
@@ -163,7 +163,7 @@ class DatabaseCalls:
                 f"The database {self._shown} has been locked by another program for {format_duration(waited)}; end "
                 "that one and give the same command again, which goes on."
             )
-        if not told:
+        if not warned:
             self._say(f"the database {self._shown} is locked by another program; waiting until it is free")
         time.sleep(_PAUSE)
 

@@ -268,16 +268,16 @@ def _aim(setup: SearchSetup) -> tuple[Measure, float]:
 
 
 def _history(setup: SearchSetup, space: Space, result: GradientResult, *, seed: int) -> GradientHistory:
-    found: tuple[Derived, ...] = (Derived(result.encoding, result.budgeted, result.score),)
+    derived_networks: tuple[Derived, ...] = (Derived(result.encoding, result.budgeted, result.score),)
     if setup.config.samples is not None:
         allows = SpaceCosts(space, setup.costs.table).within(setup.budget)
-        found = sample(result.distribution, setup.config.samples, allows=allows, seed=seed)
+        derived_networks = sample(result.distribution, setup.config.samples, allows=allows, seed=seed)
     return GradientHistory(
         by=setup.config.searcher_name,
         space=repr(space),
         loss=setup.config.loss_name,
-        networks=tuple(to_json(network_of(space, derived.encoding)) for derived in found),
-        budgeted=any(derived.budgeted for derived in found),
+        networks=tuple(to_json(network_of(space, derived.encoding)) for derived in derived_networks),
+        budgeted=any(derived.budgeted for derived in derived_networks),
         expected_cost=result.expected_cost,
         probabilities={name: tuple(values) for name, values in result.probabilities.items()},
         seconds=result.seconds,

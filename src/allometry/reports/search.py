@@ -96,9 +96,9 @@ def _sentence(plan: SearchPlan, result: SearchResult | None, trials: Sequence[Se
 
 def _by_gradient(plan: SearchPlan, size: str, within: str, trials: Sequence[SearchTrialRecord]) -> str:
     values = [f"{value:.4g}" for trial in trials for value in trial.values if value is not None]
-    each = "they are" if len(trials) > 1 else "it is"
+    subject = "they are" if len(trials) > 1 else "it is"
     worth = (
-        f" Trained briefly, {each} worth {', '.join(values)} ({listed(list(plan.objectives))})."
+        f" Trained briefly, {subject} worth {', '.join(values)} ({listed(list(plan.objectives))})."
         if values
         else ""
     )
