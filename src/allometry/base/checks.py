@@ -42,7 +42,7 @@ _TYPES: dict[str, tuple[Callable[[object], bool], str]] = {
 _LARGEST_SEED = 2**53
 
 
-def check_at_least(config: DataclassInstance, **least: int) -> None:
+def check_fields(config: DataclassInstance, **least: int) -> None:
     """Refuse a config whose plain fields are not what they are declared to be, or too small; None stands for a default.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from allometry.arch import Network, Piece, digest, pieces, wrap_alone
 from allometry.base import BudgetError, InputError
-from allometry.base.checks import check_at_least
+from allometry.base.checks import check_fields
 from allometry.base.decoding import Count, Positive, decode
 from allometry.base.files import write_json
 from allometry.base.reading import UnreadableError, parse_json, read_text
@@ -47,7 +47,7 @@ class RuntimeConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        check_at_least(self, threads=1, batch=1)
+        check_fields(self, threads=1, batch=1)
 
     def __str__(self) -> str:
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from allometry.base import InputError, UnknownNameError
-from allometry.base.checks import check_at_least
+from allometry.base.checks import check_fields
 from allometry.deploy.targets import TARGETS, ExportTarget, Precision
 from allometry.deploy.targets.onnx import OnnxTarget
 
@@ -44,7 +44,7 @@ class ExportConfig:
     normalize_inside: bool = False
 
     def __post_init__(self) -> None:
-        check_at_least(self)
+        check_fields(self)
         if self.batch < 0:
             raise InputError(f"batch must be at least 1, or 0 for any number of images, not {self.batch!r}.")
         _refuse_precision(self.target, self.precision)

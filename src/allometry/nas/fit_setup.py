@@ -7,7 +7,7 @@ from typing import Any
 
 from allometry.arch import Network, digest, save
 from allometry.base import InputError
-from allometry.base.checks import check_at_least, is_number
+from allometry.base.checks import check_fields, is_number
 from allometry.base.units import format_duration, plural
 from allometry.cost import MACS, Budget, Limit, count
 from allometry.data import Dataset, data_argument
@@ -70,7 +70,7 @@ class FitConfig:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        check_at_least(self, epochs=1, max_laws=1, seeds=2, threads=1)
+        check_fields(self, epochs=1, max_laws=1, seeds=2, threads=1)
         object.__setattr__(self, "workers", as_workers(self.workers))
         if not self.ratio > 1:
             raise InputError(

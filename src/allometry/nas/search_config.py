@@ -11,7 +11,7 @@ from typing import Any
 
 from allometry.arch import Network, Space, space_to_json
 from allometry.base import InputError
-from allometry.base.checks import check_at_least
+from allometry.base.checks import check_fields
 from allometry.base.text import shown
 from allometry.cost import MACS, MEASURES, Budget, LatencyTable, Measure, RuntimeConfig, runtime_config_for
 from allometry.cost.measurements import read_with
@@ -97,7 +97,7 @@ class SearchConfig:
         return searcher_name(self.searcher)
 
     def __post_init__(self) -> None:
-        check_at_least(self, trials=1, epochs=1, max_pending=1, threads=1, samples=1)
+        check_fields(self, trials=1, epochs=1, max_pending=1, threads=1, samples=1)
         object.__setattr__(self, "workers", as_workers(self.workers))
         check_searcher(self.searcher, GRADIENT_SEARCHERS)
         self._check_gradient()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from allometry.arch import Network, load, to_json
 from allometry.base import InputError, MissingExtraError, UnknownNameError
-from allometry.base.checks import check_at_least
+from allometry.base.checks import check_fields
 from allometry.base.extras import load_extra
 from allometry.base.reading import is_file, is_folder
 from allometry.base.text import shown
@@ -75,7 +75,7 @@ class MeasuredNetwork:
     def __post_init__(self) -> None:
         sources = [source for source in (self.network, self.module, self.file) if source is not None]
         assert len(sources) == 1, "one network, module or file"  # noqa: S101
-        check_at_least(self, batch=1, threads=1, resolution=1, channels=1)
+        check_fields(self, batch=1, threads=1, resolution=1, channels=1)
         for name, value, possible in (
             ("runtime", self.runtime, RUNTIMES),
             ("precision", self.precision, PRECISIONS),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from allometry.base import InputError
-from allometry.base.checks import check_at_least
+from allometry.base.checks import check_fields
 from allometry.profiling.processes import Block, Subject
 
 _STEADY = 0.03  # medians of neighboring blocks that differ by less are steady
@@ -37,7 +37,7 @@ class MeasureConfig:
     warm_up: float = 15.0
 
     def __post_init__(self) -> None:
-        check_at_least(self, rounds=1)
+        check_fields(self, rounds=1)
         if not self.seconds > 0 or not self.warm_up > 0:
             raise InputError(
                 f"Rounds and warm-up take more than no time, not {self.seconds} and {self.warm_up} seconds."

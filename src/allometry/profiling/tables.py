@@ -15,7 +15,7 @@ import numpy as np
 
 from allometry.arch import Network, Piece, Space, distinct_blocks, sample, to_json, wrap_alone
 from allometry.base import InputError, Progress, SilentProgress
-from allometry.base.checks import check_at_least
+from allometry.base.checks import check_fields
 from allometry.base.processes import Resource
 from allometry.base.progress import tracked
 from allometry.base.reading import exists
@@ -59,7 +59,7 @@ class TableConfig:
     networks: int = 30
 
     def __post_init__(self) -> None:
-        check_at_least(self, rounds=1, networks=0)
+        check_fields(self, rounds=1, networks=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from allometry.arch import Space
 from allometry.base import InputError, RunFolderError
-from allometry.base.checks import check_at_least
+from allometry.base.checks import check_fields
 from allometry.base.units import format_duration
 from allometry.cost import count
 from allometry.data import Split
@@ -205,7 +205,7 @@ class PredictorConfig:
     least_tau: float = MIN_TAU
 
     def __post_init__(self) -> None:
-        check_at_least(self)
+        check_fields(self)
         if self.subnets < _FEWEST_FITTED or self.held_out < 10:
             raise InputError(
                 f"A predictor takes at least 20 measured subnets and 10 to judge it by, not {self.subnets} and "

@@ -10,7 +10,7 @@ import torch
 
 from allometry.arch import Space
 from allometry.base import InputError, UnknownNameError
-from allometry.base.checks import check_at_least
+from allometry.base.checks import check_fields
 from allometry.base.reading import is_file
 from allometry.cost import ACTIVATIONS, count
 from allometry.nas import Costs, encodings_of, narrow, sample_encodings
@@ -54,7 +54,7 @@ class SupernetConfig:
     coupled: bool = False
 
     def __post_init__(self) -> None:
-        check_at_least(self, epochs=1)
+        check_fields(self, epochs=1)
         if self.plan in PLANS:
             return
         if not is_file(self.plan):

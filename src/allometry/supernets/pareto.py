@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from allometry.arch import Space
 from allometry.base import InputError
-from allometry.base.checks import check_at_least
+from allometry.base.checks import check_fields
 from allometry.nas.encodings import Encodings
 from allometry.nas.proposals import EncodingFilter
 from allometry.supernets.evolution import SubnetEvolution, Transform
@@ -54,7 +54,7 @@ class ParetoConfig:
     network_rate: float = 0.5
 
     def __post_init__(self) -> None:
-        check_at_least(self, living=2, population=2, generations=0)
+        check_fields(self, living=2, population=2, generations=0)
         for name in ("mutated", "rate", "network_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} must be a fraction from 0 to 1, not {getattr(self, name)!r}.")

@@ -10,7 +10,7 @@ import numpy as np
 
 from allometry.arch import Space
 from allometry.base import InputError, WeightsError
-from allometry.base.checks import check_at_least
+from allometry.base.checks import check_fields
 from allometry.base.decoding import Count, decode
 from allometry.base.files import replacing
 from allometry.base.reading import parse_json
@@ -233,7 +233,7 @@ class RegressionConfig:
     most: int = 1000
 
     def __post_init__(self) -> None:
-        check_at_least(self)
+        check_fields(self)
         if not self.strengths or min(self.strengths) < 0:
             raise InputError(f"strengths must be one or more numbers of at least 0, not {self.strengths!r}.")
         if not self.noises or min(self.noises) <= 0:

@@ -9,7 +9,7 @@ import numpy as np
 
 from allometry.arch import Space
 from allometry.base import InputError
-from allometry.base.checks import check_at_least
+from allometry.base.checks import check_fields
 from allometry.nas.encodings import Encodings
 from allometry.nas.proposals import EncodingFilter
 from allometry.supernets.evolution import SubnetEvolution, Transform
@@ -56,7 +56,7 @@ class SpecializeConfig:
     best: int = 10
 
     def __post_init__(self) -> None:
-        check_at_least(self, population=2, generations=0, best=1)
+        check_fields(self, population=2, generations=0, best=1)
         for name in ("parents", "mutated", "rate", "network_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} must be a fraction from 0 to 1, not {getattr(self, name)!r}.")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from allometry.arch import Space
 from allometry.base import InputError
-from allometry.base.checks import check_at_least
+from allometry.base.checks import check_fields
 from allometry.nas.encodings import ABSENT, Encoding, Encodings, Values, cleared
 from allometry.nas.searchers.base import SEARCHERS, NamedSearcher
 
@@ -48,7 +48,7 @@ class ControllerConfig:
     memory: float = 0.8
 
     def __post_init__(self) -> None:
-        check_at_least(self)
+        check_fields(self)
         if self.hidden < 1 or self.passes < 1 or not self.learning_rate > 0 or not self.clip > 0:
             raise InputError(
                 "hidden and passes of a controller must be at least 1, learning_rate and clip above 0."

@@ -9,7 +9,7 @@ import numpy as np
 
 from allometry.arch import Space
 from allometry.base import InputError
-from allometry.base.checks import check_at_least
+from allometry.base.checks import check_fields
 from allometry.nas.encodings import Encoding, Values, mutate_encodings, sample_encodings
 from allometry.nas.searchers.base import SEARCHERS, NamedSearcher, dominates
 
@@ -74,7 +74,7 @@ class EvolutionConfig:
     sample: int = 5
 
     def __post_init__(self) -> None:
-        check_at_least(self)
+        check_fields(self)
         fewest = self.living(0)
         if not 1 <= self.sample <= fewest:
             raise InputError(
