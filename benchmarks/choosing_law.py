@@ -115,6 +115,13 @@ def lines(result: dict[str, Any]) -> list[str]:
     """The result as Markdown."""
     text: list[str] = []
     for name, part in result["sets"].items():
+        done = sum(bool(row["test"]) for row in part["rows"])
+        if done < len(part["rows"]):
+            text += [
+                f"{name}: {done} of {len(part['rows'])} laws have a full training; no rule can be judged yet.",
+                "",
+            ]
+            continue
         text += [f"{name}, {part['images']:,} validation images:", "", *_laws(part), "", *_rules(part), ""]
     full = result["fraction"]
     return [
