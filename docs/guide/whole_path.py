@@ -33,6 +33,7 @@ found = al.search(small, data=data, objective="accuracy", budget="100k", trials=
 print(al.info(found.network))
 
 family = al.supernet.train(small, data=data, budget="100k", epochs=2)
-subnet = al.supernet.search(family, budget="macs<=60k", subnets=20, held_out=10)
+few = {"subnets": 20, "held_out": 10, "least_tau": 0.2}
+subnet = al.supernet.search(family, budget="macs<=60k", **few)
 device = al.supernet.extract(family, subnet)
 print(device.network.resolution, device.evaluation.accuracy)

@@ -76,7 +76,7 @@ def test_it_is_told_of_the_training_of_every_other_verb(call):
     subnet = ("--epochs", 1, *SHORT, "--callback", "diary", "--out", "subnet")
     status, err = call("supernet", "extract", "family", "family/network.json", *subnet)
     assert status == 0, err
-    assert written("subnet")[0] == "start further training 1"
+    assert written("subnet")[0] == "start fine-tuning 1"
 
 
 @pytest.mark.slow

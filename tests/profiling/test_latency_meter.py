@@ -7,8 +7,8 @@ import pytest
 
 from allometry.arch import from_json
 from allometry.catalog import get
-from allometry.cost import RuntimeConfig, count, parse_budget
-from allometry.profiling import LatencyMeter, MeasureConfig, solve_on_device
+from allometry.cost import RuntimeConfig, count
+from allometry.profiling import LatencyMeter, MeasureConfig
 from allometry.profiling.processes import Block
 
 B0 = get("efficientnet-b0")
@@ -88,25 +88,3 @@ def test_readings_of_another_setting_do_not_count(tmp_path):
         with LatencyMeter(RuntimeConfig(threads=threads), config=QUICK, opener=machine, store=store) as watch:
             watch(SMALL)
     assert machine.opened == [64, 64]
-
-
-@pytest.mark.slow
-def test_a_real_device_is_asked_and_a_budget_met():
-    network = replace(get("mobilenetv3-small"), resolution=64)
-    with LatencyMeter(config=QUICK) as watch:
-        limit = 2 * watch(network)["latency"]
-    budget = parse_budget(f"latency<={1000 * limit:.4f}ms, params<=9M")
-    told = []
-
-    class Listening:
-        def say(self, text):
-            told.append(text)
-
-        def start(self, label, total, done=0, unit="images"):
-            pass
-
-        advance = stop = start
-
-    solution, _ = solve_on_device(network, budget, runtime_config=RuntimeConfig(), progress=Listening())
-    assert 0.8 * limit < solution.cost.latency <= limit or solution.cost.params > 8.7e6
-    assert all(line.startswith("measured ") for line in told)

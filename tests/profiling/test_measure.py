@@ -247,7 +247,7 @@ def test_unknown_names_and_files_that_are_none(tmp_path):
         networks_to_measure([str(tmp_path / "photo.onnx")], runtimes=["onnxruntime"])
     with pytest.raises(InputError, match="at least one network"):
         measure(())
-    with pytest.raises(InputError, match="at least one round"):
+    with pytest.raises(InputError, match="rounds must be at least 1"):
         MeasureConfig(rounds=0)
 
 

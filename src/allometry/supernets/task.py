@@ -34,7 +34,7 @@ from allometry.training import (
     student_losses,
     to_input,
 )
-from allometry.training.batch_norm import batch_norms
+from allometry.training.batch_norm import batch_norms, synchronize
 from allometry.training.optimizer import layers_above
 from allometry.training.task import step_sums
 from allometry.training.validation import validate
@@ -205,6 +205,8 @@ class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
         weights = job.dist.broadcast_object(load_weights(path) if job.dist.is_main else None)
         teacher = ConvNet(job.space.largest())
         teacher.load_state_dict(weights)
+        if self.module.options.synchronize:  # its answers, too, are the same however images are shared out
+            synchronize(teacher, device=job.device)
         self._teacher = teacher.to(job.device).eval().requires_grad_(False)
 
     def next_phase(self, number: int) -> None:
