@@ -1,5 +1,20 @@
 """Modules made larger or smaller, with the weights that they have."""
 
+from allometry.nn.growing.filling import GROWTH_METHODS, GrowthMethod, filled
+from allometry.nn.growing.grow import LARGEST_ERROR, Grown, grow_module, output_difference
+from allometry.nn.growing.own import weight_map_between
 from allometry.nn.growing.weight_map import TensorSource, WeightMap, inherited
 
-__all__ = ["TensorSource", "WeightMap", "inherited"]
+__all__ = [
+    "GROWTH_METHODS",
+    "LARGEST_ERROR",
+    "Grown",
+    "GrowthMethod",
+    "TensorSource",
+    "WeightMap",
+    "filled",
+    "grow_module",
+    "inherited",
+    "output_difference",
+    "weight_map_between",
+]
