@@ -54,6 +54,14 @@ def test_a_dry_run_shows_the_plan_and_leaves_nothing(call, network, photos, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_shows_the_networks_of_a_training_that_grows(call, network, photos):
+    asked = ["train", network, "--data", photos, *SHORT, "--grow", "3x@2", "--law", "width", "--dry-run"]
+    small, large = call(*asked, "--json").json["phases"]
+    assert 2 * small["macs"] < large["macs"] <= 3 * small["macs"]
+    assert "MACs" in call(*asked).out
+    assert call(*asked[:-2], "--grow", "3x").status == 2
+
+
 def test_memory_is_a_limit_that_a_resumed_training_keeps(call, network, photos, tmp_path):
     out = tmp_path / "run"
     asked = ["train", network, "--data", photos, "--out", out, "--memory", "600kB", *SHORT]

@@ -6,8 +6,8 @@ import torch
 from torch.utils.data import TensorDataset
 
 import allometry as al
-from allometry.arch import save
-from allometry.base import InputError, RecipeError, RunFolderError, Stopped, UnknownNameError
+from allometry.arch import ConvBlock, Stage, save
+from allometry.base import InputError, RecipeError, RunFolderError, SilentProgress, Stopped, UnknownNameError
 from allometry.base.files import read_json
 from allometry.data import as_dataset
 from allometry.training import Recipe
@@ -172,3 +172,55 @@ def test_mistakes(tiny, arrays, tmp_path, changes, error, says):
     options = {"network": tiny, "data": arrays, "out": tmp_path / "run", "progress": False, **changes}
     with pytest.raises(error, match=says):
         al.train(options.pop("network"), **options)
+
+
+@pytest.fixture(scope="module")
+def grown(tiny, arrays, tmp_path_factory):
+    """A run whose network grew in its training, and what was told of it."""
+    heard, recipe = Sayings(), al.recipes.small(epochs=3, batch_size=8)
+    out = tmp_path_factory.mktemp("runs") / "grown"
+    options = {"data": arrays, "recipe": recipe, "out": out, "grow": "1.5x@2, 3x@3", "law": "compound"}
+    return al.train(tiny, **options, progress=heard), heard.told
+
+
+class Sayings(SilentProgress):
+    """Remembers what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def say(self, text):
+        self.told.append(text)
+
+
+def test_a_network_grows_in_its_training_and_the_run_is_that_of_the_last_one(grown, tiny, arrays):
+    run, told = grown
+    phases = run.growth.phases
+    assert [(phase.first_epoch, phase.last_epoch) for phase in phases] == [(1, 1), (2, 2), (3, 3)]
+    assert phases[0].network.stages == tiny.stages
+    assert phases[-1].network == run.network
+    assert [phase.cost.macs for phase in phases] == sorted({al.count(phase.network).macs for phase in phases})
+    assert run.cost == run.result.cost == phases[-1].cost
+    assert [epoch.epoch for epoch in run.history] == [1, 2, 3]
+    assert [epoch.phase for epoch in run.history] == [1, 2, 3]
+    assert len(run.predict(arrays[0][:5])) == 5
+    assert sum("MACs" in text and text.startswith("epochs ") for text in told) == 3
+    assert "3 to 3" in run.report.read_text()
+    assert read_json(run.folder / "run.json")["arguments"]["grow"] == "1.5x@2, 3x@3"
+
+
+def test_steps_of_growth_that_cannot_be_are_one_sentence(tiny, arrays, tmp_path):
+    recipe = al.recipes.small(epochs=3, batch_size=8)
+    for grow, why in (
+        ("2x@4", "the training ends with epoch 3"),
+        ("2x", "has no epoch"),
+        ("0.5x@2", "raise the budget"),
+    ):
+        with pytest.raises(InputError, match=why):
+            forecast_train(tiny, data=arrays, recipe=recipe, grow=grow, progress=False)
+    with pytest.raises(InputError, match="give the steps, too"):
+        forecast_train(tiny, data=arrays, recipe=recipe, law="depth", progress=False)
+    silu = replace(tiny, stages=(Stage(block=ConvBlock(channels=8, activation="silu")),))
+    with pytest.raises(InputError, match="cannot begin as one that changes nothing"):
+        forecast_train(silu, data=arrays, recipe=recipe, grow="4x@2", law="depth", progress=False)
+    assert list(tmp_path.iterdir()) == []

@@ -113,11 +113,25 @@ def print_rows(title: str, rows: dict[str, str]) -> None:
 
 def print_forecast(planned: Forecast) -> None:
     """A training before it starts: a line for each phase, then steps, memory and time."""
-    table = _table("epochs", "px", "batch", "steps", "policy", "mixup", "cutmix", "dropout", "memory", "time")
+    several = len({phase.macs for phase in planned.phases}) > 1
+    table = _table(
+        *["MACs"] * several,
+        "epochs",
+        "px",
+        "batch",
+        "steps",
+        "policy",
+        "mixup",
+        "cutmix",
+        "dropout",
+        "memory",
+        "time",
+    )
     for phase in planned.phases:
         policy = phase.policy
         magnitude = f" {phase.magnitude:.3g}" if policy == "randaugment" else ""
         table.add_row(
+            *[format_quantity(phase.macs)] * several,
             f"{phase.epochs}{' (classifier)' if phase.head_only else ''}",
             str(phase.resolution),
             str(phase.batch_size),

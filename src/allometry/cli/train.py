@@ -42,6 +42,24 @@ def train(
         str | None,
         typer.Option("--teacher", metavar="RUN", help="Learn from the network of another run, too."),
     ] = None,
+    grow: Annotated[
+        str | None,
+        typer.Option(
+            "--grow",
+            metavar="STEPS",
+            help="Budgets that the network grows to while it is trained, each with the epoch that it begins at: "
+            "'5M@2, 10M@5', or '2x@4'.",
+        ),
+    ] = None,
+    law: Annotated[
+        str | None,
+        typer.Option(
+            "--law",
+            metavar="L",
+            help="By which it grows, with --grow: compound (the default), depth, width, resolution, fast; "
+            "1.2,1.1,1.15; a JSON file.",
+        ),
+    ] = None,
     memory: Annotated[
         str | None,
         typer.Option(
@@ -62,6 +80,8 @@ def train(
     Several processes train together when `torchrun` starts them.
 
     Example: `allometry train network.json --data photos/ --set epochs=20`
+
+    Example: `allometry train network.json --data photos/ --grow "2x@4, 4x@7"`
     """
     from allometry.cli.interrupts import stopping_on_signals
     from allometry.runs import TrainResult
@@ -80,6 +100,8 @@ def train(
             settings=changes,
             pretrained=pretrained,
             teacher=teacher,
+            grow=grow,
+            law=law,
             seed=seed,
             device=device,
         )
@@ -94,6 +116,8 @@ def train(
             settings=changes,
             pretrained=pretrained,
             teacher=teacher,
+            grow=grow,
+            law=law,
             callbacks=callbacks or (),
             out=out,
             seed=seed,

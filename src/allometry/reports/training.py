@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from allometry.base.units import format_duration, plural
+from allometry.base.units import format_duration, format_quantity, plural
 from allometry.cost import MACS, count
 from allometry.reports.charts import learning_curve
 from allometry.reports.figures import BLUE, GRAY, GREEN, ORANGE, legend, side_by_side
-from allometry.reports.markup import Html, Section, details, element, facts, note
+from allometry.reports.markup import Html, Row, Section, details, element, facts, note, number, table
 from allometry.reports.scatter import Point, PointGroup, accuracy_against
 from allometry.reports.words import decimal, percent, whole
-from allometry.runs import EpochMetrics, ExtractResult, LawTrialRecord, RunRecord
+from allometry.runs import EpochMetrics, ExtractResult, GrowthSchedule, LawTrialRecord, RunRecord
 
 
 def training_section(record: RunRecord, *, prefix: str) -> Section | None:
@@ -24,6 +24,8 @@ def training_section(record: RunRecord, *, prefix: str) -> Section | None:
             legend([("dashes", GRAY, "training images"), ("line", BLUE, "validation images")]),
             _curves(record, prefix),
         ]
+    if record.growth:
+        content.append(_growth(record.growth))
     if record.recipe:
         pairs = ((name.replace("_", " "), _shown(value)) for name, value in record.recipe.items())
         untrained = isinstance(record.result, ExtractResult) and not record.result.epochs
@@ -54,6 +56,24 @@ def _curves(record: RunRecord, prefix: str) -> Html:
             in_percent=True,
         ),
     )
+
+
+def _growth(growth: GrowthSchedule) -> Html:
+    """The networks that were trained one after the other, each grown from the one before."""
+    rows = [
+        Row(
+            [
+                f"{phase.first_epoch} to {phase.last_epoch}",
+                format_quantity(phase.cost.macs),
+                format_quantity(phase.cost.params),
+                f"{phase.network.resolution} px",
+                str(phase.network.depth),
+            ]
+        )
+        for phase in growth.phases
+    ]
+    titles = ("epochs", "MACs", "params", "images", "blocks")
+    return table([number(title) for title in titles], rows)
 
 
 def _progress(record: RunRecord) -> str:

@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from allometry.arch import Network, Space, digest, space_to_json
+from allometry.scaling import LAWS, ScalingLaw, as_law
 
 
 def value_argument(value: Network | Space | str | Path) -> str:
@@ -40,3 +41,18 @@ def value_name(value: Network | Space | str | Path) -> str:
         return Path(value).name.removesuffix(".json")
     plain = re.sub(r"[^\w.]+", "-", value.name).strip("-.")
     return plain or type(value).__name__.lower()
+
+
+def law_argument(law: ScalingLaw) -> str:
+    """A law in `run.json`, the same for a law, its name and its file.
+
+    Example:
+        >>> from allometry.scaling import COMPOUND
+        >>> law_argument(COMPOUND), law_argument(ScalingLaw(1.3, 1.1, 1.1))
+        ('compound', '1.3,1.1,1.1')
+    """
+    named = [name for name, known in LAWS.items() if known == law]
+    if named:
+        return named[0]
+    plain = f"{law.alpha!r},{law.beta!r},{law.gamma!r}"
+    return plain if as_law(plain) == law else str(law.to_dict())

@@ -24,6 +24,7 @@ from allometry.runs.records import (
     DataSummary,
     EpochMetrics,
     GrowthPlan,
+    GrowthSchedule,
     LawTrialRecord,
     MeasuredSubnet,
     SearchPlan,
@@ -194,6 +195,7 @@ class PhasePlan(Record):
 RUN = RecordFile("run.json", RunInfo)
 DATA = RecordFile("data.json", DataSummary)
 PLAN = RecordFile("plan.json", GrowthPlan)
+GROWTH = RecordFile("growth.json", GrowthSchedule)
 SEARCH = RecordFile("search.json", SearchPlan)
 EVALUATION = RecordFile("evaluation.json", Evaluation)
 LABEL_EVALUATION = RecordFile("label-evaluation.json", MultiLabelEvaluation)

@@ -59,6 +59,7 @@ def read_run(folder: str | Path) -> RunRecord:
         baseline=_read(load, folder / files.BASELINE),
         law=_read(ScalingLaw.load, folder / files.LAW),
         plan=files.PLAN.read(folder),
+        growth=files.GROWTH.read(folder),
         law_trials=files.LAW_TRIALS.read(folder),
         search=files.SEARCH.read(folder),
         search_trials=files.SEARCH_TRIALS.read(folder),
@@ -104,6 +105,7 @@ _DESCRIPTIONS: Mapping[str, Callable[[Path], object]] = {
 _RECORDS: tuple[files.RecordFile[Any], ...] = (
     files.DATA,
     files.PLAN,
+    files.GROWTH,
     files.SEARCH,
     files.EVALUATION,
     files.LABEL_EVALUATION,

@@ -20,6 +20,7 @@ from allometry.runs.records import (
     DataSummary,
     EpochMetrics,
     GrowthPlan,
+    GrowthSchedule,
     LawTrialRecord,
     MeasuredSubnet,
     SearchPlan,
@@ -97,6 +98,7 @@ class RunRecord:
         baseline: that this grew from.
         law: by which it grew, or that was fitted.
         plan: of its growth.
+        growth: the networks of a training that grew.
         law_trials: short trainings of networks that laws made.
         search: what was looked for.
         search_trials: networks that were tried.
@@ -130,6 +132,7 @@ class RunRecord:
     baseline: Network | None = None
     law: ScalingLaw | None = None
     plan: GrowthPlan | None = None
+    growth: GrowthSchedule | None = None
     law_trials: tuple[LawTrialRecord, ...] = ()
     search: SearchPlan | None = None
     search_trials: tuple[SearchTrialRecord, ...] = ()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from allometry.base.decoding import Amount, Count
 from allometry.cost import RuntimeConfig
-from allometry.runs.values import CostField, CostValue, LimitField, Record, Share, Size
+from allometry.runs.values import CostField, CostValue, LimitField, NetworkField, Record, Share, Size
 from allometry.scaling import Multipliers, ScalingLaw
 
 
@@ -266,6 +267,7 @@ class EpochMetrics(EpochRecord):
         val_loss: mean over the validation images.
         val_accuracy: fraction of the validation images that are classified correctly.
         images_per_second: of training.
+        phase: number of the network, from 1, where it grows in the training.
 
     Example:
         >>> epoch = EpochMetrics(
@@ -282,6 +284,62 @@ class EpochMetrics(EpochRecord):
     val_loss: float
     val_accuracy: Share
     images_per_second: Amount
+    phase: Size = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values; without the phase in the first one, which most trainings do not leave."""
+        values = EpochRecord.to_dict(self)
+        return (
+            values if self.phase > 1 else {name: value for name, value in values.items() if name != "phase"}
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthPhase(Record):
+    """A network of a training that grows.
+
+    Attributes:
+        network: that learns.
+        cost: of one image.
+        first_epoch: that it is trained in, counted from 1.
+        epochs: that it is trained in.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> from allometry.cost import count
+        >>> b0 = get("efficientnet-b0")
+        >>> phase = GrowthPhase(network=b0, cost=count(b0), first_epoch=3, epochs=2)
+        >>> phase.last_epoch, GrowthPhase.from_dict(phase.to_dict()) == phase
+        (4, True)
+    """
+
+    network: NetworkField
+    cost: CostValue
+    first_epoch: Size
+    epochs: Size
+
+    @property
+    def last_epoch(self) -> int:
+        """The last one that it is trained in."""
+        return self.first_epoch + self.epochs - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthSchedule(Record):
+    """In what steps a network grows during its training: `growth.json`.
+
+    Attributes:
+        phases: its networks, in order; the last one is the result.
+        law: by which it grows.
+
+    Example:
+        >>> from allometry.scaling import COMPOUND
+        >>> GrowthSchedule(phases=(), law=COMPOUND).to_dict()["law"]["alpha"]
+        1.2
+    """
+
+    phases: tuple[GrowthPhase, ...]
+    law: ScalingLaw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

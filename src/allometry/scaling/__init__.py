@@ -14,6 +14,7 @@ from allometry.scaling.laws import (
     as_law,
     scale,
 )
+from allometry.scaling.schedules import GrowthStep, grows_into, growth_networks, parse_growth
 from allometry.scaling.solving import Solution, smallest, solve
 from allometry.scaling.strides import fit_strides
 from allometry.scaling.surface import (
@@ -39,6 +40,7 @@ __all__ = [
     "V2",
     "WIDTH",
     "Expected",
+    "GrowthStep",
     "LawAccuracy",
     "LawSurface",
     "Multipliers",
@@ -51,6 +53,9 @@ __all__ = [
     "expected_accuracy",
     "fit_strides",
     "fit_surface",
+    "grows_into",
+    "growth_networks",
+    "parse_growth",
     "scale",
     "shares_of",
     "smallest",

@@ -164,7 +164,7 @@ def _refinements(
                 use=budget.use(cost),
                 distance=current.distance + _STEP_DISTANCE,
             )
-            for network in _one_step_larger(current.network, start.network, law)
+            for network in one_step_larger(current.network, start.network, law)
             if budget.allows(cost := price(network))
         ]
         better = max(larger, key=lambda candidate: candidate.use, default=current)
@@ -174,7 +174,7 @@ def _refinements(
         yield current
 
 
-def _one_step_larger(network: Network, start: Network, law: ScalingLaw) -> Iterator[Network]:
+def one_step_larger(network: Network, start: Network, law: ScalingLaw) -> Iterator[Network]:
     """Networks with one layer more in a stage, or a step more channels in one place, near where it started."""
     if law.beta > 1:
         yield from _one_step_wider(network, start, law.channel_multiple)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -166,7 +165,7 @@ class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
         self._teacher: nn.Module | None = None
         self._set_phase(0)
 
-    @cached_property
+    @property
     def classifier(self) -> nn.Module:
         """What alone learns in the recipe's head epochs."""
         return self.module.get_submodule("hosts.head.classifier")

@@ -18,11 +18,12 @@ from allometry.training.checkpoint import (
     remove_checkpoints,
     weights_metadata,
 )
-from allometry.training.classification import ClassificationJob, ClassificationTask, Trained, train
+from allometry.training.classification import ClassificationJob, ClassificationTask, NetworkEpochs, Trained
 from allometry.training.devices import autocast, uses_bfloat16
 from allometry.training.distillation import Teacher, label_losses, student_losses
 from allometry.training.distributed import ALONE, DistContext, join
 from allometry.training.ema import ModelEma
+from allometry.training.growing import GrowingTask, inherit_optimizer, settle_new_statistics, train
 from allometry.training.job import Job, refuse_other_images
 from allometry.training.loop import run_task
 from allometry.training.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, Loss
@@ -90,9 +91,11 @@ __all__ = [
     "EpochEnd",
     "EpochSummary",
     "Execution",
+    "GrowingTask",
     "Job",
     "Loss",
     "ModelEma",
+    "NetworkEpochs",
     "Predictions",
     "Preprocessing",
     "Progressive",
@@ -127,6 +130,7 @@ __all__ = [
     "fraction_interval",
     "full_epochs",
     "images_until",
+    "inherit_optimizer",
     "join",
     "label_losses",
     "largest_micro_batch",
@@ -148,6 +152,7 @@ __all__ = [
     "resamples",
     "run_task",
     "seed_step",
+    "settle_new_statistics",
     "small",
     "step_memory",
     "student_losses",

@@ -6,24 +6,41 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from allometry.arch import Network, digest
 from allometry.data import Batch
-from allometry.nn import build, scale_residuals
+from allometry.nn import ConvNet, build, scale_residuals
+from allometry.nn.growing import GrowthMethod
 from allometry.runs import EpochMetrics
 from allometry.training.batch_norm import synchronize
 from allometry.training.devices import autocast
 from allometry.training.distillation import Teacher, input_and_teacher_logits, student_losses
 from allometry.training.job import Job, digest_of
-from allometry.training.loop import run_task
+from allometry.training.preprocessing import Preprocessing
 from allometry.training.recipes import Epoch, plan_epochs
 from allometry.training.recompute import recompute_blocks
 from allometry.training.task import EpochSummary, Task, TaskPhase, Validation, step_sums
 from allometry.training.validation import settle_statistics, validate
+
+
+class NetworkEpochs(NamedTuple):
+    """A network with the epochs of a training in which it is trained.
+
+    Attributes:
+        network: that learns.
+        epochs: as the whole training counts them.
+
+    Example, with a small `network` and a `recipe`:
+        >>> len(NetworkEpochs(network, plan_epochs(recipe, network, images=28)).epochs)
+        2
+    """
+
+    network: Network
+    epochs: tuple[Epoch, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +48,12 @@ class ClassificationJob(Job[EpochMetrics]):
     """What is trained, on what, and where.
 
     Attributes:
-        network: what is trained.
+        network: what is trained; where it grows in the training, what it comes to.
         start: weights to start from instead of fresh ones.
         teacher: a trained network to learn from, too.
+        smaller: networks that are trained before, from the smallest on, each of which grows into the next one, with
+            the number of epochs of each.
+        growth: what new channels are when a network grows.
 
     Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
         >>> job = ClassificationJob(
@@ -46,11 +66,24 @@ class ClassificationJob(Job[EpochMetrics]):
     network: Network
     start: Mapping[str, Tensor] | None = None
     teacher: Teacher | None = None
+    smaller: tuple[tuple[Network, int], ...] = ()
+    growth: GrowthMethod = "new"
 
     @cached_property
+    def networks(self) -> tuple[NetworkEpochs, ...]:
+        """The networks in the order of their training, each with its epochs; most trainings have one."""
+        images, first = len(self.dataset.splits["train"]), 0
+        parts: list[NetworkEpochs] = []
+        for network, epochs in (*self.smaller, (self.network, self.recipe.epochs)):
+            planned = plan_epochs(self.recipe, network, images)[first : first + epochs]
+            parts.append(NetworkEpochs(network, planned))
+            first += epochs
+        return tuple(parts)
+
+    @property
     def epochs(self) -> tuple[Epoch, ...]:
         """Every epoch, planned."""
-        return plan_epochs(self.recipe, self.network, len(self.dataset.splits["train"]))
+        return tuple(epoch for part in self.networks for epoch in part.epochs)
 
     @property
     def steps(self) -> int:
@@ -69,6 +102,8 @@ class ClassificationJob(Job[EpochMetrics]):
             parts.append(digest_of(self.start))
         if self.teacher is not None:
             parts.append(digest_of(self.teacher.module.state_dict()))
+        if self.smaller:
+            parts += [self.growth, *((digest(network), epochs) for network, epochs in self.smaller)]
         return parts
 
 
@@ -120,21 +155,6 @@ class Trained:
         return self.history[self.kept - 1].val_loss
 
 
-def train(job: ClassificationJob) -> Trained:
-    """Train, or go on with a training that stopped, or return the one that is finished.
-
-    The errors and promises are those of `run_task`.
-
-    Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
-        >>> data = {"dataset": dataset, "preprocessing": preprocessing}
-        >>> job = ClassificationJob(network=network, recipe=recipe, folder=folder, **data)
-        >>> trained = train(job)
-        >>> len(trained.history), trained.images, trained.module.training
-        (2, 56, False)
-    """
-    return run_task(ClassificationTask(job))
-
-
 class ClassificationTask(Task[EpochMetrics, Trained]):
     """One network learns to tell classes apart.
 
@@ -158,19 +178,35 @@ class ClassificationTask(Task[EpochMetrics, Trained]):
     def build(self) -> None:
         """Make the network, or take over the weights that it starts from."""
         job = self.job
-        module = build(job.recipe.applied_to(job.network), seed=job.seed)
+        module = build(job.recipe.applied_to(self.network), seed=job.seed)
         if job.start is None:
             scale_residuals(module, job.recipe.residual_scale)
         else:
             module.load_state_dict(job.start)
-        module.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = copy.deepcopy(module)
+        self.take(module, copy.deepcopy(module))
+
+    def take(self, module: ConvNet, average: ConvNet) -> None:
+        """Let a module learn, and its average follow, as the recipe's execution says."""
+        job = self.job
+        for part in (module, average):
+            part.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = average
         if job.recipe.execution.recompute:
             recompute_blocks(module)
         if job.recipe.execution.synchronize and not job.dist.alone:
             synchronize(module, device=job.device)
         self.module = module
         self._forward = cast("nn.Module", torch.compile(module)) if job.recipe.execution.compile else module
+
+    @property
+    def network(self) -> Network:
+        """What is being trained."""
+        return self.job.network
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images become its input."""
+        return self.job.preprocessing
 
     def learn(self, batch: Batch, epoch: Epoch) -> Tensor:
         """Losses against the labels, and against the teacher's logits where there is one."""
@@ -186,8 +222,8 @@ class ClassificationTask(Task[EpochMetrics, Trained]):
 
     def validate(self, epoch: Epoch) -> Validation:
         """The averaged network on the validation images."""
-        settle_statistics(self.job, self.average, self.average, epoch)
-        return Validation(score=validate(self.job, self.average))
+        settle_statistics(self.job, self.average, self.average, epoch, preprocessing=self.preprocessing)
+        return Validation(score=validate(self.job, self.average, preprocessing=self.preprocessing))
 
     def record(self, summary: EpochSummary, validation: Validation) -> EpochMetrics:
         """The epoch's record."""
@@ -213,10 +249,12 @@ class ClassificationTask(Task[EpochMetrics, Trained]):
         module = build(job.recipe.applied_to(job.network), seed=job.seed)
         module.load_state_dict(weights)
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        kept = len(history)
+        kept, first = len(history), sum(epochs for _, epochs in job.smaller)
         if job.recipe.keep == "best":
             # As the loop does: the first of those that are equally good.
-            kept = 1 + max(range(kept), key=lambda n: (history[n].val_accuracy, -history[n].val_loss, -n))
+            kept = 1 + max(
+                range(first, kept), key=lambda n: (history[n].val_accuracy, -history[n].val_loss, -n)
+            )
         return Trained(
             module=module.eval(),
             history=tuple(history),

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from allometry.arch import Network
+from allometry.cost import count
 from allometry.nn import build
 from allometry.training.classification import ClassificationJob
 from allometry.training.devices import autocast
@@ -29,6 +30,7 @@ class Phase:
     """Epochs of a training that are alike.
 
     Attributes:
+        macs: of the network that learns.
         epochs: how many.
         resolution: side of the images, in pixels.
         batch_size: images of a step.
@@ -43,6 +45,7 @@ class Phase:
         seconds: about how long the phase takes here.
     """
 
+    macs: int
     epochs: int
     resolution: int
     batch_size: int
@@ -86,47 +89,48 @@ class Forecast:
 
 def forecast(job: ClassificationJob) -> Forecast:
     """What `job` will do, with the time of its steps measured on a few images and its memory counted."""
-    recipe, network = job.recipe, job.network
-    phases = []
-    for _, group in groupby(job.epochs, key=_alike):
-        epochs = list(group)
-        first = epochs[0]
-        per_image = seconds_per_image(
-            recipe.applied_to(network),
-            recipe,
-            resolution=first.resolution,
-            images=first.images_per_step,
-            device=job.device,
-            head_only=first.head_only,
-        )
-        size = -(-first.images_per_step // job.dist.world_size)
-        seen = len(epochs) * first.steps * first.images_per_step
-        phases.append(
-            Phase(
-                epochs=len(epochs),
-                resolution=first.resolution,
-                batch_size=first.batch_size,
-                steps=first.steps,
-                head_only=first.head_only,
-                policy=first.augmentation.policy,
-                magnitude=first.augmentation.magnitude if first.augmentation.policy != "none" else 0.0,
-                mixup=first.augmentation.mixup,
-                cutmix=first.augmentation.cutmix,
-                dropout=network.head.dropout if first.dropout is None else first.dropout,
-                memory=step_memory(
-                    network, recipe, images=size, resolution=first.resolution, device=job.device
-                ),
-                seconds=_REST * seen * per_image / job.dist.world_size,
-            )
-        )
+    phases = [
+        _phase(job, part.network, list(group))
+        for part in job.networks
+        for _, group in groupby(part.epochs, key=_alike)
+    ]
     return Forecast(
         phases=tuple(phases),
         epochs=len(job.epochs),
         steps=job.steps,
         images=sum(epoch.steps * epoch.images_per_step for epoch in job.epochs),
-        micro_batch=recipe.execution.micro_batch,
+        micro_batch=job.recipe.execution.micro_batch,
         memory=max(phase.memory for phase in phases),
         seconds=sum(phase.seconds for phase in phases),
+    )
+
+
+def _phase(job: ClassificationJob, network: Network, epochs: list[Epoch]) -> Phase:
+    recipe, first = job.recipe, epochs[0]
+    per_image = seconds_per_image(
+        recipe.applied_to(network),
+        recipe,
+        resolution=first.resolution,
+        images=first.images_per_step,
+        device=job.device,
+        head_only=first.head_only,
+    )
+    size = -(-first.images_per_step // job.dist.world_size)
+    seen = len(epochs) * first.steps * first.images_per_step
+    return Phase(
+        macs=count(network).macs,
+        epochs=len(epochs),
+        resolution=first.resolution,
+        batch_size=first.batch_size,
+        steps=first.steps,
+        head_only=first.head_only,
+        policy=first.augmentation.policy,
+        magnitude=first.augmentation.magnitude if first.augmentation.policy != "none" else 0.0,
+        mixup=first.augmentation.mixup,
+        cutmix=first.augmentation.cutmix,
+        dropout=network.head.dropout if first.dropout is None else first.dropout,
+        memory=step_memory(network, recipe, images=size, resolution=first.resolution, device=job.device),
+        seconds=_REST * seen * per_image / job.dist.world_size,
     )
 
 
@@ -175,4 +179,4 @@ def seconds_per_image(
 
 
 def _alike(epoch: Epoch) -> Epoch:
-    return replace(epoch, number=0, first_step=0)
+    return replace(epoch, number=0, first_step=0, before=0)

@@ -68,6 +68,7 @@ class Session:
         label: str = "training",
         start: Mapping[str, Tensor] | None = None,
         teacher: Teacher | None = None,
+        smaller: tuple[tuple[Network, int], ...] = (),
         watched: bool = True,
     ) -> ClassificationJob:
         """The training of `network` in `folder`; the callbacks are told of it where it is watched."""
@@ -81,6 +82,7 @@ class Session:
             device=self.device,
             start=start,
             teacher=teacher,
+            smaller=smaller,
             dist=self.dist,
             label=label,
             progress=self.progress,

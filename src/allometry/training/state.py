@@ -33,7 +33,6 @@ class TrainingState(Generic[RecordT]):
         job = task.job
         task.build()
         self._task: Task[RecordT, Any] = task
-        self._ema = ModelEma(task.average, task.module)
         self.phase = 0
         self.step = 0  # of the phase
         self.recorded = 0  # epochs of the phase that were validated, too, and have their line in the metrics
@@ -42,7 +41,7 @@ class TrainingState(Generic[RecordT]):
         self.best = Best()
         # Losses, correct answers, passes and gradient norms of the epoch so far; on the device, read rarely.
         self.sums = torch.zeros(SUMS + 1, dtype=torch.float64, device=job.device)
-        self.optimizer = self._make_optimizer()
+        self._follow_modules()
         self.watchers = Watchers(job.callbacks if job.dist.is_main else (), job.progress)
         self.saving = CheckpointTimer(job.clock, every=job.save_every)
 
@@ -92,14 +91,17 @@ class TrainingState(Generic[RecordT]):
 
     def next_phase(self) -> None:
         """Go over to the next phase, with a new optimizer."""
+        before = self.optimizer
         self.load_best()
         self.phase, self.step, self.recorded, self.best = self.phase + 1, 0, 0, Best()
         self._task.next_phase(self.phase)
-        self.optimizer = self._make_optimizer()
+        self._follow_modules()
+        self._task.inherit_optimizer(before, self.optimizer)
 
     def update_average(self) -> None:
         """Move the average towards the weights and the batch-norm statistics; fast at first, then slowly."""
-        self._ema.move(self.plan.recipe.ema, step=self.step)
+        age = self.steps if self._task.keeps_average else self.step
+        self._ema.move(self.plan.recipe.ema, step=age)
 
     def write(self) -> None:
         """Write a checkpoint into the job's folder; all processes must call it, and the main one writes.
@@ -161,10 +163,11 @@ class TrainingState(Generic[RecordT]):
         epoch, accuracy, loss = state["best"]
         self.seconds, self.best = state["seconds"], Best(epoch, float(accuracy), float(loss))
         self._check_place(checkpoint)
+        task.rebuild(self.phase)
         task.module.load_state_dict(checkpoint.weights)
         task.average.load_state_dict(checkpoint.average)
         task.load_state_dict(state["task"])
-        self.optimizer = self._make_optimizer()
+        self._follow_modules()
         self.optimizer.load_state_dict(state["optimizer"])
         if job.dist.is_main:  # it has the sums of all
             self.sums = state["sums"].to(job.device)
@@ -186,16 +189,18 @@ class TrainingState(Generic[RecordT]):
         if not first <= self.step <= last or self.steps != checkpoint.step:
             raise ValueError(f"step {self.step} lies outside of epoch {recorded + 1}")
         ended = [record.epoch for record in self.history[len(self.history) - recorded :]]
-        if ended != list(range(1, recorded + 1)):
+        if ended != [epoch.before + epoch.number + 1 for epoch in epochs[:recorded]]:
             raise ValueError(f"{recorded} epochs are done, and {ended} are known")
         if math.isnan(self.best.accuracy) or math.isnan(self.best.loss):
             raise ValueError("the best epoch has no figures")
         if not 0 <= self.seconds < float("inf"):
             raise ValueError(f"the epoch took {self.seconds} seconds")
 
-    def _make_optimizer(self) -> torch.optim.Optimizer:
+    def _follow_modules(self) -> None:
+        """Optimizer and average of the modules that the task has now."""
         task, phase = self._task, self.phase
-        return make_optimizer(
+        self._ema = ModelEma(task.average, task.module)
+        self.optimizer = make_optimizer(
             task.module,
             self.plan.recipe,
             layers_above=task.layers_above,

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -143,6 +142,8 @@ class Task(ABC, Generic[RecordT, ResultT]):
     record_type: type[RecordT]
     seeds_per_step = 1
     """How many seeds of dropping a step uses."""
+    keeps_average = False
+    """Whether a phase goes on with the average of the one before, as if they were one."""
     module: nn.Module
     average: nn.Module
 
@@ -170,7 +171,7 @@ class Task(ABC, Generic[RecordT, ResultT]):
     def build(self) -> None:
         """Make module and average, with initial weights, on the job's device."""
 
-    @cached_property
+    @property
     def classifier(self) -> nn.Module:
         """What alone learns in the recipe's head epochs."""
         return self.module.get_submodule("classifier")
@@ -191,6 +192,12 @@ class Task(ABC, Generic[RecordT, ResultT]):
 
     def next_phase(self, number: int) -> None:
         """Go over to a phase from the end of the one before; the average holds what is kept of that."""
+
+    def rebuild(self, number: int) -> None:
+        """Make the modules of a phase that a training goes on in, where phases differ; a checkpoint has the values."""
+
+    def inherit_optimizer(self, old: torch.optim.Optimizer, new: torch.optim.Optimizer) -> None:
+        """Take over what a new phase's optimizer keeps from that of the phase before; by default it begins anew."""
 
     @contextmanager
     def during(self, epoch: Epoch) -> Iterator[None]:

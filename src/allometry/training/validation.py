@@ -60,7 +60,14 @@ def _joint_score(
     return Score(mean_average_precision(split.labels, values[:, :-1]), float(values[:, -1].mean()))
 
 
-def settle_statistics(job: Job[RecordT], module: nn.Module, average: nn.Module, epoch: Epoch) -> None:
+def settle_statistics(
+    job: Job[RecordT],
+    module: nn.Module,
+    average: nn.Module,
+    epoch: Epoch,
+    *,
+    preprocessing: Preprocessing | None = None,
+) -> None:
     """Give the average's batch norms the statistics that it is validated with, the same in every process.
 
     Where the recipe says so they are estimated anew, from training images as they are seen in evaluation. Of several
@@ -71,16 +78,26 @@ def settle_statistics(job: Job[RecordT], module: nn.Module, average: nn.Module, 
         module: what computes with the average's batch norms: itself, or a path through it.
         average: whose batch norms they are.
         epoch: that has ended.
+        preprocessing: how images become its input; by default the job's.
     """
     job.dist.broadcast(average.buffers())
     if job.recipe.batch_norm == "re-estimated":
-        recalibrate_batch_norm(module, _views(job, epoch))
+        recalibrate_batch_norm(module, training_views(job, epoch.number, preprocessing=preprocessing))
         job.dist.broadcast(average.buffers())
 
 
-def _views(job: Job[RecordT], epoch: Epoch) -> Iterator[Tensor]:
-    split, preprocessing = job.dataset.splits["train"], job.preprocessing
-    random = np.random.default_rng([job.seed, epoch.number])
+def training_views(
+    job: Job[RecordT], number: int, *, preprocessing: Preprocessing | None = None
+) -> Iterator[Tensor]:
+    """Some training images as they are seen in evaluation, as inputs in batches, for the statistics of batch norms.
+
+    Args:
+        job: the training.
+        number: that decides, beside the seed, which images they are.
+        preprocessing: how images become inputs; by default the job's.
+    """
+    split, preprocessing = job.dataset.splits["train"], preprocessing or job.preprocessing
+    random = np.random.default_rng([job.seed, number])
     chosen = random.permutation(len(split))[:_RECALIBRATED]
     for batch in view_batches(
         part_of(split, chosen),

@@ -21,10 +21,9 @@ from allometry.nas.growth_plan import GrowthRequest, Plan, Prepared, RunForecast
 from allometry.nas.law_trials import correct_text
 from allometry.profiling.latency_meter import open_meter
 from allometry.runs import GrowthPlan, GrowthResult, RivalLaw
-from allometry.runs.arguments import value_argument
+from allometry.runs.arguments import law_argument, value_argument
 from allometry.runs.files import BASELINE, LAW, NETWORK, PLAN, PREPROCESSING, write_recipe
 from allometry.scaling import COMPOUND, Multipliers, ScalingLaw, Solution, as_law, solve
-from allometry.scaling.laws import LAWS
 from allometry.training import predict, train
 from allometry.training.callbacks import Callback
 from allometry.training.forecast import forecast
@@ -167,7 +166,7 @@ def run(
         "baseline": value_argument(baseline),
         "budget": request.budget.exact(),
         "settings": setting_texts(settings),
-        **({"law": _law_argument(request.law)} if request.law else {}),
+        **({"law": law_argument(request.law)} if request.law else {}),
         **({"runtime": runtime_config.runtime, "threads": runtime_config.threads} if runtime_config else {}),
     }
     with open_session(
@@ -357,15 +356,6 @@ def _write_plan(folder: Path, plan: Plan, solution: Solution, runtime_config: Ru
         measured=runtime_config,
     )
     PLAN.write(folder, growth)
-
-
-def _law_argument(law: ScalingLaw) -> str:
-    """A law as the run folder remembers it, the same for a law, its name and its file."""
-    named = [name for name, known in LAWS.items() if known == law]
-    if named:
-        return named[0]
-    plain = f"{law.alpha!r},{law.beta!r},{law.gamma!r}"
-    return plain if as_law(plain) == law else str(law.to_dict())
 
 
 def _slug(text: str) -> str:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from allometry.arch import Network, save
 from allometry.base import InputError, Progress
 from allometry.base.progress import as_progress
+from allometry.base.units import format_quantity
 from allometry.catalog import as_network
 from allometry.cost import count
 from allometry.data import Data, Dataset, Group, Normalization, data_argument, data_name, settle_data
-from allometry.runs import TrainResult
-from allometry.runs.arguments import value_argument, value_name
-from allometry.runs.files import NETWORK, PREPROCESSING, RECIPE, write_recipe
+from allometry.nn.growing import check_growth
+from allometry.runs import GrowthPhase, GrowthSchedule, TrainResult
+from allometry.runs.arguments import law_argument, value_argument, value_name
+from allometry.runs.files import GROWTH, NETWORK, PREPROCESSING, RECIPE, write_recipe
+from allometry.scaling import COMPOUND, GrowthStep, ScalingLaw, as_law, growth_networks, parse_growth
 from allometry.training import ALONE, ClassificationJob, Recipe, Teacher
 from allometry.training import train as train_network
 from allometry.training.callbacks import Callback
@@ -41,6 +45,8 @@ def train(
     settings: Sequence[Setting] = (),
     pretrained: RunLike | None = None,
     teacher: RunLike | None = None,
+    grow: str | None = None,
+    law: ScalingLaw | str | Path | None = None,
     callbacks: Sequence[Callback | str] = (),
     out: str | Path | None = None,
     seed: int = 0,
@@ -65,6 +71,9 @@ def train(
         pretrained: weights to start from: a file, `hf://owner/name`, or a run. Their normalization comes along; the
             classifier is new where the classes are others.
         teacher: a run whose network to learn from, too; it must know the same classes.
+        grow: budgets that the network grows to during the training, each with the epoch from which on it has that size:
+            `5M@2, 10M@5`, or `2x@4` for twice its own MACs. The run is that of the last and largest network.
+        law: by which it grows: a law, its name, three numbers or a JSON file; by default `compound`.
         callbacks: are told of the training: `allometry.callbacks.TensorBoard()`, others by value, or by name.
         out: the run folder; by default `runs/NETWORK-DATA`.
         seed: of everything random.
@@ -87,7 +96,7 @@ def train(
     """
     display = as_progress(progress)
     request = _request(
-        network, data, group, recipe, settings, pretrained, teacher, seed=seed, progress=display
+        network, data, group, recipe, settings, pretrained, teacher, grow, law, seed=seed, progress=display
     )
     folder = (
         Path(out) if out is not None else Path("runs") / f"{value_name(network)}-{data_name(request.data)}"
@@ -119,6 +128,8 @@ def forecast_train(
     settings: Sequence[Setting] = (),
     pretrained: RunLike | None = None,
     teacher: RunLike | None = None,
+    grow: str | None = None,
+    law: ScalingLaw | str | Path | None = None,
     seed: int = 0,
     device: str | None = None,
     progress: Progress | bool = True,
@@ -129,7 +140,7 @@ def forecast_train(
     """
     display = as_progress(progress)
     request = _request(
-        network, data, group, recipe, settings, pretrained, teacher, seed=seed, progress=display
+        network, data, group, recipe, settings, pretrained, teacher, grow, law, seed=seed, progress=display
     )
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -157,6 +168,8 @@ class _Request:
         recipe: how it is trained.
         pretrained: weights to start from.
         teacher: the run folder of a network to learn from.
+        grow: in what steps the network grows, as it was written.
+        law: by which it grows.
     """
 
     network: Network
@@ -165,10 +178,14 @@ class _Request:
     recipe: Recipe | RecipeSpec
     pretrained: str | None
     teacher: str | None
+    grow: str | None
+    law: ScalingLaw
 
     def arguments(self) -> dict[str, Any]:
         """As the run folder remembers it; what is not given is left out."""
-        options = {"pretrained": self.pretrained, "teacher": self.teacher}
+        options = {"pretrained": self.pretrained, "teacher": self.teacher, "grow": self.grow}
+        if self.law != COMPOUND:
+            options["law"] = law_argument(self.law)
         return {
             "network": self.called,
             "data": data_argument(self.data),
@@ -185,18 +202,28 @@ def _request(
     settings: Sequence[Setting],
     pretrained: RunLike | None,
     teacher: RunLike | None,
+    grow: str | None,
+    law: ScalingLaw | str | Path | None,
     *,
     seed: int,
     progress: Progress,
 ) -> _Request:
     """The arguments, if all of their names are known; cheap mistakes are told before images are read."""
-    default = "small" if pretrained is None else "transfer"
+    default, known = "small" if pretrained is None else "transfer", as_network(network)
+    if grow is not None:
+        parse_growth(grow, count(known))
+    elif law is not None:
+        raise InputError(
+            "A law says how a network grows in its training: give the steps, too (grow, --grow '5M@2')."
+        )
     return _Request(
-        network=as_network(network),
+        network=known,
         called=value_argument(network),
         recipe=as_recipe(default if recipe is None else recipe, settings=settings),
         pretrained=None if pretrained is None else weights_argument(pretrained),
         teacher=None if teacher is None else str(folder_of(teacher)),
+        grow=grow,
+        law=COMPOUND if law is None else as_law(law),
         data=settle_data(data, group=group, seed=seed, progress=progress),
     )
 
@@ -205,6 +232,8 @@ def _train(session: Session, request: _Request) -> None:
     folder = session.run.path
     job, images = _job(session, request)
     save(job.network, folder / NETWORK)
+    if job.smaller:
+        _announce_growth(session, job, request.law)
     job.preprocessing.save(folder / PREPROCESSING)
     write_recipe(folder, job.recipe.to_dict())
     session.halt_if_requested()
@@ -244,6 +273,15 @@ def _job(session: Session, request: _Request) -> tuple[ClassificationJob, Images
         network, images = loaded.network, replace(images, normal=known)
         start = loaded.module.state_dict()
     network = replace(network, name=network.name or session.run.path.name)
+    steps = () if request.grow is None else parse_growth(request.grow, count(network))
+    largest = max(images.dataset.image_size, network.total_stride, network.resolution)
+    networks = (
+        network,
+        *growth_networks(network, steps, law=request.law, largest_resolution=largest),
+    )
+    for before, after in pairwise(networks):
+        check_growth(before, after)
+    network = networks[-1]
     recipe = settle_execution(
         images.resolve(request.recipe, network),
         network,
@@ -255,8 +293,46 @@ def _job(session: Session, request: _Request) -> tuple[ClassificationJob, Images
     )
     recipe = session.dist.broadcast_object(recipe)  # devices may differ; the first process's decides for all
     teacher = None if request.teacher is None else _teacher(session, request.teacher, images)
-    job = session.job(network, images, recipe, folder=session.run.path, start=start, teacher=teacher)
+    job = session.job(
+        network,
+        images,
+        recipe,
+        folder=session.run.path,
+        start=start,
+        teacher=teacher,
+        smaller=tuple(zip(networks[:-1], _epochs_of(steps, recipe), strict=True)),
+    )
     return job, images
+
+
+def _epochs_of(steps: Sequence[GrowthStep], recipe: Recipe) -> list[int]:
+    """In how many epochs each network is trained before it grows."""
+    begins = [1, *(step.epoch for step in steps)]
+    if begins[-1] > recipe.epochs:
+        raise InputError(
+            f"The network grows at epoch {begins[-1]}, but the training ends with epoch {recipe.epochs}: let it grow "
+            f"earlier, or train longer (--set epochs={begins[-1] + 1})."
+        )
+    return [after - before for before, after in pairwise(begins)]
+
+
+def _announce_growth(session: Session, job: ClassificationJob, law: ScalingLaw) -> None:
+    """Write down and tell which network is trained in which epochs."""
+    phases = [
+        GrowthPhase(
+            network=part.network,
+            cost=count(part.network),
+            first_epoch=part.epochs[0].number + 1,
+            epochs=len(part.epochs),
+        )
+        for part in job.networks
+    ]
+    GROWTH.write(session.run.path, GrowthSchedule(phases=tuple(phases), law=law))
+    for phase in phases:
+        session.progress.say(
+            f"epochs {phase.first_epoch} to {phase.last_epoch}: {format_quantity(phase.cost.macs)} MACs, "
+            f"{format_quantity(phase.cost.params)} params, {phase.network.resolution} px"
+        )
 
 
 def _teacher(session: Session, run: str, images: Images) -> Teacher:

@@ -1,7 +1,7 @@
 """Modules made larger or smaller, with the weights that they have."""
 
 from allometry.nn.growing.filling import GROWTH_METHODS, GrowthMethod, filled
-from allometry.nn.growing.grow import LARGEST_ERROR, Grown, grow_module, output_difference
+from allometry.nn.growing.grow import LARGEST_ERROR, Grown, check_growth, grow_module, output_difference
 from allometry.nn.growing.own import weight_map_between
 from allometry.nn.growing.weight_map import TensorSource, WeightMap, inherited
 
@@ -12,6 +12,7 @@ __all__ = [
     "GrowthMethod",
     "TensorSource",
     "WeightMap",
+    "check_growth",
     "filled",
     "grow_module",
     "inherited",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -68,6 +69,7 @@ def grow_module(old: ConvNet, network: Network, *, method: GrowthMethod = "new",
     """
     if method not in GROWTH_METHODS:
         raise UnknownNameError("method of growth", method, GROWTH_METHODS)
+    check_growth(old.network, network)
     weight_map = weight_map_between(old.network, network, copies=method == "copies")
     module = build(network, seed=seed)
     generator = torch.Generator().manual_seed(seed)
@@ -77,7 +79,7 @@ def grow_module(old: ConvNet, network: Network, *, method: GrowthMethod = "new",
             source = weight_map.get(name)
             if source is not None:
                 value.copy_(filled(held[source.name], source, value, method=method, generator=generator))
-        _start_new_layers(old, module)
+        _start_new_layers(old.network, module)
     device = next(old.parameters()).device
     error = output_difference(old, module.to(device))
     if not error <= LARGEST_ERROR:
@@ -86,6 +88,30 @@ def grow_module(old: ConvNet, network: Network, *, method: GrowthMethod = "new",
             "largest); keep the kernels, or leave the layers that change out of the growth."
         )
     return Grown(module.train(old.training), weight_map)
+
+
+def check_growth(old: Network, new: Network) -> None:
+    """Refuse a network that another one cannot grow into without a change of what it computes.
+
+    Raises:
+        NetworkError: the new network is not the old one made larger, or has a layer that cannot begin as the identity.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> check_growth(get("efficientnet-b1"), get("efficientnet-b0"))
+        Traceback (most recent call last):
+            ...
+        allometry.base.errors.NetworkError: The new network is not the old one made larger: stage 0 has 1 layers and ...
+    """
+    weight_map_between(old, new)
+    with torch.device("meta"):
+        module = ConvNet(new)
+    for place, block, before in _new_layers(old, module):
+        if not _begins_silent(block) and not _passes_on(block, before):
+            raise NetworkError(
+                f"A new layer {place} ({block.cell.label}) cannot begin as one that changes nothing: it does not add "
+                "its input to its output. Grow this network in width or resolution."
+            )
 
 
 def output_difference(old: ConvNet, new: ConvNet, *, images: int = 2, seed: int = 0) -> float:
@@ -119,25 +145,31 @@ def _outputs(module: nn.Module, images: Tensor) -> Tensor:
     return outputs.float().cpu()
 
 
-def _start_new_layers(old: ConvNet, new: ConvNet) -> None:
-    """Let the layers that the old network has not change nothing, in place."""
+def _new_layers(old: Network, new: ConvNet) -> Iterator[tuple[str, GraphBlock, GraphBlock]]:
+    """The layers that a larger network has and a smaller one has not, each with its name and the one before it."""
     for number, stage in enumerate(new.network.stages):
-        for layer in range(old.network.stages[number].repeats, stage.repeats):
+        for layer in range(old.stages[number].repeats, stage.repeats):
             place = f"stages.{number}.{layer}"
             block, before = new.get_submodule(place), new.get_submodule(f"stages.{number}.{layer - 1}")
             assert isinstance(block, GraphBlock)  # noqa: S101
             assert isinstance(before, GraphBlock)  # noqa: S101
-            norm = last_norm(block)
-            if norm is not None and _adds_its_input(block):
-                nn.init.zeros_(norm.weight)
-                nn.init.zeros_(norm.bias)
-            elif _passes_on(block, before):
-                _become_identity(block, before)
-            else:
-                raise NetworkError(
-                    f"A new layer {place} ({block.cell.label}) cannot begin as one that changes nothing: it does not "
-                    "add its input to its output. Grow this network in width or resolution."
-                )
+            yield place, block, before
+
+
+def _begins_silent(block: GraphBlock) -> bool:
+    """Whether a block changes nothing where the last batch norm of its residual branch has the scale zero."""
+    return last_norm(block) is not None and _adds_its_input(block)
+
+
+def _start_new_layers(old: Network, new: ConvNet) -> None:
+    """Let the layers that the old network has not change nothing, in place."""
+    for _, block, before in _new_layers(old, new):
+        norm = last_norm(block)
+        if norm is not None and _begins_silent(block):
+            nn.init.zeros_(norm.weight)
+            nn.init.zeros_(norm.bias)
+        else:
+            _become_identity(block, before)
 
 
 def _adds_its_input(block: GraphBlock) -> bool:

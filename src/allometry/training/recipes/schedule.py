@@ -16,9 +16,9 @@ class Epoch:
     """One epoch before it happens.
 
     Attributes:
-        number: from 0.
+        number: from 0; of the phase, where there are several.
         stage: of progressive learning, from 0.
-        first_step: of the training, in this epoch.
+        first_step: of the training, or of the phase, in this epoch.
         steps: optimizer steps in it.
         batch_size: images of a step, over all processes; there may be fewer of them in all.
         images_per_step: how many images a step really has.
@@ -27,6 +27,7 @@ class Epoch:
         dropout: before the classifier; None for the network's own.
         lr_scale: factor of the learning rate that the batch brings.
         head_only: whether only the classifier learns.
+        before: epochs of the schedule before its phase.
 
     Example:
         >>> epoch = Epoch(
@@ -57,6 +58,7 @@ class Epoch:
     dropout: float | None
     lr_scale: float
     head_only: bool
+    before: int = 0
 
     @property
     def last_step(self) -> int:
@@ -128,7 +130,8 @@ def learning_rate(recipe: Recipe, epoch: Epoch, step: int) -> float:
     if epoch.head_only:
         return highest
     length = recipe.epochs - recipe.head_epochs
-    done = epoch.number - recipe.head_epochs + (step - epoch.first_step) / epoch.steps
+    number = epoch.before + epoch.number
+    done = number - recipe.head_epochs + (step - epoch.first_step) / epoch.steps
     warm = recipe.warmup * length
     if done < warm:
         return highest * min(1.0, (done + 1 / epoch.steps) / warm)
