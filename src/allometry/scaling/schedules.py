@@ -132,7 +132,7 @@ def growth_networks(
         >>> from allometry.catalog import get
         >>> networks = growth_networks(get("efficientnet-b0"), parse_growth("600M@2, 1G@4"))
         >>> [network.resolution for network in networks]
-        [224, 259]
+        [224, 238]
     """
     networks: list[Network] = []
     for step in steps:
@@ -221,20 +221,21 @@ def grows_into(old: Network, new: Network) -> bool:
 
 def _sizes(network: Network) -> list[int]:
     """Everything that only grows."""
-    blocks = [stage.block for stage in network.stages]
+    blocks = [group[0].block for group in network.groups]
     widths = [block.channels if isinstance(block, RegularBlock) else 0 for block in blocks]
     head = [network.head.channels or 0, network.head.hidden or 0]
-    repeats = [stage.repeats for stage in network.stages]
+    repeats = [sum(stage.repeats for stage in group) for group in network.groups]
     return [network.resolution, network.stem.channels, *head, *widths, *repeats]
 
 
 def _forms(network: Network) -> dict[tuple[int, int], tuple[str, ...]]:
-    """The names of each block's nodes, by stage and layer."""
+    """The names of each block's nodes, by group of stages and layer in it."""
     forms: dict[tuple[int, int], tuple[str, ...]] = {}
-    within: dict[int, int] = {}
+    group, layer, last = -1, 0, -1
     for placed in network.blocks():
-        layer = within.get(placed.stage, 0)
-        within[placed.stage] = layer + 1
+        if placed.stage != last and not network.stages[placed.stage].continues:
+            group, layer = group + 1, 0
         cell = graph_of(placed.block, placed.source.channels)
-        forms[placed.stage, layer] = tuple(node.name for node in cell.nodes)
+        forms[group, layer] = tuple(node.name for node in cell.nodes)
+        layer, last = layer + 1, placed.stage
     return forms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from allometry.base import NetworkError, UnknownNameError
 from allometry.nn.blocks import GraphBlock, last_norm
 from allometry.nn.build import ConvNet, build
 from allometry.nn.growing.filling import GROWTH_METHODS, GrowthMethod, filled
-from allometry.nn.growing.own import weight_map_between
+from allometry.nn.growing.own import group_layers, weight_map_between
 from allometry.nn.growing.weight_map import WeightMap
 
 LARGEST_ERROR = 1e-4
@@ -101,7 +102,7 @@ def check_growth(old: Network, new: Network) -> None:
         >>> check_growth(get("efficientnet-b1"), get("efficientnet-b0"))
         Traceback (most recent call last):
             ...
-        allometry.base.errors.NetworkError: The new network is not the old one made larger: stage 0 has 1 layers and ...
+        allometry.base.errors.NetworkError: The new network is not the old one made larger: group 0 of stages has ...
     """
     weight_map_between(old, new)
     with torch.device("meta"):
@@ -147,13 +148,13 @@ def _outputs(module: nn.Module, images: Tensor) -> Tensor:
 
 def _new_layers(old: Network, new: ConvNet) -> Iterator[tuple[str, GraphBlock, GraphBlock]]:
     """The layers that a larger network has and a smaller one has not, each with its name and the one before it."""
-    for number, stage in enumerate(new.network.stages):
-        for layer in range(old.stages[number].repeats, stage.repeats):
-            place = f"stages.{number}.{layer}"
-            block, before = new.get_submodule(place), new.get_submodule(f"stages.{number}.{layer - 1}")
+    for theirs, ours in zip(group_layers(old), group_layers(new.network), strict=True):
+        for before, place in list(pairwise(ours))[len(theirs) - 1 :]:
+            name, *_ = names = [f"stages.{stage}.{layer}" for stage, layer in (place, before)]
+            block, last = (new.get_submodule(part) for part in names)
             assert isinstance(block, GraphBlock)  # noqa: S101
-            assert isinstance(before, GraphBlock)  # noqa: S101
-            yield place, block, before
+            assert isinstance(last, GraphBlock)  # noqa: S101
+            yield name, block, last
 
 
 def _begins_silent(block: GraphBlock) -> bool:

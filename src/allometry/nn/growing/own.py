@@ -18,7 +18,7 @@ from allometry.nn.growing.weight_map import NEW, TensorSource, WeightMap
 _Widths: TypeAlias = dict[str, int]
 
 
-def weight_map_between(old: Network, new: Network, *, copies: bool = False) -> WeightMap:
+def weight_map_between(old: Network, new: Network, *, copies: bool = False, exact: bool = True) -> WeightMap:
     """Which entries of a larger network's tensors come from which of a smaller one's.
 
     Both have the same stages of the same kinds of blocks. Widths, expand ratios, numbers of layers, kernels and
@@ -30,6 +30,8 @@ def weight_map_between(old: Network, new: Network, *, copies: bool = False) -> W
         new: the larger one.
         copies: new channels stand for old ones, in their order again and again, and new layers for the one before
             them, where there is one of their kind; else they stand for none.
+        exact: the new network can compute what the old one does: its layers are the old ones but for their sizes, and
+            it adds where that adds. Without, only the tensors have to be there.
 
     Raises:
         NetworkError: the new network is not the old one made larger; the message says where.
@@ -50,13 +52,15 @@ def weight_map_between(old: Network, new: Network, *, copies: bool = False) -> W
         before, after = ConvNet(old), ConvNet(new)
     held = before.state_dict()
     sources: dict[str, TensorSource] = {}
-    blocks = _block_sources(before, after, copies=copies)
+    blocks = _block_sources(before, after, copies=copies, exact=exact)
     for name, value in after.state_dict().items():
         prefix, rest = _split(name)
         origin = blocks.get(prefix, "") if prefix else ""
         if origin is None:
             continue
         theirs = f"{origin}{rest}"
+        if theirs not in held and not exact:
+            continue
         if theirs not in held:
             _refuse(f"{name} is new in a layer that was there")
         sources[name] = TensorSource(
@@ -91,22 +95,50 @@ def _indices(
             yield tuple(index - first if first <= index < first + before else NEW for index in range(after))
 
 
-def _block_sources(before: ConvNet, after: ConvNet, *, copies: bool) -> dict[str, str | None]:
+def _block_sources(before: ConvNet, after: ConvNet, *, copies: bool, exact: bool) -> dict[str, str | None]:
     """For each block of the new network the prefix of the old one that it inherits from; None for none."""
     theirs, ours = _placed(before), _placed(after)
     sources: dict[str, str | None] = {}
-    for (stage, layer), (block, widths) in ours.items():
-        origin = (stage, min(layer, before.network.stages[stage].repeats - 1))
-        sources[f"stages.{stage}.{layer}."] = f"stages.{stage}.{origin[1]}."
-        if origin[1] == layer:
-            old, their_widths = theirs[origin]
-            _check_block(f"stage {stage}, layer {layer}", old, block, (their_widths, widths))
-        elif not copies or origin[1] == 0:
-            sources[f"stages.{stage}.{layer}."] = None
-    fewer = [place for place in theirs if place not in ours]
-    if fewer:
-        _refuse(f"stage {fewer[0][0]} has {after.network.stages[fewer[0][0]].repeats} layers and had more")
+    groups = zip(group_layers(before.network), group_layers(after.network), strict=True)
+    for number, (old_layers, new_layers) in enumerate(groups):
+        if len(old_layers) > len(new_layers):
+            _refuse(f"group {number} of stages has {len(new_layers)} layers and had {len(old_layers)}")
+        for layer, place in enumerate(new_layers):
+            origin = old_layers[min(layer, len(old_layers) - 1)]
+            (block, widths), (old, old_widths) = ours[place], theirs[origin]
+            sources[_prefix(place)] = _prefix(origin)
+            if layer < len(old_layers) and not exact:
+                continue
+            if layer < len(old_layers):
+                _check_block(f"stage {place[0]}, layer {place[1]}", old, block, (old_widths, widths))
+            elif not copies or len(old_layers) == 1 or _form(old) != _form(block):
+                sources[_prefix(place)] = None
     return sources
+
+
+def group_layers(network: Network) -> list[list[tuple[int, int]]]:
+    """The layers of each group of stages, by their stages' numbers and their own: what depth adds comes at the end.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> group_layers(get("efficientnet-b0"))[:2]
+        [[(0, 0)], [(1, 0), (1, 1)]]
+    """
+    groups: list[list[tuple[int, int]]] = []
+    for number, stage in enumerate(network.stages):
+        if not stage.continues:
+            groups.append([])
+        groups[-1] += [(number, layer) for layer in range(stage.repeats)]
+    return groups
+
+
+def _prefix(place: tuple[int, int]) -> str:
+    return f"stages.{place[0]}.{place[1]}."
+
+
+def _form(block: GraphBlock) -> list[tuple[object, ...]]:
+    """What a block computes, but for the sizes."""
+    return [(node.name, node.inputs, node.join) for node in block.cell.nodes]
 
 
 def _placed(module: ConvNet) -> dict[tuple[int, int], tuple[GraphBlock, _Widths]]:
@@ -127,7 +159,7 @@ def _check_frame(old: Network, new: Network) -> None:
     """Refuse a network that differs in something that growth does not change."""
     head, stem = replace(old.head, dropout=new.head.dropout, fixed=new.head.fixed), old.stem
     same = {
-        "number of stages": (len(old.stages), len(new.stages)),
+        "number of groups of stages": (len(old.groups), len(new.groups)),
         "in_channels": (old.in_channels, new.in_channels),
         "padding": (old.padding, new.padding),
         "batch_norm.epsilon": (old.batch_norm.epsilon, new.batch_norm.epsilon),
@@ -150,9 +182,7 @@ def _head_without_sizes(head: Head) -> Head:
 
 def _check_block(place: str, old: GraphBlock, new: GraphBlock, widths: tuple[_Widths, _Widths]) -> None:
     """Refuse a block that computes something else than the old one with more channels or a larger kernel."""
-    if [(node.name, node.inputs, node.join) for node in old.cell.nodes] != [
-        (node.name, node.inputs, node.join) for node in new.cell.nodes
-    ]:
+    if _form(old) != _form(new):
         names = [", ".join(node.name for node in block.cell.nodes) for block in (old, new)]
         _refuse(f"{place} was {names[0]} and is {names[1]}")
     for before, after in zip(old.cell.nodes, new.cell.nodes, strict=True):
