@@ -1,0 +1,109 @@
+"""A copy of a module with tensors of other shapes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from allometry.base import InputError
+from allometry.nn.tracing.traced_int import AttributeSpot, set_attribute
+
+_NORMS = (nn.modules.batchnorm._NormBase,)
+
+
+def copied(module: nn.Module) -> nn.Module:
+    """A copy of a module that shares nothing with it.
+
+    Raises:
+        InputError: it cannot be copied, or its code is compiled, so that its sizes cannot change.
+
+    Example:
+        >>> copied(nn.Linear(2, 2)).weight.shape
+        torch.Size([2, 2])
+    """
+    for name, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise InputError(
+                f"{name or type(module).__name__} is a scripted module: its sizes are compiled in."
+            )
+    try:
+        return copy.deepcopy(module)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise InputError(f"{type(module).__name__} cannot be copied: {error}") from error
+
+
+def resize(
+    module: nn.Module,
+    shapes: Mapping[str, tuple[int, ...]],
+    attributes: Mapping[AttributeSpot, int],
+) -> nn.Module:
+    """A copy of a module in which some tensors have other shapes; their values are zeros.
+
+    Args:
+        module: stays as it is.
+        shapes: of the tensors that change, by their names.
+        attributes: integers that change with them.
+
+    Raises:
+        InputError: the module cannot be copied.
+
+    Example:
+        >>> wide = resize(nn.Linear(2, 3), {"weight": (3, 4)}, {})
+        >>> wide
+        Linear(in_features=4, out_features=3, bias=True)
+    """
+    result = copied(module)
+    named = {**dict(result.named_parameters()), **dict(result.named_buffers())}
+    swapped = {id(named[name]): _like(named[name], shape) for name, shape in shapes.items()}
+    for part in result.modules():
+        kinds: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
+        for held in kinds:
+            # A shared tensor stays shared.
+            held.update({key: swapped[id(tensor)] for key, tensor in held.items() if id(tensor) in swapped})
+    for spot, value in attributes.items():
+        set_attribute(result, spot, value)
+    for part in result.modules():
+        _tell_sizes(part)
+    return result
+
+
+def _like(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    values = torch.zeros(shape, dtype=tensor.dtype, device=tensor.device)
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(values, requires_grad=tensor.requires_grad)
+    return values
+
+
+def _tell_sizes(part: nn.Module) -> None:
+    """What PyTorch's own layers say of their sizes follows from their tensors."""
+    weight = getattr(part, "weight", None)
+    if not isinstance(weight, Tensor):
+        if isinstance(part, nn.MultiheadAttention):
+            _tell_attention(part)
+        return
+    if isinstance(part, nn.modules.conv._ConvNd):
+        first, second = weight.shape[0], weight.shape[1] * part.groups
+        part.in_channels, part.out_channels = (first, second) if part.transposed else (second, first)
+    elif isinstance(part, nn.Linear):
+        part.out_features, part.in_features = weight.shape
+    elif isinstance(part, _NORMS):
+        part.num_features = weight.shape[0]
+    elif isinstance(part, nn.LayerNorm | nn.RMSNorm):
+        part.normalized_shape = tuple(weight.shape)
+    elif isinstance(part, nn.GroupNorm):
+        part.num_channels = weight.shape[0]
+    elif isinstance(part, nn.Embedding):
+        part.num_embeddings, part.embedding_dim = weight.shape
+    elif isinstance(part, nn.PReLU):
+        part.num_parameters = weight.shape[0]
+
+
+def _tell_attention(part: nn.MultiheadAttention) -> None:
+    part.embed_dim = part.out_proj.weight.shape[0]
+    part.head_dim = part.embed_dim // part.num_heads
+    if part.in_proj_weight is not None:
+        part.kdim = part.vdim = part.embed_dim

@@ -1,0 +1,285 @@
+"""Scaling any module: planned, built, given the weights that it had, and compared with what it was."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from allometry.arch.rounding import CHANNEL_MULTIPLE, round_repeats
+from allometry.base import InputError
+from allometry.nn.foreign.depth import BlockRun, Insertion, deepened, difference, find_runs, refusal, run_once
+from allometry.nn.foreign.fill import fill
+from allometry.nn.foreign.plan import AttributeChange, GroupChange, Kept, ModulePlan
+from allometry.nn.growing.weight_map import TensorSource, WeightMap
+from allometry.nn.foreign.widen import Resized, with_sizes
+from allometry.nn.foreign.widths import macs_of, scaled_sizes
+from allometry.nn.tracing.channels import ChannelGraph, TraceError, trace_channels
+from allometry.nn.tracing.tracer import tensors_in
+
+CLOSE = 1e-4  # relative difference of outputs that rounding explains
+_MOST_TRIES = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaledModule:
+    """A module that was made larger or smaller.
+
+    Attributes:
+        module: of the same classes as the one that it comes from, with the weights that it had.
+        plan: what was done.
+        weight_map: what its tensors inherit.
+        macs: multiply-accumulates of its weights for one image.
+        params: trainable parameters.
+        difference: of its outputs from the original's, relative to their largest; None where it is not larger.
+    """
+
+    module: nn.Module
+    plan: ModulePlan
+    weight_map: WeightMap
+    macs: int
+    params: int
+    difference: float | None
+
+
+def scale_module(
+    module: nn.Module,
+    *inputs: Any,  # noqa: ANN401 - whatever the module takes
+    depth: float = 1.0,
+    width: float = 1.0,
+    channel_multiple: int = CHANNEL_MULTIPLE,
+    seed: int = 0,
+) -> ScaledModule:
+    """Make any module deeper, wider, shallower or narrower, with the weights that it has.
+
+    The module's own code runs once under observation: which channels belong together follows from what its operations
+    do with them, whatever classes it is made of. What is larger computes what the original does until it is trained;
+    that is compared, and a module for which it does not hold is refused. What is smaller is compared the other way
+    around: grown again, it must compute what it did.
+
+    Args:
+        module: stays as it is.
+        inputs: that it takes, such as a batch of one image.
+        depth: multiplier of the blocks of each stage that repeats.
+        width: multiplier of the channels.
+        channel_multiple: what channels are rounded to.
+        seed: of new weights.
+
+    Raises:
+        InputError: nothing of it can be scaled, or it would compute something else; the message says what and where.
+
+    Example:
+        >>> import torch
+        >>> net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.Flatten(), nn.Linear(16, 2))
+        >>> scaled = scale_module(net, torch.randn(1, 3, 5, 5), width=1.5)
+        >>> scaled.module[2], scaled.difference < 1e-6
+        (Conv2d(24, 24, kernel_size=(3, 3), stride=(1, 1)), True)
+    """
+    _check_multipliers(depth, width)
+    insertions, kept = _insertions(module, inputs, depth)
+    deep, names = deepened(module, insertions, inputs)
+    graph = trace_channels(deep, *inputs)
+    graph, resized, refused = _widened(deep, graph, width, channel_multiple, inputs)
+    if not insertions and not resized.shapes:
+        reasons = [*kept, *refused] or [Kept("", 0, "the multipliers are too near to 1")]
+        raise InputError(f"{type(module).__name__} stays as it is: {reasons[0].name} {reasons[0].reason}")
+    fill(deep, resized, seed=seed)
+    gap = _compare(module, deep, resized, inputs, depth, width, seed)
+    plan = _plan_of(graph, resized, insertions, (*kept, *refused))
+    source = {name: names[entry.name] for name, entry in resized.weight_map.items()}
+    return ScaledModule(
+        module=resized.module.train(module.training),
+        plan=plan,
+        weight_map={
+            name: TensorSource(str(source[name]), entry.indices)
+            for name, entry in resized.weight_map.items()
+            if source[name] is not None
+        },
+        macs=round(macs_of(resized.graph, {}, {}) / batch_size(inputs)),
+        params=sum(tensor.numel() for tensor in resized.module.parameters() if tensor.requires_grad),
+        difference=gap,
+    )
+
+
+def _check_multipliers(depth: float, width: float) -> None:
+    for name, value in (("depth", depth), ("width", width)):
+        if not (0 < value < math.inf):
+            raise InputError(f"The {name} multiplier must be a positive number, not {value!r}.")
+    if depth == width == 1:
+        raise InputError("Give a depth or a width other than 1.")
+
+
+def runs_that_change(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[BlockRun, ...]:
+    """The runs to which blocks can be added without changing what the module computes."""
+    return tuple(run for run in find_runs(module, *inputs) if _why_not(module, run, inputs) is None)
+
+
+def _why_not(module: nn.Module, run: BlockRun, inputs: tuple[Any, ...]) -> str | None:
+    """Why no block can be added to a run; None if one can."""
+    reason = refusal(module, run, inputs)
+    if reason is not None:
+        return reason
+    insertion = Insertion(run.container, run.names, len(run.names) + 1)
+    try:
+        deeper, _ = deepened(module, [insertion], inputs)
+        gap = _gap(run_once(module, inputs), run_once(deeper, inputs))
+    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, KeyError) as error:
+        return f"with one block more it does not run: {str(error).splitlines()[0]}"
+    return None if gap <= CLOSE else "with one block more it computes something else"
+
+
+def _insertions(
+    module: nn.Module, inputs: tuple[Any, ...], depth: float
+) -> tuple[tuple[Insertion, ...], tuple[Kept, ...]]:
+    """The runs whose blocks change in number, and those that cannot."""
+    if depth == 1:
+        return (), ()
+    insertions, kept = [], []
+    runs = find_runs(module, *inputs)
+    if not runs:
+        kept.append(Kept(type(module).__name__, 0, "has no blocks that repeat."))
+    for run in runs:
+        repeats = repeats_of(run, depth)
+        if repeats == len(run.names):
+            continue
+        reason = _why_not(module, run, inputs)
+        if reason is None:
+            insertions.append(Insertion(run.container, run.names, repeats))
+        else:
+            kept.append(Kept(run.container, len(run.names), reason))
+    return tuple(insertions), tuple(kept)
+
+
+def repeats_of(run: BlockRun, depth: float) -> int:
+    """How many blocks a run has when its stage has so many times as many, rounded up as the papers do."""
+    return max(round_repeats(run.blocks * depth) - run.before, 0 if run.before else 1)
+
+
+def _widened(
+    module: nn.Module, graph: ChannelGraph, width: float, multiple: int, inputs: tuple[Any, ...]
+) -> tuple[ChannelGraph, Resized, tuple[Kept, ...]]:
+    """The module at another width. Channels with which it does not run are left as they are, and the rest is tried."""
+    for _ in range(_MOST_TRIES):
+        sizes = scaled_sizes(module, graph, width, channel_multiple=multiple) if width != 1 else {}
+        try:
+            resized = with_sizes(module, graph, sizes, inputs)
+        except TraceError as error:
+            graph = _frozen(graph, sizes, error)
+            continue
+        kept = tuple(
+            Kept(group.name, group.size, group.frozen)
+            for group in graph.groups
+            if group.frozen is not None and ":" in group.frozen
+        )
+        return graph, resized, kept if width != 1 else ()
+    raise InputError(f"No width of {type(module).__name__} was found with which it runs.")
+
+
+def _frozen(graph: ChannelGraph, sizes: Mapping[int, int], error: TraceError) -> ChannelGraph:
+    """The graph without growth of the channels with which the module did not run."""
+    involved = involved_spots(error)
+    wrong = {
+        number
+        for number in sizes
+        if any(slot.spot in involved for slot in graph.groups[number].slots)
+        or (error.group is not None and graph.groups[number].name == error.group)
+    }
+    if not wrong:
+        raise error
+    return replace(
+        graph,
+        groups=tuple(
+            replace(group, frozen=str(error)) if number in wrong else group
+            for number, group in enumerate(graph.groups)
+        ),
+    )
+
+
+def involved_spots(error: TraceError) -> set[Any]:
+    """The dimensions of tensors whose channels met where a module failed."""
+    tracer = error.tracer
+    if tracer is None or tracer.failed is None:
+        return set()
+    spots = set()
+    for leaf in tracer.labels.leaves:
+        labels = range(leaf.start, leaf.start + leaf.size)
+        if any(int(label) in labels for label in tracer.failed):
+            spots.add(leaf.spot)
+    return spots
+
+
+def _compare(
+    module: nn.Module,
+    deep: nn.Module,
+    resized: Resized,
+    inputs: tuple[Any, ...],
+    depth: float,
+    width: float,
+    seed: int,
+) -> float | None:
+    """The oracle: what is larger must compute the same, and what is smaller the same when it is grown again."""
+    if width >= 1 and depth >= 1:
+        gap = _gap(run_once(module, inputs), run_once(resized.module, inputs))
+    else:
+        gap = _grown_again(deep, resized, inputs, seed)
+    normed = [group for group in resized.graph.groups if group.normed and group.frozen is None]
+    if gap > CLOSE and not normed:
+        raise InputError(
+            f"{type(module).__name__} would compute something else: its outputs differ by {gap:.1e} of their largest. "
+            "What its code does with channels was not understood."
+        )
+    return gap if width >= 1 and depth >= 1 else None
+
+
+def _grown_again(deep: nn.Module, resized: Resized, inputs: tuple[Any, ...], seed: int) -> float:
+    by_slots = {group.key: group.size for group in trace_channels(deep, *inputs).groups}
+    sizes = {
+        number: by_slots[group.key]
+        for number, group in enumerate(resized.graph.groups)
+        if group.key in by_slots and by_slots[group.key] != group.size
+    }
+    again = with_sizes(resized.module, resized.graph, sizes, inputs)
+    fill(resized.module, again, seed=seed)
+    return _gap(run_once(resized.module, inputs), run_once(again.module, inputs))
+
+
+def _gap(one: Any, two: Any) -> float:  # noqa: ANN401 - whatever a module gives
+    before, after = tensors_in(one), tensors_in(two)
+    if len(before) != len(after):
+        return math.inf
+    gaps = []
+    for first, second in zip(before, after, strict=True):
+        # Feature maps may have more channels; the first are those that were there.
+        maps = first.ndim == second.ndim and first.ndim > 2
+        part = second[tuple(slice(0, size) for size in first.shape)] if maps else second
+        if first.shape != part.shape:
+            return math.inf
+        if first.is_floating_point():
+            gaps.append(difference(first, part))
+    return max(gaps, default=math.inf)
+
+
+def _plan_of(
+    graph: ChannelGraph, resized: Resized, insertions: tuple[Insertion, ...], kept: Iterable[Kept]
+) -> ModulePlan:
+    after = {group.key: group.size for group in resized.graph.groups}
+    return ModulePlan(
+        insertions=insertions,
+        shapes=dict(resized.shapes),
+        attributes=tuple(AttributeChange(*spot, value) for spot, value in resized.attributes.items()),
+        groups=tuple(
+            GroupChange(group.name, group.size, after[group.key], len(group.slots))
+            for group in graph.groups
+            if after[group.key] != group.size
+        ),
+        kept=tuple(kept),
+    )
+
+
+def batch_size(inputs: tuple[Any, ...]) -> int:
+    """How many images inputs hold."""
+    tensors: list[Tensor] = tensors_in(inputs)
+    return tensors[0].shape[0] if tensors and tensors[0].ndim else 1

@@ -1,0 +1,263 @@
+"""What becomes of the labels of channels in each operation of PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from allometry.nn.tracing.labels import Value, plane_of, varies, vector
+from allometry.nn.tracing.moving import MOVES, follow_move
+from allometry.nn.tracing.products import PRODUCTS
+
+if TYPE_CHECKING:
+    from allometry.nn.tracing.tracer import Tracer
+
+# Operations along the image: what is no channel may change its size.
+_SPATIAL = (
+    "pool", "upsample", "grid_sampler", "interpolate", "reflection_pad", "replication_pad", "fft", "affine_grid",
+)  # fmt: skip
+_STATISTICS = ("mean", "var", "std", "var_mean", "std_mean", "amax", "amin", "max", "min", "aminmax")
+_SUMS = ("sum", "linalg_vector_norm", "norm", "logsumexp", "prod", "any", "all", "nansum", "argmax", "argmin")
+_NEW = (
+    "empty", "zeros", "ones", "full", "arange", "rand", "randn", "empty_like", "zeros_like", "ones_like", "full_like",
+    "rand_like", "randn_like", "new_empty", "new_zeros", "new_ones", "new_full", "scalar_tensor", "linspace", "eye",
+    "bernoulli", "randperm", "randint", "empty_strided", "new_empty_strided", "_local_scalar_dense", "tril_indices",
+    "is_same_size", "sym_size", "numel", "nonzero",
+)  # fmt: skip
+
+
+def follow(tracer: Tracer, func: Any, args: Any, kwargs: Mapping[str, Any], out: Any) -> None:  # noqa: ANN401 - any operation
+    """Note what an operation ties, and the labels of what it gives."""
+    name = func._schema.name.removeprefix("aten::")
+    if name.endswith("_") and not name.startswith("__"):
+        name = name.rstrip("_")
+    if name in _NEW:
+        return
+    rule = PRODUCTS.get(name) or _RULES.get(name)
+    if rule is not None:
+        rule(tracer, name, args, kwargs, out)
+    elif name in MOVES:
+        follow_move(tracer, func, name, args, kwargs, out)
+    elif torch.Tag.pointwise in func.tags:
+        pointwise(tracer, name, args, kwargs, out)
+    elif any(word in name for word in _SPATIAL):
+        _spatial(tracer, name, args, kwargs, out)
+    else:
+        _unknown(tracer, name, args, kwargs, out)
+
+
+def pointwise(tracer: Tracer, _name: str, args: Any, kwargs: Mapping[str, Any], out: Any) -> None:  # noqa: ANN401
+    """Entries that meet stand for one channel."""
+    from allometry.nn.tracing.tracer import tensors_in
+
+    operands = tensors_in((args, kwargs))
+    for result in tensors_in(out):
+        tracer.keep(result, meeting(tracer, [tracer.value(tensor) for tensor in operands], result.ndim))
+
+
+def meeting(tracer: Tracer, values: list[Value], ndim: int) -> Value:
+    """What comes of tensors whose entries meet, broadcast to so many dimensions."""
+    planes: list[Tensor] = []
+    for value in values:
+        for plane in value.planes:
+            wide = plane.reshape((1,) * (ndim - plane.ndim) + tuple(plane.shape))
+            for number, known in enumerate(planes):
+                if varies(known) & varies(wide):
+                    tracer.labels.tie(known.numpy(), wide.numpy())
+                    if any(one < two for one, two in zip(known.shape, wide.shape, strict=True)):
+                        planes[number] = known.expand(
+                            [max(sizes) for sizes in zip(known.shape, wide.shape, strict=True)]
+                        )
+                    planes[number] = torch.where(planes[number] < 0, wide, planes[number])
+                    break
+            else:
+                planes.append(wide)
+    return Value(planes, any(value.data for value in values))
+
+
+def _spatial(tracer: Tracer, name: str, args: Any, _kwargs: Any, out: Any) -> None:  # noqa: ANN401
+    from allometry.nn.tracing.tracer import tensors_in
+
+    source = args[0]
+    value = tracer.value(source)
+    for result in tensors_in(out):
+        planes = []
+        for plane in value.planes:
+            changed = {d for d in varies(plane) if d >= result.ndim or result.shape[d] != source.shape[d]}
+            along = varies(plane) & set(range(2, source.ndim)) if source.ndim > 2 else varies(plane)
+            if changed or along:
+                tracer.freeze(plane.numpy(), f"{name} works along channels")
+            else:
+                planes.append(plane)
+        tracer.keep(result, Value(planes, value.data))
+
+
+def _unknown(tracer: Tracer, name: str, args: Any, kwargs: Any, out: Any) -> None:  # noqa: ANN401
+    from allometry.nn.tracing.tracer import tensors_in
+
+    values = [tracer.value(tensor) for tensor in tensors_in((args, kwargs))]
+    for value in values:
+        for plane in value.planes:
+            tracer.freeze(plane.numpy(), f"what {name} does with channels is not known")
+    for result in tensors_in(out):
+        tracer.keep(result, Value([], any(value.data for value in values)))
+
+
+def _reduction(tracer: Tracer, name: str, args: Any, kwargs: Mapping[str, Any], out: Any) -> None:  # noqa: ANN401
+    from allometry.nn.tracing.tracer import tensors_in
+
+    source = args[0]
+    value = tracer.value(source)
+    if name in ("max", "min") and len(args) > 1 and isinstance(args[1], Tensor):
+        pointwise(tracer, name, args, kwargs, out)
+        return
+    position = 2 if name in ("linalg_vector_norm", "norm") else 1
+    given = kwargs.get("dim", args[position] if len(args) > position else None)
+    given = None if isinstance(given, bool) else given
+    chosen = (
+        range(source.ndim) if given is None or given == [] else [given] if isinstance(given, int) else given
+    )
+    dims = {dimension % source.ndim for dimension in chosen} if source.ndim else set()
+    for result in tensors_in(out):
+        planes = []
+        for plane in value.planes:
+            over = varies(plane) & dims
+            if over and name in _STATISTICS:
+                tracer.labels.norm(plane.numpy())
+            elif over and value.data and not varies(plane) - dims:
+                tracer.freeze(plane.numpy(), f"{name} is taken over channels")
+            if not varies(plane) - dims:
+                continue
+            united = plane
+            for dimension in sorted(over):
+                united = tracer.unite(united, dimension)
+            keeps = result.ndim == source.ndim
+            planes.append(united if keeps else united.squeeze(tuple(dims)))
+        tracer.keep(result, Value(planes, value.data))
+
+
+def _softmax(tracer: Tracer, name: str, args: Any, _kwargs: Any, out: Tensor) -> None:  # noqa: ANN401
+    value = tracer.value(args[0])
+    for plane in value.planes:
+        if args[1] % args[0].ndim in varies(plane):
+            tracer.freeze(plane.numpy(), f"{name} is taken over channels")
+    tracer.keep(out, value)
+
+
+def _along(tracer: Tracer, name: str, args: Any, kwargs: Mapping[str, Any], out: Any) -> None:  # noqa: ANN401
+    """Order or running sums along a dimension: there channels cannot come and go."""
+    from allometry.nn.tracing.tracer import tensors_in
+
+    source = args[0]
+    value = tracer.value(source)
+    numbers = [kwargs.get("dim")] + [item for item in args[1:] if isinstance(item, int)]
+    dims = {
+        number % source.ndim
+        for number in numbers
+        if number is not None and -source.ndim <= number < source.ndim
+    }
+    for plane in value.planes:
+        if varies(plane) & dims:
+            tracer.freeze(plane.numpy(), f"{name} is taken along channels")
+    for result in tensors_in(out):
+        same = result.ndim == source.ndim
+        tracer.keep(
+            result, Value([p for p in value.planes if not varies(p) & dims] if same else [], value.data)
+        )
+
+
+def _batch_norm(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Any) -> None:  # noqa: ANN401
+    source, statistics = args[0], args[1:5]
+    _affine(tracer, source, statistics, out, 1)
+
+
+def _affine(tracer: Tracer, source: Tensor, tensors: Any, out: Any, dimension: int) -> None:  # noqa: ANN401
+    """Tie tensors of one number for each channel to the channels."""
+    value = tracer.value(source)
+    result = out[0] if isinstance(out, tuple | list) else out
+    values = [value]
+    for tensor in tensors:
+        if isinstance(tensor, Tensor):
+            own = tracer.value(tensor)
+            planes = [
+                plane.reshape(tuple(-1 if d == dimension else 1 for d in range(source.ndim)))
+                for plane in own.planes
+                if tensor.ndim == 1
+            ]
+            values.append(Value(planes, own.data))
+    tracer.keep(result, meeting(tracer, values, source.ndim))
+
+
+def _layer_norm(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Any) -> None:  # noqa: ANN401
+    source, shape, weight, bias = (*args, None, None)[:4]
+    value = tracer.value(source)
+    last = set(range(source.ndim - len(shape), source.ndim))
+    for plane in value.planes:
+        if varies(plane) & last:
+            tracer.labels.norm(plane.numpy())
+            given = _argument(tracer, "normalized_shape", 1)
+            if (
+                isinstance(given, list | tuple)
+                and len(given) == 1
+                and (row := vector(plane, source.ndim - 1)) is not None
+            ):
+                tracer.wrote(given[0], row)
+    others = [tracer.value(tensor) for tensor in (weight, bias)]
+    result = out[0] if isinstance(out, tuple | list) else out
+    tracer.keep(result, meeting(tracer, [value, *others], source.ndim))
+
+
+def _group_norm(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Any) -> None:  # noqa: ANN401
+    source, weight, bias, groups = args[0], args[1], args[2], args[6]
+    value = tracer.value(source)
+    for plane in value.planes:
+        row = vector(plane, 1)
+        if row is None:
+            tracer.freeze(plane.numpy(), "group norm of channels that are not along one dimension")
+            continue
+        if groups == len(row):
+            if not tracer.wrote(_argument(tracer, "num_groups", 1), row):
+                tracer.freeze(row, "the groups of its group norm are written as a constant")
+            continue
+        tracer.unite(torch.from_numpy(row.reshape(groups, -1).astype(np.float64)), 0)
+        tracer.labels.norm(row)
+    _affine(tracer, source, (weight, bias), out, 1)
+
+
+def _embedding(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Tensor) -> None:  # noqa: ANN401
+    row = next((vector(p, 1) for p in tracer.value(args[0]).planes if varies(p) == {1}), None)
+    planes = [] if row is None else [plane_of(row, out.ndim, out.ndim - 1)]
+    if row is not None:
+        tracer.producers.update(row.tolist())
+    tracer.keep(out, Value(planes, data=True))
+
+
+def _argument(tracer: Tracer, name: str, position: int) -> Any:  # noqa: ANN401 - any argument
+    """What the function that is running was called with, before it became a plain integer."""
+    if not tracer.functions:
+        return None
+    _, args, kwargs = tracer.functions[-1]
+    return kwargs.get(name, args[position] if len(args) > position else None)
+
+
+Rule = Callable[["Tracer", str, Any, Mapping[str, Any], Any], None]
+
+_RULES: dict[str, Rule] = {
+    **dict.fromkeys((*_STATISTICS, *_SUMS), _reduction),
+    **dict.fromkeys(("_softmax", "_log_softmax", "_safe_softmax"), _softmax),
+    **dict.fromkeys(("cumsum", "cumprod", "sort", "topk", "kthvalue", "median", "mode", "logcumsumexp"), _along),
+    **dict.fromkeys(
+        (
+            "native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm",
+            "miopen_batch_norm", "batch_norm", "_batch_norm_no_update",
+        ),
+        _batch_norm,
+    ),
+    "native_layer_norm": _layer_norm,
+    "native_group_norm": _group_norm,
+    "embedding": _embedding,
+}  # fmt: skip

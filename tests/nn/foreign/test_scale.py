@@ -1,0 +1,141 @@
+"""Any module made larger or smaller: what it computes stays, and what cannot be scaled is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from allometry.arch import apply_multipliers
+from allometry.base import BudgetError, InputError
+from allometry.catalog import get
+from allometry.cost import count
+from allometry.nn import build
+from allometry.nn.foreign import ModulePlan, apply_plan, cost_of_module, scale_module, solve_module
+
+
+class Residual(nn.Module):
+    """Two convolutions beside a shortcut."""
+
+    def __init__(self, given: int, channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.one = nn.Sequential(
+            nn.Conv2d(given, channels, 3, stride, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
+        )
+        self.two = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+        self.shortcut = (
+            nn.Identity() if given == channels and stride == 1 else nn.Conv2d(given, channels, 1, stride)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.two(self.one(x)) + self.shortcut(x))
+
+
+def residual_network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1),
+        nn.Sequential(Residual(16, 16), Residual(16, 16)),
+        nn.Sequential(Residual(16, 32, 2), Residual(32, 32)),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(32, 5),
+    )
+
+
+IMAGES = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+def randomized(module: nn.Module) -> nn.Module:
+    """With statistics and scales of batch norms that show whether they were kept."""
+    generator = torch.Generator().manual_seed(2)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.1, generator=generator)
+            part.running_var.uniform_(0.5, 1.5, generator=generator)
+            part.weight.data.uniform_(0.5, 1.5, generator=generator)
+            part.bias.data.normal_(0, 0.1, generator=generator)
+    return module.eval()
+
+
+@pytest.mark.parametrize(("depth", "width"), [(1, 1.5), (2, 1), (1.5, 1.25)])
+def test_what_is_larger_computes_the_same_and_can_learn(depth: float, width: float) -> None:
+    module = randomized(residual_network())
+    scaled = scale_module(module, IMAGES, depth=depth, width=width)
+    with torch.no_grad():
+        before, after = module(IMAGES), scaled.module.eval()(IMAGES)
+    assert (before - after).abs().max() <= 1e-5 * before.abs().max()
+    assert scaled.difference is not None
+    assert scaled.params > cost_of_module(module, IMAGES).params
+    scaled.module.train()(IMAGES).sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in scaled.module.parameters())
+
+
+def test_depth_and_width_are_those_of_the_papers_rounding() -> None:
+    scaled = scale_module(residual_network(), IMAGES, depth=1.5, width=1.3)
+    assert [len(stage) for stage in (scaled.module[1], scaled.module[2])] == [3, 3]
+    assert scaled.module[0].out_channels == 24
+    assert scaled.module[2][0].two[0].out_channels == 40
+    assert scaled.module[5].out_features == 5
+
+
+def test_what_is_smaller_runs_and_grows_back() -> None:
+    module = residual_network()
+    scaled = scale_module(module, IMAGES, depth=0.5, width=0.5)
+    assert scaled.module(IMAGES).shape == (2, 5)
+    assert [len(scaled.module[1]), len(scaled.module[2])] == [1, 1]
+    kept = scaled.module[0].weight
+    assert torch.equal(kept, module[0].weight[: len(kept)])
+
+
+def test_the_module_is_left_as_it_was() -> None:
+    module = residual_network().train()
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    scale_module(module, IMAGES, depth=2, width=2)
+    assert module.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+    assert type(module[0].in_channels) is int
+
+
+def test_a_saved_plan_makes_the_same_module_of_its_factory() -> None:
+    scaled = scale_module(residual_network(), IMAGES, depth=2, width=1.5)
+    plan = ModulePlan.from_dict(json.loads(json.dumps(scaled.plan.to_dict())))
+    again = apply_plan(residual_network(), plan)
+    again.load_state_dict(scaled.module.state_dict())
+    again.eval(), scaled.module.eval()
+    assert torch.equal(again(IMAGES), scaled.module(IMAGES))
+    with pytest.raises(InputError, match="another module"):
+        apply_plan(nn.Linear(2, 2), plan)
+
+
+@pytest.mark.parametrize("budget", ["2x", "0.5x", "params<=2x"])
+def test_a_budget_is_kept_and_used(budget: str) -> None:
+    module = residual_network()
+    before, scaled = cost_of_module(module, IMAGES), solve_module(module, IMAGES, budget=budget)
+    after = cost_of_module(scaled.module, IMAGES)
+    factor = 0.5 if "0.5" in budget else 2
+    measure = "params" if "params" in budget else "macs"
+    assert 0.95 * factor * before[measure] <= after[measure] <= factor * before[measure]
+
+
+def test_a_budget_of_what_is_not_counted_is_refused() -> None:
+    with pytest.raises(BudgetError, match="latency is not counted"):
+        solve_module(residual_network(), IMAGES, budget="latency<=1ms")
+
+
+@pytest.mark.parametrize(("depth", "width"), [(1.5, 1), (1, 1.25)])
+@pytest.mark.parametrize("name", ["mobilenetv2", "resnet-50", "efficientnet-b0"])
+def test_scaling_the_module_is_scaling_the_data(name: str, depth: float, width: float) -> None:
+    network = replace(get(name), resolution=32)
+    # Of a stage of one block there is no second one to make a third of.
+    stages = tuple(stage for stage in network.stages if stage.repeats > 1)
+    network = apply_multipliers(replace(network, stages=stages), depth=0.5, width=0.5)
+    network = replace(
+        network, stages=tuple(replace(stage, repeats=max(2, stage.repeats)) for stage in network.stages)
+    )
+    scaled = scale_module(build(network, seed=0), torch.randn(1, 3, 32, 32), depth=depth, width=width)
+    grown = apply_multipliers(network, depth=depth, width=width)
+    assert scaled.params == count(grown).params
