@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from allometry.nn.growing.weight_map import inherited
 from allometry.nn.foreign.widen import Resized, is_new, tensors_of
+from allometry.nn.growing.weight_map import inherited
 from allometry.nn.tracing.labels import Spot
 
 Method = Literal["new", "copies"]

@@ -14,9 +14,9 @@ from allometry.base import InputError
 from allometry.nn.foreign.depth import BlockRun, Insertion, deepened, difference, find_runs, refusal, run_once
 from allometry.nn.foreign.fill import fill
 from allometry.nn.foreign.plan import AttributeChange, GroupChange, Kept, ModulePlan
-from allometry.nn.growing.weight_map import TensorSource, WeightMap
 from allometry.nn.foreign.widen import Resized, with_sizes
 from allometry.nn.foreign.widths import macs_of, scaled_sizes
+from allometry.nn.growing.weight_map import TensorSource, WeightMap
 from allometry.nn.tracing.channels import ChannelGraph, TraceError, trace_channels
 from allometry.nn.tracing.tracer import tensors_in
 
