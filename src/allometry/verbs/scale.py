@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from allometry.arch import Network, apply_multipliers
 from allometry.arch import lite as to_lite
@@ -17,6 +17,9 @@ from allometry.catalog import as_network
 from allometry.cost import Budget, Cost, RuntimeConfig, as_budget, count, runtime_config_for
 from allometry.scaling import Multipliers, ScalingLaw, Solution, as_law, solve
 from allometry.scaling import scale as scale_by_law
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,7 @@ class ScaledNetwork:
         }
 
 
+@overload
 def scale(
     network: Network | str | Path,
     phi: float | None = None,
@@ -70,14 +74,49 @@ def scale(
     precision: str = "float32",
     features_only: bool = False,
     progress: Progress | bool = True,
-) -> Network:
+) -> Network: ...
+@overload
+def scale(
+    network: nn.Module,
+    phi: float | None = None,
+    *,
+    example_input: Any,  # noqa: ANN401 - whatever the module takes
+    budget: Budget | str | None = None,
+    depth: float | None = None,
+    width: float | None = None,
+    law: ScalingLaw | str | Path | None = None,
+    channel_multiple: int | None = None,
+    seed: int = 0,
+) -> nn.Module: ...
+def scale(
+    network: Network | str | Path | nn.Module,
+    phi: float | None = None,
+    *,
+    budget: Budget | str | None = None,
+    depth: float | None = None,
+    width: float | None = None,
+    resolution: float | None = None,
+    law: ScalingLaw | str | Path | None = None,
+    channel_multiple: int | None = None,
+    lite: bool = False,
+    runtime: str | None = None,
+    threads: int = 1,
+    precision: str = "float32",
+    features_only: bool = False,
+    progress: Progress | bool = True,
+    example_input: Any = None,
+    seed: int = 0,
+) -> Network | nn.Module:
     """Grow or shrink a network: by steps of a law, to a budget, or by its three dimensions.
 
     Nothing is trained: the result is a `Network` as any other. `solve` gives all figures of a budget's solution. A
     latency is measured on this machine, network by network, until one fits: a minute or two.
 
+    Of a torch module, whoever wrote it, comes a module of the same classes with the weights that it has: it computes
+    the same until it is trained. `scale_in_full` gives its plan as well.
+
     Args:
-        network: a network, a name of the zoo, or a network's JSON file.
+        network: a network, a name of the zoo, a network's JSON file, or a torch module with an `example_input`.
         phi: steps of the law; negative shrinks, fractions are fine.
         budget: what the result may cost, such as `macs<=400M, params<=5M`, `latency<=20ms` or `4x`.
         depth: multiplier of the layers.
@@ -92,10 +131,13 @@ def scale(
         precision: of its arithmetic.
         features_only: the budget is that of a backbone, so of the network without its head; it is counted.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
+        example_input: that a torch module takes, or a tuple of all that it takes: a batch of one image will do.
+        seed: of a module's new weights.
 
     Raises:
         InputError: there is no such network or law, or not exactly one of phi, budget and multipliers is given, or the
-            budget of a backbone would be measured.
+            budget of a backbone would be measured; or nothing of a module can be scaled, or not without changing what
+            it computes: the message says what, where and why.
         BudgetError: no network of the law is within the budget.
 
     Source: EfficientNet (Tan & Le 2019), equations 2 and 3.
@@ -111,22 +153,48 @@ def scale(
         >>> count(scale("efficientnet-b0", budget="20M", features_only=True), features_only=True).macs <= 20_000_000
         True
     """
-    return scale_in_full(
+    if isinstance(network, str | Path | Network):
+        return scale_in_full(
+            network,
+            phi,
+            budget=budget,
+            depth=depth,
+            width=width,
+            resolution=resolution,
+            law=law,
+            channel_multiple=channel_multiple,
+            lite=lite,
+            runtime=runtime,
+            threads=threads,
+            precision=precision,
+            features_only=features_only,
+            progress=progress,
+        ).network
+    from allometry.verbs.scale_module import scale_module_in_full
+
+    _refuse_for_modules(
+        resolution=resolution, lite=lite or None, runtime=runtime, features_only=features_only or None
+    )
+    return scale_module_in_full(
         network,
         phi,
+        example_input=example_input,
         budget=budget,
         depth=depth,
         width=width,
-        resolution=resolution,
         law=law,
         channel_multiple=channel_multiple,
-        lite=lite,
-        runtime=runtime,
-        threads=threads,
-        precision=precision,
-        features_only=features_only,
-        progress=progress,
-    ).network
+        seed=seed,
+    ).module
+
+
+def _refuse_for_modules(**given: object) -> None:
+    """Refuse what only networks that are data have."""
+    wrong = [name for name, value in given.items() if value is not None]
+    if wrong:
+        raise InputError(
+            f"{wrong[0]} is for networks that are data; a torch module has depth, width and budgets."
+        )
 
 
 def scale_in_full(

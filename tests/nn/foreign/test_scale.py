@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import allometry
 from allometry.arch import apply_multipliers
 from allometry.base import BudgetError, InputError
 from allometry.catalog import get
@@ -139,3 +140,27 @@ def test_scaling_the_module_is_scaling_the_data(name: str, depth: float, width: 
     scaled = scale_module(build(network, seed=0), torch.randn(1, 3, 32, 32), depth=depth, width=width)
     grown = apply_multipliers(network, depth=depth, width=width)
     assert scaled.params == count(grown).params
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"width": 2}, "give an example_input"),
+        ({"example_input": IMAGES}, "Give one of phi, budget, or multipliers"),
+        ({"example_input": IMAGES, "width": 2, "budget": "2x"}, "Give one of phi"),
+        ({"example_input": IMAGES, "width": 2, "lite": True}, "lite is for networks that are data"),
+        ({"example_input": IMAGES, "width": -1}, "must be a positive number"),
+        ({"example_input": IMAGES[:, :2], "width": 2}, "does not run on inputs of 2 x 2 x 16 x 16"),
+        ({"example_input": 3, "depth": 2}, "does not run on inputs of no tensor"),
+        ({"example_input": IMAGES, "width": 1.01}, "too near to 1"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        allometry.scale(residual_network(), **arguments)
+
+
+def test_scale_gives_a_module_of_the_same_classes() -> None:
+    module = residual_network()
+    larger = allometry.scale(module, example_input=IMAGES, budget="3x")
+    assert [type(part) for part in larger[1][0].modules()] == [type(part) for part in module[1][0].modules()]

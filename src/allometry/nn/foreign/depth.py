@@ -143,12 +143,21 @@ def _watch(module: nn.Module, inputs: tuple[Any, ...]) -> dict[str, _Seen]:
 
 
 def run_once(module: nn.Module, inputs: tuple[Any, ...]) -> Any:  # noqa: ANN401 - whatever the module gives
-    """What a module gives in evaluation mode; it is left in the mode in which it was."""
+    """What a module gives in evaluation mode; it is left in the mode in which it was.
+
+    Raises:
+        InputError: it does not run on these inputs.
+    """
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
         with torch.no_grad():
             return module(*inputs)
+    except Exception as error:
+        # Whatever a user's code raises: it is their module, and their input.
+        shapes = ", ".join(" x ".join(map(str, tensor.shape)) for tensor in tensors_in(inputs)) or "no tensor"
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{type(module).__name__} does not run on inputs of {shapes}: {reason}") from error
     finally:
         for part, training in modes.items():
             part.training = training

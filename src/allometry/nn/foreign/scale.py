@@ -79,6 +79,7 @@ def scale_module(
         (Conv2d(24, 24, kernel_size=(3, 3), stride=(1, 1)), True)
     """
     _check_multipliers(depth, width)
+    run_once(module, inputs)
     insertions, kept = _insertions(module, inputs, depth)
     deep, names = deepened(module, insertions, inputs)
     graph = trace_channels(deep, *inputs)
@@ -126,8 +127,8 @@ def _why_not(module: nn.Module, run: BlockRun, inputs: tuple[Any, ...]) -> str |
     try:
         deeper, _ = deepened(module, [insertion], inputs)
         gap = _gap(run_once(module, inputs), run_once(deeper, inputs))
-    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, KeyError) as error:
-        return f"with one block more it does not run: {str(error).splitlines()[0]}"
+    except (InputError, KeyError) as error:
+        return f"with one block more: {error}"
     return None if gap <= CLOSE else "with one block more it computes something else"
 
 

@@ -181,8 +181,8 @@ def run_traced(module: nn.Module, *inputs: Any) -> tuple[Tracer, Any]:  # noqa: 
         module.eval()
         with tracer.watching():
             output = module(*inputs)
-    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
-        message = str(error).strip().split("\n")[0]
+    except Exception as error:  # whatever a user's code raises
+        message = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise TraceError(f"{tracer.place} does not run: {message}", tracer) from error
     finally:
         for part, training in modes.items():

@@ -1,0 +1,81 @@
+"""`allometry scale` of a torch module, whoever wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from allometry.arch.rounding import CHANNEL_MULTIPLE
+from allometry.base import InputError
+from allometry.base.text import shown
+from allometry.cost import Budget
+from allometry.nn.foreign import ScaledModule, scale_module, solve_module
+from allometry.scaling import ScalingLaw, as_law
+
+
+def scale_module_in_full(
+    module: nn.Module,
+    phi: float | None = None,
+    *,
+    example_input: Any,  # noqa: ANN401 - whatever the module takes
+    budget: Budget | str | None = None,
+    depth: float | None = None,
+    width: float | None = None,
+    law: ScalingLaw | str | Path | None = None,
+    channel_multiple: int | None = None,
+    seed: int = 0,
+) -> ScaledModule:
+    """Make a torch module larger or smaller, with the weights that it has; also how that was done.
+
+    Args:
+        module: any; stays as it is.
+        phi: steps of the law; of its three dimensions the input's size stays.
+        example_input: that the module takes, or a tuple of all that it takes.
+        budget: of `macs` and `params`, such as `macs<=300M` or `2x`.
+        depth: multiplier of the blocks of each stage that repeats.
+        width: multiplier of the channels.
+        law: in what proportion `phi` and `budget` grow; by default `compound`.
+        channel_multiple: what channels are rounded to.
+        seed: of new weights.
+
+    Raises:
+        InputError: not exactly one of phi, budget and multipliers is given, or nothing of the module can be scaled, or
+            not without changing what it computes.
+        BudgetError: nothing of the module is within the budget.
+
+    Example:
+        >>> import torch
+        >>> net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.Flatten(), nn.Linear(16, 2))
+        >>> scaled = scale_module_in_full(net, example_input=torch.randn(1, 3, 5, 5), width=1.5)
+        >>> [(change.name, change.before, change.after) for change in scaled.plan.groups]
+        [('0.weight', 16, 24), ('2.weight', 16, 24)]
+    """
+    if not isinstance(module, nn.Module):
+        raise InputError(
+            f"A network is a Network, a name, a JSON file or a torch module, not {shown(type(module).__name__)}."
+        )
+    if example_input is None:
+        raise InputError(
+            "A torch module is scaled by watching it run: give an example_input, such as torch.randn(1, 3, 224, 224)."
+        )
+    by_hand = depth is not None or width is not None
+    if sum((phi is not None, budget is not None, by_hand)) != 1:
+        raise InputError("Give one of phi, budget, or multipliers (depth, width).")
+    inputs = example_input if isinstance(example_input, tuple) else (example_input,)
+    chosen = as_law(law or "compound")
+    if budget is not None:
+        return solve_module(
+            module, *inputs, budget=budget, law=chosen, channel_multiple=channel_multiple, seed=seed
+        )
+    if phi is not None:
+        depth, width, _ = chosen.multipliers(phi)
+    return scale_module(
+        module,
+        *inputs,
+        depth=1.0 if depth is None else depth,
+        width=1.0 if width is None else width,
+        channel_multiple=CHANNEL_MULTIPLE if channel_multiple is None else channel_multiple,
+        seed=seed,
+    )
