@@ -224,7 +224,7 @@ def recipe_table() -> str:
         for drawings in (False, True)
         if name == "small" or not drawings
     }
-    epochs = {"small": "12 to 80", "transfer": "6 to 40"}
+    epochs = {"small": "12 to 80", "transfer": "6 to 40", "grown": "4 to 26"}
     plain = Recipe(epochs=1).to_dict()
     rows = []
     for name, usual in plain.items():

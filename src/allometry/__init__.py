@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from allometry.verbs.explain import explain
     from allometry.verbs.export import export
     from allometry.verbs.fit import fit
+    from allometry.verbs.grow import grow
     from allometry.verbs.hub import from_hub
     from allometry.verbs.info import info
     from allometry.verbs.measure import measure
@@ -69,6 +70,7 @@ _HOME = {
     "explain": "allometry.verbs.explain",
     "fit": "allometry.verbs.fit",
     "from_hub": "allometry.verbs.hub",
+    "grow": "allometry.verbs.grow",
     "info": "allometry.verbs.info",
     "measure": "allometry.verbs.measure",
     "open": "allometry.verbs.open",
@@ -106,6 +108,7 @@ __all__ = [
     "fit",
     "from_hub",
     "get",
+    "grow",
     "info",
     "losses",
     "measure",

@@ -29,6 +29,7 @@ VERBS = {
     },
     "Training": {
         "train": "Train one network on a data set and judge it on the test split.",
+        "grow": "Make a trained network larger or smaller, to fit a budget, with what it has learned.",
         "evaluate": "Judge a trained run: accuracy, calibration and each class, with intervals.",
         "predict": "The most probable classes of some images.",
         "explain": "Show what networks look at in images: class activation maps, several networks side by side.",

@@ -32,7 +32,7 @@ def train(
         typer.Option(
             "--recipe",
             metavar="R",
-            help="small, transfer, efficientnet or efficientnetv2; by default transfer with --pretrained, "
+            help="small, transfer, grown, efficientnet or efficientnetv2; by default transfer with --pretrained, "
             "else small.",
         ),
     ] = None,

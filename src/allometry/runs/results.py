@@ -387,6 +387,7 @@ RunResult = TrainResult | GrowthResult | ExtractResult | FitResult | SearchResul
 
 RESULTS: Mapping[str, type[RunResult]] = {
     "train": TrainResult,
+    "grow": TrainResult,
     "run": GrowthResult,
     "supernet extract": ExtractResult,
     "fit": FitResult,

@@ -14,7 +14,14 @@ from allometry.scaling.laws import (
     as_law,
     scale,
 )
-from allometry.scaling.schedules import GrowthStep, grows_into, growth_networks, parse_growth
+from allometry.scaling.schedules import (
+    GrowthStep,
+    grows_into,
+    growth_networks,
+    parse_growth,
+    resized_network,
+    shrinks_into,
+)
 from allometry.scaling.solving import Solution, smallest, solve
 from allometry.scaling.strides import fit_strides
 from allometry.scaling.surface import (
@@ -56,8 +63,10 @@ __all__ = [
     "grows_into",
     "growth_networks",
     "parse_growth",
+    "resized_network",
     "scale",
     "shares_of",
+    "shrinks_into",
     "smallest",
     "solve",
     "spread_out",

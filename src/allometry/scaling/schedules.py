@@ -12,7 +12,7 @@ from allometry.base import InputError
 from allometry.base.reading import UnreadableError, parse_integer
 from allometry.base.text import shown
 from allometry.base.units import format_quantity
-from allometry.cost import Budget, Cost, count, parse_budget
+from allometry.cost import Budget, Cost, MeasureFn, count, parse_budget
 from allometry.scaling.laws import COMPOUND, ScalingLaw
 from allometry.scaling.neighborhood import Grower, one_step_larger
 from allometry.scaling.solving import solve
@@ -142,6 +142,55 @@ def growth_networks(
     return tuple(networks)
 
 
+def resized_network(
+    network: Network,
+    budget: Budget,
+    *,
+    law: ScalingLaw = COMPOUND,
+    largest_resolution: int | None = None,
+    measure: MeasureFn | None = None,
+) -> Network:
+    """The network of a law within a budget that a trained one grows or shrinks into, whichever the budget asks for.
+
+    Args:
+        network: the trained one.
+        budget: of the new one.
+        law: by which it grows or shrinks.
+        largest_resolution: the resolution stops growing here.
+        measure: says what a network takes on a device, where the budget limits that.
+
+    Raises:
+        BudgetError: no network of the law is within the budget.
+        InputError: the network has that size already, or grows in one dimension where it shrinks in another.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> from allometry.cost import parse_budget
+        >>> b0 = get("efficientnet-b0")
+        >>> sizes = [resized_network(b0, parse_budget(text)).depth for text in ("100M", "1G")]
+        >>> sizes[0] < b0.depth < sizes[1]
+        True
+    """
+    solution = solve(network, budget, law=law, largest_resolution=largest_resolution, measure=measure)
+    if solution.network == network:
+        raise InputError(
+            f"{network.name or 'The network'} is the largest of this law within {budget} already; take another budget."
+        )
+    exact = Grower.of(network, law, largest_resolution)(law.multipliers(solution.phi))
+    for found in (solution.network, replace(exact, name=solution.network.name)):
+        if grows_into(network, found) or shrinks_into(network, found):
+            return found
+    if measure is None and budget.allows(count(network)):
+        (found,) = growth_networks(
+            network, (GrowthStep(budget, 2),), law=law, largest_resolution=largest_resolution
+        )
+        return found
+    raise InputError(
+        f"Within {budget} this law makes {network.name or 'the network'} larger in one dimension and smaller in "
+        "another; take a budget further away, or a law of one dimension (depth, width, resolution)."
+    )
+
+
 class _Step(NamedTuple):
     """What a network grows to next.
 
@@ -217,6 +266,19 @@ def grows_into(old: Network, new: Network) -> bool:
         return False
     forms = [_forms(network) for network in (old, new)]
     return old != new and all(forms[1].get(place) == form for place, form in forms[0].items())
+
+
+def shrinks_into(old: Network, new: Network) -> bool:
+    """Whether a network is another one made smaller: in no dimension larger, and in one smaller.
+
+    Example:
+        >>> from allometry.catalog import get
+        >>> shrinks_into(get("efficientnet-b1"), get("efficientnet-b0"))
+        True
+    """
+    sizes = [_sizes(network) for network in (old, new)]
+    same_form = len(sizes[0]) == len(sizes[1]) and len(old.groups) == len(new.groups)
+    return old != new and same_form and all(before >= after for before, after in zip(*sizes, strict=True))
 
 
 def _sizes(network: Network) -> list[int]:

@@ -105,9 +105,8 @@ class GrowingTask(ClassificationTask):
         network = job.recipe.applied_to(self.network)
         grown = [grow_module(one, network, method=job.growth, seed=job.seed + number) for one in old]
         for one in grown:
-            views = training_views(
-                job, self.phases[number].epochs[0].before, preprocessing=self.preprocessing
-            )
+            seed = (job.seed, self.phases[number].epochs[0].before)
+            views = training_views(job.dataset, self.preprocessing, seed=seed, device=job.device)
             settle_new_statistics(one.module, one.weight_map, views)
         self._before, self._weight_map = dict(old[0].named_parameters()), grown[0].weight_map
         self.take(grown[0].module, grown[1].module)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from allometry.data import part_of, view_batches
+from allometry.data import Dataset, part_of, view_batches
 from allometry.training.batch_norm import recalibrate_batch_norm
 from allometry.training.job import Job, RecordT
 from allometry.training.metrics.evaluate import Score, evaluate, predict
@@ -82,27 +82,29 @@ def settle_statistics(
     """
     job.dist.broadcast(average.buffers())
     if job.recipe.batch_norm == "re-estimated":
-        recalibrate_batch_norm(module, training_views(job, epoch.number, preprocessing=preprocessing))
+        seen_as = preprocessing or job.preprocessing
+        views = training_views(job.dataset, seen_as, seed=(job.seed, epoch.number), device=job.device)
+        recalibrate_batch_norm(module, views)
         job.dist.broadcast(average.buffers())
 
 
 def training_views(
-    job: Job[RecordT], number: int, *, preprocessing: Preprocessing | None = None
+    dataset: Dataset, preprocessing: Preprocessing, *, seed: Sequence[int], device: torch.device
 ) -> Iterator[Tensor]:
     """Some training images as they are seen in evaluation, as inputs in batches, for the statistics of batch norms.
 
     Args:
-        job: the training.
-        number: that decides, beside the seed, which images they are.
-        preprocessing: how images become inputs; by default the job's.
+        dataset: whose images they are.
+        preprocessing: how these become inputs.
+        seed: that decides which images they are.
+        device: where they go.
     """
-    split, preprocessing = job.dataset.splits["train"], preprocessing or job.preprocessing
-    random = np.random.default_rng([job.seed, number])
-    chosen = random.permutation(len(split))[:_RECALIBRATED]
+    split = dataset.splits["train"]
+    chosen = np.random.default_rng(seed).permutation(len(split))[:_RECALIBRATED]
     for batch in view_batches(
         part_of(split, chosen),
         resolution=preprocessing.resolution,
         batch_size=_BATCH,
         crop=preprocessing.crop,
     ):
-        yield to_input(batch.images, preprocessing, job.device)
+        yield to_input(batch.images, preprocessing, device)

@@ -105,3 +105,9 @@ def macs_of(module: nn.Module, preprocessing: Preprocessing) -> int:
     """What one image costs a module, by watching it."""
     resolution, channels = preprocessing.resolution, preprocessing.channels
     return watch_module(module, resolution=resolution, in_channels=channels).cost.macs
+
+
+def budget_slug(text: str) -> str:
+    """A budget as part of a folder's name."""
+    kept = "".join(letter if letter.isalnum() or letter in ".x" else "-" for letter in text)
+    return "-".join(part for part in kept.split("-") if part)

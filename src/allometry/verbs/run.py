@@ -30,6 +30,7 @@ from allometry.training.forecast import forecast
 from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session, open_session
+from allometry.verbs.arguments import budget_slug
 from allometry.verbs.open import Run, open_run
 from allometry.verbs.stages import deliver, finish, is_finished, judge
 
@@ -160,7 +161,7 @@ def run(
         baseline, data, group, budget, law, settings, runtime, threads, seed=seed, progress=shown
     )
     runtime_config, text = request.runtime_config, budget if isinstance(budget, str) else str(budget)
-    folder = Path(out or Path("runs") / f"{data_name(request.data)}-{_slug(text)}")
+    folder = Path(out or Path("runs") / f"{data_name(request.data)}-{budget_slug(text)}")
     arguments = {
         "data": data_argument(request.data),
         "baseline": value_argument(baseline),
@@ -356,9 +357,3 @@ def _write_plan(folder: Path, plan: Plan, solution: Solution, runtime_config: Ru
         measured=runtime_config,
     )
     PLAN.write(folder, growth)
-
-
-def _slug(text: str) -> str:
-    """A budget as part of a folder's name."""
-    kept = "".join(letter if letter.isalnum() or letter in ".x" else "-" for letter in text)
-    return "-".join(part for part in kept.split("-") if part)

@@ -114,7 +114,7 @@ def train(
         dist = session.dist
         finished = dist.broadcast_object(dist.is_main and is_finished(session))
         if not finished:
-            _train(session, request)
+            train_in_folder(session, request)
         run: Run = dist.broadcast_object(open_run(folder) if dist.is_main else None)
         return replace(run, dataset=request.data if isinstance(request.data, Dataset) else None)
 
@@ -154,11 +154,11 @@ def forecast_train(
             should_stop=lambda: False,
         ) as session,
     ):
-        return forecast(_job(session, request)[0])
+        return forecast(_job(session, request, None)[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
+class TrainRequest:
     """What is trained, by values and by how the run folder remembers them.
 
     Attributes:
@@ -167,7 +167,7 @@ class _Request:
         data: a name, or the data set itself.
         recipe: how it is trained.
         pretrained: weights to start from.
-        teacher: the run folder of a network to learn from.
+        teacher: the run folder of a network to learn from, or that network.
         grow: in what steps the network grows, as it was written.
         law: by which it grows.
     """
@@ -177,13 +177,13 @@ class _Request:
     data: Dataset | str
     recipe: Recipe | RecipeSpec
     pretrained: str | None
-    teacher: str | None
-    grow: str | None
-    law: ScalingLaw
+    teacher: str | Teacher | None
+    grow: str | None = None
+    law: ScalingLaw = COMPOUND
 
     def arguments(self) -> dict[str, Any]:
         """As the run folder remembers it; what is not given is left out."""
-        options = {"pretrained": self.pretrained, "teacher": self.teacher, "grow": self.grow}
+        options: dict[str, Any] = {"pretrained": self.pretrained, "teacher": self.teacher, "grow": self.grow}
         if self.law != COMPOUND:
             options["law"] = law_argument(self.law)
         return {
@@ -207,7 +207,7 @@ def _request(
     *,
     seed: int,
     progress: Progress,
-) -> _Request:
+) -> TrainRequest:
     """The arguments, if all of their names are known; cheap mistakes are told before images are read."""
     default, known = "small" if pretrained is None else "transfer", as_network(network)
     if grow is not None:
@@ -216,7 +216,7 @@ def _request(
         raise InputError(
             "A law says how a network grows in its training: give the steps, too (grow, --grow '5M@2')."
         )
-    return _Request(
+    return TrainRequest(
         network=known,
         called=value_argument(network),
         recipe=as_recipe(default if recipe is None else recipe, settings=settings),
@@ -228,9 +228,20 @@ def _request(
     )
 
 
-def _train(session: Session, request: _Request) -> None:
+def train_in_folder(session: Session, request: TrainRequest, *, images: Images | None = None) -> None:
+    """Train in a run folder, evaluate, and write the result.
+
+    Args:
+        session: of the run.
+        request: what is trained.
+        images: to learn from, where they have been read.
+
+    Raises:
+        Stopped: the user asked for it.
+        NonFiniteLossError: the training diverged.
+    """
     folder = session.run.path
-    job, images = _job(session, request)
+    job, images = _job(session, request, images)
     save(job.network, folder / NETWORK)
     if job.smaller:
         _announce_growth(session, job, request.law)
@@ -258,9 +269,9 @@ def _train(session: Session, request: _Request) -> None:
     finish(session, result)
 
 
-def _job(session: Session, request: _Request) -> tuple[ClassificationJob, Images]:
+def _job(session: Session, request: TrainRequest, images: Images | None) -> tuple[ClassificationJob, Images]:
     """The training, and its images."""
-    images = read_in_turn(session, request.data)
+    images = read_in_turn(session, request.data) if images is None else images
     network, start = request.network, None
     classes, channels = len(images.dataset.classes), images.dataset.channels
     if request.pretrained is None:
@@ -292,7 +303,9 @@ def _job(session: Session, request: _Request) -> tuple[ClassificationJob, Images
         progress=session.progress,
     )
     recipe = session.dist.broadcast_object(recipe)  # devices may differ; the first process's decides for all
-    teacher = None if request.teacher is None else _teacher(session, request.teacher, images)
+    teacher = request.teacher
+    if isinstance(teacher, str):
+        teacher = _teacher(session, teacher, images)
     job = session.job(
         network,
         images,

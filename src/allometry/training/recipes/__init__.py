@@ -7,6 +7,7 @@ from typing import Protocol
 from allometry.arch import Network
 from allometry.training.recipes.efficientnet import efficientnet
 from allometry.training.recipes.efficientnetv2 import efficientnetv2, efficientnetv2_released
+from allometry.training.recipes.grown import grown
 from allometry.training.recipes.recipe import Distillation, Execution, Progressive, Recipe
 from allometry.training.recipes.schedule import (
     Epoch,
@@ -38,6 +39,7 @@ class RecipeMaker(Protocol):
 RECIPES: dict[str, RecipeMaker] = {
     "small": small,
     "transfer": transfer,
+    "grown": grown,
     "efficientnet": efficientnet,
     "efficientnetv2": efficientnetv2,
     "efficientnetv2-released": efficientnetv2_released,
@@ -59,6 +61,7 @@ __all__ = [
     "efficientnetv2_released",
     "epoch_of",
     "full_epochs",
+    "grown",
     "images_until",
     "learning_rate",
     "plan_epochs",

@@ -100,6 +100,16 @@ def transfer(**changes: object) -> RecipeSpec:
     return _spec("transfer", changes)
 
 
+def grown(**changes: object) -> RecipeSpec:
+    """From the weights of a smaller or larger network, on the images it knows; `changes` and errors as for `small`.
+
+    Example:
+        >>> grown(epochs=5)
+        recipes.grown('epochs=5')
+    """
+    return _spec("grown", changes)
+
+
 def efficientnet(**changes: object) -> RecipeSpec:
     """The EfficientNet paper's, for ImageNet and its time; `changes` and errors as for `small`.
 
@@ -218,6 +228,7 @@ __all__ = [
     "efficientnet",
     "efficientnetv2",
     "efficientnetv2_released",
+    "grown",
     "recipe_arguments",
     "small",
     "transfer",
@@ -226,4 +237,12 @@ __all__ = [
 
 def __dir__() -> list[str]:
     """What `allometry.recipes` offers."""
-    return ["RecipeSpec", "efficientnet", "efficientnetv2", "efficientnetv2_released", "small", "transfer"]
+    return [
+        "RecipeSpec",
+        "efficientnet",
+        "efficientnetv2",
+        "efficientnetv2_released",
+        "grown",
+        "small",
+        "transfer",
+    ]

@@ -1,0 +1,112 @@
+"""Trained networks made larger or smaller, to a budget."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import allometry as al
+from allometry.base import InputError, RunFolderError, Stopped, UnknownNameError
+from allometry.base.files import read_json
+from allometry.nn.growing import output_difference
+from allometry.training import Teacher
+from allometry.verbs import grow as verb
+
+from .conftest import FAST
+from .test_train import same, stop_after
+
+SHORT = {"recipe": FAST, "settings": ["epochs=1"], "progress": False}
+
+
+@pytest.fixture(scope="module")
+def larger(trained, tmp_path_factory):
+    """Without data: the larger network with its weights."""
+    return al.grow(trained, budget="3x", out=tmp_path_factory.mktemp("grown") / "larger", progress=False)
+
+
+def test_without_data_the_run_holds_the_larger_network_that_computes_the_same(larger, trained, arrays):
+    assert larger.finished
+    assert larger.command == "grow"
+    assert larger.history == ()
+    assert 2 * trained.cost.macs < larger.cost.macs <= 3 * trained.cost.macs
+    assert output_difference(trained.module(), larger.module()) < 1e-4
+    assert larger.report.exists()
+    assert len(larger.predict(arrays[0][:5])) == 5
+    assert al.open(larger.folder).network == larger.network
+
+
+def test_called_again_it_is_the_same_run_and_another_budget_is_refused(larger, trained):
+    again = al.grow(trained, budget="3x", out=larger.folder, progress=False)
+    assert same(again, larger)
+    with pytest.raises(RunFolderError):
+        al.grow(trained, budget="2x", out=larger.folder, progress=False)
+
+
+def test_with_data_it_trains_on_from_there(trained, arrays, tmp_path):
+    arguments = {"budget": "2x", "data": arrays, "out": tmp_path / "run", **SHORT}
+    with pytest.raises(Stopped):
+        al.grow(trained, **arguments, should_stop=stop_after(2))
+    run = al.grow(trained, **arguments)
+    assert [epoch.epoch for epoch in run.history] == [1]
+    assert run.evaluation.accuracy == run.result.test_accuracy
+    assert run.cost.macs > trained.cost.macs
+    assert run.result.cost.macs == run.cost.macs
+    whole = al.grow(trained, **{**arguments, "out": tmp_path / "whole"})
+    assert same(run, whole)
+
+
+def test_a_smaller_one_learns_from_the_trained_one(trained, arrays, tmp_path, monkeypatch):
+    asked = []
+    logits = Teacher.logits
+    monkeypatch.setattr(Teacher, "logits", lambda self, pixels: asked.append(1) or logits(self, pixels))
+    options = {"importance": "taylor", "data": arrays, "out": tmp_path / "half", **SHORT}
+    run = al.grow(trained, budget="0.5x", **options)
+    assert run.cost.macs <= trained.cost.macs / 2
+    assert asked
+    assert len(run.history) == 1
+
+
+def test_other_classes_get_a_classifier_of_their_own_and_no_teacher(trained, tmp_path):
+    images = np.random.default_rng(0).integers(0, 255, (60, 24, 24), np.uint8)
+    options = {"data": (images, np.arange(60) % 2), "settings": ["epochs=2"], "progress": False}
+    run = al.grow(trained, budget="0.5x", out=tmp_path, **options)
+    assert run.network.head.classes == 2
+    assert read_json(run.folder / "recipe.json")["head_epochs"] == 1  # it is `transfer`
+
+
+def test_weights_of_a_file_need_their_network(trained, tmp_path):
+    weights = tmp_path / "weights.pt"
+    torch.save(trained.module().state_dict(), weights)
+    with pytest.raises(InputError, match="give the network, too"):
+        al.grow(weights, budget="2x", progress=False)
+    run = al.grow(weights, network=trained.network, budget="2x", out=tmp_path / "run", progress=False)
+    assert output_difference(trained.module(), run.module()) < 1e-4
+    with pytest.raises(InputError, match="does not hold the weights"):
+        al.grow(weights, network="efficientnet-b0", budget="2x", out=tmp_path / "other", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"budget": "many"}, "Cannot read the budget"),
+        ({"budget": "1x"}, "is the largest of this law within"),
+        ({"budget": "1"}, "No network of this law meets"),
+        ({"budget": "2x", "method": "clones"}, "method of growth"),
+        ({"budget": "2x", "importance": "looks"}, "importance of channels"),
+        ({"budget": "2x", "importance": "taylor"}, "give data"),
+        ({"budget": "2x", "settings": ["epochs=2"]}, "nothing is trained"),
+        ({"budget": "2x", "recipe": "grown"}, "nothing is trained"),
+        ({"budget": "2x", "law": "up"}, "law"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(trained, options, why, tmp_path):
+    with pytest.raises((InputError, UnknownNameError), match=why) as refused:
+        al.grow(trained, out=tmp_path / "run", progress=False, **options)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_unfinished_run_does_not_grow(tmp_path):
+    with pytest.raises(RunFolderError):
+        al.grow(tmp_path / "none", budget="2x", progress=False)
+    assert verb.GROWN == "grown.safetensors"
