@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_repeats
@@ -17,11 +19,18 @@ from allometry.nn.foreign.plan import AttributeChange, GroupChange, Kept, Module
 from allometry.nn.foreign.widen import Resized, with_sizes
 from allometry.nn.foreign.widths import macs_of, scaled_sizes
 from allometry.nn.growing.weight_map import TensorSource, WeightMap
-from allometry.nn.tracing.channels import ChannelGraph, TraceError, trace_channels
+from allometry.nn.tracing.channels import (
+    ChannelGraph,
+    TraceError,
+    runs_in_training,
+    trace_channels,
+    unchanged,
+)
 from allometry.nn.tracing.tracer import tensors_in
 
 CLOSE = 1e-4  # relative difference of outputs that rounding explains
 _MOST_TRIES = 24
+_INPUT = "they read what has no channels"  # as the first weights do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +92,27 @@ def scale_module(
     insertions, kept = _insertions(module, inputs, depth)
     deep, names = deepened(module, insertions, inputs)
     graph = trace_channels(deep, *inputs)
-    graph, resized, refused = _widened(deep, graph, width, channel_multiple, inputs)
+    graph, resized = _widened(deep, graph, width, channel_multiple, inputs)
     if not insertions and not resized.shapes:
-        reasons = [*kept, *refused] or [Kept("", 0, "the multipliers are too near to 1")]
-        raise InputError(f"{type(module).__name__} stays as it is: {reasons[0].name} {reasons[0].reason}")
+        raise InputError(_nothing(module, graph, kept, width))
     fill(deep, resized, seed=seed)
-    gap = _compare(module, deep, resized, inputs, depth, width, seed)
-    plan = _plan_of(graph, resized, insertions, (*kept, *refused))
+    gap = _gap_of(module, deep, resized, inputs, depth, width, seed)
+    normed = any(group.normed and group.frozen is None for group in graph.groups) and width != 1
+    if gap > CLOSE and normed:
+        # Whatever takes a statistic over channels computes something else with more of them.
+        graph = _without_normed(graph)
+        graph, resized = _widened(deep, graph, width, channel_multiple, inputs)
+        fill(deep, resized, seed=seed)
+        gap = _gap_of(module, deep, resized, inputs, depth, width, seed)
+    if gap > CLOSE:
+        raise InputError(
+            f"{type(module).__name__} would compute something else: its outputs differ by {gap:.1e} of their largest. "
+            "What its code does with channels was not understood."
+        )
+    if not insertions and not resized.shapes:
+        raise InputError(_nothing(module, graph, kept, width))
+    _check_training(module, resized.module, inputs)
+    plan = _plan_of(graph, resized, insertions, (*kept, *_stay(graph, width)))
     source = {name: names[entry.name] for name, entry in resized.weight_map.items()}
     return ScaledModule(
         module=resized.module.train(module.training),
@@ -101,7 +124,7 @@ def scale_module(
         },
         macs=round(macs_of(resized.graph, {}, {}) / batch_size(inputs)),
         params=sum(tensor.numel() for tensor in resized.module.parameters() if tensor.requires_grad),
-        difference=gap,
+        difference=gap if width >= 1 and depth >= 1 else None,
     )
 
 
@@ -161,7 +184,7 @@ def repeats_of(run: BlockRun, depth: float) -> int:
 
 def _widened(
     module: nn.Module, graph: ChannelGraph, width: float, multiple: int, inputs: tuple[Any, ...]
-) -> tuple[ChannelGraph, Resized, tuple[Kept, ...]]:
+) -> tuple[ChannelGraph, Resized]:
     """The module at another width. Channels with which it does not run are left as they are, and the rest is tried."""
     for _ in range(_MOST_TRIES):
         sizes = scaled_sizes(module, graph, width, channel_multiple=multiple) if width != 1 else {}
@@ -170,12 +193,7 @@ def _widened(
         except TraceError as error:
             graph = _frozen(graph, sizes, error)
             continue
-        kept = tuple(
-            Kept(group.name, group.size, group.frozen)
-            for group in graph.groups
-            if group.frozen is not None and ":" in group.frozen
-        )
-        return graph, resized, kept if width != 1 else ()
+        return graph, resized
     raise InputError(f"No width of {type(module).__name__} was found with which it runs.")
 
 
@@ -186,10 +204,11 @@ def _frozen(graph: ChannelGraph, sizes: Mapping[int, int], error: TraceError) ->
         number
         for number in sizes
         if any(slot.spot in involved for slot in graph.groups[number].slots)
+        or number in error.numbers
         or (error.group is not None and graph.groups[number].name == error.group)
     }
     if not wrong:
-        raise error
+        raise InputError(f"With other widths {error}") from error
     return replace(
         graph,
         groups=tuple(
@@ -204,15 +223,15 @@ def involved_spots(error: TraceError) -> set[Any]:
     tracer = error.tracer
     if tracer is None or tracer.failed is None:
         return set()
-    spots = set()
-    for leaf in tracer.labels.leaves:
-        labels = range(leaf.start, leaf.start + leaf.size)
-        if any(int(label) in labels for label in tracer.failed):
-            spots.add(leaf.spot)
-    return spots
+    failed = np.unique(tracer.failed)
+    return {
+        leaf.spot
+        for leaf in tracer.labels.leaves
+        if bool(((failed >= leaf.start) & (failed < leaf.start + leaf.size)).any())
+    }
 
 
-def _compare(
+def _gap_of(
     module: nn.Module,
     deep: nn.Module,
     resized: Resized,
@@ -220,19 +239,54 @@ def _compare(
     depth: float,
     width: float,
     seed: int,
-) -> float | None:
+) -> float:
     """The oracle: what is larger must compute the same, and what is smaller the same when it is grown again."""
     if width >= 1 and depth >= 1:
-        gap = _gap(run_once(module, inputs), run_once(resized.module, inputs))
-    else:
-        gap = _grown_again(deep, resized, inputs, seed)
-    normed = [group for group in resized.graph.groups if group.normed and group.frozen is None]
-    if gap > CLOSE and not normed:
-        raise InputError(
-            f"{type(module).__name__} would compute something else: its outputs differ by {gap:.1e} of their largest. "
-            "What its code does with channels was not understood."
-        )
-    return gap if width >= 1 and depth >= 1 else None
+        return _gap(run_once(module, inputs), run_once(resized.module, inputs))
+    return _grown_again(deep, resized, inputs, seed)
+
+
+def _without_normed(graph: ChannelGraph) -> ChannelGraph:
+    reason = "a statistic is taken over them, such as layer norm's: with more of them it is another one"
+    return replace(
+        graph,
+        groups=tuple(
+            replace(group, frozen=f"{group.name}: {reason}")
+            if group.normed and group.frozen is None
+            else group
+            for group in graph.groups
+        ),
+    )
+
+
+def _stay(graph: ChannelGraph, width: float) -> tuple[Kept, ...]:
+    """The channels that stay as many, with the reasons that have a place."""
+    return tuple(
+        Kept(group.name, group.size, group.frozen)
+        for group in graph.groups
+        if group.frozen is not None and ":" in group.frozen and width != 1
+    )
+
+
+def _nothing(module: nn.Module, graph: ChannelGraph, kept: Iterable[Kept], width: float) -> str:
+    """Why nothing of a module changes."""
+    reasons = [*kept, *(item for item in _stay(graph, width) if _INPUT not in item.reason)]
+    if (graph.growing and width != 1) or not reasons:
+        reasons = [Kept("", 0, "the multipliers are too near to 1 for its numbers of channels and blocks.")]
+    told = f"{reasons[0].name} {reasons[0].reason}".strip()
+    return f"{type(module).__name__} stays as it is: {told}"
+
+
+def _check_training(module: nn.Module, result: nn.Module, inputs: tuple[Any, ...]) -> None:
+    """What works in training, such as a second classifier there, must work with other sizes, too."""
+    if not runs_in_training(module, inputs):
+        return
+    with unchanged(result), torch.no_grad():
+        try:
+            result.train()
+            result(*inputs)
+        except Exception as error:
+            raise InputError(f"{type(module).__name__} would not run in training: {error}") from error
 
 
 def _grown_again(deep: nn.Module, resized: Resized, inputs: tuple[Any, ...], seed: int) -> float:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from allometry.base import InputError
 from allometry.nn.foreign.resize import resize
 from allometry.nn.growing.weight_map import NEW, TensorSource, WeightMap
 from allometry.nn.tracing.channels import ChannelGraph, ChannelGroup, Slot, TraceError, graph_of, run_traced
@@ -78,7 +79,7 @@ def new_attributes(
     """The attributes that count channels, as they must be when groups have other sizes.
 
     Raises:
-        InputError: an attribute would have to be a fraction, or two numbers at once.
+        TraceError: an attribute would have to be a fraction, or two numbers at once.
     """
     result: dict[AttributeSpot, int] = {}
     for item in graph.attributes:
@@ -88,9 +89,14 @@ def new_attributes(
         )
         value = read_attribute(module, item.spot) * size / sum(item.counts.values())
         if value != int(value):
-            raise InputError(f"{item.spot} would have to be {value:g}: it must be a whole number.")
+            raise TraceError(
+                f"{item.spot} would have to be {value:g}: it must be a whole number.", numbers=item.counts
+            )
         if result.setdefault(item.spot, int(value)) != value:
-            raise InputError(f"{item.spot} would have to be {result[item.spot]} and {value:g} at once.")
+            raise TraceError(
+                f"{item.spot} would have to be {result[item.spot]} and {value:g} at once.",
+                numbers=item.counts,
+            )
     return {spot: value for spot, value in result.items() if value != read_attribute(module, spot)}
 
 
@@ -118,20 +124,21 @@ def weight_map(
     old: ChannelGraph, new: ChannelGraph, pairs: list[tuple[ChannelGroup, ChannelGroup]]
 ) -> WeightMap:
     """What the tensors of a module with other sizes inherit: of each group the first channels."""
-    sources: dict[Spot, list[int]] = {}
+    sources: dict[Spot, npt.NDArray[np.int64]] = {}
     for one, two in pairs:
         for slot, before, after in zip(one.slots, one.positions, two.positions, strict=True):
-            row = sources.setdefault(slot.spot, [NEW] * new.shapes[slot.spot.tensor][slot.spot.dimension])
-            for kept, given in zip(before, after, strict=False):
-                for place, index in zip(given, kept, strict=True):
-                    row[place] = index
+            if slot.spot not in sources:
+                sources[slot.spot] = np.full(new.shapes[slot.spot.tensor][slot.spot.dimension], NEW)
+            kept = min(len(before), len(after))
+            sources[slot.spot][after[:kept]] = before[:kept]
     result = {}
     for name, shape in new.shapes.items():
-        indices = []
+        indices: list[tuple[int, ...] | None] = []
         for dimension in range(len(shape)):
             known = sources.get(Spot(name, dimension))
-            same = known is None or known == list(range(old.shapes[name][dimension]))
-            indices.append(None if known is None or same else tuple(known))
+            size = old.shapes[name][dimension]
+            same = known is None or (len(known) == size and bool((known == np.arange(size)).all()))
+            indices.append(None if known is None or same else tuple(known.tolist()))
         result[name] = TensorSource(name, tuple(indices))
     return result
 

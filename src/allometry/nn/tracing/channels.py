@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from torch import nn
 
 from allometry.base import InputError
-from allometry.nn.tracing.labels import Spot
+from allometry.nn.tracing.labels import Leaf, Spot, Value
 from allometry.nn.tracing.traced_int import AttributeSpot
 from allometry.nn.tracing.tracer import Call, Tracer, tensors_in
 
 _FEW_DIMENSIONS = 2  # of logits
+
+
+Positions: TypeAlias = npt.NDArray[np.int64]
 
 
 class Slot(NamedTuple):
@@ -36,7 +43,7 @@ class ChannelGroup:
     Attributes:
         name: of the weights that give them first.
         slots: where each of them stands.
-        positions: for each slot and each channel where it stands in that dimension, [size][times].
+        positions: for each slot where each channel stands in that dimension, [size, times].
         normed: a statistic is taken over them, as in layer norm, so that more of them change what is computed unless
             there are a whole number of times as many.
         frozen: why they must stay as many; None where they need not.
@@ -46,15 +53,15 @@ class ChannelGroup:
         >>> import torch
         >>> group = trace_channels(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)), torch.zeros(1, 3)).groups[0]
         >>> group.name, group.size, [slot.spot.tensor for slot in group.slots]
-        ('0.weight', 4, ['0.bias', '0.weight', '1.weight'])
+        ('0.weight', 4, ['0.weight', '0.bias', '1.weight'])
     """
 
     name: str
     slots: tuple[Slot, ...]
-    positions: tuple[tuple[tuple[int, ...], ...], ...]
+    positions: tuple[Positions, ...] = field(compare=False, repr=False)
     normed: bool
     frozen: str | None
-    traced: bool = True
+    traced: bool
 
     @property
     def key(self) -> tuple[tuple[Slot, ...], bool, bool]:
@@ -138,10 +145,18 @@ class TraceError(InputError):
         True
     """
 
-    def __init__(self, message: str, tracer: Tracer | None = None, *, group: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        tracer: Tracer | None = None,
+        *,
+        group: str | None = None,
+        numbers: Iterable[int] = (),
+    ) -> None:
         super().__init__(message)
         self.tracer = tracer
         self.group = group
+        self.numbers = frozenset(numbers)
 
 
 def trace_channels(module: nn.Module, *inputs: Any) -> ChannelGraph:  # noqa: ANN401 - whatever the module takes
@@ -173,14 +188,21 @@ def run_traced(module: nn.Module, *inputs: Any) -> tuple[Tracer, Any]:  # noqa: 
     Raises:
         TraceError: it does not run on these inputs.
     """
+    for name, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise TraceError(
+                f"{name or type(module).__name__} is compiled by TorchScript: its sizes are fixed."
+            )
     modes = {part: part.training for part in module.modules()}
     tracer = Tracer(module)
     for tensor in tensors_in(inputs):
-        tracer.value(tensor).data = True
+        tracer.keep(tensor, Value(data=True))
     try:
         module.eval()
         with tracer.watching():
             output = module(*inputs)
+        if any(id(parameter) not in tracer.read for parameter in module.parameters()):
+            _trace_training(tracer, module, inputs)
     except Exception as error:  # whatever a user's code raises
         message = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise TraceError(f"{tracer.place} does not run: {message}", tracer) from error
@@ -194,19 +216,67 @@ def run_traced(module: nn.Module, *inputs: Any) -> tuple[Tracer, Any]:  # noqa: 
     return tracer, output
 
 
+def _trace_training(tracer: Tracer, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    """Follow what runs in training alone, such as a second classifier, as well.
+
+    Raises:
+        Exception: what the module's own code raises, where it works in training otherwise.
+    """
+    if not runs_in_training(module, inputs):
+        return
+    with unchanged(module), tracer.watching():
+        module.train()
+        module(*inputs)
+
+
+def runs_in_training(module: nn.Module, inputs: tuple[Any, ...]) -> bool:
+    """Whether a module works in training mode on such inputs: batch norm of one value, for one, does not."""
+    with unchanged(module), torch.no_grad():
+        try:
+            module.train()
+            module(*inputs)
+        except Exception:
+            return False
+    return True
+
+
+@contextmanager
+def unchanged(module: nn.Module) -> Iterator[None]:
+    """Leave a module's buffers and modes, and PyTorch's generator, as they were before the block."""
+    modes = {part: part.training for part in module.modules()}
+    buffers = {name: tensor.clone() for name, tensor in module.named_buffers()}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
+        with torch.no_grad():
+            for name, tensor in module.named_buffers():
+                tensor.copy_(buffers[name])
+
+
 def graph_of(tracer: Tracer, module: nn.Module) -> ChannelGraph:
     """What a finished trace says, as data."""
-    labels = tracer.labels
-    groups, number_of, label_spots = _groups(tracer)
+    groups, number_of = _groups(tracer)
+    leaves = [leaf for leaf in tracer.labels.leaves if leaf.spot.tensor]
 
     def counts(row: Sequence[int]) -> dict[int, int]:
-        return dict(Counter(number_of.get(labels.root(label), -1) if label >= 0 else -1 for label in row))
+        known = np.asarray(row, np.int64)
+        numbers = np.where(known >= 0, number_of[known], -1)
+        return {
+            int(number): int(count)
+            for number, count in zip(*np.unique(numbers, return_counts=True), strict=True)
+        }
 
-    silent: dict[Spot, set[int]] = defaultdict(set)
-    for label in tracer.silent & label_spots.keys():
-        spot, index = label_spots[label]
-        silent[spot].add(index)
-    shapes = {name: tuple(t.shape) for name, t in (*module.named_parameters(), *module.named_buffers())}
+    silent: dict[Spot, frozenset[int]] = {}
+    for leaf in leaves:
+        inside = {
+            label - leaf.start for label in tracer.silent if leaf.start <= label < leaf.start + leaf.size
+        }
+        if inside:
+            silent[leaf.spot] = frozenset(inside)
     return ChannelGraph(
         groups=tuple(groups),
         costs=tuple(
@@ -216,56 +286,68 @@ def graph_of(tracer: Tracer, module: nn.Module) -> ChannelGraph:
         attributes=tuple(
             CountedAttribute(item.spot, counts(item.labels), item.size) for item in tracer.written
         ),
-        readers=frozenset(label_spots[label][0] for label in tracer.readers & label_spots.keys()),
-        silent={spot: frozenset(indices) for spot, indices in silent.items()},
+        readers=frozenset(leaves[number].spot for number in _among(leaves, tracer.readers)),
+        silent=silent,
         calls=tuple(tracer.calls),
-        shapes=shapes,
+        shapes={name: tuple(t.shape) for name, t in (*module.named_parameters(), *module.named_buffers())},
     )
 
 
-def _groups(tracer: Tracer) -> tuple[list[ChannelGroup], dict[int, int], dict[int, tuple[Spot, int]]]:
-    """The groups, the number of each label's, and where each label stands."""
+def _groups(tracer: Tracer) -> tuple[list[ChannelGroup], npt.NDArray[np.int64]]:
+    """The groups, and the number of each label's; -1 for labels of none."""
     labels = tracer.labels
-    places: dict[int, list[tuple[Spot, int]]] = defaultdict(list)
-    label_spots: dict[int, tuple[Spot, int]] = {}
-    for leaf in labels.leaves:
-        for index in range(leaf.size):
-            label = leaf.start + index
-            label_spots[label] = leaf.spot, index
-            places[labels.root(label)].append((leaf.spot, index))
-    why, normed = _reasons(tracer), {labels.root(label) for label in labels.normed}
-    firsts = {label_spots[label][0] for label in tracer.producers if label in label_spots}
-
+    roots = labels.roots(np.arange(labels.size))
+    leaves = [leaf for leaf in labels.leaves if leaf.spot.tensor]
+    standing: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for number, leaf in enumerate(leaves):
+        unique, times = np.unique(roots[leaf.start : leaf.start + leaf.size], return_counts=True)
+        for root, count in zip(unique.tolist(), times.tolist(), strict=True):
+            standing[root].append((number, count))
+    reasons, normed = _reasons(tracer, roots), set(roots[sorted(labels.normed)].tolist())
     alike: dict[Any, list[int]] = defaultdict(list)
-    for root, spots in places.items():
-        counted = tuple(sorted(Counter(spot for spot, _ in spots).items()))
-        alike[counted, why(root), root in normed].append(root)
+    for root, places in standing.items():
+        alike[tuple(places), reasons(root), root in normed].append(root)
+    giving = _among(leaves, tracer.producers)
     groups: list[ChannelGroup] = []
-    number_of: dict[int, int] = {}
-    for (counted, reason, is_normed), roots in alike.items():
-        slots = tuple(Slot(spot, times) for spot, times in counted)
-        if any(not slot.spot.tensor for slot in slots):
-            slots = tuple(slot for slot in slots if slot.spot.tensor)
-        if not slots:
-            continue
-        ordered = sorted(roots)
-        positions = tuple(_positions(places, ordered, slot.spot) for slot in slots)
-        first = min((slot.spot for slot in slots if slot.spot in firsts), default=slots[0].spot)
-        for root in ordered:
-            number_of[root] = len(groups)
+    number_of = np.full(labels.size, -1, np.int64)
+    for (places, reason, is_normed), members in alike.items():
+        ordered = np.array(sorted(members))
+        number_of[np.isin(roots, ordered)] = len(groups)
+        slots = tuple(Slot(leaves[number].spot, count) for number, count in places)
+        positions = tuple(_positions(roots, leaves[number], ordered) for number, _ in places)
+        first = next((leaves[number].spot for number, _ in places if number in giving), slots[0].spot)
         groups.append(ChannelGroup(first.tensor, slots, positions, is_normed, reason, reason is None))
+    return groups, number_of
 
-    return groups, number_of, label_spots
+
+def _positions(roots: npt.NDArray[np.int64], leaf: Leaf, ordered: npt.NDArray[np.int64]) -> Positions:
+    """Where each channel of a group stands in a dimension."""
+    own = roots[leaf.start : leaf.start + leaf.size]
+    places = np.flatnonzero(np.isin(own, ordered))
+    ranks = np.searchsorted(ordered, own[places])
+    result: Positions = places[np.argsort(ranks, kind="stable")].reshape(len(ordered), -1)
+    return result
 
 
-def _reasons(tracer: Tracer) -> Callable[[int], str | None]:
+def _among(leaves: Sequence[Leaf], labels: set[int]) -> set[int]:
+    """The numbers of the leaves that hold one of the labels."""
+    starts = np.array([leaf.start for leaf in leaves])
+    ends = starts + np.array([leaf.size for leaf in leaves])
+    chosen = np.array(sorted(labels), np.int64)
+    places = np.searchsorted(starts, chosen, side="right") - 1
+    return (
+        set(places[(places >= 0) & (chosen < ends[places])].tolist())
+        if len(chosen) and len(leaves)
+        else set()
+    )
+
+
+def _reasons(tracer: Tracer, roots: npt.NDArray[np.int64]) -> Callable[[int], str | None]:
     """Why channels must stay as many, by the label that stands for them."""
-    labels = tracer.labels
     frozen: dict[int, str] = {}
-    for label, reason in labels.frozen.items():
-        frozen.setdefault(labels.root(label), reason)
-    producers = {labels.root(label) for label in tracer.producers}
-    readers = {labels.root(label) for label in tracer.readers}
+    for label, reason in tracer.labels.frozen.items():
+        frozen.setdefault(int(roots[label]), reason)
+    producers, readers = (set(roots[sorted(known)].tolist()) for known in (tracer.producers, tracer.readers))
 
     def why(root: int) -> str | None:
         if root in frozen:
@@ -275,9 +357,3 @@ def _reasons(tracer: Tracer) -> Callable[[int], str | None]:
         return None if root in readers else "no weights read them"
 
     return why
-
-
-def _positions(
-    places: Mapping[int, list[tuple[Spot, int]]], roots: Sequence[int], spot: Spot
-) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(index for own, index in places[root] if own == spot) for root in roots)

@@ -52,24 +52,35 @@ class Labels:
 
     def __init__(self) -> None:
         self.leaves: list[Leaf] = []
-        self.parents: list[int] = []
+        self.size = 0
+        self._parents = np.zeros(1024, np.int64)
         self.frozen: dict[int, str] = {}
         self.normed: set[int] = set()
 
     def add(self, spot: Spot, size: int) -> npt.NDArray[np.int64]:
         """New labels for a dimension."""
-        start = len(self.parents)
+        start, end = self.size, self.size + size
+        if end > len(self._parents):
+            self._parents = np.concatenate((self._parents, np.zeros(max(end, 2 * start), np.int64)))
+        self._parents[start:end] = np.arange(start, end)
         self.leaves.append(Leaf(spot, start, size))
-        self.parents.extend(range(start, start + size))
-        return np.arange(start, start + size)
+        self.size = end
+        return np.arange(start, end)
 
     def root(self, label: int) -> int:
         """The label that stands for a channel."""
-        parents = self.parents
-        while parents[label] != label:
-            parents[label] = parents[parents[label]]
-            label = parents[label]
-        return label
+        return int(self.roots(np.array([label]))[0])
+
+    def roots(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The labels that stand for channels, for many at once."""
+        above = self._parents[labels]
+        while True:
+            next_above = self._parents[above]
+            if np.array_equal(next_above, above):
+                break
+            above = next_above
+        self._parents[labels] = above
+        return above
 
     def tie(self, one: npt.ArrayLike, two: npt.ArrayLike) -> None:
         """Let two arrays of labels stand for the same channels, entry by entry; entries without a label do nothing."""
@@ -77,12 +88,16 @@ class Labels:
         pairs = pairs[:, (pairs >= 0).all(0) & (pairs[0] != pairs[1])]
         if not pairs.size:
             return
-        if pairs.shape[1] > 1:
-            pairs = np.unique(pairs, axis=1)
-        for left, right in pairs.astype(np.int64).T.tolist():
-            first, second = self.root(left), self.root(right)
-            if first != second:
-                self.parents[max(first, second)] = min(first, second)
+        roots = self.roots(pairs.astype(np.int64).reshape(-1)).reshape(2, -1)
+        roots = np.sort(roots[:, roots[0] != roots[1]], axis=0)
+        # A pair of roots that no other pair shares is joined at once; the rest in turn.
+        while roots.size:
+            roots = np.unique(roots, axis=1)
+            low, high = roots
+            _, first = np.unique(high, return_index=True)
+            self._parents[high[first]] = low[first]
+            roots = self.roots(roots.reshape(-1)).reshape(2, -1)
+            roots = np.sort(roots[:, roots[0] != roots[1]], axis=0)
 
     def freeze(self, labels: npt.ArrayLike, reason: str) -> None:
         """Say why the channels with these labels must stay as many as they are."""

@@ -20,12 +20,12 @@ _CUTS = ("slice", "split", "split_with_sizes", "unsafe_split", "unsafe_split_wit
 _JOINS = ("cat", "stack")
 _PLAIN = (
     "permute", "transpose", "t", "expand", "squeeze", "unsqueeze", "clone", "detach", "alias", "contiguous",
-    "lift_fresh", "lift_fresh_copy", "_to_copy", "flip", "repeat", "pixel_shuffle", "pixel_unshuffle", "diagonal",
+    "lift_fresh", "lift_fresh_copy", "_to_copy", "flip", "repeat", "pixel_unshuffle", "diagonal",
     "channel_shuffle", "native_channel_shuffle", "as_strided", "unfold", "im2col", "movedim", "swapaxes", "roll",
     "select", "unbind", "constant_pad_nd", "index", "index_select", "to", "_conj", "expand_as", "ravel", "flatten",
     "_reshape_from_tensor", "squeeze_copy", "unsqueeze_copy", "permute_copy", "select_copy", "repeat_interleave",
 )  # fmt: skip
-_BY_NUMBER = ("index", "index_select", "roll", "flip", "repeat", "repeat_interleave", "unfold", "as_strided")
+_BY_NUMBER = ("index", "index_select", "roll", "flip", "unfold", "as_strided")
 MOVES = frozenset((*_VIEWS, *_CUTS, *_JOINS, *_PLAIN))
 
 
@@ -329,9 +329,6 @@ def _before_index(
     """What takes or repeats channels by number keeps them as many as they are."""
     if name == "index":
         dims = {number for number, index in enumerate(args[1]) if index is not None}
-    elif name == "repeat":
-        extra = len(args[1]) - source.ndim
-        dims = {number for number in range(source.ndim) if args[1][number + extra] > 1}
     elif name == "as_strided":
         dims = set(range(source.ndim)) if args[1] != list(source.shape) else set()
     elif name in ("roll", "flip"):

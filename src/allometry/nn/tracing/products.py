@@ -31,8 +31,8 @@ def _convolution(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Tenso
     else:
         if into is not None:
             _read(tracer, into, row, groups, transposed)
-        if given is not None and groups > 1 and not transposed:
-            given = _united(tracer, given, groups)
+        if given is not None and groups > 1:
+            given = np.tile(given, groups) if transposed else _united(tracer, given, groups)
     planes: list[Tensor] = []
     if given is not None:
         planes.append(plane_of(given, out.ndim, 1))
@@ -56,7 +56,7 @@ def _depthwise(
     own = _row_of(weights, 0)
     if row is None:
         if own is not None:
-            tracer.freeze(own, "its input has no channels that scale")
+            tracer.freeze(own, "they read what has no channels")
         return own, None
     asked = _groups_argument(tracer)
     if not tracer.wrote(asked, row):
@@ -70,25 +70,22 @@ def _depthwise(
 
 
 def _groups_argument(tracer: Tracer) -> Any:  # noqa: ANN401 - any argument
-    from torch.nn import functional as F
-
     if not tracer.functions:
         return None
-    func, args, kwargs = tracer.functions[-1]
-    position = 7 if func in (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d) else 6
+    _, args, kwargs = tracer.functions[-1]
+    position = 6  # of `conv2d` and its kin, and of the transposed ones
     return kwargs.get("groups", args[position] if len(args) > position else None)
 
 
 def _read(tracer: Tracer, into: Row, row: Row | None, groups: int, transposed: bool) -> None:
     """Tie the inputs of weights to the channels that they read."""
     if row is None:
-        tracer.freeze(into, "its input has no channels that scale")
-        return
-    if groups > 1 and transposed:
-        tracer.freeze(np.concatenate((into, row)), "a transposed convolution in groups")
+        tracer.freeze(into, "they read what has no channels")
         return
     if groups > 1:
-        row = _united(tracer, row, groups)[: len(row) // groups]
+        row = _united(tracer, row, groups)
+        # A transposed convolution has weights of its own for the inputs of each group.
+        row = row if transposed else row[: len(row) // groups]
     tracer.labels.tie(into, row)
     tracer.readers.update(int(label) for label in into)
 

@@ -26,7 +26,14 @@ _NEW = (
     "empty", "zeros", "ones", "full", "arange", "rand", "randn", "empty_like", "zeros_like", "ones_like", "full_like",
     "rand_like", "randn_like", "new_empty", "new_zeros", "new_ones", "new_full", "scalar_tensor", "linspace", "eye",
     "bernoulli", "randperm", "randint", "empty_strided", "new_empty_strided", "_local_scalar_dense", "tril_indices",
-    "is_same_size", "sym_size", "numel", "nonzero",
+    "is_same_size", "sym_size", "numel", "nonzero", "exponential", "uniform", "normal", "cauchy", "geometric", "histc",
+    "_unique2", "one_hot", "is_nonzero", "equal",
+)  # fmt: skip
+
+
+_POINTWISE = (
+    "hardswish", "log_sigmoid_forward", "rrelu_with_noise", "_prelu_kernel", "bucketize", "native_dropout", "dropout",
+    "fake_quantize_per_tensor_affine_cachemask", "fill", "zero", "copy", "alpha_dropout", "feature_dropout",
 )  # fmt: skip
 
 
@@ -42,7 +49,7 @@ def follow(tracer: Tracer, func: Any, args: Any, kwargs: Mapping[str, Any], out:
         rule(tracer, name, args, kwargs, out)
     elif name in MOVES:
         follow_move(tracer, func, name, args, kwargs, out)
-    elif torch.Tag.pointwise in func.tags:
+    elif torch.Tag.pointwise in func.tags or name in _POINTWISE:
         pointwise(tracer, name, args, kwargs, out)
     elif any(word in name for word in _SPATIAL):
         _spatial(tracer, name, args, kwargs, out)
@@ -54,7 +61,7 @@ def pointwise(tracer: Tracer, _name: str, args: Any, kwargs: Mapping[str, Any], 
     """Entries that meet stand for one channel."""
     from allometry.nn.tracing.tracer import tensors_in
 
-    operands = tensors_in((args, kwargs))
+    operands = [tensor for tensor in tensors_in((args, kwargs)) if tensor.ndim or not isinstance(out, Tensor)]
     for result in tensors_in(out):
         tracer.keep(result, meeting(tracer, [tracer.value(tensor) for tensor in operands], result.ndim))
 
@@ -62,7 +69,9 @@ def pointwise(tracer: Tracer, _name: str, args: Any, kwargs: Mapping[str, Any], 
 def meeting(tracer: Tracer, values: list[Value], ndim: int) -> Value:
     """What comes of tensors whose entries meet, broadcast to so many dimensions."""
     planes: list[Tensor] = []
-    for value in values:
+    data = any(value.data for value in values)
+    # The image's own channels come first: what meets none of them is no channel, such as places or heads.
+    for value in sorted(values, key=lambda value: not value.data):
         for plane in value.planes:
             wide = plane.reshape((1,) * (ndim - plane.ndim) + tuple(plane.shape))
             for number, known in enumerate(planes):
@@ -75,8 +84,11 @@ def meeting(tracer: Tracer, values: list[Value], ndim: int) -> Value:
                     planes[number] = torch.where(planes[number] < 0, wide, planes[number])
                     break
             else:
-                planes.append(wide)
-    return Value(planes, any(value.data for value in values))
+                if data and not value.data and varies(wide):
+                    tracer.freeze(wide.numpy(), "they meet what has no channels")
+                else:
+                    planes.append(wide)
+    return Value(planes, data)
 
 
 def _spatial(tracer: Tracer, name: str, args: Any, _kwargs: Any, out: Any) -> None:  # noqa: ANN401
@@ -228,6 +240,54 @@ def _group_norm(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Any) -
     _affine(tracer, source, (weight, bias), out, 1)
 
 
+def _pixel_shuffle(tracer: Tracer, name: str, args: Any, kwargs: Mapping[str, Any], out: Tensor) -> None:  # noqa: ANN401
+    """Channels that become pixels of one channel come and go together."""
+    source = args[0]
+    channels = out.shape[-3] if name == "pixel_shuffle" else out.shape[-out.ndim + 1]
+    dimension = source.ndim - 3 if name == "pixel_shuffle" else source.ndim - 2
+    planes = []
+    for plane in tracer.value(source).planes:
+        row = vector(plane, dimension)
+        if row is None:
+            tracer.freeze(plane.numpy(), f"{name} of channels that are not along one dimension")
+            continue
+        first = tracer.unite(torch.from_numpy(row.reshape(channels, -1).astype(np.float64)), 1)
+        planes.append(plane_of(first.flatten().numpy().astype(np.int64), out.ndim, out.ndim - 3))
+    tracer.keep(out, Value(planes, data=True))
+    del kwargs
+
+
+def _glu(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Tensor) -> None:  # noqa: ANN401
+    source, dimension = args[0], (args[1] if len(args) > 1 else -1) % args[0].ndim
+    value = tracer.value(source)
+    halves = [
+        Value([plane.narrow(dimension, start, out.shape[dimension]) for plane in value.planes], value.data)
+        for start in (0, out.shape[dimension])
+        if all(dimension in varies(plane) for plane in value.planes)
+    ]
+    tracer.keep(out, meeting(tracer, halves or [value], out.ndim))
+
+
+def _weight_norm(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Any) -> None:  # noqa: ANN401
+    direction, scale, dimension = args[0], args[1], args[2] if len(args) > 2 else 0
+    value = tracer.value(direction)
+    planes = list(value.planes)
+    for plane in tracer.value(scale).planes:
+        same = [known for known in planes if varies(known) == {dimension}]
+        if same and plane.numel() == same[0].numel():
+            tracer.labels.tie(same[0].flatten().numpy(), plane.flatten().numpy())
+    tracer.keep(out[0], Value(planes, value.data))
+
+
+def _gather(tracer: Tracer, name: str, args: Any, _kwargs: Any, out: Tensor) -> None:  # noqa: ANN401
+    """Entries that are taken by number along what is no channel."""
+    value, dimension = tracer.value(args[0]), args[1] % args[0].ndim
+    for plane in value.planes:
+        if dimension in varies(plane):
+            tracer.freeze(plane.numpy(), f"{name} along channels")
+    tracer.keep(out, Value([plane for plane in value.planes if dimension not in varies(plane)], data=True))
+
+
 def _embedding(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Tensor) -> None:  # noqa: ANN401
     row = next((vector(p, 1) for p in tracer.value(args[0]).planes if varies(p) == {1}), None)
     planes = [] if row is None else [plane_of(row, out.ndim, out.ndim - 1)]
@@ -260,4 +320,8 @@ _RULES: dict[str, Rule] = {
     "native_layer_norm": _layer_norm,
     "native_group_norm": _group_norm,
     "embedding": _embedding,
+    **dict.fromkeys(("pixel_shuffle", "col2im"), _pixel_shuffle),
+    "glu": _glu,
+    "_weight_norm_interface": _weight_norm,
+    **dict.fromkeys(("gather", "scatter", "scatter_add", "index_add", "take_along_dim"), _gather),
 }  # fmt: skip

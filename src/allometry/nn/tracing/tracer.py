@@ -87,6 +87,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.functions: list[tuple[Any, Sequence[Any], Mapping[str, Any]]] = []
         self.modules: list[str] = [""]
         self.failed: npt.NDArray[np.int64] | None = None
+        self.read: set[int] = set()
         self._values: dict[int, Value] = {}
         self._kept: list[Tensor] = []  # or a tensor's id would be given again
         self._label_tensors()
@@ -154,6 +155,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             planes = [plane.numpy().reshape(-1) for value in found for plane in value.planes]
             self.failed = np.concatenate(planes).astype(np.int64) if planes else np.zeros(0, np.int64)
             raise
+        self.read.update(id(tensor) for tensor in tensors_in((args, kwargs)))
         follow(self, func, args, kwargs, out)
         return out
 
@@ -168,6 +170,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for handle in handles:
                 stack.callback(handle.remove)
             stack.enter_context(traced_attributes(self.module))
+            # PyTorch's fast path for attention is one operation, in which nothing can be followed.
+            stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
+            torch.backends.mha.set_fastpath_enabled(False)
             stack.enter_context(torch.no_grad())
             stack.enter_context(self)
             stack.enter_context(_Functions(self))
