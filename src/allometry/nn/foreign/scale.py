@@ -22,6 +22,7 @@ from allometry.nn.growing.weight_map import TensorSource, WeightMap
 from allometry.nn.tracing.channels import (
     ChannelGraph,
     TraceError,
+    kept_in_proportion,
     runs_in_training,
     trace_channels,
     unchanged,
@@ -209,13 +210,11 @@ def _frozen(graph: ChannelGraph, sizes: Mapping[int, int], error: TraceError) ->
     }
     if not wrong:
         raise InputError(f"With other widths {error}") from error
-    return replace(
-        graph,
-        groups=tuple(
-            replace(group, frozen=str(error)) if number in wrong else group
-            for number, group in enumerate(graph.groups)
-        ),
-    )
+    groups = [
+        replace(group, frozen=str(error)) if number in wrong else group
+        for number, group in enumerate(graph.groups)
+    ]
+    return replace(graph, groups=kept_in_proportion(groups, graph.coupled))
 
 
 def involved_spots(error: TraceError) -> set[Any]:
@@ -248,15 +247,11 @@ def _gap_of(
 
 def _without_normed(graph: ChannelGraph) -> ChannelGraph:
     reason = "a statistic is taken over them, such as layer norm's: with more of them it is another one"
-    return replace(
-        graph,
-        groups=tuple(
-            replace(group, frozen=f"{group.name}: {reason}")
-            if group.normed and group.frozen is None
-            else group
-            for group in graph.groups
-        ),
-    )
+    groups = [
+        replace(group, frozen=f"{group.name}: {reason}") if group.normed and group.frozen is None else group
+        for group in graph.groups
+    ]
+    return replace(graph, groups=kept_in_proportion(groups, graph.coupled))
 
 
 def _stay(graph: ChannelGraph, width: float) -> tuple[Kept, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from torch import nn
@@ -48,6 +49,9 @@ def scaled_sizes(
             number = left.pop(0)
             sizes[number] = _rounded(growing[number], width, channel_multiple)
         waiting = left
+    for together in graph.coupled:
+        if together <= growing.keys():
+            sizes |= _in_proportion(together, graph, sizes)
     return {number: size for number, size in sizes.items() if size != graph.groups[number].size}
 
 
@@ -56,6 +60,15 @@ def _rounded(group: ChannelGroup, width: float, multiple: int) -> int:
     size = max(1, round(channels / group.times))
     # Groups of channels that stand several times cannot be rounded as finely: they grow at all, or not.
     return max(size, group.size) if width > 1 else min(size, group.size)
+
+
+def _in_proportion(together: frozenset[int], graph: ChannelGraph, sizes: Mapping[int, int]) -> dict[int, int]:
+    """Sizes of groups that stay in proportion, by what the largest of them gets."""
+    before = {number: graph.groups[number].size for number in together}
+    part = math.gcd(*before.values())
+    largest = max(sorted(together), key=lambda number: before[number])
+    parts = max(1, round(part * sizes[largest] / before[largest]))
+    return {number: size // part * parts for number, size in before.items()}
 
 
 def _is_inside(module: nn.Module, group: ChannelGroup) -> bool:

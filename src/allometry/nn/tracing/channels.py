@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -117,6 +117,7 @@ class ChannelGraph:
         groups: first those that can grow.
         costs: of each product of weights with the image, for the whole batch of the example.
         attributes: that count channels.
+        coupled: numbers of groups that grow in proportion, since the module computes one's size from the other's.
         readers: which entries of which dimensions read channels, so that zeros there hide them.
         silent: which entries must be zero for new channels.
         calls: of the module's parts, in order.
@@ -126,6 +127,7 @@ class ChannelGraph:
     groups: tuple[ChannelGroup, ...]
     costs: tuple[GroupedCost, ...]
     attributes: tuple[CountedAttribute, ...]
+    coupled: tuple[frozenset[int], ...]
     readers: frozenset[Spot]
     silent: Mapping[Spot, frozenset[int]]
     calls: tuple[Call, ...] = field(repr=False)
@@ -209,11 +211,26 @@ def run_traced(module: nn.Module, *inputs: Any) -> tuple[Tracer, Any]:  # noqa: 
     finally:
         for part, training in modes.items():
             part.training = training
+    _check_all_ran(tracer, module)
     for tensor in tensors_in(output):
         if tensor.ndim <= _FEW_DIMENSIONS:
             for plane in tracer.value(tensor).planes:
                 tracer.labels.freeze(plane.numpy(), "the module's output")
     return tracer, output
+
+
+def _check_all_ran(tracer: Tracer, module: nn.Module) -> None:
+    """Refuse a module of which the image decides what runs, if not all of it did.
+
+    Raises:
+        TraceError: what becomes of channels in what did not run cannot be seen.
+    """
+    unread = [name for name, tensor in module.named_parameters() if id(tensor) not in tracer.read]
+    if unread and tracer.decided is not None:
+        raise TraceError(
+            f"{tracer.decided}: what runs depends on values of the image, and nothing read {unread[0]}, so what "
+            "becomes of its channels cannot be seen."
+        )
 
 
 def _trace_training(tracer: Tracer, module: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -260,6 +277,7 @@ def unchanged(module: nn.Module) -> Iterator[None]:
 def graph_of(tracer: Tracer, module: nn.Module) -> ChannelGraph:
     """What a finished trace says, as data."""
     groups, number_of = _groups(tracer)
+    coupled = _coupled(tracer, number_of)
     leaves = [leaf for leaf in tracer.labels.leaves if leaf.spot.tensor]
 
     def counts(row: Sequence[int]) -> dict[int, int]:
@@ -278,7 +296,7 @@ def graph_of(tracer: Tracer, module: nn.Module) -> ChannelGraph:
         if inside:
             silent[leaf.spot] = frozenset(inside)
     return ChannelGraph(
-        groups=tuple(groups),
+        groups=kept_in_proportion(groups, coupled),
         costs=tuple(
             GroupedCost(cost.module, cost.times, counts(cost.outputs), counts(cost.inputs))
             for cost in tracer.multiplications
@@ -286,11 +304,42 @@ def graph_of(tracer: Tracer, module: nn.Module) -> ChannelGraph:
         attributes=tuple(
             CountedAttribute(item.spot, counts(item.labels), item.size) for item in tracer.written
         ),
+        coupled=coupled,
         readers=frozenset(leaves[number].spot for number in _among(leaves, tracer.readers)),
         silent=silent,
         calls=tuple(tracer.calls),
         shapes={name: tuple(t.shape) for name, t in (*module.named_parameters(), *module.named_buffers())},
     )
+
+
+def _coupled(tracer: Tracer, number_of: npt.NDArray[np.int64]) -> tuple[frozenset[int], ...]:
+    """The groups that grow in proportion."""
+    sets: list[set[int]] = []
+    for row in tracer.coupled:
+        labels = np.array([label for label in (*row.labels, *row.others) if label >= 0], np.int64)
+        together = set(number_of[labels].tolist()) - {-1}
+        if len(together) > 1:
+            for known in [known for known in sets if known & together]:
+                sets.remove(known)
+                together |= known
+            sets.append(together)
+    return tuple(frozenset(together) for together in sets)
+
+
+def kept_in_proportion(
+    groups: Sequence[ChannelGroup], coupled: Iterable[frozenset[int]]
+) -> tuple[ChannelGroup, ...]:
+    """The groups, of which those stay as many that are in proportion to one that does."""
+    result = list(groups)
+    for together in coupled:
+        held = next(
+            (groups[number] for number in sorted(together) if groups[number].frozen is not None), None
+        )
+        for number in together if held is not None else ():
+            if result[number].frozen is None:
+                reason = f"{groups[number].name}: in proportion to {held.name}, which stays: {held.frozen}"  # type: ignore[union-attr]
+                result[number] = replace(groups[number], frozen=reason)
+    return tuple(result)
 
 
 def _groups(tracer: Tracer) -> tuple[list[ChannelGroup], npt.NDArray[np.int64]]:

@@ -166,7 +166,11 @@ def _before_view(tracer: Tracer, plane: Tensor, source: Tensor, result: Tensor) 
 def _note_size(tracer: Tracer, size: Any, plane: Tensor, dims: Sequence[int]) -> None:  # noqa: ANN401
     """A size that a view was given: an attribute that counts channels follows them."""
     del dims
-    if isinstance(size, TracedInt) and size.spot is not None and not size.from_shape:
+    if not isinstance(size, TracedInt):
+        return
+    if size.labels is not None:
+        tracer.couple(plane, size.labels)
+    if size.spot is not None and not size.from_shape:
         tracer.wrote(size, plane.flatten().numpy())
 
 

@@ -42,6 +42,8 @@ def follow(tracer: Tracer, func: Any, args: Any, kwargs: Mapping[str, Any], out:
     name = func._schema.name.removeprefix("aten::")
     if name.endswith("_") and not name.startswith("__"):
         name = name.rstrip("_")
+    if name == "_local_scalar_dense" and tracer.value(args[0]).data:
+        tracer.decided = tracer.place
     if name in _NEW:
         return
     rule = PRODUCTS.get(name) or _RULES.get(name)
@@ -61,7 +63,9 @@ def pointwise(tracer: Tracer, _name: str, args: Any, kwargs: Mapping[str, Any], 
     """Entries that meet stand for one channel."""
     from allometry.nn.tracing.tracer import tensors_in
 
-    operands = [tensor for tensor in tensors_in((args, kwargs)) if tensor.ndim or not isinstance(out, Tensor)]
+    given = tensors_in((args, kwargs))
+    # A single number meets all channels alike; of several, what comes out is one that depends on the image if they do.
+    operands = [tensor for tensor in given if tensor.ndim or not isinstance(out, Tensor)] or given
     for result in tensors_in(out):
         tracer.keep(result, meeting(tracer, [tracer.value(tensor) for tensor in operands], result.ndim))
 

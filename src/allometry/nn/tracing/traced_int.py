@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 # What says how a layer looks at the image, never how many channels it has.
 _SPATIAL = frozenset(("stride", "padding", "dilation", "kernel_size", "output_padding", "output_size"))
@@ -47,6 +47,7 @@ class TracedInt(int):
 
     Attributes:
         from_shape: it was read from the shape of a tensor, or computed from what was.
+        labels: of the channels that it counts, or of which it counts a fixed part or multiple; None where it is none.
         spot: the attribute that would have to change for it to change; None where that is none.
 
     Example:
@@ -58,11 +59,14 @@ class TracedInt(int):
 
     from_shape: bool = False
     spot: AttributeSpot | None = None
+    labels: Tensor | None = None
 
-    def of(self, *, from_shape: bool = False, spot: AttributeSpot | None = None) -> TracedInt:
+    def of(
+        self, *, from_shape: bool = False, spot: AttributeSpot | None = None, labels: Tensor | None = None
+    ) -> TracedInt:
         """The same integer with that origin."""
         result = TracedInt(self)
-        result.from_shape, result.spot = from_shape, spot
+        result.from_shape, result.spot, result.labels = from_shape, spot, labels
         return result
 
 
@@ -77,9 +81,23 @@ def _operation(compute: Callable[[int, int], int], *, swapped: bool) -> Callable
         # Of a width and a count of heads it is the width that changes.
         spots.sort(key=lambda spot: spot.is_count)
         result = compute(int(left), int(right))
-        return TracedInt(result).of(from_shape=from_shape, spot=spots[0] if spots else None)
+        return TracedInt(result).of(
+            from_shape=from_shape,
+            spot=spots[0] if spots else None,
+            labels=_proportional(compute, left, right),
+        )
 
     return apply
+
+
+def _proportional(compute: Callable[[int, int], int], left: int, right: int) -> Tensor | None:
+    """The labels of the channels that a result grows in proportion to; None where it does not."""
+    one, two = (value.labels if isinstance(value, TracedInt) else None for value in (left, right))
+    if compute is operator.mul:
+        return one if two is None else two if one is None else None
+    if compute is operator.floordiv:
+        return one if two is None else None
+    return one if one is two else None
 
 
 for _name in ("add", "sub", "mul", "floordiv"):
@@ -88,14 +106,25 @@ for _name in ("add", "sub", "mul", "floordiv"):
     setattr(TracedInt, f"__r{_name}__", _operation(_compute, swapped=True))
 
 
-def traced_shape(shape: torch.Size) -> torch.Size:
-    """A shape whose sizes remember that they are ones.
+def traced_shape(shape: torch.Size, planes: Sequence[Tensor] = ()) -> torch.Size:
+    """A shape whose sizes remember that they are ones, and of which channels.
+
+    Args:
+        shape: of a tensor.
+        planes: the tensor's labels.
 
     Example:
         >>> traced_shape(torch.Size((2, 3)))[1].from_shape
         True
     """
-    return torch.Size([TracedInt(size).of(from_shape=True) for size in shape])
+    along = {}
+    for plane in planes:
+        sizes = [number for number, size in enumerate(plane.shape) if size > 1]
+        if len(sizes) == 1:
+            along[sizes[0]] = plane
+    return torch.Size(
+        [TracedInt(size).of(from_shape=True, labels=along.get(place)) for place, size in enumerate(shape)]
+    )
 
 
 @contextmanager

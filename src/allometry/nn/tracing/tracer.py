@@ -48,6 +48,18 @@ class Written(NamedTuple):
     size: int
 
 
+class Coupled(NamedTuple):
+    """Channels whose number a module computes from the number of others, so that both grow in proportion.
+
+    Attributes:
+        labels: the channels that a view takes apart or puts together.
+        others: the channels of which a shape was read for that.
+    """
+
+    labels: tuple[int, ...]
+    others: tuple[int, ...]
+
+
 class Call(NamedTuple):
     """A call of a part of the module: what went in and what came out, to tell chains of parts."""
 
@@ -69,6 +81,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         silent: labels of weights that must be zero for new channels, since what they give is multiplied with what other
             weights give, as in attention.
         written: attributes that count channels.
+        coupled: channels whose number follows from that of others.
+        decided: where the module read a value of the image, on which it may depend what runs; None if nowhere.
         multiplications: with their costs.
         calls: of the module's parts.
     """
@@ -82,6 +96,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.silent: set[int] = set()
         self.aliases: dict[int, list[int]] = {}
         self.written: list[Written] = []
+        self.coupled: list[Coupled] = []
+        self.decided: str | None = None
         self.multiplications: list[Multiplication] = []
         self.calls: list[Call] = []
         self.functions: list[tuple[Any, Sequence[Any], Mapping[str, Any]]] = []
@@ -151,13 +167,23 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         try:
             out = func(*args, **kwargs)
         except Exception:
-            found = [self.value(tensor) for tensor in tensors_in((args, kwargs))]
-            planes = [plane.numpy().reshape(-1) for value in found for plane in value.planes]
-            self.failed = np.concatenate(planes).astype(np.int64) if planes else np.zeros(0, np.int64)
+            self.fail((args, kwargs))
             raise
         self.read.update(id(tensor) for tensor in tensors_in((args, kwargs)))
         follow(self, func, args, kwargs, out)
         return out
+
+    def couple(self, plane: Tensor, others: Tensor) -> None:
+        """Note channels whose number follows from that of others."""
+        if plane is not others:
+            rows = (tuple(int(label) for label in found.flatten().tolist()) for found in (plane, others))
+            self.coupled.append(Coupled(*rows))
+
+    def fail(self, arguments: Any) -> None:  # noqa: ANN401 - any arguments
+        """Remember the channels that met in an operation that failed."""
+        found = [self.value(tensor) for tensor in tensors_in(arguments)]
+        planes = [plane.numpy().reshape(-1) for value in found for plane in value.planes]
+        self.failed = np.concatenate(planes).astype(np.int64) if planes else np.zeros(0, np.int64)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -229,12 +255,19 @@ class _Functions(TorchFunctionMode):
         self.tracer.functions.append((func, args, kwargs))
         try:
             out = func(*args, **kwargs)
+        except Exception:
+            if self.tracer.failed is None:  # a view of a wrong size fails before it is dispatched
+                self.tracer.fail((args, kwargs))
+            raise
         finally:
             self.tracer.functions.pop()
         if isinstance(out, torch.Size):
-            return traced_shape(out)
+            return traced_shape(out, self.tracer.value(args[0]).planes)
         name = getattr(func, "__name__", "")
-        if name in ("size", "numel") and type(out) is int:
+        if name == "size" and type(out) is int:
+            dimension = kwargs.get("dim", args[1] if len(args) > 1 else 0)
+            return traced_shape(args[0].shape, self.tracer.value(args[0]).planes)[dimension]
+        if name == "numel" and type(out) is int:
             return TracedInt(out).of(from_shape=True)
         return out
 
