@@ -62,6 +62,17 @@ def test_a_dry_run_shows_the_networks_of_a_training_that_grows(call, network, ph
     assert call(*asked[:-2], "--grow", "3x").status == 2
 
 
+def test_a_trained_run_grows(call, network, photos, tmp_path):
+    call("train", network, "--data", photos, *SHORT, "--out", tmp_path / "small")
+    asked = ["grow", tmp_path / "small", "--budget", "2x", "--method", "pairs"]
+    grown = call(*asked, "--out", tmp_path / "large", "--json").json
+    assert grown["command"] == "grow"
+    assert "MACs" in call(*asked, "--out", tmp_path / "large").out
+    again = call(*asked, "--data", photos, "--epochs", "1", "--set", "batch_size=8", "--out", tmp_path / "on")
+    assert "test accuracy" in again.out
+    assert call(*asked, "--epochs", "1").status == 2  # nothing is trained
+
+
 def test_memory_is_a_limit_that_a_resumed_training_keeps(call, network, photos, tmp_path):
     out = tmp_path / "run"
     asked = ["train", network, "--data", photos, "--out", out, "--memory", "600kB", *SHORT]

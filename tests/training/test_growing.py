@@ -148,9 +148,10 @@ def test_another_way_to_grow_is_another_training(whole: tuple[Path, Trained]) ->
 
 @pytest.mark.parametrize("growth", ["new", "copies", "pairs"])
 def test_the_next_network_goes_on_with_weights_average_and_memory(tmp_path: Path, growth: str) -> None:
+    same_images = ((replace(SMALL, resolution=20), 1), (MIDDLE, 1))
     with pytest.raises(Stopped):
-        train(job(tmp_path, growth=growth, should_stop=StopAfter(EPOCH)))
-    task = GrowingTask(job(tmp_path, growth=growth))
+        train(job(tmp_path, growth=growth, smaller=same_images, should_stop=StopAfter(EPOCH)))
+    task = GrowingTask(job(tmp_path, growth=growth, smaller=same_images))
     state = TrainingState(task)
     checkpoint = latest_checkpoint(tmp_path / "checkpoints")
     assert checkpoint is not None
@@ -214,6 +215,14 @@ def test_statistics_of_what_is_new_are_measured_and_the_others_stay() -> None:
     mean = grown.module.head[1].running_mean
     assert mean[:16].eq(0.5).all()
     assert not mean[16:].eq(0).any()
+
+
+def test_larger_images_give_all_channels_other_statistics() -> None:
+    old = build(SMALL, seed=0).train()
+    grown = grow_module(old, MIDDLE)
+    settle_new_statistics(grown.module, grown.weight_map, [torch.rand(16, 1, 20, 20)], everywhere=True)
+    assert grown.module.training
+    assert not grown.module.stem[1].running_mean.eq(0).any()
 
 
 def test_the_forecast_tells_each_network(tmp_path: Path) -> None:

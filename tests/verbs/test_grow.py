@@ -43,6 +43,14 @@ def test_called_again_it_is_the_same_run_and_another_budget_is_refused(larger, t
         al.grow(trained, budget="2x", out=larger.folder, progress=False)
 
 
+def test_without_data_it_knows_those_of_its_origin(larger, trained):
+    arguments = read_json(larger.folder / "run.json")["arguments"]
+    assert arguments["data"] == read_json(trained.folder / "run.json")["arguments"]["data"]
+    assert arguments["seed"] == trained.seed
+    assert larger.data == trained.data
+    assert larger.network.name == f"tiny within macs <= {larger.network.name.rsplit(' ', 1)[1]}"
+
+
 def test_with_data_it_trains_on_from_there(trained, arrays, tmp_path):
     arguments = {"budget": "2x", "data": arrays, "out": tmp_path / "run", **SHORT}
     with pytest.raises(Stopped):

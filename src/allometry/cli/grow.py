@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from allometry.cli.options import Callbacks, Device, Group, Json, Out, Runtime, Seed, Settings, Threads
+from allometry.cli.options import Callbacks, Device, Group, Json, Out, Runtime, Settings, Threads
 from allometry.cli.printing import print_json, print_rows, trained_rows
 
 
@@ -79,7 +79,9 @@ def grow(
     threads: Threads = 1,
     callbacks: Callbacks = None,
     out: Out = None,
-    seed: Seed = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of everything random; by default that of the run.")
+    ] = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:

@@ -103,11 +103,12 @@ class GrowingTask(ClassificationTask):
         job, old = self.job, (cast(ConvNet, self.module), cast(ConvNet, self.average))
         self._number = number
         network = job.recipe.applied_to(self.network)
+        larger_images = network.resolution != old[0].network.resolution
         grown = [grow_module(one, network, method=job.growth, seed=job.seed + number) for one in old]
         for one in grown:
             seed = (job.seed, self.phases[number].epochs[0].before)
             views = training_views(job.dataset, self.preprocessing, seed=seed, device=job.device)
-            settle_new_statistics(one.module, one.weight_map, views)
+            settle_new_statistics(one.module, one.weight_map, views, everywhere=larger_images)
         self._before, self._weight_map = dict(old[0].named_parameters()), grown[0].weight_map
         self.take(grown[0].module, grown[1].module)
 
@@ -142,13 +143,19 @@ def _counted_anew(epochs: tuple[Epoch, ...]) -> tuple[Epoch, ...]:
     )
 
 
-def settle_new_statistics(module: nn.Module, weight_map: WeightMap, batches: Iterable[Tensor]) -> None:
+def settle_new_statistics(
+    module: nn.Module, weight_map: WeightMap, batches: Iterable[Tensor], *, everywhere: bool = False
+) -> None:
     """Give the channels that are new in a grown module their statistics, in place; the others keep theirs.
 
     Args:
         module: that has grown.
         weight_map: what of it is inherited.
         batches: inputs, normalized, on the module's device.
+        everywhere: give all channels other statistics, which images of another size need.
+
+    Source: statistics at the size of the images: Touvron et al. 2019, *Fixing the train-test resolution discrepancy*,
+    section 4.2.
 
     Example:
         >>> module = nn.Sequential(nn.BatchNorm2d(2))
@@ -160,6 +167,11 @@ def settle_new_statistics(module: nn.Module, weight_map: WeightMap, batches: Ite
     sources = {
         name: weight_map.get(name) for name, value in module.named_buffers() if value.is_floating_point()
     }
+    if everywhere:
+        training = module.training
+        recalibrate_batch_norm(module, batches)
+        module.train(training)
+        return
     if not any(source is None or NEW in (source.indices[0] or ()) for source in sources.values()):
         return
     measured = copy.deepcopy(module)
