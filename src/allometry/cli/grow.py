@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from allometry.base import InputError
+from allometry.base.units import format_milliseconds
 from allometry.cli.options import Callbacks, Device, Group, Json, Out, Runtime, Settings, Threads
-from allometry.cli.printing import print_json, print_rows, trained_rows
+from allometry.cli.printing import print_json, print_line, print_rows, print_table, trained_rows
 
 
 def grow(
@@ -34,6 +38,21 @@ def grow(
             help="Whose weights they are: a name of `allometry zoo`, or a network's JSON file.",
         ),
     ] = None,
+    module: Annotated[
+        str | None,
+        typer.Option(
+            "--module",
+            metavar="M",
+            help="Whose weights they are, where that is a torch module: package.module:factory. It is imported, and so "
+            "run.",
+        ),
+    ] = None,
+    resolution: Annotated[
+        int | None, typer.Option("--resolution", min=1, help="Of a torch module's images; by default 224.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Of a torch module: say what would be done; write nothing.")
+    ] = False,
     law: Annotated[
         str | None,
         typer.Option(
@@ -95,7 +114,23 @@ def grow(
     Example: `allometry grow lite0.pth --network efficientnet-lite0 --budget 300M --out runs/larger`
 
     Example: `allometry grow runs/photos --budget "latency<=8ms" --data photos/ --epochs 5`
+
+    Example: `allometry grow best.pt --module mypackage:make --budget "latency<=8ms" --dry-run`
     """
+    if module is not None:
+        refused = {
+            "--network": network, "--data": data, "--group": group, "--recipe": recipe, "--epochs": epochs,
+            "--set": settings or None, "--callback": callbacks or None, "--device": device,
+            "--method": None if method == "new" else method,
+            "--importance": None if importance == "magnitude" else importance,
+        }  # fmt: skip
+        _grow_module(
+            run, module, budget, resolution, law, runtime, threads, out, seed or 0, dry_run, as_json, refused
+        )
+        return
+    for option, value in (("--resolution", resolution), ("--dry-run", dry_run or None)):
+        if value is not None:
+            raise InputError(f"{option} is for torch modules (--module).")
     from allometry.cli.interrupts import stopping_on_signals
     from allometry.runs import TrainResult
     from allometry.training.distributed import is_main_process
@@ -132,3 +167,70 @@ def grow(
     if not rows and cost is not None:
         rows = {"cost": f"{cost.macs:,} MACs, {cost.params:,} params"}
     print_rows(str(made.folder), {**rows, "report": str(made.report)})
+
+
+def _grow_module(
+    weights: str,
+    module: str,
+    budget: str,
+    resolution: int | None,
+    law: str | None,
+    runtime: str | None,
+    threads: int,
+    out: Path | None,
+    seed: int,
+    dry_run: bool,
+    as_json: bool,
+    refused: Mapping[str, object],
+) -> None:
+    from allometry.verbs.arguments import budget_slug
+    from allometry.verbs.grow_module import PLAN, WEIGHTS, grow_module_file
+
+    for option in (name for name, value in refused.items() if value is not None):
+        raise InputError(
+            f"{option} does not go with --module: a torch module is scaled, and trained by its own code."
+        )
+    folder = out or Path("runs") / f"{module.rpartition(':')[2]}-{budget_slug(budget)}"
+    grown = grow_module_file(
+        weights,
+        module=module,
+        budget=budget,
+        resolution=224 if resolution is None else resolution,
+        law=law or "compound",
+        runtime=runtime,
+        threads=threads,
+        out=None if dry_run else folder,
+        seed=seed,
+    )
+    if as_json:
+        print_json(grown.to_dict())
+        return
+    plan, scaled = grown.scaled.plan, grown.scaled
+    if plan.groups:
+        print_table(
+            ("channels", "before", "after", "tensors"),
+            [[group.name, f"{group.before}", f"{group.after}", f"{group.tensors}"] for group in plan.groups],
+        )
+    if plan.insertions:
+        print_table(
+            ("blocks", "before", "after"),
+            [[run.container or "-", f"{len(run.blocks)}", f"{run.repeats}"] for run in plan.insertions],
+        )
+    for kept in plan.kept:
+        print_line(f"stays: {kept.name} ({kept.size}): {kept.reason}")
+    rows = {
+        "MACs": f"{grown.macs:,} -> {scaled.macs:,}",
+        "params": f"{grown.params:,} -> {scaled.params:,}",
+        **({} if grown.seconds is None else {"latency": format_milliseconds(grown.seconds)}),
+        **(
+            {}
+            if scaled.difference is None
+            else {"outputs": f"differ by {scaled.difference:.1e} of their largest"}
+        ),
+        **(
+            {}
+            if grown.folder is None
+            else {"plan": str(grown.folder / PLAN), "weights": str(grown.folder / WEIGHTS)}
+        ),
+    }
+    print_rows(f"{module} within {grown.budget}", rows)

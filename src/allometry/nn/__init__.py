@@ -4,6 +4,14 @@ from allometry.nn.activation_maps import class_activation_map
 from allometry.nn.backbone import Backbone, FeatureInfo
 from allometry.nn.blocks import GraphBlock
 from allometry.nn.build import ConvNet, build, initialize, scale_residuals
+from allometry.nn.foreign import (
+    ModulePlan,
+    ScaledModule,
+    apply_plan,
+    cost_of_module,
+    scale_module,
+    solve_module,
+)
 from allometry.nn.layers import (
     DropPath,
     SqueezeExcite,
@@ -37,11 +45,15 @@ __all__ = [
     "GraphBlock",
     "ModuleCost",
     "ModulePart",
+    "ModulePlan",
     "ModuleReport",
     "Pretrained",
+    "ScaledModule",
     "SqueezeExcite",
+    "apply_plan",
     "build",
     "class_activation_map",
+    "cost_of_module",
     "count_module",
     "imagenet_classes",
     "initialize",
@@ -51,7 +63,9 @@ __all__ = [
     "read_weights",
     "save_pretrained",
     "save_weights",
+    "scale_module",
     "scale_residuals",
+    "solve_module",
     "timm_config",
     "watch_module",
 ]

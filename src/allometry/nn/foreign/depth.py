@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from allometry.base import InputError
-from allometry.nn.foreign.resize import copied
+from allometry.nn.foreign.resize import bytes_of, check_memory, copied
 from allometry.nn.tracing.tracer import tensors_in
 
 _CLOSE = 1e-5  # relative difference of what an identity gives
@@ -220,6 +220,7 @@ def deepened(
         run = insertion.blocks
         extra = insertion.repeats - len(run)
         template = container.get_submodule(run[-1])
+        check_memory(module, bytes_of(result) + max(0, extra) * bytes_of(template))
         added: list[nn.Module] = []
         for _ in range(extra):
             block = copy.deepcopy(template)
@@ -238,6 +239,7 @@ def restructured(module: nn.Module, insertions: Sequence[Insertion]) -> nn.Modul
         container = result.get_submodule(insertion.container)
         template = container.get_submodule(insertion.blocks[-1])
         extra = insertion.repeats - len(insertion.blocks)
+        check_memory(module, bytes_of(result) + max(0, extra) * bytes_of(template))
         names = _replace(container, insertion, [copy.deepcopy(template) for _ in range(extra)], names)
     return result
 

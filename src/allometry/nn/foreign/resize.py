@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from allometry.base import InputError
+from allometry.base.machine import memory
+from allometry.base.units import format_quantity
 from allometry.nn.tracing.traced_int import AttributeSpot, set_attribute
 
 _NORMS = (nn.modules.batchnorm._NormBase,)
@@ -36,6 +39,24 @@ def copied(module: nn.Module) -> nn.Module:
         raise InputError(f"{type(module).__name__} cannot be copied: {error}") from error
 
 
+def check_memory(module: nn.Module, needed: float) -> None:
+    """Refuse before any of it is taken what this machine has no memory for: a module, a copy, and what it computes.
+
+    Raises:
+        InputError: the tensors would take more than a quarter of the memory.
+    """
+    if needed > memory() / 4:
+        raise InputError(
+            f"{type(module).__name__} would have tensors of {format_quantity(needed, unit='B')}, more than a quarter "
+            f"of this machine's memory ({format_quantity(memory(), unit='B')})."
+        )
+
+
+def bytes_of(module: nn.Module) -> int:
+    """Of all tensors of a module."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in (*module.parameters(), *module.buffers()))
+
+
 def resize(
     module: nn.Module,
     shapes: Mapping[str, tuple[int, ...]],
@@ -56,6 +77,8 @@ def resize(
         >>> wide
         Linear(in_features=4, out_features=3, bias=True)
     """
+    changed = sum(4 * math.prod(shape) for shape in shapes.values())
+    check_memory(module, bytes_of(module) + changed)
     result = copied(module)
     named = {**dict(result.named_parameters()), **dict(result.named_buffers())}
     swapped = {id(named[name]): _like(named[name], shape) for name, shape in shapes.items()}

@@ -89,12 +89,30 @@ def scale_module(
         (Conv2d(24, 24, kernel_size=(3, 3), stride=(1, 1)), True)
     """
     _check_multipliers(depth, width)
+    if depth == width == 1:
+        raise InputError("Give a depth or a width other than 1.")
+    return scaled_or_same(
+        module, inputs, depth=depth, width=width, channel_multiple=channel_multiple, seed=seed, may_stay=False
+    )
+
+
+def scaled_or_same(
+    module: nn.Module,
+    inputs: tuple[Any, ...],
+    *,
+    depth: float,
+    width: float,
+    channel_multiple: int,
+    seed: int,
+    may_stay: bool,
+) -> ScaledModule:
+    """What `scale_module` does; with `may_stay` a copy where the multipliers are too near to 1 to change anything."""
     run_once(module, inputs)
     insertions, kept = _insertions(module, inputs, depth)
     deep, names = deepened(module, insertions, inputs)
     graph = trace_channels(deep, *inputs)
     graph, resized = _widened(deep, graph, width, channel_multiple, inputs)
-    if not insertions and not resized.shapes:
+    if not insertions and not resized.shapes and not (may_stay and graph.growing):
         raise InputError(_nothing(module, graph, kept, width))
     fill(deep, resized, seed=seed)
     gap = _gap_of(module, deep, resized, inputs, depth, width, seed)
@@ -110,7 +128,7 @@ def scale_module(
             f"{type(module).__name__} would compute something else: its outputs differ by {gap:.1e} of their largest. "
             "What its code does with channels was not understood."
         )
-    if not insertions and not resized.shapes:
+    if not insertions and not resized.shapes and not (may_stay and graph.growing):
         raise InputError(_nothing(module, graph, kept, width))
     _check_training(module, resized.module, inputs)
     plan = _plan_of(graph, resized, insertions, (*kept, *_stay(graph, width)))
@@ -133,8 +151,6 @@ def _check_multipliers(depth: float, width: float) -> None:
     for name, value in (("depth", depth), ("width", width)):
         if not (0 < value < math.inf):
             raise InputError(f"The {name} multiplier must be a positive number, not {value!r}.")
-    if depth == width == 1:
-        raise InputError("Give a depth or a width other than 1.")
 
 
 def runs_that_change(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[BlockRun, ...]:

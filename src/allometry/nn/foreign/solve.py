@@ -13,14 +13,14 @@ from allometry.arch.rounding import CHANNEL_MULTIPLE
 from allometry.base import BudgetError
 from allometry.cost import Budget, Cost, as_budget
 from allometry.nn.foreign.depth import BlockRun, run_once
-from allometry.nn.foreign.scale import ScaledModule, batch_size, repeats_of, runs_that_change, scale_module
+from allometry.nn.foreign.scale import ScaledModule, batch_size, repeats_of, runs_that_change, scaled_or_same
 from allometry.nn.foreign.widths import macs_of, params_of, scaled_sizes
 from allometry.nn.tracing.channels import ChannelGraph, trace_channels
 from allometry.scaling import COMPOUND, ScalingLaw
 
 _COUNTED = ("macs", "params")
 _STEPS = 40  # of bisection: to a billionth of the range
-_FAR = 24.0  # steps of the law in either direction
+_FAR = 64.0  # steps of the law in either direction
 _ENOUGH = 0.97  # of the budget
 _MULTIPLES = (CHANNEL_MULTIPLE, 4, 2, 1)
 _ROUNDS = 3
@@ -85,7 +85,9 @@ def solve_module(
     multiples = _MULTIPLES if channel_multiple is None else (channel_multiple,)
     for _ in range(_ROUNDS):
         depth, width, multiple = _multipliers(forecast, asked, law, multiples)
-        scaled = scale_module(module, *inputs, depth=depth, width=width, channel_multiple=multiple, seed=seed)
+        scaled = scaled_or_same(
+            module, inputs, depth=depth, width=width, channel_multiple=multiple, seed=seed, may_stay=True
+        )
         use = limits.use(cost_of_module(scaled.module, *inputs))
         if use <= 1 and (best is None or use > limits.use(cost_of_module(best.module, *inputs))):
             best = scaled
