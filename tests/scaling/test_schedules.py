@@ -10,8 +10,8 @@ import pytest
 from allometry.arch import MBConv, Stage, apply_multipliers
 from allometry.base import BudgetError, InputError
 from allometry.catalog import get
-from allometry.cost import count
-from allometry.scaling import DEPTH, grows_into, growth_networks, parse_growth
+from allometry.cost import count, parse_budget
+from allometry.scaling import DEPTH, grows_into, growth_networks, parse_growth, resized_network, shrinks_into
 
 B0 = get("efficientnet-b0")
 TINY = replace(apply_multipliers(B0, width=0.25), resolution=32)
@@ -78,3 +78,18 @@ def test_a_residual_that_comes_or_goes_is_no_growth() -> None:
     assert grows_into(plain, replace(plain, resolution=40))
     assert not grows_into(plain, same)
     assert not grows_into(plain, plain)
+
+
+@pytest.mark.parametrize("budget", ["0.25x", "0.5x", "1.3x", "2x", "4x"])
+def test_a_trained_network_is_resized_in_one_direction(budget: str) -> None:
+    limit = parse_budget(budget, count(TINY))
+    network = resized_network(TINY, limit)
+    assert limit.allows(count(network))
+    assert limit.use(count(network)) > 0.8
+    assert grows_into(TINY, network) == (limit.allows(count(TINY)))
+    assert shrinks_into(TINY, network) == (not limit.allows(count(TINY)))
+
+
+def test_a_network_of_the_budgets_size_stays() -> None:
+    found = resized_network(TINY, parse_budget("1x", count(TINY)))
+    assert found == TINY

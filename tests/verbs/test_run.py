@@ -88,3 +88,22 @@ def test_mistakes_are_told_before_anything_is_trained(arrays, tmp_path, argument
     with pytest.raises(error, match=message):
         al.run(**{"data": arrays, **QUICK, **arguments}, out=tmp_path / "run")
     assert not list(tmp_path.glob("run/checkpoints"))
+
+
+def test_it_starts_from_weights_at_the_size_of_the_budget(trained, arrays, tmp_path):
+    short = {"settings": ("epochs=2", "batch_size=8"), "progress": False}  # the first one is the classifier's
+    options = {"data": arrays, "budget": "2x", "pretrained": trained, **short}
+    planned = forecast_run(baseline=trained.network, **options)
+    assert (planned.laws, planned.baseline_macs) == (0, trained.cost.macs)
+    run = al.run(baseline=trained.network, out=tmp_path / "larger", **options)
+    assert trained.cost.macs < run.cost.macs == planned.macs <= 2 * trained.cost.macs
+    assert run.result.trials == 0
+    assert run.export.verification.agreement == 1
+    assert run.arguments["pretrained"] == str(trained.folder)
+    assert al.run(baseline=trained.network, out=tmp_path / "larger", **options) == run
+
+
+def test_weights_of_another_network_are_refused(trained, arrays, tmp_path):
+    file = trained.folder / "checkpoints" / "final.safetensors"
+    with pytest.raises(InputError, match="does not hold the weights"):
+        al.run(data=arrays, budget="200k", pretrained=file, baseline=BASELINE, out=tmp_path, **QUICK)

@@ -49,6 +49,14 @@ def run(
             help="Grow by this law instead of trying some: compound, 1.2,1.1,1.15, or the file of `fit`.",
         ),
     ] = None,
+    pretrained: Annotated[
+        str | None,
+        typer.Option(
+            "--pretrained",
+            metavar="W",
+            help="Start from weights at the budget's size: a run; or a file or hf://owner/name, of the baseline.",
+        ),
+    ] = None,
     out: Out = None,
     seed: Seed = 0,
     device: Device = None,
@@ -62,6 +70,8 @@ def run(
     """The whole path: from images to a network that fits the budget, trained, tested, exported, reported.
 
     Example: `allometry run --data photos/ --budget 20M`
+
+    Example: `allometry run --data photos/ --baseline efficientnet-lite0 --pretrained lite0.pth --budget 300M`
     """
     from allometry.cli.interrupts import stopping_on_signals
     from allometry.verbs.run import forecast_run
@@ -78,6 +88,7 @@ def run(
         "settings": settings or (),
         "runtime": runtime,
         "threads": threads,
+        "pretrained": pretrained,
     }
     if dry_run:
         planned = forecast_run(**arguments)

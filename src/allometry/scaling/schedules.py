@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from allometry.arch import Network, RegularBlock, graph_of
@@ -150,7 +151,7 @@ def resized_network(
     largest_resolution: int | None = None,
     measure: MeasureFn | None = None,
 ) -> Network:
-    """The network of a law within a budget that a trained one grows or shrinks into, whichever the budget asks for.
+    """The network of a law within a budget that a trained one grows or shrinks into; itself where it has that size.
 
     Args:
         network: the trained one.
@@ -161,7 +162,7 @@ def resized_network(
 
     Raises:
         BudgetError: no network of the law is within the budget.
-        InputError: the network has that size already, or grows in one dimension where it shrinks in another.
+        InputError: the network would grow in one dimension and shrink in another.
 
     Example:
         >>> from allometry.catalog import get
@@ -173,13 +174,18 @@ def resized_network(
     """
     solution = solve(network, budget, law=law, largest_resolution=largest_resolution, measure=measure)
     if solution.network == network:
-        raise InputError(
-            f"{network.name or 'The network'} is the largest of this law within {budget} already; take another budget."
-        )
+        return network
+
+    def inherits(new: Network) -> bool:
+        return grows_into(network, new) or shrinks_into(network, new)
+
+    if inherits(solution.network):
+        return solution.network
     exact = Grower.of(network, law, largest_resolution)(law.multipliers(solution.phi))
-    for found in (solution.network, replace(exact, name=solution.network.name)):
-        if grows_into(network, found) or shrinks_into(network, found):
-            return found
+    if inherits(exact):
+        if measure is None:
+            exact = _refined(exact, budget, law, largest_resolution, inherits)
+        return replace(exact, name=solution.network.name)
     if measure is None and budget.allows(count(network)):
         (found,) = growth_networks(
             network, (GrowthStep(budget, 2),), law=law, largest_resolution=largest_resolution
@@ -219,8 +225,12 @@ def _settled(step: _Step, epoch: int) -> Network:
     assert solution is not None  # noqa: S101
     was, now = count(step.before).macs, solution.cost.macs
     exact = Grower.of(step.first, step.law, step.largest_resolution)(step.law.multipliers(solution.phi))
-    starts = [step.before, *([exact] if grows_into(step.before, exact) else [])]
-    found = [_refined(step, start) for start in starts if step.budget.allows(count(start))]
+    larger = partial(grows_into, step.before)
+    found = [
+        _refined(start, step.budget, step.law, step.largest_resolution, larger)
+        for start in (step.before, exact)
+        if step.budget.allows(count(start)) and (start == step.before or larger(start))
+    ]
     fitting = [one for one in found if grows_into(step.before, one)]
     if fitting:
         best = max(fitting, key=lambda one: step.budget.use(count(one)))
@@ -237,17 +247,23 @@ def _settled(step: _Step, epoch: int) -> Network:
     )
 
 
-def _refined(step: _Step, start: Network) -> Network:
-    """A network, single layers of which are enlarged as long as they fit."""
+def _refined(
+    start: Network,
+    budget: Budget,
+    law: ScalingLaw,
+    largest_resolution: int | None,
+    inherits: Callable[[Network], bool],
+) -> Network:
+    """A network, single layers of which are enlarged as long as they fit and it inherits."""
     current = start
     while True:
-        larger = list(one_step_larger(current, start, step.law))
-        if step.law.gamma > 1 and current.resolution < (step.largest_resolution or current.resolution + 1):
+        larger = list(one_step_larger(current, start, law))
+        if law.gamma > 1 and current.resolution < (largest_resolution or current.resolution + 1):
             larger.append(replace(current, resolution=current.resolution + 1))
-        fitting = [one for one in larger if step.budget.allows(count(one)) and grows_into(step.before, one)]
+        fitting = [one for one in larger if budget.allows(count(one)) and inherits(one)]
         if not fitting:
             return current
-        current = max(fitting, key=lambda one: step.budget.use(count(one)))
+        current = max(fitting, key=lambda one: budget.use(count(one)))
 
 
 def grows_into(old: Network, new: Network) -> bool:

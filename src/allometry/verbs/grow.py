@@ -149,20 +149,13 @@ def grow(
 
 def _grow(session: Session, request: GrowRequest) -> None:
     images = None if request.data is None else read_in_turn(session, request.data)
-    network = session.dist.broadcast_object(
-        _network(session, request, images) if session.dist.is_main else None
-    )
+    network, path = grown_start(session, request, images)
+    if network == request.module.network:
+        raise InputError(
+            f"{network.name.partition(' within ')[0] or 'The network'} is the largest of this law within "
+            f"{request.budget} already; take another budget."
+        )
     larger = grows_into(request.module.network, network)
-    path = session.run.path / GROWN
-    if not path.exists():
-        module = _resized(session, request, network, images).cpu()
-        save_pretrained(module, path, _conventions(network, request.origin.classifier.preprocessing))
-    before, after = count(request.module.network), count(network)
-    session.progress.say(
-        f"{'grown' if larger else 'shrunk'} by {request.law}: from {format_quantity(before.macs)} to "
-        f"{format_quantity(after.macs)} MACs, {format_quantity(after.params)} params, {network.resolution} px"
-    )
-    session.halt_if_requested()
     if images is None:
         _deliver_untrained(session, request, network)
         return
@@ -180,6 +173,34 @@ def _grow(session: Session, request: GrowRequest) -> None:
     )
     request.module.to(session.device).eval().requires_grad_(requires_grad=False)
     train_in_folder(session, train_request, images=images)
+
+
+def grown_start(session: Session, request: GrowRequest, images: Images | None) -> tuple[Network, Path]:
+    """The network within the budget, and the file of the weights that it begins with, which is written once.
+
+    Args:
+        session: of the run.
+        request: what is grown or shrunk.
+        images: that give statistics, if there are any.
+
+    Raises:
+        InputError: the network cannot grow or shrink so.
+        StorageError: the file cannot be written.
+    """
+    dist, old = session.dist, request.module.network
+    network = dist.broadcast_object(_network(session, request, images) if dist.is_main else None)
+    path = session.run.path / GROWN
+    if not path.exists():
+        module = _resized(session, request, network, images).cpu()
+        save_pretrained(module, path, _conventions(network, request.origin.classifier.preprocessing))
+    before, after = count(old), count(network)
+    changed = "grown" if grows_into(old, network) else "kept" if network == old else "shrunk"
+    session.progress.say(
+        f"{changed} by {request.law}: from {format_quantity(before.macs)} to {format_quantity(after.macs)} MACs, "
+        f"{format_quantity(after.params)} params, {network.resolution} px"
+    )
+    session.halt_if_requested()
+    return network, path
 
 
 def _network(session: Session, request: GrowRequest, images: Images | None) -> Network:
@@ -202,6 +223,8 @@ def _resized(session: Session, request: GrowRequest, network: Network, images: I
     views = []
     if images is not None and fitting:
         views = list(training_views(images.dataset, seen, seed=(session.seed,), device=torch.device("cpu")))
+    if network == old.network:
+        return old
     if grows_into(old.network, network):
         grown = grow_module(old, network, method=request.method, seed=session.seed)
         if views:

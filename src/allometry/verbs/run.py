@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from allometry.arch import Network, save
-from allometry.base import Progress
+from allometry.base import Progress, SilentProgress
 from allometry.base.progress import as_progress
+from allometry.base.reading import is_folder
 from allometry.base.units import format_duration, plural
 from allometry.catalog import as_network
 from allometry.cost import Budget, RuntimeConfig, as_budget, count, runtime_config_for
@@ -30,8 +31,10 @@ from allometry.training.forecast import forecast
 from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session, open_session
-from allometry.verbs.arguments import budget_slug
+from allometry.verbs.arguments import RunLike, budget_slug, weights_argument
+from allometry.verbs.grow_request import GrowRequest, grow_request
 from allometry.verbs.open import Run, open_run
+from allometry.verbs.run_pretrained import forecast_pretrained, run_pretrained
 from allometry.verbs.stages import deliver, finish, is_finished, judge
 
 
@@ -47,6 +50,7 @@ def forecast_run(
     settings: Sequence[Setting] = (),
     runtime: str | None = None,
     threads: int = 1,
+    pretrained: RunLike | None = None,
     progress: Progress | bool = True,
 ) -> RunForecast:
     """What `run` with these arguments would do and cost here; nothing is written or trained.
@@ -69,6 +73,10 @@ def forecast_run(
             should_stop=lambda: False,
         ) as session,
     ):
+        if pretrained is not None:
+            return forecast_pretrained(
+                session, _from_weights(pretrained, baseline, budget, request, seed=seed)
+            )
         prepared = prepare(session, request)
         plan, expected = prepared.plan, prepared.plan.expected
         training = forecast(
@@ -110,6 +118,7 @@ def run(
     settings: Sequence[Setting] = (),
     runtime: str | None = None,
     threads: int = 1,
+    pretrained: RunLike | None = None,
     callbacks: Sequence[Callback | str] = (),
     progress: Progress | bool = True,
     should_stop: Callable[[], bool] = lambda: False,
@@ -134,6 +143,9 @@ def run(
         settings: changes to the recipe: `key=value`, or a loss.
         runtime: where latency is measured if the budget limits it, and memory: `onnxruntime` by default.
         threads: of that runtime.
+        pretrained: weights to start from: a run, whose network is then the baseline; or a file or `hf://owner/name`, of
+            the baseline's. The network grows or shrinks from them to the budget, by the law that is given or the
+            paper's, and is trained by the recipe `transfer`; no laws are tried.
         callbacks: are told of the final network's training, by value or name; not of the trials before it.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
         should_stop: asked after each training step; True stops the run at a checkpoint.
@@ -169,7 +181,11 @@ def run(
         "settings": setting_texts(settings),
         **({"law": law_argument(request.law)} if request.law else {}),
         **({"runtime": runtime_config.runtime, "threads": runtime_config.threads} if runtime_config else {}),
+        **({} if pretrained is None else {"pretrained": weights_argument(pretrained)}),
     }
+    weights = None
+    if pretrained is not None:
+        weights = _from_weights(pretrained, baseline, budget, request, seed=seed)
     with open_session(
         folder,
         command="run",
@@ -181,7 +197,7 @@ def run(
         callbacks=callbacks,
     ) as session:
         if not is_finished(session):
-            _run(session, request)
+            _run(session, request) if weights is None else run_pretrained(session, weights)
     return open_run(folder, data=request.data)
 
 
@@ -209,6 +225,35 @@ def _request(
         law=None if law is None else as_law(law),
         settings=tuple(settings),
         runtime_config=runtime_config_for(limits, runtime=runtime, threads=threads),
+    )
+
+
+def _from_weights(
+    pretrained: RunLike,
+    baseline: Network | str | Path,
+    budget: Budget | str,
+    request: GrowthRequest,
+    *,
+    seed: int,
+) -> GrowRequest:
+    """The same with weights to start from: a run knows its network, other weights are the baseline's."""
+    text = weights_argument(pretrained)
+    where = request.runtime_config
+    return grow_request(
+        pretrained,
+        budget=budget,
+        network=None if is_folder(text) else baseline,
+        law=request.law,
+        method="new",
+        importance="magnitude",
+        data=request.data,
+        group=None,
+        recipe=None,
+        settings=request.settings,
+        runtime=where.runtime if where else None,
+        threads=where.threads if where else 1,
+        seed=seed,
+        progress=SilentProgress(),
     )
 
 

@@ -154,7 +154,7 @@ def forecast_train(
             should_stop=lambda: False,
         ) as session,
     ):
-        return forecast(_job(session, request, None)[0])
+        return forecast(train_job(session, request)[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +241,7 @@ def train_in_folder(session: Session, request: TrainRequest, *, images: Images |
         NonFiniteLossError: the training diverged.
     """
     folder = session.run.path
-    job, images = _job(session, request, images)
+    job, images = train_job(session, request, images)
     save(job.network, folder / NETWORK)
     if job.smaller:
         _announce_growth(session, job, request.law)
@@ -269,8 +269,19 @@ def train_in_folder(session: Session, request: TrainRequest, *, images: Images |
     finish(session, result)
 
 
-def _job(session: Session, request: TrainRequest, images: Images | None) -> tuple[ClassificationJob, Images]:
-    """The training, and its images."""
+def train_job(
+    session: Session, request: TrainRequest, images: Images | None = None
+) -> tuple[ClassificationJob, Images]:
+    """The training that was asked for, and its images.
+
+    Args:
+        session: of the run.
+        request: what is trained.
+        images: to learn from, where they have been read.
+
+    Raises:
+        InputError: network, images, weights and recipe do not fit each other.
+    """
     images = read_in_turn(session, request.data) if images is None else images
     network, start = request.network, None
     classes, channels = len(images.dataset.classes), images.dataset.channels
