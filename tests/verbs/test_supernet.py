@@ -180,3 +180,26 @@ def test_what_cannot_be_trained_is_refused(space, arrays, tmp_path):
     with pytest.raises(InputError, match="epochs must be at least 1, not 0"):
         train(space, arrays, tmp_path / "run", epochs=0)
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_the_largest_network_inherits_from_a_trained_one(trained, arrays, tmp_path):
+    """The trained one is wider in the head and has fewer layers and smaller kernels."""
+    small = trained.network
+    wide = replace(small, stages=(replace(small.stages[0], repeats=2),), head=replace(small.head, channels=8))
+    space = mbconv_space(wide, kernels=(3, 5), expand_ratios=(2, 3), depths=(1, 2), resolutions=(16, 24))
+    run = train(space, arrays, tmp_path / "from", start=trained, epochs=1)
+    assert run.arguments["start"] == str(trained.folder)
+    learned = run.supernet.last
+    assert learned is not None
+    fresh = train(space, arrays, tmp_path / "fresh", epochs=1)
+    assert learned.train_loss < fresh.supernet.last.train_loss
+    with pytest.raises(RunFolderError):
+        train(space, arrays, tmp_path / "from", epochs=1)
+
+
+def test_weights_that_the_largest_network_cannot_inherit_are_refused(space, trained, arrays, tmp_path):
+    with pytest.raises(InputError, match="does not inherit from tiny: it has 1 stages, not 2"):
+        train(space, arrays, tmp_path / "other", start=trained)
+    file = trained.folder / "checkpoints" / "final.safetensors"
+    with pytest.raises(InputError, match="does not say what network"):
+        train(space, arrays, tmp_path / "file", start=file)

@@ -90,6 +90,15 @@ def train(
             "--coupled", help="Deep stages are wide, shallow ones narrow: fewer subnets, for half the epochs."
         ),
     ] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="W",
+            help="Trained weights that the largest network inherits from: a run; or a file or hf://owner/name, of the "
+            "network that SPACE is.",
+        ),
+    ] = None,
     callbacks: Callbacks = None,
     dry_run: DryRun = False,
     out: Out = None,
@@ -104,6 +113,8 @@ def train(
     `torchrun --nproc-per-node=2 -m allometry supernet train ...`
 
     Example: `allometry supernet train efficientnet-b0 --data photos/ --budget 300M`
+
+    Example: `allometry supernet train efficientnet-lite0 --from lite0.pth --data photos/ --budget 300M`
     """
     from allometry.cli.interrupts import stopping_on_signals
     from allometry.training.distributed import is_main_process
@@ -116,6 +127,7 @@ def train(
         "plan": phases,
         "epochs": epochs,
         "coupled": coupled,
+        "start": start,
         "seed": seed,
         "device": device,
         "settings": settings or (),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
+from torch import Tensor
 
 from allometry.arch import Option, Space, space_to_json
 from allometry.base import InputError
@@ -15,6 +17,7 @@ from allometry.runs import SupernetEpochMetrics
 from allometry.runs.phases import Phase, dimension_of, phases_to_json
 from allometry.supernets.coupling import couple_encodings
 from allometry.training import Job, Recipe, TaskPhase, plan_epochs, refuse_other_images
+from allometry.training.job import digest_of
 
 _DRAWN = 5
 
@@ -34,6 +37,7 @@ class SupernetJob(Job[SupernetEpochMetrics]):
         space: of the subnets.
         phases: in order.
         coupled: width follows depth in every subnet that is trained (`couple_encodings`).
+        start: weights of the largest network to start from instead of fresh ones.
 
     Raises:
         InputError: the phases do not follow each other, or the networks are not for these images.
@@ -61,6 +65,7 @@ class SupernetJob(Job[SupernetEpochMetrics]):
     space: Space
     phases: tuple[Phase, ...]
     coupled: bool = False
+    start: Mapping[str, Tensor] | None = None
     label: str = "supernet training"
 
     def __post_init__(self) -> None:
@@ -123,6 +128,7 @@ class SupernetJob(Job[SupernetEpochMetrics]):
             asdict(self.preprocessing),
             self.seed,
             self.dataset.fingerprint,
+            *([] if self.start is None else [digest_of(self.start)]),
         ]
 
 

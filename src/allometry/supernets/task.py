@@ -147,6 +147,10 @@ class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
         job, recipe = self.job, self.job.recipe
         supernet = build_supernet(job.space, seed=job.seed)
         scale_residuals(supernet, recipe.residual_scale)
+        if job.start is not None:
+            largest = ConvNet(job.space.largest())
+            largest.load_state_dict(job.start)
+            supernet.load_largest(largest)
         supernet.to(job.device)
         self.average = copy.deepcopy(supernet).train()
         self.average.set_options(replace(_options_in_use(job), dropout=0.0))

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from allometry.arch import Network, Space, save, save_space
 from allometry.base import BudgetError
 from allometry.base.units import format_duration, format_quantity, plural
 from allometry.cost import Budget, count
-from allometry.data import Dataset, data_argument
+from allometry.data import Dataset, Normalization, data_argument
 from allometry.nas.search_spaces import elastic_space
 from allometry.runs import SubnetAccuracy, SupernetResult
 from allometry.runs.files import NETWORK, PHASES, PREPROCESSING, RECIPE, SPACE, PhasePlan, write_recipe
 from allometry.supernets.config import SupernetConfig, forecast_seconds, supernet_recipe
 from allometry.supernets.coupling import coupled_size
+from allometry.supernets.inheriting import inherit_largest
 from allometry.supernets.job import SupernetJob
 from allometry.supernets.task import train_supernet
 from allometry.training.images import Images
 from allometry.training.memory import settle_execution
+from allometry.training.pretrained import start_from
 from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session
@@ -35,6 +37,7 @@ class SupernetRequest:
         budget: counts that the largest network keeps.
         config: the phases.
         settings: changes to the recipe: `key=value`, or a loss.
+        start: a network and its weights, a file, `hf://owner/name` or a run, from which the largest one inherits.
 
     Raises:
         BudgetError: the budget limits a latency: a supernet is trained before anybody asks how fast its subnets are.
@@ -47,6 +50,7 @@ class SupernetRequest:
     budget: Budget | None
     config: SupernetConfig
     settings: tuple[Setting, ...]
+    start: tuple[Network, str] | None = None
 
     def __post_init__(self) -> None:
         if self.budget is not None and not self.budget.is_counted:
@@ -66,6 +70,7 @@ class SupernetRequest:
             "plan": self.config.plan,
             "epochs": self.config.epochs,
             "coupled": self.config.coupled,
+            **({} if self.start is None else {"start": self.start[1]}),
         }
 
 
@@ -110,7 +115,13 @@ def supernet_job(session: Session, request: SupernetRequest, images: Images) -> 
     Raises:
         InputError: space, budget, phases or settings do not fit the images or each other.
     """
-    space = elastic_space(request.space, images.dataset, request.budget)
+    space, start = elastic_space(request.space, images.dataset, request.budget), None
+    if request.start is not None:
+        classes, channels = len(images.dataset.classes), images.dataset.channels
+        loaded = start_from(session, *request.start, classes=classes, in_channels=channels)
+        known = Normalization(loaded.conventions.mean, loaded.conventions.std)
+        images = replace(images, normal=known)
+        start = inherit_largest(loaded.module, space.largest(), seed=session.seed).state_dict()
     recipe = settle_execution(  # one subnet passes at a time, and the largest needs the most
         supernet_recipe(images, space, request.settings),
         space.largest(),
@@ -129,6 +140,7 @@ def supernet_job(session: Session, request: SupernetRequest, images: Images) -> 
         phases=request.config.phases(space, recipe),
         folder=session.run.path,
         coupled=request.config.coupled,
+        start=start,
         seed=session.seed,
         device=session.device,
         dist=session.dist,

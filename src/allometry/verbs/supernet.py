@@ -18,10 +18,11 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from allometry.arch import Network, digest
+from allometry.arch import Network, Space, digest
 from allometry.base import InputError, Progress
 from allometry.base.checks import check_seed, replace_given
 from allometry.base.progress import as_progress
+from allometry.base.reading import is_folder
 from allometry.cost import Budget, LatencyTable, Measure, as_budget, as_measure
 from allometry.data import Data, Dataset, Group, data_name, settle_data
 from allometry.nas.search_config import latency_runtime
@@ -43,10 +44,11 @@ from allometry.supernets.training_run import (
     train_in_folder,
 )
 from allometry.training.callbacks import Callback
+from allometry.training.pretrained import open_finished
 from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import open_joint_session, open_session, read_data, read_in_turn
-from allometry.verbs.arguments import RunLike, folder_of
+from allometry.verbs.arguments import RunLike, folder_of, weights_argument
 from allometry.verbs.open import Run, open_run
 from allometry.verbs.stages import finish, is_finished, judge
 
@@ -65,6 +67,7 @@ def train(
     epochs: int | None = None,
     coupled: bool | None = None,
     config: SupernetConfig = SupernetConfig(),
+    start: RunLike | None = None,
     out: str | Path | None = None,
     seed: int = 0,
     device: str | None = None,
@@ -89,6 +92,8 @@ def train(
         epochs: `config.epochs`, if given: of the plan's one phase, or of `shrinking`'s first.
         coupled: `config.coupled`, if given: whether width follows depth.
         config: the phases.
+        start: trained weights from which the largest network inherits what it can: a run; or a file or
+            `hf://owner/name`, of the network that is given as the space.
         out: the run folder; by default `runs/supernet-SPACE-DATA`.
         seed: of everything random.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
@@ -111,7 +116,7 @@ def train(
     """
     shown = as_progress(progress)
     config = replace_given(config, plan=plan, epochs=epochs, coupled=coupled)
-    request = _request(space, data, group, budget, config, settings, seed=seed, progress=shown)
+    request = _request(space, data, group, budget, config, settings, start, seed=seed, progress=shown)
     folder = Path(out or Path("runs") / f"supernet-{value_name(space)}-{data_name(request.data)}")
     with open_joint_session(
         folder,
@@ -143,6 +148,7 @@ def forecast_train(
     epochs: int | None = None,
     coupled: bool | None = None,
     config: SupernetConfig = SupernetConfig(),
+    start: RunLike | None = None,
     seed: int = 0,
     device: str | None = None,
     settings: Sequence[Setting] = (),
@@ -154,7 +160,7 @@ def forecast_train(
     """
     shown = as_progress(progress)
     config = replace_given(config, plan=plan, epochs=epochs, coupled=coupled)
-    request = _request(space, data, group, budget, config, settings, seed=seed, progress=shown)
+    request = _request(space, data, group, budget, config, settings, start, seed=seed, progress=shown)
     with (
         tempfile.TemporaryDirectory() as folder,
         open_session(
@@ -381,6 +387,7 @@ def _request(
     budget: Budget | str | None,
     config: SupernetConfig,
     settings: Sequence[Setting],
+    start: RunLike | None,
     *,
     seed: int,
     progress: Progress,
@@ -394,6 +401,20 @@ def _request(
         budget=None if budget is None else as_budget(budget, reference_of(opened)),
         config=config,
         settings=tuple(settings),
+        start=None if start is None else _start(start, opened),
+    )
+
+
+def _start(start: RunLike, space: Space | Network) -> tuple[Network, str]:
+    """The network of the weights that a supernet starts from, and the weights."""
+    weights = weights_argument(start)
+    if is_folder(weights):
+        return open_finished(Path(weights)).network, weights
+    if isinstance(space, Network):
+        return space, weights
+    raise InputError(
+        f"{weights} does not say what network its weights are of: give that network, and a space is made around it, or "
+        "give a run."
     )
 
 
