@@ -320,6 +320,24 @@ class LayersMadeInForward(nn.Module):
         return self.head(x + self.made(x))
 
 
+@trap()
+class StateOfZeros(nn.Module):
+    """A state that begins with zeros of as many channels as the image has, and gates it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.image, self.state = unit(3, 8), nn.Linear(8, 8), nn.Linear(8, 8)
+        self.second, self.head = unit(8, 8), Head(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        state = torch.zeros(x.shape[0], x.shape[1])
+        for layer in (self.second, self.second):
+            state = (self.image(x.mean((2, 3))) + self.state(state)).sigmoid()
+            x = layer(x) * state[:, :, None, None]
+        return self.head(x + x.new_zeros(x.shape))
+
+
 @trap(refusable=True, least=1.0)
 class Scripted(nn.Module):
     """A part that TorchScript compiled, whose code no Python runs."""

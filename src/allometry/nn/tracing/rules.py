@@ -12,6 +12,7 @@ from torch import Tensor
 from allometry.nn.tracing.labels import Value, plane_of, varies, vector
 from allometry.nn.tracing.moving import MOVES, follow_move
 from allometry.nn.tracing.products import PRODUCTS
+from allometry.nn.tracing.traced_int import TracedInt
 
 if TYPE_CHECKING:
     from allometry.nn.tracing.tracer import Tracer
@@ -37,6 +38,13 @@ _POINTWISE = (
 )  # fmt: skip
 
 
+# Of these the ones whose entries are all alike, whatever channels they stand for.
+_ONE_VALUE = (
+    "zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones",
+    "new_full", "new_empty",
+)  # fmt: skip
+
+
 def follow(tracer: Tracer, func: Any, args: Any, kwargs: Mapping[str, Any], out: Any) -> None:  # noqa: ANN401 - any operation
     """Note what an operation ties, and the labels of what it gives."""
     name = func._schema.name.removeprefix("aten::")
@@ -45,6 +53,7 @@ def follow(tracer: Tracer, func: Any, args: Any, kwargs: Mapping[str, Any], out:
     if name == "_local_scalar_dense" and tracer.value(args[0]).data:
         tracer.decided = tracer.place
     if name in _NEW:
+        _constant(tracer, name, args, out)
         return
     rule = PRODUCTS.get(name) or _RULES.get(name)
     if rule is not None:
@@ -57,6 +66,34 @@ def follow(tracer: Tracer, func: Any, args: Any, kwargs: Mapping[str, Any], out:
         _spatial(tracer, name, args, kwargs, out)
     else:
         _unknown(tracer, name, args, kwargs, out)
+
+
+def _constant(tracer: Tracer, name: str, args: Any, out: Any) -> None:  # noqa: ANN401
+    """New tensors of one value with as many entries as there are channels stand for these channels."""
+    if not isinstance(out, Tensor) or name not in _ONE_VALUE:
+        return
+    if name.endswith("_like"):
+        tracer.keep(out, Value(list(tracer.value(args[0]).planes)))
+        return
+    planes = []
+    for dimension, size in enumerate(_given_sizes(tracer, out)):
+        labels = size.labels if isinstance(size, TracedInt) else None
+        if labels is not None and labels.numel() == out.shape[dimension] > 1:
+            row = labels.flatten().numpy().astype(np.int64)
+            planes.append(plane_of(row, out.ndim, dimension))
+    tracer.keep(out, Value(planes))
+
+
+def _given_sizes(tracer: Tracer, out: Tensor) -> list[Any]:
+    """The sizes that the running function, such as `torch.zeros`, was given; nothing where it was given none."""
+    if not tracer.functions:
+        return []
+    _, args, kwargs = tracer.functions[-1]
+    given = [item for item in args if not isinstance(item, Tensor)]
+    given = list(kwargs.get("size", given))
+    if given and isinstance(given[0], list | tuple):
+        given = list(given[0])
+    return given[: out.ndim] if len(given) >= out.ndim else []
 
 
 def pointwise(tracer: Tracer, _name: str, args: Any, kwargs: Mapping[str, Any], out: Any) -> None:  # noqa: ANN401
