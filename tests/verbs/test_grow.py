@@ -51,6 +51,14 @@ def test_without_data_it_knows_those_of_its_origin(larger, trained):
     assert larger.network.name == f"tiny within macs <= {larger.network.name.rsplit(' ', 1)[1]}"
 
 
+def test_the_page_tells_what_grew_and_by_which_command(larger, trained):
+    page = larger.report.read_text()
+    assert f"allometry grow {trained.folder} --budget" in page
+    assert "--trained" not in page
+    assert "with what it has learned." in page
+    assert larger.baseline == trained.network
+
+
 def test_with_data_it_trains_on_from_there(trained, arrays, tmp_path):
     arguments = {"budget": "2x", "data": arrays, "out": tmp_path / "run", **SHORT}
     with pytest.raises(Stopped):

@@ -76,7 +76,8 @@ def _origin_facts(extracted: ExtractResult) -> Iterator[tuple[str, str]]:
 
 # Where the command line says it in another way than the run folder.
 _POSITIONAL = {"network", "space", "supernet", "subnet"}
-_OPTIONS = {"settings": "set", "plan": "phases"}
+_GROWN = {"run"}
+_OPTIONS = {"settings": "set", "plan": "phases", "start": "from"}
 _OF_SUPERNET = {"data", "seed"}
 _JOINED = {"alphas", "gammas"}
 _SWITCHED_OFF = {"halving"}
@@ -161,6 +162,10 @@ def _request(record: RunRecord) -> str:
         return supernet_request(record, record.supernet, on)
     if isinstance(record.result, ExtractResult):
         return extract_request(record.result, on)
+    if record.command == "grow":
+        run, budget = (record.arguments.get(name) for name in ("run", "budget"))
+        training = f", and to train it{on}" if record.arguments.get("trained") else ""
+        return f"You asked to bring the network of {run} to {budget} with what it has learned{training}."
     limits = record.plan.budget if record.plan else ()
     if limits:
         most = listed([limit.measure.describe(limit.most) for limit in limits if limit.measure.sign > 0])
@@ -223,14 +228,18 @@ def command_line(record: RunRecord) -> str:
         "allometry run --data icons --budget 'macs <= 10.0M' --resume"
     """
     words = ["allometry", *record.command.split()]
+    positional = _GROWN if record.command == "grow" else _POSITIONAL
     for name, value in _typed(record).items():
-        words += [str(value)] if name in _POSITIONAL and value is not None else _option(name, value)
+        words += [str(value)] if name in positional and value is not None else _option(name, value)
     return shlex.join(words)
 
 
 def _typed(record: RunRecord) -> Mapping[str, Any]:
     """The arguments as they are given; what is 0 and means the default is left out, as is what the supernet decides."""
     given = {name: value for name, value in record.arguments.items() if (name, value) != ("epochs", 0)}
+    if record.command == "grow":  # the origin's images are known where nothing was trained
+        untold = {"trained"} if given.get("trained") else {"trained", "data"}
+        return {name: value for name, value in given.items() if name not in untold}
     if record.command != "supernet extract":
         return given
     own = {name: value for name, value in given.items() if name not in _OF_SUPERNET}

@@ -25,7 +25,7 @@ from allometry.nn.growing import (
 from allometry.profiling.latency_meter import open_meter
 from allometry.reports import write_report
 from allometry.runs import read_run
-from allometry.runs.files import DATA, NETWORK, PREPROCESSING
+from allometry.runs.files import BASELINE, DATA, NETWORK, PREPROCESSING
 from allometry.scaling import ScalingLaw, grows_into, resized_network
 from allometry.training import FINAL, Preprocessing, Recipe, Teacher, recalibrate_batch_norm, to_input
 from allometry.training.callbacks import Callback
@@ -190,6 +190,7 @@ def grown_start(session: Session, request: GrowRequest, images: Images | None) -
     dist, old = session.dist, request.module.network
     network = dist.broadcast_object(_network(session, request, images) if dist.is_main else None)
     path = session.run.path / GROWN
+    save(old, session.run.path / BASELINE)
     if not path.exists():
         module = _resized(session, request, network, images).cpu()
         save_pretrained(module, path, _conventions(network, request.origin.classifier.preprocessing))
