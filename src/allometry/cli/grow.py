@@ -121,11 +121,22 @@ def grow(
         refused = {
             "--network": network, "--data": data, "--group": group, "--recipe": recipe, "--epochs": epochs,
             "--set": settings or None, "--callback": callbacks or None, "--device": device,
-            "--method": None if method == "new" else method,
             "--importance": None if importance == "magnitude" else importance,
         }  # fmt: skip
         _grow_module(
-            run, module, budget, resolution, law, runtime, threads, out, seed or 0, dry_run, as_json, refused
+            run,
+            module,
+            budget,
+            resolution,
+            law,
+            runtime,
+            threads,
+            method,
+            out,
+            seed or 0,
+            dry_run,
+            as_json,
+            refused,
         )
         return
     for option, value in (("--resolution", resolution), ("--dry-run", dry_run or None)):
@@ -177,6 +188,7 @@ def _grow_module(
     law: str | None,
     runtime: str | None,
     threads: int,
+    method: str,
     out: Path | None,
     seed: int,
     dry_run: bool,
@@ -199,6 +211,7 @@ def _grow_module(
         law=law or "compound",
         runtime=runtime,
         threads=threads,
+        method=method,  # type: ignore[arg-type]  # checked there
         out=None if dry_run else folder,
         seed=seed,
     )

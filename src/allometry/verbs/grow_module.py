@@ -16,6 +16,7 @@ from allometry.base.units import format_milliseconds, format_quantity
 from allometry.cost import Budget, RuntimeConfig, as_budget, runtime_config_for
 from allometry.cost.budget import Limit
 from allometry.nn import ScaledModule, cost_of_module, input_channels, save_weights, solve_module
+from allometry.nn.foreign import ModuleMethod
 from allometry.scaling import ScalingLaw, as_law
 from allometry.training.pretrained import open_pretrained
 from allometry.verbs.measure import measure
@@ -70,6 +71,7 @@ def grow_module_file(
     law: ScalingLaw | str | Path = "compound",
     runtime: str | None = None,
     threads: int = 1,
+    method: ModuleMethod = "new",
     out: str | Path | None = None,
     seed: int = 0,
     progress: Progress | bool = True,
@@ -87,6 +89,7 @@ def grow_module_file(
         law: in what proportion depth and width change.
         runtime: where a latency is measured.
         threads: of that runtime.
+        method: what new channels are: `new` ones that nobody reads at first, or `copies`.
         out: the folder; None writes nothing.
         seed: of new weights.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
@@ -107,9 +110,9 @@ def grow_module_file(
     chosen = as_law(law)
     seconds = None
     if where is None:
-        scaled = solve_module(origin, image, budget=limits, law=chosen, seed=seed)
+        scaled = solve_module(origin, image, budget=limits, law=chosen, method=method, seed=seed)
     else:
-        scaled, seconds = _on_device(origin, image, limits, chosen, where, seed, shown)
+        scaled, seconds = _on_device(origin, image, limits, chosen, where, method, seed, shown)
     folder = None if out is None else Path(out)
     if folder is not None:
         save_weights(folder / WEIGHTS, scaled.module)
@@ -131,6 +134,7 @@ def _on_device(
     limits: Budget,
     law: ScalingLaw,
     where: RuntimeConfig,
+    method: ModuleMethod,
     seed: int,
     progress: Progress,
 ) -> tuple[ScaledModule, float]:
@@ -149,7 +153,7 @@ def _on_device(
         budget = Budget(
             (Limit("macs", max(1, int(target))), *(x for x in counted if x.measure.name != "macs"))
         )
-        scaled = solve_module(origin, image, budget=budget, law=law, seed=seed)
+        scaled = solve_module(origin, image, budget=budget, law=law, method=method, seed=seed)
         seconds = _seconds(scaled.module, image, where)
         progress.say(f"{format_quantity(scaled.macs)} MACs take {format_milliseconds(seconds)}")
         if seconds <= most:

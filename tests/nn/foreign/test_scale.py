@@ -164,3 +164,38 @@ def test_scale_gives_a_module_of_the_same_classes() -> None:
     module = residual_network()
     larger = allometry.scale(module, example_input=IMAGES, budget="3x")
     assert [type(part) for part in larger[1][0].modules()] == [type(part) for part in module[1][0].modules()]
+
+
+def normed_network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1),
+        nn.GroupNorm(1, 16),
+        nn.ReLU(),
+        nn.Conv2d(16, 8, 1),
+        nn.Flatten(),
+        nn.Linear(2048, 5),
+    )
+
+
+def test_copies_compute_the_same() -> None:
+    module = randomized(residual_network())
+    scaled = scale_module(module, IMAGES, width=1.75, method="copies")
+    assert scaled.difference is not None
+    assert scaled.difference < 1e-5
+    assert torch.equal(scaled.module[0].weight[16], module[0].weight[0])
+
+
+def test_a_statistic_over_channels_keeps_them_but_for_whole_multiples_of_copies() -> None:
+    stays = scale_module(normed_network(), IMAGES, width=2)
+    assert [change.name for change in stays.plan.groups] == ["3.weight"]
+    assert any("a statistic is taken over them" in kept.reason for kept in stays.plan.kept)
+    doubled = scale_module(normed_network(), IMAGES, width=2, method="copies")
+    assert doubled.module[0].out_channels == 32
+    assert doubled.difference is not None
+    assert doubled.difference < 1e-5
+
+
+def test_an_unknown_method_is_named() -> None:
+    with pytest.raises(InputError, match="copys"):
+        scale_module(residual_network(), IMAGES, width=2, method="copys")

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from allometry.nn.foreign.widen import Resized, is_new, tensors_of
-from allometry.nn.growing.weight_map import inherited
+from allometry.nn.growing.weight_map import NEW, TensorSource, inherited
 from allometry.nn.tracing.labels import Spot
 
-Method = Literal["new", "copies"]
+ModuleMethod = Literal["new", "copies"]
+"""What new channels are: new ones that nobody reads yet, or copies of old ones, whose readers are shared out."""
+MODULE_METHODS: tuple[ModuleMethod, ...] = get_args(ModuleMethod)
 
 
 def fill(old: nn.Module, resized: Resized, *, seed: int) -> nn.Module:
     """Give a larger module the weights of the one it comes from, so that it computes the same; in place.
 
-    New channels get weights like those that are there, and what reads them begins at zero, so that nothing of them is
-    seen until training opens them.
+    Of new channels get weights like those that are there, and what reads them begins at zero, so that nothing of them
+    is seen until training opens them. Of copies the weights that read a channel are shared out among it and its copies.
 
     Args:
         old: where the weights come from.
-        resized: the larger module.
+        resized: the larger module; its weight map says whether new channels are copies.
         seed: of the new weights.
 
     Returns:
         The larger module.
+
+    Source: copies: Net2Net (Chen et al. 2016), section 2.2.
     """
     generator = torch.Generator().manual_seed(seed)
     before, after = tensors_of(old), tensors_of(resized.module)
@@ -35,44 +40,63 @@ def fill(old: nn.Module, resized: Resized, *, seed: int) -> nn.Module:
         for name, tensor in after.items():
             source = resized.weight_map[name]
             own = before[source.name]
-            fresh = (
-                _repeated(own, tensor) if name in buffers or own.ndim < 2 else _drawn(own, tensor, generator)
-            )
-            if name in buffers and name.endswith(("running_mean", "running_var")):
-                fresh = torch.full_like(tensor, float(name.endswith("running_var")))
+            fresh = _fresh(name, own, tensor, generator, is_buffer=name in buffers)
+            shares = []
             for dimension in range(tensor.ndim):
-                new = is_new(source, tuple(tensor.shape), dimension)
-                if Spot(name, dimension) in resized.graph.readers and new.any():
-                    # New outputs may read new channels; those that were there must not.
-                    fresh = fresh.masked_fill(_along(new, tensor.ndim, dimension), 0.0)
-                silent = resized.graph.silent.get(Spot(name, dimension), frozenset())
-                quiet = torch.zeros_like(new)
-                quiet[list(silent)] = True
-                if (quiet & new).any():
-                    fresh = fresh.masked_fill(_along(quiet & new, tensor.ndim, dimension), 0.0)
-                    _silence_bias(after, name, quiet & new)
-            tensor.copy_(inherited(own, source, fresh))
-        for name, rows in _quiet_biases(resized).items():
-            after[name][rows] = 0.0
+                spot, new = Spot(name, dimension), is_new(source, tuple(tensor.shape), dimension)
+                quiet = _entries(resized.graph.silent.get(spot, frozenset()), tensor.shape[dimension])
+                # New outputs may read new channels; those that were there must not.
+                hidden = new if spot in resized.graph.readers else new & quiet
+                fresh = fresh.masked_fill(_along(hidden, tensor.ndim, dimension), 0.0)
+                counts = _copies(source, dimension)
+                if counts is not None:
+                    shared = counts if spot in resized.graph.readers else torch.where(quiet, counts, 1.0)
+                    shares.append(_along(1 / shared, tensor.ndim, dimension))
+            result = inherited(own, source, fresh)
+            for share in shares:
+                result *= share
+            tensor.copy_(result)
+        for name, factors in _quiet_biases(resized).items():
+            after[name].mul_(factors)
     return resized.module
 
 
+def _fresh(name: str, own: Tensor, like: Tensor, generator: torch.Generator, *, is_buffer: bool) -> Tensor:
+    """What stands where nothing is inherited."""
+    if is_buffer and name.endswith(("running_mean", "running_var")):
+        return torch.full_like(like, float(name.endswith("running_var")))
+    return _repeated(own, like) if is_buffer or own.ndim < 2 else _drawn(own, like, generator)
+
+
+def _entries(indices: Iterable[int], size: int) -> Tensor:
+    mask = torch.zeros(size, dtype=torch.bool)
+    mask[[index for index in indices if index < size]] = True
+    return mask
+
+
+def _copies(source: TensorSource, dimension: int) -> Tensor | None:
+    """For each entry of a dimension how many have what it inherits; None where none is a copy."""
+    row = source.indices[dimension]
+    if row is None:
+        return None
+    known = torch.tensor(row)
+    counts = torch.bincount(known[known != NEW], minlength=1)
+    return torch.where(known == NEW, 1, counts[known.clamp(min=0)]).float() if int(counts.max()) > 1 else None
+
+
 def _quiet_biases(resized: Resized) -> dict[str, Tensor]:
-    """The entries of biases that belong to weights which must be silent."""
+    """For each bias beside weights that must be silent what its entries are multiplied with."""
     result = {}
     for spot, indices in resized.graph.silent.items():
         bias = f"{spot.tensor.removesuffix('weight')}bias"
         source = resized.weight_map.get(bias)
         if spot.dimension == 0 and source is not None and bias != spot.tensor:
-            new = is_new(source, resized.graph.shapes[bias], 0)
-            rows = torch.zeros_like(new)
-            rows[[index for index in indices if index < len(rows)]] = True
-            result[bias] = (rows & new).nonzero().flatten()
+            shape = resized.graph.shapes[bias]
+            new, quiet = is_new(source, shape, 0), _entries(indices, shape[0])
+            counts = _copies(source, 0)
+            shares = torch.ones(shape[0]) if counts is None else torch.where(quiet, 1 / counts, 1.0)
+            result[bias] = shares.masked_fill(new & quiet, 0.0)
     return result
-
-
-def _silence_bias(after: dict[str, Tensor], name: str, rows: Tensor) -> None:
-    del after, name, rows
 
 
 def _along(mask: Tensor, ndim: int, dimension: int) -> Tensor:

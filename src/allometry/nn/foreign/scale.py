@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_repeats
-from allometry.base import InputError
+from allometry.base import InputError, UnknownNameError
 from allometry.nn.foreign.depth import BlockRun, Insertion, deepened, difference, find_runs, refusal, run_once
-from allometry.nn.foreign.fill import fill
+from allometry.nn.foreign.fill import MODULE_METHODS, ModuleMethod, fill
 from allometry.nn.foreign.plan import AttributeChange, GroupChange, Kept, ModulePlan
 from allometry.nn.foreign.widen import Resized, with_sizes
 from allometry.nn.foreign.widths import macs_of, scaled_sizes
@@ -61,6 +62,7 @@ def scale_module(
     depth: float = 1.0,
     width: float = 1.0,
     channel_multiple: int = CHANNEL_MULTIPLE,
+    method: ModuleMethod = "new",
     seed: int = 0,
 ) -> ScaledModule:
     """Make any module deeper, wider, shallower or narrower, with the weights that it has.
@@ -76,6 +78,8 @@ def scale_module(
         depth: multiplier of the blocks of each stage that repeats.
         width: multiplier of the channels.
         channel_multiple: what channels are rounded to.
+        method: what new channels are: `new` ones that nobody reads at first, or `copies`. Copies keep statistics over
+            channels, such as layer norm's, where there are a whole number of times as many.
         seed: of new weights.
 
     Raises:
@@ -92,7 +96,14 @@ def scale_module(
     if depth == width == 1:
         raise InputError("Give a depth or a width other than 1.")
     return scaled_or_same(
-        module, inputs, depth=depth, width=width, channel_multiple=channel_multiple, seed=seed, may_stay=False
+        module,
+        inputs,
+        depth=depth,
+        width=width,
+        channel_multiple=channel_multiple,
+        method=method,
+        seed=seed,
+        may_stay=False,
     )
 
 
@@ -103,24 +114,26 @@ def scaled_or_same(
     depth: float,
     width: float,
     channel_multiple: int,
+    method: ModuleMethod,
     seed: int,
     may_stay: bool,
 ) -> ScaledModule:
     """What `scale_module` does; with `may_stay` a copy where the multipliers are too near to 1 to change anything."""
+    if method not in MODULE_METHODS:
+        raise UnknownNameError("method of growth", method, MODULE_METHODS)
     run_once(module, inputs)
     insertions, kept = _insertions(module, inputs, depth)
     deep, names = deepened(module, insertions, inputs)
     graph = trace_channels(deep, *inputs)
-    graph, resized = _widened(deep, graph, width, channel_multiple, inputs)
+    widen = partial(_widened, deep, width=width, multiple=channel_multiple, inputs=inputs)
+    graph, resized = widen(graph, copies=method == "copies")
     if not insertions and not resized.shapes and not (may_stay and graph.growing):
         raise InputError(_nothing(module, graph, kept, width))
     fill(deep, resized, seed=seed)
     gap = _gap_of(module, deep, resized, inputs, depth, width, seed)
-    normed = any(group.normed and group.frozen is None for group in graph.groups) and width != 1
-    if gap > CLOSE and normed:
+    if gap > CLOSE and any(group.normed and group.frozen is None for group in graph.groups) and width != 1:
         # Whatever takes a statistic over channels computes something else with more of them.
-        graph = _without_normed(graph)
-        graph, resized = _widened(deep, graph, width, channel_multiple, inputs)
+        graph, resized = widen(_without_normed(graph), copies=method == "copies")
         fill(deep, resized, seed=seed)
         gap = _gap_of(module, deep, resized, inputs, depth, width, seed)
     if gap > CLOSE:
@@ -200,13 +213,19 @@ def repeats_of(run: BlockRun, depth: float) -> int:
 
 
 def _widened(
-    module: nn.Module, graph: ChannelGraph, width: float, multiple: int, inputs: tuple[Any, ...]
+    module: nn.Module,
+    graph: ChannelGraph,
+    *,
+    width: float,
+    multiple: int,
+    inputs: tuple[Any, ...],
+    copies: bool,
 ) -> tuple[ChannelGraph, Resized]:
     """The module at another width. Channels with which it does not run are left as they are, and the rest is tried."""
     for _ in range(_MOST_TRIES):
         sizes = scaled_sizes(module, graph, width, channel_multiple=multiple) if width != 1 else {}
         try:
-            resized = with_sizes(module, graph, sizes, inputs)
+            resized = with_sizes(module, graph, sizes, inputs, copies=copies)
         except TraceError as error:
             graph = _frozen(graph, sizes, error)
             continue

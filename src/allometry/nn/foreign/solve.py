@@ -13,6 +13,7 @@ from allometry.arch.rounding import CHANNEL_MULTIPLE
 from allometry.base import BudgetError
 from allometry.cost import Budget, Cost, as_budget
 from allometry.nn.foreign.depth import BlockRun, run_once
+from allometry.nn.foreign.fill import ModuleMethod
 from allometry.nn.foreign.scale import ScaledModule, batch_size, repeats_of, runs_that_change, scaled_or_same
 from allometry.nn.foreign.widths import macs_of, params_of, scaled_sizes
 from allometry.nn.tracing.channels import ChannelGraph, trace_channels
@@ -47,6 +48,7 @@ def solve_module(
     budget: Budget | str,
     law: ScalingLaw = COMPOUND,
     channel_multiple: int | None = None,
+    method: ModuleMethod = "new",
     seed: int = 0,
 ) -> ScaledModule:
     """Make any module as large as a budget allows, or as small as it asks for, with the weights that it has.
@@ -60,6 +62,7 @@ def solve_module(
         budget: of `macs` and `params`, such as `macs<=300M`, `params<=5M` or `2x`.
         law: of which alpha and beta are used.
         channel_multiple: what channels are rounded to; by default 8, and less where 8 is too coarse for the budget.
+        method: what new channels are, as `scale_module` says it.
         seed: of new weights.
 
     Raises:
@@ -86,7 +89,14 @@ def solve_module(
     for _ in range(_ROUNDS):
         depth, width, multiple = _multipliers(forecast, asked, law, multiples)
         scaled = scaled_or_same(
-            module, inputs, depth=depth, width=width, channel_multiple=multiple, seed=seed, may_stay=True
+            module,
+            inputs,
+            depth=depth,
+            width=width,
+            channel_multiple=multiple,
+            method=method,
+            seed=seed,
+            may_stay=True,
         )
         use = limits.use(cost_of_module(scaled.module, *inputs))
         if use <= 1 and (best is None or use > limits.use(cost_of_module(best.module, *inputs))):

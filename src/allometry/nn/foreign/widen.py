@@ -38,7 +38,12 @@ class Resized:
 
 
 def with_sizes(
-    module: nn.Module, graph: ChannelGraph, sizes: Mapping[int, int], inputs: tuple[Any, ...]
+    module: nn.Module,
+    graph: ChannelGraph,
+    sizes: Mapping[int, int],
+    inputs: tuple[Any, ...],
+    *,
+    copies: bool = False,
 ) -> Resized:
     """A copy of a module with other numbers of channels in some groups.
 
@@ -49,6 +54,7 @@ def with_sizes(
         graph: its channels.
         sizes: how many there shall be, by the number of the group.
         inputs: that the module takes.
+        copies: new channels stand for those that are there, in their order again and again; else for none.
 
     Raises:
         TraceError: the module does not work with so many channels.
@@ -60,7 +66,7 @@ def with_sizes(
     tracer, _ = run_traced(result, *inputs)
     new = graph_of(tracer, result)
     pairs = matched(graph, new, sizes)
-    return Resized(result, new, shapes, attributes, weight_map(graph, new, pairs))
+    return Resized(result, new, shapes, attributes, weight_map(graph, new, pairs, copies=copies))
 
 
 def new_shapes(graph: ChannelGraph, sizes: Mapping[int, int]) -> dict[str, tuple[int, ...]]:
@@ -121,9 +127,13 @@ def matched(
 
 
 def weight_map(
-    old: ChannelGraph, new: ChannelGraph, pairs: list[tuple[ChannelGroup, ChannelGroup]]
+    old: ChannelGraph,
+    new: ChannelGraph,
+    pairs: list[tuple[ChannelGroup, ChannelGroup]],
+    *,
+    copies: bool = False,
 ) -> WeightMap:
-    """What the tensors of a module with other sizes inherit: of each group the first channels."""
+    """What the tensors of a module with other sizes inherit: of each group the first channels, and copies of them."""
     sources: dict[Spot, npt.NDArray[np.int64]] = {}
     for one, two in pairs:
         for slot, before, after in zip(one.slots, one.positions, two.positions, strict=True):
@@ -131,6 +141,8 @@ def weight_map(
                 sources[slot.spot] = np.full(new.shapes[slot.spot.tensor][slot.spot.dimension], NEW)
             kept = min(len(before), len(after))
             sources[slot.spot][after[:kept]] = before[:kept]
+            if copies and len(after) > kept:
+                sources[slot.spot][after[kept:]] = before[np.arange(kept, len(after)) % kept]
     result = {}
     for name, shape in new.shapes.items():
         indices: list[tuple[int, ...] | None] = []
