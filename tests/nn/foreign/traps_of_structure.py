@@ -399,7 +399,7 @@ class HalfPrecisionInside(nn.Module):
         return self.head(self.second(self.first(x).double()).to(torch.float32))
 
 
-@trap(refusable=True)
+@trap()
 class AttributesOfWidth(nn.Module):
     """`forward` checks the width against attributes that the module holds."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +14,10 @@ from torch import Tensor, nn
 # What says how a layer looks at the image, never how many channels it has.
 _SPATIAL = frozenset(("stride", "padding", "dilation", "kernel_size", "output_padding", "output_size"))
 _COUNTS = ("head", "group", "radix", "cardinal", "num_branch", "num_path", "splits")  # rather than widths
+
+
+# Sizes that were found to equal an attribute, with the labels of the channels, while a module is watched.
+_compared: ContextVar[list[tuple[Tensor, TracedInt]]] = ContextVar("_compared")
 
 
 class AttributeSpot(NamedTuple):
@@ -68,6 +73,21 @@ class TracedInt(int):
         result = TracedInt(self)
         result.from_shape, result.spot, result.labels = from_shape, spot, labels
         return result
+
+    def __eq__(self, other: object) -> bool:
+        """Whether they are equal; a size that equals an attribute is noted: the attribute must go on doing so."""
+        same = int(self) == other
+        if same and isinstance(other, TracedInt):
+            for size, held in ((self, other), (other, self)):
+                if size.labels is not None and held.spot is not None and held.labels is None:
+                    _compared.get([]).append((size.labels, held))
+        return same
+
+    def __ne__(self, other: object) -> bool:
+        """Whether they are not equal."""
+        return not self == other
+
+    __hash__ = int.__hash__
 
 
 def _operation(compute: Callable[[int, int], int], *, swapped: bool) -> Callable[[Any, Any], Any]:
@@ -125,6 +145,26 @@ def traced_shape(shape: torch.Size, planes: Sequence[Tensor] = ()) -> torch.Size
     return torch.Size(
         [TracedInt(size).of(from_shape=True, labels=along.get(place)) for place, size in enumerate(shape)]
     )
+
+
+@contextmanager
+def compared_sizes() -> Iterator[list[tuple[Tensor, TracedInt]]]:
+    """The sizes of channels that equaled an attribute until the end of the block, with the channels' labels.
+
+    Example:
+        >>> size = TracedInt(8).of(from_shape=True, labels=torch.arange(8))
+        >>> with compared_sizes() as found:
+        ...     size == TracedInt(8).of(spot=AttributeSpot("", "width", None))
+        True
+        >>> len(found)
+        1
+    """
+    found: list[tuple[Tensor, TracedInt]] = []
+    token = _compared.set(found)
+    try:
+        yield found
+    finally:
+        _compared.reset(token)
 
 
 @contextmanager

@@ -15,7 +15,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
 from allometry.nn.tracing.labels import Labels, Spot, Value, plane_of
-from allometry.nn.tracing.traced_int import AttributeSpot, TracedInt, traced_attributes, traced_shape
+from allometry.nn.tracing.traced_int import (
+    AttributeSpot,
+    TracedInt,
+    compared_sizes,
+    traced_attributes,
+    traced_shape,
+)
 
 
 class Multiplication(NamedTuple):
@@ -196,6 +202,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for handle in handles:
                 stack.callback(handle.remove)
             stack.enter_context(traced_attributes(self.module))
+            compared = stack.enter_context(compared_sizes())
             # PyTorch's fast path for attention is one operation, in which nothing can be followed.
             stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
             torch.backends.mha.set_fastpath_enabled(False)
@@ -203,6 +210,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             stack.enter_context(self)
             stack.enter_context(_Functions(self))
             yield
+            for labels, held in compared:
+                self.wrote(held, labels.flatten().numpy())
 
     def _enter(self, name: str) -> Any:  # noqa: ANN401 - a hook
         def hook(_part: nn.Module, inputs: Any) -> None:  # noqa: ANN401
