@@ -62,6 +62,21 @@ def train(folder: Path) -> object:
     return al.train(NETWORK, data=data(), settings=settings, out=folder, **SHORT)
 
 
+def train_growing(folder: Path) -> object:
+    settings = ["epochs=3", "batch_size=8"]
+    return al.train(NETWORK, data=data(), settings=settings, grow="1.5x@2, 2x@3", out=folder, **SHORT)
+
+
+def grow(folder: Path) -> object:
+    """From the run beside the folder."""
+    settings = ["epochs=1", "batch_size=8"]
+    return al.grow(folder.parent / "small", budget="2x", data=data(), settings=settings, out=folder, **SHORT)
+
+
+def _small(folder: Path) -> object:
+    return train(folder.parent / "small")
+
+
 def run(folder: Path) -> object:
     settings = ["epochs=1", "batch_size=8"]
     options = {"budget": "40k", "law": "width", "settings": settings}
@@ -159,6 +174,8 @@ VERBS = (
     Verb("run", run, 2),
     Verb("fit", fit, 1),
     Verb("export", export, 1, before=train),
+    Verb("train growing", train_growing, 2),
+    Verb("grow", grow, 2, before=_small),
 )
 
 
