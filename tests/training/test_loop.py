@@ -118,7 +118,7 @@ def test_killed_while_writing_and_resumed_equals_uninterrupted(make_job):
     torch.set_num_threads(1)
     whole = make_job("whole")
     train(whole)
-    for write in (1, 2, 3, 4, 5, 6, 7, 9, 12, 17, 20, 21):
+    for write in (1, 2, 3, 4, 5, 6, 7, 12, 20):
         job = make_job(f"killed {write}")
         assert is_killed(train_until_write, job.folder, write)
         train(job)
@@ -140,16 +140,16 @@ def train_for(folder: Path, seconds: float) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_random_moments_it_ends_with_the_same_weights(make_job):
+def test_killed_at_ten_random_moments_it_ends_with_the_same_weights(make_job):
     torch.set_num_threads(1)
     whole = make_job("whole", recipe=LONG)
     before = time.monotonic()
     train(whole)
-    # Twenty times about a tenth of what the whole takes: most begin in the middle, and some may find it finished.
-    longest = (time.monotonic() - before) / 5
+    # Ten times about a fifth of what the whole takes: most begin in the middle, and some may find it finished.
+    longest = 2 * (time.monotonic() - before) / 5
     job, random = make_job("killed", recipe=LONG), Random(0)
     killed, reached = 0, list[int]()
-    for _ in range(20):
+    for _ in range(10):
         killed += is_killed(train_for, job.folder, random.uniform(0, longest))
         kept = latest_checkpoint(job.folder / "checkpoints")
         done = (job.folder / "checkpoints" / FINAL).exists()

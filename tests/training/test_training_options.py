@@ -15,7 +15,6 @@ from allometry.training import (
     ClassificationTask,
     CrossEntropy,
     Distillation,
-    Execution,
     Progressive,
     Teacher,
     latest_checkpoint,
@@ -191,19 +190,6 @@ def test_dropout_follows_its_schedule(make_job):
     assert [epoch.resolution for epoch in job.epochs] == [12, 16, 20, 24]
     records = train(job).history
     assert [record.resolution for record in records] == [12, 16, 20, 24]
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")  # of torch's own modules
-def test_a_compiled_training_learns_the_same(make_job):
-    recipe = replace(QUIET, epochs=2)
-    plain, compiled = (
-        make_job("plain", recipe=recipe),
-        make_job("compiled", recipe=replace(recipe, execution=Execution(compile=True))),
-    )
-    losses = [[r.train_loss for r in train(job).history] for job in (plain, compiled)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
-    assert set(final(compiled)) == set(final(plain))
 
 
 def test_losses_are_those_of_plain_pytorch(make_job):
