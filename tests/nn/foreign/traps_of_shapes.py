@@ -347,6 +347,27 @@ class HeadsOfAttention(nn.Module):
         return self.head((x + self.proj((weights @ v).transpose(1, 2).reshape(b, n, c))).mean(1))
 
 
+@trap(least=1.5)
+class QueriesAndKeysApart(nn.Module):
+    """Three layers for queries, keys and values, all seen as heads by the width of the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.num_heads, self.scale = unit(3, 16, stride=2), 2, 8**-0.5
+        self.q, self.k, self.v = nn.Linear(16, 16), nn.Linear(16, 16, bias=False), nn.Linear(16, 16)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).flatten(2).transpose(1, 2)
+        b, n, c = x.shape
+        q, k, v = (
+            layer(x).reshape(b, n, self.num_heads, c // self.num_heads).permute(0, 2, 1, 3)
+            for layer in (self.q, self.k, self.v)
+        )
+        weights = (q @ k.transpose(-2, -1) * self.scale).softmax(-1)
+        return self.head((x + (weights @ v).transpose(1, 2).reshape(b, n, c)).mean(1))
+
+
 @trap(refusable=True)
 class HeadsOfConstantSize(nn.Module):
     """Attention of which both the number of heads and their size are held by the module, by `chunk`."""

@@ -396,7 +396,9 @@ def _reasons(tracer: Tracer, roots: npt.NDArray[np.int64]) -> Callable[[int], st
     frozen: dict[int, str] = {}
     for label, reason in tracer.labels.frozen.items():
         frozen.setdefault(int(roots[label]), reason)
-    producers, readers = (set(roots[sorted(known)].tolist()) for known in (tracer.producers, tracer.readers))
+    # Queries and keys read each other: new ones of which one kind is zero are not seen.
+    read = tracer.readers | tracer.silent
+    producers, readers = (set(roots[sorted(known)].tolist()) for known in (tracer.producers, read))
 
     def why(root: int) -> str | None:
         if root in frozen:
