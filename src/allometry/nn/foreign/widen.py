@@ -101,7 +101,9 @@ def new_attributes(
         if result.setdefault(item.spot, int(value)) != value:
             raise TraceError(
                 f"{item.spot} would have to be {result[item.spot]} and {value:g} at once.",
-                numbers=item.counts,
+                numbers={
+                    number for other in graph.attributes if other.spot == item.spot for number in other.counts
+                },
             )
     return {spot: value for spot, value in result.items() if value != read_attribute(module, spot)}
 
