@@ -199,3 +199,31 @@ def test_a_statistic_over_channels_keeps_them_but_for_whole_multiples_of_copies(
 def test_an_unknown_method_is_named() -> None:
     with pytest.raises(InputError, match="copys"):
         scale_module(residual_network(), IMAGES, width=2, method="copys")
+
+
+class Encoder(nn.Module):
+    """Two residual branches, as in a transformer."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, channels), nn.GELU())
+        self.mlp = nn.Sequential(
+            nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.mix(x)
+        return x + self.mlp(x)
+
+
+def test_a_block_of_two_branches_begins_as_the_identity_with_as_few_zeros_as_that_needs() -> None:
+    torch.manual_seed(0)
+    blocks = nn.Sequential(Encoder(8), Encoder(8))
+    module = nn.Sequential(nn.Flatten(2), nn.Linear(256, 8), blocks, nn.Flatten(), nn.Linear(24, 5))
+    scaled = scale_module(module, IMAGES, depth=2)
+    assert scaled.difference is not None
+    assert scaled.difference < 1e-6
+    added = scaled.module[2][3]
+    assert added.mlp[0].weight.any()
+    assert not added.mlp[2].weight.any()
+    assert not torch.equal(added.mlp[0].weight, scaled.module[2][2].mlp[0].weight)

@@ -185,14 +185,17 @@ def _follow_each_other(seen: Sequence[_Seen]) -> bool:
     return all(one.order < two.order for one, two in pairwise(seen))
 
 
-def refusal(module: nn.Module, run: BlockRun, inputs: tuple[Any, ...]) -> str | None:
-    """Why no blocks can be added to a run without changing what the network computes; None if they can."""
-    where = _join(run.container, run.names[-1])
-    try:
-        make_identity(copied(module.get_submodule(where)), _watch(module, inputs)[where], where)
-    except InputError as error:
-        return str(error)
-    return None
+def refusals(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> dict[BlockRun, str]:
+    """Why no blocks can be added to some runs without changing what the network computes."""
+    seen = _watch(module, inputs) if runs else {}
+    result = {}
+    for run in runs:
+        where = _join(run.container, run.names[-1])
+        try:
+            make_identity(copied(module.get_submodule(where)), seen[where], where)
+        except InputError as error:
+            result[run] = str(error)
+    return result
 
 
 def deepened(
@@ -222,8 +225,10 @@ def deepened(
         template = container.get_submodule(run[-1])
         check_memory(module, bytes_of(result) + max(0, extra) * bytes_of(template))
         added: list[nn.Module] = []
-        for _ in range(extra):
+        for number in range(extra):
             block = copy.deepcopy(template)
+            if number:
+                _redraw(block, seed=number)  # or several new blocks would learn one and the same
             where = _join(insertion.container, run[-1])
             make_identity(block, seen[where], where)
             added.append(block)
@@ -307,10 +312,20 @@ def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [*module.named_parameters(), *module.named_buffers()]
 
 
+def _redraw(block: nn.Module, *, seed: int) -> None:
+    """Draw the weights of a block anew, as widely spread as they are; in place."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for tensor in block.parameters():
+            if tensor.ndim > 1 and tensor.is_floating_point():
+                drawn = torch.randn(tensor.shape, generator=generator)
+                tensor.copy_(drawn.to(tensor) * tensor.float().std(correction=0).to(tensor))
+
+
 def make_identity(block: nn.Module, seen: _Seen, where: str) -> None:
     """Change a block's weights so that it gives what it is given: in place.
 
-    Tried are zeros in the last layers, one after the other, until nothing is left of the residual branch; then layers
+    Tried are zeros in one of the last layers, then in as few as leave nothing of several residual branches, then layers
     that hand on what they are given.
 
     Raises:
@@ -320,12 +335,12 @@ def make_identity(block: nn.Module, seen: _Seen, where: str) -> None:
     inputs, keywords = seen.inputs, seen.keywords
     kept = {name: tensor.clone() for name, tensor in _tensors(block)}
     for layers in _ends(block, inputs, keywords):
-        with torch.no_grad():
-            for tensor in layers:
-                tensor.zero_()
+        _set(layers, {})
         if _is_identity(block, inputs, keywords):
             return
         _restore(block, kept)
+    if _silence_all(block, inputs, keywords, kept):
+        return
     with torch.no_grad():
         _hand_on(block)
     if _is_identity(block, inputs, keywords):
@@ -335,6 +350,35 @@ def make_identity(block: nn.Module, seen: _Seen, where: str) -> None:
         f"{where}: no weights were found with which a {type(block).__name__} gives what it is given, so no more of "
         "them can be added without changing what the network computes."
     )
+
+
+def _silence_all(block: nn.Module, inputs: Any, keywords: Any, kept: dict[str, Tensor]) -> bool:  # noqa: ANN401
+    """Put zeros into as few layers as leave nothing of several residual branches, such as attention and its MLP.
+
+    Whether there are such layers; if not the block is as it was.
+    """
+    silent: list[list[Tensor]] = []
+    for tensors in _ends(block, inputs, keywords):
+        silent.append(tensors)
+        _set(tensors, {})
+        if _is_identity(block, inputs, keywords):
+            break
+    else:
+        _restore(block, kept)
+        return False
+    values = {id(tensor): kept[name] for name, tensor in _tensors(block)}
+    for tensors in silent[:-1]:
+        _set(tensors, values)
+        if not _is_identity(block, inputs, keywords):
+            _set(tensors, {})
+    return True
+
+
+def _set(tensors: Sequence[Tensor], values: Mapping[int, Tensor]) -> None:
+    """Give tensors their values, in place; zeros where there are none."""
+    with torch.no_grad():
+        for tensor in tensors:
+            tensor.copy_(values[id(tensor)]) if id(tensor) in values else tensor.zero_()
 
 
 def _ends(block: nn.Module, inputs: Any, keywords: Any) -> Iterator[list[Tensor]]:  # noqa: ANN401

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,9 +14,18 @@ from torch import Tensor, nn
 
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_repeats
 from allometry.base import InputError, UnknownNameError
-from allometry.nn.foreign.depth import BlockRun, Insertion, deepened, difference, find_runs, refusal, run_once
+from allometry.nn.foreign.depth import (
+    BlockRun,
+    Insertion,
+    deepened,
+    difference,
+    find_runs,
+    refusals,
+    run_once,
+)
 from allometry.nn.foreign.fill import MODULE_METHODS, ModuleMethod, fill
 from allometry.nn.foreign.plan import AttributeChange, GroupChange, Kept, ModulePlan
+from allometry.nn.foreign.resize import copied
 from allometry.nn.foreign.widen import Resized, with_sizes
 from allometry.nn.foreign.widths import macs_of, scaled_sizes
 from allometry.nn.growing.weight_map import TensorSource, WeightMap
@@ -136,7 +145,8 @@ def scaled_or_same(
         graph, resized = widen(_without_normed(graph), copies=method == "copies")
         fill(deep, resized, seed=seed)
         gap = _gap_of(module, deep, resized, inputs, depth, width, seed)
-    if gap > CLOSE:
+    # What differs by rounding alone differs less in double precision; what was not understood does not.
+    if gap > CLOSE and _gap_in_double(module, deep, resized, inputs, depth, width, seed) > CLOSE:
         raise InputError(
             f"{type(module).__name__} would compute something else: its outputs differ by {gap:.1e} of their largest. "
             "What its code does with channels was not understood."
@@ -168,17 +178,27 @@ def _check_multipliers(depth: float, width: float) -> None:
 
 def runs_that_change(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[BlockRun, ...]:
     """The runs to which blocks can be added without changing what the module computes."""
-    return tuple(run for run in find_runs(module, *inputs) if _why_not(module, run, inputs) is None)
+    runs = find_runs(module, *inputs)
+    refused = _why_not(module, runs, inputs)
+    return tuple(run for run in runs if run not in refused)
 
 
-def _why_not(module: nn.Module, run: BlockRun, inputs: tuple[Any, ...]) -> str | None:
-    """Why no block can be added to a run; None if one can."""
-    reason = refusal(module, run, inputs)
-    if reason is not None:
-        return reason
-    insertion = Insertion(run.container, run.names, len(run.names) + 1)
+def _why_not(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> dict[BlockRun, str]:
+    """Why no block can be added to some runs."""
+    reasons = refusals(module, runs, inputs)
+    left = [run for run in runs if run not in reasons]
+    if left and _with_one_more(module, left, inputs) is not None:
+        # Some do not bear it: which is seen one by one.
+        told = {run: _with_one_more(module, [run], inputs) for run in left}
+        reasons |= {run: reason for run, reason in told.items() if reason is not None}
+    return reasons
+
+
+def _with_one_more(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> str | None:
+    """What is wrong when each of these runs has one block more; None if nothing is."""
+    insertions = [Insertion(run.container, run.names, len(run.names) + 1) for run in runs]
     try:
-        deeper, _ = deepened(module, [insertion], inputs)
+        deeper, _ = deepened(module, insertions, inputs)
         gap = _gap(run_once(module, inputs), run_once(deeper, inputs))
     except (InputError, KeyError) as error:
         return f"with one block more: {error}"
@@ -195,15 +215,13 @@ def _insertions(
     runs = find_runs(module, *inputs)
     if not runs:
         kept.append(Kept(type(module).__name__, 0, "has no blocks that repeat."))
-    for run in runs:
-        repeats = repeats_of(run, depth)
-        if repeats == len(run.names):
-            continue
-        reason = _why_not(module, run, inputs)
-        if reason is None:
-            insertions.append(Insertion(run.container, run.names, repeats))
+    changing = [run for run in runs if repeats_of(run, depth) != len(run.names)]
+    refused = _why_not(module, changing, inputs)
+    for run in changing:
+        if run in refused:
+            kept.append(Kept(run.container, len(run.names), refused[run]))
         else:
-            kept.append(Kept(run.container, len(run.names), reason))
+            insertions.append(Insertion(run.container, run.names, repeats_of(run, depth)))
     return tuple(insertions), tuple(kept)
 
 
@@ -278,6 +296,26 @@ def _gap_of(
     if width >= 1 and depth >= 1:
         return _gap(run_once(module, inputs), run_once(resized.module, inputs))
     return _grown_again(deep, resized, inputs, seed)
+
+
+def _gap_in_double(
+    module: nn.Module,
+    deep: nn.Module,
+    resized: Resized,
+    inputs: tuple[Any, ...],
+    depth: float,
+    width: float,
+    seed: int,
+) -> float:
+    one, two, three = (copied(part).double() for part in (module, deep, resized.module))
+    doubled = tuple(
+        value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
+        for value in inputs
+    )
+    try:
+        return _gap_of(one, two, replace(resized, module=three), doubled, depth, width, seed)
+    except InputError:  # its code makes tensors of single precision
+        return math.inf
 
 
 def _without_normed(graph: ChannelGraph) -> ChannelGraph:
