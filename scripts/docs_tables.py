@@ -337,6 +337,7 @@ BENCHMARKS = (
     "law_luck",
     "searchers",
     "populations",
+    "by_gradient",
     "specializing",
     "supernet_plans",
     "once_for_all",
