@@ -227,3 +227,27 @@ def test_a_block_of_two_branches_begins_as_the_identity_with_as_few_zeros_as_tha
     assert added.mlp[0].weight.any()
     assert not added.mlp[2].weight.any()
     assert not torch.equal(added.mlp[0].weight, scaled.module[2][2].mlp[0].weight)
+
+
+class Silent(nn.Module):
+    """Its last layer is zero, as many networks begin: whatever lies before it, the outputs are the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 16, 3, padding=1)
+        self.mixed = nn.Conv2d(16, 16, 1)
+        self.last = nn.Linear(16, 5)
+        nn.init.zeros_(self.last.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.mixed(self.conv(x))
+        order = torch.sigmoid(x.mean((2, 3)) - x.sum(1).mean((1, 2)).unsqueeze(1) * 0.1)
+        return self.last(order * x.amax((2, 3)))
+
+
+def test_zeros_and_constant_images_hide_nothing() -> None:
+    images = torch.zeros(1, 3, 8, 8)
+    scaled = scale_module(Silent(), images, width=1.5)
+    changed = {change.name for change in scaled.plan.groups}
+    assert changed == {"conv.weight"}  # the sum over channels of the other layer would be another one
+    assert not scaled.module.last.weight.any()

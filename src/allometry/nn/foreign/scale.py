@@ -130,29 +130,31 @@ def scaled_or_same(
     """What `scale_module` does; with `may_stay` a copy where the multipliers are too near to 1 to change anything."""
     if method not in MODULE_METHODS:
         raise UnknownNameError("method of growth", method, MODULE_METHODS)
+    inputs = varied_inputs(inputs)
     run_once(module, inputs)
-    insertions, kept = _insertions(module, inputs, depth)
-    deep, names = deepened(module, insertions, inputs)
+    # What is judged are random weights where the module has constants: zeros would hide what lies behind them.
+    subject = shaken(module)
+    insertions, kept = _insertions(subject, inputs, depth)
+    deep, _ = deepened(subject, insertions, inputs)
     graph = trace_channels(deep, *inputs)
     widen = partial(_widened, deep, width=width, multiple=channel_multiple, inputs=inputs)
     graph, resized = widen(graph, copies=method == "copies")
     if not insertions and not resized.shapes and not (may_stay and graph.growing):
         raise InputError(_nothing(module, graph, kept, width))
     fill(deep, resized, seed=seed)
-    gap = _gap_of(module, deep, resized, inputs, depth, width, seed)
+    gap = _gap_of(subject, deep, resized, inputs, depth, width, seed)
     if gap > CLOSE and any(group.normed and group.frozen is None for group in graph.groups) and width != 1:
         # Whatever takes a statistic over channels computes something else with more of them.
         graph, resized = widen(_without_normed(graph), copies=method == "copies")
         fill(deep, resized, seed=seed)
-        gap = _gap_of(module, deep, resized, inputs, depth, width, seed)
-    # What differs by rounding alone differs less in double precision; what was not understood does not.
-    if gap > CLOSE and _gap_in_double(module, deep, resized, inputs, depth, width, seed) > CLOSE:
-        raise InputError(
-            f"{type(module).__name__} would compute something else: its outputs differ by {gap:.1e} of their largest. "
-            "What its code does with channels was not understood."
-        )
+        gap = _gap_of(subject, deep, resized, inputs, depth, width, seed)
+    _refuse_other(gap, subject, deep, resized, inputs, depth, width, seed)
     if not insertions and not resized.shapes and not (may_stay and graph.growing):
         raise InputError(_nothing(module, graph, kept, width))
+    deep, names = deepened(module, insertions, inputs)
+    fill(deep, resized, seed=seed)
+    gap = _gap_of(module, deep, resized, inputs, depth, width, seed)
+    _refuse_other(gap, module, deep, resized, inputs, depth, width, seed)
     _check_training(module, resized.module, inputs)
     plan = _plan_of(graph, resized, insertions, (*kept, *_stay(graph, width)))
     source = {name: names[entry.name] for name, entry in resized.weight_map.items()}
@@ -296,6 +298,62 @@ def _gap_of(
     if width >= 1 and depth >= 1:
         return _gap(run_once(module, inputs), run_once(resized.module, inputs))
     return _grown_again(deep, resized, inputs, seed)
+
+
+def _refuse_other(
+    gap: float,
+    module: nn.Module,
+    deep: nn.Module,
+    resized: Resized,
+    inputs: tuple[Any, ...],
+    depth: float,
+    width: float,
+    seed: int,
+) -> None:
+    """Refuse what computes something else. What differs by rounding differs less in double precision."""
+    if gap > CLOSE and _gap_in_double(module, deep, resized, inputs, depth, width, seed) > CLOSE:
+        raise InputError(
+            f"{type(module).__name__} would compute something else: its outputs differ by {gap:.1e} of their largest. "
+            "What its code does with channels was not understood."
+        )
+
+
+def varied_inputs(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inputs, with random values in place of images that are one constant, on which nothing would show.
+
+    Example:
+        >>> import torch
+        >>> varied_inputs((torch.zeros(1, 3, 2, 2), 5))[0].unique().numel()
+        12
+    """
+    generator = torch.Generator().manual_seed(0)
+    return tuple(
+        torch.randn(value.shape, generator=generator).to(value)
+        if isinstance(value, Tensor) and value.is_floating_point() and _is_constant(value)
+        else value
+        for value in inputs
+    )
+
+
+def shaken(module: nn.Module) -> nn.Module:
+    """A copy with small random numbers added to tensors that are one constant, as norms and last scales begin.
+
+    Example:
+        >>> shaken(nn.BatchNorm1d(4)).weight.unique().numel()
+        4
+    """
+    result = copied(module)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for tensor in (*result.parameters(), *result.buffers()):
+            if tensor.is_floating_point() and _is_constant(tensor):
+                # Upwards only: variances must not fall below zero.
+                tensor.add_(0.2 * torch.rand(tensor.shape, generator=generator).to(tensor))
+    return result
+
+
+def _is_constant(tensor: Tensor) -> bool:
+    return tensor.numel() > 1 and bool((tensor == tensor.flatten()[0]).all())
 
 
 def _gap_in_double(
