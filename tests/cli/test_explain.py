@@ -25,6 +25,7 @@ def pictures(photos):
     return [photos / "bar" / "0.png", photos / "disc" / "1.jpg"]
 
 
+@pytest.mark.slow
 def test_one_run(call, finished, pictures, tmp_path):
     result = call("explain", finished, *pictures, "--out", tmp_path / "maps", "--json")
     assert result.status == 0

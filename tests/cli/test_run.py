@@ -108,14 +108,13 @@ def test_called_with_other_arguments_it_refuses(call, photos, finished):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["second trial", "training", "before the export"])
+@pytest.mark.parametrize("moment", ["second trial", "before the export"])
 def test_killed_and_called_again_it_ends_with_the_same_weights(
     start, call, photos, finished, tmp_path, moment
 ):
     folder = tmp_path / "run"
     reached = {
         "second trial": lambda: len(read_lines(folder / "trials.jsonl")) >= 2,
-        "training": lambda: len(read_lines(folder / "metrics.jsonl")) >= 1,
         "before the export": (folder / "evaluation.json").exists,
     }[moment]
     process = start("run", "--data", photos, "--out", folder, *FAST)
@@ -131,8 +130,8 @@ def test_killed_and_called_again_it_ends_with_the_same_weights(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_leaves_a_checkpoint_and_status_130(start, call, photos, finished, tmp_path, number):
+def test_a_stop_from_outside_leaves_a_checkpoint_and_status_130(start, call, photos, finished, tmp_path):
+    number = signal.SIGTERM  # Ctrl-C, SIGINT, is tried with searches
     folder = tmp_path / "run"
     process = start("run", "--data", photos, "--out", folder, *FAST)
     wait_for(

@@ -128,6 +128,7 @@ def test_in_turns_of_epochs_each_held_out_image_counts_once_in_a_warm_epoch(tmp_
     assert found.images == 2 * 64 + 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETTINGS)
 def test_stopped_after_every_step_it_ends_as_if_never_stopped(tmp_path, name):
     whole = search_by_gradient(job(tmp_path / "whole", name, should_stop=lambda: False))

@@ -59,6 +59,7 @@ def watched(module: ConvNet, image: torch.Tensor) -> dict[str, torch.Tensor]:
     return outputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", families())
 def test_the_maps_of_every_family_are_the_classifiers_own(family):
     network = smallest_of(family)

@@ -90,6 +90,7 @@ def test_mistakes_are_told_before_anything_is_trained(arrays, tmp_path, argument
     assert not list(tmp_path.glob("run/checkpoints"))
 
 
+@pytest.mark.slow
 def test_it_starts_from_weights_at_the_size_of_the_budget(trained, arrays, tmp_path):
     short = {"settings": ("epochs=2", "batch_size=8"), "progress": False}  # the first one is the classifier's
     options = {"data": arrays, "budget": "2x", "pretrained": trained, **short}

@@ -128,7 +128,7 @@ def test_a_budget_of_what_is_not_counted_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("depth", "width"), [(1.5, 1), (1, 1.25)])
-@pytest.mark.parametrize("name", ["mobilenetv2", "resnet-50", "efficientnet-b0"])
+@pytest.mark.parametrize("name", ["mobilenetv2"])
 def test_scaling_the_module_is_scaling_the_data(name: str, depth: float, width: float) -> None:
     network = replace(get(name), resolution=32)
     # Of a stage of one block there is no second one to make a third of.
