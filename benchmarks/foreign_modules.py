@@ -349,10 +349,15 @@ def main() -> None:
     if not args.only_print:
         survey(names, args.folder)
     records = [record for package, name in names for record in results(package, name, args.folder)]
-    result = {"machine": machine(), "results": records}
-    lines = [*summary(records), "", *each(records), "", *sentences(records)]
-    print_result(result, lines, as_json=args.json)
+    result = {"benchmark": "foreign_modules", "results": records, "machine": machine()}
+    print_result(result, lines(result), as_json=args.json)
     return None
+
+
+def lines(result: Mapping[str, Any]) -> list[str]:
+    """The result as Markdown tables, with what was said of each that was not scaled."""
+    records = result["results"]
+    return [*summary(records), "", *each(records), "", *sentences(records)]
 
 
 def sentences(records: list[dict[str, Any]]) -> list[str]:

@@ -341,6 +341,7 @@ BENCHMARKS = (
     "specializing",
     "supernet_plans",
     "once_for_all",
+    "foreign_modules",
 )
 
 
