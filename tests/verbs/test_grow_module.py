@@ -96,6 +96,7 @@ def test_the_command_line_tells_the_plan_and_writes_nothing_in_a_dry_run(
     [
         ({"budget": "1000000000x"}, "of this machine's memory"),
         ({"module": "their_nets:mak"}, "has no 'mak'"),
+        ({"module": "their_nets"}, "package.module:factory, not 'their_nets'"),
         ({"budget": "activations<=5M"}, "not counted"),
     ],
 )

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from allometry.base import BudgetError, Progress
+from allometry.base import BudgetError, InputError, Progress
 from allometry.base.progress import as_progress
+from allometry.base.text import shown as as_text
 from allometry.base.units import format_milliseconds, format_quantity
+from allometry.catalog import names_module
 from allometry.cost import Budget, RuntimeConfig, as_budget, runtime_config_for
 from allometry.cost.budget import Limit
 from allometry.nn import ScaledModule, cost_of_module, input_channels, save_weights, solve_module
@@ -100,6 +102,8 @@ def grow_module_file(
         StorageError: the folder cannot be written.
     """
     shown = as_progress(progress)
+    if not names_module(module):
+        raise InputError(f"A torch module is named as package.module:factory, not {as_text(module)}.")
     origin = open_pretrained(module, str(weights)).module
     image = torch.randn(
         1, input_channels(origin) or 3, resolution, resolution, generator=torch.Generator().manual_seed(seed)

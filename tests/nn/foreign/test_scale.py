@@ -251,3 +251,11 @@ def test_zeros_and_constant_images_hide_nothing() -> None:
     changed = {change.name for change in scaled.plan.groups}
     assert changed == {"conv.weight"}  # the sum over channels of the other layer would be another one
     assert not scaled.module.last.weight.any()
+
+
+@pytest.mark.parametrize(("depth", "width"), [(0.5, 1.5), (2, 0.75)])
+def test_one_dimension_may_grow_while_the_other_shrinks(depth: float, width: float) -> None:
+    scaled = scale_module(randomized(residual_network()), IMAGES, depth=depth, width=width)
+    assert len(scaled.module[1]) == 2 * depth
+    assert scaled.module[2][0].two[0].out_channels == 32 * width
+    assert scaled.difference is None

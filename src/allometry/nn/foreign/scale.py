@@ -18,14 +18,13 @@ from allometry.nn.foreign.depth import (
     BlockRun,
     Insertion,
     deepened,
-    difference,
     find_runs,
     refusals,
     run_once,
 )
 from allometry.nn.foreign.fill import MODULE_METHODS, ModuleMethod, fill
+from allometry.nn.foreign.oracle import CLOSE, outputs_gap, refuse_other, shaken, varied_inputs, width_gap
 from allometry.nn.foreign.plan import AttributeChange, GroupChange, Kept, ModulePlan
-from allometry.nn.foreign.resize import copied
 from allometry.nn.foreign.widen import Resized, with_sizes
 from allometry.nn.foreign.widths import macs_of, scaled_sizes
 from allometry.nn.growing.weight_map import TensorSource, WeightMap
@@ -39,7 +38,6 @@ from allometry.nn.tracing.channels import (
 )
 from allometry.nn.tracing.tracer import tensors_in
 
-CLOSE = 1e-4  # relative difference of outputs that rounding explains
 _MOST_TRIES = 24
 _INPUT = "they read what has no channels"  # as the first weights do
 
@@ -142,19 +140,21 @@ def scaled_or_same(
     if not insertions and not resized.shapes and not (may_stay and graph.growing):
         raise InputError(_nothing(module, graph, kept, width))
     fill(deep, resized, seed=seed)
-    gap = _gap_of(subject, deep, resized, inputs, depth, width, seed)
+    wider = width >= 1
+    gap = width_gap(deep, resized, inputs, wider=wider, seed=seed)
     if gap > CLOSE and any(group.normed and group.frozen is None for group in graph.groups) and width != 1:
         # Whatever takes a statistic over channels computes something else with more of them.
         graph, resized = widen(_without_normed(graph), copies=method == "copies")
         fill(deep, resized, seed=seed)
-        gap = _gap_of(subject, deep, resized, inputs, depth, width, seed)
-    _refuse_other(gap, subject, deep, resized, inputs, depth, width, seed)
+    refuse_other(deep, resized, inputs, wider=wider, seed=seed)
     if not insertions and not resized.shapes and not (may_stay and graph.growing):
         raise InputError(_nothing(module, graph, kept, width))
     deep, names = deepened(module, insertions, inputs)
     fill(deep, resized, seed=seed)
-    gap = _gap_of(module, deep, resized, inputs, depth, width, seed)
-    _refuse_other(gap, module, deep, resized, inputs, depth, width, seed)
+    refuse_other(deep, resized, inputs, wider=wider, seed=seed)
+    difference = None
+    if wider and depth >= 1:
+        difference = outputs_gap(run_once(module, inputs), run_once(resized.module, inputs))
     _check_training(module, resized.module, inputs)
     plan = _plan_of(graph, resized, insertions, (*kept, *_stay(graph, width)))
     source = {name: names[entry.name] for name, entry in resized.weight_map.items()}
@@ -168,7 +168,7 @@ def scaled_or_same(
         },
         macs=round(macs_of(resized.graph, {}, {}) / batch_size(inputs)),
         params=sum(tensor.numel() for tensor in resized.module.parameters() if tensor.requires_grad),
-        difference=gap if width >= 1 and depth >= 1 else None,
+        difference=difference,
     )
 
 
@@ -201,7 +201,7 @@ def _with_one_more(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[An
     insertions = [Insertion(run.container, run.names, len(run.names) + 1) for run in runs]
     try:
         deeper, _ = deepened(module, insertions, inputs)
-        gap = _gap(run_once(module, inputs), run_once(deeper, inputs))
+        gap = outputs_gap(run_once(module, inputs), run_once(deeper, inputs))
     except (InputError, KeyError) as error:
         return f"with one block more: {error}"
     return None if gap <= CLOSE else "with one block more it computes something else"
@@ -285,97 +285,6 @@ def involved_spots(error: TraceError) -> set[Any]:
     }
 
 
-def _gap_of(
-    module: nn.Module,
-    deep: nn.Module,
-    resized: Resized,
-    inputs: tuple[Any, ...],
-    depth: float,
-    width: float,
-    seed: int,
-) -> float:
-    """The oracle: what is larger must compute the same, and what is smaller the same when it is grown again."""
-    if width >= 1 and depth >= 1:
-        return _gap(run_once(module, inputs), run_once(resized.module, inputs))
-    return _grown_again(deep, resized, inputs, seed)
-
-
-def _refuse_other(
-    gap: float,
-    module: nn.Module,
-    deep: nn.Module,
-    resized: Resized,
-    inputs: tuple[Any, ...],
-    depth: float,
-    width: float,
-    seed: int,
-) -> None:
-    """Refuse what computes something else. What differs by rounding differs less in double precision."""
-    if gap > CLOSE and _gap_in_double(module, deep, resized, inputs, depth, width, seed) > CLOSE:
-        raise InputError(
-            f"{type(module).__name__} would compute something else: its outputs differ by {gap:.1e} of their largest. "
-            "What its code does with channels was not understood."
-        )
-
-
-def varied_inputs(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The inputs, with random values in place of images that are one constant, on which nothing would show.
-
-    Example:
-        >>> import torch
-        >>> varied_inputs((torch.zeros(1, 3, 2, 2), 5))[0].unique().numel()
-        12
-    """
-    generator = torch.Generator().manual_seed(0)
-    return tuple(
-        torch.randn(value.shape, generator=generator).to(value)
-        if isinstance(value, Tensor) and value.is_floating_point() and _is_constant(value)
-        else value
-        for value in inputs
-    )
-
-
-def shaken(module: nn.Module) -> nn.Module:
-    """A copy with small random numbers added to tensors that are one constant, as norms and last scales begin.
-
-    Example:
-        >>> shaken(nn.BatchNorm1d(4)).weight.unique().numel()
-        4
-    """
-    result = copied(module)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for tensor in (*result.parameters(), *result.buffers()):
-            if tensor.is_floating_point() and _is_constant(tensor):
-                # Upwards only: variances must not fall below zero.
-                tensor.add_(0.2 * torch.rand(tensor.shape, generator=generator).to(tensor))
-    return result
-
-
-def _is_constant(tensor: Tensor) -> bool:
-    return tensor.numel() > 1 and bool((tensor == tensor.flatten()[0]).all())
-
-
-def _gap_in_double(
-    module: nn.Module,
-    deep: nn.Module,
-    resized: Resized,
-    inputs: tuple[Any, ...],
-    depth: float,
-    width: float,
-    seed: int,
-) -> float:
-    one, two, three = (copied(part).double() for part in (module, deep, resized.module))
-    doubled = tuple(
-        value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
-        for value in inputs
-    )
-    try:
-        return _gap_of(one, two, replace(resized, module=three), doubled, depth, width, seed)
-    except InputError:  # its code makes tensors of single precision
-        return math.inf
-
-
 def _without_normed(graph: ChannelGraph) -> ChannelGraph:
     reason = "a statistic is taken over them, such as layer norm's: with more of them it is another one"
     groups = [
@@ -413,34 +322,6 @@ def _check_training(module: nn.Module, result: nn.Module, inputs: tuple[Any, ...
             result(*inputs)
         except Exception as error:
             raise InputError(f"{type(module).__name__} would not run in training: {error}") from error
-
-
-def _grown_again(deep: nn.Module, resized: Resized, inputs: tuple[Any, ...], seed: int) -> float:
-    by_slots = {group.key: group.size for group in trace_channels(deep, *inputs).groups}
-    sizes = {
-        number: by_slots[group.key]
-        for number, group in enumerate(resized.graph.groups)
-        if group.key in by_slots and by_slots[group.key] != group.size
-    }
-    again = with_sizes(resized.module, resized.graph, sizes, inputs)
-    fill(resized.module, again, seed=seed)
-    return _gap(run_once(resized.module, inputs), run_once(again.module, inputs))
-
-
-def _gap(one: Any, two: Any) -> float:  # noqa: ANN401 - whatever a module gives
-    before, after = tensors_in(one), tensors_in(two)
-    if len(before) != len(after):
-        return math.inf
-    gaps = []
-    for first, second in zip(before, after, strict=True):
-        # Feature maps may have more channels; the first are those that were there.
-        maps = first.ndim == second.ndim and first.ndim > 2
-        part = second[tuple(slice(0, size) for size in first.shape)] if maps else second
-        if first.shape != part.shape:
-            return math.inf
-        if first.is_floating_point():
-            gaps.append(difference(first, part))
-    return max(gaps, default=math.inf)
 
 
 def _plan_of(

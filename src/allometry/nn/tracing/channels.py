@@ -16,7 +16,7 @@ from torch import nn
 from allometry.base import InputError
 from allometry.nn.tracing.labels import Leaf, Spot, Value
 from allometry.nn.tracing.traced_int import AttributeSpot
-from allometry.nn.tracing.tracer import Call, Tracer, tensors_in
+from allometry.nn.tracing.tracer import Tracer, tensors_in
 
 _FEW_DIMENSIONS = 2  # of logits
 
@@ -120,7 +120,6 @@ class ChannelGraph:
         coupled: numbers of groups that grow in proportion, since the module computes one's size from the other's.
         readers: which entries of which dimensions read channels, so that zeros there hide them.
         silent: which entries must be zero for new channels.
-        calls: of the module's parts, in order.
         shapes: of the module's tensors.
     """
 
@@ -130,7 +129,6 @@ class ChannelGraph:
     coupled: tuple[frozenset[int], ...]
     readers: frozenset[Spot]
     silent: Mapping[Spot, frozenset[int]]
-    calls: tuple[Call, ...] = field(repr=False)
     shapes: Mapping[str, tuple[int, ...]] = field(repr=False)
 
     @property
@@ -307,7 +305,6 @@ def graph_of(tracer: Tracer, module: nn.Module) -> ChannelGraph:
         coupled=coupled,
         readers=frozenset(leaves[number].spot for number in _among(leaves, tracer.readers)),
         silent=silent,
-        calls=tuple(tracer.calls),
         shapes={name: tuple(t.shape) for name, t in (*module.named_parameters(), *module.named_buffers())},
     )
 

@@ -66,14 +66,6 @@ class Coupled(NamedTuple):
     others: tuple[int, ...]
 
 
-class Call(NamedTuple):
-    """A call of a part of the module: what went in and what came out, to tell chains of parts."""
-
-    module: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-
-
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows the labels of channels through every operation that a module calls.
 
@@ -90,7 +82,6 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         coupled: channels whose number follows from that of others.
         decided: where the module read a value of the image, on which it may depend what runs; None if nowhere.
         multiplications: with their costs.
-        calls: of the module's parts.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -105,7 +96,6 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.coupled: list[Coupled] = []
         self.decided: str | None = None
         self.multiplications: list[Multiplication] = []
-        self.calls: list[Call] = []
         self.functions: list[tuple[Any, Sequence[Any], Mapping[str, Any]]] = []
         self.modules: list[str] = [""]
         self.failed: npt.NDArray[np.int64] | None = None
@@ -197,7 +187,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         handles: list[RemovableHandle] = []
         for name, part in self.module.named_modules():
             handles.append(part.register_forward_pre_hook(self._enter(name)))
-            handles.append(part.register_forward_hook(self._leave(name)))
+            handles.append(part.register_forward_hook(self._leave()))
         with ExitStack() as stack:
             for handle in handles:
                 stack.callback(handle.remove)
@@ -214,17 +204,14 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.wrote(held, labels.flatten().numpy())
 
     def _enter(self, name: str) -> Any:  # noqa: ANN401 - a hook
-        def hook(_part: nn.Module, inputs: Any) -> None:  # noqa: ANN401
+        def hook(_part: nn.Module, _inputs: Any) -> None:  # noqa: ANN401
             self.modules.append(name)
-            self.calls.append(Call(name, tuple(id(x) for x in tensors_in(inputs)), ()))
 
         return hook
 
-    def _leave(self, name: str) -> Any:  # noqa: ANN401 - a hook
+    def _leave(self) -> Any:  # noqa: ANN401 - a hook
         def hook(_part: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ANN401
             self.modules.pop()
-            ids = tuple(id(x) for x in tensors_in(inputs)), tuple(id(x) for x in tensors_in(output))
-            self.calls.append(Call(name, *ids))
             self._kept.extend((*tensors_in(inputs), *tensors_in(output)))
 
         return hook
