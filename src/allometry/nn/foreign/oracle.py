@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from allometry.base import InputError
-from allometry.nn.foreign.depth import difference, run_once
 from allometry.nn.foreign.fill import fill
+from allometry.nn.foreign.identity import difference
 from allometry.nn.foreign.resize import copied
+from allometry.nn.foreign.runs import run_once
 from allometry.nn.foreign.widen import Resized, with_sizes
 from allometry.nn.tracing.channels import trace_channels
 from allometry.nn.tracing.tracer import tensors_in

@@ -14,17 +14,11 @@ from torch import Tensor, nn
 
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_repeats
 from allometry.base import InputError, UnknownNameError
-from allometry.nn.foreign.depth import (
-    BlockRun,
-    Insertion,
-    deepened,
-    find_runs,
-    refusals,
-    run_once,
-)
+from allometry.nn.foreign.depth import Insertion, deepened, refusals
 from allometry.nn.foreign.fill import MODULE_METHODS, ModuleMethod, fill
 from allometry.nn.foreign.oracle import CLOSE, outputs_gap, refuse_other, shaken, varied_inputs, width_gap
 from allometry.nn.foreign.plan import AttributeChange, GroupChange, Kept, ModulePlan
+from allometry.nn.foreign.runs import BlockRun, find_runs, run_once
 from allometry.nn.foreign.widen import Resized, with_sizes
 from allometry.nn.foreign.widths import macs_of, scaled_sizes
 from allometry.nn.growing.weight_map import TensorSource, WeightMap

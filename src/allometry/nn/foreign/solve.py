@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from allometry.arch.rounding import CHANNEL_MULTIPLE
 from allometry.base import BudgetError
 from allometry.cost import Budget, Cost, as_budget
-from allometry.nn.foreign.depth import BlockRun, run_once
 from allometry.nn.foreign.fill import ModuleMethod
+from allometry.nn.foreign.runs import BlockRun, run_once
 from allometry.nn.foreign.scale import ScaledModule, batch_size, repeats_of, runs_that_change, scaled_or_same
 from allometry.nn.foreign.widths import macs_of, params_of, scaled_sizes
 from allometry.nn.tracing.channels import ChannelGraph, trace_channels

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from allometry.nn.channels import named_tensors
 from allometry.nn.foreign.resize import resize
 from allometry.nn.growing.weight_map import NEW, TensorSource, WeightMap
 from allometry.nn.tracing.channels import ChannelGraph, ChannelGroup, Slot, TraceError, graph_of, run_traced
@@ -164,7 +165,7 @@ def tensors_of(module: nn.Module) -> dict[str, Tensor]:
         >>> list(tensors_of(nn.Linear(2, 2)))
         ['weight', 'bias']
     """
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return dict(named_tensors(module))
 
 
 def is_new(source: TensorSource, shape: tuple[int, ...], dimension: int) -> torch.Tensor:
