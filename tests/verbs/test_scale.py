@@ -51,6 +51,12 @@ def test_a_backbone_is_counted_without_its_head():
         assert grown.cost == al.count(grown.network, features_only=True)
 
 
+@pytest.mark.parametrize("argument", [{"method": "pairs"}, {"example_input": 3}])
+def test_what_modules_take_is_refused_for_networks_that_are_data(argument):
+    with pytest.raises(InputError, match=f"{next(iter(argument))} is for torch modules"):
+        al.scale(B0, 1, **argument)
+
+
 def test_in_full_it_says_how():
     whole = scale_in_full(B0, budget="100M")
     assert whole.network == al.scale(B0, budget="100M")

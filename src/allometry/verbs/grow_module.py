@@ -18,7 +18,7 @@ from allometry.catalog import names_module
 from allometry.cost import Budget, RuntimeConfig, as_budget, runtime_config_for
 from allometry.cost.budget import Limit
 from allometry.nn import ScaledModule, cost_of_module, input_channels, save_weights, solve_module
-from allometry.nn.foreign import ModuleMethod
+from allometry.nn.growing import GrowthMethod
 from allometry.scaling import ScalingLaw, as_law
 from allometry.training.pretrained import open_pretrained
 from allometry.verbs.measure import measure
@@ -73,7 +73,7 @@ def grow_module_file(
     law: ScalingLaw | str | Path = "compound",
     runtime: str | None = None,
     threads: int = 1,
-    method: ModuleMethod = "new",
+    method: GrowthMethod = "new",
     out: str | Path | None = None,
     seed: int = 0,
     progress: Progress | bool = True,
@@ -91,7 +91,7 @@ def grow_module_file(
         law: in what proportion depth and width change.
         runtime: where a latency is measured.
         threads: of that runtime.
-        method: what new channels are: `new` ones that nobody reads at first, or `copies`.
+        method: what new channels are: `new` ones that nobody reads at first, `copies`, or `pairs`.
         out: the folder; None writes nothing.
         seed: of new weights.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
@@ -138,7 +138,7 @@ def _on_device(
     limits: Budget,
     law: ScalingLaw,
     where: RuntimeConfig,
-    method: ModuleMethod,
+    method: GrowthMethod,
     seed: int,
     progress: Progress,
 ) -> tuple[ScaledModule, float]:

@@ -21,6 +21,8 @@ from allometry.scaling import scale as scale_by_law
 if TYPE_CHECKING:
     from torch import nn
 
+    from allometry.nn.growing import GrowthMethod
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScaledNetwork:
@@ -86,6 +88,7 @@ def scale(
     width: float | None = None,
     law: ScalingLaw | str | Path | None = None,
     channel_multiple: int | None = None,
+    method: GrowthMethod = "new",
     seed: int = 0,
 ) -> nn.Module: ...
 def scale(
@@ -105,6 +108,7 @@ def scale(
     features_only: bool = False,
     progress: Progress | bool = True,
     example_input: Any = None,
+    method: GrowthMethod = "new",
     seed: int = 0,
 ) -> Network | nn.Module:
     """Grow or shrink a network: by steps of a law, to a budget, or by its three dimensions.
@@ -113,7 +117,7 @@ def scale(
     latency is measured on this machine, network by network, until one fits: a minute or two.
 
     Of a torch module, whoever wrote it, comes a module of the same classes with the weights that it has: it computes
-    the same until it is trained. `scale_in_full` gives its plan as well.
+    the same until it is trained. `allometry.nn.scale_module` and `solve_module` give its plan as well.
 
     Args:
         network: a network, a name of the zoo, a network's JSON file, or a torch module with an `example_input`.
@@ -132,6 +136,8 @@ def scale(
         features_only: the budget is that of a backbone, so of the network without its head; it is counted.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
         example_input: that a torch module takes, or a tuple of all that it takes: a batch of one image will do.
+        method: what new channels of a module are: `new` ones that nobody reads at first, `copies`, or `pairs` that
+            cancel each other.
         seed: of a module's new weights.
 
     Raises:
@@ -154,6 +160,7 @@ def scale(
         True
     """
     if isinstance(network, str | Path | Network):
+        _refuse_for_data(example_input=example_input, method=None if method == "new" else method)
         return scale_in_full(
             network,
             phi,
@@ -184,8 +191,19 @@ def scale(
         width=width,
         law=law,
         channel_multiple=channel_multiple,
+        method=method,
         seed=seed,
     ).module
+
+
+def _refuse_for_data(**given: object) -> None:
+    """Refuse what only torch modules have."""
+    wrong = [name for name, value in given.items() if value is not None]
+    if wrong:
+        raise InputError(
+            f"{wrong[0]} is for torch modules; a network that is data has no weights (`allometry.grow` takes a trained "
+            "one)."
+        )
 
 
 def _refuse_for_modules(**given: object) -> None:

@@ -12,6 +12,7 @@ from allometry.base import InputError
 from allometry.base.text import shown
 from allometry.cost import Budget
 from allometry.nn.foreign import ScaledModule, scale_module, solve_module
+from allometry.nn.growing import GrowthMethod
 from allometry.scaling import ScalingLaw, as_law
 
 
@@ -25,6 +26,7 @@ def scale_module_in_full(
     width: float | None = None,
     law: ScalingLaw | str | Path | None = None,
     channel_multiple: int | None = None,
+    method: GrowthMethod = "new",
     seed: int = 0,
 ) -> ScaledModule:
     """Make a torch module larger or smaller, with the weights that it has; also how that was done.
@@ -38,6 +40,7 @@ def scale_module_in_full(
         width: multiplier of the channels.
         law: in what proportion `phi` and `budget` grow; by default `compound`.
         channel_multiple: what channels are rounded to.
+        method: what new channels are: `new`, `copies` or `pairs`.
         seed: of new weights.
 
     Raises:
@@ -67,7 +70,13 @@ def scale_module_in_full(
     chosen = as_law(law or "compound")
     if budget is not None:
         return solve_module(
-            module, *inputs, budget=budget, law=chosen, channel_multiple=channel_multiple, seed=seed
+            module,
+            *inputs,
+            budget=budget,
+            law=chosen,
+            channel_multiple=channel_multiple,
+            method=method,
+            seed=seed,
         )
     if phi is not None:
         depth, width, _ = chosen.multipliers(phi)
@@ -77,5 +86,6 @@ def scale_module_in_full(
         depth=1.0 if depth is None else depth,
         width=1.0 if width is None else width,
         channel_multiple=CHANNEL_MULTIPLE if channel_multiple is None else channel_multiple,
+        method=method,
         seed=seed,
     )

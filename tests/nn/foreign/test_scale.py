@@ -16,6 +16,7 @@ from allometry.catalog import get
 from allometry.cost import count
 from allometry.nn import build
 from allometry.nn.foreign import ModulePlan, apply_plan, cost_of_module, scale_module, solve_module
+from allometry.nn.growing import GrowthMethod
 
 
 class Residual(nn.Module):
@@ -162,7 +163,7 @@ def test_what_cannot_be_is_one_sentence(arguments: dict[str, object], message: s
 
 def test_scale_gives_a_module_of_the_same_classes() -> None:
     module = residual_network()
-    larger = allometry.scale(module, example_input=IMAGES, budget="3x")
+    larger = allometry.scale(module, example_input=IMAGES, budget="3x", method="pairs")
     assert [type(part) for part in larger[1][0].modules()] == [type(part) for part in module[1][0].modules()]
 
 
@@ -184,6 +185,45 @@ def test_copies_compute_the_same() -> None:
     assert scaled.difference is not None
     assert scaled.difference < 1e-5
     assert torch.equal(scaled.module[0].weight[16], module[0].weight[0])
+    read = scaled.module[1][0].one[0].weight
+    assert torch.allclose(read[:16, 0] + read[:16, 16], module[1][0].one[0].weight[:, 0], atol=1e-6)
+    assert not torch.allclose(read[:, 0], read[:, 16], rtol=1e-3)  # so they learn different things
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("width", [1.5, 1.2])
+def test_pairs_cancel_each_other_and_the_last_alone_is_not_read(width: float, groups: int) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 16, 3, groups=groups),
+        nn.Flatten(),
+        nn.Linear(16 * 14 * 14, 5),
+    )
+    scaled = scale_module(randomized(module), IMAGES, width=width, channel_multiple=1, method="pairs")
+    assert scaled.difference is not None
+    assert scaled.difference < 1e-5
+    given, read = scaled.module[0].weight, scaled.module[3].weight
+    old, new = 16 // groups, len(given) // groups
+    assert new > old
+    assert torch.equal(given[old + 1], given[old])
+    assert torch.equal(read[:old, old + 1], -read[:old, old])
+    assert read[:old, old].abs().min() > 0
+    if (new - old) % 2:
+        assert not read[:old, -1].any()
+    with torch.no_grad():
+        gap = (module(-IMAGES) - scaled.module(-IMAGES)).abs().max()
+    assert gap < 1e-5
+
+
+@pytest.mark.parametrize("method", ["copies", "pairs"])
+def test_norms_of_weights_are_refused_where_the_method_changes_them(method: GrowthMethod) -> None:
+    layer = nn.utils.parametrizations.weight_norm(nn.Conv2d(16, 16, 1))
+    module = nn.Sequential(nn.Conv2d(3, 16, 3), layer, nn.Flatten(), nn.Linear(16 * 14 * 14, 5))
+    with pytest.raises(InputError, match=f"the method '{method}' bears.*take 'new'"):
+        scale_module(module, IMAGES, width=2, method=method)
 
 
 def test_a_statistic_over_channels_keeps_them_but_for_whole_multiples_of_copies() -> None:

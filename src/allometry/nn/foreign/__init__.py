@@ -1,20 +1,17 @@
 """Modules that are not made from our data, made larger or smaller with the weights that they have."""
 
 from allometry.nn.foreign.depth import Insertion
-from allometry.nn.foreign.fill import MODULE_METHODS, ModuleMethod
 from allometry.nn.foreign.plan import AttributeChange, GroupChange, Kept, ModulePlan, apply_plan
 from allometry.nn.foreign.runs import BlockRun, find_runs
 from allometry.nn.foreign.scale import ScaledModule, scale_module
 from allometry.nn.foreign.solve import cost_of_module, solve_module
 
 __all__ = [
-    "MODULE_METHODS",
     "AttributeChange",
     "BlockRun",
     "GroupChange",
     "Insertion",
     "Kept",
-    "ModuleMethod",
     "ModulePlan",
     "ScaledModule",
     "apply_plan",

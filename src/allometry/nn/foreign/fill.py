@@ -2,63 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal, get_args
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from allometry.nn.foreign.widen import Resized, is_new, tensors_of
-from allometry.nn.growing.weight_map import NEW, TensorSource, inherited
+from allometry.nn.growing.filling import ChannelDimensions, GrowthMethod, along, filled
+from allometry.nn.growing.weight_map import NEW, TensorSource
 from allometry.nn.tracing.labels import Spot
 
-ModuleMethod = Literal["new", "copies"]
-"""What new channels are: new ones that nobody reads yet, or copies of old ones, whose readers are shared out."""
-MODULE_METHODS: tuple[ModuleMethod, ...] = get_args(ModuleMethod)
+_SPLIT_NOISE = 0.1  # how much the factors of copies differ that are multiplied with each other
 
 
-def fill(old: nn.Module, resized: Resized, *, seed: int) -> nn.Module:
+def fill(old: nn.Module, resized: Resized, *, method: GrowthMethod, seed: int) -> nn.Module:
     """Give a larger module the weights of the one it comes from, so that it computes the same; in place.
 
-    Of new channels get weights like those that are there, and what reads them begins at zero, so that nothing of them
-    is seen until training opens them. Of copies the weights that read a channel are shared out among it and its copies.
+    New channels get weights as widely spread as those that are there. What is multiplied with each other, such as
+    queries and keys, is not seen where one of them is zero, and of copies one has its share.
 
     Args:
         old: where the weights come from.
         resized: the larger module; its weight map says whether new channels are copies.
+        method: what new channels are, as `filled` says it.
         seed: of the new weights.
 
     Returns:
         The larger module.
-
-    Source: copies: Net2Net (Chen et al. 2016), section 2.2.
     """
     generator = torch.Generator().manual_seed(seed)
     before, after = tensors_of(old), tensors_of(resized.module)
     buffers = {name for name, _ in resized.module.named_buffers()}
+    dimensions = _dimensions(resized)
+    quiet = _quiet_factors(resized)
     with torch.no_grad():
         for name, tensor in after.items():
             source = resized.weight_map[name]
-            own = before[source.name]
-            fresh = _fresh(name, own, tensor, generator, is_buffer=name in buffers)
-            shares = []
-            for dimension in range(tensor.ndim):
-                spot, new = Spot(name, dimension), is_new(source, tuple(tensor.shape), dimension)
-                quiet = _entries(resized.graph.silent.get(spot, frozenset()), tensor.shape[dimension])
-                # New outputs may read new channels; those that were there must not.
-                hidden = new if spot in resized.graph.readers else new & quiet
-                fresh = fresh.masked_fill(_along(hidden, tensor.ndim, dimension), 0.0)
-                counts = _copies(source, dimension)
-                if counts is not None:
-                    shared = counts if spot in resized.graph.readers else torch.where(quiet, counts, 1.0)
-                    shares.append(_along(1 / shared, tensor.ndim, dimension))
-            result = inherited(own, source, fresh)
-            for share in shares:
-                result *= share
+            own = before[source.name].cpu()
+            fresh = _fresh(name, own, tensor.cpu(), generator, is_buffer=name in buffers)
+            if method != "pairs":
+                # New channels read no new ones either: without statistics they would grow from layer to layer.
+                for dimension in dimensions[name].readers:
+                    new = is_new(source, tuple(tensor.shape), dimension)
+                    fresh = fresh.masked_fill(along(new, tensor.ndim, dimension), 0.0)
+            result = filled(
+                own, source, fresh, method=method, generator=generator, dimensions=dimensions[name]
+            )
+            for dimension, factors in quiet.get(name, ()):
+                result *= along(factors, tensor.ndim, dimension).to(result)
             tensor.copy_(result)
-        for name, factors in _quiet_biases(resized).items():
-            after[name].mul_(factors)
     return resized.module
+
+
+def _dimensions(resized: Resized) -> Mapping[str, ChannelDimensions]:
+    """What the dimensions of each tensor are, and which of its new channels are pairs."""
+    givers: dict[str, set[int]] = defaultdict(set)
+    readers: dict[str, set[int]] = defaultdict(set)
+    partners: dict[str, dict[int, Tensor]] = defaultdict(dict)
+    for group in resized.graph.groups:
+        for slot, positions in zip(group.slots, group.positions, strict=True):
+            name, dimension = slot.spot
+            (readers if slot.spot in resized.graph.readers else givers)[name].add(dimension)
+            source, shape = resized.weight_map[name], resized.graph.shapes[name]
+            seconds = partners[name].setdefault(dimension, torch.full((shape[dimension],), NEW))
+            new = is_new(source, shape, dimension).numpy()[positions[:, 0]]
+            added = torch.from_numpy(np.ascontiguousarray(positions[new]))
+            seconds[added[1::2]] = added[: len(added) // 2 * 2 : 2]
+    return {
+        name: ChannelDimensions(
+            tuple(sorted(givers[name])), tuple(sorted(readers[name])), dict(partners[name])
+        )
+        for name in resized.graph.shapes
+    }
 
 
 def _fresh(name: str, own: Tensor, like: Tensor, generator: torch.Generator, *, is_buffer: bool) -> Tensor:
@@ -68,41 +85,43 @@ def _fresh(name: str, own: Tensor, like: Tensor, generator: torch.Generator, *, 
     return _repeated(own, like) if is_buffer or own.ndim < 2 else _drawn(own, like, generator)
 
 
+def _quiet_factors(resized: Resized) -> Mapping[str, list[tuple[int, Tensor]]]:
+    """What the entries of weights are multiplied with that give one of two factors, and those of their biases."""
+    factors: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
+    for spot, indices in resized.graph.silent.items():
+        names = [spot.tensor]
+        bias = f"{spot.tensor.removesuffix('weight')}bias"
+        if spot.dimension == 0 and bias in resized.weight_map and bias != spot.tensor:
+            names.append(bias)
+        for name in names:
+            source, shape = resized.weight_map[name], resized.graph.shapes[name]
+            if spot.dimension >= len(shape) or Spot(name, spot.dimension) in resized.graph.readers:
+                continue
+            new, quiet = is_new(source, shape, spot.dimension), _entries(indices, shape[spot.dimension])
+            shares = torch.where(quiet, _shares(source, shape, spot.dimension), 1.0)
+            factors[name].append((spot.dimension, shares.masked_fill(new & quiet, 0.0)))
+    return factors
+
+
+def _shares(source: TensorSource, shape: tuple[int, ...], dimension: int) -> Tensor:
+    """What part of an old channel each of its copies is: the parts add up to 1, and no two are the same."""
+    row = source.indices[dimension]
+    if row is None:
+        return torch.ones(shape[dimension])
+    known = torch.tensor(row)
+    shares = torch.ones(len(known))
+    for old in set(row) - {NEW}:
+        places = (known == old).nonzero().flatten()
+        count = len(places)
+        centered = (torch.arange(count) + 0.5) / count - 0.5
+        shares[places] = (1 + _SPLIT_NOISE * centered) / count
+    return shares
+
+
 def _entries(indices: Iterable[int], size: int) -> Tensor:
     mask = torch.zeros(size, dtype=torch.bool)
     mask[[index for index in indices if index < size]] = True
     return mask
-
-
-def _copies(source: TensorSource, dimension: int) -> Tensor | None:
-    """For each entry of a dimension how many have what it inherits; None where none is a copy."""
-    row = source.indices[dimension]
-    if row is None:
-        return None
-    known = torch.tensor(row)
-    counts = torch.bincount(known[known != NEW], minlength=1)
-    return torch.where(known == NEW, 1, counts[known.clamp(min=0)]).float() if int(counts.max()) > 1 else None
-
-
-def _quiet_biases(resized: Resized) -> dict[str, Tensor]:
-    """For each bias beside weights that must be silent what its entries are multiplied with."""
-    result = {}
-    for spot, indices in resized.graph.silent.items():
-        bias = f"{spot.tensor.removesuffix('weight')}bias"
-        source = resized.weight_map.get(bias)
-        if spot.dimension == 0 and source is not None and bias != spot.tensor:
-            shape = resized.graph.shapes[bias]
-            new, quiet = is_new(source, shape, 0), _entries(indices, shape[0])
-            counts = _copies(source, 0)
-            shares = torch.ones(shape[0]) if counts is None else torch.where(quiet, 1 / counts, 1.0)
-            result[bias] = shares.masked_fill(new & quiet, 0.0)
-    return result
-
-
-def _along(mask: Tensor, ndim: int, dimension: int) -> Tensor:
-    shape = [1] * ndim
-    shape[dimension] = -1
-    return mask.view(shape)
 
 
 def _drawn(own: Tensor, like: Tensor, generator: torch.Generator) -> Tensor:

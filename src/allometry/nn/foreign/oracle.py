@@ -15,6 +15,7 @@ from allometry.nn.foreign.identity import difference
 from allometry.nn.foreign.resize import copied
 from allometry.nn.foreign.runs import run_once
 from allometry.nn.foreign.widen import Resized, with_sizes
+from allometry.nn.growing.filling import GrowthMethod
 from allometry.nn.tracing.channels import trace_channels
 from allometry.nn.tracing.tracer import tensors_in
 
@@ -44,14 +45,28 @@ def width_gap(
         if group.key in by_key and by_key[group.key] != group.size
     }
     again = with_sizes(resized.module, resized.graph, sizes, inputs)
-    fill(resized.module, again, seed=seed)
+    fill(resized.module, again, method="new", seed=seed)
     return outputs_gap(run_once(resized.module, inputs), run_once(again.module, inputs))
 
 
 def refuse_other(
-    module: nn.Module, resized: Resized, inputs: tuple[Any, ...], *, wider: bool, seed: int
+    module: nn.Module,
+    resized: Resized,
+    inputs: tuple[Any, ...],
+    *,
+    wider: bool,
+    seed: int,
+    method: GrowthMethod = "new",
 ) -> None:
     """Refuse what computes something else. What differs by rounding differs less in double precision.
+
+    Args:
+        module: before its channels changed.
+        resized: with other numbers of channels and its weights.
+        inputs: that both take.
+        wider: whether there are more channels.
+        seed: of the weights of what is grown again.
+        method: with which it grew.
 
     Raises:
         InputError: the outputs differ by more than rounding explains.
@@ -69,9 +84,14 @@ def refuse_other(
     except InputError:  # its code makes tensors of single precision
         exact = math.inf
     if exact > CLOSE:
+        why = (
+            "What its code does with channels was not understood."
+            if method == "new"
+            else f"It does more with weights than the method {method!r} bears, such as norms of them; take 'new'."
+        )
         raise InputError(
             f"{type(module).__name__} would compute something else: its outputs differ by {gap:.1e} of their largest. "
-            "What its code does with channels was not understood."
+            f"{why}"
         )
 
 

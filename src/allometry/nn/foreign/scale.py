@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_repeats
 from allometry.base import InputError, UnknownNameError
 from allometry.nn.foreign.depth import Insertion, deepened, refusals
-from allometry.nn.foreign.fill import MODULE_METHODS, ModuleMethod, fill
+from allometry.nn.foreign.fill import fill
 from allometry.nn.foreign.oracle import CLOSE, outputs_gap, refuse_other, shaken, varied_inputs, width_gap
 from allometry.nn.foreign.plan import AttributeChange, GroupChange, Kept, ModulePlan
 from allometry.nn.foreign.runs import BlockRun, find_runs, run_once
 from allometry.nn.foreign.widen import Resized, with_sizes
 from allometry.nn.foreign.widths import macs_of, scaled_sizes
+from allometry.nn.growing.filling import GROWTH_METHODS, GrowthMethod
 from allometry.nn.growing.weight_map import TensorSource, WeightMap
 from allometry.nn.tracing.channels import (
     ChannelGraph,
@@ -63,7 +64,7 @@ def scale_module(
     depth: float = 1.0,
     width: float = 1.0,
     channel_multiple: int = CHANNEL_MULTIPLE,
-    method: ModuleMethod = "new",
+    method: GrowthMethod = "new",
     seed: int = 0,
 ) -> ScaledModule:
     """Make any module deeper, wider, shallower or narrower, with the weights that it has.
@@ -79,8 +80,9 @@ def scale_module(
         depth: multiplier of the blocks of each stage that repeats.
         width: multiplier of the channels.
         channel_multiple: what channels are rounded to.
-        method: what new channels are: `new` ones that nobody reads at first, or `copies`. Copies keep statistics over
-            channels, such as layer norm's, where there are a whole number of times as many.
+        method: what new channels are: `new` ones that nobody reads at first, `copies`, or `pairs` that cancel each
+            other. Copies keep statistics over channels, such as layer norm's, where there are a whole number of times
+            as many.
         seed: of new weights.
 
     Raises:
@@ -115,13 +117,13 @@ def scaled_or_same(
     depth: float,
     width: float,
     channel_multiple: int,
-    method: ModuleMethod,
+    method: GrowthMethod,
     seed: int,
     may_stay: bool,
 ) -> ScaledModule:
     """What `scale_module` does; with `may_stay` a copy where the multipliers are too near to 1 to change anything."""
-    if method not in MODULE_METHODS:
-        raise UnknownNameError("method of growth", method, MODULE_METHODS)
+    if method not in GROWTH_METHODS:
+        raise UnknownNameError("method of growth", method, GROWTH_METHODS)
     inputs = varied_inputs(inputs)
     run_once(module, inputs)
     # What is judged are random weights where the module has constants: zeros would hide what lies behind them.
@@ -133,19 +135,19 @@ def scaled_or_same(
     graph, resized = widen(graph, copies=method == "copies")
     if not insertions and not resized.shapes and not (may_stay and graph.growing):
         raise InputError(_nothing(module, graph, kept, width))
-    fill(deep, resized, seed=seed)
+    fill(deep, resized, method=method, seed=seed)
     wider = width >= 1
     gap = width_gap(deep, resized, inputs, wider=wider, seed=seed)
     if gap > CLOSE and any(group.normed and group.frozen is None for group in graph.groups) and width != 1:
         # Whatever takes a statistic over channels computes something else with more of them.
         graph, resized = widen(_without_normed(graph), copies=method == "copies")
-        fill(deep, resized, seed=seed)
-    refuse_other(deep, resized, inputs, wider=wider, seed=seed)
+        fill(deep, resized, method=method, seed=seed)
+    refuse_other(deep, resized, inputs, wider=wider, seed=seed, method=method)
     if not insertions and not resized.shapes and not (may_stay and graph.growing):
         raise InputError(_nothing(module, graph, kept, width))
     deep, names = deepened(module, insertions, inputs)
-    fill(deep, resized, seed=seed)
-    refuse_other(deep, resized, inputs, wider=wider, seed=seed)
+    fill(deep, resized, method=method, seed=seed)
+    refuse_other(deep, resized, inputs, wider=wider, seed=seed, method=method)
     difference = None
     if wider and depth >= 1:
         difference = outputs_gap(run_once(module, inputs), run_once(resized.module, inputs))

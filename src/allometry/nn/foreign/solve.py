@@ -12,10 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from allometry.arch.rounding import CHANNEL_MULTIPLE
 from allometry.base import BudgetError
 from allometry.cost import Budget, Cost, as_budget
-from allometry.nn.foreign.fill import ModuleMethod
 from allometry.nn.foreign.runs import BlockRun, run_once
 from allometry.nn.foreign.scale import ScaledModule, batch_size, repeats_of, runs_that_change, scaled_or_same
 from allometry.nn.foreign.widths import macs_of, params_of, scaled_sizes
+from allometry.nn.growing.filling import GrowthMethod
 from allometry.nn.tracing.channels import ChannelGraph, trace_channels
 from allometry.scaling import COMPOUND, ScalingLaw
 
@@ -48,7 +48,7 @@ def solve_module(
     budget: Budget | str,
     law: ScalingLaw = COMPOUND,
     channel_multiple: int | None = None,
-    method: ModuleMethod = "new",
+    method: GrowthMethod = "new",
     seed: int = 0,
 ) -> ScaledModule:
     """Make any module as large as a budget allows, or as small as it asks for, with the weights that it has.

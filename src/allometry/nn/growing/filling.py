@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import torch
@@ -16,12 +18,40 @@ GROWTH_METHODS: tuple[GrowthMethod, ...] = get_args(GrowthMethod)
 _SPLIT_NOISE = 0.1  # how much the shares of copies in what is read of them differ
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelDimensions:
+    """What the dimensions of a tensor are.
+
+    Attributes:
+        givers: those whose entries belong to channels that the tensor gives or changes.
+        readers: those whose entries belong to channels that it reads.
+        partners: for a dimension, for each new channel that is the second of a pair the first one's entry, and -1 for
+            all others; by default every second new entry goes with the one before it.
+
+    Example:
+        >>> ChannelDimensions(givers=(0,), readers=(1,)) == LAYER
+        True
+    """
+
+    givers: tuple[int, ...]
+    readers: tuple[int, ...]
+    partners: Mapping[int, Tensor] = field(default_factory=dict, compare=False)
+
+
+LAYER = ChannelDimensions(givers=(0,), readers=(1,))
+"""As PyTorch's layers have them: the first dimension is what they give, the second what they read."""
+
+
 def filled(
-    old: Tensor, source: TensorSource, fresh: Tensor, *, method: GrowthMethod, generator: torch.Generator
+    old: Tensor,
+    source: TensorSource,
+    fresh: Tensor,
+    *,
+    method: GrowthMethod,
+    generator: torch.Generator,
+    dimensions: ChannelDimensions = LAYER,
 ) -> Tensor:
     """A tensor of the larger module: what it inherits, and beside it weights that leave the outputs as they were.
-
-    Weights are read as PyTorch's layers have them: the first dimension is what they give, the second what they read.
 
     - `new`: channels with fresh weights, which the old channels read with zeros.
     - `copies`: channels with the weights of those that they stand for, among which the weights that read those are
@@ -35,6 +65,7 @@ def filled(
         fresh: initial weights of the new shape.
         method: of the three.
         generator: of what is drawn.
+        dimensions: which of them give channels, and which read them.
 
     Source: `copies`: Net2Net (Chen et al. 2016), section 2.2; uneven shares: LEMON (Wang et al. 2023,
     arXiv:2310.07999), section 4.1; `pairs`: Wu et al. 2019, *Splitting steepest descent*.
@@ -48,25 +79,40 @@ def filled(
                 [1., 1., 1.]])
     """
     base = fresh.detach().clone()
-    if base.ndim > 1:
-        known = [_known(source, dimension, size) for dimension, size in enumerate(base.shape)]
-        if method == "pairs":
-            _pair(base, known[0], known[1])
-        rows = known[0] != NEW
-        kept = base[rows]
-        columns = (known[1] == NEW).nonzero().flatten()
-        read = kept[:, columns] if method == "pairs" else torch.zeros_like(kept[:, columns])
-        if method == "pairs" and len(columns) % 2:
-            read[:, -1] = 0
-        kept.zero_()
-        kept[:, columns] = read
-        base[rows] = kept
-    elif method == "pairs" and base.ndim:
-        _pair(base, _known(source, 0, len(base)), None)
+    known = [_known(source, dimension, size) for dimension, size in enumerate(base.shape)]
+    givers = [dimension for dimension in dimensions.givers if dimension < base.ndim]
+    readers = [dimension for dimension in dimensions.readers if dimension < base.ndim]
+    opposite = []
+    if method == "pairs":
+        for dimension in (*givers, *readers):
+            new = known[dimension] == NEW
+            seconds = dimensions.partners.get(dimension, _in_order(new))
+            _pair(base, dimension, seconds, sign=-1 if dimension in readers else 1)
+            if dimension in readers:
+                opposite.append((dimension, new, _paired(seconds)))
+    if any(bool((row == NEW).any()) for row in known):
+        # What was there reads of what is new nothing, or pairs of opposite weights.
+        new_output = _any_along(base.ndim, [(dimension, known[dimension] == NEW) for dimension in givers])
+        cancels = _any_along(base.ndim, [(dimension, paired) for dimension, _, paired in opposite])
+        alone = _any_along(base.ndim, [(dimension, new & ~paired) for dimension, new, paired in opposite])
+        base.masked_fill_((~new_output & ~(cancels & ~alone)).to(base.device), 0)
     result = inherited(old, source, base)
-    if method == "copies" and base.ndim > 1:
-        result *= _shares(known[1], result, generator)
+    if method == "copies":
+        for dimension in readers:
+            result *= _shares(known, dimension, (*givers, *readers), generator).to(result)
     return result
+
+
+def along(row: Tensor, ndim: int, dimension: int) -> Tensor:
+    """A row as one along a dimension of so many.
+
+    Example:
+        >>> along(torch.zeros(3), 4, 1).shape
+        torch.Size([1, 3, 1, 1])
+    """
+    shape = [1] * ndim
+    shape[dimension] = -1
+    return row.view(shape)
 
 
 def _known(source: TensorSource, dimension: int, size: int) -> Tensor:
@@ -74,19 +120,45 @@ def _known(source: TensorSource, dimension: int, size: int) -> Tensor:
     return torch.arange(size) if indices is None else torch.tensor(indices, dtype=torch.long)
 
 
-def _pair(weight: Tensor, rows: Tensor, columns: Tensor | None) -> None:
-    """Let every second new row be as the one before it, and every second new column its opposite, in place."""
-    new = (rows == NEW).nonzero().flatten()
-    weight[new[1::2]] = weight[new[: len(new) // 2 * 2 : 2]]
-    if columns is not None:
-        new = (columns == NEW).nonzero().flatten()
-        weight[:, new[1::2]] = -weight[:, new[: len(new) // 2 * 2 : 2]]
+def _in_order(new: Tensor) -> Tensor:
+    """For every second new entry the one before it, and -1 for all others."""
+    places = new.nonzero().flatten()
+    seconds = torch.full((len(new),), NEW)
+    seconds[places[1::2]] = places[: len(places) // 2 * 2 : 2]
+    return seconds
 
 
-def _shares(columns: Tensor, weight: Tensor, generator: torch.Generator) -> Tensor:
-    """What part of an old channel's weight each of its copies has; the parts add up to 1 in every row."""
-    counts = torch.bincount(columns)
-    drawn = torch.rand(len(weight), len(columns), generator=generator) - 0.5
-    sums = torch.zeros(len(weight), len(counts)).index_add_(1, columns, drawn)
-    shares = (1 + _SPLIT_NOISE * (drawn - (sums / counts)[:, columns])) / counts[columns]
-    return shares.view(*shares.shape, *[1] * (weight.ndim - 2)).to(weight)
+def _paired(seconds: Tensor) -> Tensor:
+    """Which entries are one of a pair."""
+    paired = seconds != NEW
+    paired[seconds[paired]] = True
+    return paired
+
+
+def _pair(weight: Tensor, dimension: int, seconds: Tensor, *, sign: int) -> None:
+    """Let the second entries of pairs be as the first, or their opposite, in place."""
+    places = (seconds != NEW).nonzero().flatten()
+    view = weight.movedim(dimension, 0)
+    view[places] = sign * view[seconds[places]]
+
+
+def _any_along(ndim: int, rows: list[tuple[int, Tensor]]) -> Tensor:
+    """Which entries of a tensor are in one of the marked places of a dimension."""
+    marked = torch.zeros([1] * ndim, dtype=torch.bool)
+    for dimension, row in rows:
+        marked = marked | along(row, ndim, dimension)
+    return marked
+
+
+def _shares(
+    known: list[Tensor], dimension: int, channels: tuple[int, ...], generator: torch.Generator
+) -> Tensor:
+    """What part of an old channel's weight each of its copies has; the parts add up to 1 wherever it is read."""
+    row = known[dimension]
+    counts = torch.bincount(row)
+    shape = [len(row) if number in channels else 1 for number, row in enumerate(known)]
+    drawn = torch.rand(shape, generator=generator) - 0.5
+    sums = torch.zeros([*shape[:dimension], len(counts), *shape[dimension + 1 :]])
+    sums.index_add_(dimension, row, drawn)
+    counted = along(counts[row], len(known), dimension)
+    return (1 + _SPLIT_NOISE * (drawn - sums.index_select(dimension, row) / counted)) / counted
