@@ -194,8 +194,7 @@ def test_growth_does_not_make_the_first_step_a_leap(optimizer: str) -> None:
         step(old, optimizers[0])
     grown = grow_module(old, replace(SMALL, head=NETWORK.head))
     optimizers.append(make_optimizer(grown.module, recipe))
-    named = [dict(module.named_parameters()) for module in (old, grown.module)]
-    inherit_optimizer(optimizers[0], optimizers[1], named[0], named[1], grown.weight_map)
+    inherit_optimizer(optimizers[0], optimizers[1], old, grown.module, grown.weight_map)
     weight = grown.module.classifier.weight
     before = weight.detach().clone()
     step(grown.module, optimizers[1])

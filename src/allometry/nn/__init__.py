@@ -9,6 +9,7 @@ from allometry.nn.foreign import (
     ScaledModule,
     apply_plan,
     cost_of_module,
+    grow_average,
     scale_module,
     solve_module,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "class_activation_map",
     "cost_of_module",
     "count_module",
+    "grow_average",
     "imagenet_classes",
     "initialize",
     "input_channels",

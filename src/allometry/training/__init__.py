@@ -23,7 +23,8 @@ from allometry.training.devices import autocast, uses_bfloat16
 from allometry.training.distillation import Teacher, label_losses, student_losses
 from allometry.training.distributed import ALONE, DistContext, join
 from allometry.training.ema import ModelEma
-from allometry.training.growing import GrowingTask, inherit_optimizer, settle_new_statistics, train
+from allometry.training.growing import GrowingTask, train
+from allometry.training.inheritance import inherit_optimizer, settle_new_statistics
 from allometry.training.job import Job, refuse_other_images
 from allometry.training.loop import run_task
 from allometry.training.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, Loss

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import cast
 
 import torch
-from torch import Tensor, nn
 
 from allometry.arch import Network
 from allometry.base.units import format_quantity
 from allometry.cost import count
 from allometry.nn import ConvNet, build
-from allometry.nn.growing import TensorSource, WeightMap, grow_module, inherited
-from allometry.nn.growing.weight_map import NEW
+from allometry.nn.growing import grow_module
 from allometry.runs import EpochMetrics
-from allometry.training.batch_norm import recalibrate_batch_norm
 from allometry.training.classification import ClassificationJob, ClassificationTask, Trained
+from allometry.training.inheritance import inherit_optimizer, settle_new_statistics
 from allometry.training.loop import run_task
 from allometry.training.preprocessing import Preprocessing
 from allometry.training.recipes import Epoch
 from allometry.training.task import EpochSummary, TaskPhase, Validation
 from allometry.training.validation import training_views
-
-_SECOND_MOMENTS = ("exp_avg_sq", "max_exp_avg_sq", "square", "square_avg")
 
 
 def train(job: ClassificationJob) -> Trained:
@@ -109,12 +104,12 @@ class GrowingTask(ClassificationTask):
             seed = (job.seed, self.phases[number].epochs[0].before)
             views = training_views(job.dataset, self.preprocessing, seed=seed, device=job.device)
             settle_new_statistics(one.module, one.weight_map, views, everywhere=larger_images)
-        self._before, self._weight_map = dict(old[0].named_parameters()), grown[0].weight_map
+        self._before, self._weight_map = old[0], grown[0].weight_map
         self.take(grown[0].module, grown[1].module)
 
     def inherit_optimizer(self, old: torch.optim.Optimizer, new: torch.optim.Optimizer) -> None:
         """Take over its memory, entry by entry."""
-        inherit_optimizer(old, new, self._before, dict(self.module.named_parameters()), self._weight_map)
+        inherit_optimizer(old, new, self._before, self.module, self._weight_map)
         del self._before, self._weight_map
 
     def record(self, summary: EpochSummary, validation: Validation) -> EpochMetrics:
@@ -140,102 +135,4 @@ def _counted_anew(epochs: tuple[Epoch, ...]) -> tuple[Epoch, ...]:
             before=first.number,
         )
         for epoch in epochs
-    )
-
-
-def settle_new_statistics(
-    module: nn.Module, weight_map: WeightMap, batches: Iterable[Tensor], *, everywhere: bool = False
-) -> None:
-    """Give the channels that are new in a grown module their statistics, in place; the others keep theirs.
-
-    Args:
-        module: that has grown.
-        weight_map: what of it is inherited.
-        batches: inputs, normalized, on the module's device.
-        everywhere: give all channels other statistics, which images of another size need.
-
-    Source: statistics at the size of the images: Touvron et al. 2019, *Fixing the train-test resolution discrepancy*,
-    section 4.2.
-
-    Example:
-        >>> module = nn.Sequential(nn.BatchNorm2d(2))
-        >>> known = {"0.running_mean": TensorSource("0.running_mean", ((0, -1),))}
-        >>> settle_new_statistics(module, known, [torch.full((2, 2, 1, 1), 5.0)])
-        >>> module[0].running_mean
-        tensor([0., 5.])
-    """
-    sources = {
-        name: weight_map.get(name) for name, value in module.named_buffers() if value.is_floating_point()
-    }
-    if everywhere:
-        training = module.training
-        recalibrate_batch_norm(module, batches)
-        module.train(training)
-        return
-    if not any(source is None or NEW in (source.indices[0] or ()) for source in sources.values()):
-        return
-    measured = copy.deepcopy(module)
-    recalibrate_batch_norm(measured, batches)
-    values = dict(measured.named_buffers())
-    with torch.no_grad():
-        for name, source in sources.items():
-            value = module.get_buffer(name)
-            measure = values[name]
-            value.copy_(measure if source is None else inherited(value, _in_place(source), measure))
-
-
-def inherit_optimizer(
-    old: torch.optim.Optimizer,
-    new: torch.optim.Optimizer,
-    old_weights: Mapping[str, Tensor],
-    new_weights: Mapping[str, Tensor],
-    weight_map: WeightMap,
-) -> None:
-    """Let an optimizer go on with what another one remembers of the weights that its weights inherit, in place.
-
-    New entries begin with a momentum of zero, and with the mean of the tensor's second moments: with zeros, divided by
-    whose root, their first steps would be as long as a step can be, many times those of their neighbors. A weight that
-    is new altogether begins as in a new training.
-
-    Args:
-        old: of the module before it grew.
-        new: of the same kind, of the grown module; it has taken no step.
-        old_weights: what `old` moves, by name.
-        new_weights: what `new` moves, by name.
-        weight_map: which of these entries come from which of those.
-
-    Example:
-        >>> old_weight, new_weight = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(2))
-        >>> old, new = torch.optim.AdamW([old_weight]), torch.optim.AdamW([new_weight])
-        >>> old_weight.grad = torch.ones(1)
-        >>> old.step()
-        >>> known = {"weight": TensorSource("weight", ((0, -1),))}
-        >>> inherit_optimizer(old, new, {"weight": old_weight}, {"weight": new_weight}, known)
-        >>> new.state[new_weight]["exp_avg"]
-        tensor([0.1000, 0.0000])
-    """
-    for name, weight in new_weights.items():
-        source = weight_map.get(name)
-        remembered = old.state.get(old_weights[source.name], {}) if source is not None else {}
-        for key, value in remembered.items():
-            assert source is not None  # noqa: S101
-            if not isinstance(value, Tensor) or not value.ndim:
-                new.state[weight][key] = copy.deepcopy(value)
-                continue
-            begin = torch.zeros_like(weight)
-            if key in _SECOND_MOMENTS:
-                begin.fill_(value.mean().item())
-            new.state[weight][key] = inherited(value, source, begin)
-
-
-def _in_place(source: TensorSource) -> TensorSource:
-    """The source of a tensor that has what it inherits already: each old entry from its own place."""
-    return TensorSource(
-        source.name,
-        tuple(
-            None
-            if indices is None
-            else tuple(NEW if old == NEW else place for place, old in enumerate(indices))
-            for indices in source.indices
-        ),
     )

@@ -29,8 +29,8 @@ from allometry.runs.files import BASELINE, DATA, NETWORK, PREPROCESSING
 from allometry.scaling import ScalingLaw, grows_into, resized_network
 from allometry.training import FINAL, Preprocessing, Recipe, Teacher, recalibrate_batch_norm, to_input
 from allometry.training.callbacks import Callback
-from allometry.training.growing import settle_new_statistics
 from allometry.training.images import Images
+from allometry.training.inheritance import settle_new_statistics
 from allometry.training.pretrained import open_pretrained
 from allometry.training.recipes.settings import Setting
 from allometry.training.recipes.specs import RecipeSpec, as_recipe

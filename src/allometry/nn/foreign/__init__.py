@@ -1,5 +1,6 @@
 """Modules that are not made from our data, made larger or smaller with the weights that they have."""
 
+from allometry.nn.foreign.average import grow_average
 from allometry.nn.foreign.depth import Insertion
 from allometry.nn.foreign.plan import AttributeChange, GroupChange, Kept, ModulePlan, apply_plan
 from allometry.nn.foreign.runs import BlockRun, find_runs
@@ -17,6 +18,7 @@ __all__ = [
     "apply_plan",
     "cost_of_module",
     "find_runs",
+    "grow_average",
     "scale_module",
     "solve_module",
 ]

@@ -17,7 +17,9 @@ from allometry.nn.tracing.labels import Spot
 _SPLIT_NOISE = 0.1  # how much the factors of copies differ that are multiplied with each other
 
 
-def fill(old: nn.Module, resized: Resized, *, method: GrowthMethod, seed: int) -> nn.Module:
+def fill(
+    old: nn.Module, resized: Resized, *, method: GrowthMethod, seed: int, begun: bool = False
+) -> nn.Module:
     """Give a larger module the weights of the one it comes from, so that it computes the same; in place.
 
     New channels get weights as widely spread as those that are there. What is multiplied with each other, such as
@@ -28,6 +30,7 @@ def fill(old: nn.Module, resized: Resized, *, method: GrowthMethod, seed: int) -
         resized: the larger module; its weight map says whether new channels are copies.
         method: what new channels are, as `filled` says it.
         seed: of the new weights.
+        begun: what is new has weights already, those of the larger module; what inherits nothing stays.
 
     Returns:
         The larger module.
@@ -38,18 +41,21 @@ def fill(old: nn.Module, resized: Resized, *, method: GrowthMethod, seed: int) -
     dimensions = _dimensions(resized)
     quiet = _quiet_factors(resized)
     with torch.no_grad():
-        for name, tensor in after.items():
-            source = resized.weight_map[name]
-            own = before[source.name].cpu()
-            fresh = _fresh(name, own, tensor.cpu(), generator, is_buffer=name in buffers)
+        for number, (name, tensor) in enumerate(after.items()):
+            source = resized.weight_map.get(name)
+            if source is None:
+                continue
+            own, fresh = before[source.name].cpu(), tensor.cpu()
+            if not begun:
+                fresh = _fresh(name, own, fresh, generator, is_buffer=name in buffers)
             if method != "pairs":
                 # New channels read no new ones either: without statistics they would grow from layer to layer.
                 for dimension in dimensions[name].readers:
                     new = is_new(source, tuple(tensor.shape), dimension)
                     fresh = fresh.masked_fill(along(new, tensor.ndim, dimension), 0.0)
-            result = filled(
-                own, source, fresh, method=method, generator=generator, dimensions=dimensions[name]
-            )
+            # Shares of a tensor's copies are the same in whatever is filled: the module, and an average of it.
+            shares = torch.Generator().manual_seed(seed + number)
+            result = filled(own, source, fresh, method=method, generator=shares, dimensions=dimensions[name])
             for dimension, factors in quiet.get(name, ()):
                 result *= along(factors, tensor.ndim, dimension).to(result)
             tensor.copy_(result)
@@ -65,7 +71,9 @@ def _dimensions(resized: Resized) -> Mapping[str, ChannelDimensions]:
         for slot, positions in zip(group.slots, group.positions, strict=True):
             name, dimension = slot.spot
             (readers if slot.spot in resized.graph.readers else givers)[name].add(dimension)
-            source, shape = resized.weight_map[name], resized.graph.shapes[name]
+            source, shape = resized.weight_map.get(name), resized.graph.shapes[name]
+            if source is None:
+                continue
             seconds = partners[name].setdefault(dimension, torch.full((shape[dimension],), NEW))
             new = is_new(source, shape, dimension).numpy()[positions[:, 0]]
             added = torch.from_numpy(np.ascontiguousarray(positions[new]))
@@ -91,9 +99,9 @@ def _quiet_factors(resized: Resized) -> Mapping[str, list[tuple[int, Tensor]]]:
     for spot, indices in resized.graph.silent.items():
         names = [spot.tensor]
         bias = f"{spot.tensor.removesuffix('weight')}bias"
-        if spot.dimension == 0 and bias in resized.weight_map and bias != spot.tensor:
+        if spot.dimension == 0 and bias != spot.tensor:
             names.append(bias)
-        for name in names:
+        for name in (name for name in names if name in resized.weight_map):
             source, shape = resized.weight_map[name], resized.graph.shapes[name]
             if spot.dimension >= len(shape) or Spot(name, spot.dimension) in resized.graph.readers:
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -48,6 +48,9 @@ class ScaledModule:
         macs: multiply-accumulates of its weights for one image.
         params: trainable parameters.
         difference: of its outputs from the original's, relative to their largest; None where it is not larger.
+        graph: its channels.
+        method: what its new channels are.
+        seed: of its new weights.
     """
 
     module: nn.Module
@@ -56,6 +59,9 @@ class ScaledModule:
     macs: int
     params: int
     difference: float | None
+    graph: ChannelGraph = field(repr=False)
+    method: GrowthMethod
+    seed: int
 
 
 def scale_module(
@@ -165,6 +171,9 @@ def scaled_or_same(
         macs=round(macs_of(resized.graph, {}, {}) / batch_size(inputs)),
         params=sum(tensor.numel() for tensor in resized.module.parameters() if tensor.requires_grad),
         difference=difference,
+        graph=resized.graph,
+        method=method,
+        seed=seed,
     )
 
 
