@@ -21,6 +21,7 @@ from allometry.arch.layers import (
     Shuffle,
     SqueezeExcite,
 )
+from allometry.arch.module_space import ModuleChoice, ModuleMember, ModuleSpace
 from allometry.arch.network import Network, PlacedBlock, min_resolution
 from allometry.arch.pieces import Piece, pieces, wrap_alone
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels
@@ -48,6 +49,9 @@ __all__ = [
     "GateFunction",
     "Head",
     "Layer",
+    "ModuleChoice",
+    "ModuleMember",
+    "ModuleSpace",
     "Network",
     "Norm",
     "Option",

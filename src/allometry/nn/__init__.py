@@ -5,11 +5,13 @@ from allometry.nn.backbone import Backbone, FeatureInfo
 from allometry.nn.blocks import GraphBlock
 from allometry.nn.build import ConvNet, build, initialize, scale_residuals
 from allometry.nn.foreign import (
+    ModuleElasticity,
     ModulePlan,
     ScaledModule,
     apply_plan,
     cost_of_module,
     grow_average,
+    module_space,
     scale_module,
     solve_module,
 )
@@ -45,6 +47,7 @@ __all__ = [
     "FeatureInfo",
     "GraphBlock",
     "ModuleCost",
+    "ModuleElasticity",
     "ModulePart",
     "ModulePlan",
     "ModuleReport",
@@ -61,6 +64,7 @@ __all__ = [
     "initialize",
     "input_channels",
     "load_pretrained",
+    "module_space",
     "open_module",
     "read_weights",
     "save_pretrained",

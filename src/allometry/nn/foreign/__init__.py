@@ -2,10 +2,12 @@
 
 from allometry.nn.foreign.average import grow_average
 from allometry.nn.foreign.depth import Insertion
+from allometry.nn.foreign.elasticity import ModuleElasticity
 from allometry.nn.foreign.plan import AttributeChange, GroupChange, Kept, ModulePlan, apply_plan
 from allometry.nn.foreign.runs import BlockRun, find_runs
 from allometry.nn.foreign.scale import ScaledModule, scale_module
 from allometry.nn.foreign.solve import cost_of_module, solve_module
+from allometry.nn.foreign.space_of_module import module_space
 
 __all__ = [
     "AttributeChange",
@@ -13,12 +15,14 @@ __all__ = [
     "GroupChange",
     "Insertion",
     "Kept",
+    "ModuleElasticity",
     "ModulePlan",
     "ScaledModule",
     "apply_plan",
     "cost_of_module",
     "find_runs",
     "grow_average",
+    "module_space",
     "scale_module",
     "solve_module",
 ]

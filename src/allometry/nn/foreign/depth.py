@@ -78,21 +78,21 @@ def deepened(
             where = join_names(insertion.container, run[-1])
             make_identity(block, seen[where], where)
             added.append(block)
-        names = _replace(container, insertion, added, names)
+        names = _inherited_names(container, insertion, _replace(container, insertion, added), names)
     return result, names
 
 
-def restructured(module: nn.Module, insertions: Sequence[Insertion]) -> nn.Module:
-    """A copy with as many blocks, whatever their weights are."""
+def restructured(module: nn.Module, insertions: Sequence[Insertion]) -> tuple[nn.Module, dict[str, str]]:
+    """A copy with as many blocks, whatever their weights are; and what its parts were called that are not new."""
     result = copied(module)
-    names: dict[str, str | None] = {name: name for name, _ in named_tensors(module)}
+    called = {id(part): name for name, part in result.named_modules()}
     for insertion in _from_behind(module, insertions):
         container = result.get_submodule(insertion.container)
         template = container.get_submodule(insertion.blocks[-1])
         extra = insertion.repeats - len(insertion.blocks)
         check_memory(module, bytes_of(result) + max(0, extra) * bytes_of(template))
-        names = _replace(container, insertion, [copy.deepcopy(template) for _ in range(extra)], names)
-    return result
+        _replace(container, insertion, [copy.deepcopy(template) for _ in range(extra)])
+    return result, {name: called[id(part)] for name, part in result.named_modules() if id(part) in called}
 
 
 def _from_behind(module: nn.Module, insertions: Sequence[Insertion]) -> list[Insertion]:
@@ -106,9 +106,9 @@ def _from_behind(module: nn.Module, insertions: Sequence[Insertion]) -> list[Ins
 
 
 def _replace(
-    container: nn.Module, insertion: Insertion, added: list[nn.Module], names: dict[str, str | None]
-) -> dict[str, str | None]:
-    """Put blocks behind the last of a run, or leave out the last ones; the names of what moved."""
+    container: nn.Module, insertion: Insertion, added: list[nn.Module]
+) -> list[tuple[str, str | None]]:
+    """Put blocks behind the last of a run, or leave out the last ones; the new names of its children with the old."""
     children = [(key, part) for key, part in container._modules.items() if part is not None]
     keys = [key for key, _ in children]
     last = keys.index(insertion.blocks[-1])
@@ -131,11 +131,21 @@ def _replace(
     container._modules.clear()
     for (key, _), (_, block) in zip(renamed, kept, strict=True):
         container._modules[key] = block
+    return renamed
+
+
+def _inherited_names(
+    container: nn.Module,
+    insertion: Insertion,
+    renamed: Sequence[tuple[str, str | None]],
+    names: dict[str, str | None],
+) -> dict[str, str | None]:
+    """For each tensor the name of the one that it inherits, after the children of a container were renamed."""
     prefix = f"{insertion.container}." if insertion.container else ""
     result = {name: source for name, source in names.items() if not name.startswith(prefix)}
     inside = {name: source for name, source in names.items() if name not in result}
-    for (key, old), (_, block) in zip(renamed, kept, strict=True):
-        for name, _ in named_tensors(block):
+    for key, old in renamed:
+        for name, _ in named_tensors(container.get_submodule(key)):
             result[f"{prefix}{key}.{name}"] = None if old is None else inside[f"{prefix}{old}.{name}"]
     own = {f"{prefix}{name}" for name, _ in (*container._parameters.items(), *container._buffers.items())}
     return {**result, **{name: source for name, source in inside.items() if name in own}}

@@ -140,7 +140,7 @@ def apply_plan(module: nn.Module, plan: ModulePlan) -> nn.Module:
         InputError: the module has no such tensors, containers or attributes.
     """
     try:
-        deep = restructured(module, plan.insertions)
+        deep, _ = restructured(module, plan.insertions)
         attributes = {
             AttributeSpot(change.module, change.attribute, change.index): change.value
             for change in plan.attributes

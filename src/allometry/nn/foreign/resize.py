@@ -80,18 +80,27 @@ def resize(
     changed = sum(4 * math.prod(shape) for shape in shapes.values())
     check_memory(module, bytes_of(module) + changed)
     result = copied(module)
-    named = {**dict(result.named_parameters()), **dict(result.named_buffers())}
+    resize_in_place(result, shapes, attributes)
+    return result
+
+
+def resize_in_place(
+    module: nn.Module,
+    shapes: Mapping[str, tuple[int, ...]],
+    attributes: Mapping[AttributeSpot, int],
+) -> None:
+    """Give some tensors of a module other shapes; their values are zeros."""
+    named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     swapped = {id(named[name]): _like(named[name], shape) for name, shape in shapes.items()}
-    for part in result.modules():
+    for part in module.modules():
         kinds: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
         for held in kinds:
             # A shared tensor stays shared.
             held.update({key: swapped[id(tensor)] for key, tensor in held.items() if id(tensor) in swapped})
     for spot, value in attributes.items():
-        set_attribute(result, spot, value)
-    for part in result.modules():
+        set_attribute(module, spot, value)
+    for part in module.modules():
         _tell_sizes(part)
-    return result
 
 
 def _like(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -70,7 +70,9 @@ def find_runs(module: nn.Module, *inputs: Any) -> list[BlockRun]:  # noqa: ANN40
     for name, part in module.named_modules():
         if isinstance(part, nn.Sequential | nn.ModuleList):
             runs += _runs_in(name, list(part.named_children()), seen)
-    return [run for run in runs if not any(_holds(run, other) for other in runs)]
+    stages = [run for run in runs if not any(_holds(run, other) and len(other.names) > 1 for other in runs)]
+    # What repeats once inside of blocks that repeat, such as two layers of a kind, is a part of these blocks.
+    return [run for run in stages if not any(_holds(other, run) for other in stages)]
 
 
 def _runs_in(

@@ -34,7 +34,7 @@ from allometry.nn.tracing.channels import (
 from allometry.nn.tracing.tracer import tensors_in
 
 _MOST_TRIES = 24
-_INPUT = "they read what has no channels"  # as the first weights do
+READS_INPUT = "they read what has no channels"  # as the first weights do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +146,7 @@ def scaled_or_same(
     gap = width_gap(deep, resized, inputs, wider=wider, seed=seed)
     if gap > CLOSE and any(group.normed and group.frozen is None for group in graph.groups) and width != 1:
         # Whatever takes a statistic over channels computes something else with more of them.
-        graph, resized = widen(_without_normed(graph), copies=method == "copies")
+        graph, resized = widen(without_normed(graph), copies=method == "copies")
         fill(deep, resized, method=method, seed=seed)
     refuse_other(deep, resized, inputs, wider=wider, seed=seed, method=method)
     if not insertions and not resized.shapes and not (may_stay and graph.growing):
@@ -252,13 +252,13 @@ def _widened(
         try:
             resized = with_sizes(module, graph, sizes, inputs, copies=copies)
         except TraceError as error:
-            graph = _frozen(graph, sizes, error)
+            graph = frozen_where_it_failed(graph, sizes, error)
             continue
         return graph, resized
     raise InputError(f"No width of {type(module).__name__} was found with which it runs.")
 
 
-def _frozen(graph: ChannelGraph, sizes: Mapping[int, int], error: TraceError) -> ChannelGraph:
+def frozen_where_it_failed(graph: ChannelGraph, sizes: Mapping[int, int], error: TraceError) -> ChannelGraph:
     """The graph without growth of the channels with which the module did not run."""
     involved = involved_spots(error)
     wrong = {
@@ -290,7 +290,8 @@ def involved_spots(error: TraceError) -> set[Any]:
     }
 
 
-def _without_normed(graph: ChannelGraph) -> ChannelGraph:
+def without_normed(graph: ChannelGraph) -> ChannelGraph:
+    """The graph without changes of channels over which a statistic is taken."""
     reason = "a statistic is taken over them, such as layer norm's: with more of them it is another one"
     groups = [
         replace(group, frozen=f"{group.name}: {reason}") if group.normed and group.frozen is None else group
@@ -310,7 +311,7 @@ def _stay(graph: ChannelGraph, width: float) -> tuple[Kept, ...]:
 
 def _nothing(module: nn.Module, graph: ChannelGraph, kept: Iterable[Kept], width: float) -> str:
     """Why nothing of a module changes."""
-    reasons = [*kept, *(item for item in _stay(graph, width) if _INPUT not in item.reason)]
+    reasons = [*kept, *(item for item in _stay(graph, width) if READS_INPUT not in item.reason)]
     if (graph.growing and width != 1) or not reasons:
         reasons = [Kept("", 0, "the multipliers are too near to 1 for its numbers of channels and blocks.")]
     told = f"{reasons[0].name} {reasons[0].reason}".strip()

@@ -36,9 +36,9 @@ def scaled_sizes(
         [('0.weight', 24), ('1.weight', 16)]
     """
     growing = {number: group for number, group in enumerate(graph.groups) if group.frozen is None}
-    inside = {number for number, group in growing.items() if _is_inside(module, group)}
+    inside = {number for number, group in growing.items() if is_inside(module, group)}
     sizes = {
-        number: _rounded(group, width, channel_multiple)
+        number: rounded_size(group, width, channel_multiple)
         for number, group in growing.items()
         if number not in inside
     }
@@ -47,22 +47,25 @@ def scaled_sizes(
         left = [number for number in waiting if not _follow(number, graph, sizes, set(waiting))]
         if len(left) == len(waiting):
             number = left.pop(0)
-            sizes[number] = _rounded(growing[number], width, channel_multiple)
+            sizes[number] = rounded_size(growing[number], width, channel_multiple)
         waiting = left
     for together in graph.coupled:
         if together <= growing.keys():
-            sizes |= _in_proportion(together, graph, sizes)
+            sizes |= sizes_in_proportion(together, graph, sizes)
     return {number: size for number, size in sizes.items() if size != graph.groups[number].size}
 
 
-def _rounded(group: ChannelGroup, width: float, multiple: int) -> int:
+def rounded_size(group: ChannelGroup, width: float, multiple: int) -> int:
+    """How many channels a group has at a width, when the weights that give them have a multiple of so many."""
     channels = widen(group.size * group.times, width, multiple)
     size = max(1, round(channels / group.times))
     # Groups of channels that stand several times cannot be rounded as finely: they grow at all, or not.
     return max(size, group.size) if width > 1 else min(size, group.size)
 
 
-def _in_proportion(together: frozenset[int], graph: ChannelGraph, sizes: Mapping[int, int]) -> dict[int, int]:
+def sizes_in_proportion(
+    together: frozenset[int], graph: ChannelGraph, sizes: Mapping[int, int]
+) -> dict[int, int]:
     """Sizes of groups that stay in proportion, by what the largest of them gets."""
     before = {number: graph.groups[number].size for number in together}
     part = math.gcd(*before.values())
@@ -71,7 +74,7 @@ def _in_proportion(together: frozenset[int], graph: ChannelGraph, sizes: Mapping
     return {number: size // part * parts for number, size in before.items()}
 
 
-def _is_inside(module: nn.Module, group: ChannelGroup) -> bool:
+def is_inside(module: nn.Module, group: ChannelGroup) -> bool:
     """Whether all places of a group are in one block."""
     paths = [slot.spot.tensor.split(".")[:-1] for slot in group.slots]
     common: list[str] = []
