@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import allometry as al
 from allometry.base import InputError, RunFolderError, Stopped, UnknownNameError
 from allometry.base.files import read_json
+from allometry.cli.app import app
 from allometry.nn.growing import output_difference
 from allometry.training import Teacher
 from allometry.verbs import grow as verb
+from allometry.verbs.grow_forecast import forecast_grow
 
 from .conftest import FAST
 from .test_train import same, stop_after
@@ -126,3 +129,25 @@ def test_an_unfinished_run_does_not_grow(tmp_path):
     with pytest.raises(RunFolderError):
         al.grow(tmp_path / "none", budget="2x", progress=False)
     assert verb.GROWN == "grown.safetensors"
+
+
+def test_a_dry_run_tells_what_grow_would_do_and_writes_nothing(
+    trained, larger, arrays, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    planned = forecast_grow(trained, budget="3x", progress=False)
+    assert planned.network == larger.network
+    assert planned.after.macs == larger.cost.macs
+    assert (planned.method, planned.importance, planned.training) == ("new", None, None)
+    sizes = {(place, size): (before, after) for place, size, before, after in planned.changes}
+    assert all(before < after for before, after in sizes.values())
+    assert sizes["input", "resolution"] == (trained.network.resolution, larger.network.resolution)
+    smaller = forecast_grow(trained, budget="0.5x", data=arrays, **SHORT)
+    assert smaller.importance == "magnitude"
+    assert smaller.training.epochs == 1
+    shown = CliRunner().invoke(app, ["grow", str(trained.folder), "--budget", "3x", "--dry-run"])
+    assert shown.exit_code == 0
+    assert f"{trained.cost.macs:,} -> {larger.cost.macs:,}" in shown.output
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="is the largest of this law"):
+        forecast_grow(trained, budget="1x", progress=False)

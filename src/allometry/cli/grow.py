@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from allometry.base import InputError
 from allometry.base.units import format_milliseconds
 from allometry.cli.options import Callbacks, Device, Group, Json, Out, Runtime, Settings, Threads
-from allometry.cli.printing import print_json, print_line, print_rows, print_table, trained_rows
+from allometry.cli.printing import (
+    print_forecast,
+    print_json,
+    print_line,
+    print_rows,
+    print_table,
+    trained_rows,
+)
 
 
 def grow(
@@ -51,7 +58,7 @@ def grow(
         int | None, typer.Option("--resolution", min=1, help="Of a torch module's images; by default 224.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Of a torch module: say what would be done; write nothing.")
+        bool, typer.Option("--dry-run", help="Say what would become of it, and at what cost; write nothing.")
     ] = False,
     law: Annotated[
         str | None,
@@ -115,6 +122,8 @@ def grow(
 
     Example: `allometry grow runs/photos --budget "latency<=8ms" --data photos/ --epochs 5`
 
+    Example: `allometry grow runs/photos --budget 2x --dry-run`
+
     Example: `allometry grow best.pt --module mypackage:make --budget "latency<=8ms" --dry-run`
     """
     if module is not None:
@@ -139,35 +148,34 @@ def grow(
             refused,
         )
         return
-    for option, value in (("--resolution", resolution), ("--dry-run", dry_run or None)):
-        if value is not None:
-            raise InputError(f"{option} is for torch modules (--module).")
+    if resolution is not None:
+        raise InputError("--resolution is for torch modules (--module).")
     from allometry.cli.interrupts import stopping_on_signals
     from allometry.runs import TrainResult
     from allometry.training.distributed import is_main_process
     from allometry.verbs.grow import grow as grow_network
 
     length = [f"epochs={epochs}"] if epochs is not None else []
+    arguments: dict[str, Any] = {
+        "budget": budget,
+        "network": network,
+        "law": law,
+        "method": method,
+        "importance": importance,
+        "data": data,
+        "group": group,
+        "recipe": recipe,
+        "settings": [*(settings or ()), *length],
+        "runtime": runtime,
+        "threads": threads,
+        "seed": seed,
+        "device": device,
+    }
+    if dry_run:
+        _print_plan(run, arguments, as_json=as_json)
+        return
     with stopping_on_signals() as should_stop:
-        made = grow_network(
-            run,
-            budget=budget,
-            network=network,
-            law=law,
-            method=method,  # type: ignore[arg-type]  # checked there
-            importance=importance,  # type: ignore[arg-type]
-            data=data,
-            group=group,
-            recipe=recipe,
-            settings=[*(settings or ()), *length],
-            runtime=runtime,
-            threads=threads,
-            callbacks=callbacks or (),
-            out=out,
-            seed=seed,
-            device=device,
-            should_stop=should_stop,
-        )
+        made = grow_network(run, callbacks=callbacks or (), out=out, should_stop=should_stop, **arguments)
     if not is_main_process():
         return  # one of several processes; the first one tells the result
     if as_json:
@@ -178,6 +186,29 @@ def grow(
     if not rows and cost is not None:
         rows = {"cost": f"{cost.macs:,} MACs, {cost.params:,} params"}
     print_rows(str(made.folder), {**rows, "report": str(made.report)})
+
+
+def _print_plan(run: str, arguments: dict[str, Any], *, as_json: bool) -> None:
+    from allometry.verbs.grow_forecast import forecast_grow
+
+    planned = forecast_grow(run, **arguments)
+    if as_json:
+        print_json(planned.to_dict())
+        return
+    print_table(
+        ("", "size", "before", "after"),
+        [[place, size, f"{before:g}", f"{after:g}"] for place, size, before, after in planned.changes],
+    )
+    before, after = planned.before, planned.after
+    rows = {
+        "method" if planned.method else "importance": str(planned.method or planned.importance),
+        "MACs": f"{before.macs:,} -> {after.macs:,}",
+        "params": f"{before.params:,} -> {after.params:,}",
+        "activations": f"{before.activations:,} -> {after.activations:,}",
+    }
+    print_rows(planned.network.name, rows)
+    if planned.training is not None:
+        print_forecast(planned.training)
 
 
 def _grow_module(

@@ -1,5 +1,6 @@
 """How a network grows: laws, solving for a budget, fitting to small images."""
 
+from allometry.scaling.changes import SizeChange, size_changes
 from allometry.scaling.laws import (
     COMPOUND,
     DEPTH,
@@ -54,6 +55,7 @@ __all__ = [
     "Region",
     "ScalingLaw",
     "Shares",
+    "SizeChange",
     "Solution",
     "as_law",
     "best_region",
@@ -67,6 +69,7 @@ __all__ = [
     "scale",
     "shares_of",
     "shrinks_into",
+    "size_changes",
     "smallest",
     "solve",
     "spread_out",

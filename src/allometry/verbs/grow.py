@@ -150,29 +150,51 @@ def grow(
 def _grow(session: Session, request: GrowRequest) -> None:
     images = None if request.data is None else read_in_turn(session, request.data)
     network, path = grown_start(session, request, images)
+    network = with_another_size(request, network)
+    if images is None:
+        _deliver_untrained(session, request, network)
+        return
+    train_request = training_after(request, network, path, images)
+    request.module.to(session.device).eval().requires_grad_(requires_grad=False)
+    train_in_folder(session, train_request, images=images)
+
+
+def with_another_size(request: GrowRequest, network: Network) -> Network:
+    """The network within the budget, if it is another one than the trained one.
+
+    Raises:
+        InputError: it is the same.
+    """
     if network == request.module.network:
         raise InputError(
             f"{network.name.partition(' within ')[0] or 'The network'} is the largest of this law within "
             f"{request.budget} already; take another budget."
         )
+    return network
+
+
+def training_after(request: GrowRequest, network: Network, weights: Path, images: Images) -> TrainRequest:
+    """How a network that has grown or shrunk is trained on.
+
+    Args:
+        request: what was grown or shrunk.
+        network: what came of it.
+        weights: that it begins with.
+        images: to train on.
+    """
     larger = grows_into(request.module.network, network)
-    if images is None:
-        _deliver_untrained(session, request, network)
-        return
     known = images.dataset.classes == request.origin.classifier.preprocessing.classes
     recipe = request.recipe or ("grown" if known else "transfer")
-    train_request = TrainRequest(
+    return TrainRequest(
         network=network,
         called=network.name,
         data=request.data or images.dataset,
         recipe=as_recipe(recipe, settings=request.settings),
-        pretrained=str(path),
+        pretrained=str(weights),
         teacher=Teacher(request.module, request.origin.classifier.preprocessing)
         if known and not larger
         else None,
     )
-    request.module.to(session.device).eval().requires_grad_(requires_grad=False)
-    train_in_folder(session, train_request, images=images)
 
 
 def grown_start(session: Session, request: GrowRequest, images: Images | None) -> tuple[Network, Path]:
