@@ -94,14 +94,24 @@ def test_mistakes_are_told_before_anything_is_trained(arrays, tmp_path, argument
 def test_it_starts_from_weights_at_the_size_of_the_budget(trained, arrays, tmp_path):
     short = {"settings": ("epochs=2", "batch_size=8"), "progress": False}  # the first one is the classifier's
     options = {"data": arrays, "budget": "2x", "pretrained": trained, **short}
-    planned = forecast_run(baseline=trained.network, **options)
+    planned = forecast_run(**options)
     assert (planned.laws, planned.baseline_macs) == (0, trained.cost.macs)
-    run = al.run(baseline=trained.network, out=tmp_path / "larger", **options)
+    run = al.run(out=tmp_path / "larger", **options)
     assert trained.cost.macs < run.cost.macs == planned.macs <= 2 * trained.cost.macs
     assert run.result.trials == 0
     assert run.export.verification.agreement == 1
     assert run.arguments["pretrained"] == str(trained.folder)
-    assert al.run(baseline=trained.network, out=tmp_path / "larger", **options) == run
+    assert "baseline" not in run.arguments
+    assert (
+        run.arguments["budget"] == f"macs<={2 * trained.cost.macs}"
+    )  # not of a baseline that nothing begins from
+    assert f"You asked to bring the network of {trained.folder} to macs" in run.report.read_text()
+    assert al.run(out=tmp_path / "larger", **options) == run
+
+
+def test_a_run_has_its_network_so_that_another_baseline_is_refused(trained, arrays, tmp_path):
+    with pytest.raises(InputError, match="is a run, whose network is the baseline"):
+        al.run(data=arrays, budget="2x", pretrained=trained, baseline=BASELINE, out=tmp_path, **QUICK)
 
 
 def test_weights_of_another_network_are_refused(trained, arrays, tmp_path):

@@ -31,8 +31,11 @@ def run(
     data: Data = "icons",
     group: Group = None,
     baseline: Annotated[
-        str, typer.Option("--baseline", metavar="N", help="The network to shrink and to grow.")
-    ] = "efficientnet-b0",
+        str | None,
+        typer.Option(
+            "--baseline", metavar="N", help="The network to shrink and to grow; by default efficientnet-b0."
+        ),
+    ] = None,
     budget: Annotated[
         str,
         typer.Option(

@@ -166,6 +166,11 @@ def _request(record: RunRecord) -> str:
         run, budget = (record.arguments.get(name) for name in ("run", "budget"))
         training = f", and to train it{on}" if record.arguments.get("trained") else ""
         return f"You asked to bring the network of {run} to {budget} with what it has learned{training}."
+    if pretrained := record.arguments.get("pretrained") if record.command == "run" else None:
+        known = f"the network of {pretrained}"
+        if baseline := record.arguments.get("baseline"):
+            known = f"{baseline} with the weights {pretrained}"
+        return f"You asked to bring {known} to {record.arguments.get('budget')} and to train it{on}."
     limits = record.plan.budget if record.plan else ()
     if limits:
         most = listed([limit.measure.describe(limit.most) for limit in limits if limit.measure.sign > 0])

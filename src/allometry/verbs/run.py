@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from allometry.arch import Network, save
-from allometry.base import Progress, SilentProgress
+from allometry.base import InputError, Progress, SilentProgress
 from allometry.base.progress import as_progress
 from allometry.base.reading import is_folder
 from allometry.base.units import format_duration, plural
@@ -37,12 +37,15 @@ from allometry.verbs.open import Run, open_run
 from allometry.verbs.run_pretrained import forecast_pretrained, run_pretrained
 from allometry.verbs.stages import deliver, finish, is_finished, judge
 
+BASELINE_NETWORK = "efficientnet-b0"
+"""What shrinks and grows where nothing else is given."""
+
 
 def forecast_run(
     *,
     data: Data = "icons",
     group: Group | None = None,
-    baseline: Network | str | Path = "efficientnet-b0",
+    baseline: Network | str | Path | None = None,
     budget: Budget | str = "10M",
     law: ScalingLaw | str | Path | None = None,
     seed: int = 0,
@@ -109,7 +112,7 @@ def run(
     *,
     data: Data = "icons",
     group: Group | None = None,
-    baseline: Network | str | Path = "efficientnet-b0",
+    baseline: Network | str | Path | None = None,
     budget: Budget | str = "10M",
     law: ScalingLaw | str | Path | None = None,
     out: str | Path | None = None,
@@ -134,7 +137,7 @@ def run(
         data: `icons`, a folder of class folders, arrays, or whatever else `as_dataset` takes.
         group: what the images of a group have in common that stay in one split: `folder`, `level:2`, `{group}_*.jpg`, a
             column, `near-duplicates` (see `open_data`).
-        baseline: a network, a name of the zoo, or a network's JSON file.
+        baseline: a network, a name of the zoo, or a network's JSON file; by default `efficientnet-b0`.
         budget: what the final network may cost; `4x` is of the baseline as it is given.
         law: by which it grows: a law, a name, three numbers or a file, such as a fit's; by default, laws are tried.
         out: the run folder; by default `runs/DATA-BUDGET`.
@@ -174,18 +177,22 @@ def run(
     )
     runtime_config, text = request.runtime_config, budget if isinstance(budget, str) else str(budget)
     folder = Path(out or Path("runs") / f"{data_name(request.data)}-{budget_slug(text)}")
+    weights = None
+    if pretrained is not None:
+        weights = _from_weights(pretrained, baseline, budget, request, seed=seed)
+    # What is begun from: the network of a run that is given, or the baseline.
+    of_run = weights is not None and "network" not in weights.origin.called
     arguments = {
         "data": data_argument(request.data),
-        "baseline": value_argument(baseline),
-        "budget": request.budget.exact(),
+        **(
+            {} if of_run else {"baseline": value_argument(BASELINE_NETWORK if baseline is None else baseline)}
+        ),
+        "budget": (weights or request).budget.exact(),
         "settings": setting_texts(settings),
         **({"law": law_argument(request.law)} if request.law else {}),
         **({"runtime": runtime_config.runtime, "threads": runtime_config.threads} if runtime_config else {}),
         **({} if pretrained is None else {"pretrained": weights_argument(pretrained)}),
     }
-    weights = None
-    if pretrained is not None:
-        weights = _from_weights(pretrained, baseline, budget, request, seed=seed)
     with open_session(
         folder,
         command="run",
@@ -202,7 +209,7 @@ def run(
 
 
 def _request(
-    baseline: Network | str | Path,
+    baseline: Network | str | Path | None,
     data: Data,
     group: Group | None,
     budget: Budget | str,
@@ -215,7 +222,7 @@ def _request(
     progress: Progress,
 ) -> GrowthRequest:
     """What the arguments stand for, each of them checked."""
-    network = as_network(baseline)
+    network = as_network(BASELINE_NETWORK if baseline is None else baseline)
     limits = as_budget(budget, count(network))
     check_settings(settings)
     return GrowthRequest(
@@ -230,7 +237,7 @@ def _request(
 
 def _from_weights(
     pretrained: RunLike,
-    baseline: Network | str | Path,
+    baseline: Network | str | Path | None,
     budget: Budget | str,
     request: GrowthRequest,
     *,
@@ -238,11 +245,16 @@ def _from_weights(
 ) -> GrowRequest:
     """The same with weights to start from: a run knows its network, other weights are the baseline's."""
     text = weights_argument(pretrained)
-    where = request.runtime_config
+    of_run, where = is_folder(text), request.runtime_config
+    if of_run and baseline is not None:
+        raise InputError(
+            f"{text} is a run, whose network is the baseline: leave the baseline (--baseline) out, or give a file of "
+            "weights."
+        )
     return grow_request(
         pretrained,
         budget=budget,
-        network=None if is_folder(text) else baseline,
+        network=None if of_run else request.network,
         law=request.law,
         method="new",
         importance="magnitude",
