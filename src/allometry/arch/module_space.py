@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from allometry.arch.network import Network
 from allometry.arch.space import Space
+from allometry.arch.space_serial import load_space, space_to_json
 from allometry.base import NetworkError
 from allometry.base.decoding import Count, decode
 from allometry.base.files import read_json, write_json
@@ -179,7 +181,7 @@ class ModuleMember:
         return _decoded(cls, plain, MEMBER_FORMAT, "module of a supernet")
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots, for what is looked up again and again
+@dataclass(frozen=True, kw_only=True, repr=False)  # without slots, for what is looked up again and again
 class ModuleSpace:
     """A module with choices.
 
@@ -396,6 +398,23 @@ AnySpace: TypeAlias = Space | ModuleSpace
 """A network with choices, or a torch module with some."""
 AnyMember: TypeAlias = Network | ModuleMember
 """A member of either."""
+
+
+def space_text(space: AnySpace) -> str:
+    """Either kind of space as canonical JSON text."""
+    if isinstance(space, Space):
+        return space_to_json(space)
+    return json.dumps(space.to_dict(), sort_keys=True, separators=(",", ":"))
+
+
+def load_any_space(path: str | Path) -> AnySpace:
+    """Read either kind of space from its JSON file.
+
+    Raises:
+        InputError: the file is missing or does not describe a space.
+    """
+    plain = read_json(Path(path))
+    return ModuleSpace.from_dict(plain) if plain.get("format") == SPACE_FORMAT else load_space(path)
 
 
 def _at(decision: float, options: tuple[float, ...], values: tuple[float, ...]) -> float:

@@ -8,6 +8,7 @@ from random import Random
 from typing import Literal
 
 from allometry.arch.choices import Option
+from allometry.arch.module_space import AnySpace
 from allometry.arch.network import Network
 from allometry.arch.space import Space
 from allometry.base import InputError, UnknownNameError
@@ -105,7 +106,7 @@ def mutate(
     return space.network(chosen)
 
 
-def mutation_rates(space: Space, rate: float, rates: Mapping[str, float]) -> dict[str, float]:
+def mutation_rates(space: AnySpace, rate: float, rates: Mapping[str, float]) -> dict[str, float]:
     """With which probability each choice changes: `rate`, where `rates` does not name it.
 
     Raises:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from allometry.arch import Choice, Network, Option, Space
+from allometry.arch import Choice, ModuleChoice, ModuleMember, ModuleSpace, Network, Option, Space
+from allometry.arch.module_space import AnyMember, AnySpace
 from allometry.arch.sampling import mutation_rates
 from allometry.base import InputError
 
@@ -19,11 +20,12 @@ Encoding = npt.NDArray[np.int8]
 Values = tuple[float, ...]
 """What a network is worth: a number for each objective, the larger the better."""
 ABSENT = -1
+AnyChoice: TypeAlias = Choice | ModuleChoice
 _MOST_OPTIONS = 127
 
 
 def sample_encodings(
-    space: Space, random: np.random.Generator, number: int, *, by: Literal["network", "choice"] = "network"
+    space: AnySpace, random: np.random.Generator, number: int, *, by: Literal["network", "choice"] = "network"
 ) -> Encodings:
     """Members at random, as `arch.sample` draws them, many at once.
 
@@ -49,7 +51,7 @@ def sample_encodings(
     encodings = np.empty((number, len(space.choices)), np.int8)
     for choice in space.choices:
         encodings[:, places[choice.name]] = random.integers(len(choice.options), size=number)
-    if by == "network":
+    if by == "network" and isinstance(space, Space):
         for cluster in space.layout.clusters:
             weights = np.array([float(count) for _, count in cluster.counts])
             taken = random.choice(len(weights), size=number, p=weights / weights.sum())
@@ -61,8 +63,10 @@ def sample_encodings(
     return cleared(space, encodings)
 
 
-def cleared(space: Space, encodings: Encodings) -> Encodings:
+def cleared(space: AnySpace, encodings: Encodings) -> Encodings:
     """The encodings without the options of layers that their depths leave out."""
+    if isinstance(space, ModuleSpace):  # its choices are independent of each other
+        return encodings.copy()
     places, layout = _places(space), space.layout
     depths = np.tile(np.array(layout.full, np.int64), (len(encodings), 1))
     for group, choice in enumerate(layout.of_group):
@@ -81,7 +85,11 @@ def cleared(space: Space, encodings: Encodings) -> Encodings:
     return result
 
 
-def network_of(space: Space, encoding: npt.NDArray[np.int8]) -> Network:
+@overload
+def network_of(space: Space, encoding: npt.NDArray[np.int8]) -> Network: ...
+@overload
+def network_of(space: ModuleSpace, encoding: npt.NDArray[np.int8]) -> ModuleMember: ...
+def network_of(space: AnySpace, encoding: npt.NDArray[np.int8]) -> AnyMember:
     """The network that an encoding stands for.
 
     Raises:
@@ -94,15 +102,16 @@ def network_of(space: Space, encoding: npt.NDArray[np.int8]) -> Network:
         >>> space.contains(network_of(space, encoding))
         True
     """
+    choices: Sequence[AnyChoice] = space.choices
     chosen: dict[str, Option] = {
         choice.name: choice.options[number]
-        for choice, number in zip(space.choices, encoding.tolist(), strict=True)
+        for choice, number in zip(choices, encoding.tolist(), strict=True)
         if number != ABSENT
     }
     return space.network(chosen)
 
 
-def encodings_of(space: Space, networks: Sequence[Network]) -> Encodings:
+def encodings_of(space: AnySpace, networks: Sequence[AnyMember]) -> Encodings:
     """The encodings of members.
 
     Raises:
@@ -117,21 +126,24 @@ def encodings_of(space: Space, networks: Sequence[Network]) -> Encodings:
     """
     _places(space)
     encodings = np.full((len(networks), len(space.choices)), ABSENT, np.int8)
+    decisions_of: Any = space.decisions_of
+    choices: Sequence[AnyChoice] = space.choices
     for encoding, network in zip(encodings, networks, strict=True):
-        chosen = space.decisions_of(network)
-        for place, choice in enumerate(space.choices):
+        chosen = decisions_of(network)
+        for place, choice in enumerate(choices):
             if choice.name in chosen:
                 encoding[place] = choice.options.index(chosen[choice.name])
     return encodings
 
 
-def _places(space: Space) -> dict[str, int]:
+def _places(space: AnySpace) -> dict[str, int]:
     for choice in space.choices:
         _check(choice)
-    return {choice.name: place for place, choice in enumerate(space.choices)}
+    choices: Sequence[AnyChoice] = space.choices
+    return {choice.name: place for place, choice in enumerate(choices)}
 
 
-def _check(choice: Choice) -> None:
+def _check(choice: AnyChoice) -> None:
     if len(choice.options) > _MOST_OPTIONS:
         raise InputError(
             f"The choice {choice.name!r} has {len(choice.options)} options; encodings hold at most "
@@ -140,7 +152,7 @@ def _check(choice: Choice) -> None:
 
 
 def mutate_encodings(
-    space: Space,
+    space: AnySpace,
     encodings: Encodings,
     random: np.random.Generator,
     *,
@@ -209,7 +221,7 @@ def _below(
 
 
 def cross_encodings(
-    space: Space, ones: Encodings, others: Encodings, random: np.random.Generator
+    space: AnySpace, ones: Encodings, others: Encodings, random: np.random.Generator
 ) -> Encodings:
     """Members between two each, as `arch.cross` gives them, many at once.
 

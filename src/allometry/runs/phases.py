@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from allometry.arch import Choice, Option, Space
+from allometry.arch import Choice, ModuleChoice, Option
+from allometry.arch.module_space import AnySpace
 from allometry.base import RecipeError
 from allometry.base.checks import check_choice, check_integer, check_numbers
 from allometry.base.decoding import decode
@@ -24,7 +25,7 @@ ALL = 0
 _WIDTHS = ("expand_ratio", "ratio")
 
 
-def dimension_of(choice: Choice) -> Dimension:
+def dimension_of(choice: Choice | ModuleChoice) -> Dimension:
     """What a choice makes elastic: `width` inside blocks, `channels` between them, `block` whatever else blocks have.
 
     Example:
@@ -32,6 +33,8 @@ def dimension_of(choice: Choice) -> Dimension:
         >>> [dimension_of(choice) for choice in find_space("ofa-mobilenetv3-1.0").choices[:4]]
         ['resolution', 'depth', 'kernel', 'kernel']
     """
+    if isinstance(choice, ModuleChoice):
+        return choice.dimension
     target = choice.targets[0]
     if target.what == "depth":
         return "depth"
@@ -120,7 +123,7 @@ class Phase:
             check_choice("an elastic dimension of a phase", dimension, DIMENSIONS)
             check_integer(f"open options of {dimension}", number, minimum=ALL)
 
-    def part_of(self, space: Space) -> dict[str, tuple[Option, ...]]:
+    def part_of(self, space: AnySpace) -> dict[str, tuple[Option, ...]]:
         """What each choice of a space can be in this phase.
 
         Example:
@@ -131,7 +134,7 @@ class Phase:
         """
         return {choice.name: self._open(choice) for choice in space.choices}
 
-    def _open(self, choice: Choice) -> tuple[Option, ...]:
+    def _open(self, choice: Choice | ModuleChoice) -> tuple[Option, ...]:
         number = self.elastic.get(dimension_of(choice), 1)
         return choice.options if number == ALL else choice.options[-number:]
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from allometry.arch import Space
+from allometry.arch.module_space import AnySpace
 from allometry.base import BudgetError
 from allometry.nas.encodings import Encodings, cleared, cross_encodings, mutate_encodings, sample_encodings
 from allometry.nas.proposals import EncodingFilter
-from allometry.supernets.features import check_encodings
+from allometry.supernets.features import check_encodings, of_whole_network
 
 Transform = Callable[[Encodings], Encodings]
 """A projection of encodings onto those that are sought, such as `couple_encodings` with its space."""
@@ -35,7 +35,7 @@ class SubnetEvolution:
 
     def __init__(
         self,
-        space: Space,
+        space: AnySpace,
         allows: EncodingFilter,
         transform: Transform | None,
         *,
@@ -45,7 +45,7 @@ class SubnetEvolution:
     ) -> None:
         self.space, self._allows, self._transform = space, allows, transform
         self.random = np.random.default_rng(seed)
-        whole = {choice.name for choice, _ in space.layout.of_network}
+        whole = of_whole_network(space)
         self._rate, self._rates = rate, dict.fromkeys(whole, network_rate)
         self._seen = SeenEncodings(len(space.choices))
         self._share = 1.0

@@ -9,17 +9,19 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from allometry.arch import Choice, Space, space_to_json
+from allometry.arch import Choice, ModuleChoice, ModuleSpace, Space
+from allometry.arch.module_space import RESOLUTION, AnySpace, space_text
 from allometry.base import InputError
 from allometry.cost import ACTIVATIONS, MACS, PARAMS
 from allometry.nas.encodings import ABSENT, Encodings
 from allometry.nas.lookup import Costs
+from allometry.nas.module_costs import ModuleCosts, counts_of
 
 Features = npt.NDArray[np.float32]
 """[N, features]: for each choice in order and each of its options, 1 where it is taken and 0 where it is not."""
 
 
-def encode_options(space: Space, encodings: Encodings) -> Features:
+def encode_options(space: AnySpace, encodings: Encodings) -> Features:
     """The encodings as one-hot features, as `arch.encode` gives them, many at once: all zeros for an absent choice.
 
     Args:
@@ -52,7 +54,7 @@ def encode_options(space: Space, encodings: Encodings) -> Features:
     return features
 
 
-def check_encodings(space: Space, encodings: Encodings) -> None:
+def check_encodings(space: AnySpace, encodings: Encodings) -> None:
     """Refuse what are no encodings of this space.
 
     Raises:
@@ -81,7 +83,7 @@ def check_encodings(space: Space, encodings: Encodings) -> None:
         )
 
 
-def space_digest(space: Space) -> str:
+def space_digest(space: AnySpace) -> str:
     """A stable name for what encodings of the space mean: 64 hexadecimal digits, whatever the space is called.
 
     Example:
@@ -91,8 +93,10 @@ def space_digest(space: Space) -> str:
         >>> space_digest(space) == space_digest(replace(space, name="mine")), len(space_digest(space))
         (True, 64)
     """
-    plain = replace(space, name="", template=replace(space.template, name=""))
-    return hashlib.sha256(space_to_json(plain).encode()).hexdigest()
+    plain: AnySpace = space
+    if isinstance(space, Space):
+        plain = replace(space, name="", template=replace(space.template, name=""))
+    return hashlib.sha256(space_text(plain).encode()).hexdigest()
 
 
 Floats = npt.NDArray[np.float64]
@@ -112,10 +116,16 @@ class Group(NamedTuple):
 
 _MEASURES = (MACS, PARAMS, ACTIVATIONS)
 _SAME = 1e-9  # logarithms that spread less do not differ
-TERMS = 6
 
 
-def groups_of(space: Space) -> tuple[Group, ...]:
+def of_whole_network(space: AnySpace) -> set[str]:
+    """The names of the choices of what a whole network has, such as the resolution."""
+    if isinstance(space, ModuleSpace):
+        return {RESOLUTION}
+    return {choice.name for choice, _ in space.layout.of_network}
+
+
+def groups_of(space: AnySpace) -> tuple[Group, ...]:
     """The features of each group of layers: of its depth, and of what is open in its layers.
 
     A choice of several groups counts to the first. Groups with fewer than two choices have no pairs.
@@ -137,14 +147,16 @@ def groups_of(space: Space) -> tuple[Group, ...]:
     return tuple(Group(np.array(columns[group]), choices[group]) for group in columns if choices[group] > 1)
 
 
-def _group_of(space: Space, choice: Choice) -> int | None:
+def _group_of(space: AnySpace, choice: Choice | ModuleChoice) -> int | None:
+    if isinstance(choice, ModuleChoice) or isinstance(space, ModuleSpace):  # a module's choices are few
+        return None if choice.name == RESOLUTION else 0
     first = choice.targets[0]
     if first.what == "network":
         return None
     return first.number if first.what == "depth" else space.layout.places[first.number].group
 
 
-def tabulated(space: Space) -> Costs | None:
+def tabulated(space: AnySpace) -> Costs | ModuleCosts | None:
     """The counts of its networks, or None where the space is too large for tables, or its cells have none.
 
     Example:
@@ -153,17 +165,21 @@ def tabulated(space: Space) -> Costs | None:
         False
     """
     try:
-        return Costs(space)
+        return counts_of(space)
     except InputError:
         return None
 
 
-def logarithms(costs: Costs | None, encodings: Encodings) -> Floats:
-    """The logarithms of MACs, params and activations, [N, 3]; [N, 0] without costs."""
+def logarithms(costs: Costs | ModuleCosts | None, encodings: Encodings) -> Floats:
+    """The logarithms of MACs, params and activations, [N, 3]; [N, 2] of a module's, [N, 0] without costs."""
     if costs is None:
         return np.empty((len(encodings), 0))
     values = costs(encodings)
-    return np.log(np.stack([values[measure.name] for measure in _MEASURES], 1).astype(np.float64))
+    return np.log(
+        np.stack([values[measure.name] for measure in _MEASURES if measure.name in values], 1).astype(
+            np.float64
+        )
+    )
 
 
 def scales_of(logs: Floats) -> Floats:
@@ -172,8 +188,18 @@ def scales_of(logs: Floats) -> Floats:
     return np.stack([logs.mean(0), np.where(spread > _SAME, spread, 1.0), logs.min(0), logs.max(0)])
 
 
+def terms_of(costs: int) -> int:
+    """How many terms `cost_terms` makes of so many costs.
+
+    Example:
+        >>> terms_of(3), terms_of(0)
+        (6, 0)
+    """
+    return costs + min(costs, 2) + 1 if costs else 0
+
+
 def cost_terms(logs: Floats, scales: Floats) -> Floats:
-    """The costs, standardized, and their powers: [N, 6], or [N, 0] without costs.
+    """The costs, standardized, and their powers: [N, 6] of three costs, or [N, 0] without costs.
 
     Powers are of costs that were seen: beyond these, nothing is known of how accuracy bends, and a power would say
     very much.

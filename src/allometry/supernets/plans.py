@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from allometry.arch import Space
+from allometry.arch.module_space import AnySpace
 from allometry.runs.phases import ALL, DIMENSIONS, Dimension, Phase, dimension_of
 
 _LONG, _SHORT = 125 / 180, 25 / 180
@@ -22,7 +22,7 @@ _ORDER: Sequence[tuple[Dimension, int]] = (
 )
 
 
-def shrinking(space: Space, *, epochs: int) -> tuple[Phase, ...]:
+def shrinking(space: AnySpace, *, epochs: int) -> tuple[Phase, ...]:
     """Progressive shrinking: the largest network, then kernels, depths, widths and channels, each from large to small.
 
     Resolutions are open from the first phase on. Every later phase learns from the largest network, too, and has seven
@@ -50,7 +50,7 @@ def shrinking(space: Space, *, epochs: int) -> tuple[Phase, ...]:
     return _with_long_last(phases, epochs, share=1)
 
 
-def coupled_shrinking(space: Space, *, epochs: int) -> tuple[Phase, ...]:
+def coupled_shrinking(space: AnySpace, *, epochs: int) -> tuple[Phase, ...]:
     """Progressive shrinking where width follows depth: both are opened together, in one short and one long phase.
 
     Both phases let depth and width be whatever they can be; `shrinking` has several for each. Far fewer subnets are
@@ -84,7 +84,7 @@ def coupled_shrinking(space: Space, *, epochs: int) -> tuple[Phase, ...]:
     return _with_long_last(phases, epochs, share=_COUPLED)
 
 
-def sandwich(space: Space, *, epochs: int) -> tuple[Phase, ...]:
+def sandwich(space: AnySpace, *, epochs: int) -> tuple[Phase, ...]:
     """All at once: in each step the largest network, the smallest and two others, which learn from the largest one.
 
     All learn from the labels, too, are regularized as the recipe says, and see images of one size in a step; `bignas`
@@ -114,7 +114,7 @@ def sandwich(space: Space, *, epochs: int) -> tuple[Phase, ...]:
     )
 
 
-def bignas(space: Space, *, epochs: int) -> tuple[Phase, ...]:
+def bignas(space: AnySpace, *, epochs: int) -> tuple[Phase, ...]:
     """The sandwich as its papers have it: only the largest network sees labels, and only it is regularized.
 
     The other three learn from the largest one's answers alone, to the same views, each at its own size. The largest one
@@ -137,7 +137,7 @@ def bignas(space: Space, *, epochs: int) -> tuple[Phase, ...]:
     return (replace(phase, distillation_weight=1.0, regularized="largest", image_size="subnet"),)
 
 
-def at_once(space: Space, *, epochs: int) -> tuple[Phase, ...]:
+def at_once(space: AnySpace, *, epochs: int) -> tuple[Phase, ...]:
     """Without shrinking: subnets at random from the first step to the last, for comparison.
 
     Example:
@@ -174,12 +174,14 @@ def epochs_together(epochs: int, *, coupled: bool = False) -> int:
     return max(1, round(_COUPLED * whole)) if coupled else whole
 
 
-def _largest(space: Space, epochs: int) -> list[Phase]:
+def _largest(space: AnySpace, epochs: int) -> list[Phase]:
     elastic: dict[str, int] = {"resolution": ALL} if _options(space, "resolution") > 1 else {}
     return [Phase(name="largest", epochs=epochs, elastic=elastic)]
 
 
-def _opening(space: Space, before: Phase, dimension: Dimension, *, subnets: int, epochs: int) -> list[Phase]:
+def _opening(
+    space: AnySpace, before: Phase, dimension: Dimension, *, subnets: int, epochs: int
+) -> list[Phase]:
     """The phases that open one dimension after another phase; none where it has one option only."""
     options = _options(space, dimension)
     if options < 2:
@@ -217,11 +219,11 @@ def _with_long_last(phases: Sequence[Phase], epochs: int, *, share: float) -> tu
     return (*others, replace(last, epochs=longest, lr_scale=_LAST_RATE, teacher="average"))
 
 
-def _options(space: Space, dimension: Dimension) -> int:
+def _options(space: AnySpace, dimension: Dimension) -> int:
     return max(
         (len(choice.options) for choice in space.choices if dimension_of(choice) == dimension), default=0
     )
 
 
-def _everything(space: Space) -> dict[str, int]:
+def _everything(space: AnySpace) -> dict[str, int]:
     return {dimension: ALL for dimension in DIMENSIONS if _options(space, dimension) > 1}

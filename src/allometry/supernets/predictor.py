@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from allometry.arch import Space
+from allometry.arch import ModuleSpace
+from allometry.arch.module_space import AnySpace
 from allometry.base import InputError, WeightsError
 from allometry.base.checks import check_fields
 from allometry.base.decoding import Count, decode
@@ -16,8 +17,8 @@ from allometry.base.files import replacing
 from allometry.base.reading import parse_json
 from allometry.nas.encodings import Encodings
 from allometry.nas.lookup import Costs
+from allometry.nas.module_costs import ModuleCosts, counts_of
 from allometry.supernets.features import (
-    TERMS,
     Floats,
     check_encodings,
     cost_terms,
@@ -27,6 +28,7 @@ from allometry.supernets.features import (
     scales_of,
     space_digest,
     tabulated,
+    terms_of,
 )
 from allometry.supernets.predictor_quality import Accuracies, checked_accuracies
 from allometry.supernets.regression import Inputs, Weights, apply, solve
@@ -60,16 +62,16 @@ class Predictor:
         (40, (40,))
     """
 
-    space: Space
+    space: AnySpace
     constant: float
     weights: Weights
     scales: Floats
     fitted: int
     error: float
-    _costs: Costs | None = field(init=False, repr=False)
+    _costs: Costs | ModuleCosts | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_costs", Costs(self.space) if self.scales.size else None)
+        object.__setattr__(self, "_costs", counts_of(self.space) if self.scales.size else None)
 
     def __call__(self, encodings: Encodings) -> Accuracies:
         """The predicted accuracy of encodings [N, choices]: float64 [N].
@@ -105,7 +107,7 @@ class Predictor:
             )
 
     @classmethod
-    def load(cls, path: str | Path, space: Space) -> Predictor:
+    def load(cls, path: str | Path, space: AnySpace) -> Predictor:
         """Read it; nothing in the file is executed.
 
         Args:
@@ -186,16 +188,17 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Floats]]:
     return about, arrays
 
 
-def _check(space: Space, weights: Weights, scales: Floats) -> None:
+def _check(space: AnySpace, weights: Weights, scales: Floats) -> None:
     """Refuse arrays of a shape or kind that no predictor of this space has, or with values that are not finite."""
     groups, features = groups_of(space), sum(len(choice.options) for choice in space.choices)
-    terms = TERMS if scales.size else 0
+    terms = terms_of(scales.shape[1]) if scales.ndim == 2 else 0
     expected = [(features,), (terms,), *((len(group.columns),) * 2 for group in groups)]
     arrays = [weights.options, weights.costs, *weights.pairs]
     for array, shape in zip(arrays, expected, strict=True):
         if array.shape != shape:
             raise ValueError(f"an array is {list(array.shape)} instead of {list(shape)}")
-    if scales.shape[:1] != (4,) or scales.size not in (0, 4 * 3):
+    costs = 2 if isinstance(space, ModuleSpace) else 3
+    if scales.shape not in ((4, 0), (4, costs)):
         raise ValueError(f"the scales are {list(scales.shape)}")
     for array in (*arrays, scales):
         if array.dtype != np.float64 or not np.isfinite(array).all():
@@ -243,7 +246,7 @@ class RegressionConfig:
 
 
 def fit_predictor(
-    space: Space,
+    space: AnySpace,
     encodings: Encodings,
     accuracies: Accuracies,
     *,

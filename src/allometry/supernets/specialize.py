@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from allometry.arch import Space
+from allometry.arch.module_space import AnySpace
 from allometry.base import InputError
 from allometry.base.checks import check_fields
 from allometry.nas.encodings import Encodings
@@ -95,7 +95,7 @@ class Specialized(NamedTuple):
 
 
 def specialize(
-    space: Space,
+    space: AnySpace,
     predictor: Predicts,
     *,
     allows: EncodingFilter,

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from allometry.arch import Choice, Option, Shape, Space
 from allometry.arch.choices import ChoiceTarget, read
+from allometry.arch.module_space import AnySpace
 from allometry.base import InputError, NetworkError, UnknownNameError
 
+SpaceT = TypeVar("SpaceT", bound=AnySpace)
 
-def narrow(space: Space, kept: Mapping[str, Sequence[Option]]) -> Space:
+
+def narrow(space: SpaceT, kept: Mapping[str, Sequence[Option]]) -> SpaceT:
     """The space with only these options of these choices. Every member is one of the whole space, too.
 
     Args:
@@ -27,7 +31,7 @@ def narrow(space: Space, kept: Mapping[str, Sequence[Option]]) -> Space:
         >>> space.largest().stages[1].block.kernel
         5
     """
-    by_name = {choice.name: choice for choice in space.choices}
+    by_name: dict[str, Any] = {choice.name: choice for choice in space.choices}
     for name, options in kept.items():
         if name not in by_name:
             raise UnknownNameError("choice", name, by_name)
@@ -36,10 +40,10 @@ def narrow(space: Space, kept: Mapping[str, Sequence[Option]]) -> Space:
             raise InputError(
                 f"The choice {name!r} cannot be narrowed to {tuple(options)!r}: give some of {possible}."
             )
-    choices = (
-        replace(choice, options=tuple(kept.get(choice.name, choice.options))) for choice in space.choices
+    choices: Any = tuple(
+        replace(choice, options=tuple(kept.get(name, choice.options))) for name, choice in by_name.items()
     )
-    return replace(space, choices=tuple(choices))
+    return replace(space, choices=choices)
 
 
 def with_fixed_shapes(space: Space) -> Space:
