@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from allometry.arch import Head, Network, Padding, Piece, RegularBlock, Stem, check_features_only, graph_of
+from allometry.arch import (
+    Head,
+    ModuleMember,
+    Network,
+    Padding,
+    Piece,
+    RegularBlock,
+    Stem,
+    check_features_only,
+    graph_of,
+)
+from allometry.arch.module_space import AnyMember
 from allometry.cost.cost import Cost
 from allometry.cost.part_counts import PartCounts, count_cell, count_head, count_stem
 from allometry.cost.parts import PlacedPart, count_regular, feature_parts, placed_parts
@@ -42,7 +53,9 @@ class StageCost(NamedTuple):
     activations: int
 
 
-def count(network: Network, *, features_only: bool = False, out_indices: Sequence[int] | None = None) -> Cost:
+def count(
+    network: AnyMember, *, features_only: bool = False, out_indices: Sequence[int] | None = None
+) -> Cost:
     """Count what `network` costs at its own resolution; exact, and without torch.
 
     Memory follows the usual inference schedule: batch norm is folded or in place, so are activations and the
@@ -51,7 +64,7 @@ def count(network: Network, *, features_only: bool = False, out_indices: Sequenc
     backbone gives stay alive until its end.
 
     Args:
-        network: what to count.
+        network: what to count; of a torch module there are parameters and MACs only.
         features_only: as a backbone, without its head, as `build(network, features_only=True)` makes it.
         out_indices: which feature maps the backbone gives, see `feature_maps`; what is behind the last is not there.
 
@@ -69,6 +82,8 @@ def count(network: Network, *, features_only: bool = False, out_indices: Sequenc
         62143440
     """
     check_features_only(features_only, out_indices)
+    if isinstance(network, ModuleMember):
+        return Cost(network.params, network.macs, 0, 0)
     parts = feature_parts(network, out_indices) if features_only else placed_parts(network)
     params = statistics = macs = activations = live = 0
     for placed in parts:

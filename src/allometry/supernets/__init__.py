@@ -38,7 +38,8 @@ from allometry.supernets.specialize import THOROUGH, SpecializeConfig, Specializ
 if TYPE_CHECKING:
     from allometry.supernets.accuracy_predictor import PredictorConfig
     from allometry.supernets.config import SupernetConfig
-    from allometry.supernets.elastic import LayerOptions, Part, Subnet, Supernet, build_supernet, supernet_of
+    from allometry.supernets.elastic import Part, Subnet, Supernet, build_supernet, supernet_of
+    from allometry.supernets.elastic_net import ElasticNet, LayerOptions
     from allometry.supernets.extract import ESTIMATED, extract_subnet, preprocessing_of
     from allometry.supernets.job import SupernetJob
     from allometry.supernets.sorting import Axis, Spot, axes_of, sort_channels
@@ -63,7 +64,8 @@ _LATER = {
     "Supernet": "elastic",
     "SupernetJob": "job",
     "SupernetTask": "task",
-    "LayerOptions": "elastic",
+    "ElasticNet": "elastic_net",
+    "LayerOptions": "elastic_net",
     "TrainedSupernet": "task",
     "axes_of": "sorting",
     "build_supernet": "elastic",
@@ -82,6 +84,7 @@ __all__ = [
     "SUPERNET",
     "THOROUGH",
     "Axis",
+    "ElasticNet",
     "Extreme",
     "Front",
     "LayerOptions",

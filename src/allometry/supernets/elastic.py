@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple, NoReturn, cast
 
@@ -15,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from allometry.arch import Decisions, Network, Shape, Space
 from allometry.base import InputError
 from allometry.nn import ConvNet, initialize
+from allometry.supernets.elastic_net import ElasticNet, LayerOptions
 from allometry.supernets.places import Exit, LayerCandidate, LayerPlace, candidates_of, shapes_of, skeleton
 from allometry.training.batch_norm import batch_norms, synchronize
 from allometry.training.devices import compile_layer
@@ -54,32 +54,7 @@ class Subnet(NamedTuple):
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerOptions:
-    """How the layers of a supernet compute.
-
-    Attributes:
-        dropout: before the classifier in training; None for the networks' own.
-        drop_rates: stochastic depth of the layers, by the name of their holder; none for those that are not named.
-        frozen_statistics: batch norms use the greatest network's statistics in training, too.
-        synchronize: in training batch norms look at the images of all processes.
-        recompute: keep only what goes from layer to layer, and compute the inside again on the way back.
-        compile: let `torch.compile` write each layer.
-
-    Example:
-        >>> LayerOptions(dropout=0.1).frozen_statistics
-        False
-    """
-
-    dropout: float | None = None
-    drop_rates: Mapping[str, float] = field(default_factory=dict)
-    frozen_statistics: bool = False
-    synchronize: bool = False
-    recompute: bool = False
-    compile: bool = False
-
-
-class Supernet(nn.Module):
+class Supernet(ElasticNet):
     """All networks of a space in one set of weights.
 
     Each layer of the greatest network is there once, as large as any member has it; where a space lets a layer be of

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any, overload
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from allometry.arch import Network
+from allometry.arch.module_space import AnyMember
 from allometry.data import Split, part_of, view_batches
 from allometry.nn import ConvNet
 from allometry.supernets.elastic import Subnet, Supernet
+from allometry.supernets.elastic_net import ElasticNet
 from allometry.training import Preprocessing, recalibrate_batch_norm, to_input
 
 ESTIMATED = 1024  # images, as after an epoch of a training
 _BATCH = 64
 
 
+@overload
 def extract_subnet(
     supernet: Supernet,
     member: Subnet | Network,
@@ -27,7 +31,26 @@ def extract_subnet(
     preprocessing: Preprocessing,
     seed: int = 0,
     images: int = ESTIMATED,
-) -> ConvNet:
+) -> ConvNet: ...
+@overload
+def extract_subnet(
+    supernet: ElasticNet,
+    member: Any,  # noqa: ANN401 - as it takes them
+    split: Split,
+    *,
+    preprocessing: Preprocessing,
+    seed: int = 0,
+    images: int = ESTIMATED,
+) -> nn.Module: ...
+def extract_subnet(
+    supernet: ElasticNet,
+    member: Any,
+    split: Split,
+    *,
+    preprocessing: Preprocessing,
+    seed: int = 0,
+    images: int = ESTIMATED,
+) -> nn.Module:
     """The module of a member with its weights and batch-norm statistics of its own, in evaluation mode.
 
     Of a supernet that was trained with frozen statistics it keeps the parts of those.
@@ -54,7 +77,7 @@ def extract_subnet(
         >>> module.training, module(torch.zeros(1, 3, 8, 8)).shape
         (False, torch.Size([1, 2]))
     """
-    network = member if isinstance(member, Network) else member.network
+    network = member if isinstance(member, AnyMember) else member.network
     module = supernet.extract(member)
     if supernet.options.frozen_statistics:
         return module.eval()
@@ -64,7 +87,7 @@ def extract_subnet(
     return module
 
 
-def preprocessing_of(network: Network, preprocessing: Preprocessing) -> Preprocessing:
+def preprocessing_of(network: AnyMember, preprocessing: Preprocessing) -> Preprocessing:
     """How images become the input of a member, from how they become that of the largest network.
 
     Example, with a small `network` and the `preprocessing` of its images:

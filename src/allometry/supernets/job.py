@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import ClassVar
@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from allometry.arch import Option, Space, space_to_json
+from allometry.arch import Choice, ModuleChoice, Option, Space
+from allometry.arch.module_space import AnySpace, space_text
 from allometry.base import InputError
 from allometry.nas import ABSENT, Encoding, narrow, sample_encodings
 from allometry.runs import SupernetEpochMetrics
@@ -23,7 +24,95 @@ _DRAWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class SupernetJob(Job[SupernetEpochMetrics]):
+class BaseSupernetJob(Job[SupernetEpochMetrics]):
+    """What is common to the training of supernets of networks and of modules.
+
+    Attributes:
+        space: of the subnets.
+        phases: in order.
+        coupled: width follows depth in every subnet that is trained.
+        start: weights of the largest network to start from instead of fresh ones.
+
+    Raises:
+        InputError: the phases do not follow each other, or the networks are not for these images.
+    """
+
+    CONTENT: ClassVar[str] = (
+        "the training of another supernet: of another space, recipe, data set or seed, or in other phases"
+    )
+
+    space: AnySpace
+    phases: tuple[Phase, ...]
+    coupled: bool = False
+    start: Mapping[str, Tensor] | None = None
+    label: str = "supernet training"
+
+    def __post_init__(self) -> None:
+        if not self.phases:
+            raise InputError("A supernet is trained in one phase or more; none was given.")
+        names = [phase.name for phase in self.phases]
+        twice = [name for place, name in enumerate(names) if name in names[:place]]
+        if twice:
+            raise InputError(f"Two phases are named {twice[0]!r}; give each its own name.")
+        if self.phases[0].teacher == "largest":
+            raise InputError(
+                f"The first phase, {self.phases[0].name!r}, cannot learn from the largest network as it is at its end; "
+                "give it the teacher 'none', or a phase of the largest network before it."
+            )
+        refuse_other_images(
+            self.space.largest(),
+            self.dataset,
+            self.preprocessing,
+            called="largest network",
+            place="the space",
+        )
+        for phase in self.phases:  # refuses a phase that is too short for the recipe's head epochs
+            self.recipe_of(phase)
+
+    @cached_property
+    def spaces(self) -> tuple[AnySpace, ...]:
+        """The part of the space that each phase draws from."""
+        return tuple(narrow(self.space, phase.part_of(self.space)) for phase in self.phases)
+
+    @cached_property
+    def plans(self) -> tuple[TaskPhase, ...]:
+        """Every epoch of each phase, planned."""
+        images, largest = len(self.dataset.splits["train"]), self.space.largest()
+        recipes = [(phase.name, self.recipe_of(phase)) for phase in self.phases]
+        return tuple(
+            TaskPhase(name=name, recipe=recipe, epochs=plan_epochs(recipe, largest, images))
+            for name, recipe in recipes
+        )
+
+    def recipe_of(self, phase: Phase) -> Recipe:
+        """The recipe, with a phase's epochs, learning rate and weight of the teacher.
+
+        Raises:
+            RecipeError: the recipe does not go with so many epochs.
+        """
+        recipe = replace(
+            self.recipe, epochs=phase.epochs, learning_rate=self.recipe.learning_rate * phase.lr_scale
+        )
+        if phase.distillation_weight is None:
+            return recipe
+        return replace(recipe, distillation=replace(recipe.distillation, weight=phase.distillation_weight))
+
+    def identity_parts(self) -> list[object]:
+        """All that decides the weights, as JSON-ready values."""
+        return [
+            space_text(self.space),
+            self.recipe.to_dict(),
+            phases_to_json(self.phases),
+            self.coupled,
+            asdict(self.preprocessing),
+            self.seed,
+            self.dataset.fingerprint,
+            *([] if self.start is None else [digest_of(self.start)]),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupernetJob(BaseSupernetJob):
     """What is trained, on what, and where.
 
     The recipe holds in each phase anew; the epochs are the phases'. `keep` and `patience` compare the epochs of a phase
@@ -58,81 +147,10 @@ class SupernetJob(Job[SupernetEpochMetrics]):
         [('all', 8)]
     """
 
-    CONTENT: ClassVar[str] = (
-        "the training of another supernet: of another space, recipe, data set or seed, or in other phases"
-    )
-
     space: Space
-    phases: tuple[Phase, ...]
-    coupled: bool = False
-    start: Mapping[str, Tensor] | None = None
-    label: str = "supernet training"
-
-    def __post_init__(self) -> None:
-        if not self.phases:
-            raise InputError("A supernet is trained in one phase or more; none was given.")
-        names = [phase.name for phase in self.phases]
-        twice = [name for place, name in enumerate(names) if name in names[:place]]
-        if twice:
-            raise InputError(f"Two phases are named {twice[0]!r}; give each its own name.")
-        if self.phases[0].teacher == "largest":
-            raise InputError(
-                f"The first phase, {self.phases[0].name!r}, cannot learn from the largest network as it is at its end; "
-                "give it the teacher 'none', or a phase of the largest network before it."
-            )
-        refuse_other_images(
-            self.space.largest(),
-            self.dataset,
-            self.preprocessing,
-            called="largest network",
-            place="the space",
-        )
-        for phase in self.phases:  # refuses a phase that is too short for the recipe's head epochs
-            self.recipe_of(phase)
-
-    @cached_property
-    def spaces(self) -> tuple[Space, ...]:
-        """The part of the space that each phase draws from."""
-        return tuple(narrow(self.space, phase.part_of(self.space)) for phase in self.phases)
-
-    @cached_property
-    def plans(self) -> tuple[TaskPhase, ...]:
-        """Every epoch of each phase, planned."""
-        images, largest = len(self.dataset.splits["train"]), self.space.largest()
-        recipes = [(phase.name, self.recipe_of(phase)) for phase in self.phases]
-        return tuple(
-            TaskPhase(name=name, recipe=recipe, epochs=plan_epochs(recipe, largest, images))
-            for name, recipe in recipes
-        )
-
-    def recipe_of(self, phase: Phase) -> Recipe:
-        """The recipe, with a phase's epochs, learning rate and weight of the teacher.
-
-        Raises:
-            RecipeError: the recipe does not go with so many epochs.
-        """
-        recipe = replace(
-            self.recipe, epochs=phase.epochs, learning_rate=self.recipe.learning_rate * phase.lr_scale
-        )
-        if phase.distillation_weight is None:
-            return recipe
-        return replace(recipe, distillation=replace(recipe.distillation, weight=phase.distillation_weight))
-
-    def identity_parts(self) -> list[object]:
-        """All that decides the weights, as JSON-ready values."""
-        return [
-            space_to_json(self.space),
-            self.recipe.to_dict(),
-            phases_to_json(self.phases),
-            self.coupled,
-            asdict(self.preprocessing),
-            self.seed,
-            self.dataset.fingerprint,
-            *([] if self.start is None else [digest_of(self.start)]),
-        ]
 
 
-def drawn(job: SupernetJob, phase: int, step: int) -> list[dict[str, Option]]:
+def drawn(job: BaseSupernetJob, phase: int, step: int) -> list[dict[str, Option]]:
     """What the subnets of a step decide, the same in every process.
 
     All are for images of one size, unless the phase gives each its own.
@@ -140,7 +158,7 @@ def drawn(job: SupernetJob, phase: int, step: int) -> list[dict[str, Option]]:
     plan, space = job.phases[phase], job.spaces[phase]
     random = np.random.default_rng([job.seed, _DRAWN, phase, step])
     encodings = sample_encodings(space, random, plan.subnets, by="choice")
-    if job.coupled:
+    if job.coupled and isinstance(space, Space):
         encodings = couple_encodings(space, encodings)
     subnets = [decisions_of(space, encoding) for encoding in encodings]
     if plan.sampling == "sandwich":
@@ -152,10 +170,11 @@ def drawn(job: SupernetJob, phase: int, step: int) -> list[dict[str, Option]]:
     return [{**decisions, **side} for decisions in subnets]
 
 
-def decisions_of(space: Space, encoding: Encoding) -> dict[str, Option]:
+def decisions_of(space: AnySpace, encoding: Encoding) -> dict[str, Option]:
     """What an encoding of a space decides."""
+    choices: Sequence[Choice | ModuleChoice] = space.choices
     return {
         choice.name: choice.options[number]
-        for choice, number in zip(space.choices, encoding.tolist(), strict=True)
+        for choice, number in zip(choices, encoding.tolist(), strict=True)
         if number != ABSENT
     }

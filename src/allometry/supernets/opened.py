@@ -17,7 +17,8 @@ from allometry.runs.files import PHASES, PREPROCESSING, SPACE
 from allometry.runs.folder import find_run, work_in
 from allometry.supernets.config import supernet_recipe
 from allometry.supernets.coupling import couple_encodings
-from allometry.supernets.elastic import LayerOptions, Supernet, supernet_of
+from allometry.supernets.elastic import Supernet, supernet_of
+from allometry.supernets.elastic_net import LayerOptions
 from allometry.supernets.evolution import Transform
 from allometry.supernets.task import SUPERNET
 from allometry.training import Preprocessing, Recipe, load_weights

@@ -1,70 +1,22 @@
-"""The training of a supernet as a task of the training loop: in each step some subnets see the same images."""
+"""The training of a supernet of networks: its weights, what it drops, and in which order its channels stand."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from allometry.arch import Network
-from allometry.data import Batch
-from allometry.nn import ConvNet, save_weights, scale_residuals
-from allometry.runs import SupernetEpochMetrics
-from allometry.runs.phases import dimension_of
-from allometry.supernets.elastic import LayerOptions, Subnet, Supernet, build_supernet, supernet_of
-from allometry.supernets.extract import extract_subnet, preprocessing_of
-from allometry.supernets.job import SupernetJob, drawn
+from allometry.nas import narrow
+from allometry.nn import ConvNet, scale_residuals
+from allometry.supernets.base_task import SUPERNET, BaseSupernetTask, TrainedSupernet, options_in_use
+from allometry.supernets.elastic import Subnet, Supernet, build_supernet, supernet_of
+from allometry.supernets.job import SupernetJob
 from allometry.supernets.sorting import sort_channels
-from allometry.training import (
-    Epoch,
-    EpochSummary,
-    Score,
-    Task,
-    TaskPhase,
-    Validation,
-    autocast,
-    load_weights,
-    run_task,
-    student_losses,
-    to_input,
-)
-from allometry.training.batch_norm import batch_norms, synchronize
+from allometry.training import load_weights, run_task
 from allometry.training.optimizer import layers_above
-from allometry.training.task import step_sums
-from allometry.training.validation import validate
 
-SUPERNET = "supernet.safetensors"
-LARGEST = "largest.safetensors"
-"""The largest network as it was at the end of the first phase: the teacher where a phase names it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainedSupernet:
-    """A finished training.
-
-    Attributes:
-        supernet: with its averaged weights, in evaluation mode, on the CPU.
-        history: one record per epoch, as in `metrics.jsonl`.
-        seconds: what the training took, over all its sessions.
-        images: training images seen, once for all subnets of a step.
-
-    Example, with a small `network`:
-        >>> from allometry.catalog import mbconv_space
-        >>> supernet = build_supernet(mbconv_space(network, kernels=(3, 5)), seed=0)
-        >>> trained = TrainedSupernet(supernet=supernet, history=(), seconds=0.0, images=0)
-        >>> trained.supernet.extract(network).training, trained.images
-        (True, 0)
-    """
-
-    supernet: Supernet
-    history: tuple[SupernetEpochMetrics, ...]
-    seconds: float
-    images: int
+__all__ = ["SUPERNET", "SupernetTask", "TrainedSupernet", "load_supernet", "train_supernet"]
 
 
 def train_supernet(job: SupernetJob) -> TrainedSupernet:
@@ -105,14 +57,15 @@ def load_supernet(job: SupernetJob) -> Supernet:
         Traceback (most recent call last):
             ...
         allometry.base.errors.RunFolderError: The weights ... are missing: the training is not finished.
+        >>> from allometry.nn import save_weights
         >>> save_weights(job.folder / SUPERNET, build_supernet(space, seed=0).state_dict())
         >>> load_supernet(job).training
         False
     """
-    return supernet_of(job.space, load_weights(job.folder / SUPERNET), options=_options_in_use(job))
+    return supernet_of(job.space, load_weights(job.folder / SUPERNET), options=options_in_use(job))
 
 
-class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
+class SupernetTask(BaseSupernetTask):
     """All networks of a space learn in one set of weights.
 
     Example, with a small `network`, a `dataset`, its `preprocessing` and a `recipe`:
@@ -127,47 +80,34 @@ class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
         (8, 'supernet.safetensors', True)
     """
 
-    record_type = SupernetEpochMetrics
     job: SupernetJob
     module: Supernet
     average: Supernet
+    _largest: Subnet
 
-    @property
-    def phases(self) -> tuple[TaskPhase, ...]:
-        """The job's phases."""
-        return self.job.plans
-
-    @property
-    def final(self) -> Path:
-        """The supernet's file, which those who take subnets out of it read."""
-        return self.job.folder / SUPERNET
-
-    def build(self) -> None:
-        """Make the supernet, and its average, which may teach: so nothing of that is dropped."""
-        job, recipe = self.job, self.job.recipe
+    def begin(self) -> Supernet:
+        """A supernet with fresh weights, or with those that the largest network begins with."""
+        job = self.job
         supernet = build_supernet(job.space, seed=job.seed)
-        scale_residuals(supernet, recipe.residual_scale)
+        scale_residuals(supernet, job.recipe.residual_scale)
         if job.start is not None:
             largest = ConvNet(job.space.largest())
             largest.load_state_dict(job.start)
             supernet.load_largest(largest)
-        supernet.to(job.device)
-        self.average = copy.deepcopy(supernet).train()
-        self.average.set_options(replace(_options_in_use(job), dropout=0.0))
-        supernet.set_options(
-            replace(
-                _options_in_use(job),
-                dropout=recipe.dropout,
-                synchronize=recipe.execution.synchronize and not job.dist.alone,
-                recompute=recipe.execution.recompute,
-                compile=recipe.execution.compile,
-            )
-        )
-        self.module = supernet
-        self._subnets: list[Subnet] = []
-        self._largest = supernet.subnet(job.space.largest())
-        self._teacher: nn.Module | None = None
-        self._set_phase(0)
+        return supernet.to(job.device)
+
+    def supernet_of(self, weights: Mapping[str, Tensor]) -> Supernet:
+        """The supernet with some weights, in evaluation mode."""
+        return supernet_of(self.job.space, weights, options=options_in_use(self.job))
+
+    def plain_largest(self) -> nn.Module:
+        """The module of the largest network, whatever its weights."""
+        return ConvNet(self.job.space.largest())
+
+    def sort_channels(self, phase: int) -> None:
+        """Put the most important channels first."""
+        narrower = narrow(self.job.space, self.job.phases[phase].part_of(self.job.space))
+        sort_channels(self.module, narrower=narrower, also=[self.average])
 
     @property
     def classifier(self) -> nn.Module:
@@ -197,168 +137,7 @@ class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
             return 0.0
         return 1 / plan.subnets if self.job.recipe.optimizer == "rmsprop" else 1.0
 
-    # Phases, epochs, steps
-
-    def enter_phase(self, number: int) -> None:
-        """Make ready for the steps of a phase: what it drops, and its teacher, if it has one."""
-        self._set_phase(number)
-        if self.job.phases[number].teacher != "largest" or self._teacher is not None:
-            return
-        job, path = self.job, self.job.folder / "checkpoints" / LARGEST
-        weights = job.dist.broadcast_object(load_weights(path) if job.dist.is_main else None)
-        teacher = ConvNet(job.space.largest())
-        teacher.load_state_dict(weights)
-        if self.module.options.synchronize:  # its answers, too, are the same however images are shared out
-            synchronize(teacher, device=job.device)
-        self._teacher = teacher.to(job.device).eval().requires_grad_(False)
-
-    def next_phase(self, number: int) -> None:
-        """Go over to the next phase: from the averaged weights, the most important channels first."""
-        job = self.job
-        if number == 1 and job.dist.is_main:
-            largest = self._extract(self._largest)
-            save_weights(job.folder / "checkpoints" / LARGEST, largest, metadata={"identity": job.identity})
-        self.module.load_state_dict(self.average.state_dict())
-        before, now = job.spaces[number - 1], job.spaces[number]
-        if any(
-            dimension_of(choice) in ("width", "channels") and choice.options != old.options
-            for old, choice in zip(before.choices, now.choices, strict=True)
-        ):
-            sort_channels(self.module, narrower=before, also=[self.average])
-
-    def freeze_statistics(self, *, frozen: bool) -> None:
-        """Nothing: where the recipe freezes statistics the options say so, and there are none in head epochs either."""
-
-    def set_dropout(self, probability: float) -> None:
-        """Set the dropout before the classifier, where the recipe lets it change from epoch to epoch."""
-        if self.job.recipe.progressive.dropout is not None:
-            self.module.set_options(replace(self.module.options, dropout=probability))
-
-    def side_of(self, epoch: Epoch, step: int) -> int:
-        """The side of a step's images, in pixels; where each subnet has its own, the greatest of these.
-
-        Images are made at that size, as they will be when a subnet is used: images of the largest size that are shrunk
-        once more would be softer.
-        """
-        job = self.job
-        space = job.spaces[self._phase]
-        subnets = [space.network(decisions) for decisions in drawn(job, self._phase, step)]
-        return max(self._side_of(network, epoch) for network in subnets)
-
-    def start_step(self, epoch: Epoch, step: int) -> None:
-        """Draw the step's subnets."""
-        del epoch
-        self._subnets = [self.module.subnet(network) for network in drawn(self.job, self._phase, step)]
-
-    def learn(self, batch: Batch, epoch: Epoch) -> Tensor:
-        """Let the step's subnets learn from a batch; their gradients add up."""
-        job, plan, recipe = self.job, self.job.phases[self._phase], self.phases[self._phase].recipe
-        images = to_input(batch.images, job.preprocessing, job.device)
-        with autocast(recipe, job.device):
-            taught = self.teacher_logits(images)
-        scale, sums = self.loss_scale(epoch, passes=len(self._subnets)), []
-        for place, subnet in enumerate(self._subnets):
-            own = _shrunk(images, self._side_of(subnet.network, epoch))
-            regularized = (
-                plan.regularized == "all" or place == 0
-            )  # the first one of a sandwich is the largest
-            with autocast(recipe, job.device):
-                logits = self.module(own, subnet, regularized=regularized).float()
-            losses, labels = student_losses(logits, batch, recipe, teacher_logits=taught)
-            torch.autograd.backward(losses.sum() * scale)
-            if plan.teacher == "itself" and taught is None:
-                taught = logits.detach()
-            sums.append(step_sums(losses, logits, labels))
-        return torch.stack(sums).sum(0)
-
-    def teacher_logits(self, images: Tensor) -> Tensor | None:
-        """The logits of a teacher that does not learn from this step; None without one.
-
-        Its batch norms use the batch's own statistics, as images come in many sizes.
-
-        Source: Once-for-All, released code.
-        """
-        teacher = self.job.phases[self._phase].teacher
-        logits: Tensor | None = None
-        with torch.no_grad():
-            if teacher == "average":
-                logits = self.average(images, self._largest)
-            elif teacher == "largest" and self._teacher is not None:
-                for norm in () if self.average.options.frozen_statistics else batch_norms(self._teacher):
-                    norm.training, norm.track_running_stats = True, False
-                logits = self._teacher(images)
-        return logits
-
-    # After an epoch, and at the end
-
-    def validate(self, epoch: Epoch) -> Validation:
-        """The phase's largest and smallest networks, taken out of the average; they count alike."""
-        del epoch
-        job, space = self.job, self.job.spaces[self._phase]
-        scores: list[Score] = []
-        for network in (space.largest(), space.smallest()):
-            module = self._extract(self.average.subnet(network))
-            scores.append(validate(job, module, preprocessing=preprocessing_of(network, job.preprocessing)))
-        largest, smallest = scores
-        return Validation(
-            score=Score((largest.accuracy + smallest.accuracy) / 2, (largest.loss + smallest.loss) / 2),
-            measures={"largest": largest.accuracy, "smallest": smallest.accuracy},
-        )
-
-    def record(self, summary: EpochSummary, validation: Validation) -> SupernetEpochMetrics:
-        """The epoch's record."""
-        phase = self.job.phases[summary.phase]
-        return SupernetEpochMetrics(
-            phase=summary.phase + 1,
-            name=phase.name,
-            epoch=summary.epoch.number + 1,
-            epochs=summary.epochs,
-            step=summary.step,
-            learning_rate=summary.learning_rate,
-            train_loss=summary.loss,
-            train_accuracy=summary.accuracy,
-            largest=validation.measures["largest"],
-            smallest=validation.measures["smallest"],
-            images=round(summary.passes / phase.subnets),
-            passes=summary.passes,
-            seconds=summary.seconds,
-        )
-
-    def final_weights(self) -> dict[str, Tensor]:
-        """The averaged weights; their statistics are the largest network's."""
-        self.average.load_largest(self._extract(self._largest))
-        return self.average.state_dict()
-
-    def result(
-        self, weights: Mapping[str, Tensor], history: Sequence[SupernetEpochMetrics]
-    ) -> TrainedSupernet:
-        """The supernet with its final weights."""
-        return TrainedSupernet(
-            supernet=supernet_of(self.job.space, weights, options=_options_in_use(self.job)),
-            history=tuple(history),
-            seconds=sum(record.seconds for record in history),
-            images=sum(record.images for record in history),
-        )
-
-    def _extract(self, subnet: Subnet) -> ConvNet:
-        job = self.job
-        return extract_subnet(
-            self.average,
-            subnet,
-            job.dataset.splits["train"],
-            preprocessing=job.preprocessing,
-            seed=job.seed,
-        )
-
-    def _set_phase(self, number: int) -> None:
-        self._phase = number
-        self.module.set_options(replace(self.module.options, drop_rates=self._drop_rates(self.module)))
-
-    def _side_of(self, network: Network, epoch: Epoch) -> int:
-        """The side of the images that a subnet sees, which grow as those of the largest one."""
-        return max(1, round(network.resolution * epoch.resolution / self.job.preprocessing.resolution))
-
-    def _drop_rates(self, supernet: Supernet) -> dict[str, float]:
+    def drop_rates(self) -> dict[str, float]:
         """The stochastic depth, growing from layer to layer of the greatest network as in one by itself.
 
         It is the recipe's. Without one it is the greatest network's own where that one alone drops layers.
@@ -373,20 +152,5 @@ class SupernetTask(Task[SupernetEpochMetrics, TrainedSupernet]):
             within[placed.stage] = layer + 1
             start = f"stage_{placed.stage}_layer_{layer}_"
             if placed.drop_rate:
-                rates |= {host: placed.drop_rate for host in supernet.hosts if host.startswith(start)}
+                rates |= {host: placed.drop_rate for host in self.module.hosts if host.startswith(start)}
         return rates
-
-
-def _shrunk(images: Tensor, side: int) -> Tensor:
-    """Images [N, channels, H, W] at a side that is not greater.
-
-    Source: Yu et al. 2020, *BigNAS*, section 3.1, for bicubic.
-    """
-    if images.shape[-1] == side:
-        return images
-    return F.interpolate(images, size=(side, side), mode="bicubic", align_corners=False, antialias=True)
-
-
-def _options_in_use(job: SupernetJob) -> LayerOptions:
-    """How the layers of what is trained compute afterwards."""
-    return LayerOptions(frozen_statistics=job.recipe.batch_norm == "frozen")

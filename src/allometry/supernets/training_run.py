@@ -16,7 +16,7 @@ from allometry.runs.files import NETWORK, PHASES, PREPROCESSING, RECIPE, SPACE, 
 from allometry.supernets.config import SupernetConfig, forecast_seconds, supernet_recipe
 from allometry.supernets.coupling import coupled_size
 from allometry.supernets.inheriting import inherit_largest
-from allometry.supernets.job import SupernetJob
+from allometry.supernets.job import BaseSupernetJob, SupernetJob
 from allometry.supernets.task import train_supernet
 from allometry.training.images import Images
 from allometry.training.memory import settle_execution
@@ -232,6 +232,7 @@ def _announce(session: Session, planned: SupernetForecast) -> None:
     session.progress.say(f"in all about {format_duration(planned.seconds)} here, less what is already done")
 
 
-def _size(job: SupernetJob) -> int:
+def _size(job: BaseSupernetJob) -> int:
     """How many subnets the last phase trains."""
-    return coupled_size(job.spaces[-1]) if job.coupled else job.spaces[-1].size
+    space = job.spaces[-1]
+    return coupled_size(space) if job.coupled and isinstance(space, Space) else space.size

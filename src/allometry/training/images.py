@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from allometry.arch import Network
+from allometry.arch.module_space import AnyMember
 from allometry.base import Progress, SilentProgress
 from allometry.data import Dataset, Normalization, as_dataset, is_line_art, normalization
 from allometry.data.summary import images_per_class
@@ -31,7 +32,7 @@ class Images:
     normal: Normalization
     drawn: bool
 
-    def preprocessing(self, network: Network, recipe: Recipe) -> Preprocessing:
+    def preprocessing(self, network: AnyMember, recipe: Recipe) -> Preprocessing:
         """How these images become the network's input."""
         return Preprocessing(
             channels=self.dataset.channels,
@@ -47,6 +48,10 @@ class Images:
     def recipe(self, make: RecipeMaker, network: Network, settings: Sequence[Setting]) -> Recipe:
         """A recipe made for a network and these images, with the user's changes."""
         plain = make(network, images=len(self.dataset.splits["train"]), drawings=self.drawn)
+        return self.changed(plain, settings)
+
+    def changed(self, plain: Recipe, settings: Sequence[Setting]) -> Recipe:
+        """A recipe for these images, with the user's changes."""
         return self._with_class_weights(change(replace(plain, loss=self._loss or plain.loss), *settings))
 
     def resolve(self, recipe: Recipe | RecipeSpec, network: Network) -> Recipe:

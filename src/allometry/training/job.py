@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from allometry.arch import Network
+from allometry.arch.module_space import AnyMember
 from allometry.base import InputError, Progress, RunFolderError, SilentProgress
 from allometry.base.machine import half_the_cores
 from allometry.data import Dataset
@@ -101,7 +102,7 @@ class Job(ABC, Generic[RecordT]):
 
 
 def refuse_other_images(
-    network: Network, dataset: Dataset, preprocessing: Preprocessing, *, called: str, place: str
+    network: AnyMember, dataset: Dataset, preprocessing: Preprocessing, *, called: str, place: str
 ) -> None:
     """Refuse a network that is not for these images.
 
@@ -122,11 +123,14 @@ def refuse_other_images(
             ...
         allometry.base.errors.InputError: The network's head.classes is 1000, but that of the images 2; ...
     """
-    for what, ours, theirs in (
-        ("head.classes", network.head.classes, len(dataset.classes)),
-        ("in_channels", network.in_channels, preprocessing.channels),
-        ("resolution", network.resolution, preprocessing.resolution),
-    ):
+    facts = [("resolution", network.resolution, preprocessing.resolution)]
+    if isinstance(network, Network):
+        facts = [
+            ("head.classes", network.head.classes, len(dataset.classes)),
+            ("in_channels", network.in_channels, preprocessing.channels),
+            *facts,
+        ]
+    for what, ours, theirs in facts:
         if ours != theirs:
             raise InputError(
                 f"The {called}'s {what} is {ours}, but that of the images {theirs}; set it in {place}."

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from allometry.arch import Network
+from allometry.arch.module_space import AnyMember
 from allometry.data import Augmentation
 from allometry.training.recipes.recipe import Recipe
 
@@ -66,7 +67,7 @@ class Epoch:
         return self.first_step + self.steps
 
 
-def plan_epochs(recipe: Recipe, network: Network, images: int) -> tuple[Epoch, ...]:
+def plan_epochs(recipe: Recipe, network: AnyMember, images: int) -> tuple[Epoch, ...]:
     """Every epoch of a training of `network` on so many images.
 
     Example:
@@ -163,7 +164,7 @@ def at_full_size(recipe: Recipe) -> Recipe:
     return replace(recipe, train_resolution=1.0, progressive=progressive)
 
 
-def _epoch(recipe: Recipe, network: Network, images: int, number: int, first_step: int) -> Epoch:
+def _epoch(recipe: Recipe, network: AnyMember, images: int, number: int, first_step: int) -> Epoch:
     progressive, augmentation = recipe.progressive, recipe.augmentation
     stage = progressive.stage_of(number, recipe.epochs)
 
@@ -175,7 +176,9 @@ def _epoch(recipe: Recipe, network: Network, images: int, number: int, first_ste
         growth = (recipe.train_resolution / _side(recipe, number)) ** 2
         batch_size = max(1, min(images, round(recipe.batch_size * growth)))
         lr_scale = (batch_size / recipe.batch_size) ** progressive.rate
-    dropout = network.head.dropout if recipe.dropout is None else recipe.dropout
+    # A torch module has dropout of its own, which stays.
+    own = network.head.dropout if isinstance(network, Network) else 0.0
+    dropout = own if recipe.dropout is None else recipe.dropout
     return Epoch(
         number=number,
         stage=stage,

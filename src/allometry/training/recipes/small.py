@@ -42,6 +42,11 @@ def small(network: Network, *, images: int, drawings: bool = False) -> Recipe:
         [(10, 64), (60, 16)]
     """
     del network
+    return small_for(images, drawings=drawings)
+
+
+def small_for(images: int, *, drawings: bool = False) -> Recipe:
+    """What `small` is for any network."""
     batch_size = batch_for(images)
     return Recipe(
         epochs=epochs_to_see(_IMAGES, images, fewest=_FEWEST, most=_MOST),
