@@ -86,9 +86,21 @@ def test_the_command_line_tells_the_plan_and_writes_nothing_in_a_dry_run(
     assert told.exit_code == 0, told.output
     assert "0.weight" in told.output
     assert not out.exists()
+    told = CliRunner().invoke(app, [*arguments, "--kernel-size", "5", "--dry-run"])
+    assert "5 x 5" in told.output, told.output
     made = CliRunner().invoke(app, [*arguments, "--out", str(out), "--json"])
     assert json.loads(made.output)["after"]["macs"] < json.loads(made.output)["before"]["macs"]
     assert (out / verb.PLAN).exists()
+
+
+def test_larger_kernels_are_in_the_plan_that_is_saved(weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "larger"
+    grown = grow_module_file(
+        weights, module="their_nets:make", budget="4x", resolution=32, kernel_size=5, method="pairs", out=out
+    )
+    assert [change.after for change in ModulePlan.load(out / verb.PLAN).kernels] == [(5, 5), (5, 5)]
+    assert grown.scaled.difference is not None
+    assert grown.scaled.difference < 1e-5
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,12 @@ def grow(
     resolution: Annotated[
         int | None, typer.Option("--resolution", min=1, help="Of a torch module's images; by default 224.")
     ] = None,
+    kernel_size: Annotated[
+        int | None,
+        typer.Option(
+            "--kernel-size", min=3, help="Of a torch module's convolutions that look at fewer neighbors."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would become of it, and at what cost; write nothing.")
     ] = False,
@@ -137,6 +143,7 @@ def grow(
             module,
             budget,
             resolution,
+            kernel_size,
             law,
             runtime,
             threads,
@@ -148,8 +155,9 @@ def grow(
             refused,
         )
         return
-    if resolution is not None:
-        raise InputError("--resolution is for torch modules (--module).")
+    for option, value in (("--resolution", resolution), ("--kernel-size", kernel_size)):
+        if value is not None:
+            raise InputError(f"{option} is for torch modules (--module).")
     from allometry.cli.interrupts import stopping_on_signals
     from allometry.runs import TrainResult
     from allometry.training.distributed import is_main_process
@@ -216,6 +224,7 @@ def _grow_module(
     module: str,
     budget: str,
     resolution: int | None,
+    kernel_size: int | None,
     law: str | None,
     runtime: str | None,
     threads: int,
@@ -243,6 +252,7 @@ def _grow_module(
         runtime=runtime,
         threads=threads,
         method=method,  # type: ignore[arg-type]  # checked there
+        kernel_size=kernel_size,
         out=None if dry_run else folder,
         seed=seed,
     )
@@ -259,6 +269,14 @@ def _grow_module(
         print_table(
             ("blocks", "before", "after"),
             [[run.container or "-", f"{len(run.blocks)}", f"{run.repeats}"] for run in plan.insertions],
+        )
+    if plan.kernels:
+        print_table(
+            ("kernel", "before", "after"),
+            [
+                [change.module, *(" x ".join(map(str, sides)) for sides in (change.before, change.after))]
+                for change in plan.kernels
+            ],
         )
     for kept in plan.kept:
         print_line(f"stays: {kept.name} ({kept.size}): {kept.reason}")

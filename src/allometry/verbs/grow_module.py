@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,7 @@ def grow_module_file(
     runtime: str | None = None,
     threads: int = 1,
     method: GrowthMethod = "new",
+    kernel_size: int | None = None,
     out: str | Path | None = None,
     seed: int = 0,
     progress: Progress | bool = True,
@@ -92,6 +95,7 @@ def grow_module_file(
         runtime: where a latency is measured.
         threads: of that runtime.
         method: what new channels are: `new` ones that nobody reads at first, `copies`, or `pairs`.
+        kernel_size: side of the kernels of all convolutions that look at fewer neighbors; None leaves them as they are.
         out: the folder; None writes nothing.
         seed: of new weights.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
@@ -113,10 +117,13 @@ def grow_module_file(
     where = runtime_config_for(limits, runtime=runtime, threads=threads)
     chosen = as_law(law)
     seconds = None
+    solved = partial(
+        solve_module, origin, image, law=chosen, kernel_size=kernel_size, method=method, seed=seed
+    )
     if where is None:
-        scaled = solve_module(origin, image, budget=limits, law=chosen, method=method, seed=seed)
+        scaled = solved(budget=limits)
     else:
-        scaled, seconds = _on_device(origin, image, limits, chosen, where, method, seed, shown)
+        scaled, seconds = _on_device(origin, image, limits, where, solved, shown)
     folder = None if out is None else Path(out)
     if folder is not None:
         save_weights(folder / WEIGHTS, scaled.module)
@@ -136,10 +143,8 @@ def _on_device(
     origin: nn.Module,
     image: torch.Tensor,
     limits: Budget,
-    law: ScalingLaw,
     where: RuntimeConfig,
-    method: GrowthMethod,
-    seed: int,
+    solved: Callable[..., ScaledModule],
     progress: Progress,
 ) -> tuple[ScaledModule, float]:
     """The largest module that this device runs in the time, within a few readings."""
@@ -157,7 +162,7 @@ def _on_device(
         budget = Budget(
             (Limit("macs", max(1, int(target))), *(x for x in counted if x.measure.name != "macs"))
         )
-        scaled = solve_module(origin, image, budget=budget, law=law, method=method, seed=seed)
+        scaled = solved(budget=budget)
         seconds = _seconds(scaled.module, image, where)
         progress.say(f"{format_quantity(scaled.macs)} MACs take {format_milliseconds(seconds)}")
         if seconds <= most:

@@ -86,6 +86,7 @@ def scale(
     budget: Budget | str | None = None,
     depth: float | None = None,
     width: float | None = None,
+    kernel_size: int | None = None,
     law: ScalingLaw | str | Path | None = None,
     channel_multiple: int | None = None,
     method: GrowthMethod = "new",
@@ -108,6 +109,7 @@ def scale(
     features_only: bool = False,
     progress: Progress | bool = True,
     example_input: Any = None,
+    kernel_size: int | None = None,
     method: GrowthMethod = "new",
     seed: int = 0,
 ) -> Network | nn.Module:
@@ -136,6 +138,7 @@ def scale(
         features_only: the budget is that of a backbone, so of the network without its head; it is counted.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
         example_input: that a torch module takes, or a tuple of all that it takes: a batch of one image will do.
+        kernel_size: side of the kernels of all convolutions of a module that look at fewer neighbors.
         method: what new channels of a module are: `new` ones that nobody reads at first, `copies`, or `pairs` that
             cancel each other.
         seed: of a module's new weights.
@@ -160,7 +163,8 @@ def scale(
         True
     """
     if isinstance(network, str | Path | Network):
-        _refuse_for_data(example_input=example_input, method=None if method == "new" else method)
+        chosen = None if method == "new" else method
+        _refuse_for_data(example_input=example_input, kernel_size=kernel_size, method=chosen)
         return scale_in_full(
             network,
             phi,
@@ -189,6 +193,7 @@ def scale(
         budget=budget,
         depth=depth,
         width=width,
+        kernel_size=kernel_size,
         law=law,
         channel_multiple=channel_multiple,
         method=method,

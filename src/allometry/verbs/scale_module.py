@@ -24,6 +24,7 @@ def scale_module_in_full(
     budget: Budget | str | None = None,
     depth: float | None = None,
     width: float | None = None,
+    kernel_size: int | None = None,
     law: ScalingLaw | str | Path | None = None,
     channel_multiple: int | None = None,
     method: GrowthMethod = "new",
@@ -38,6 +39,7 @@ def scale_module_in_full(
         budget: of `macs` and `params`, such as `macs<=300M` or `2x`.
         depth: multiplier of the blocks of each stage that repeats.
         width: multiplier of the channels.
+        kernel_size: side of the kernels of all convolutions that look at fewer neighbors.
         law: in what proportion `phi` and `budget` grow; by default `compound`.
         channel_multiple: what channels are rounded to.
         method: what new channels are: `new`, `copies` or `pairs`.
@@ -64,8 +66,9 @@ def scale_module_in_full(
             "A torch module is scaled by watching it run: give an example_input, such as torch.randn(1, 3, 224, 224)."
         )
     by_hand = depth is not None or width is not None
-    if sum((phi is not None, budget is not None, by_hand)) != 1:
-        raise InputError("Give one of phi, budget, or multipliers (depth, width).")
+    given = sum((phi is not None, budget is not None, by_hand))
+    if given > 1 or (given == 0 and kernel_size is None):
+        raise InputError("Give one of phi, budget, or multipliers (depth, width), or a kernel_size alone.")
     inputs = example_input if isinstance(example_input, tuple) else (example_input,)
     chosen = as_law(law or "compound")
     if budget is not None:
@@ -74,6 +77,7 @@ def scale_module_in_full(
             *inputs,
             budget=budget,
             law=chosen,
+            kernel_size=kernel_size,
             channel_multiple=channel_multiple,
             method=method,
             seed=seed,
@@ -85,6 +89,7 @@ def scale_module_in_full(
         *inputs,
         depth=1.0 if depth is None else depth,
         width=1.0 if width is None else width,
+        kernel_size=kernel_size,
         channel_multiple=CHANNEL_MULTIPLE if channel_multiple is None else channel_multiple,
         method=method,
         seed=seed,

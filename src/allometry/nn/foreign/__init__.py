@@ -3,6 +3,7 @@
 from allometry.nn.foreign.average import grow_average
 from allometry.nn.foreign.depth import Insertion
 from allometry.nn.foreign.elasticity import ModuleElasticity
+from allometry.nn.foreign.kernels import KernelChange
 from allometry.nn.foreign.plan import AttributeChange, GroupChange, Kept, ModulePlan, apply_plan
 from allometry.nn.foreign.runs import BlockRun, find_runs
 from allometry.nn.foreign.scale import ScaledModule, scale_module
@@ -15,6 +16,7 @@ __all__ = [
     "GroupChange",
     "Insertion",
     "Kept",
+    "KernelChange",
     "ModuleElasticity",
     "ModulePlan",
     "ScaledModule",

@@ -13,6 +13,7 @@ from allometry.base import InputError
 from allometry.base.decoding import decode
 from allometry.base.files import read_json, write_json
 from allometry.nn.foreign.depth import Insertion, restructured
+from allometry.nn.foreign.kernels import KernelChange, enlarged
 from allometry.nn.foreign.resize import resize
 from allometry.nn.tracing.traced_int import AttributeSpot
 
@@ -38,11 +39,11 @@ class GroupChange:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Channels or blocks that stay as many, and why.
+    """Channels or blocks that stay as many, or a kernel that stays as it is, and why.
 
     Attributes:
-        name: of the weights that give the channels, or of the container of the blocks.
-        size: how many there are.
+        name: of the weights that give the channels, of the container of the blocks, or of the convolution.
+        size: how many there are, or the kernel's largest side.
         reason: why they stay.
     """
 
@@ -74,6 +75,7 @@ class ModulePlan:
 
     Attributes:
         insertions: blocks that are added or left out.
+        kernels: that become larger, after that.
         shapes: of the tensors that change, after that.
         attributes: that change, after that.
         groups: of channels that change.
@@ -88,6 +90,7 @@ class ModulePlan:
     """
 
     insertions: tuple[Insertion, ...] = ()
+    kernels: tuple[KernelChange, ...] = ()
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     attributes: tuple[AttributeChange, ...] = ()
     groups: tuple[GroupChange, ...] = ()
@@ -145,6 +148,8 @@ def apply_plan(module: nn.Module, plan: ModulePlan) -> nn.Module:
             AttributeSpot(change.module, change.attribute, change.index): change.value
             for change in plan.attributes
         }
+        if plan.kernels:
+            deep = enlarged(deep, plan.kernels)
         return resize(deep, plan.shapes, attributes)
     except (AttributeError, KeyError, ValueError, IndexError) as error:
         raise InputError(

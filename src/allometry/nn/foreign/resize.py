@@ -91,16 +91,19 @@ def resize_in_place(
 ) -> None:
     """Give some tensors of a module other shapes; their values are zeros."""
     named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    swapped = {id(named[name]): _like(named[name], shape) for name, shape in shapes.items()}
-    for part in module.modules():
-        kinds: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
-        for held in kinds:
-            # A shared tensor stays shared.
-            held.update({key: swapped[id(tensor)] for key, tensor in held.items() if id(tensor) in swapped})
+    replace_tensors(module, {id(named[name]): _like(named[name], shape) for name, shape in shapes.items()})
     for spot, value in attributes.items():
         set_attribute(module, spot, value)
     for part in module.modules():
         _tell_sizes(part)
+
+
+def replace_tensors(module: nn.Module, others: Mapping[int, Tensor]) -> None:
+    """Put other tensors in the places of some, by their `id`, in place; a shared tensor stays shared."""
+    for part in module.modules():
+        kinds: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
+        for held in kinds:
+            held.update({key: others[id(tensor)] for key, tensor in held.items() if id(tensor) in others})
 
 
 def _like(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:

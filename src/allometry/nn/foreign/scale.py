@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,13 @@ from allometry.arch.rounding import CHANNEL_MULTIPLE, round_repeats
 from allometry.base import InputError, UnknownNameError
 from allometry.nn.foreign.depth import Insertion, deepened, refusals
 from allometry.nn.foreign.fill import fill
+from allometry.nn.foreign.kernels import (
+    KernelChange,
+    check_kernel_size,
+    enlarged,
+    kernel_rows,
+    larger_kernels,
+)
 from allometry.nn.foreign.oracle import CLOSE, outputs_gap, refuse_other, shaken, varied_inputs, width_gap
 from allometry.nn.foreign.plan import AttributeChange, GroupChange, Kept, ModulePlan
 from allometry.nn.foreign.runs import BlockRun, find_runs, run_once
@@ -69,6 +76,7 @@ def scale_module(
     *inputs: Any,  # noqa: ANN401 - whatever the module takes
     depth: float = 1.0,
     width: float = 1.0,
+    kernel_size: int | None = None,
     channel_multiple: int = CHANNEL_MULTIPLE,
     method: GrowthMethod = "new",
     seed: int = 0,
@@ -85,6 +93,7 @@ def scale_module(
         inputs: that it takes, such as a batch of one image.
         depth: multiplier of the blocks of each stage that repeats.
         width: multiplier of the channels.
+        kernel_size: side of the kernels of all convolutions that look at fewer neighbors; None leaves them as they are.
         channel_multiple: what channels are rounded to.
         method: what new channels are: `new` ones that nobody reads at first, `copies`, or `pairs` that cancel each
             other. Copies keep statistics over channels, such as layer norm's, where there are a whole number of times
@@ -102,13 +111,14 @@ def scale_module(
         (Conv2d(24, 24, kernel_size=(3, 3), stride=(1, 1)), True)
     """
     _check_multipliers(depth, width)
-    if depth == width == 1:
-        raise InputError("Give a depth or a width other than 1.")
+    if depth == width == 1 and kernel_size is None:
+        raise InputError("Give a depth or a width other than 1, or a kernel_size.")
     return scaled_or_same(
         module,
         inputs,
         depth=depth,
         width=width,
+        kernel_size=kernel_size,
         channel_multiple=channel_multiple,
         method=method,
         seed=seed,
@@ -122,6 +132,7 @@ def scaled_or_same(
     *,
     depth: float,
     width: float,
+    kernel_size: int | None,
     channel_multiple: int,
     method: GrowthMethod,
     seed: int,
@@ -134,12 +145,13 @@ def scaled_or_same(
     run_once(module, inputs)
     # What is judged are random weights where the module has constants: zeros would hide what lies behind them.
     subject = shaken(module)
-    insertions, kept = _insertions(subject, inputs, depth)
-    deep, _ = deepened(subject, insertions, inputs)
+    frame = _frame_of(subject, inputs, depth, kernel_size)
+    kept = frame.kept
+    deep, _ = _framed(subject, frame, inputs)
     graph = trace_channels(deep, *inputs)
     widen = partial(_widened, deep, width=width, multiple=channel_multiple, inputs=inputs)
     graph, resized = widen(graph, copies=method == "copies")
-    if not insertions and not resized.shapes and not (may_stay and graph.growing):
+    if not frame.changes and not resized.shapes and not (may_stay and graph.growing):
         raise InputError(_nothing(module, graph, kept, width))
     fill(deep, resized, method=method, seed=seed)
     wider = width >= 1
@@ -149,25 +161,19 @@ def scaled_or_same(
         graph, resized = widen(without_normed(graph), copies=method == "copies")
         fill(deep, resized, method=method, seed=seed)
     refuse_other(deep, resized, inputs, wider=wider, seed=seed, method=method)
-    if not insertions and not resized.shapes and not (may_stay and graph.growing):
+    if not frame.changes and not resized.shapes and not (may_stay and graph.growing):
         raise InputError(_nothing(module, graph, kept, width))
-    deep, names = deepened(module, insertions, inputs)
+    deep, names = _framed(module, frame, inputs)
     fill(deep, resized, method=method, seed=seed)
     refuse_other(deep, resized, inputs, wider=wider, seed=seed, method=method)
     difference = None
     if wider and depth >= 1:
         difference = outputs_gap(run_once(module, inputs), run_once(resized.module, inputs))
     _check_training(module, resized.module, inputs)
-    plan = _plan_of(graph, resized, insertions, (*kept, *_stay(graph, width)))
-    source = {name: names[entry.name] for name, entry in resized.weight_map.items()}
     return ScaledModule(
         module=resized.module.train(module.training),
-        plan=plan,
-        weight_map={
-            name: TensorSource(str(source[name]), entry.indices)
-            for name, entry in resized.weight_map.items()
-            if source[name] is not None
-        },
+        plan=_plan_of(graph, resized, frame, (*kept, *_stay(graph, width))),
+        weight_map=_inherited_from(resized.weight_map, names, frame.kernels),
         macs=round(macs_of(resized.graph, {}, {}) / batch_size(inputs)),
         params=sum(tensor.numel() for tensor in resized.module.parameters() if tensor.requires_grad),
         difference=difference,
@@ -175,6 +181,61 @@ def scaled_or_same(
         method=method,
         seed=seed,
     )
+
+
+class _Frame(NamedTuple):
+    """What is done to a module before its channels: other numbers of blocks, larger kernels; and what stays."""
+
+    insertions: tuple[Insertion, ...]
+    kernels: tuple[KernelChange, ...]
+    kept: tuple[Kept, ...]
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is done."""
+        return bool(self.insertions or self.kernels)
+
+
+def _frame_of(module: nn.Module, inputs: tuple[Any, ...], depth: float, kernel_size: int | None) -> _Frame:
+    insertions, kept = _insertions(module, inputs, depth)
+    if kernel_size is None:
+        return _Frame(insertions, (), kept)
+    check_kernel_size(kernel_size)
+    deep, _ = deepened(module, insertions, inputs)
+    kernels, reasons = larger_kernels(deep, kernel_size, inputs)
+    parts = {name: deep.get_submodule(name) for name in reasons}
+    stay = [
+        Kept(name, max(part.kernel_size), f"{name}: {reasons[name]}")
+        for name, part in parts.items()
+        if isinstance(part, nn.modules.conv._ConvNd)
+    ]
+    if not kernels and not stay:
+        stay = [
+            Kept(type(module).__name__, kernel_size, "has no convolution with a kernel between 1 and that.")
+        ]
+    return _Frame(insertions, kernels, (*kept, *stay))
+
+
+def _framed(
+    module: nn.Module, frame: _Frame, inputs: tuple[Any, ...]
+) -> tuple[nn.Module, dict[str, str | None]]:
+    """A copy of a module with other numbers of blocks and larger kernels, and the names of what its tensors inherit."""
+    deep, names = deepened(module, frame.insertions, inputs)
+    return (enlarged(deep, frame.kernels) if frame.kernels else deep), names
+
+
+def _inherited_from(
+    weight_map: WeightMap, names: Mapping[str, str | None], kernels: Sequence[KernelChange]
+) -> dict[str, TensorSource]:
+    """What tensors inherit of the module that was given, from what they inherit of it with its new frame."""
+    rows = {f"{change.module}.weight": kernel_rows(change) for change in kernels}
+    result = {}
+    for name, (framed, indices) in weight_map.items():
+        origin = names[framed]
+        if origin is not None:
+            sides = rows.get(framed, indices[2:])
+            result[name] = TensorSource(origin, (*indices[:2], *sides))
+    return result
 
 
 def _check_multipliers(depth: float, width: float) -> None:
@@ -330,12 +391,11 @@ def _check_training(module: nn.Module, result: nn.Module, inputs: tuple[Any, ...
             raise InputError(f"{type(module).__name__} would not run in training: {error}") from error
 
 
-def _plan_of(
-    graph: ChannelGraph, resized: Resized, insertions: tuple[Insertion, ...], kept: Iterable[Kept]
-) -> ModulePlan:
+def _plan_of(graph: ChannelGraph, resized: Resized, frame: _Frame, kept: Iterable[Kept]) -> ModulePlan:
     after = {group.key: group.size for group in resized.graph.groups}
     return ModulePlan(
-        insertions=insertions,
+        insertions=frame.insertions,
+        kernels=frame.kernels,
         shapes=dict(resized.shapes),
         attributes=tuple(AttributeChange(*spot, value) for spot, value in resized.attributes.items()),
         groups=tuple(

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from allometry.arch.rounding import CHANNEL_MULTIPLE
 from allometry.base import BudgetError
 from allometry.cost import Budget, Cost, as_budget
+from allometry.nn.foreign.kernels import with_larger_kernels
 from allometry.nn.foreign.runs import BlockRun, run_once
 from allometry.nn.foreign.scale import ScaledModule, batch_size, repeats_of, runs_that_change, scaled_or_same
 from allometry.nn.foreign.widths import macs_of, params_of, scaled_sizes
@@ -47,6 +48,7 @@ def solve_module(
     *inputs: Any,  # noqa: ANN401 - whatever the module takes
     budget: Budget | str,
     law: ScalingLaw = COMPOUND,
+    kernel_size: int | None = None,
     channel_multiple: int | None = None,
     method: GrowthMethod = "new",
     seed: int = 0,
@@ -61,6 +63,7 @@ def solve_module(
         inputs: that it takes, such as a batch of one image.
         budget: of `macs` and `params`, such as `macs<=300M`, `params<=5M` or `2x`.
         law: of which alpha and beta are used.
+        kernel_size: side of the kernels of all convolutions that look at fewer neighbors; None leaves them as they are.
         channel_multiple: what channels are rounded to; by default 8, and less where 8 is too coarse for the budget.
         method: what new channels are, as `scale_module` says it.
         seed: of new weights.
@@ -82,7 +85,8 @@ def solve_module(
     other = [measure.name for measure in limits.measures if measure.name not in _COUNTED]
     if other:
         raise BudgetError(f"A module's {other[0]} is not counted: limit its macs or its params.")
-    forecast = _Forecast.of(module, inputs, reference)
+    planned = module if kernel_size is None else with_larger_kernels(module, kernel_size, inputs)
+    forecast = _Forecast.of(planned, inputs, cost_of_module(planned, *inputs))
     asked = limits
     best: ScaledModule | None = None
     multiples = _MULTIPLES if channel_multiple is None else (channel_multiple,)
@@ -93,6 +97,7 @@ def solve_module(
             inputs,
             depth=depth,
             width=width,
+            kernel_size=kernel_size,
             channel_multiple=multiple,
             method=method,
             seed=seed,
