@@ -183,7 +183,8 @@ def _multipliers(
             width * 4,
         )
         best = depth, wide, multiple
-        if limits.use(forecast.cost(depth, wide, multiple)) >= _ENOUGH:
+        # Rounded to 8, the least width may be too large.
+        if _ENOUGH <= limits.use(forecast.cost(depth, wide, multiple)) <= 1:
             break
     return best
 
