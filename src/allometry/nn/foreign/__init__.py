@@ -3,8 +3,9 @@
 from allometry.nn.foreign.average import grow_average
 from allometry.nn.foreign.depth import Insertion
 from allometry.nn.foreign.elasticity import ModuleElasticity
+from allometry.nn.foreign.forms import AttributeChange, BlockForm, ShapeChange
 from allometry.nn.foreign.kernels import KernelChange
-from allometry.nn.foreign.plan import AttributeChange, GroupChange, Kept, ModulePlan, apply_plan
+from allometry.nn.foreign.plan import GroupChange, Kept, ModulePlan, apply_plan
 from allometry.nn.foreign.runs import BlockRun, find_runs
 from allometry.nn.foreign.scale import ScaledModule, scale_module
 from allometry.nn.foreign.solve import cost_of_module, solve_module
@@ -12,6 +13,7 @@ from allometry.nn.foreign.space_of_module import module_space
 
 __all__ = [
     "AttributeChange",
+    "BlockForm",
     "BlockRun",
     "GroupChange",
     "Insertion",
@@ -20,6 +22,7 @@ __all__ = [
     "ModuleElasticity",
     "ModulePlan",
     "ScaledModule",
+    "ShapeChange",
     "apply_plan",
     "cost_of_module",
     "find_runs",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from allometry.base import InputError
 from allometry.nn.channels import named_tensors
+from allometry.nn.foreign.forms import BlockForm, new_block
 from allometry.nn.foreign.identity import make_identity, redraw
 from allometry.nn.foreign.resize import bytes_of, check_memory, copied
-from allometry.nn.foreign.runs import BlockRun, join_names, watch_blocks
+from allometry.nn.foreign.runs import BlockRun, Seen, after, join_names, watch_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,29 +24,62 @@ class Insertion:
         container: its name.
         blocks: names of the run's blocks, in the module as it was.
         repeats: how many blocks the run shall have.
+        form: what a new block is; None where it is a copy of the last of them.
+        wrapped: new blocks stand with the last of them in a `Sequential` in its place.
     """
 
     container: str
     blocks: tuple[str, ...]
     repeats: int
+    form: BlockForm | None = None
+    wrapped: bool = False
+
+    @property
+    def where(self) -> str:
+        """The name of the last block."""
+        return join_names(self.container, self.blocks[-1])
+
+    @property
+    def extra(self) -> int:
+        """How many blocks are added; negative where some are left out."""
+        return self.repeats - len(self.blocks)
+
+
+class Deepened(NamedTuple):
+    """A module with other numbers of blocks.
+
+    Attributes:
+        module: with its weights.
+        names: for each of its tensors the name of the one that it inherits; None where it is a new block's.
+        blocks: for each insertion the parts that were blocks of its run, in their order, and then those that are new.
+        called: the names of its parts that are not new, with what they were called.
+    """
+
+    module: nn.Module
+    names: dict[str, str | None]
+    blocks: tuple[tuple[nn.Module, ...], ...]
+    called: dict[str, str]
+
+
+def inserted(run: BlockRun, repeats: int) -> Insertion:
+    """A run with so many blocks."""
+    return Insertion(run.container, run.names, repeats, run.form, run.wrapped)
 
 
 def refusals(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> dict[BlockRun, str]:
     """Why no blocks can be added to some runs without changing what the network computes."""
-    seen = watch_blocks(module, inputs) if runs else {}
+    seen = watch_blocks(module, inputs, {run.where for run in runs}) if runs else {}
     result = {}
     for run in runs:
-        where = join_names(run.container, run.names[-1])
+        insertion = inserted(run, len(run.names) + 1)
         try:
-            make_identity(copied(module.get_submodule(where)), seen[where], where)
+            make_identity(_copy_of_last(module, insertion), _given(seen, insertion), run.where)
         except InputError as error:
             result[run] = str(error)
     return result
 
 
-def deepened(
-    module: nn.Module, insertions: Sequence[Insertion], inputs: tuple[Any, ...]
-) -> tuple[nn.Module, dict[str, str | None]]:
+def deepened(module: nn.Module, insertions: Sequence[Insertion], inputs: tuple[Any, ...]) -> Deepened:
     """A copy of a module with more or fewer blocks in some runs, which computes the same where blocks are added.
 
     Args:
@@ -54,45 +87,62 @@ def deepened(
         insertions: how many blocks each run shall have.
         inputs: that the module takes, on which new blocks are seen to change nothing.
 
-    Returns:
-        The copy, and for each of its tensors the name of the one that it inherits; None where it is a new block's.
-
     Raises:
         InputError: no way was found to let a block change nothing.
     """
-    seen = watch_blocks(module, inputs)
-    origin = {name: name for name, _ in named_tensors(module)}
-    result = copied(module)
-    names: dict[str, str | None] = dict(origin)
-    for insertion in _from_behind(module, insertions):
-        container = result.get_submodule(insertion.container)
-        run = insertion.blocks
-        extra = insertion.repeats - len(run)
-        template = container.get_submodule(run[-1])
-        check_memory(module, bytes_of(result) + max(0, extra) * bytes_of(template))
-        added: list[nn.Module] = []
-        for number in range(extra):
-            block = copy.deepcopy(template)
-            if number:
-                redraw(block, seed=number)  # or several new blocks would learn one and the same
-            where = join_names(insertion.container, run[-1])
-            make_identity(block, seen[where], where)
-            added.append(block)
-        names = _inherited_names(container, insertion, _replace(container, insertion, added), names)
-    return result, names
+    where = {insertion.where for insertion in insertions}
+    seen = watch_blocks(module, inputs, where) if insertions else {}
+
+    def block_of(insertion: Insertion, number: int) -> nn.Module:
+        block = _copy_of_last(module, insertion)
+        if number:
+            redraw(block, seed=number)  # or several new blocks would learn one and the same
+        make_identity(block, _given(seen, insertion), insertion.where)
+        return block
+
+    return _built(module, insertions, block_of)
 
 
 def restructured(module: nn.Module, insertions: Sequence[Insertion]) -> tuple[nn.Module, dict[str, str]]:
     """A copy with as many blocks, whatever their weights are; and what its parts were called that are not new."""
+    built = _built(module, insertions, lambda insertion, _: _copy_of_last(module, insertion))
+    return built.module, built.called
+
+
+def _built(
+    module: nn.Module, insertions: Sequence[Insertion], block_of: Callable[[Insertion, int], nn.Module]
+) -> Deepened:
     result = copied(module)
-    called = {id(part): name for name, part in result.named_modules()}
+    names = {id(tensor): name for name, tensor in named_tensors(result)}
+    parts = {id(part): name for name, part in result.named_modules()}
+    blocks: dict[Insertion, tuple[nn.Module, ...]] = {}
     for insertion in _from_behind(module, insertions):
         container = result.get_submodule(insertion.container)
-        template = container.get_submodule(insertion.blocks[-1])
-        extra = insertion.repeats - len(insertion.blocks)
-        check_memory(module, bytes_of(result) + max(0, extra) * bytes_of(template))
-        _replace(container, insertion, [copy.deepcopy(template) for _ in range(extra)])
-    return result, {name: called[id(part)] for name, part in result.named_modules() if id(part) in called}
+        old = [container.get_submodule(name) for name in insertion.blocks]
+        size = bytes_of(_copy_of_last(module, insertion)) if insertion.extra > 0 else 0
+        check_memory(module, bytes_of(result) + max(0, insertion.extra) * size)
+        added = [block_of(insertion, number) for number in range(insertion.extra)]
+        blocks[insertion] = (*old, *added)
+        put = _wrap if insertion.wrapped else _replace
+        put(container, insertion, added)
+    origin = {name: names.get(id(tensor)) for name, tensor in named_tensors(result)}
+    called = {name: parts[id(part)] for name, part in result.named_modules() if id(part) in parts}
+    return Deepened(result, origin, tuple(blocks[insertion] for insertion in insertions), called)
+
+
+def _copy_of_last(module: nn.Module, insertion: Insertion) -> nn.Module:
+    """What a new block of a run is, with whatever weights."""
+    return new_block(module, insertion.form or BlockForm((insertion.where,)), seed=0)
+
+
+def _given(seen: Mapping[str, Seen], insertion: Insertion) -> Seen:
+    """What a new block of a run will be given."""
+    last = seen.get(insertion.where)
+    if last is None:
+        raise InputError(f"{insertion.where}: did not run on these inputs.")
+    if insertion.form is None:
+        return last
+    return after(last)
 
 
 def _from_behind(module: nn.Module, insertions: Sequence[Insertion]) -> list[Insertion]:
@@ -100,55 +150,34 @@ def _from_behind(module: nn.Module, insertions: Sequence[Insertion]) -> list[Ins
 
     def place(insertion: Insertion) -> tuple[int, int]:
         keys = list(module.get_submodule(insertion.container)._modules)
-        return insertion.container.count("."), keys.index(insertion.blocks[-1])
+        return len(insertion.container.split(".")) * bool(insertion.container), keys.index(
+            insertion.blocks[-1]
+        )
 
     return sorted(insertions, key=place, reverse=True)
 
 
-def _replace(
-    container: nn.Module, insertion: Insertion, added: list[nn.Module]
-) -> list[tuple[str, str | None]]:
-    """Put blocks behind the last of a run, or leave out the last ones; the new names of its children with the old."""
+def _replace(container: nn.Module, insertion: Insertion, added: Sequence[nn.Module]) -> None:
+    """Put blocks behind the last of a run, or leave out the last ones."""
     children = [(key, part) for key, part in container._modules.items() if part is not None]
     keys = [key for key, _ in children]
     last = keys.index(insertion.blocks[-1])
-    if insertion.repeats < len(insertion.blocks):
-        dropped = len(insertion.blocks) - insertion.repeats
-        kept = [*children[: last + 1 - dropped], *children[last + 1 :]]
-        moved: list[tuple[str, str | None]] = [(key, key) for key, _ in kept]
-    else:
-        fresh = list(_new_keys(keys, insertion.blocks[-1], len(added)))
-        new = list(zip(fresh, added, strict=True))
-        kept = [*children[: last + 1], *new, *children[last + 1 :]]
-        moved = [
-            (key, key if number <= last or number > last + len(added) else None)
-            for number, (key, _) in enumerate(kept)
-        ]
+    dropped = max(0, -insertion.extra)
+    new = list(zip(_new_keys(keys, insertion.blocks[-1], len(added)), added, strict=True))
+    kept = [*children[: last + 1 - dropped], *new, *children[last + 1 :]]
     if all(key.isdigit() for key in keys):
-        renamed = [(str(number), old) for number, (_, old) in enumerate(moved)]
-    else:
-        renamed = moved
+        kept = [(str(number), part) for number, (_, part) in enumerate(kept)]
     container._modules.clear()
-    for (key, _), (_, block) in zip(renamed, kept, strict=True):
-        container._modules[key] = block
-    return renamed
+    container._modules.update(kept)
 
 
-def _inherited_names(
-    container: nn.Module,
-    insertion: Insertion,
-    renamed: Sequence[tuple[str, str | None]],
-    names: dict[str, str | None],
-) -> dict[str, str | None]:
-    """For each tensor the name of the one that it inherits, after the children of a container were renamed."""
-    prefix = f"{insertion.container}." if insertion.container else ""
-    result = {name: source for name, source in names.items() if not name.startswith(prefix)}
-    inside = {name: source for name, source in names.items() if name not in result}
-    for key, old in renamed:
-        for name, _ in named_tensors(container.get_submodule(key)):
-            result[f"{prefix}{key}.{name}"] = None if old is None else inside[f"{prefix}{old}.{name}"]
-    own = {f"{prefix}{name}" for name, _ in (*container._parameters.items(), *container._buffers.items())}
-    return {**result, **{name: source for name, source in inside.items() if name in own}}
+def _wrap(container: nn.Module, insertion: Insertion, added: Sequence[nn.Module]) -> None:
+    """Put blocks behind the last of a run in its own place."""
+    key = insertion.blocks[-1]
+    last = container.get_submodule(key)
+    wrapped = nn.Sequential(last, *added)
+    wrapped.training = last.training
+    container._modules[key] = wrapped
 
 
 def _new_keys(keys: Sequence[str], last: str, count: int) -> Iterator[str]:

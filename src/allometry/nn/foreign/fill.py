@@ -47,7 +47,7 @@ def fill(
                 continue
             own, fresh = before[source.name].cpu(), tensor.cpu()
             if not begun:
-                fresh = _fresh(name, own, fresh, generator, is_buffer=name in buffers)
+                fresh = fresh_values(name, own, fresh, generator, is_buffer=name in buffers)
             if method != "pairs":
                 # New channels read no new ones either: without statistics they would grow from layer to layer.
                 for dimension in dimensions[name].readers:
@@ -86,8 +86,22 @@ def _dimensions(resized: Resized) -> Mapping[str, ChannelDimensions]:
     }
 
 
-def _fresh(name: str, own: Tensor, like: Tensor, generator: torch.Generator, *, is_buffer: bool) -> Tensor:
-    """What stands where nothing is inherited."""
+def fresh_values(
+    name: str, own: Tensor, like: Tensor, generator: torch.Generator, *, is_buffer: bool
+) -> Tensor:
+    """What stands where nothing is inherited.
+
+    Args:
+        name: of the tensor.
+        own: its values in the module from which it comes.
+        like: of the new shape.
+        generator: of random numbers.
+        is_buffer: and no parameter.
+
+    Example:
+        >>> fresh_values("bias", torch.tensor([1.0, 2.0]), torch.zeros(3), torch.Generator(), is_buffer=False)
+        tensor([1., 2., 1.])
+    """
     if is_buffer and name.endswith(("running_mean", "running_var")):
         return torch.full_like(like, float(name.endswith("running_var")))
     return _repeated(own, like) if is_buffer or own.ndim < 2 else _drawn(own, like, generator)

@@ -18,11 +18,17 @@ _CLOSE = 1e-5  # relative difference of what an identity gives
 _MOST_STEPS = 12  # layers of a block that are tried, from its end
 
 
-def make_identity(block: nn.Module, seen: Seen, where: str) -> None:
+def make_identity(block: nn.Module, seen: Seen, where: str, *, only_silence: bool = False) -> None:
     """Change a block's weights so that it gives what it is given: in place.
 
     Tried are zeros in one of the last layers, then in as few as leave nothing of several residual branches, then layers
-    that hand on what they are given.
+    that hand on what they are given, alone and with zeros in one branch.
+
+    Args:
+        block: to change.
+        seen: what it is given.
+        where: its name, for the message.
+        only_silence: nothing but zeros in residual branches.
 
     Raises:
         InputError: none of it helps.
@@ -30,18 +36,20 @@ def make_identity(block: nn.Module, seen: Seen, where: str) -> None:
     # What a block is given may have been changed by it in place: the values after it serve as well as any.
     inputs, keywords = seen.inputs, seen.keywords
     kept = {name: tensor.clone() for name, tensor in named_tensors(block)}
-    for layers in _ends(block, inputs, keywords):
+    ends = list(_ends(block, inputs, keywords))
+    for layers in ends:
         _set(layers, {})
         if _is_identity(block, inputs, keywords):
             return
         _restore(block, kept)
-    if _silence_all(block, inputs, keywords, kept):
-        return
-    with torch.no_grad():
-        _hand_on(block)
-    if _is_identity(block, inputs, keywords):
+    if _silence_all(block, ends, inputs, keywords):
         return
     _restore(block, kept)
+    if not only_silence:
+        _hand_on(block, inputs, keywords)
+        if _is_identity(block, inputs, keywords) or _silence_all(block, ends, inputs, keywords):
+            return
+        _restore(block, kept)
     raise InputError(
         f"{where}: no weights were found with which a {type(block).__name__} gives what it is given, so no more of "
         "them can be added without changing what the network computes."
@@ -58,21 +66,20 @@ def redraw(block: nn.Module, *, seed: int) -> None:
                 tensor.copy_(drawn.to(tensor) * tensor.float().std(correction=0).to(tensor))
 
 
-def _silence_all(block: nn.Module, inputs: Any, keywords: Any, kept: dict[str, Tensor]) -> bool:  # noqa: ANN401
+def _silence_all(block: nn.Module, ends: Sequence[list[Tensor]], inputs: Any, keywords: Any) -> bool:  # noqa: ANN401
     """Put zeros into as few layers as leave nothing of several residual branches, such as attention and its MLP.
 
-    Whether there are such layers; if not the block is as it was.
+    Whether there are such layers.
     """
+    values = {id(tensor): tensor.clone() for tensors in ends for tensor in tensors}
     silent: list[list[Tensor]] = []
-    for tensors in _ends(block, inputs, keywords):
+    for tensors in ends:
         silent.append(tensors)
         _set(tensors, {})
         if _is_identity(block, inputs, keywords):
             break
     else:
-        _restore(block, kept)
         return False
-    values = {id(tensor): kept[name] for name, tensor in named_tensors(block)}
     for tensors in silent[:-1]:
         _set(tensors, values)
         if not _is_identity(block, inputs, keywords):
@@ -112,21 +119,56 @@ def _ends(block: nn.Module, inputs: Any, keywords: Any) -> Iterator[list[Tensor]
         yield [tensor for tensor in part._parameters.values() if tensor is not None]
 
 
-def _hand_on(block: nn.Module) -> None:
-    for part in block.modules():
-        if isinstance(part, nn.modules.conv._ConvNd) and not part.transposed:
-            part.weight.zero_()
-            if all(size % 2 for size in part.kernel_size) and part.weight.shape[0] >= part.weight.shape[1]:
-                nn.init.dirac_(part.weight, groups=part.groups)
-            if part.bias is not None:
-                part.bias.zero_()
-        elif isinstance(part, nn.modules.batchnorm._NormBase) and part.running_var is not None:
-            if part.running_mean is not None:
-                part.running_mean.zero_()
-            part.running_var.fill_(1.0 - part.eps)
-            if part.affine:
+def _hand_on(block: nn.Module, inputs: Any, keywords: Any) -> None:  # noqa: ANN401
+    """Let every layer give what it is given, as far as layers can."""
+    norms = []
+    with torch.no_grad():
+        for part in block.modules():
+            if isinstance(part, nn.modules.conv._ConvNd | nn.Linear):
+                _hand_on_weights(part)
+            elif isinstance(part, nn.PReLU):
                 part.weight.fill_(1.0)
-                part.bias.zero_()
+            elif isinstance(part, nn.modules.batchnorm._NormBase) and part.running_var is not None:
+                norms.append(part.register_forward_pre_hook(_take_statistics))
+    try:
+        _call(block, inputs, keywords)
+    except RuntimeError:  # as shapes that do not fit are found
+        return
+    finally:
+        for handle in norms:
+            handle.remove()
+
+
+def _hand_on_weights(part: nn.Module) -> None:
+    weight, bias = part._parameters["weight"], part._parameters.get("bias")
+    if weight is None or getattr(part, "transposed", False):
+        return
+    weight.zero_()
+    groups = getattr(part, "groups", 1)
+    if weight.ndim == 2:
+        nn.init.eye_(weight)
+    elif all(size % 2 for size in weight.shape[2:]) and weight.shape[0] >= weight.shape[1]:
+        nn.init.dirac_(weight, groups=groups)
+    if bias is not None:
+        bias.zero_()
+
+
+def _take_statistics(part: Any, given: tuple[Any, ...]) -> None:  # noqa: ANN401 - any batch norm
+    """Let a batch norm give what it is given, and in training about that: its scale and offset undo its statistics."""
+    x = given[0]
+    over = [dimension for dimension in range(x.ndim) if dimension != 1]
+    variance, mean = torch.var_mean(x, dim=over, correction=0)
+    if not part.affine:
+        variance, mean = torch.ones_like(variance) - part.eps, torch.zeros_like(mean)
+    # Of channels in which nothing is there is no statistic.
+    dead = variance < max(float(variance.max()), part.eps) * 1e-4
+    variance, mean = variance.masked_fill(dead, 1.0 - part.eps), mean.masked_fill(dead, 0.0)
+    part.running_var.copy_(variance)
+    if part.running_mean is not None:
+        part.running_mean.copy_(mean)
+    if part.affine:
+        part.weight.copy_((variance + part.eps).sqrt())
+        part.bias.copy_(mean)
 
 
 def _is_identity(block: nn.Module, inputs: Any, keywords: Any) -> bool:  # noqa: ANN401

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from allometry.arch.module_space import ModuleDecisions, ModuleRun, ModuleSpace
 from allometry.base import InputError
 from allometry.nn.foreign.depth import Insertion, restructured
-from allometry.nn.foreign.plan import AttributeChange, GroupChange, ModulePlan
+from allometry.nn.foreign.forms import AttributeChange
+from allometry.nn.foreign.plan import GroupChange, ModulePlan
 from allometry.nn.foreign.resize import copied, resize_in_place
 from allometry.nn.foreign.widen import new_attributes, new_shapes
 from allometry.nn.tracing.channels import ChannelGraph, trace_channels

@@ -13,6 +13,7 @@ from allometry.base import InputError
 from allometry.base.decoding import decode
 from allometry.base.files import read_json, write_json
 from allometry.nn.foreign.depth import Insertion, restructured
+from allometry.nn.foreign.forms import AttributeChange
 from allometry.nn.foreign.kernels import KernelChange, enlarged
 from allometry.nn.foreign.resize import resize
 from allometry.nn.tracing.traced_int import AttributeSpot
@@ -50,23 +51,6 @@ class Kept:
     name: str
     size: int
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class AttributeChange:
-    """An integer that counts channels.
-
-    Attributes:
-        module: that holds it.
-        attribute: of the module.
-        index: in a list or tuple; None where the attribute is the integer.
-        value: that it will have.
-    """
-
-    module: str
-    attribute: str
-    index: int | None
-    value: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from allometry.base import InputError
+from allometry.nn.foreign.forms import BlockForm
 from allometry.nn.tracing.tracer import tensors_in
 
 _LEAST_LAYERS = 2  # of a block
@@ -23,6 +24,9 @@ class BlockRun(NamedTuple):
         container: its name.
         names: of the blocks, in order.
         before: how many blocks of the same class stand before them in the container: they belong to the same stage.
+        form: what a new block is; None where it is a copy of the last of them.
+        wrapped: new blocks stand with the last of them in a `Sequential` in its place, and not behind it in the
+            container.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2))
@@ -33,6 +37,13 @@ class BlockRun(NamedTuple):
     container: str
     names: tuple[str, ...]
     before: int
+    form: BlockForm | None = None
+    wrapped: bool = False
+
+    @property
+    def where(self) -> str:
+        """The name of the last block."""
+        return join_names(self.container, self.names[-1])
 
     @property
     def blocks(self) -> int:
@@ -49,6 +60,17 @@ class Seen:
     output: Any
     times: int
     order: int
+
+
+def after(seen: Seen) -> Seen:
+    """What a block that stands behind another one is given.
+
+    Raises:
+        InputError: the other one gives no single tensor.
+    """
+    if not isinstance(seen.output, Tensor):
+        raise InputError(f"it gives a {type(seen.output).__name__}, and no tensor.")
+    return replace(seen, inputs=(seen.output, *seen.inputs[1:]))
 
 
 def find_runs(module: nn.Module, *inputs: Any) -> list[BlockRun]:  # noqa: ANN401 - whatever the module takes
@@ -98,8 +120,10 @@ def _holds(run: BlockRun, other: BlockRun) -> bool:
     return any(f"{other.container}.".startswith(f"{join_names(run.container, name)}.") for name in run.names)
 
 
-def watch_blocks(module: nn.Module, inputs: tuple[Any, ...]) -> dict[str, Seen]:
-    """Run a module and see every child of its containers."""
+def watch_blocks(
+    module: nn.Module, inputs: tuple[Any, ...], names: Collection[str] | None = None
+) -> dict[str, Seen]:
+    """Run a module and see its parts of these names; by default every child of its containers."""
     seen: dict[str, Seen] = {}
     handles = []
     children = {
@@ -108,6 +132,7 @@ def watch_blocks(module: nn.Module, inputs: tuple[Any, ...]) -> dict[str, Seen]:
         if isinstance(part, nn.Sequential | nn.ModuleList)
         for key, _ in part.named_children()
     }
+    chosen = children if names is None else names
 
     def hook_for(name: str) -> Any:  # noqa: ANN401 - a hook
         def hook(_part: nn.Module, args: Any, kwargs: Any, output: Any) -> None:  # noqa: ANN401
@@ -117,7 +142,7 @@ def watch_blocks(module: nn.Module, inputs: tuple[Any, ...]) -> dict[str, Seen]:
         return hook
 
     for name, part in module.named_modules():
-        if name in children:
+        if name in chosen:
             handles.append(part.register_forward_hook(hook_for(name), with_kwargs=True))
     try:
         run_once(module, inputs)

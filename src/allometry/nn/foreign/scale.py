@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from allometry.arch.rounding import CHANNEL_MULTIPLE, round_repeats
+from allometry.arch.rounding import CHANNEL_MULTIPLE
 from allometry.base import InputError, UnknownNameError
-from allometry.nn.foreign.depth import Insertion, deepened, refusals
+from allometry.nn.foreign.depth import Insertion, deepened, inserted
 from allometry.nn.foreign.fill import fill
+from allometry.nn.foreign.forms import AttributeChange
 from allometry.nn.foreign.kernels import (
     KernelChange,
     check_kernel_size,
@@ -24,8 +25,9 @@ from allometry.nn.foreign.kernels import (
     larger_kernels,
 )
 from allometry.nn.foreign.oracle import CLOSE, outputs_gap, refuse_other, shaken, varied_inputs, width_gap
-from allometry.nn.foreign.plan import AttributeChange, GroupChange, Kept, ModulePlan
-from allometry.nn.foreign.runs import BlockRun, find_runs, run_once
+from allometry.nn.foreign.plan import GroupChange, Kept, ModulePlan
+from allometry.nn.foreign.runs import run_once
+from allometry.nn.foreign.stages import GrowingRuns, growing_runs, repeats_of
 from allometry.nn.foreign.widen import Resized, with_sizes
 from allometry.nn.foreign.widths import macs_of, scaled_sizes
 from allometry.nn.growing.filling import GROWTH_METHODS, GrowthMethod
@@ -39,6 +41,9 @@ from allometry.nn.tracing.channels import (
     unchanged,
 )
 from allometry.nn.tracing.tracer import tensors_in
+
+Widths: TypeAlias = Callable[[nn.Module, ChannelGraph], dict[int, int]]
+"""How many channels groups of a module shall have, by their numbers; those that stay are not named."""
 
 _MOST_TRIES = 24
 READS_INPUT = "they read what has no channels"  # as the first weights do
@@ -117,9 +122,8 @@ def scale_module(
         module,
         inputs,
         depth=depth,
-        width=width,
+        widths=None if width == 1 else partial(scaled_sizes, width=width, channel_multiple=channel_multiple),
         kernel_size=kernel_size,
-        channel_multiple=channel_multiple,
         method=method,
         seed=seed,
         may_stay=False,
@@ -131,38 +135,43 @@ def scaled_or_same(
     inputs: tuple[Any, ...],
     *,
     depth: float,
-    width: float,
+    widths: Widths | None,
     kernel_size: int | None,
-    channel_multiple: int,
     method: GrowthMethod,
     seed: int,
     may_stay: bool,
+    runs: GrowingRuns | None = None,
 ) -> ScaledModule:
-    """What `scale_module` does; with `may_stay` a copy where the multipliers are too near to 1 to change anything."""
+    """What `scale_module` does; with `may_stay` a copy where the multipliers are too near to 1 to change anything.
+
+    `widths` says how many channels groups shall have; None where none change. `runs` are those that `growing_runs`
+    found, where that is known.
+    """
     if method not in GROWTH_METHODS:
         raise UnknownNameError("method of growth", method, GROWTH_METHODS)
     inputs = varied_inputs(inputs)
     run_once(module, inputs)
     # What is judged are random weights where the module has constants: zeros would hide what lies behind them.
     subject = shaken(module)
-    frame = _frame_of(subject, inputs, depth, kernel_size)
+    frame = _frame_of(subject, inputs, depth, kernel_size, runs)
     kept = frame.kept
     deep, _ = _framed(subject, frame, inputs)
     graph = trace_channels(deep, *inputs)
-    widen = partial(_widened, deep, width=width, multiple=channel_multiple, inputs=inputs)
+    widen = partial(_widened, deep, widths=widths, inputs=inputs)
     graph, resized = widen(graph, copies=method == "copies")
     if not frame.changes and not resized.shapes and not (may_stay and graph.growing):
-        raise InputError(_nothing(module, graph, kept, width))
+        raise InputError(_nothing(module, graph, kept, changes=widths is not None))
     fill(deep, resized, method=method, seed=seed)
-    wider = width >= 1
+    wider = _is_wider(graph, resized)
     gap = width_gap(deep, resized, inputs, wider=wider, seed=seed)
-    if gap > CLOSE and any(group.normed and group.frozen is None for group in graph.groups) and width != 1:
+    if gap > CLOSE and any(group.normed and group.frozen is None for group in graph.groups):
         # Whatever takes a statistic over channels computes something else with more of them.
         graph, resized = widen(without_normed(graph), copies=method == "copies")
         fill(deep, resized, method=method, seed=seed)
+        wider = _is_wider(graph, resized)
     refuse_other(deep, resized, inputs, wider=wider, seed=seed, method=method)
     if not frame.changes and not resized.shapes and not (may_stay and graph.growing):
-        raise InputError(_nothing(module, graph, kept, width))
+        raise InputError(_nothing(module, graph, kept, changes=widths is not None))
     deep, names = _framed(module, frame, inputs)
     fill(deep, resized, method=method, seed=seed)
     refuse_other(deep, resized, inputs, wider=wider, seed=seed, method=method)
@@ -172,7 +181,7 @@ def scaled_or_same(
     _check_training(module, resized.module, inputs)
     return ScaledModule(
         module=resized.module.train(module.training),
-        plan=_plan_of(graph, resized, frame, (*kept, *_stay(graph, width))),
+        plan=_plan_of(graph, resized, frame, (*kept, *_stay(graph, changes=widths is not None))),
         weight_map=_inherited_from(resized.weight_map, names, frame.kernels),
         macs=round(macs_of(resized.graph, {}, {}) / batch_size(inputs)),
         params=sum(tensor.numel() for tensor in resized.module.parameters() if tensor.requires_grad),
@@ -196,12 +205,18 @@ class _Frame(NamedTuple):
         return bool(self.insertions or self.kernels)
 
 
-def _frame_of(module: nn.Module, inputs: tuple[Any, ...], depth: float, kernel_size: int | None) -> _Frame:
-    insertions, kept = _insertions(module, inputs, depth)
+def _frame_of(
+    module: nn.Module,
+    inputs: tuple[Any, ...],
+    depth: float,
+    kernel_size: int | None,
+    runs: GrowingRuns | None,
+) -> _Frame:
+    insertions, kept = _insertions(module, inputs, depth, runs)
     if kernel_size is None:
         return _Frame(insertions, (), kept)
     check_kernel_size(kernel_size)
-    deep, _ = deepened(module, insertions, inputs)
+    deep = deepened(module, insertions, inputs).module
     kernels, reasons = larger_kernels(deep, kernel_size, inputs)
     parts = {name: deep.get_submodule(name) for name in reasons}
     stay = [
@@ -220,7 +235,7 @@ def _framed(
     module: nn.Module, frame: _Frame, inputs: tuple[Any, ...]
 ) -> tuple[nn.Module, dict[str, str | None]]:
     """A copy of a module with other numbers of blocks and larger kernels, and the names of what its tensors inherit."""
-    deep, names = deepened(module, frame.insertions, inputs)
+    deep, names, *_ = deepened(module, frame.insertions, inputs)
     return (enlarged(deep, frame.kernels) if frame.kernels else deep), names
 
 
@@ -238,78 +253,43 @@ def _inherited_from(
     return result
 
 
+def _is_wider(graph: ChannelGraph, resized: Resized) -> bool:
+    """Whether no group has fewer channels than before."""
+    after = {group.key: group.size for group in resized.graph.groups}
+    return all(after[group.key] >= group.size for group in graph.groups)
+
+
 def _check_multipliers(depth: float, width: float) -> None:
     for name, value in (("depth", depth), ("width", width)):
         if not (0 < value < math.inf):
             raise InputError(f"The {name} multiplier must be a positive number, not {value!r}.")
 
 
-def runs_that_change(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[BlockRun, ...]:
-    """The runs to which blocks can be added without changing what the module computes."""
-    runs = find_runs(module, *inputs)
-    refused = _why_not(module, runs, inputs)
-    return tuple(run for run in runs if run not in refused)
-
-
-def _why_not(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> dict[BlockRun, str]:
-    """Why no block can be added to some runs."""
-    reasons = refusals(module, runs, inputs)
-    left = [run for run in runs if run not in reasons]
-    if left and _with_one_more(module, left, inputs) is not None:
-        # Some do not bear it: which is seen one by one.
-        told = {run: _with_one_more(module, [run], inputs) for run in left}
-        reasons |= {run: reason for run, reason in told.items() if reason is not None}
-    return reasons
-
-
-def _with_one_more(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> str | None:
-    """What is wrong when each of these runs has one block more; None if nothing is."""
-    insertions = [Insertion(run.container, run.names, len(run.names) + 1) for run in runs]
-    try:
-        deeper, _ = deepened(module, insertions, inputs)
-        gap = outputs_gap(run_once(module, inputs), run_once(deeper, inputs))
-    except (InputError, KeyError) as error:
-        return f"with one block more: {error}"
-    return None if gap <= CLOSE else "with one block more it computes something else"
-
-
 def _insertions(
-    module: nn.Module, inputs: tuple[Any, ...], depth: float
+    module: nn.Module, inputs: tuple[Any, ...], depth: float, known: GrowingRuns | None
 ) -> tuple[tuple[Insertion, ...], tuple[Kept, ...]]:
     """The runs whose blocks change in number, and those that cannot."""
     if depth == 1:
         return (), ()
-    insertions, kept = [], []
-    runs = find_runs(module, *inputs)
-    if not runs:
-        kept.append(Kept(type(module).__name__, 0, "has no blocks that repeat."))
-    changing = [run for run in runs if repeats_of(run, depth) != len(run.names)]
-    refused = _why_not(module, changing, inputs)
-    for run in changing:
-        if run in refused:
-            kept.append(Kept(run.container, len(run.names), refused[run]))
-        else:
-            insertions.append(Insertion(run.container, run.names, repeats_of(run, depth)))
-    return tuple(insertions), tuple(kept)
-
-
-def repeats_of(run: BlockRun, depth: float) -> int:
-    """How many blocks a run has when its stage has so many times as many, rounded up as the papers do."""
-    return max(round_repeats(run.blocks * depth) - run.before, 0 if run.before else 1)
+    runs, refused = known or growing_runs(module, inputs)
+    if not runs and not refused:
+        return (), (Kept(type(module).__name__, 0, "has no blocks that repeat."),)
+    kept = tuple(Kept(run.container, len(run.names), reason) for run, reason in refused.items())
+    insertions = (inserted(run, repeats_of(run, depth)) for run in runs)
+    return tuple(insertion for insertion in insertions if insertion.extra), kept
 
 
 def _widened(
     module: nn.Module,
     graph: ChannelGraph,
     *,
-    width: float,
-    multiple: int,
+    widths: Widths | None,
     inputs: tuple[Any, ...],
     copies: bool,
 ) -> tuple[ChannelGraph, Resized]:
     """The module at another width. Channels with which it does not run are left as they are, and the rest is tried."""
     for _ in range(_MOST_TRIES):
-        sizes = scaled_sizes(module, graph, width, channel_multiple=multiple) if width != 1 else {}
+        sizes = {} if widths is None else widths(module, graph)
         try:
             resized = with_sizes(module, graph, sizes, inputs, copies=copies)
         except TraceError as error:
@@ -361,19 +341,19 @@ def without_normed(graph: ChannelGraph) -> ChannelGraph:
     return replace(graph, groups=kept_in_proportion(groups, graph.coupled))
 
 
-def _stay(graph: ChannelGraph, width: float) -> tuple[Kept, ...]:
+def _stay(graph: ChannelGraph, *, changes: bool) -> tuple[Kept, ...]:
     """The channels that stay as many, with the reasons that have a place."""
     return tuple(
         Kept(group.name, group.size, group.frozen)
         for group in graph.groups
-        if group.frozen is not None and ":" in group.frozen and width != 1
+        if group.frozen is not None and ":" in group.frozen and changes
     )
 
 
-def _nothing(module: nn.Module, graph: ChannelGraph, kept: Iterable[Kept], width: float) -> str:
+def _nothing(module: nn.Module, graph: ChannelGraph, kept: Iterable[Kept], *, changes: bool) -> str:
     """Why nothing of a module changes."""
-    reasons = [*kept, *(item for item in _stay(graph, width) if READS_INPUT not in item.reason)]
-    if (graph.growing and width != 1) or not reasons:
+    reasons = [*kept, *(item for item in _stay(graph, changes=changes) if READS_INPUT not in item.reason)]
+    if (graph.growing and changes) or not reasons:
         reasons = [Kept("", 0, "the multipliers are too near to 1 for its numbers of channels and blocks.")]
     told = f"{reasons[0].name} {reasons[0].reason}".strip()
     return f"{type(module).__name__} stays as it is: {told}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -12,18 +11,20 @@ from torch.utils.flop_counter import FlopCounterMode
 from allometry.arch.rounding import CHANNEL_MULTIPLE
 from allometry.base import BudgetError
 from allometry.cost import Budget, Cost, as_budget
+from allometry.nn.foreign.depth import deepened, inserted
+from allometry.nn.foreign.fitting import ENOUGH, Fitting, last_that_fits
 from allometry.nn.foreign.kernels import with_larger_kernels
+from allometry.nn.foreign.oracle import shaken, varied_inputs
 from allometry.nn.foreign.runs import BlockRun, run_once
-from allometry.nn.foreign.scale import ScaledModule, batch_size, repeats_of, runs_that_change, scaled_or_same
+from allometry.nn.foreign.scale import ScaledModule, batch_size, scaled_or_same
+from allometry.nn.foreign.stages import growing_runs, repeats_of
 from allometry.nn.foreign.widths import macs_of, params_of, scaled_sizes
 from allometry.nn.growing.filling import GrowthMethod
 from allometry.nn.tracing.channels import ChannelGraph, trace_channels
 from allometry.scaling import COMPOUND, ScalingLaw
 
 _COUNTED = ("macs", "params")
-_STEPS = 40  # of bisection: to a billionth of the range
 _FAR = 64.0  # steps of the law in either direction
-_ENOUGH = 0.97  # of the budget
 _MULTIPLES = (CHANNEL_MULTIPLE, 4, 2, 1)
 _ROUNDS = 3
 
@@ -85,28 +86,27 @@ def solve_module(
     other = [measure.name for measure in limits.measures if measure.name not in _COUNTED]
     if other:
         raise BudgetError(f"A module's {other[0]} is not counted: limit its macs or its params.")
-    planned = module if kernel_size is None else with_larger_kernels(module, kernel_size, inputs)
-    forecast = _Forecast.of(planned, inputs, cost_of_module(planned, *inputs))
+    runs, refused = growing_runs(shaken(module), varied_inputs(inputs))
+    forecast = _Forecast.of(module, inputs, runs, kernel_size)
     asked = limits
     best: ScaledModule | None = None
     multiples = _MULTIPLES if channel_multiple is None else (channel_multiple,)
     for _ in range(_ROUNDS):
-        depth, width, multiple = _multipliers(forecast, asked, law, multiples)
         scaled = scaled_or_same(
             module,
             inputs,
-            depth=depth,
-            width=width,
+            depth=_depth(forecast, asked, law),
+            widths=Fitting(asked, multiples, forecast.batch, forecast.share),
             kernel_size=kernel_size,
-            channel_multiple=multiple,
             method=method,
             seed=seed,
             may_stay=True,
+            runs=(runs, refused),
         )
         use = limits.use(cost_of_module(scaled.module, *inputs))
         if use <= 1 and (best is None or use > limits.use(cost_of_module(best.module, *inputs))):
             best = scaled
-        if _ENOUGH <= use <= 1:
+        if ENOUGH <= use <= 1:
             break
         asked = asked.times(min(1.2, max(0.8, 0.995 / use)))
     if best is None:
@@ -116,18 +116,49 @@ def solve_module(
 
 @dataclass(frozen=True, slots=True)
 class _Forecast:
-    """What a module will cost at another depth and width, without building it."""
+    """What a module will cost at another depth and width, without building it.
+
+    Attributes:
+        module: with one block more in each run.
+        graph: its channels.
+        runs: that can grow.
+        added: for each run the name of the new block there.
+        blocks: for each run the names of the others.
+        batch: images of the example.
+        share: multiply-accumulates of the module over those of its weights: what weights are not part of, such as the
+            products of attention, is taken to grow alike.
+    """
 
     module: nn.Module
     graph: ChannelGraph
     runs: tuple[BlockRun, ...]
+    added: tuple[str, ...]
+    blocks: tuple[tuple[str, ...], ...]
     batch: int
-    reference: Cost
+    share: float
 
     @classmethod
-    def of(cls, module: nn.Module, inputs: tuple[Any, ...], reference: Cost) -> _Forecast:
-        graph = trace_channels(module, *inputs)
-        return cls(module, graph, runs_that_change(module, inputs), batch_size(inputs), reference)
+    def of(
+        cls, module: nn.Module, inputs: tuple[Any, ...], runs: tuple[BlockRun, ...], kernel_size: int | None
+    ) -> _Forecast:
+        deeper = deepened(module, [inserted(run, len(run.names) + 1) for run in runs], inputs)
+        names = {part: name for name, part in deeper.module.named_modules()}
+        planned, whole = module, deeper.module
+        if kernel_size is not None:
+            planned, whole = (with_larger_kernels(part, kernel_size, inputs) for part in (planned, whole))
+        graph = trace_channels(whole, *inputs)
+        blocks = [[names[part] for part in parts] for parts in deeper.blocks]
+        result = cls(
+            module=whole,
+            graph=graph,
+            runs=runs,
+            added=tuple(parts[-1] for parts in blocks),
+            blocks=tuple(tuple(parts[:-1]) for parts in blocks),
+            batch=batch_size(inputs),
+            share=1.0,
+        )
+        share = cost_of_module(planned, *inputs).macs / max(1, result.cost(1, 1, 1).macs)
+        return replace(result, share=share)
 
     def cost(self, depth: float, width: float, multiple: int) -> Cost:
         sizes = scaled_sizes(self.module, self.graph, width, channel_multiple=multiple) if width != 1 else {}
@@ -138,22 +169,16 @@ class _Forecast:
             for name, tensor in self.module.named_parameters()
             if tensor.requires_grad
         }
-        # What weights are not part of, such as the products of attention, is taken to grow alike.
-        known = macs_of(self.graph, {}, {}) / self.batch
-        share = self.reference.macs / known if known else 1.0
-        macs = macs_of(self.graph, sizes, times) / self.batch * share
+        macs = macs_of(self.graph, sizes, times) / self.batch * self.share
         return Cost(max(1, round(params_of(self.graph, sizes, parameters))), max(1, round(macs)), 0, 0)
 
     def _counts(self, depth: float) -> dict[str, float]:
-        """For each block that repeats how many times it counts."""
+        """For each block that comes or goes how many times it counts."""
         counts: dict[str, float] = {}
-        for run in self.runs:
+        for run, added, blocks in zip(self.runs, self.added, self.blocks, strict=True):
             extra = repeats_of(run, depth) - len(run.names)
-            prefix = f"{run.container}." if run.container else ""
-            if extra > 0:
-                counts[f"{prefix}{run.names[-1]}"] = 1.0 + extra
-            for name in run.names[len(run.names) + extra :] if extra < 0 else ():
-                counts[f"{prefix}{name}"] = 0.0
+            counts[added] = max(0.0, extra)
+            counts |= dict.fromkeys(blocks[len(blocks) + extra :] if extra < 0 else (), 0.0)
         return counts
 
 
@@ -164,39 +189,11 @@ def _times(name: str, counts: dict[str, float]) -> float:
     return 1.0
 
 
-def _multipliers(
-    forecast: _Forecast, limits: Budget, law: ScalingLaw, multiples: Sequence[int]
-) -> tuple[float, float, int]:
-    """The depth of the law's last step within the budget, and the greatest width with it."""
+def _depth(forecast: _Forecast, limits: Budget, law: ScalingLaw) -> float:
+    """The depth of the law's last step within the budget."""
 
-    def at(phi: float) -> Cost:
+    def fits(phi: float) -> bool:
         depth, width, _ = law.multipliers(phi)
-        return forecast.cost(depth, width, 1)
+        return limits.use(forecast.cost(depth, width, 1)) <= 1
 
-    phi = _last(lambda phi: limits.use(at(phi)) <= 1, -_FAR, _FAR)
-    depth, width, _ = law.multipliers(phi)
-    best = depth, width, multiples[-1]
-    for multiple in multiples:
-        wide = _last(
-            lambda value, multiple=multiple: limits.use(forecast.cost(depth, value, multiple)) <= 1,  # type: ignore[misc]
-            width / 4,
-            width * 4,
-        )
-        best = depth, wide, multiple
-        # Rounded to 8, the least width may be too large.
-        if _ENOUGH <= limits.use(forecast.cost(depth, wide, multiple)) <= 1:
-            break
-    return best
-
-
-def _last(fits: Callable[[float], bool], low: float, high: float) -> float:
-    """About the greatest value that fits, of those between two."""
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        if fits(middle):
-            low = middle
-        else:
-            high = middle
-        if high - low < 1e-3 * max(1.0, abs(low)) * 0.1:
-            break
-    return low
+    return law.multipliers(last_that_fits(fits, -_FAR, _FAR))[0]

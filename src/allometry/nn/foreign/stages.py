@@ -1,0 +1,72 @@
+"""Which parts of a module there can be more of: blocks that repeat, and where none does, layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from torch import nn
+
+from allometry.arch.rounding import round_repeats
+from allometry.base import InputError
+from allometry.nn.foreign.depth import deepened, inserted, refusals
+from allometry.nn.foreign.lone import lone_blocks
+from allometry.nn.foreign.oracle import CLOSE, outputs_gap
+from allometry.nn.foreign.runs import BlockRun, find_runs, run_once
+from allometry.nn.foreign.units import find_units
+
+GrowingRuns: TypeAlias = tuple[tuple[BlockRun, ...], dict[BlockRun, str]]
+"""Runs to which blocks can be added, and why not to others."""
+
+
+def growing_runs(module: nn.Module, inputs: tuple[Any, ...]) -> GrowingRuns:
+    """The runs to which blocks can be added without changing what the module computes, and why not to others.
+
+    Blocks that repeat come first, and those that stand alone in their stage. Where there are none, units of a
+    convolution and an activation are added behind those that are there.
+    """
+    repeating = find_runs(module, *inputs)
+    refused = _why_not(module, repeating, inputs)
+    growing = [run for run in repeating if run not in refused]
+    # Sequences of layers may repeat within a block that stands alone.
+    kinds = {type(module.get_submodule(run.where)) for run in growing} - {nn.Sequential}
+    alone = _bearing(module, lone_blocks(module, growing if kinds else (), inputs), inputs)
+    whole = tuple(f"{run.where}." for run in alone)
+    growing = [run for run in growing if not f"{run.container}.".startswith(whole)]
+    if growing or alone:
+        return (*growing, *alone), refused
+    return tuple(_bearing(module, find_units(module, inputs), inputs)), refused
+
+
+def repeats_of(run: BlockRun, depth: float) -> int:
+    """How many blocks a run has when its stage has so many times as many, rounded up as the papers do."""
+    # What has a form of its own is no copy of what stands there, which cannot be left out.
+    least = len(run.names) if run.form is not None or run.wrapped else 0 if run.before else 1
+    return max(round_repeats(run.blocks * depth) - run.before, least)
+
+
+def _bearing(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> list[BlockRun]:
+    """The runs to which blocks can be added."""
+    refused = _why_not(module, runs, inputs)
+    return [run for run in runs if run not in refused]
+
+
+def _why_not(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> dict[BlockRun, str]:
+    """Why no block can be added to some runs."""
+    reasons = refusals(module, runs, inputs)
+    left = [run for run in runs if run not in reasons]
+    if left and _with_one_more(module, left, inputs) is not None:
+        # Some do not bear it: which is seen one by one.
+        told = {run: _with_one_more(module, [run], inputs) for run in left}
+        reasons |= {run: reason for run, reason in told.items() if reason is not None}
+    return reasons
+
+
+def _with_one_more(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> str | None:
+    """What is wrong when each of these runs has one block more; None if nothing is."""
+    try:
+        deeper = deepened(module, [inserted(run, len(run.names) + 1) for run in runs], inputs).module
+        gap = outputs_gap(run_once(module, inputs), run_once(deeper, inputs))
+    except InputError as error:
+        return f"with one block more: {error}"
+    return None if gap <= CLOSE else "with one block more it computes something else"
