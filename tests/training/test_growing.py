@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from allometry.arch import Head, MBConv, Network, Stage, Stem, apply_multipliers
+from allometry.arch import ConvBlock, Head, MBConv, Network, Stage, Stem, apply_multipliers
 from allometry.base import RunFolderError, Stopped
 from allometry.base.files import read_lines
 from allometry.nn import build
@@ -214,6 +214,16 @@ def test_statistics_of_what_is_new_are_measured_and_the_others_stay() -> None:
     mean = grown.module.head[1].running_mean
     assert mean[:16].eq(0.5).all()
     assert not mean[16:].eq(0).any()
+
+
+def test_new_layers_of_a_chain_hand_on_their_input_with_measured_statistics() -> None:
+    chain = replace(SMALL, stages=(Stage(block=ConvBlock(channels=8, stride=2)),))
+    old = build(chain, seed=0).eval()
+    grown = grow_module(
+        old, replace(chain, stages=(Stage(block=ConvBlock(channels=8, stride=2), repeats=3),))
+    )
+    settle_new_statistics(grown.module, grown.weight_map, [torch.rand(16, 1, 16, 16)])
+    assert output_difference(old, grown.module) < 1e-5
 
 
 def test_larger_images_give_all_channels_other_statistics() -> None:

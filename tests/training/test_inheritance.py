@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+import allometry
 from allometry.base import InputError
 from allometry.nn import ScaledModule, grow_average, scale_module
 from allometry.nn.growing import GROWTH_METHODS, GrowthMethod
@@ -146,3 +147,48 @@ def test_an_average_of_something_else_is_refused() -> None:
     scaled = scale_module(network(), IMAGES, width=2)
     with pytest.raises(InputError, match="no average of the module that was scaled"):
         grow_average(nn.Linear(2, 2), scaled)
+
+
+def scaled_with_statistics(module: nn.Module, batches: list[Tensor], **changes: float) -> nn.Module:
+    made = allometry.scale(module, example_input=IMAGES, batches=batches, channel_multiple=4, **changes)
+    assert isinstance(made, nn.Module)
+    return made
+
+
+def test_new_channels_get_the_statistics_of_batches_and_the_others_keep_theirs() -> None:
+    module = network().eval()
+    larger = scaled_with_statistics(module, [IMAGES, -IMAGES], width=2).eval()
+    norm = larger[1][0].norm
+    assert norm.running_mean[:8].eq(0).all()
+    assert not norm.running_mean[8:].eq(0).any()
+    assert torch.allclose(larger(IMAGES), module(IMAGES), atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "width"), [(12, 2), (8, 0.5)])
+def test_larger_images_and_a_smaller_module_need_other_statistics_everywhere(size: int, width: float) -> None:
+    wide = nn.functional.interpolate(IMAGES, size)
+    larger = scaled_with_statistics(network(), [wide, -wide], width=width)
+    assert not any(
+        part.running_mean.eq(0).any() for part in larger.modules() if isinstance(part, nn.BatchNorm2d)
+    )
+    assert larger.training == network().training
+
+
+def test_batches_that_are_none_or_of_something_else_are_refused() -> None:
+    with pytest.raises(InputError, match="There are no batches"):
+        scaled_with_statistics(network(), [], width=2)
+    with pytest.raises(InputError, match="does not run on inputs of 1 x 2 x 8 x 8"):
+        scaled_with_statistics(network(), [torch.zeros(1, 2, 8, 8)], width=2)
+
+
+def test_a_new_layer_that_hands_on_its_input_does_so_with_other_statistics() -> None:
+    def block() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU())
+
+    torch.manual_seed(0)
+    blocks = nn.Sequential(block(), block())
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+    deeper = scaled_with_statistics(module.eval(), [IMAGES + 1, IMAGES - 1], depth=2).eval()
+    assert len(deeper[1]) == 4
+    assert not deeper[1][3][1].running_mean.eq(0).any()
+    assert torch.allclose(deeper(IMAGES), module(IMAGES), atol=1e-5)

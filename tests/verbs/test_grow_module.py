@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -118,7 +119,22 @@ def test_what_cannot_be_is_one_sentence(weights: Path, more: dict[str, str], mes
 
 
 def test_options_of_our_networks_do_not_go_with_a_module(weights: Path) -> None:
-    arguments = ["grow", str(weights), "--module", "their_nets:make", "--budget", "2x", "--data", "icons"]
+    arguments = ["grow", str(weights), "--module", "their_nets:make", "--budget", "2x", "--recipe", "small"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code != 0
-    assert "--data does not go with --module" in str(result.exception)
+    assert "--recipe does not go with --module" in str(result.exception)
+
+
+def test_data_give_batch_norms_their_statistics(weights: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (24, 32, 32, 3), np.uint8)
+    known = {"module": "their_nets:make", "resolution": 32, "progress": False}
+    data = (images, np.arange(24) % 2)
+    smaller = grow_module_file(weights, budget="0.5x", data=data, **known).scaled.module[1]
+    assert not smaller.running_mean.eq(0).any()
+    larger = grow_module_file(weights, budget="2x", data=data, **known).scaled.module[1]
+    assert larger.running_mean[:16].eq(0).all()
+    assert not larger.running_mean[16:].eq(0).any()
+    with pytest.raises(InputError, match="takes images of 3 channels, and those of arrays have 1"):
+        grow_module_file(weights, budget="2x", data=(images[..., :1], data[1]), **known)
+    with pytest.raises(InputError, match="nothing to group"):
+        grow_module_file(weights, budget="2x", group="folder", **known)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,7 +54,8 @@ def grow(
         ),
     ] = None,
     resolution: Annotated[
-        int | None, typer.Option("--resolution", min=1, help="Of a torch module's images; by default 224.")
+        int | None,
+        typer.Option("--resolution", min=1, help="Of a torch module's images; by default its own, or 224."),
     ] = None,
     kernel_size: Annotated[
         int | None,
@@ -92,7 +92,11 @@ def grow(
     ] = "magnitude",
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="D", help="Images to train on, as train takes them; by default none."),
+        typer.Option(
+            "--data",
+            metavar="D",
+            help="Images to train on, as train takes them; those of a torch module give its batch norms statistics.",
+        ),
     ] = None,
     group: Group = None,
     recipe: Annotated[
@@ -134,25 +138,32 @@ def grow(
     """
     if module is not None:
         refused = {
-            "--network": network, "--data": data, "--group": group, "--recipe": recipe, "--epochs": epochs,
+            "--network": network, "--recipe": recipe, "--epochs": epochs,
             "--set": settings or None, "--callback": callbacks or None, "--device": device,
             "--importance": None if importance == "magnitude" else importance,
         }  # fmt: skip
+        for option in (name for name, value in refused.items() if value is not None):
+            raise InputError(
+                f"{option} does not go with --module: a torch module is scaled, and trained by its own code."
+            )
         _grow_module(
             run,
-            module,
-            budget,
-            resolution,
-            kernel_size,
-            law,
-            runtime,
-            threads,
-            method,
-            out,
-            seed or 0,
-            dry_run,
-            as_json,
-            refused,
+            {
+                "module": module,
+                "budget": budget,
+                "resolution": resolution,
+                "kernel_size": kernel_size,
+                "data": data,
+                "group": group,
+                "law": law or "compound",
+                "runtime": runtime,
+                "threads": threads,
+                "method": method,
+                "seed": seed or 0,
+            },
+            out=out,
+            dry_run=dry_run,
+            as_json=as_json,
         )
         return
     for option, value in (("--resolution", resolution), ("--kernel-size", kernel_size)):
@@ -220,42 +231,14 @@ def _print_plan(run: str, arguments: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _grow_module(
-    weights: str,
-    module: str,
-    budget: str,
-    resolution: int | None,
-    kernel_size: int | None,
-    law: str | None,
-    runtime: str | None,
-    threads: int,
-    method: str,
-    out: Path | None,
-    seed: int,
-    dry_run: bool,
-    as_json: bool,
-    refused: Mapping[str, object],
+    weights: str, arguments: dict[str, Any], *, out: Path | None, dry_run: bool, as_json: bool
 ) -> None:
     from allometry.verbs.arguments import budget_slug
     from allometry.verbs.grow_module import PLAN, WEIGHTS, grow_module_file
 
-    for option in (name for name, value in refused.items() if value is not None):
-        raise InputError(
-            f"{option} does not go with --module: a torch module is scaled, and trained by its own code."
-        )
-    folder = out or Path("runs") / f"{module.rpartition(':')[2]}-{budget_slug(budget)}"
-    grown = grow_module_file(
-        weights,
-        module=module,
-        budget=budget,
-        resolution=224 if resolution is None else resolution,
-        law=law or "compound",
-        runtime=runtime,
-        threads=threads,
-        method=method,  # type: ignore[arg-type]  # checked there
-        kernel_size=kernel_size,
-        out=None if dry_run else folder,
-        seed=seed,
-    )
+    module = arguments["module"]
+    folder = out or Path("runs") / f"{module.rpartition(':')[2]}-{budget_slug(arguments['budget'])}"
+    grown = grow_module_file(weights, out=None if dry_run else folder, **arguments)
     if as_json:
         print_json(grown.to_dict())
         return

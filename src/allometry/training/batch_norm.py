@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import cast
+from typing import Any, TypeAlias, cast
 
 import torch
 import torch.distributed as dist
@@ -11,13 +11,16 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
+Inputs: TypeAlias = Tensor | tuple[Any, ...]
+"""What a module takes: a batch, or a tuple of all where it takes several."""
+
 
 def batch_norms(module: nn.Module) -> list[_BatchNorm]:
     """All batch norms of a module, of any dimension."""
     return [part for part in module.modules() if isinstance(part, _BatchNorm)]
 
 
-def recalibrate_batch_norm(module: nn.Module, batches: Iterable[Tensor]) -> int:
+def recalibrate_batch_norm(module: nn.Module, batches: Iterable[Inputs]) -> int:
     """Put the exact mean and variance over some batches into every batch norm.
 
     In training the statistics trail behind the weights, and behind an average of weights they are those of no
@@ -27,7 +30,7 @@ def recalibrate_batch_norm(module: nn.Module, batches: Iterable[Tensor]) -> int:
 
     Args:
         module: is changed in place.
-        batches: inputs, normalized, on the module's device.
+        batches: inputs, normalized, on the module's device; a tuple of all where it takes several.
 
     Returns:
         How many images were seen; with none the statistics stay as they were.
@@ -55,8 +58,9 @@ def recalibrate_batch_norm(module: nn.Module, batches: Iterable[Tensor]) -> int:
             norm.track_running_stats = False
         with torch.no_grad():
             for batch in batches:
-                module(batch)
-                images += len(batch)
+                inputs = as_inputs(batch)
+                module(*inputs)
+                images += len(inputs[0])
     finally:
         for hook in hooks:
             hook.remove()
@@ -67,6 +71,16 @@ def recalibrate_batch_norm(module: nn.Module, batches: Iterable[Tensor]) -> int:
         if seen.count > 1:
             seen.put_into(norm)
     return images
+
+
+def as_inputs(batch: Inputs) -> tuple[Any, ...]:
+    """All that a module takes.
+
+    Example:
+        >>> len(as_inputs(torch.zeros(1))), len(as_inputs((torch.zeros(1), 3)))
+        (1, 2)
+    """
+    return batch if isinstance(batch, tuple) else (batch,)
 
 
 class _Sums:

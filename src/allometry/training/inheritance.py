@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from allometry.base import InputError
 from allometry.base.text import first_few
-from allometry.nn.growing import TensorSource, WeightMap, inherited
+from allometry.nn.foreign.oracle import outputs_gap
+from allometry.nn.foreign.runs import run_once
+from allometry.nn.growing import LARGEST_ERROR, TensorSource, WeightMap, inherited
 from allometry.nn.growing.weight_map import NEW
-from allometry.training.batch_norm import recalibrate_batch_norm
+from allometry.training.batch_norm import Inputs, as_inputs, recalibrate_batch_norm
 
 _Memory: TypeAlias = Mapping[str, Mapping[str, Any]]
 # What a step is divided by, or is: with zeros the first steps of new entries would be as long as can be, or none.
@@ -118,15 +122,17 @@ def _memory(old: torch.optim.Optimizer | Mapping[str, Any], weights: Mapping[str
 
 
 def settle_new_statistics(
-    module: nn.Module, weight_map: WeightMap, batches: Iterable[Tensor], *, everywhere: bool = False
+    module: nn.Module, weight_map: WeightMap, batches: Iterable[Inputs], *, everywhere: bool = False
 ) -> None:
     """Give the channels that are new in a grown module their statistics, in place; the others keep theirs.
 
+    What the module computes stays: where a new layer hands on what it is given, its scales and shifts follow.
+
     Args:
-        module: that has grown.
+        module: that has grown, or shrunk.
         weight_map: what of it is inherited.
-        batches: inputs, normalized, on the module's device.
-        everywhere: give all channels other statistics, which images of another size need.
+        batches: inputs, normalized, on the module's device; a tuple of all where it takes several.
+        everywhere: give all channels other statistics, which images of another size need, and a module that shrank.
 
     Source: statistics at the size of the images: Touvron et al. 2019, *Fixing the train-test resolution discrepancy*,
     section 4.2.
@@ -138,24 +144,56 @@ def settle_new_statistics(
         >>> module[0].running_mean
         tensor([0., 5.])
     """
-    sources = {
-        name: weight_map.get(name) for name, value in module.named_buffers() if value.is_floating_point()
-    }
     if everywhere:
         training = module.training
         recalibrate_batch_norm(module, batches)
         module.train(training)
         return
+    sources = {
+        name: weight_map.get(name)
+        for name, value in module.named_buffers()
+        if value.is_floating_point() and value.ndim
+    }
     if not any(source is None or NEW in (source.indices[0] or ()) for source in sources.values()):
         return
+    remaining = iter(batches)
+    first = next(remaining, None)
+    if first is None:
+        return
     measured = copy.deepcopy(module)
-    recalibrate_batch_norm(measured, batches)
+    recalibrate_batch_norm(measured, chain([first], remaining))
     values = dict(measured.named_buffers())
+    output = run_once(module, as_inputs(first))
+    affine = _affine_maps(module, [name for name, source in sources.items() if source is None])
     with torch.no_grad():
         for name, source in sources.items():
             value = module.get_buffer(name)
             measure = values[name]
             value.copy_(measure if source is None else inherited(value, _in_place(source), measure))
+    if affine and outputs_gap(output, run_once(module, as_inputs(first))) > LARGEST_ERROR:
+        _keep_affine_maps(affine)
+
+
+def _affine_maps(module: nn.Module, names: Iterable[str]) -> list[tuple[_BatchNorm, Tensor, Tensor]]:
+    """The batch norms with these statistics, with the factors and the offsets that they come to."""
+    parts = [module.get_submodule(name.rpartition(".")[0]) for name in names if name.endswith("running_var")]
+    maps = []
+    for part in parts:
+        if isinstance(part, _BatchNorm) and part.affine and part.running_var is not None:
+            assert part.running_mean is not None  # noqa: S101
+            factor = part.weight.detach() / (part.running_var + part.eps).sqrt()
+            maps.append((part, factor, part.bias.detach() - factor * part.running_mean))
+    return maps
+
+
+def _keep_affine_maps(maps: Iterable[tuple[_BatchNorm, Tensor, Tensor]]) -> None:
+    """Give batch norms scales and shifts with which they come to the same factors and offsets as before, in place."""
+    with torch.no_grad():
+        for part, factor, offset in maps:
+            assert part.running_mean is not None  # noqa: S101
+            assert part.running_var is not None  # noqa: S101
+            part.weight.copy_(factor * (part.running_var + part.eps).sqrt())
+            part.bias.copy_(offset + factor * part.running_mean)
 
 
 def _in_place(source: TensorSource) -> TensorSource:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,17 @@ from torch import nn
 from allometry.base import BudgetError, InputError, Progress
 from allometry.base.progress import as_progress
 from allometry.base.text import shown as as_text
-from allometry.base.units import format_milliseconds, format_quantity
+from allometry.base.units import format_milliseconds, format_quantity, plural
 from allometry.catalog import names_module
 from allometry.cost import Budget, RuntimeConfig, as_budget, runtime_config_for
 from allometry.cost.budget import Limit
-from allometry.nn import ScaledModule, cost_of_module, input_channels, save_weights, solve_module
+from allometry.data import Data, Dataset, Group, as_dataset
+from allometry.nn import ScaledModule, cost_of_module, input_channels, save_weights, solve_module, timm_config
 from allometry.nn.growing import GrowthMethod
 from allometry.scaling import ScalingLaw, as_law
+from allometry.training import Preprocessing, settle_new_statistics
 from allometry.training.pretrained import open_pretrained
+from allometry.training.validation import training_views
 from allometry.verbs.measure import measure
 
 PLAN = "plan.json"
@@ -71,12 +74,14 @@ def grow_module_file(
     *,
     module: str,
     budget: Budget | str,
-    resolution: int = 224,
+    resolution: int | None = None,
     law: ScalingLaw | str | Path = "compound",
     runtime: str | None = None,
     threads: int = 1,
     method: GrowthMethod = "new",
     kernel_size: int | None = None,
+    data: Data | None = None,
+    group: Group | None = None,
     out: str | Path | None = None,
     seed: int = 0,
     progress: Progress | bool = True,
@@ -90,12 +95,15 @@ def grow_module_file(
         weights: a file, or `hf://owner/name`, with the factory's own names.
         module: `package.module:factory`, which takes no arguments. The package is imported, and so run.
         budget: of the new module: `macs<=300M`, `params<=5M`, `latency<=8ms`, `2x`.
-        resolution: side of the images, in pixels.
+        resolution: side of the images, in pixels; by default what the module says of itself, or 224.
         law: in what proportion depth and width change.
         runtime: where a latency is measured.
         threads: of that runtime.
         method: what new channels are: `new` ones that nobody reads at first, `copies`, or `pairs`.
         kernel_size: side of the kernels of all convolutions that look at fewer neighbors; None leaves them as they are.
+        data: images whose statistics batch norms get: new channels, and all where the module shrinks or `resolution` is
+            another one than it says of itself.
+        group: what the images of a group have in common that stay in one split (see `open_data`).
         out: the folder; None writes nothing.
         seed: of new weights.
         progress: True for a bar or lines, False for silence, or whatever is to be told.
@@ -108,9 +116,21 @@ def grow_module_file(
     shown = as_progress(progress)
     if not names_module(module):
         raise InputError(f"A torch module is named as package.module:factory, not {as_text(module)}.")
-    origin = open_pretrained(module, str(weights)).module
+    if data is None and group is not None:
+        raise InputError("Without data there is nothing to group: give data, or leave group out.")
+    known = open_pretrained(module, str(weights))
+    origin = known.module
+    seen_as = replace(
+        known.preprocessing,
+        resolution=known.preprocessing.resolution if resolution is None else resolution,
+    )
+    dataset = None
+    if data is not None:
+        dataset = as_dataset(data, group=group, seed=seed, progress=shown)
+        _check_channels(dataset, seen_as)
+    side = seen_as.resolution
     image = torch.randn(
-        1, input_channels(origin) or 3, resolution, resolution, generator=torch.Generator().manual_seed(seed)
+        1, input_channels(origin) or 3, side, side, generator=torch.Generator().manual_seed(seed)
     )
     before = cost_of_module(origin, image)
     limits = as_budget(budget, before)
@@ -124,6 +144,8 @@ def grow_module_file(
         scaled = solved(budget=limits)
     else:
         scaled, seconds = _on_device(origin, image, limits, where, solved, shown)
+    if dataset is not None:
+        _settle(scaled, origin, dataset, seen_as, seed=seed)
     folder = None if out is None else Path(out)
     if folder is not None:
         save_weights(folder / WEIGHTS, scaled.module)
@@ -137,6 +159,24 @@ def grow_module_file(
         seconds=seconds,
         folder=folder,
     )
+
+
+def _check_channels(dataset: Dataset, preprocessing: Preprocessing) -> None:
+    if dataset.channels != preprocessing.channels:
+        raise InputError(
+            f"The module takes images of {plural(preprocessing.channels, 'channel')}, and those of {dataset.name} have "
+            f"{dataset.channels}; give others, or leave data out."
+        )
+
+
+def _settle(
+    scaled: ScaledModule, origin: nn.Module, dataset: Dataset, seen_as: Preprocessing, *, seed: int
+) -> None:
+    """Give batch norms the statistics of training images: new channels, and all where they see something else now."""
+    own = timm_config(origin).get("resolution", seen_as.resolution)
+    views = training_views(dataset, seen_as, seed=(seed,), device=torch.device("cpu"))
+    everywhere = scaled.difference is None or own != seen_as.resolution
+    settle_new_statistics(scaled.module, scaled.weight_map, views, everywhere=everywhere)
 
 
 def _on_device(

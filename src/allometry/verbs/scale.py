@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from allometry.nn.growing import GrowthMethod
+    from allometry.training.batch_norm import Inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,7 @@ def scale(
     law: ScalingLaw | str | Path | None = None,
     channel_multiple: int | None = None,
     method: GrowthMethod = "new",
+    batches: Iterable[Inputs] | None = None,
     seed: int = 0,
 ) -> nn.Module: ...
 def scale(
@@ -111,6 +114,7 @@ def scale(
     example_input: Any = None,
     kernel_size: int | None = None,
     method: GrowthMethod = "new",
+    batches: Iterable[Inputs] | None = None,
     seed: int = 0,
 ) -> Network | nn.Module:
     """Grow or shrink a network: by steps of a law, to a budget, or by its three dimensions.
@@ -141,6 +145,8 @@ def scale(
         kernel_size: side of the kernels of all convolutions of a module that look at fewer neighbors.
         method: what new channels of a module are: `new` ones that nobody reads at first, `copies`, or `pairs` that
             cancel each other.
+        batches: inputs of a module that give new channels their batch-norm statistics, and all channels where they are
+            of another size than the example, or the module shrinks.
         seed: of a module's new weights.
 
     Raises:
@@ -164,7 +170,7 @@ def scale(
     """
     if isinstance(network, str | Path | Network):
         chosen = None if method == "new" else method
-        _refuse_for_data(example_input=example_input, kernel_size=kernel_size, method=chosen)
+        _refuse_for_data(example_input=example_input, kernel_size=kernel_size, method=chosen, batches=batches)
         return scale_in_full(
             network,
             phi,
@@ -197,6 +203,7 @@ def scale(
         law=law,
         channel_multiple=channel_multiple,
         method=method,
+        batches=batches,
         seed=seed,
     ).module
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -12,8 +14,13 @@ from allometry.base import InputError
 from allometry.base.text import shown
 from allometry.cost import Budget
 from allometry.nn.foreign import ScaledModule, scale_module, solve_module
+from allometry.nn.foreign.runs import run_once
 from allometry.nn.growing import GrowthMethod
+from allometry.nn.tracing.tracer import tensors_in
 from allometry.scaling import ScalingLaw, as_law
+
+if TYPE_CHECKING:
+    from allometry.training.batch_norm import Inputs
 
 
 def scale_module_in_full(
@@ -28,6 +35,7 @@ def scale_module_in_full(
     law: ScalingLaw | str | Path | None = None,
     channel_multiple: int | None = None,
     method: GrowthMethod = "new",
+    batches: Iterable[Inputs] | None = None,
     seed: int = 0,
 ) -> ScaledModule:
     """Make a torch module larger or smaller, with the weights that it has; also how that was done.
@@ -43,6 +51,8 @@ def scale_module_in_full(
         law: in what proportion `phi` and `budget` grow; by default `compound`.
         channel_multiple: what channels are rounded to.
         method: what new channels are: `new`, `copies` or `pairs`.
+        batches: inputs that give new channels their batch-norm statistics, and all channels where they are of another
+            size than the example, or the module shrinks.
         seed: of new weights.
 
     Raises:
@@ -72,7 +82,7 @@ def scale_module_in_full(
     inputs = example_input if isinstance(example_input, tuple) else (example_input,)
     chosen = as_law(law or "compound")
     if budget is not None:
-        return solve_module(
+        scaled = solve_module(
             module,
             *inputs,
             budget=budget,
@@ -82,15 +92,38 @@ def scale_module_in_full(
             method=method,
             seed=seed,
         )
-    if phi is not None:
-        depth, width, _ = chosen.multipliers(phi)
-    return scale_module(
-        module,
-        *inputs,
-        depth=1.0 if depth is None else depth,
-        width=1.0 if width is None else width,
-        kernel_size=kernel_size,
-        channel_multiple=CHANNEL_MULTIPLE if channel_multiple is None else channel_multiple,
-        method=method,
-        seed=seed,
+    else:
+        if phi is not None:
+            depth, width, _ = chosen.multipliers(phi)
+        scaled = scale_module(
+            module,
+            *inputs,
+            depth=1.0 if depth is None else depth,
+            width=1.0 if width is None else width,
+            kernel_size=kernel_size,
+            channel_multiple=CHANNEL_MULTIPLE if channel_multiple is None else channel_multiple,
+            method=method,
+            seed=seed,
+        )
+    if batches is not None:
+        _settle(scaled, inputs, batches)
+    return scaled
+
+
+def _settle(scaled: ScaledModule, inputs: tuple[Any, ...], batches: Iterable[Inputs]) -> None:
+    """Give batch norms the statistics of what the module will see."""
+    from allometry.training.batch_norm import as_inputs
+    from allometry.training.inheritance import settle_new_statistics
+
+    remaining = iter(batches)
+    first = next(remaining, None)
+    if first is None:
+        raise InputError("There are no batches to take statistics of; leave batches out, or give some.")
+    run_once(scaled.module, as_inputs(first))
+    seen, known = (tuple(tensor.shape[1:]) for tensor in (tensors_in(first)[0], tensors_in(inputs)[0]))
+    settle_new_statistics(
+        scaled.module,
+        scaled.weight_map,
+        chain([first], remaining),
+        everywhere=scaled.difference is None or seen != known,
     )
