@@ -3,19 +3,15 @@
 from allometry.arch import blocks
 from allometry.arch.blocks import *  # noqa: F403 - the kinds of blocks are listed there alone
 from allometry.arch.choices import Choice, Decisions, Option
+from allometry.arch.convolutions import ACTIVATIONS, Activation, Conv, Depthwise, RowColumn
 from allometry.arch.features import FeatureMap, check_features_only, feature_indices, feature_maps
 from allometry.arch.layers import (
-    ACTIVATIONS,
     Act,
-    Activation,
-    Conv,
-    Depthwise,
     DropPath,
     GateFunction,
     Layer,
     Norm,
     Pool,
-    RowColumn,
     Scale,
     Shift,
     Shuffle,

@@ -15,7 +15,7 @@ from allometry.arch.checks import (
     check_odd,
     check_one_of,
 )
-from allometry.arch.layers import ACTIVATIONS, Activation
+from allometry.arch.convolutions import ACTIVATIONS, Activation
 from allometry.arch.shapes import PADDINGS, Padding, conv_output_size
 from allometry.base import NetworkError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from allometry.arch.layers import Activation
+from allometry.arch.convolutions import Activation
 from allometry.arch.network import Network
 from allometry.arch.rounding import CHANNEL_MULTIPLE, MIN_FRACTION, round_repeats, widen
 from allometry.arch.stages import Stage

@@ -1,5 +1,13 @@
 """A run as data: the folder that a verb works in, and its results, declared here and nowhere else."""
 
+from allometry.runs.epochs import (
+    EpochMetrics,
+    EpochRecord,
+    GradientEpochMetrics,
+    GrowthPhase,
+    GrowthSchedule,
+    SupernetEpochMetrics,
+)
 from allometry.runs.evaluation import CalibrationBin, ClassMetrics, Evaluation, Explanation, Interval, Mistake
 from allometry.runs.export import Export, NoisyLayer, QuantizationQuality, Verification
 from allometry.runs.label_evaluation import LabelMetrics, MultiLabelEvaluation
@@ -10,18 +18,12 @@ from allometry.runs.records import (
     ClassSizes,
     CostEntry,
     DataSummary,
-    EpochMetrics,
-    EpochRecord,
-    GradientEpochMetrics,
-    GrowthPhase,
     GrowthPlan,
-    GrowthSchedule,
     LawTrialRecord,
     MeasuredSubnet,
     RejectedFile,
     SearchPlan,
     SearchTrialRecord,
-    SupernetEpochMetrics,
 )
 from allometry.runs.results import (
     ExtractResult,

@@ -15,6 +15,7 @@ from allometry.base import RunFolderError
 from allometry.base.decoding import Count
 from allometry.base.files import append_line, read_json, write_json, write_lines
 from allometry.base.reading import UnreadableError, parse_json, read_bytes
+from allometry.runs.epochs import EpochMetrics, GrowthSchedule, SupernetEpochMetrics
 from allometry.runs.evaluation import Evaluation, Explanation
 from allometry.runs.export import Export
 from allometry.runs.label_evaluation import MultiLabelEvaluation
@@ -22,14 +23,11 @@ from allometry.runs.phases import Phase
 from allometry.runs.records import (
     CostEntry,
     DataSummary,
-    EpochMetrics,
     GrowthPlan,
-    GrowthSchedule,
     LawTrialRecord,
     MeasuredSubnet,
     SearchPlan,
     SearchTrialRecord,
-    SupernetEpochMetrics,
 )
 from allometry.runs.results import RESULTS, RunResult
 from allometry.runs.subnets import PredictorQuality, Subnet, SubnetFront

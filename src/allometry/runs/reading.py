@@ -12,9 +12,9 @@ from allometry.base import InputError, RunFolderError
 from allometry.base.files import read_json
 from allometry.base.units import plural
 from allometry.runs import files
+from allometry.runs.epochs import EpochMetrics
 from allometry.runs.folder import find_run
 from allometry.runs.record import RunRecord, SupernetRecord
-from allometry.runs.records import EpochMetrics
 from allometry.runs.results import RESULTS
 from allometry.scaling import ScalingLaw
 

@@ -10,6 +10,7 @@ from typing import Any
 from allometry.arch import Network, Space
 from allometry.base.units import format_quantity
 from allometry.cost import Cost, count
+from allometry.runs.epochs import EpochMetrics, GrowthSchedule, SupernetEpochMetrics
 from allometry.runs.evaluation import Evaluation, Explanation
 from allometry.runs.export import Export
 from allometry.runs.files import REPORT
@@ -18,14 +19,11 @@ from allometry.runs.phases import Phase
 from allometry.runs.records import (
     CostEntry,
     DataSummary,
-    EpochMetrics,
     GrowthPlan,
-    GrowthSchedule,
     LawTrialRecord,
     MeasuredSubnet,
     SearchPlan,
     SearchTrialRecord,
-    SupernetEpochMetrics,
 )
 from allometry.runs.results import FitResult, RunResult, SearchResult, TrainResult
 from allometry.runs.subnets import PredictorQuality, Subnet, SubnetFront

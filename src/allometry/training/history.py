@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from allometry.base import RunFolderError
 from allometry.base.files import lines_text, read_lines, write_lines
 from allometry.base.reading import UnreadableError, parse_json, read_bytes
+from allometry.runs.epochs import EpochRecord
 from allometry.runs.files import RecordLines
-from allometry.runs.records import EpochRecord
 from allometry.training.checkpoint import latest_checkpoint, weights_metadata
 
 METRICS = "metrics.jsonl"

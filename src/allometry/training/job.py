@@ -20,7 +20,7 @@ from allometry.arch.module_space import AnyMember
 from allometry.base import InputError, Progress, RunFolderError, SilentProgress
 from allometry.base.machine import half_the_cores
 from allometry.data import Dataset
-from allometry.runs.records import EpochRecord
+from allometry.runs.epochs import EpochRecord
 from allometry.training.callbacks.base import Callback
 from allometry.training.distributed import ALONE, DistContext
 from allometry.training.preprocessing import Preprocessing

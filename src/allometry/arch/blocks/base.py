@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from allometry.arch.checks import STRICT, check_integer, check_odd, check_one_of, kind_schema
-from allometry.arch.layers import ACTIVATIONS, Activation
+from allometry.arch.convolutions import ACTIVATIONS, Activation
 from allometry.arch.rounding import CHANNEL_MULTIPLE, widen
 from allometry.arch.shapes import Padding, Shape, strided
 from allometry.base import NetworkError

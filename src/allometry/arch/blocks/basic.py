@@ -8,7 +8,7 @@ from typing import Literal
 from allometry.arch.blocks.base import RegularBlock, register_block
 from allometry.arch.blocks.cell import Cell
 from allometry.arch.blocks.shortcut import beside_shortcut
-from allometry.arch.layers import Activation, Conv
+from allometry.arch.convolutions import Activation, Conv
 
 
 @register_block

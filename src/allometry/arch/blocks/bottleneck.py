@@ -10,7 +10,8 @@ from allometry.arch.blocks.base import RegularBlock, check_block, register_block
 from allometry.arch.blocks.cell import Cell
 from allometry.arch.blocks.shortcut import beside_shortcut
 from allometry.arch.checks import check_integer, check_number
-from allometry.arch.layers import Activation, Conv, SqueezeExcite
+from allometry.arch.convolutions import Activation, Conv
+from allometry.arch.layers import SqueezeExcite
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels, widen
 from allometry.base import NetworkError
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from allometry.arch.blocks.base import INPUT, SKIP, Block, register_block
 from allometry.arch.checks import LATER, STRICT, ByKind, check_one_of
-from allometry.arch.layers import Activation, DropPath, Layer, SqueezeExcite, adapted_layer
+from allometry.arch.convolutions import Activation
+from allometry.arch.layers import DropPath, Layer, SqueezeExcite, adapted_layer
 from allometry.arch.shapes import Padding, Shape
 from allometry.base import NetworkError
 

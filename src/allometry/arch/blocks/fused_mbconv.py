@@ -13,7 +13,7 @@ from allometry.arch.blocks.inverted import (
     SqueezeExciteConfig,
 )
 from allometry.arch.checks import LATER
-from allometry.arch.layers import Activation, Conv
+from allometry.arch.convolutions import Activation, Conv
 
 
 @register_block

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from allometry.arch.blocks.base import RegularBlock, check_block, register_block
 from allometry.arch.blocks.cell import Cell
 from allometry.arch.checks import check_flag, check_integer, check_number
-from allometry.arch.layers import Activation, Conv, Depthwise
+from allometry.arch.convolutions import Activation, Conv, Depthwise
 from allometry.arch.shapes import Padding
 
 

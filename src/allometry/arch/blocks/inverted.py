@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from allometry.arch.blocks.base import RegularBlock, check_block
 from allometry.arch.checks import STRICT, check_integer, check_number, check_one_of
-from allometry.arch.layers import ACTIVATIONS, Activation, GateFunction, Pool, SqueezeExcite, squeezed
+from allometry.arch.convolutions import ACTIVATIONS, Activation
+from allometry.arch.layers import GateFunction, Pool, SqueezeExcite, squeezed
 from allometry.arch.rounding import round_channels
 from allometry.base import NetworkError
 

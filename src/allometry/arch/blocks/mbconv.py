@@ -14,7 +14,8 @@ from allometry.arch.blocks.inverted import (
     SqueezeExciteConfig,
 )
 from allometry.arch.checks import LATER, check_integer
-from allometry.arch.layers import Activation, Conv, Depthwise, Shuffle
+from allometry.arch.convolutions import Activation, Conv, Depthwise
+from allometry.arch.layers import Shuffle
 
 
 @register_block

@@ -7,7 +7,7 @@ from typing import Literal
 
 from allometry.arch.blocks.base import RegularBlock, register_block
 from allometry.arch.blocks.cell import Cell
-from allometry.arch.layers import Activation, Conv, Depthwise
+from allometry.arch.convolutions import Activation, Conv, Depthwise
 
 
 @register_block

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from allometry.arch.blocks.base import INPUT, RegularBlock
 from allometry.arch.blocks.cell import Cell, Node
-from allometry.arch.layers import Act, Activation, Conv, DropPath, Layer
+from allometry.arch.convolutions import Activation, Conv
+from allometry.arch.layers import Act, DropPath, Layer
 
 
 def beside_shortcut(

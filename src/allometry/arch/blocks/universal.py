@@ -10,7 +10,8 @@ from allometry.arch.blocks.base import RegularBlock, check_block, register_block
 from allometry.arch.blocks.cell import Cell
 from allometry.arch.blocks.inverted import expanded
 from allometry.arch.checks import check_integer, check_number, check_odd
-from allometry.arch.layers import Activation, Conv, Depthwise, Layer
+from allometry.arch.convolutions import Activation, Conv, Depthwise
+from allometry.arch.layers import Layer
 from allometry.base import NetworkError
 
 

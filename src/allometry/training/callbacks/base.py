@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from allometry.arch import Network
 from allometry.base.plugins import Registry
-from allometry.runs.records import EpochRecord
+from allometry.runs.epochs import EpochRecord
 from allometry.training.recipes import Recipe
 
 Outcome: TypeAlias = Literal["finished", "stopped", "failed"]

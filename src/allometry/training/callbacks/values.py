@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allometry.runs.records import EpochRecord
+from allometry.runs.epochs import EpochRecord
 from allometry.training.recipes import Recipe
 
 _COUNTERS = ("epoch", "epochs", "step", "phase")
