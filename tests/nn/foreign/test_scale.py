@@ -236,6 +236,98 @@ def test_a_statistic_over_channels_keeps_them_but_for_whole_multiples_of_copies(
     assert doubled.difference < 1e-5
 
 
+def test_groups_of_a_norm_are_added() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.GroupNorm(4, 16), nn.ReLU(), nn.Flatten(), nn.Linear(16 * 14 * 14, 5)
+    )
+    scaled = scale_module(module, IMAGES, width=1.5)
+    assert (scaled.module[1].num_groups, scaled.module[1].num_channels) == (6, 24)
+    assert scaled.difference is not None
+    assert scaled.difference < 1e-5
+    assert scale_module(module, IMAGES, width=0.5).module[1].num_groups == 2
+
+
+class Attention(nn.Module):
+    """Queries, keys and values of one layer, whose products PyTorch divides by the root of a head's width."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.qkv, self.proj = (
+            heads,
+            nn.Linear(channels, 3 * channels),
+            nn.Linear(channels, channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, n, c = x.shape
+        q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        x = nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.proj(x.transpose(1, 2).reshape(b, n, c))
+
+
+class Transformer(nn.Module):
+    """Norms before every branch, and nothing else that reads the stream: as in vision transformers."""
+
+    def __init__(self, channels: int = 16) -> None:
+        super().__init__()
+        self.patches, self.norm1, self.norm2 = (
+            nn.Conv2d(3, channels, 4, 4),
+            *map(nn.LayerNorm, (channels,) * 2),
+        )
+        self.position = nn.Parameter(0.02 * torch.randn(1, 16, channels))
+        self.attention, self.last = Attention(channels, 2), nn.LayerNorm(channels)
+        self.mlp = nn.Sequential(nn.Linear(channels, 32), nn.GELU(), nn.Linear(32, channels))
+        self.head = nn.Linear(channels, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2) + self.position
+        x = x + self.attention(self.norm1(x))
+        x = x + self.mlp(self.norm2(x))
+        return self.head(self.last(x).mean(1))
+
+
+@pytest.mark.parametrize("method", ["new", "pairs"])
+@pytest.mark.parametrize("width", [1.5, 0.5])
+def test_a_stream_under_layer_norms_grows_by_any_width(width: float, method: GrowthMethod) -> None:
+    torch.manual_seed(0)
+    module = Transformer().eval()
+    scaled = scale_module(module, IMAGES, width=width, method=method)
+    changed = {change.name: change.after for change in scaled.plan.groups}
+    assert changed == {
+        "patches.weight": 16 * width,
+        "attention.qkv.weight": 8 * width,
+        "mlp.0.weight": 32 * width,
+    }
+    again = apply_plan(Transformer(), ModulePlan.from_dict(json.loads(json.dumps(scaled.plan.to_dict()))))
+    again.load_state_dict(scaled.module.state_dict())
+    assert torch.equal(again.eval()(IMAGES), scaled.module.eval()(IMAGES))
+    if width > 1:
+        assert (module(-3 * IMAGES) - scaled.module(-3 * IMAGES)).abs().max() < 1e-5
+        assert again.norm1.eps == pytest.approx(1e-5 / width)
+        scaled.module(IMAGES).square().mean().backward()
+        # New channels are zeros that something reads, or are read by nothing yet: either learns.
+        assert scaled.module.patches.weight.grad[16:].any()
+        assert scaled.module.mlp[2].weight.grad[:, 32:].any()
+
+
+def test_a_stream_that_something_else_reads_stays() -> None:
+    class Depthwise(Transformer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.around = nn.Conv1d(16, 16, 3, padding=1, groups=16)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.patches(x).flatten(2) + self.position.transpose(1, 2)
+            x = self.norm1((x + self.around(x)).transpose(1, 2))
+            return self.head((x + self.mlp(x)).mean(1))
+
+    torch.manual_seed(0)
+    scaled = scale_module(Depthwise(), IMAGES, width=1.5)
+    assert [change.name for change in scaled.plan.groups] == ["mlp.0.weight"]
+    assert any("a statistic is taken over them" in kept.reason for kept in scaled.plan.kept)
+
+
 def test_an_unknown_method_is_named() -> None:
     with pytest.raises(InputError, match="copys"):
         scale_module(residual_network(), IMAGES, width=2, method="copys")

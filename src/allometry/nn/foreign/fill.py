@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from allometry.nn.foreign.normed import keep_statistics
 from allometry.nn.foreign.widen import Resized, is_new, tensors_of
 from allometry.nn.growing.filling import ChannelDimensions, GrowthMethod, along, filled
 from allometry.nn.growing.weight_map import NEW, TensorSource
@@ -59,6 +60,8 @@ def fill(
             for dimension, factors in quiet.get(name, ()):
                 result *= along(factors, tensor.ndim, dimension).to(result)
             tensor.copy_(result)
+    if method != "copies":
+        keep_statistics(resized, seed=seed, begun=begun)
     return resized.module
 
 

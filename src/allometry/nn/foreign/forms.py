@@ -27,7 +27,7 @@ class AttributeChange:
     module: str
     attribute: str
     index: int | None
-    value: int | bool
+    value: int | bool | float
 
 
 @dataclass(frozen=True, slots=True)

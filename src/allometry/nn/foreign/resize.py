@@ -60,7 +60,7 @@ def bytes_of(module: nn.Module) -> int:
 def resize(
     module: nn.Module,
     shapes: Mapping[str, tuple[int, ...]],
-    attributes: Mapping[AttributeSpot, int],
+    attributes: Mapping[AttributeSpot, float],
 ) -> nn.Module:
     """A copy of a module in which some tensors have other shapes; their values are zeros.
 
@@ -87,7 +87,7 @@ def resize(
 def resize_in_place(
     module: nn.Module,
     shapes: Mapping[str, tuple[int, ...]],
-    attributes: Mapping[AttributeSpot, int],
+    attributes: Mapping[AttributeSpot, float],
 ) -> None:
     """Give some tensors of a module other shapes; their values are zeros."""
     named = {**dict(module.named_parameters()), **dict(module.named_buffers())}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
@@ -166,7 +166,8 @@ def scaled_or_same(
     gap = width_gap(deep, resized, inputs, wider=wider, seed=seed)
     if gap > CLOSE and any(group.normed and group.frozen is None for group in graph.groups):
         # Whatever takes a statistic over channels computes something else with more of them.
-        graph, resized = widen(without_normed(graph), copies=method == "copies")
+        graph = _without_other(deep, graph, inputs, method=method, seed=seed, widths=widths)
+        graph, resized = widen(graph, copies=method == "copies")
         fill(deep, resized, method=method, seed=seed)
         wider = _is_wider(graph, resized)
     refuse_other(deep, resized, inputs, wider=wider, seed=seed, method=method)
@@ -331,12 +332,42 @@ def involved_spots(error: TraceError) -> set[Any]:
     }
 
 
-def without_normed(graph: ChannelGraph) -> ChannelGraph:
-    """The graph without changes of channels over which a statistic is taken."""
+def _without_other(
+    module: nn.Module,
+    graph: ChannelGraph,
+    inputs: tuple[Any, ...],
+    *,
+    method: GrowthMethod,
+    seed: int,
+    widths: Widths | None,
+) -> ChannelGraph:
+    """The graph without changes of channels over which a statistic is taken, where that would be another one."""
+
+    def bears(some: Collection[int]) -> bool:
+        but = without_normed(graph, but=some)
+        alone, resized = _widened(module, but, widths=widths, inputs=inputs, copies=method == "copies")
+        fill(module, resized, method=method, seed=seed)
+        wider = _is_wider(alone, resized)
+        return width_gap(module, resized, inputs, wider=wider, seed=seed) <= CLOSE
+
+    together = [set(some) for some in graph.coupled]
+    apart = {number for number, group in enumerate(graph.groups) if group.normed and group.frozen is None}
+    together += [{number} for number in sorted(apart.difference(*together))]
+    together = [some for some in together if some & apart]
+    if not 1 < len(together) <= _MOST_TRIES:
+        return without_normed(graph)
+    bearing = set().union(*(some for some in together if bears(some)))
+    return without_normed(graph, but=bearing if bearing and bears(bearing) else ())
+
+
+def without_normed(graph: ChannelGraph, *, but: Collection[int] = ()) -> ChannelGraph:
+    """The graph without changes of channels over which a statistic is taken, but for some groups."""
     reason = "a statistic is taken over them, such as layer norm's: with more of them it is another one"
     groups = [
-        replace(group, frozen=f"{group.name}: {reason}") if group.normed and group.frozen is None else group
-        for group in graph.groups
+        replace(group, frozen=f"{group.name}: {reason}")
+        if group.normed and group.frozen is None and number not in but
+        else group
+        for number, group in enumerate(graph.groups)
     ]
     return replace(graph, groups=kept_in_proportion(groups, graph.coupled))
 

@@ -34,7 +34,7 @@ class Resized:
     module: nn.Module
     graph: ChannelGraph
     shapes: Mapping[str, tuple[int, ...]]
-    attributes: Mapping[AttributeSpot, int]
+    attributes: Mapping[AttributeSpot, float]
     weight_map: WeightMap
 
 
@@ -62,7 +62,10 @@ def with_sizes(
         InputError: it cannot be copied, or an attribute would have to be a fraction.
     """
     shapes = new_shapes(graph, sizes)
-    attributes = new_attributes(module, graph, sizes)
+    attributes: dict[AttributeSpot, float] = {
+        **new_attributes(module, graph, sizes),
+        **({} if copies else _new_epsilons(module, graph, sizes)),
+    }
     result = resize(module, shapes, attributes)
     tracer, _ = run_traced(result, *inputs)
     new = graph_of(tracer, result)
@@ -107,6 +110,27 @@ def new_attributes(
                 },
             )
     return {spot: value for spot, value in result.items() if value != read_attribute(module, spot)}
+
+
+def _new_epsilons(
+    module: nn.Module, graph: ChannelGraph, sizes: Mapping[int, int]
+) -> dict[AttributeSpot, float]:
+    """What layer norms add to variances that become smaller, since new channels are zeros at first."""
+    result: dict[AttributeSpot, float] = {}
+    for norm in graph.norms:
+        if norm.module is None:
+            continue
+        after = sum(
+            count * sizes.get(number, graph.groups[number].size) / graph.groups[number].size
+            if number >= 0
+            else count
+            for number, count in norm.counts.items()
+        )
+        before = sum(norm.counts.values())
+        if after > before:
+            eps = module.get_submodule(norm.module).__dict__["eps"]
+            result[AttributeSpot(norm.module, "eps", None)] = eps * before / after
+    return result
 
 
 def matched(

@@ -109,6 +109,22 @@ class CountedAttribute(NamedTuple):
     size: int
 
 
+class NormedChannels(NamedTuple):
+    """A layer norm with a scale for each channel.
+
+    Attributes:
+        weight: name of its scale.
+        bias: name of its offset; None where it has none.
+        module: which holds its `eps`; None where none does.
+        counts: how many channels of each group it takes its statistic of.
+    """
+
+    weight: str
+    bias: str | None
+    module: str | None
+    counts: Mapping[int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelGraph:
     """All channels of a module.
@@ -120,6 +136,9 @@ class ChannelGraph:
         coupled: numbers of groups that grow in proportion, since the module computes one's size from the other's.
         readers: which entries of which dimensions read channels, so that zeros there hide them.
         silent: which entries must be zero for new channels.
+        norms: layer norms.
+        queries: which entries give queries whose products with keys are divided by the root of their number.
+        keys: the same of keys.
         shapes: of the module's tensors.
     """
 
@@ -129,6 +148,9 @@ class ChannelGraph:
     coupled: tuple[frozenset[int], ...]
     readers: frozenset[Spot]
     silent: Mapping[Spot, frozenset[int]]
+    norms: tuple[NormedChannels, ...]
+    queries: Mapping[Spot, frozenset[int]]
+    keys: Mapping[Spot, frozenset[int]]
     shapes: Mapping[str, tuple[int, ...]] = field(repr=False)
 
     @property
@@ -286,13 +308,6 @@ def graph_of(tracer: Tracer, module: nn.Module) -> ChannelGraph:
             for number, count in zip(*np.unique(numbers, return_counts=True), strict=True)
         }
 
-    silent: dict[Spot, frozenset[int]] = {}
-    for leaf in leaves:
-        inside = {
-            label - leaf.start for label in tracer.silent if leaf.start <= label < leaf.start + leaf.size
-        }
-        if inside:
-            silent[leaf.spot] = frozenset(inside)
     return ChannelGraph(
         groups=kept_in_proportion(groups, coupled),
         costs=tuple(
@@ -304,9 +319,24 @@ def graph_of(tracer: Tracer, module: nn.Module) -> ChannelGraph:
         ),
         coupled=coupled,
         readers=frozenset(leaves[number].spot for number in _among(leaves, tracer.readers)),
-        silent=silent,
+        silent=_entries(leaves, tracer.silent),
+        norms=tuple(
+            NormedChannels(norm.weight, norm.bias, norm.module, counts(norm.labels)) for norm in tracer.norms
+        ),
+        queries=_entries(leaves, tracer.queries),
+        keys=_entries(leaves, tracer.keys),
         shapes={name: tuple(t.shape) for name, t in (*module.named_parameters(), *module.named_buffers())},
     )
+
+
+def _entries(leaves: Sequence[Leaf], labels: set[int]) -> dict[Spot, frozenset[int]]:
+    """Which entries of which dimensions have one of the labels."""
+    result: dict[Spot, frozenset[int]] = {}
+    for leaf in leaves:
+        inside = {label - leaf.start for label in labels if leaf.start <= label < leaf.start + leaf.size}
+        if inside:
+            result[leaf.spot] = frozenset(inside)
+    return result
 
 
 def _coupled(tracer: Tracer, number_of: npt.NDArray[np.int64]) -> tuple[frozenset[int], ...]:

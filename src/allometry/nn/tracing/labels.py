@@ -25,6 +25,22 @@ class Spot(NamedTuple):
     dimension: int
 
 
+class LayerNormUse(NamedTuple):
+    """A layer norm with a scale for each channel.
+
+    Attributes:
+        weight: name of its scale.
+        bias: name of its offset; None where it has none.
+        module: in which it is, and which holds its `eps`; None where that is not so.
+        labels: of the channels.
+    """
+
+    weight: str
+    bias: str | None
+    module: str | None
+    labels: tuple[int, ...]
+
+
 class Leaf(NamedTuple):
     """The labels of one dimension of one tensor: consecutive numbers.
 

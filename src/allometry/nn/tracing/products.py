@@ -177,6 +177,8 @@ def _attention(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Any) ->
         tracer.silent.update(tracer.spread(rows[1]))
         if "scale" not in _kwargs or _kwargs["scale"] is None:
             tracer.labels.norm(rows[0])
+            tracer.queries.update(tracer.spread(rows[0]))
+            tracer.keys.update(tracer.spread(rows[1]))
     planes = [plane for plane in tracer.value(value).planes if not varies(plane) & {value.ndim - 2}]
     result = out[0] if isinstance(out, tuple | list) else out
     tracer.keep(result, Value(planes, data=True))

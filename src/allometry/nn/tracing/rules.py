@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from allometry.nn.tracing.labels import Value, plane_of, varies, vector
+from allometry.nn.tracing.labels import LayerNormUse, Value, plane_of, varies, vector
 from allometry.nn.tracing.moving import MOVES, follow_move
 from allometry.nn.tracing.products import PRODUCTS
 from allometry.nn.tracing.traced_int import TracedInt
@@ -259,6 +259,14 @@ def _layer_norm(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Any) -
                 and (row := vector(plane, source.ndim - 1)) is not None
             ):
                 tracer.wrote(given[0], row)
+    if (name := tracer.name_of(weight)) is not None and len(shape) == 1:
+        held = tracer.module.get_submodule(tracer.modules[-1]).__dict__.get("eps")
+        where = tracer.modules[-1] if held == args[4] else None
+        for plane in value.planes:
+            row = vector(plane, source.ndim - 1)
+            if row is not None and varies(plane):
+                use = LayerNormUse(name, tracer.name_of(bias), where, tuple(int(label) for label in row))
+                tracer.norms[use] = None
     others = [tracer.value(tensor) for tensor in (weight, bias)]
     result = out[0] if isinstance(out, tuple | list) else out
     tracer.keep(result, meeting(tracer, [value, *others], source.ndim))
@@ -276,8 +284,15 @@ def _group_norm(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Any) -
             if not tracer.wrote(_argument(tracer, "num_groups", 1), row):
                 tracer.freeze(row, "the groups of its group norm are written as a constant")
             continue
-        tracer.unite(torch.from_numpy(row.reshape(groups, -1).astype(np.float64)), 0)
-        tracer.labels.norm(row)
+        parts = torch.from_numpy(row.reshape(groups, -1).astype(np.float64))
+        given = _argument(tracer, "num_groups", 1)
+        if groups > 1 and isinstance(given, TracedInt) and given.spot is not None and not given.from_shape:
+            # Each group has a statistic of its own: with more of them those that are there stay as they are.
+            tracer.unite(parts, 1)
+            tracer.wrote(given, row)
+        else:
+            tracer.unite(parts, 0)
+            tracer.labels.norm(row)
     _affine(tracer, source, (weight, bias), out, 1)
 
 

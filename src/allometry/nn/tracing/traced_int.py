@@ -200,8 +200,8 @@ def traced_attributes(module: nn.Module) -> Iterator[None]:
             held[key] = value
 
 
-def set_attribute(module: nn.Module, spot: AttributeSpot, value: int) -> None:
-    """Write an integer where a module holds it.
+def set_attribute(module: nn.Module, spot: AttributeSpot, value: float) -> None:
+    """Write a number where a module holds it.
 
     Example:
         >>> layer = nn.Linear(4, 2)

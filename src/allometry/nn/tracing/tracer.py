@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
-from allometry.nn.tracing.labels import Labels, Spot, Value, plane_of
+from allometry.nn.tracing.labels import Labels, LayerNormUse, Spot, Value, plane_of
 from allometry.nn.tracing.traced_int import (
     AttributeSpot,
     TracedInt,
@@ -82,6 +82,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         coupled: channels whose number follows from that of others.
         decided: where the module read a value of the image, on which it may depend what runs; None if nowhere.
         multiplications: with their costs.
+        norms: layer norms.
+        queries: labels of weights that give queries whose products with keys are divided by the root of their number.
+        keys: the same of keys.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -96,11 +99,15 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.coupled: list[Coupled] = []
         self.decided: str | None = None
         self.multiplications: list[Multiplication] = []
+        self.queries: set[int] = set()
+        self.keys: set[int] = set()
+        self.norms: dict[LayerNormUse, None] = {}
         self.functions: list[tuple[Any, Sequence[Any], Mapping[str, Any]]] = []
         self.modules: list[str] = [""]
         self.failed: npt.NDArray[np.int64] | None = None
         self.read: set[int] = set()
         self._values: dict[int, Value] = {}
+        self._names: dict[int, str] = {}
         self._kept: list[Tensor] = []  # or a tensor's id would be given again
         self._label_tensors()
 
@@ -117,6 +124,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def place(self) -> str:
         """The name of the part that is running."""
         return self.modules[-1] or type(self.module).__name__
+
+    def name_of(self, tensor: Any) -> str | None:  # noqa: ANN401 - any argument of an operation
+        """What the module calls one of its tensors; None for any other."""
+        return self._names.get(id(tensor))
 
     def freeze(self, labels: npt.ArrayLike, reason: str) -> None:
         """Say why channels must stay as they are, with the place."""
@@ -227,6 +238,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for name, tensor in named:
             if id(tensor) in self._values:
                 continue
+            self._names[id(tensor)] = name
             dimensions = min(2, tensor.ndim) if id(tensor) in convolutions else tensor.ndim
             planes = [
                 plane_of(
