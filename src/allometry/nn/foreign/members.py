@@ -85,6 +85,10 @@ class ModuleMembers:
     blank: nn.Module
     graph: ChannelGraph
 
+    def __deepcopy__(self, _memo: object) -> ModuleMembers:
+        """Itself: a supernet and its average share it."""
+        return self
+
     @classmethod
     def of(cls, space: ModuleSpace, module: nn.Module) -> ModuleMembers:
         """Look at the module of a space again.
