@@ -6,14 +6,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from math import prod
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from allometry.arch.network import Network
+from allometry.arch.serial import digest, load, save
 from allometry.arch.space import Space
 from allometry.arch.space_serial import load_space, space_to_json
-from allometry.base import NetworkError
+from allometry.base import NetworkError, RunFolderError
 from allometry.base.decoding import Count, decode
 from allometry.base.files import read_json, write_json
 from allometry.base.reading import UnreadableError
@@ -413,8 +415,46 @@ def load_any_space(path: str | Path) -> AnySpace:
     Raises:
         InputError: the file is missing or does not describe a space.
     """
-    plain = read_json(Path(path))
+    plain = _peek(path)
     return ModuleSpace.from_dict(plain) if plain.get("format") == SPACE_FORMAT else load_space(path)
+
+
+def save_member(member: AnyMember, path: str | Path) -> None:
+    """Write either kind of member as JSON, in one step.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    if isinstance(member, Network):
+        save(member, path)
+    else:
+        write_json(Path(path), member.to_dict())
+
+
+def load_member(path: str | Path) -> AnyMember:
+    """Read either kind of member from its JSON file.
+
+    Raises:
+        InputError: the file is missing or describes none.
+    """
+    plain = _peek(path)
+    return ModuleMember.from_dict(plain) if plain.get("format") == MEMBER_FORMAT else load(path)
+
+
+def member_digest(member: AnyMember) -> str:
+    """A digest of either kind of member, whatever it is called."""
+    if isinstance(member, Network):
+        return digest(member)
+    told = json.dumps([member.module, sorted(member.decisions.items())])
+    return sha256(told.encode()).hexdigest()
+
+
+def _peek(path: str | Path) -> Mapping[str, Any]:
+    """The JSON object in a file; nothing where there is none, for those who then say what is wrong."""
+    try:
+        return read_json(Path(path))
+    except RunFolderError:
+        return {}
 
 
 def _at(decision: float, options: tuple[float, ...], values: tuple[float, ...]) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from allometry.base import InputError
+from allometry.base.reading import UnreadableError, parse_number
 from allometry.base.units import format_duration, format_quantity, plural
 from allometry.cli.options import (
     Callbacks,
@@ -25,6 +26,7 @@ from allometry.cli.options import (
 from allometry.cli.printing import cost_text, print_json, print_rows
 
 if TYPE_CHECKING:
+    from allometry.nn import ModuleElasticity
     from allometry.runs import Subnet, SubnetFront
     from allometry.supernets.training_run import SupernetForecast
     from allometry.verbs.open import Run
@@ -47,15 +49,50 @@ def _top(context: typer.Context) -> None:
 @supernet.command()
 def train(
     space: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="SPACE",
             help="A network, for the space around it; or a space by name, such as ofa-mobilenetv3-1.0, or its JSON "
-            "file.",
+            "file. None with --module.",
         ),
-    ],
+    ] = None,
     *,
     data: Data = "icons",
+    module: Annotated[
+        str | None,
+        typer.Option(
+            "--module",
+            metavar="M",
+            help="In place of SPACE a torch module, as the largest subnet: package.module:factory. It is imported, and "
+            "so run.",
+        ),
+    ] = None,
+    resolution: Annotated[
+        int | None,
+        typer.Option("--resolution", min=1, help="Of a torch module's largest images; by default 224."),
+    ] = None,
+    widths: Annotated[
+        str | None,
+        typer.Option(
+            "--widths",
+            metavar="F,F",
+            help="Of a torch module's channels, as fractions: 0.5,0.75 by default, and the whole.",
+        ),
+    ] = None,
+    depths: Annotated[
+        str | None,
+        typer.Option(
+            "--depths", metavar="F,F", help="The same of its blocks that repeat: 0.5,0.75 by default."
+        ),
+    ] = None,
+    resolutions: Annotated[
+        str | None,
+        typer.Option(
+            "--resolutions",
+            metavar="F,F",
+            help="The same of the side of its images: 0.75,0.875 by default.",
+        ),
+    ] = None,
     group: Group = None,
     budget: Annotated[
         str | None,
@@ -96,7 +133,7 @@ def train(
             "--from",
             metavar="W",
             help="Trained weights that the largest network inherits from: a run; or a file or hf://owner/name, of the "
-            "network that SPACE is.",
+            "network that SPACE is, or of the torch module.",
         ),
     ] = None,
     callbacks: Callbacks = None,
@@ -115,12 +152,17 @@ def train(
     Example: `allometry supernet train efficientnet-b0 --data photos/ --budget 300M`
 
     Example: `allometry supernet train efficientnet-lite0 --from lite0.pth --data photos/ --budget 300M`
+
+    Example: `allometry supernet train --module mypackage:make --from best.pt --data photos/`
     """
     from allometry.cli.interrupts import stopping_on_signals
     from allometry.training.distributed import is_main_process
     from allometry.verbs import supernet as verbs
 
     arguments: dict[str, Any] = {
+        "module": module,
+        "resolution": resolution,
+        "elasticity": _elasticity(widths, depths, resolutions),
         "data": data,
         "group": group,
         "budget": budget,
@@ -226,7 +268,7 @@ def extract(
     subnet: Annotated[
         str,
         typer.Argument(
-            metavar="SUBNET", help="Name of one that `supernet search` has found, or a network's JSON file."
+            metavar="SUBNET", help="Name of one that `supernet search` has found, or its JSON file."
         ),
     ],
     *,
@@ -262,6 +304,25 @@ def extract(
             should_stop=should_stop,
         )
     print_json(extracted.to_dict()) if as_json else print_rows(str(extracted.folder), _extracted(extracted))
+
+
+def _elasticity(widths: str | None, depths: str | None, resolutions: str | None) -> ModuleElasticity | None:
+    """How much of a torch module is left open; None where nothing is said."""
+    given = {"widths": widths, "depths": depths, "resolutions": resolutions}
+    told = {name: text for name, text in given.items() if text is not None}
+    if not told:
+        return None
+    from allometry.nn import ModuleElasticity
+
+    chosen: dict[str, Any] = {name: _fractions(name, text) for name, text in told.items()}
+    return ModuleElasticity(**chosen)
+
+
+def _fractions(name: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(parse_number(part) for part in text.split(","))
+    except UnreadableError as error:
+        raise InputError(f"--{name} takes fractions joined by commas, such as 0.5,0.75: {error}.") from error
 
 
 def _planned(planned: SupernetForecast) -> dict[str, str]:
@@ -309,7 +370,7 @@ def _front(front: SubnetFront) -> dict[str, str]:
             for subnet in front.subnets
         },
         "searched": f"{front.examined:,} subnets in {format_duration(front.search_seconds)}, {front.size} "
-        f"of them on the front; Kendall tau of the predictor {front.tau:.2f}",
+        f"of them on the front; {_judged(front.tau)}",
     }
 
 
@@ -321,11 +382,14 @@ def _subnet(subnet: Subnet, run: Path) -> dict[str, str]:
         "test accuracy": f"{subnet.test_accuracy or 0:.2%}",
     }
     return metrics | {
-        "searched": f"{subnet.examined:,} subnets in {format_duration(subnet.search_seconds)}; Kendall tau of "
-        f"the predictor {subnet.tau or 0:.2f}",
+        "searched": f"{subnet.examined:,} subnets in {format_duration(subnet.search_seconds)}; {_judged(subnet.tau)}",
         "next": f"allometry supernet extract {run} {subnet.name}",
         "report": str(run / "report.html"),
     }
+
+
+def _judged(tau: float | None) -> str:
+    return "all were measured" if tau is None else f"Kendall tau of the predictor {tau:.2f}"
 
 
 def _extracted(run: Run) -> dict[str, str]:
@@ -344,4 +408,12 @@ def _extracted(run: Run) -> dict[str, str]:
         rows[f"validation {run.metric}"] += (
             f", {result.extracted_accuracy:.2%} before {plural(result.epochs, 'epoch')} of fine-tuning"
         )
+    if run.network is None:  # a torch module's: its own code makes it
+        from allometry.runs.files import MODULE_PLAN, MODULE_WEIGHTS
+
+        return rows | {
+            "plan": str(run.folder / MODULE_PLAN),
+            "weights": str(run.folder / MODULE_WEIGHTS),
+            "report": str(run.report),
+        }
     return rows | {"next": f"allometry export {run.folder} --to onnx", "report": str(run.report)}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from allometry.arch import Network
+from allometry.arch.module_space import AnyMember
 from allometry.base.units import format_duration, plural
 from allometry.cost import MACS, count
 from allometry.reports.figures import BLUE, IN_PERCENT, ORANGE, Trace, axis, figure, legend
@@ -69,7 +70,7 @@ def supernet_metrics(record: RunRecord, supernet: SupernetRecord) -> Iterator[tu
         yield "cost", format_duration(seconds), rest
 
 
-def _ends(supernet: SupernetRecord) -> list[tuple[str, Network, float | None]]:
+def _ends(supernet: SupernetRecord) -> list[tuple[str, AnyMember, float | None]]:
     """The largest and the smallest network that were trained, with their validation accuracies."""
     if supernet.space is None:
         return []
@@ -113,10 +114,10 @@ def _space(supernet: SupernetRecord) -> Iterator[Html]:
                 [
                     name,
                     whole(network.resolution),
-                    whole(network.depth),
+                    whole(network.depth) if isinstance(network, Network) else "",
                     whole(cost.params),
                     whole(cost.macs),
-                    whole(cost.activations),
+                    whole(cost.activations) if cost.activations else "",
                     "" if accuracy is None else percent(accuracy),
                 ]
             )

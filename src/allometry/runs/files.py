@@ -213,6 +213,8 @@ ACCURACIES = RecordLines("accuracies.jsonl", MeasuredSubnet)
 
 NETWORK, BASELINE, SPACE, LAW = "network.json", "baseline.json", "space.json", "law.json"
 RECIPE, PREPROCESSING, RESULT, REPORT = "recipe.json", "preprocessing.json", "result.json", "report.html"
+MODULE_PLAN, MODULE_WEIGHTS, MEMBER = "module-plan.json", "weights.safetensors", "member.json"
+"""A torch module that was taken out of a supernet: what makes it, its weights, and what was decided of it."""
 SUBNETS = "subnets"
 """The folder of a supernet's subnets, which has one for each subnet or front."""
 

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from allometry.arch import load, load_space
+from allometry.arch import load
+from allometry.arch.module_space import load_any_space
 from allometry.base import InputError, RunFolderError
 from allometry.base.files import read_json
 from allometry.base.units import plural
@@ -99,7 +100,7 @@ _DESCRIPTIONS: Mapping[str, Callable[[Path], object]] = {
     files.BASELINE: load,
     files.LAW: ScalingLaw.load,
     files.RECIPE: read_json,
-    files.SPACE: load_space,
+    files.SPACE: load_any_space,
 }
 
 _RECORDS: tuple[files.RecordFile[Any], ...] = (
@@ -146,7 +147,7 @@ def _supernet(folder: Path, arguments: Mapping[str, Any]) -> SupernetRecord:
     # A run that went on after a kill repeats the epoch it was in: the later line counts.
     latest = {(metrics.phase, metrics.epoch): metrics for metrics in files.SUPERNET_METRICS.read(folder)}
     return SupernetRecord(
-        space=_read(load_space, folder / files.SPACE),
+        space=_read(load_any_space, folder / files.SPACE),
         size=plan.size if plan else None,
         coupled=bool(arguments.get("coupled")),
         phases=plan.phases if plan else (),

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from allometry.arch import Network, Space
+from allometry.arch import Network
+from allometry.arch.module_space import AnyMember, AnySpace
 from allometry.base.units import format_quantity
 from allometry.cost import Cost, count
 from allometry.runs.epochs import EpochMetrics, GrowthSchedule, SupernetEpochMetrics
@@ -54,7 +55,7 @@ class SupernetRecord:
         (True, True)
     """
 
-    space: Space | None = None
+    space: AnySpace | None = None
     size: int | None = None
     coupled: bool = False
     phases: tuple[Phase, ...] = ()
@@ -69,7 +70,7 @@ class SupernetRecord:
         """The latest epoch."""
         return self.history[-1] if self.history else None
 
-    def smallest(self, phase: int) -> Network | None:
+    def smallest(self, phase: int) -> AnyMember | None:
         """The smallest network of a phase, by its number from 1."""
         if self.space is None or not 0 < phase <= len(self.phases):
             return None

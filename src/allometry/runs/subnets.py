@@ -13,7 +13,7 @@ from allometry.base.html import html_table
 from allometry.cost import LATENCY, Measure, RuntimeConfig
 from allometry.cost.measures import more_measures
 from allometry.runs.evaluation import Interval
-from allometry.runs.values import CostField, NetworkField, Rank, Record, Share
+from allometry.runs.values import CostField, MemberField, Rank, Record, Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ class Subnet(Record):
 
     Attributes:
         name: by which it is extracted.
-        network: that it is.
+        network: that it is; of a module's supernet, what was decided of the module.
         cost: for one image; its latency in seconds where that was measured.
         predicted_accuracy: on the validation images.
         validation_accuracy: as measured; it was among the reasons to choose the subnet.
@@ -148,7 +148,7 @@ class Subnet(Record):
     """
 
     name: str
-    network: NetworkField
+    network: MemberField
     cost: CostField
     predicted_accuracy: float
     validation_accuracy: Share
@@ -202,7 +202,7 @@ class SubnetFront(Record):
         size: how many subnets the whole front has.
         examined: how many the search looked at.
         search_seconds: that it took.
-        tau: Kendall's, of the predictor.
+        tau: Kendall's, of the predictor; None where all subnets were measured.
         folder: where the subnets are kept.
 
     Example:
@@ -227,7 +227,7 @@ class SubnetFront(Record):
     size: Count
     examined: Count
     search_seconds: Amount
-    tau: Rank
+    tau: Rank | None = None
     folder: Path | None = None
 
     def __repr__(self) -> str:

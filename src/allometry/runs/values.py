@@ -9,8 +9,9 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
-from allometry.arch import Network, from_json
+from allometry.arch import ModuleMember, Network, from_json
 from allometry.arch import to_json as network_to_json
+from allometry.arch.module_space import MEMBER_FORMAT, AnyMember
 from allometry.base import RunFolderError
 from allometry.base.decoding import Bounds, decode
 from allometry.base.reading import UnreadableError, parse_integer
@@ -130,6 +131,28 @@ def _network(value: object) -> Network:
 
 NetworkField = Annotated[Network, _AsNetwork]
 """The type of a record's field that holds a network."""
+
+
+class _AsMember:
+    """Tells Pydantic how a network, or a member of a module's space, is read."""
+
+    @staticmethod
+    def __get_pydantic_core_schema__(_source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(_member)
+
+
+def _member(value: object) -> AnyMember:
+    if isinstance(value, ModuleMember):
+        return value
+    if isinstance(value, Mapping) and value.get("format") == MEMBER_FORMAT:
+        return ModuleMember.from_dict(value)
+    return _network(value)
+
+
+MemberField = Annotated[AnyMember, _AsMember]
+"""The type of a record's field that holds a network, or a member of a module's space."""
 
 
 FLAT = "flat"

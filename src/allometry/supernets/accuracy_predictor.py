@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from allometry.arch import Space
+from allometry.arch.module_space import AnySpace
 from allometry.base import InputError, RunFolderError
 from allometry.base.checks import check_fields
 from allometry.base.units import format_duration
@@ -17,7 +17,6 @@ from allometry.data import Split
 from allometry.nas import Encoding, Encodings, network_of, sample_encodings
 from allometry.runs import MeasuredSubnet, PredictorQuality
 from allometry.runs.files import ACCURACIES, COSTS, PREDICTOR_QUALITY
-from allometry.supernets.coupling import couple_encodings
 from allometry.supernets.extract import extract_subnet, preprocessing_of
 from allometry.supernets.opened import OpenSupernet
 from allometry.supernets.predictor import Predictor, fit_predictor
@@ -137,7 +136,8 @@ def sample_subnets(opened: OpenSupernet, number: int) -> Encodings:
     different: dict[tuple[int, ...], Encoding] = {}
     for _ in range(_DRAWS * number // _AT_ONCE + 1):
         encodings = sample_encodings(opened.space, random, _AT_ONCE, by="choice")
-        encodings = couple_encodings(opened.space, encodings) if opened.coupled else encodings
+        if opened.transform is not None:
+            encodings = opened.transform(encodings)
         for encoding in encodings:
             different.setdefault(tuple(encoding.tolist()), encoding)
         if len(different) >= number:
@@ -260,7 +260,7 @@ def predictor_for(opened: OpenSupernet, config: PredictorConfig) -> tuple[Predic
 
 
 def fit_and_judge(
-    space: Space, encodings: Encodings, sums: PartSums, *, held_out: int, seed: int
+    space: AnySpace, encodings: Encodings, sums: PartSums, *, held_out: int, seed: int
 ) -> tuple[Predictor, PredictorQuality]:
     """A predictor fitted to all images, and what one is worth that was fitted to the first half of them.
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
-from allometry.arch import Space
+from allometry.arch import Choice, ModuleChoice, Network, Space
+from allometry.arch.module_space import AnySpace
 from allometry.base import InputError, UnknownNameError
 from allometry.base.checks import check_fields
 from allometry.base.reading import is_file
-from allometry.cost import ACTIVATIONS, count
-from allometry.nas import Costs, encodings_of, narrow, sample_encodings
+from allometry.cost import ACTIVATIONS, MACS, Measure, count
+from allometry.nas import encodings_of, narrow, sample_encodings
+from allometry.nas.module_costs import counts_of
 from allometry.runs.phases import Phase, dimension_of, load_phases
 from allometry.supernets.coupling import couple_encodings
 from allometry.supernets.plans import PLANS, coupled_shrinking, epochs_together, shrinking
 from allometry.training import Recipe, small
-from allometry.training.forecast import seconds_per_image
+from allometry.training.forecast import module_seconds_per_image, seconds_per_image
 from allometry.training.images import Images
 from allometry.training.recipes.settings import Setting
 
@@ -64,7 +69,7 @@ class SupernetConfig:
                 f"{self.plan} says the epochs of each phase itself; leave --epochs out, or the file."
             )
 
-    def phases(self, space: Space, recipe: Recipe) -> tuple[Phase, ...]:
+    def phases(self, space: AnySpace, recipe: Recipe) -> tuple[Phase, ...]:
         """The phases for a space.
 
         Raises:
@@ -85,31 +90,39 @@ def supernet_recipe(images: Images, space: Space, settings: tuple[Setting, ...])
 
 
 def forecast_seconds(
-    space: Space,
+    space: AnySpace,
     phases: tuple[Phase, ...],
     images: Images,
     recipe: Recipe,
     *,
     coupled: bool,
     device: torch.device,
+    module: nn.Module | None = None,
 ) -> tuple[float, ...]:
     """About how many seconds each phase takes on a device, from a few timed steps of the largest network.
 
-    The others are taken to need time in proportion to their activations, as networks of one kind do.
+    The others are taken to need time in proportion to their activations, as networks of one kind do; those of a module,
+    whose activations are not counted, in proportion to their MACs.
 
     Source: Dollar et al. 2021, section 3.
     """
     largest, number = space.largest(), len(images.dataset.splits["train"])
-    one = seconds_per_image(
-        largest,
-        recipe,
-        resolution=largest.resolution,
-        images=min(recipe.batch_size, number),
-        device=device,
-    )
-    whole = count(largest).activations
+    size = min(recipe.batch_size, number)
+    if module is None:
+        assert isinstance(largest, Network)  # noqa: S101
+        one = seconds_per_image(largest, recipe, resolution=largest.resolution, images=size, device=device)
+    else:
+        one = module_seconds_per_image(
+            copy.deepcopy(module).train(),
+            recipe,
+            shape=(images.dataset.channels, largest.resolution, largest.resolution),
+            classes=len(images.dataset.classes),
+            images=size,
+            device=device,
+        )
+    whole = _measure_of(space).of(count(largest)) or 1
     shares = [
-        step_activations(narrow(space, phase.part_of(space)), phase, coupled=coupled) / whole
+        step_cost(narrow(space, phase.part_of(space)), phase, coupled=coupled) / whole
         + (_TEACHER if phase.teacher in ("largest", "average") else 0.0)
         for phase in phases
     ]
@@ -118,17 +131,26 @@ def forecast_seconds(
     )
 
 
-def step_activations(part: Space, phase: Phase, *, coupled: bool) -> float:
-    """Activations of the subnets of a step for one image, in the mean over steps."""
-    encodings, costs = sample_encodings(part, np.random.default_rng(0), _DRAWN, by="choice"), Costs(part)
-    mean = float(costs(couple_encodings(part, encodings) if coupled else encodings)[ACTIVATIONS.name].mean())
+def _measure_of(space: AnySpace) -> Measure:
+    """What the time of a step follows."""
+    return ACTIVATIONS if isinstance(space, Space) else MACS
+
+
+def step_cost(part: AnySpace, phase: Phase, *, coupled: bool) -> float:
+    """Activations of the subnets of a step for one image, or a module's MACs, in the mean over steps."""
+    encodings, costs = sample_encodings(part, np.random.default_rng(0), _DRAWN, by="choice"), counts_of(part)
+    name, together = _measure_of(part).name, encodings
+    if coupled and isinstance(part, Space):
+        together = couple_encodings(part, encodings)
+    mean = float(costs(together)[name].mean())
     if phase.sampling == "random":
         return phase.subnets * mean
     # The largest and the smallest see images of the size of the others in their step, or each its own.
     if phase.image_size == "subnet":
         ends = encodings_of(part, [part.largest(), part.smallest()])
-        return float(costs(ends)[ACTIVATIONS.name].sum()) + (phase.subnets - 2) * mean
-    sides = [place for place, choice in enumerate(part.choices) if dimension_of(choice) == "resolution"]
+        return float(costs(ends)[name].sum()) + (phase.subnets - 2) * mean
+    choices: Sequence[Choice | ModuleChoice] = part.choices
+    sides = [place for place, choice in enumerate(choices) if dimension_of(choice) == "resolution"]
     ends = np.repeat(encodings_of(part, [part.largest(), part.smallest()]), len(encodings), axis=0)
     ends[:, sides] = np.tile(encodings[:, sides], (2, 1))
-    return 2 * float(costs(ends)[ACTIVATIONS.name].mean()) + (phase.subnets - 2) * mean
+    return 2 * float(costs(ends)[name].mean()) + (phase.subnets - 2) * mean

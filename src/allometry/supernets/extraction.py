@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from allometry.arch import Network, digest, load, save
+from allometry.arch import Network, save
+from allometry.arch.module_space import AnyMember, load_member, member_digest
 from allometry.base import InputError, UnknownNameError
 from allometry.cost import count
 from allometry.nn import save_weights
@@ -21,7 +22,7 @@ from allometry.training.session import Session
 _FINE = 0.1  # of the recipe's learning rate: the weights are good already
 
 
-def find_subnet(run: Path, subnet: Subnet | Network | str | Path) -> Network:
+def find_subnet(run: Path, subnet: Subnet | AnyMember | str | Path) -> AnyMember:
     """The network that is meant, by the name that its run folder gets.
 
     Args:
@@ -34,11 +35,13 @@ def find_subnet(run: Path, subnet: Subnet | Network | str | Path) -> Network:
     """
     if isinstance(subnet, Subnet):
         return replace(subnet.network, name=subnet.name)
-    if isinstance(subnet, Network):
-        return subnet if subnet.name else replace(subnet, name=f"subnet-{digest(subnet)[:8]}")
+    if isinstance(subnet, AnyMember):
+        return subnet if subnet.name else replace(subnet, name=f"subnet-{member_digest(subnet)[:8]}")
     path, name = Path(subnet), str(subnet)
     if path.suffix == ".json":
-        return replace(load(path), name=path.parent.name if path.stem == "network" else path.stem)
+        return replace(
+            load_member(path), name=path.parent.name if path.stem in ("network", "member") else path.stem
+        )
     known = known_subnets(run)
     if not known:
         raise InputError(
@@ -129,16 +132,20 @@ def extract_in_folder(
     else:
         save_weights(folder / "checkpoints" / FINAL, module, metadata={"identity": job.identity})
         trained = Trained(module.cpu(), (), 0.0, 0, 0)
-    run, own = opened.session.run.path.resolve(), digest(network)
+    run = opened.session.run.path.resolve()
     return Extraction(
         job=job,
         trained=trained,
         extracted_accuracy=extracted.accuracy,
-        searched=next(
-            (subnet for subnet in known_subnets(run).values() if digest(subnet.network) == own), None
-        ),
+        searched=searched_as(run, network),
         supernet=run,
     )
+
+
+def searched_as(run: Path, member: AnyMember) -> Subnet | None:
+    """What a search in a supernet's folder said of a member; None if none found it."""
+    own = member_digest(member)
+    return next((known for known in known_subnets(run).values() if member_digest(known.network) == own), None)
 
 
 def _job(

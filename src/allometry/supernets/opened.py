@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from allometry.arch import Space, load_space
+from allometry.arch import ModuleSpace, Space
+from allometry.arch.module_space import AnySpace, load_any_space
 from allometry.base import InputError, Progress, RunFolderError
 from allometry.data import Dataset, is_value
 from allometry.nas import narrow
@@ -18,8 +17,10 @@ from allometry.runs.folder import find_run, work_in
 from allometry.supernets.config import supernet_recipe
 from allometry.supernets.coupling import couple_encodings
 from allometry.supernets.elastic import Supernet, supernet_of
-from allometry.supernets.elastic_net import LayerOptions
+from allometry.supernets.elastic_module import ElasticModule, elastic_module
+from allometry.supernets.elastic_net import ElasticNet, LayerOptions
 from allometry.supernets.evolution import Transform
+from allometry.supernets.module_run import fresh_module, module_recipe
 from allometry.supernets.task import SUPERNET
 from allometry.training import Preprocessing, Recipe, load_weights
 from allometry.training.devices import resolve_device
@@ -44,8 +45,8 @@ class OpenSupernet:
     """
 
     session: Session
-    space: Space
-    supernet: Supernet
+    space: AnySpace
+    supernet: ElasticNet
     images: Images
     preprocessing: Preprocessing
     recipe: Recipe
@@ -54,7 +55,10 @@ class OpenSupernet:
     @property
     def transform(self) -> Transform | None:
         """What makes subnets of encodings whose width does not follow their depth, if it has to."""
-        return (lambda encodings: couple_encodings(self.space, encodings)) if self.coupled else None
+        space = self.space
+        if not self.coupled or not isinstance(space, Space):
+            return None
+        return lambda encodings: couple_encodings(space, encodings)
 
 
 @contextmanager
@@ -89,14 +93,20 @@ def open_supernet(
     with work_in(path) as run:
         info = run.info
         session = Session(run=run, seed=info.seed, device=place, progress=progress, should_stop=should_stop)
-        whole = load_space(path / SPACE)
+        whole = load_any_space(path / SPACE)
         space = narrow(whole, PHASES.load(path).phases[-1].part_of(whole))
         images = read_data(session, _images_of(path, info.argument("data", str), data))
-        recipe = supernet_recipe(images, whole, tuple(info.argument("settings", list)))
+        settings = tuple(info.argument("settings", list))
+        if isinstance(whole, ModuleSpace):
+            recipe = module_recipe(images, settings)
+            supernet: ElasticNet = _module_weights(path, whole, recipe, info.seed)
+        else:
+            recipe = supernet_recipe(images, whole, settings)
+            supernet = _weights(path, whole, recipe)
         yield OpenSupernet(
             session=session,
             space=space,
-            supernet=_weights(path, whole, recipe, place),
+            supernet=supernet.to(place),
             images=images,
             preprocessing=Preprocessing.load(path / PREPROCESSING),
             recipe=recipe,
@@ -116,11 +126,17 @@ def _images_of(path: Path, remembered: str, data: Dataset | str | None) -> Datas
     return data
 
 
-def _weights(path: Path, space: Space, recipe: Recipe, device: torch.device) -> Supernet:
+def _weights(path: Path, space: Space, recipe: Recipe) -> Supernet:
     weights = load_weights(path / SUPERNET)
     options = LayerOptions(frozen_statistics=recipe.batch_norm == "frozen")
     try:
-        supernet = supernet_of(space, weights, options=options)
+        return supernet_of(space, weights, options=options)
     except InputError as error:
         raise RunFolderError(f"The weights {path / SUPERNET} are not those of {path / SPACE}.") from error
-    return supernet.to(device)
+
+
+def _module_weights(path: Path, space: ModuleSpace, recipe: Recipe, seed: int) -> ElasticModule:
+    weights = load_weights(path / SUPERNET)
+    module = fresh_module(space.module, seed=seed)
+    options = LayerOptions(frozen_statistics=recipe.batch_norm == "frozen")
+    return elastic_module(space, module, weights, options=options)

@@ -11,9 +11,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from allometry.arch import save
+from allometry.arch import ModuleSpace, Network
+from allometry.arch.module_space import save_member
 from allometry.base import BudgetError, InputError
-from allometry.cost import MEASURES, Budget, LatencyTable, Measure, Readings, RuntimeConfig, count
+from allometry.cost import (
+    MACS,
+    MEASURES,
+    PARAMS,
+    Budget,
+    LatencyTable,
+    Measure,
+    Readings,
+    RuntimeConfig,
+    count,
+)
 from allometry.nas import Encodings, network_of
 from allometry.nas.confirming import confirmed
 from allometry.nas.space_costs import SpaceCosts, table_for
@@ -29,8 +40,9 @@ from allometry.supernets.accuracy_predictor import (
 )
 from allometry.supernets.extract import ESTIMATED
 from allometry.supernets.extremes import least_counted, least_latency
+from allometry.supernets.module_search import MemberCosts, SubnetCosts, best_of_all, front_of_all, is_small
 from allometry.supernets.opened import OpenSupernet
-from allometry.supernets.pareto import pareto
+from allometry.supernets.pareto import Front, pareto
 from allometry.supernets.specialize import Specialized, specialize
 
 _CONFIRMED = 5  # of the best predicted subnets are measured, and the best of those is given
@@ -62,22 +74,26 @@ def search_subnet(opened: OpenSupernet, budget: Budget, request: SubnetRequest) 
         Stopped: the user asked for it.
     """
     costs, cheapest = _costs(opened, request)
-    predictor, quality = predictor_for(opened, request.config)
-    began = time.monotonic()
-    best = specialize(
-        opened.space,
-        predictor,
-        allows=costs.within(budget),
-        seed=opened.session.seed,
-        transform=opened.transform,
-        start=cheapest,
-    )
-    seconds = time.monotonic() - began
-    opened.session.progress.say(f"searched: {best.examined:,} subnets in {seconds:.1f} s")
+    allows, tau = costs.within(budget), None
+    if is_small(opened.space, request.config.subnets + request.config.held_out):
+        best, seconds = best_of_all(opened, allows), 0.0
+    else:
+        predictor, quality = predictor_for(opened, request.config)
+        began, tau = time.monotonic(), quality.tau
+        best = specialize(
+            opened.space,
+            predictor,
+            allows=allows,
+            seed=opened.session.seed,
+            transform=opened.transform,
+            start=cheapest,
+        )
+        seconds = time.monotonic() - began
+        opened.session.progress.say(f"searched: {best.examined:,} subnets in {seconds:.1f} s")
     subnet = _confirmed(opened, budget, request.runtime_config, costs, best)
-    subnet = replace(subnet, search_seconds=round(seconds, 2), tau=quality.tau)
+    subnet = replace(subnet, search_seconds=round(seconds, 2), tau=tau)
     folder = opened.session.run.path / SUBNETS / subnet.name
-    save(subnet.network, folder / NETWORK)
+    save_member(subnet.network, folder / NETWORK)
     opened.session.run.record_cost("search", subnet.name, seconds=subnet.search_seconds)
     SUBNET.write(folder, subnet)
     return subnet
@@ -99,18 +115,7 @@ def search_front(opened: OpenSupernet, measure: Measure, points: int, request: S
     """
     _refuse_unknown(measure)
     costs, cheapest = _costs(opened, request)
-    predictor, quality = predictor_for(opened, request.config)
-    began = time.monotonic()
-    best = pareto(
-        opened.space,
-        predictor,
-        cost=lambda encodings: costs(encodings, [measure])[measure.name],
-        allows=costs.within(request.budget),
-        seed=opened.session.seed,
-        transform=opened.transform,
-        start=cheapest,
-    )
-    seconds = time.monotonic() - began
+    best, seconds, tau = _best_by_cost(opened, measure, costs, cheapest, request)
     opened.session.progress.say(
         f"front: {len(best.encodings)} subnets of {best.examined:,} that were looked at in {seconds:.1f} s"
     )
@@ -122,7 +127,7 @@ def search_front(opened: OpenSupernet, measure: Measure, points: int, request: S
     for place, accuracy in zip(chosen.tolist(), accuracies.tolist(), strict=True):
         network = network_of(opened.space, best.encodings[place])
         number = len(subnets) + 1
-        save(network, folder / f"{number}.json")
+        save_member(network, folder / f"{number}.json")
         subnet = Subnet(
             name=f"{folder.name}-{number}",
             network=network,
@@ -140,12 +145,37 @@ def search_front(opened: OpenSupernet, measure: Measure, points: int, request: S
         size=len(best.encodings),
         examined=best.examined,
         search_seconds=round(seconds, 2),
-        tau=quality.tau,
+        tau=tau,
         folder=folder,
     )
     opened.session.run.record_cost("search", folder.name, seconds=seconds)
     FRONT.write(folder, front)
     return front
+
+
+def _best_by_cost(
+    opened: OpenSupernet,
+    measure: Measure,
+    costs: SubnetCosts,
+    cheapest: Encodings,
+    request: SubnetRequest,
+) -> tuple[Front, float, float | None]:
+    """The front, the seconds that its search took, and Kendall's tau of the predictor, where one was needed."""
+    allows = costs.within(request.budget)
+    if is_small(opened.space, request.config.subnets + request.config.held_out):
+        return front_of_all(opened, costs, measure, allows), 0.0, None
+    predictor, quality = predictor_for(opened, request.config)
+    began = time.monotonic()
+    best = pareto(
+        opened.space,
+        predictor,
+        cost=lambda encodings: costs(encodings, [measure])[measure.name],
+        allows=allows,
+        seed=opened.session.seed,
+        transform=opened.transform,
+        start=cheapest,
+    )
+    return best, time.monotonic() - began, quality.tau
 
 
 def subnet_name(budget: Budget) -> str:
@@ -160,7 +190,7 @@ def subnet_name(budget: Budget) -> str:
     return "-".join(words).replace(" ", "")
 
 
-def _costs(opened: OpenSupernet, request: SubnetRequest) -> tuple[SpaceCosts, Encodings]:
+def _costs(opened: OpenSupernet, request: SubnetRequest) -> tuple[SubnetCosts, Encodings]:
     """What subnets cost, and the cheapest of them, from which an evolution can start under any limit.
 
     An impossible limit is refused before anything is measured.
@@ -170,6 +200,8 @@ def _costs(opened: OpenSupernet, request: SubnetRequest) -> tuple[SpaceCosts, En
         InputError: the table is of another setting, or of no use.
     """
     session, space, runtime_config = opened.session, opened.space, request.runtime_config
+    if isinstance(space, ModuleSpace):
+        return _member_costs(space, request)
     limited = request.budget.measures if request.budget else ()
     sums = dict.fromkeys(
         measure for measure in (*MEASURES, *limited) if measure.additive and measure.sign > 0
@@ -187,6 +219,21 @@ def _costs(opened: OpenSupernet, request: SubnetRequest) -> tuple[SpaceCosts, En
         _refuse_impossible(request.budget, {table.measure: quickest.value})
         cheapest.append(quickest.encoding)
     return SpaceCosts(space, table), np.array(cheapest)
+
+
+def _member_costs(space: ModuleSpace, request: SubnetRequest) -> tuple[SubnetCosts, Encodings]:
+    """The same of a module's subnets, of which the smallest has the fewest MACs and params."""
+    if request.table is not None:
+        raise InputError("A latency table is of networks that are data; leave it out for a module's subnets.")
+    if request.runtime_config is not None:
+        raise InputError(
+            "The latency of a module's subnets is not known beforehand: limit their macs or params."
+        )
+    smallest = count(space.smallest())
+    _refuse_impossible(
+        request.budget, {measure: float(measure.of(smallest) or 0) for measure in (MACS, PARAMS)}
+    )
+    return MemberCosts(space), np.zeros((1, len(space.choices)), np.int8)
 
 
 def _refuse_unknown(measure: Measure) -> None:
@@ -213,7 +260,7 @@ def _confirmed(
     opened: OpenSupernet,
     budget: Budget,
     runtime_config: RuntimeConfig | None,
-    costs: SpaceCosts,
+    costs: SubnetCosts,
     best: Specialized,
 ) -> Subnet:
     """The best of the best predicted subnets, as measured: by validation accuracy, within the measured limits."""
@@ -261,9 +308,12 @@ def _within(
     ranked: Sequence[int],
 ) -> tuple[int, Readings]:
     """The first of these subnets whose readings keep the budget, else the nearest, with these readings."""
+    if runtime_config is None and isinstance(opened.space, ModuleSpace):
+        return ranked[0], {}
+    networks = [network_of(opened.space, encodings[place]) for place in ranked]
     with open_meter(opened.session, runtime_config) as meter:
         place, readings = confirmed(
-            [network_of(opened.space, encodings[place]) for place in ranked],
+            [network for network in networks if isinstance(network, Network)],
             budget.limits,
             meter,
             names=["a subnet"] * len(ranked),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from allometry.arch import Network, Space, save, save_space
+from allometry.arch import ModuleSpace, Network, Space, save, save_space
 from allometry.base import BudgetError
 from allometry.base.units import format_duration, format_quantity, plural
 from allometry.cost import Budget, count
@@ -16,7 +16,8 @@ from allometry.runs.files import NETWORK, PHASES, PREPROCESSING, RECIPE, SPACE, 
 from allometry.supernets.config import SupernetConfig, forecast_seconds, supernet_recipe
 from allometry.supernets.coupling import coupled_size
 from allometry.supernets.inheriting import inherit_largest
-from allometry.supernets.job import BaseSupernetJob, SupernetJob
+from allometry.supernets.job import SupernetJob
+from allometry.supernets.module_task import ModuleSupernetJob, train_module_supernet
 from allometry.supernets.task import train_supernet
 from allometry.training.images import Images
 from allometry.training.memory import settle_execution
@@ -24,6 +25,8 @@ from allometry.training.pretrained import start_from
 from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session
+
+AnySupernetJob: TypeAlias = SupernetJob | ModuleSupernetJob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +153,7 @@ def supernet_job(session: Session, request: SupernetRequest, images: Images) -> 
     )
 
 
-def train_in_folder(session: Session, job: SupernetJob, images: Images) -> SupernetResult | None:
+def train_in_folder(session: Session, job: AnySupernetJob, images: Images) -> SupernetResult | None:
     """Write down what is trained, tell what it will cost, and train.
 
     Returns:
@@ -161,15 +164,18 @@ def train_in_folder(session: Session, job: SupernetJob, images: Images) -> Super
         NonFiniteLossError: the training diverged.
     """
     folder, space, ends = session.run.path, job.space, job.spaces[-1]
-    save_space(space, folder / SPACE)
-    save(space.largest(), folder / NETWORK)
+    if isinstance(space, ModuleSpace):
+        space.save(folder / SPACE)
+    else:
+        save_space(space, folder / SPACE)
+        save(space.largest(), folder / NETWORK)
     job.preprocessing.save(folder / PREPROCESSING)
     write_recipe(folder, job.recipe.to_dict())
     PHASES.write(folder, PhasePlan(phases=job.phases, size=_size(job)))
     if session.dist.is_main:
         _announce(session, forecast_supernet(job, images))
     session.halt_if_requested()
-    trained = train_supernet(job)
+    trained = train_module_supernet(job) if isinstance(job, ModuleSupernetJob) else train_supernet(job)
     if not session.dist.is_main:
         return None
     for phase in job.phases:
@@ -194,14 +200,20 @@ def train_in_folder(session: Session, job: SupernetJob, images: Images) -> Super
     )
 
 
-def forecast_supernet(job: SupernetJob, images: Images) -> SupernetForecast:
+def forecast_supernet(job: AnySupernetJob, images: Images) -> SupernetForecast:
     """What the training will cost here, from a few timed steps."""
     ends = job.spaces[-1]
     largest, smallest = count(ends.largest()), count(ends.smallest())
     seconds = [
         total / job.dist.world_size
         for total in forecast_seconds(
-            job.space, job.phases, images, job.recipe, coupled=job.coupled, device=job.device
+            job.space,
+            job.phases,
+            images,
+            job.recipe,
+            coupled=job.coupled,
+            device=job.device,
+            module=job.module if isinstance(job, ModuleSupernetJob) else None,
         )
     ]
     return SupernetForecast(
@@ -232,7 +244,7 @@ def _announce(session: Session, planned: SupernetForecast) -> None:
     session.progress.say(f"in all about {format_duration(planned.seconds)} here, less what is already done")
 
 
-def _size(job: BaseSupernetJob) -> int:
+def _size(job: AnySupernetJob) -> int:
     """How many subnets the last phase trains."""
     space = job.spaces[-1]
     return coupled_size(space) if job.coupled and isinstance(space, Space) else space.size

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any
 
 import torch
+from torch import nn
 
 from allometry.arch import Network
 from allometry.cost import count
@@ -162,10 +163,42 @@ def seconds_per_image(
     if head_only:
         for name, weight in module.named_parameters():
             weight.requires_grad_(name.startswith("classifier"))
+    return module_seconds_per_image(
+        module,
+        recipe,
+        shape=(network.in_channels, resolution, resolution),
+        classes=network.head.classes,
+        images=images,
+        device=device,
+        clock=clock,
+    )
+
+
+def module_seconds_per_image(
+    module: nn.Module,
+    recipe: Recipe,
+    *,
+    shape: tuple[int, int, int],
+    classes: int,
+    images: int,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """How long an image takes in a step of any module, which gets gradients by that.
+
+    Args:
+        module: what is trained, in training mode.
+        recipe: its precision counts.
+        shape: of an image: channels, height and width.
+        classes: that it tells apart.
+        images: of a step.
+        device: where.
+        clock: seconds.
+    """
+    module.to(device)
     size = max(1, min(images, _TIMED, recipe.execution.micro_batch or images))
-    shape = (size, network.in_channels, resolution, resolution)
-    batch = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
-    labels = empty_labels(recipe.loss, size, network.head.classes, device=device)
+    batch = torch.zeros((size, *shape), device=device).contiguous(memory_format=torch.channels_last)
+    labels = empty_labels(recipe.loss, size, classes, device=device)
     times = []
     for _ in range(4):
         began = clock()

@@ -28,7 +28,7 @@ from allometry.nn import (
     watch_module,
 )
 from allometry.nn.pretrained.checkpoints import without_prefixes
-from allometry.runs.files import NETWORK, PREPROCESSING
+from allometry.runs.files import MODULE_PLAN, NETWORK, PREPROCESSING
 from allometry.runs.folder import RunFolder, find_run
 from allometry.training.checkpoint import load_weights
 from allometry.training.preprocessing import Preprocessing
@@ -142,19 +142,7 @@ def _load(
 
 def _open_module(network: str, weights: str) -> Classifier:
     """A torch module that is not ours takes its own names only."""
-    module = open_module(network)
-    wanted = _without_counters(module.state_dict())
-    named = [one.tensors for one in without_prefixes(read_weights(weights).tensors)]
-    tensors = min(named, key=lambda tensors: len(wanted ^ _without_counters(tensors)))
-    wrong = sorted(wanted ^ _without_counters(tensors))
-    if wrong:
-        raise WeightsError(
-            f"{weights} does not hold the weights of {network}: {first_few(wrong)} not in both."
-        )
-    try:
-        module.load_state_dict({**module.state_dict(), **tensors})
-    except RuntimeError as error:
-        raise WeightsError(f"{weights} holds tensors of other shapes than {network} has.") from error
+    module = load_module_weights(open_module(network), network, weights)
     known = Conventions(**timm_config(module))
     resolution, channels = known.resolution or _RESOLUTION, len(known.mean)
     outputs = watch_module(module, resolution=resolution, in_channels=channels).outputs
@@ -164,6 +152,30 @@ def _open_module(network: str, weights: str) -> Classifier:
         known = replace(known, classes=imagenet_classes())
     preprocessing = _preprocessing(known, channels=channels, resolution=resolution, outputs=outputs)
     return Classifier(module.eval(), preprocessing)
+
+
+def load_module_weights(module: nn.Module, name: str, weights: str) -> nn.Module:
+    """Put weights into a torch module, by its own names; in place.
+
+    Args:
+        module: as its factory gives it.
+        name: of the factory, for messages.
+        weights: a file, or `hf://owner/name`.
+
+    Raises:
+        WeightsError: they are not its; the message names what is not in both.
+    """
+    wanted = _without_counters(module.state_dict())
+    named = [one.tensors for one in without_prefixes(read_weights(weights).tensors)]
+    tensors = min(named, key=lambda tensors: len(wanted ^ _without_counters(tensors)))
+    wrong = sorted(wanted ^ _without_counters(tensors))
+    if wrong:
+        raise WeightsError(f"{weights} does not hold the weights of {name}: {first_few(wrong)} not in both.")
+    try:
+        module.load_state_dict({**module.state_dict(), **tensors})
+    except RuntimeError as error:
+        raise WeightsError(f"{weights} holds tensors of other shapes than {name} has.") from error
+    return module
 
 
 def _without_counters(names: Iterable[str]) -> set[str]:
@@ -220,6 +232,12 @@ def open_finished(path: Path) -> FinishedRun:
     """
     folder = find_run(path)
     weights = path / "checkpoints" / FINAL
+    if (path / MODULE_PLAN).exists():
+        raise RunFolderError(
+            f"{path} holds a torch module, which its own code makes: "
+            f"`apply_plan(make(), ModulePlan.load({str(path / MODULE_PLAN)!r}))`, then `load_state_dict` of the weights "
+            "beside it."
+        )
     if not weights.exists():
         raise RunFolderError(
             f"The training in {path} is not finished; run `allometry {folder.info.command}` with the same arguments "

@@ -18,8 +18,9 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from allometry.arch import Network, Space, digest
-from allometry.base import InputError, Progress
+from allometry.arch import Network, Space
+from allometry.arch.module_space import AnyMember, member_digest
+from allometry.base import InputError, NetworkError, Progress
 from allometry.base.checks import check_seed, replace_given
 from allometry.base.progress import as_progress
 from allometry.base.reading import is_folder
@@ -27,6 +28,7 @@ from allometry.cost import Budget, LatencyTable, Measure, as_budget, as_measure
 from allometry.data import Data, Dataset, Group, data_name, settle_data
 from allometry.nas.search_config import latency_runtime
 from allometry.nas.search_spaces import SpaceLike, as_space, reference_of
+from allometry.nn import ModuleElasticity
 from allometry.reports import write_report
 from allometry.runs import Subnet, SubnetFront, read_run
 from allometry.runs.arguments import value_argument, value_name
@@ -34,9 +36,11 @@ from allometry.runs.folder import find_run
 from allometry.supernets.accuracy_predictor import PredictorConfig
 from allometry.supernets.config import SupernetConfig
 from allometry.supernets.extraction import extract_in_folder, find_subnet
+from allometry.supernets.module_run import ModuleRequest, module_folder, module_job
 from allometry.supernets.opened import OpenSupernet, open_supernet
 from allometry.supernets.subnet_search import SubnetRequest, search_front, search_subnet
 from allometry.supernets.training_run import (
+    AnySupernetJob,
     SupernetForecast,
     SupernetRequest,
     forecast_supernet,
@@ -44,13 +48,20 @@ from allometry.supernets.training_run import (
     train_in_folder,
 )
 from allometry.training.callbacks import Callback
+from allometry.training.images import Images
 from allometry.training.pretrained import open_finished
 from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.specs import check_settings
-from allometry.training.session import open_joint_session, open_session, read_data, read_in_turn
+from allometry.training.session import Session, open_joint_session, open_session, read_data, read_in_turn
 from allometry.verbs.arguments import RunLike, folder_of, weights_argument
 from allometry.verbs.open import Run, open_run
 from allometry.verbs.stages import finish, is_finished, judge
+from allometry.verbs.supernet_module import (
+    ModuleArguments,
+    extract_member,
+    module_arguments,
+    module_request,
+)
 
 __all__ = ["extract", "forecast_train", "front", "search", "train"]
 
@@ -58,8 +69,11 @@ _POINTS = 12
 
 
 def train(
-    space: SpaceLike,
+    space: SpaceLike | None = None,
     *,
+    module: str | None = None,
+    resolution: int | None = None,
+    elasticity: ModuleElasticity | None = None,
     data: Data = "icons",
     group: Group | None = None,
     budget: Budget | str | None = None,
@@ -82,18 +96,22 @@ def train(
     the first one writes the folder, and all give the same run.
 
     Args:
-        space: a space, its name or JSON file; or a network, for the space around it.
+        space: a space, its name or JSON file; or a network, for the space around it; None for a module.
+        module: in place of a space, `package.module:factory` of a torch module, which takes no arguments: as wide,
+            deep and large as it is made it is the largest subnet. The package is imported, and so run.
+        resolution: side of a module's largest images, in pixels; by default what timm says of it, or 224.
+        elasticity: how much of a module is left open.
         data: `icons`, a folder of class folders, arrays, or whatever else `as_dataset` takes.
         group: what the images of a group have in common that stay in one split: `folder`, `level:2`, `{group}_*.jpg`, a
             column, `near-duplicates` (see `open_data`).
         budget: counts that the largest network keeps; None for 10M MACs around a network, and for any size of a space
-            that is given.
+            that is given. A module has none.
         plan: `config.plan`, if given: `bignas`, `sandwich`, `shrinking`, `at-once` or a JSON file of phases.
         epochs: `config.epochs`, if given: of the plan's one phase, or of `shrinking`'s first.
         coupled: `config.coupled`, if given: whether width follows depth.
         config: the phases.
         start: trained weights from which the largest network inherits what it can: a run; or a file or
-            `hf://owner/name`, of the network that is given as the space.
+            `hf://owner/name`, of the network that is given as the space, or of the module, by its own names.
         out: the run folder; by default `runs/supernet-SPACE-DATA`.
         seed: of everything random.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU if there is one.
@@ -116,8 +134,10 @@ def train(
     """
     shown = as_progress(progress)
     config = replace_given(config, plan=plan, epochs=epochs, coupled=coupled)
-    request = _request(space, data, group, budget, config, settings, start, seed=seed, progress=shown)
-    folder = Path(out or Path("runs") / f"supernet-{value_name(space)}-{data_name(request.data)}")
+    own = module_arguments(space, module, resolution, elasticity)
+    request = _request(own or space, data, group, budget, config, settings, start, seed=seed, progress=shown)
+    called = module_folder(own.module) if own else value_name(space or "")
+    folder = Path(out or Path("runs") / f"supernet-{called}-{data_name(request.data)}")
     with open_joint_session(
         folder,
         command="supernet train",
@@ -131,7 +151,7 @@ def train(
         dist = session.dist
         if not dist.broadcast_object(dist.is_main and is_finished(session)):
             images = read_in_turn(session, request.data)
-            result = train_in_folder(session, supernet_job(session, request, images), images)
+            result = train_in_folder(session, _job(session, request, images), images)
             if result is not None:
                 finish(session, result)
         run: Run = dist.broadcast_object(open_run(folder) if dist.is_main else None)
@@ -139,8 +159,11 @@ def train(
 
 
 def forecast_train(
-    space: SpaceLike,
+    space: SpaceLike | None = None,
     *,
+    module: str | None = None,
+    resolution: int | None = None,
+    elasticity: ModuleElasticity | None = None,
     data: Data = "icons",
     group: Group | None = None,
     budget: Budget | str | None = None,
@@ -160,7 +183,8 @@ def forecast_train(
     """
     shown = as_progress(progress)
     config = replace_given(config, plan=plan, epochs=epochs, coupled=coupled)
-    request = _request(space, data, group, budget, config, settings, start, seed=seed, progress=shown)
+    own = module_arguments(space, module, resolution, elasticity)
+    request = _request(own or space, data, group, budget, config, settings, start, seed=seed, progress=shown)
     with (
         tempfile.TemporaryDirectory() as folder,
         open_session(
@@ -174,7 +198,7 @@ def forecast_train(
         ) as session,
     ):
         images = read_data(session, request.data)
-        return forecast_supernet(supernet_job(session, request, images), images)
+        return forecast_supernet(_job(session, request, images), images)
 
 
 def search(
@@ -302,7 +326,7 @@ def front(
 
 def extract(
     run: RunLike,
-    subnet: Subnet | Network | str | Path,
+    subnet: Subnet | AnyMember | str | Path,
     *,
     epochs: int = 0,
     out: str | Path | None = None,
@@ -353,16 +377,29 @@ def extract(
     supernet = folder_of(run)
     find_run(supernet)
     network = find_subnet(supernet, subnet)
-    folder = Path(out or supernet.parent / f"{supernet.name}-{value_name(network)}")
+    called = value_name(network) if isinstance(network, Network) else value_name(network.name)
+    folder = Path(out or supernet.parent / f"{supernet.name}-{called}")
     with _opened(run, device, progress, should_stop) as opened:
-        opened.space.decisions_of(network)  # what is no member is refused before a folder is made
+        decisions_of: Callable[[AnyMember], object] = opened.space.decisions_of  # type: ignore[assignment]
+        _refuse_other_kind(opened, network)
+        decisions_of(network)  # what is no member is refused before a folder is made
         arguments = {
             "supernet": str(supernet.resolve()),
-            "subnet": digest(network),
+            "subnet": member_digest(network),
             "data": opened.session.run.info.argument("data", str),
             "epochs": epochs,
             "settings": setting_texts(settings),
         }
+        if not isinstance(network, Network):
+            if epochs:
+                raise InputError(
+                    "A module's subnet is fine-tuned by the module's own training code: take it out without epochs, "
+                    "and make it there by its plan and weights."
+                )
+            extract_member(
+                opened, network, folder, arguments=arguments, device=device, should_stop=should_stop
+            )
+            return open_run(folder, data=_data(run))
         with open_session(
             folder,
             command="supernet extract",
@@ -380,8 +417,14 @@ def extract(
     return open_run(folder, data=_data(run))
 
 
+def _job(session: Session, request: SupernetRequest | ModuleRequest, images: Images) -> AnySupernetJob:
+    if isinstance(request, ModuleRequest):
+        return module_job(session, request, images)
+    return supernet_job(session, request, images)
+
+
 def _request(
-    space: SpaceLike,
+    space: SpaceLike | ModuleArguments | None,
     data: Data,
     group: Group | None,
     budget: Budget | str | None,
@@ -391,8 +434,13 @@ def _request(
     *,
     seed: int,
     progress: Progress,
-) -> SupernetRequest:
+) -> SupernetRequest | ModuleRequest:
     """What the arguments stand for, each of them checked."""
+    if isinstance(space, ModuleArguments):
+        return module_request(
+            space, data, group, budget, config, settings, start, seed=seed, progress=progress
+        )
+    assert space is not None  # noqa: S101 - `module_arguments` has refused that
     opened = as_space(space)
     return SupernetRequest(
         space=opened,
@@ -416,6 +464,13 @@ def _start(start: RunLike, space: Space | Network) -> tuple[Network, str]:
         f"{weights} does not say what network its weights are of: give that network, and a space is made around it, or "
         "give a run."
     )
+
+
+def _refuse_other_kind(opened: OpenSupernet, member: AnyMember) -> None:
+    """Refuse a network where the supernet is a module's, or the other way around."""
+    if isinstance(opened.space, Space) != isinstance(member, Network):
+        kind = "networks" if isinstance(opened.space, Space) else "members of a torch module"
+        raise NetworkError(f"The subnets of {opened.session.run.path} are {kind}, and {member.name} is none.")
 
 
 def _opened(

@@ -281,7 +281,13 @@ def save_weights(
         True
     """
     tensors = weights.state_dict() if isinstance(weights, nn.Module) else weights
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain: dict[str, Tensor] = {}
+    held: set[int] = set()
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        # One tensor under several names is written under each of them: the format knows no shared ones.
+        plain[name] = own.clone() if own.numel() and own.data_ptr() in held else own
+        held.add(plain[name].data_ptr())
     if not plain:
         raise WeightsError(
             f"There are no weights to write into {path}: give a tensor or more, or a module with some."

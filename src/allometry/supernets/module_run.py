@@ -1,0 +1,203 @@
+"""The supernet of a torch module in its run folder: what was asked for, its recipe, its weights to start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from allometry.arch import ModuleSpace
+from allometry.base import InputError
+from allometry.data import Dataset, Normalization, data_argument
+from allometry.nn import (
+    Conventions,
+    ModuleElasticity,
+    input_channels,
+    module_space,
+    open_module,
+    save_weights,
+    timm_config,
+)
+from allometry.runs.files import SPACE
+from allometry.supernets.config import SupernetConfig
+from allometry.supernets.module_task import ModuleSupernetJob
+from allometry.training import Preprocessing, Recipe, load_weights
+from allometry.training.images import Images
+from allometry.training.pretrained import load_module_weights
+from allometry.training.recipes.settings import Setting, setting_texts
+from allometry.training.recipes.small import small_for
+from allometry.training.recipes.specs import check_settings
+from allometry.training.session import Session
+
+RESOLUTION = 224
+_KEPT = "pretrained.safetensors"
+_OF_NETWORKS = (
+    "dropout", "stochastic_depth", "batch_norm_momentum", "residual_scale", "head_epochs", "layer_decay",
+    "progressive.dropout", "execution.recompute", "execution.compile", "execution.memory",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleRequest:
+    """What the training of a module's supernet was asked for.
+
+    Attributes:
+        module: `package.module:factory`, or `timm:NAME`.
+        resolution: of the largest images, in pixels; None for what the module says, or 224.
+        elasticity: how much of it is left open.
+        data: the images, by their name or value.
+        config: the phases.
+        settings: changes to the recipe: `key=value`, or a loss.
+        start: trained weights with the module's own names, a file or `hf://owner/name`; None for its own.
+
+    Raises:
+        InputError: a setting is wrong, or width shall follow depth.
+    """
+
+    module: str
+    resolution: int | None
+    elasticity: ModuleElasticity
+    data: Dataset | str
+    config: SupernetConfig
+    settings: tuple[Setting, ...]
+    start: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.resolution is not None and self.resolution < 1:
+            raise InputError(f"resolution must be at least 1, not {self.resolution!r}.")
+        if self.config.coupled:
+            raise InputError(
+                "Width follows depth in networks that are data; in those of a module it cannot: leave out coupled."
+            )
+        check_settings(self.settings)
+
+    def arguments(self) -> dict[str, Any]:
+        """What decides the result, as the run folder remembers it."""
+        elasticity = {own.name: getattr(self.elasticity, own.name) for own in fields(self.elasticity)}
+        return {
+            "module": self.module,
+            "resolution": self.resolution,
+            **{
+                name: list(value) if isinstance(value, tuple) else value for name, value in elasticity.items()
+            },
+            "data": data_argument(self.data),
+            "settings": setting_texts(self.settings),
+            "plan": self.config.plan,
+            "epochs": self.config.epochs,
+            "coupled": False,
+            **({} if self.start is None else {"start": self.start}),
+        }
+
+
+def module_job(session: Session, request: ModuleRequest, images: Images) -> ModuleSupernetJob:
+    """The training that was asked for; the module is looked at once, and its space kept in the folder.
+
+    Raises:
+        InputError: module, weights, phases or settings do not fit the images or each other.
+    """
+    module = fresh_module(request.module, seed=session.seed)
+    known = Conventions(**timm_config(module))
+    channels = input_channels(module) or images.dataset.channels
+    _refuse_other_channels(request.module, channels, images.dataset)
+    start = None
+    if request.start is not None:
+        kept = session.run.path / _KEPT
+        if not kept.exists():
+            save_weights(kept, load_module_weights(module, request.module, request.start).state_dict())
+        start = load_weights(kept)
+        if len(known.mean) == images.dataset.channels:
+            images = replace(images, normal=Normalization(known.mean, known.std))
+    kept = session.run.path / SPACE
+    if kept.exists():  # it goes on with what it began with
+        space = ModuleSpace.load(kept)
+    else:
+        session.progress.say(f"looking at {request.module}")
+        space = module_space(
+            module,
+            resolution=request.resolution or known.resolution or RESOLUTION,
+            in_channels=channels,
+            name=request.module,
+            elasticity=request.elasticity,
+        )
+    for reason in space.kept[:3]:
+        session.progress.say(f"stays: {reason}")
+    recipe = module_recipe(images, request.settings)
+    return ModuleSupernetJob(
+        space=space,
+        module=module,
+        dataset=images.dataset,
+        preprocessing=_preprocessing(images, space, recipe),
+        recipe=recipe,
+        phases=request.config.phases(space, recipe),
+        folder=session.run.path,
+        start=start,
+        seed=session.seed,
+        device=session.device,
+        dist=session.dist,
+        progress=session.progress,
+        should_stop=session.should_stop,
+        callbacks=session.callbacks,
+    )
+
+
+def _preprocessing(images: Images, space: ModuleSpace, recipe: Recipe) -> Preprocessing:
+    return images.preprocessing(space.largest(), recipe)
+
+
+def fresh_module(name: str, *, seed: int) -> nn.Module:
+    """The module that a factory gives, with the same weights for the same seed where PyTorch draws them.
+
+    Raises:
+        InputError: there is no such factory.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return open_module(name)
+
+
+def _refuse_other_channels(name: str, channels: int, dataset: Dataset) -> None:
+    if channels != dataset.channels:
+        raise InputError(
+            f"{name} takes images of {channels} channels, and these have {dataset.channels}: let its factory make a "
+            "module for those."
+        )
+
+
+def module_recipe(images: Images, settings: tuple[Setting, ...]) -> Recipe:
+    """The recipe of a module, with the user's changes; what a module drops, and how it begins, is its own.
+
+    Raises:
+        InputError: a setting is of networks that are data.
+    """
+    small = small_for(len(images.dataset.splits["train"]), drawings=images.drawn)
+    plain = replace(small, dropout=None, stochastic_depth=None, batch_norm_momentum=None, residual_scale=1.0)
+    recipe = images.changed(plain, settings)
+    before, after = plain.to_dict(), recipe.to_dict()
+    for name in _OF_NETWORKS:
+        if before[name] != after[name]:
+            raise InputError(
+                f"The setting {name} is of networks that are data: what a torch module does about it is in its own "
+                "code. Leave it out."
+            )
+    return recipe
+
+
+def module_folder(name: str) -> str:
+    """A module's part of the name of a run folder.
+
+    Example:
+        >>> module_folder("mypackage.nets:make"), module_folder("timm:resnet18")
+        ('make', 'resnet18')
+    """
+    return name.rpartition(":")[2]
+
+
+__all__ = [
+    "ModuleRequest",
+    "fresh_module",
+    "module_folder",
+    "module_job",
+    "module_recipe",
+]
