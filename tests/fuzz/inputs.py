@@ -19,6 +19,17 @@ from PIL import Image
 from safetensors.torch import save
 
 from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, UniversalInvertedBottleneck, pieces
+from allometry.arch.module_space import (
+    Channels,
+    Factor,
+    ModuleChoice,
+    ModuleGroup,
+    ModuleProduct,
+    ModuleRun,
+    ModuleSpace,
+    ModuleTensor,
+    TensorSide,
+)
 from allometry.catalog import mbconv_space
 from allometry.cost import LatencyTable, RuntimeConfig
 from allometry.cost.latency import key_of, label_of
@@ -39,6 +50,35 @@ def tiny() -> Network:
         ),
         head=Head(channels=16, classes=2),
         resolution=16,
+    )
+
+
+def module_space() -> ModuleSpace:
+    """Of a module with a width, a depth and two sizes of images."""
+    width, depth, side = "stem channels", "layers depth", "resolution"
+    return ModuleSpace(
+        module="nets:make",
+        choices=(
+            ModuleChoice(name=side, dimension="resolution", options=(16.0, 32.0)),
+            ModuleChoice(name=width, dimension="channels", options=(0.5, 1.0)),
+            ModuleChoice(name=depth, dimension="depth", options=(1.0, 2.0)),
+        ),
+        groups=(ModuleGroup(number=0, name="stem.weight", choice=width, options=(0.5, 1.0), sizes=(8, 16)),),
+        runs=(ModuleRun(container="layers", blocks=("0", "1"), before=0, choice=depth),),
+        resolutions=(16, 32),
+        products=(
+            ModuleProduct(
+                module="layers.1",
+                times=(64.0, 256.0),
+                outputs=(Channels(0, 32),),
+                inputs=(Channels(-1, 3),),
+                factors=(Factor(width, (0.5, 1.0), (0.5, 1.0)),),
+            ),
+        ),
+        tensors=(ModuleTensor(name="stem.weight", shape=(16, 3, 3, 3), sides=(TensorSide(0, 0, 1),)),),
+        in_channels=3,
+        classes=2,
+        kept=("stem: why",),
     )
 
 

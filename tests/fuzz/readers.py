@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from allometry.arch import Network, from_json, space_from_json, space_to_json, to_json
+from allometry.arch import ModuleSpace, Network, from_json, space_from_json, space_to_json, to_json
+from allometry.arch.any_space import load_member
 from allometry.base.files import read_lines
 from allometry.catalog import get
 from allometry.cost import LatencyTable, count, parse_budget
@@ -99,6 +100,13 @@ def targets() -> tuple[Target, ...]:
     return (*described(), *written_by_people(), *of_images(), *of_weights(), *run_targets())
 
 
+def _counted_space(path: Path) -> ModuleSpace:
+    space = ModuleSpace.load(path)
+    assert space.smallest().params >= 0
+    assert space.largest().macs >= 0
+    return space
+
+
 def described() -> Iterator[Target]:
     """Networks, spaces, laws, phases and tables."""
     cells = get("nasnet-a-mobile")
@@ -117,6 +125,20 @@ def described() -> Iterator[Target]:
         mutated_json,
         lambda path: space_from_json(text_of(path)),
         space_to_json,
+    )
+    yield Target(
+        "module-space.json",
+        (json.dumps(inputs.module_space().to_dict()).encode(),),
+        mutated_json,
+        _counted_space,
+        lambda read: json.dumps(read.to_dict()),
+    )
+    yield Target(
+        "member.json",
+        (json.dumps(inputs.module_space().smallest().to_dict()).encode(),),
+        mutated_json,
+        load_member,
+        lambda read: json.dumps(read.to_dict()),
     )
     yield Target(
         "law.json",

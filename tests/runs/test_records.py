@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import allometry.runs
-from allometry.arch import Network
+from allometry.arch import ModuleMember, Network
 from allometry.base import RunFolderError
 from allometry.base.decoding import Bounds
 from allometry.catalog import get
@@ -42,6 +42,10 @@ Bounds.__iter__ = _constraints  # type: ignore[attr-defined]
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
 st.register_type_strategy(int, st.integers(-(2**70), 2**70))
 st.register_type_strategy(Path, st.sampled_from([Path("runs/a"), Path("b.onnx")]))
+MEMBER = ModuleMember(
+    module="nets:make", decisions={"resolution": 32, "stem width": 0.5}, params=50, macs=900
+)
+st.register_type_strategy(ModuleMember, st.just(MEMBER))
 st.register_type_strategy(Network, st.sampled_from([get("efficientnet-b0"), get("mobilenetv3-small")]))
 finite = st.floats(allow_nan=False, allow_infinity=False)
 whole = st.integers(-(2**70), 2**70)

@@ -10,7 +10,7 @@ import pytest
 from allometry.cost import count
 from allometry.nas import narrow
 from allometry.supernets import PLANS
-from allometry.supernets.config import step_activations
+from allometry.supernets.config import step_cost
 from allometry.supernets.job import drawn
 
 from ..supernets.spaces import SMALL
@@ -30,6 +30,6 @@ def test_a_steps_activations_are_those_of_the_subnets_that_it_draws(plan, couple
             for step in range(300)
         ]
         error = np.std(steps) / len(steps) ** 0.5
-        said = step_activations(part, phase, coupled=coupled)
+        said = step_cost(part, phase, coupled=coupled)
         # Subnets of a step share the size of their images, so their sums spread more than the mean is off.
         assert said == pytest.approx(np.mean(steps), abs=5 * error + 1e-9 * said)

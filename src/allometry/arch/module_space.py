@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from hashlib import sha256
 from math import prod
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
-from allometry.arch.network import Network
-from allometry.arch.serial import digest, load, save
-from allometry.arch.space import Space
-from allometry.arch.space_serial import load_space, space_to_json
-from allometry.base import NetworkError, RunFolderError
+from allometry.arch.module_checks import faults
+from allometry.base import NetworkError
 from allometry.base.decoding import Count, decode
 from allometry.base.files import read_json, write_json
 from allometry.base.reading import UnreadableError
@@ -164,6 +159,14 @@ class ModuleMember:
     macs: Count
     name: str = ""
 
+    def __post_init__(self) -> None:
+        side = self.decisions.get(RESOLUTION)
+        if side is None or side != int(side) or side < 1:
+            raise NetworkError(
+                f"The decisions about {self.module or 'a module'} have a {RESOLUTION} of at least 1 pixel, a whole "
+                f"number, not {side!r}."
+            )
+
     @property
     def resolution(self) -> int:
         """Pixels of its input's side."""
@@ -233,6 +236,11 @@ class ModuleSpace:
     in_channels: Count
     classes: Count
     kept: tuple[str, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        wrong = next(faults(self), None)
+        if wrong is not None:
+            raise NetworkError(f"The space of {self.module or 'a module'} does not fit together: {wrong}.")
 
     @property
     def name(self) -> str:
@@ -395,66 +403,6 @@ class ModuleSpace:
 
 
 Decoded = TypeVar("Decoded")
-
-AnySpace: TypeAlias = Space | ModuleSpace
-"""A network with choices, or a torch module with some."""
-AnyMember: TypeAlias = Network | ModuleMember
-"""A member of either."""
-
-
-def space_text(space: AnySpace) -> str:
-    """Either kind of space as canonical JSON text."""
-    if isinstance(space, Space):
-        return space_to_json(space)
-    return json.dumps(space.to_dict(), sort_keys=True, separators=(",", ":"))
-
-
-def load_any_space(path: str | Path) -> AnySpace:
-    """Read either kind of space from its JSON file.
-
-    Raises:
-        InputError: the file is missing or does not describe a space.
-    """
-    plain = _peek(path)
-    return ModuleSpace.from_dict(plain) if plain.get("format") == SPACE_FORMAT else load_space(path)
-
-
-def save_member(member: AnyMember, path: str | Path) -> None:
-    """Write either kind of member as JSON, in one step.
-
-    Raises:
-        StorageError: the file cannot be written.
-    """
-    if isinstance(member, Network):
-        save(member, path)
-    else:
-        write_json(Path(path), member.to_dict())
-
-
-def load_member(path: str | Path) -> AnyMember:
-    """Read either kind of member from its JSON file.
-
-    Raises:
-        InputError: the file is missing or describes none.
-    """
-    plain = _peek(path)
-    return ModuleMember.from_dict(plain) if plain.get("format") == MEMBER_FORMAT else load(path)
-
-
-def member_digest(member: AnyMember) -> str:
-    """A digest of either kind of member, whatever it is called."""
-    if isinstance(member, Network):
-        return digest(member)
-    told = json.dumps([member.module, sorted(member.decisions.items())])
-    return sha256(told.encode()).hexdigest()
-
-
-def _peek(path: str | Path) -> Mapping[str, Any]:
-    """The JSON object in a file; nothing where there is none, for those who then say what is wrong."""
-    try:
-        return read_json(Path(path))
-    except RunFolderError:
-        return {}
 
 
 def _at(decision: float, options: tuple[float, ...], values: tuple[float, ...]) -> float:

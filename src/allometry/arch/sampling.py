@@ -7,8 +7,8 @@ from itertools import product
 from random import Random
 from typing import Literal
 
+from allometry.arch.any_space import AnySpace
 from allometry.arch.choices import Option
-from allometry.arch.module_space import AnySpace
 from allometry.arch.network import Network
 from allometry.arch.space import Space
 from allometry.base import InputError, UnknownNameError

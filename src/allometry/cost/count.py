@@ -16,7 +16,7 @@ from allometry.arch import (
     check_features_only,
     graph_of,
 )
-from allometry.arch.module_space import AnyMember
+from allometry.arch.any_space import AnyMember
 from allometry.cost.cost import Cost
 from allometry.cost.part_counts import PartCounts, count_cell, count_head, count_stem
 from allometry.cost.parts import PlacedPart, count_regular, feature_parts, placed_parts

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.arch import Choice, ModuleChoice, ModuleMember, ModuleSpace, Network, Option, Space
-from allometry.arch.module_space import AnyMember, AnySpace
+from allometry.arch.any_space import AnyMember, AnySpace
 from allometry.arch.sampling import mutation_rates
 from allometry.base import InputError
 

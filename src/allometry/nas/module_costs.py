@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.arch import ModuleSpace
-from allometry.arch.module_space import AnySpace
+from allometry.arch.any_space import AnySpace
 from allometry.cost import MACS, PARAMS
 from allometry.nas.encodings import Encodings
 from allometry.nas.lookup import Costs

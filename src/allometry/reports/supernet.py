@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from allometry.arch import Network
-from allometry.arch.module_space import AnyMember
+from allometry.arch.any_space import AnyMember
 from allometry.base.units import format_duration, plural
 from allometry.cost import MACS, count
 from allometry.reports.figures import BLUE, IN_PERCENT, ORANGE, Trace, axis, figure, legend

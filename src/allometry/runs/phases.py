@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from allometry.arch import Choice, ModuleChoice, Option
-from allometry.arch.module_space import AnySpace
+from allometry.arch.any_space import AnySpace
 from allometry.base import RecipeError
 from allometry.base.checks import check_choice, check_integer, check_numbers
 from allometry.base.decoding import decode

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from allometry.arch import load
-from allometry.arch.module_space import load_any_space
+from allometry.arch.any_space import load_any_space
 from allometry.base import InputError, RunFolderError
 from allometry.base.files import read_json
 from allometry.base.units import plural

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from allometry.arch import Network
-from allometry.arch.module_space import AnyMember, AnySpace
+from allometry.arch.any_space import AnyMember, AnySpace
 from allometry.base.units import format_quantity
 from allometry.cost import Cost, count
 from allometry.runs.epochs import EpochMetrics, GrowthSchedule, SupernetEpochMetrics

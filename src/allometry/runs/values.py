@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
 from allometry.arch import ModuleMember, Network, from_json
 from allometry.arch import to_json as network_to_json
-from allometry.arch.module_space import MEMBER_FORMAT, AnyMember
+from allometry.arch.any_space import AnyMember
+from allometry.arch.module_space import MEMBER_FORMAT
 from allometry.base import RunFolderError
 from allometry.base.decoding import Bounds, decode
 from allometry.base.reading import UnreadableError, parse_integer

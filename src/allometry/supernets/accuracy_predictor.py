@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from allometry.arch.module_space import AnySpace
+from allometry.arch.any_space import AnySpace
 from allometry.base import InputError, RunFolderError
 from allometry.base.checks import check_fields
 from allometry.base.units import format_duration

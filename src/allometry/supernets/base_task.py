@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from allometry.arch import Choice, ModuleChoice
-from allometry.arch.module_space import AnyMember
+from allometry.arch.any_space import AnyMember
 from allometry.data import Batch
 from allometry.nn import save_weights
 from allometry.runs import SupernetEpochMetrics

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from allometry.arch import Choice, ModuleChoice, Network, Space
-from allometry.arch.module_space import AnySpace
+from allometry.arch.any_space import AnySpace
 from allometry.base import InputError, UnknownNameError
 from allometry.base.checks import check_fields
 from allometry.base.reading import is_file

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from allometry.arch.module_space import AnySpace
+from allometry.arch.any_space import AnySpace
 from allometry.base import BudgetError
 from allometry.nas.encodings import Encodings, cleared, cross_encodings, mutate_encodings, sample_encodings
 from allometry.nas.proposals import EncodingFilter

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from allometry.arch import Network
-from allometry.arch.module_space import AnyMember
+from allometry.arch.any_space import AnyMember
 from allometry.data import Split, part_of, view_batches
 from allometry.nn import ConvNet
 from allometry.supernets.elastic import Subnet, Supernet

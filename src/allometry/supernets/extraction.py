@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allometry.arch import Network, save
-from allometry.arch.module_space import AnyMember, load_member, member_digest
+from allometry.arch.any_space import AnyMember, load_member, member_digest
 from allometry.base import InputError, UnknownNameError
 from allometry.cost import count
 from allometry.nn import save_weights

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.arch import Choice, ModuleChoice, ModuleSpace, Space
-from allometry.arch.module_space import RESOLUTION, AnySpace, space_text
+from allometry.arch.any_space import AnySpace, space_text
+from allometry.arch.module_space import RESOLUTION
 from allometry.base import InputError
 from allometry.cost import ACTIVATIONS, MACS, PARAMS
 from allometry.nas.encodings import ABSENT, Encodings

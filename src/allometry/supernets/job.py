@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from allometry.arch import Choice, ModuleChoice, Option, Space
-from allometry.arch.module_space import AnySpace, space_text
+from allometry.arch.any_space import AnySpace, space_text
 from allometry.base import InputError
 from allometry.nas import ABSENT, Encoding, narrow, sample_encodings
 from allometry.runs import SupernetEpochMetrics

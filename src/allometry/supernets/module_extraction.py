@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from allometry.arch import ModuleMember
-from allometry.arch.module_space import save_member
+from allometry.arch.any_space import save_member
 from allometry.base import InputError
 from allometry.cost import count
 from allometry.nn import ModulePlan, apply_plan, save_weights

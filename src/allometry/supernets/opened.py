@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from allometry.arch import ModuleSpace, Space
-from allometry.arch.module_space import AnySpace, load_any_space
+from allometry.arch.any_space import AnySpace, load_any_space
 from allometry.base import InputError, Progress, RunFolderError
 from allometry.data import Dataset, is_value
 from allometry.nas import narrow

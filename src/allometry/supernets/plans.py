@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from allometry.arch.module_space import AnySpace
+from allometry.arch.any_space import AnySpace
 from allometry.runs.phases import ALL, DIMENSIONS, Dimension, Phase, dimension_of
 
 _LONG, _SHORT = 125 / 180, 25 / 180

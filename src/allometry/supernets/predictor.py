@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from allometry.arch import ModuleSpace
-from allometry.arch.module_space import AnySpace
+from allometry.arch.any_space import AnySpace
 from allometry.base import InputError, WeightsError
 from allometry.base.checks import check_fields
 from allometry.base.decoding import Count, decode

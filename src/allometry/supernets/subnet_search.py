@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allometry.arch import ModuleSpace, Network
-from allometry.arch.module_space import save_member
+from allometry.arch.any_space import save_member
 from allometry.base import BudgetError, InputError
 from allometry.cost import (
     MACS,

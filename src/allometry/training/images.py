@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from allometry.arch import Network
-from allometry.arch.module_space import AnyMember
+from allometry.arch.any_space import AnyMember
 from allometry.base import Progress, SilentProgress
 from allometry.data import Dataset, Normalization, as_dataset, is_line_art, normalization
 from allometry.data.summary import images_per_class

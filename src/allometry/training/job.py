@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from allometry.arch import Network
-from allometry.arch.module_space import AnyMember
+from allometry.arch.any_space import AnyMember
 from allometry.base import InputError, Progress, RunFolderError, SilentProgress
 from allometry.base.machine import half_the_cores
 from allometry.data import Dataset

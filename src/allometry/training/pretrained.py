@@ -234,9 +234,8 @@ def open_finished(path: Path) -> FinishedRun:
     weights = path / "checkpoints" / FINAL
     if (path / MODULE_PLAN).exists():
         raise RunFolderError(
-            f"{path} holds a torch module, which its own code makes: "
-            f"`apply_plan(make(), ModulePlan.load({str(path / MODULE_PLAN)!r}))`, then `load_state_dict` of the weights "
-            "beside it."
+            f"{path} holds a torch module, which its own code makes: `apply_plan(make(), ModulePlan.load("
+            f"{str(path / MODULE_PLAN)!r}))`, then `load_state_dict` of the weights beside it."
         )
     if not weights.exists():
         raise RunFolderError(

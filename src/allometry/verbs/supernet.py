@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from allometry.arch import Network, Space
-from allometry.arch.module_space import AnyMember, member_digest
+from allometry.arch.any_space import AnyMember, member_digest
 from allometry.base import InputError, NetworkError, Progress
 from allometry.base.checks import check_seed, replace_given
 from allometry.base.progress import as_progress

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from allometry.arch import Choice, Option, Shape, Space
+from allometry.arch.any_space import AnySpace
 from allometry.arch.choices import ChoiceTarget, read
-from allometry.arch.module_space import AnySpace
 from allometry.base import InputError, NetworkError, UnknownNameError
 
 SpaceT = TypeVar("SpaceT", bound=AnySpace)

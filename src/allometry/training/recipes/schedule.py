@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from allometry.arch import Network
-from allometry.arch.module_space import AnyMember
+from allometry.arch.any_space import AnyMember
 from allometry.data import Augmentation
 from allometry.training.recipes.recipe import Recipe
 
