@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from allometry.arch.module_space import ModuleDecisions, ModuleRun, ModuleSpace
 from allometry.base import InputError
+from allometry.nn.channels import named_tensors
 from allometry.nn.foreign.depth import Insertion, restructured
 from allometry.nn.foreign.forms import AttributeChange
 from allometry.nn.foreign.plan import GroupChange, ModulePlan
@@ -105,7 +106,7 @@ class ModuleMembers:
                     f"{space.module} gives another {type(module).__name__} than it did: its channels of {group.name} "
                     "differ. Bring the old code back, or begin anew in another folder."
                 )
-        return cls(space, copied(module).to("meta"), graph)
+        return cls(space, without_values(module), graph)
 
     def skeleton(self, decisions: ModuleDecisions) -> Skeleton:
         """A member without values.
@@ -160,6 +161,29 @@ class ModuleMembers:
         return {group.number: size for group, size in sizes if size != group.sizes[-1]}
 
 
+def without_values(module: nn.Module) -> nn.Module:
+    """A copy of a module on the meta device; what it shares it still shares."""
+    result = copied(module)
+    _replace_tensors(
+        result,
+        {
+            id(tensor): nn.Parameter(tensor.detach().to("meta"), requires_grad=tensor.requires_grad)
+            if isinstance(tensor, nn.Parameter)
+            else tensor.to("meta")
+            for _, tensor in named_tensors(result)
+        },
+    )
+    return result
+
+
+def _replace_tensors(module: nn.Module, made: Mapping[int, Tensor]) -> None:
+    """Put others in the place of a module's tensors, by the ids of those."""
+    for part in module.modules():
+        kinds: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
+        for held in kinds:
+            held.update({key: made[id(tensor)] for key, tensor in held.items() if tensor is not None})
+
+
 def insertions_of(runs: Sequence[ModuleRun], decisions: ModuleDecisions) -> tuple[Insertion, ...]:
     """The runs that are shorter than they were."""
     left = [(run, int(decisions[run.choice]) - run.before) for run in runs]
@@ -208,7 +232,4 @@ def fill_in_place(
             if isinstance(tensor, nn.Parameter)
             else value
         )
-    for part_of in module.modules():
-        tensors: tuple[dict[str, Any], ...] = (part_of._parameters, part_of._buffers)
-        for held in tensors:
-            held.update({key: made[id(tensor)] for key, tensor in held.items() if tensor is not None})
+    _replace_tensors(module, made)

@@ -28,10 +28,9 @@ from allometry.arch.module_space import (
 from allometry.base import InputError
 from allometry.nn.channels import named_tensors
 from allometry.nn.foreign.elasticity import ModuleElasticity, open_blocks
-from allometry.nn.foreign.members import ModuleMembers, fill_in_place
+from allometry.nn.foreign.members import ModuleMembers, fill_in_place, without_values
 from allometry.nn.foreign.open_channels import open_channels
 from allometry.nn.foreign.oracle import shaken
-from allometry.nn.foreign.resize import copied
 from allometry.nn.foreign.runs import find_runs, join_names, run_once
 from allometry.nn.tracing.channels import ChannelGraph, runs_in_training, trace_channels, unchanged
 
@@ -88,7 +87,7 @@ def module_space(
         classes=classes,
         kept=(*blocks.kept, *channels.kept, *refused),
     )
-    blank = copied(subject).to("meta")
+    blank = without_values(subject)
     space = _without_failing(ModuleMembers(space, blank, graph), subject)
     if len(space.choices) < 2:
         why = (
