@@ -109,6 +109,7 @@ def module_job(session: Session, request: ModuleRequest, images: Images) -> Modu
         start = load_weights(kept)
         if len(known.mean) == images.dataset.channels:
             images = replace(images, normal=Normalization(known.mean, known.std))
+    recipe = module_recipe(images, request.settings)
     kept = session.run.path / SPACE
     if kept.exists():  # it goes on with what it began with
         space = ModuleSpace.load(kept)
@@ -123,7 +124,6 @@ def module_job(session: Session, request: ModuleRequest, images: Images) -> Modu
         )
     for reason in space.kept[:3]:
         session.progress.say(f"stays: {reason}")
-    recipe = module_recipe(images, request.settings)
     return ModuleSupernetJob(
         space=space,
         module=module,
