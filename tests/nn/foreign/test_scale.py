@@ -161,6 +161,25 @@ def test_what_cannot_be_is_one_sentence(arguments: dict[str, object], message: s
         allometry.scale(residual_network(), **arguments)
 
 
+class Neighbors(nn.Module):
+    """Its wide layer is normalized over neighboring channels, which keeps them as many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.norm, self.narrow = nn.Conv2d(3, 32, 3), nn.LocalResponseNorm(3), nn.Conv2d(32, 4, 3)
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.narrow(self.norm(self.wide(x)).relu()).mean((2, 3)))
+
+
+def test_a_budget_that_cannot_be_met_says_what_is_in_the_way() -> None:
+    with pytest.raises(
+        BudgetError, match=r"the least that was found has .* MACs .*; wide.weight stays: .*channels"
+    ):
+        solve_module(Neighbors(), IMAGES, budget="0.3x")
+
+
 def test_scale_gives_a_module_of_the_same_classes() -> None:
     module = residual_network()
     larger = allometry.scale(module, example_input=IMAGES, budget="3x", method="pairs")

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from allometry.nn.foreign.widen import Resized, is_new, tensors_of
 from allometry.nn.growing.filling import along
-from allometry.nn.tracing.channels import ChannelGroup
+from allometry.nn.tracing.channels import ChannelGraph, ChannelGroup
 from allometry.nn.tracing.labels import Spot
 
 
@@ -44,6 +44,12 @@ def keep_statistics(resized: Resized, *, seed: int, begun: bool = False) -> None
                 _keep_norms(places, resized, generator)
             elif any(place.spot in resized.graph.keys for place in places):
                 _keep_products(places, resized, generator)
+
+
+def may_keep_statistics(group: ChannelGroup, graph: ChannelGraph) -> bool:
+    """Whether a group is one of those whose statistics can stay what they were."""
+    scales = {norm.weight for norm in graph.norms}
+    return any(slot.spot.tensor in scales or slot.spot in graph.keys for slot in group.slots)
 
 
 class _Place(NamedTuple):

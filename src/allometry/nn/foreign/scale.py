@@ -24,6 +24,7 @@ from allometry.nn.foreign.kernels import (
     kernel_rows,
     larger_kernels,
 )
+from allometry.nn.foreign.normed import may_keep_statistics
 from allometry.nn.foreign.oracle import CLOSE, outputs_gap, refuse_other, shaken, varied_inputs, width_gap
 from allometry.nn.foreign.plan import GroupChange, Kept, ModulePlan
 from allometry.nn.foreign.runs import run_once
@@ -351,13 +352,20 @@ def _without_other(
         return width_gap(module, resized, inputs, wider=wider, seed=seed) <= CLOSE
 
     together = [set(some) for some in graph.coupled]
-    apart = {number for number, group in enumerate(graph.groups) if group.normed and group.frozen is None}
+    apart = {
+        number
+        for number, group in enumerate(graph.groups)
+        if group.normed and group.frozen is None and (method == "copies" or may_keep_statistics(group, graph))
+    }
     together += [{number} for number in sorted(apart.difference(*together))]
     together = [some for some in together if some & apart]
-    if not 1 < len(together) <= _MOST_TRIES:
+    bearing: set[int] = set().union(*together)
+    if not bearing or len(together) > _MOST_TRIES:
         return without_normed(graph)
-    bearing = set().union(*(some for some in together if bears(some)))
-    return without_normed(graph, but=bearing if bearing and bears(bearing) else ())
+    if not bears(bearing):
+        bearing = set().union(*(some for some in together if bears(some)))
+        bearing = bearing if len(together) > 1 and bears(bearing) else set()
+    return without_normed(graph, but=bearing)
 
 
 def without_normed(graph: ChannelGraph, *, but: Collection[int] = ()) -> ChannelGraph:

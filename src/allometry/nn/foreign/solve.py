@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,13 +11,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from allometry.arch.rounding import CHANNEL_MULTIPLE
 from allometry.base import BudgetError
+from allometry.base.units import format_quantity
 from allometry.cost import Budget, Cost, as_budget
 from allometry.nn.foreign.depth import deepened, inserted
 from allometry.nn.foreign.fitting import ENOUGH, Fitting, last_that_fits
 from allometry.nn.foreign.kernels import with_larger_kernels
 from allometry.nn.foreign.oracle import shaken, varied_inputs
+from allometry.nn.foreign.plan import Kept
 from allometry.nn.foreign.runs import BlockRun, run_once
-from allometry.nn.foreign.scale import ScaledModule, batch_size, scaled_or_same
+from allometry.nn.foreign.scale import READS_INPUT, ScaledModule, batch_size, scaled_or_same
 from allometry.nn.foreign.stages import growing_runs, repeats_of
 from allometry.nn.foreign.widths import macs_of, params_of, scaled_sizes
 from allometry.nn.growing.filling import GrowthMethod
@@ -88,8 +91,7 @@ def solve_module(
         raise BudgetError(f"A module's {other[0]} is not counted: limit its macs or its params.")
     runs, refused = growing_runs(shaken(module), varied_inputs(inputs))
     forecast = _Forecast.of(module, inputs, runs, kernel_size)
-    asked = limits
-    best: ScaledModule | None = None
+    asked, tried = limits, list[tuple[float, Cost, ScaledModule]]()
     multiples = _MULTIPLES if channel_multiple is None else (channel_multiple,)
     for _ in range(_ROUNDS):
         scaled = scaled_or_same(
@@ -103,15 +105,30 @@ def solve_module(
             may_stay=True,
             runs=(runs, refused),
         )
-        use = limits.use(cost_of_module(scaled.module, *inputs))
-        if use <= 1 and (best is None or use > limits.use(cost_of_module(best.module, *inputs))):
-            best = scaled
-        if ENOUGH <= use <= 1:
+        cost = cost_of_module(scaled.module, *inputs)
+        tried.append((limits.use(cost), cost, scaled))
+        if ENOUGH <= tried[-1][0] <= 1:
             break
-        asked = asked.times(min(1.2, max(0.8, 0.995 / use)))
-    if best is None:
-        raise BudgetError(f"No width and depth of {type(module).__name__} is within {limits}.")
-    return best
+        asked = asked.times(min(1.2, max(0.8, 0.995 / tried[-1][0])))
+    within = [item for item in tried if item[0] <= 1]
+    if not within:
+        _, least, scaled = min(tried, key=lambda item: item[0])
+        raise BudgetError(_over(module, limits, least, scaled.plan.kept))
+    return max(within, key=lambda item: item[0])[2]
+
+
+def _over(module: nn.Module, limits: Budget, least: Cost, kept: Sequence[Kept]) -> str:
+    """That nothing of a module is within a budget, and what is in the way."""
+    why = [
+        f"; {item.name} stays: {item.reason}"
+        for item in kept
+        if ":" in item.reason and READS_INPUT not in item.reason
+    ]
+    return (
+        f"No width and depth of {type(module).__name__} is within {limits}: the least that was found has "
+        f"{format_quantity(least.macs)} MACs and {format_quantity(least.params)} parameters"
+        f"{''.join(why[:1]).rstrip('.')}."
+    )
 
 
 @dataclass(frozen=True, slots=True)

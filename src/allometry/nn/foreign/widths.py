@@ -10,6 +10,7 @@ from torch import nn
 from allometry.arch.rounding import CHANNEL_MULTIPLE, widen
 from allometry.nn.tracing.channels import ChannelGraph, ChannelGroup
 
+_LEAST = 2
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
@@ -58,7 +59,8 @@ def scaled_sizes(
 def rounded_size(group: ChannelGroup, width: float, multiple: int) -> int:
     """How many channels a group has at a width, when the weights that give them have a multiple of so many."""
     channels = widen(group.size * group.times, width, multiple)
-    size = max(1, round(channels / group.times))
+    # A single channel is not told from what has no channels.
+    size = max(_LEAST if group.times == 1 else 1, round(channels / group.times))
     # Groups of channels that stand several times cannot be rounded as finely: they grow at all, or not.
     return max(size, group.size) if width > 1 else min(size, group.size)
 
@@ -116,7 +118,7 @@ def _follow(number: int, graph: ChannelGraph, sizes: dict[int, int], waiting: se
         return False
     other, times, over = chosen
     grown = sizes.get(other, graph.groups[other].size)
-    sizes[number] = max(1, grown * times // over)
+    sizes[number] = max(min(_LEAST, size), grown * times // over)
     return True
 
 

@@ -225,6 +225,10 @@ def _along(tracer: Tracer, name: str, args: Any, kwargs: Mapping[str, Any], out:
 
 def _batch_norm(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Any) -> None:  # noqa: ANN401
     source, statistics = args[0], args[1:5]
+    own = len(args) > 5 and (args[5] is True or args[3] is None)
+    for plane in tracer.value(source).planes if own else ():
+        if varies(plane) - {1}:  # as where weights are standardized
+            tracer.labels.norm(plane.numpy())
     _affine(tracer, source, statistics, out, 1)
 
 
