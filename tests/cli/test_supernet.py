@@ -24,6 +24,7 @@ PHASES = {
         },
     ]
 }
+NETWORK = Path(__file__).with_name("three_stages.json")
 FEW = ("--subnets", "20", "--held-out", "10", "--least-tau", "-1")
 
 
@@ -32,7 +33,7 @@ def train_arguments(photos, tmp_path_factory):
     phases = tmp_path_factory.mktemp("phases") / "phases.json"
     phases.write_text(json.dumps(PHASES))
     quick = ("--set", "batch_size=8", "--phases", phases)
-    return ("supernet", "train", "efficientnet-b0", "--budget", "400k", "--data", photos, *quick)
+    return ("supernet", "train", NETWORK, "--budget", "400k", "--data", photos, *quick)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def own(trained, tmp_path):
 
 def test_train_tells_what_it_made_and_called_again_the_same(call, train_arguments, trained):
     result = json.loads((trained / "result.json").read_text())
-    assert int(result["size"]) > 10**6
+    assert int(result["size"]) > 100
     assert result["largest"]["macs"] <= 400_000
     assert [line["name"] for line in read_lines(trained / "metrics.jsonl")] == [
         "largest",
@@ -115,7 +116,7 @@ def test_a_dry_run_tells_the_price_and_leaves_nothing(call, train_arguments, tmp
     planned = call(*train_arguments, "--out", tmp_path / "run", "--dry-run", "--json").json
     assert [phase["name"] for phase in planned["phases"]] == ["largest", "kernel", "all"]
     assert planned["seconds"] > 0
-    assert int(planned["size"]) > 10**6
+    assert int(planned["size"]) > 100
     assert not (tmp_path / "run").exists()
 
 
