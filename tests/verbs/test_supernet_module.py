@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -14,7 +17,10 @@ import allometry as al
 from allometry.base import BudgetError, InputError, RunFolderError, Stopped, WeightsError
 from allometry.base.files import read_lines
 from allometry.cli.app import app
+from allometry.nas.module_costs import ModuleCosts
 from allometry.nn import ModuleElasticity, ModulePlan, apply_plan, cost_of_module, read_weights
+from allometry.runs.records import MemberLatency
+from allometry.supernets import module_latency
 from tests.images import CLASSES, shapes
 
 SOURCE = """
@@ -203,6 +209,36 @@ def test_limits_and_weights_that_fit_nothing_are_one_sentence(run, data, tmp_pat
         al.supernet.extract(
             run, run.supernet.space.smallest(), epochs=1, out=tmp_path / "two", progress=False
         )
+
+
+def test_a_latency_is_predicted_by_some_that_were_measured_and_confirmed(run, monkeypatch, tmp_path):
+    own = replace(run, folder=shutil.copytree(run.folder, tmp_path / "own"))
+    read: list[tuple[int, ...]] = []
+
+    def measured(opened, space, encodings, runtime_config):
+        read.extend(tuple(encoding.tolist()) for encoding in encodings)
+        macs = ModuleCosts(space)(np.array(encodings))["macs"]
+        return [
+            MemberLatency(
+                encoding=tuple(encoding.tolist()), runtime_config=runtime_config, ratio=each, reference=1e-9
+            )
+            for encoding, each in zip(encodings, macs.tolist(), strict=True)
+        ]
+
+    monkeypatch.setattr(module_latency, "_measured", measured)
+    most = int(middle(run).removeprefix("macs<="))
+    quick = {"runtime": "torch", "progress": False}
+    found = al.supernet.search(own, budget=f"latency<={most * 1e-6}ms", **quick)
+    assert found.cost.latency == pytest.approx(found.cost.macs * 1e-9)
+    assert found.predicted_latency == pytest.approx(found.cost.latency, rel=0.01)
+    assert found.cost.macs <= most
+    assert found.measured.runtime == "torch"
+    assert len(read) == len(set(read)) <= 16
+    known = len(read)
+    al.supernet.front(own, cost="latency", points=3, **quick)
+    assert len(read) == known  # nothing is measured again
+    with pytest.raises(BudgetError, match="the least latency of any is"):
+        al.supernet.search(own, budget="latency<=0.001us", **quick)
 
 
 @pytest.mark.slow

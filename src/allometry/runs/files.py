@@ -26,6 +26,7 @@ from allometry.runs.records import (
     GrowthPlan,
     LawTrialRecord,
     MeasuredSubnet,
+    MemberLatency,
     SearchPlan,
     SearchTrialRecord,
 )
@@ -210,6 +211,7 @@ LAW_TRIALS = RecordLines("trials.jsonl", LawTrialRecord)
 SEARCH_TRIALS = RecordLines("trials.jsonl", SearchTrialRecord)
 COSTS = RecordLines("costs.jsonl", CostEntry)
 ACCURACIES = RecordLines("accuracies.jsonl", MeasuredSubnet)
+MEMBER_LATENCIES = RecordLines("latencies.jsonl", MemberLatency)
 
 NETWORK, BASELINE, SPACE, LAW = "network.json", "baseline.json", "space.json", "law.json"
 RECIPE, PREPROCESSING, RESULT, REPORT = "recipe.json", "preprocessing.json", "result.json", "report.html"

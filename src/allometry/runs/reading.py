@@ -125,6 +125,7 @@ def _lines_of(command: str) -> tuple[files.RecordLines[Any], ...]:
         files.SEARCH_TRIALS if command == "search" else files.LAW_TRIALS,
         files.COSTS,
         files.ACCURACIES,
+        files.MEMBER_LATENCIES,
     )
 
 

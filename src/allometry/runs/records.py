@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from allometry.base.decoding import Amount, Count
+from allometry.base.decoding import Amount, Count, Positive
 from allometry.cost import RuntimeConfig
 from allometry.runs.values import CostField, CostValue, LimitField, Record, Share, Size
 from allometry.scaling import Multipliers, ScalingLaw
@@ -278,3 +278,25 @@ class MeasuredSubnet(Record):
     losses: tuple[float, ...]
     seconds: Amount
     images: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberLatency(Record):
+    """A subnet of a torch module that was run on a device: a line of `latencies.jsonl`.
+
+    Attributes:
+        encoding: the options that it has, of its space.
+        runtime_config: how it was run.
+        ratio: how many times as long it took as the largest one right beside it.
+        reference: seconds that the largest one took meanwhile.
+
+    Example:
+        >>> line = MemberLatency(encoding=(0, 1), runtime_config=RuntimeConfig(), ratio=0.5, reference=0.01)
+        >>> MemberLatency.from_dict(line.to_dict()) == line
+        True
+    """
+
+    encoding: tuple[int, ...]
+    runtime_config: RuntimeConfig
+    ratio: Positive
+    reference: Positive

@@ -100,6 +100,12 @@ class MemberCosts:
         return keeps
 
 
+def counted_part(budget: Budget | None) -> Budget | None:
+    """What of a budget is no latency; None where nothing is left."""
+    limits = [limit for limit in budget.limits if limit.measure != LatencyTable.measure] if budget else []
+    return Budget(tuple(limits)) if limits else None
+
+
 def is_small(space: object, most: int) -> bool:
     """Whether a module's space has so few members that all can be measured."""
     return isinstance(space, ModuleSpace) and space.size <= most

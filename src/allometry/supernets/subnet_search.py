@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from allometry.arch import ModuleSpace, Network
+from allometry.arch import ModuleSpace
 from allometry.arch.any_space import save_member
 from allometry.base import BudgetError, InputError
 from allometry.cost import (
@@ -40,7 +40,15 @@ from allometry.supernets.accuracy_predictor import (
 )
 from allometry.supernets.extract import ESTIMATED
 from allometry.supernets.extremes import least_counted, least_latency
-from allometry.supernets.module_search import MemberCosts, SubnetCosts, best_of_all, front_of_all, is_small
+from allometry.supernets.module_latency import measure_latencies, predict_latencies, quick_enough
+from allometry.supernets.module_search import (
+    MemberCosts,
+    SubnetCosts,
+    best_of_all,
+    counted_part,
+    front_of_all,
+    is_small,
+)
 from allometry.supernets.opened import OpenSupernet
 from allometry.supernets.pareto import Front, pareto
 from allometry.supernets.specialize import Specialized, specialize
@@ -201,7 +209,7 @@ def _costs(opened: OpenSupernet, request: SubnetRequest) -> tuple[SubnetCosts, E
     """
     session, space, runtime_config = opened.session, opened.space, request.runtime_config
     if isinstance(space, ModuleSpace):
-        return _member_costs(space, request)
+        return _member_costs(opened, space, request)
     limited = request.budget.measures if request.budget else ()
     sums = dict.fromkeys(
         measure for measure in (*MEASURES, *limited) if measure.additive and measure.sign > 0
@@ -221,19 +229,24 @@ def _costs(opened: OpenSupernet, request: SubnetRequest) -> tuple[SubnetCosts, E
     return SpaceCosts(space, table), np.array(cheapest)
 
 
-def _member_costs(space: ModuleSpace, request: SubnetRequest) -> tuple[SubnetCosts, Encodings]:
+def _member_costs(
+    opened: OpenSupernet, space: ModuleSpace, request: SubnetRequest
+) -> tuple[SubnetCosts, Encodings]:
     """The same of a module's subnets, of which the smallest has the fewest MACs and params."""
     if request.table is not None:
         raise InputError("A latency table is of networks that are data; leave it out for a module's subnets.")
-    if request.runtime_config is not None:
-        raise InputError(
-            "The latency of a module's subnets is not known beforehand: limit their macs or params."
-        )
-    smallest = count(space.smallest())
+    smallest, start = count(space.smallest()), np.zeros((1, len(space.choices)), np.int8)
+    costs = MemberCosts(space)
+    costs.within(counted_part(request.budget))  # refuses what is not counted before anything is measured
     _refuse_impossible(
         request.budget, {measure: float(measure.of(smallest) or 0) for measure in (MACS, PARAMS)}
     )
-    return MemberCosts(space), np.zeros((1, len(space.choices)), np.int8)
+    if request.runtime_config is None:
+        return costs, start
+    fitted = predict_latencies(opened, space, request.runtime_config)
+    quickest = float(measure_latencies(opened, space, start, request.runtime_config)[0])
+    _refuse_impossible(request.budget, {LatencyTable.measure: quickest})
+    return MemberCosts(space, fitted), start
 
 
 def _refuse_unknown(measure: Measure) -> None:
@@ -308,12 +321,14 @@ def _within(
     ranked: Sequence[int],
 ) -> tuple[int, Readings]:
     """The first of these subnets whose readings keep the budget, else the nearest, with these readings."""
-    if runtime_config is None and isinstance(opened.space, ModuleSpace):
-        return ranked[0], {}
-    networks = [network_of(opened.space, encodings[place]) for place in ranked]
+    if isinstance(opened.space, ModuleSpace):
+        limits = [limit for limit in budget.limits if limit.measure == LatencyTable.measure]
+        if runtime_config is None:
+            return ranked[0], {}
+        return quick_enough(opened, opened.space, encodings, ranked, limits, runtime_config)
     with open_meter(opened.session, runtime_config) as meter:
         place, readings = confirmed(
-            [network for network in networks if isinstance(network, Network)],
+            [network_of(opened.space, encodings[place]) for place in ranked],
             budget.limits,
             meter,
             names=["a subnet"] * len(ranked),

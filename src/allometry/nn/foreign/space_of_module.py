@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple
@@ -154,6 +155,10 @@ def _without_failing(members: ModuleMembers, module: nn.Module) -> ModuleSpace:
     """The space without the choices with whose first option alone the module does not run."""
     space, failed = members.space, {}
     whole = {**space.largest().decisions, RESOLUTION: space.choices[0].options[0]}
+    least = {choice.name: choice.options[0] for choice in space.choices}
+    with suppress(InputError):
+        macs_by_part(members, module, least)
+        return space  # most modules: what works together works alone, which is tried with some members later
     for choice in space.choices[1:]:
         try:
             macs_by_part(members, module, {**whole, choice.name: choice.options[0]})
@@ -241,9 +246,9 @@ def _products_without_weights(members: ModuleMembers, module: nn.Module) -> Iter
     space = members.space
     largest = space.largest().decisions
     rests = [_rest(members, module, {**largest, RESOLUTION: float(side)}) for side in space.resolutions]
+    if not any(sum(rest.values()) for rest in rests):
+        return  # the counter may say of a product that it is in another part, but there are none besides
     names = sorted(set(chain(*rests)))
-    if not names:
-        return
     whole = rests[-1]
     factors: dict[str, list[Factor]] = defaultdict(list)
     for choice in space.choices:
