@@ -35,7 +35,10 @@ def growing_runs(module: nn.Module, inputs: tuple[Any, ...]) -> GrowingRuns:
     growing = [run for run in growing if not f"{run.container}.".startswith(whole)]
     if growing or alone:
         return (*growing, *alone), refused
-    return tuple(_bearing(module, find_units(module, inputs), inputs)), refused
+    units = find_units(module, inputs)
+    reasons = _why_not(module, units, inputs)
+    units = [run for run in units if run not in reasons]
+    return tuple(units), refused if units else {**refused, **reasons}
 
 
 def repeats_of(run: BlockRun, depth: float) -> int:

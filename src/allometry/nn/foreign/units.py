@@ -36,7 +36,7 @@ class _Unit(NamedTuple):
 
 
 def find_units(module: nn.Module, inputs: tuple[Any, ...]) -> list[BlockRun]:
-    """The units of a module, those of one shape behind each other as one run.
+    """The units of a module, two and two of images of one size as a run.
 
     A unit is a convolution, its norm and its activation, or a part that holds one convolution; where there are none, a
     linear layer and its activation. The first is left out: it reads the image.
@@ -55,8 +55,16 @@ def find_units(module: nn.Module, inputs: tuple[Any, ...]) -> list[BlockRun]:
         units += _in_parts(calls, given, kind, {unit.layer.name for unit in units})
         units = sorted(_of_images(units), key=lambda unit: order[unit.layer.name])
         if len(units) > 1:
-            return [_run_of(list(same)) for _, same in groupby(units[1:], lambda unit: unit.shape)]
+            stages = (list(same) for _, same in groupby(units[1:], lambda unit: unit.shape[1:]))
+            return [_run_of(pair) for stage in stages for pair in _pairs(stage)]
     return []
+
+
+def _pairs(stage: Sequence[_Unit]) -> Iterator[Sequence[_Unit]]:
+    """Two and two, so that half as many more are spread over a stage; the last three together."""
+    starts = list(range(0, max(1, len(stage) - 1), 2))
+    for start, end in zip(starts, [*starts[1:], len(stage)], strict=True):
+        yield stage[start:end]
 
 
 def _of_images(units: Sequence[_Unit]) -> list[_Unit]:
@@ -127,8 +135,8 @@ def _in_parts(
 
 
 def _run_of(units: Sequence[_Unit]) -> BlockRun:
-    """Units of one shape as a run, of which there are more by copies of the last that give what they take."""
-    layer, parts, _ = units[-1]
+    """Units as a run, of which there are more by copies of one that give what they take: of the cheapest one."""
+    layer, parts, _ = min(reversed(units), key=lambda unit: math.prod(_wanted(unit.layer.layer)))
     single = len(parts) == 1
     name = layer.name.removeprefix(f"{parts[0]}.") if single else "0"
     container, _, key = parts[-1].rpartition(".")
@@ -146,10 +154,15 @@ def _run_of(units: Sequence[_Unit]) -> BlockRun:
     )
 
 
+def _wanted(layer: nn.Module) -> tuple[int, ...]:
+    """The shape of weights with which a layer takes as many channels as it gives."""
+    shape = tuple(layer.get_parameter("weight").shape)
+    return (shape[0], shape[0] // getattr(layer, "groups", 1), *shape[2:])
+
+
 def _equal_width(layer: nn.Module) -> tuple[tuple[int, ...] | None, list[tuple[str, int | None, int]]]:
     """The weight's shape and the strides with which a layer gives what it takes the shape of."""
-    shape = tuple(layer.get_parameter("weight").shape)
-    wanted = (shape[0], shape[0] // getattr(layer, "groups", 1), *shape[2:])
+    shape, wanted = tuple(layer.get_parameter("weight").shape), _wanted(layer)
     strides = getattr(layer, "stride", ())
     changes: list[tuple[str, int | None, int]] = [
         ("stride", number, 1) for number, step in enumerate(strides) if step != 1
