@@ -125,6 +125,23 @@ def test_options_of_our_networks_do_not_go_with_a_module(weights: Path) -> None:
     assert "--recipe does not go with --module" in str(result.exception)
 
 
+def test_a_module_of_gray_images_that_gives_maps_grows_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gray_nets.py").write_text(
+        "from torch import nn\n"
+        "def make():\n"
+        "    first, second = nn.Conv2d(1, 16, 3), nn.Conv2d(16, 32, 3)\n"
+        "    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Conv2d(32, 2, 1))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import gray_nets  # type: ignore[import-not-found]
+
+    torch.save(gray_nets.make().state_dict(), tmp_path / "gray.pt")
+    grown = grow_module_file(tmp_path / "gray.pt", module="gray_nets:make", budget="2x", resolution=32)
+    assert grown.scaled.module[0].out_channels > 16
+
+
 def test_data_give_batch_norms_their_statistics(weights: Path) -> None:
     images = np.random.default_rng(0).integers(0, 255, (24, 32, 32, 3), np.uint8)
     known = {"module": "their_nets:make", "resolution": 32, "progress": False}

@@ -20,6 +20,7 @@ from allometry.nn import (
     Pretrained,
     build,
     imagenet_classes,
+    input_channels,
     load_pretrained,
     open_module,
     read_weights,
@@ -36,7 +37,8 @@ from allometry.training.session import Session
 from allometry.training.task import FINAL
 
 _KEPT = "pretrained.safetensors"
-_RESOLUTION = 224
+RESOLUTION = 224
+"""Of modules that do not tell theirs, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +145,8 @@ def _load(
 def _open_module(network: str, weights: str) -> Classifier:
     """A torch module that is not ours takes its own names only."""
     module = load_module_weights(open_module(network), network, weights)
-    known = Conventions(**timm_config(module))
-    resolution, channels = known.resolution or _RESOLUTION, len(known.mean)
+    known = module_conventions(module)
+    resolution, channels = known.resolution or RESOLUTION, len(known.mean)
     outputs = watch_module(module, resolution=resolution, in_channels=channels).outputs
     if outputs is None:
         raise InputError(f"{network} gives several tensors for an image, not one number for each class.")
@@ -152,6 +154,38 @@ def _open_module(network: str, weights: str) -> Classifier:
         known = replace(known, classes=imagenet_classes())
     preprocessing = _preprocessing(known, channels=channels, resolution=resolution, outputs=outputs)
     return Classifier(module.eval(), preprocessing)
+
+
+def module_conventions(module: nn.Module, *, resolution: int | None = None) -> Conventions:
+    """What a torch module expects of its input: what it tells, and what it runs on.
+
+    Args:
+        module: any.
+        resolution: of its images; by default what it tells, or 224.
+
+    Example:
+        >>> len(module_conventions(nn.Conv2d(1, 8, 3)).mean)
+        1
+    """
+    known = Conventions(**timm_config(module))
+    channels, side = input_channels(module), resolution or known.resolution or RESOLUTION
+    if channels is None or channels == len(known.mean):
+        return known
+    try:
+        watch_module(module, resolution=side, in_channels=len(known.mean))
+    except InputError:
+        return replace(known, mean=for_channels(known.mean, channels), std=for_channels(known.std, channels))
+    return known
+
+
+def for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """Values of color images as those of images with another number of channels: their mean in each.
+
+    Example:
+        >>> for_channels((0.25, 0.5, 0.75), 1)
+        (0.5,)
+    """
+    return values if len(values) == channels else (sum(values) / len(values),) * channels
 
 
 def load_module_weights(module: nn.Module, name: str, weights: str) -> nn.Module:

@@ -20,11 +20,11 @@ from allometry.catalog import names_module
 from allometry.cost import Budget, RuntimeConfig, as_budget, runtime_config_for
 from allometry.cost.budget import Limit
 from allometry.data import Data, Dataset, Group, as_dataset
-from allometry.nn import ScaledModule, cost_of_module, input_channels, save_weights, solve_module, timm_config
+from allometry.nn import Conventions, ScaledModule, cost_of_module, open_module, save_weights, solve_module
 from allometry.nn.growing import GrowthMethod
 from allometry.scaling import ScalingLaw, as_law
 from allometry.training import Preprocessing, settle_new_statistics
-from allometry.training.pretrained import open_pretrained
+from allometry.training.pretrained import RESOLUTION, load_module_weights, module_conventions
 from allometry.training.validation import training_views
 from allometry.verbs.measure import measure
 
@@ -118,20 +118,17 @@ def grow_module_file(
         raise InputError(f"A torch module is named as package.module:factory, not {as_text(module)}.")
     if data is None and group is not None:
         raise InputError("Without data there is nothing to group: give data, or leave group out.")
-    known = open_pretrained(module, str(weights))
-    origin = known.module
-    seen_as = replace(
-        known.preprocessing,
-        resolution=known.preprocessing.resolution if resolution is None else resolution,
-    )
-    dataset = None
-    if data is not None:
-        dataset = as_dataset(data, group=group, seed=seed, progress=shown)
-        _check_channels(dataset, seen_as)
-    side = seen_as.resolution
-    image = torch.randn(
-        1, input_channels(origin) or 3, side, side, generator=torch.Generator().manual_seed(seed)
-    )
+    origin = load_module_weights(open_module(module), module, str(weights)).eval()
+    known = module_conventions(origin, resolution=resolution)
+    own = known.resolution or RESOLUTION
+    channels, side = len(known.mean), own if resolution is None else resolution
+    dataset = None if data is None else as_dataset(data, group=group, seed=seed, progress=shown)
+    if dataset is not None and dataset.channels != channels:
+        raise InputError(
+            f"The module takes images of {plural(channels, 'channel')}, and those of {dataset.name} have "
+            f"{dataset.channels}; give others, or leave data out."
+        )
+    image = torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(seed))
     before = cost_of_module(origin, image)
     limits = as_budget(budget, before)
     where = runtime_config_for(limits, runtime=runtime, threads=threads)
@@ -145,7 +142,13 @@ def grow_module_file(
     else:
         scaled, seconds = _on_device(origin, image, limits, where, solved, shown)
     if dataset is not None:
-        _settle(scaled, origin, dataset, seen_as, seed=seed)
+        _settle(
+            scaled,
+            dataset,
+            replace(known, resolution=side),
+            other_size=known.resolution not in (None, side),
+            seed=seed,
+        )
     folder = None if out is None else Path(out)
     if folder is not None:
         save_weights(folder / WEIGHTS, scaled.module)
@@ -161,21 +164,21 @@ def grow_module_file(
     )
 
 
-def _check_channels(dataset: Dataset, preprocessing: Preprocessing) -> None:
-    if dataset.channels != preprocessing.channels:
-        raise InputError(
-            f"The module takes images of {plural(preprocessing.channels, 'channel')}, and those of {dataset.name} have "
-            f"{dataset.channels}; give others, or leave data out."
-        )
-
-
 def _settle(
-    scaled: ScaledModule, origin: nn.Module, dataset: Dataset, seen_as: Preprocessing, *, seed: int
+    scaled: ScaledModule, dataset: Dataset, seen_as: Conventions, *, other_size: bool, seed: int
 ) -> None:
     """Give batch norms the statistics of training images: new channels, and all where they see something else now."""
-    own = timm_config(origin).get("resolution", seen_as.resolution)
-    views = training_views(dataset, seen_as, seed=(seed,), device=torch.device("cpu"))
-    everywhere = scaled.difference is None or own != seen_as.resolution
+    preprocessing = Preprocessing(
+        channels=len(seen_as.mean),
+        resolution=seen_as.resolution or RESOLUTION,
+        crop=seen_as.crop,
+        mean=seen_as.mean,
+        std=seen_as.std,
+        classes=dataset.classes,
+        levels=dataset.levels,
+    )
+    views = training_views(dataset, preprocessing, seed=(seed,), device=torch.device("cpu"))
+    everywhere = scaled.difference is None or other_size
     settle_new_statistics(scaled.module, scaled.weight_map, views, everywhere=everywhere)
 
 

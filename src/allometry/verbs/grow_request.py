@@ -23,7 +23,7 @@ from allometry.runs.arguments import law_argument, value_argument
 from allometry.runs.files import DATA
 from allometry.scaling import COMPOUND, ScalingLaw, as_law
 from allometry.training import Recipe
-from allometry.training.pretrained import Classifier, open_finished, open_pretrained
+from allometry.training.pretrained import Classifier, for_channels, open_finished, open_pretrained
 from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.specs import RecipeSpec, as_recipe, check_settings, recipe_arguments
 from allometry.verbs.arguments import RunLike, folder_of, weights_argument
@@ -196,13 +196,9 @@ def _origin(run: RunLike, network: Network | str | Path | None) -> GrowOrigin:
     weights = weights_argument(run)
     known = open_pretrained(network, weights)
     channels, mean, std = known.preprocessing.channels, known.preprocessing.mean, known.preprocessing.std
-    if len(mean) != channels:  # the file does not tell, and what stands in for it is for color
-        gray = replace(
-            known.preprocessing,
-            mean=(sum(mean) / len(mean),) * channels,
-            std=(sum(std) / len(std),) * channels,
-        )
-        known = replace(known, preprocessing=gray)
+    # The file does not tell those of gray images, and what stands in for them is for color.
+    settled = replace(known.preprocessing, mean=for_channels(mean, channels), std=for_channels(std, channels))
+    known = replace(known, preprocessing=settled)
     return GrowOrigin(
         classifier=known,
         called={"run": weights, "network": value_argument(network)},
