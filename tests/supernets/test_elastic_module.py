@@ -14,7 +14,7 @@ from allometry.base import InputError, NetworkError
 from allometry.nas import narrow
 from allometry.nn import ModuleElasticity, module_space
 from allometry.supernets import LayerOptions
-from allometry.supernets.elastic_module import ElasticModule, elastic_module
+from allometry.supernets.elastic_module import ElasticModule, supernet_of_module
 from allometry.supernets.module_sorting import sort_module_channels
 from tests.nn.foreign.space_modules import KINDS, Bottlenecks, layer
 
@@ -30,7 +30,7 @@ def opened(kind: str) -> tuple[nn.Module, ElasticModule]:
             part.running_mean.normal_(0, 0.1)
             part.running_var.uniform_(0.5, 1.5)
             part.weight.data.uniform_(0.5, 1.5)
-    return module, elastic_module(module_space(module, resolution=16, elasticity=FEW), module)
+    return module, supernet_of_module(module_space(module, resolution=16, elasticity=FEW), module)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_what_is_not_regularized_drops_nothing():
     net = nn.Sequential(
         layer(3, 16), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, 3)
     )
-    supernet = elastic_module(module_space(net, resolution=16, elasticity=FEW), net).train()
+    supernet = supernet_of_module(module_space(net, resolution=16, elasticity=FEW), net).train()
     largest = supernet.space.largest()
     plain = [supernet(IMAGES, largest, regularized=False) for _ in range(2)]
     assert torch.equal(*plain)
@@ -114,7 +114,7 @@ def test_shared_weights_stay_shared():
     torch.manual_seed(0)
     net = Bottlenecks()
     net.layer2[2].two[0].weight = net.layer2[1].two[0].weight
-    supernet = elastic_module(module_space(net, resolution=16, elasticity=FEW), net)
+    supernet = supernet_of_module(module_space(net, resolution=16, elasticity=FEW), net)
     taken = supernet.extract(
         supernet.space.network({**supernet.space.smallest().decisions, "layer2 1-2 depth": 3})
     )
@@ -123,6 +123,6 @@ def test_shared_weights_stay_shared():
 
 def test_what_is_of_another_module_is_refused(supernet):
     with pytest.raises(InputError, match="not those of Bottlenecks"):
-        elastic_module(supernet.space, Bottlenecks(), {"module.stem": torch.zeros(1)})
+        supernet_of_module(supernet.space, Bottlenecks(), {"module.stem": torch.zeros(1)})
     with pytest.raises(NetworkError, match="not one of"):
         supernet.subnet(replace(supernet.space.smallest(), module="nets:other", name="mine"))

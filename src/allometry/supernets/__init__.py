@@ -39,9 +39,12 @@ if TYPE_CHECKING:
     from allometry.supernets.accuracy_predictor import PredictorConfig
     from allometry.supernets.config import SupernetConfig
     from allometry.supernets.elastic import Part, Subnet, Supernet, build_supernet, supernet_of
+    from allometry.supernets.elastic_module import ElasticModule, ModuleSubnet, supernet_of_module
     from allometry.supernets.elastic_net import ElasticNet, LayerOptions
     from allometry.supernets.extract import ESTIMATED, extract_subnet, preprocessing_of
     from allometry.supernets.job import SupernetJob
+    from allometry.supernets.module_sorting import sort_module_channels
+    from allometry.supernets.module_task import ModuleSupernetJob, ModuleSupernetTask, train_module_supernet
     from allometry.supernets.sorting import Axis, Spot, axes_of, sort_channels
     from allometry.supernets.task import (
         SUPERNET,
@@ -55,6 +58,9 @@ if TYPE_CHECKING:
 _LATER = {
     "Axis": "sorting",
     "ESTIMATED": "extract",
+    "ModuleSubnet": "elastic_module",
+    "ModuleSupernetJob": "module_task",
+    "ModuleSupernetTask": "module_task",
     "Part": "elastic",
     "PredictorConfig": "accuracy_predictor",
     "SupernetConfig": "config",
@@ -64,16 +70,20 @@ _LATER = {
     "Supernet": "elastic",
     "SupernetJob": "job",
     "SupernetTask": "task",
+    "ElasticModule": "elastic_module",
     "ElasticNet": "elastic_net",
     "LayerOptions": "elastic_net",
     "TrainedSupernet": "task",
     "axes_of": "sorting",
     "build_supernet": "elastic",
+    "supernet_of_module": "elastic_module",
     "load_supernet": "task",
     "preprocessing_of": "extract",
     "sort_channels": "sorting",
+    "sort_module_channels": "module_sorting",
     "supernet_of": "elastic",
     "extract_subnet": "extract",
+    "train_module_supernet": "module_task",
     "train_supernet": "task",
 }
 
@@ -84,10 +94,14 @@ __all__ = [
     "SUPERNET",
     "THOROUGH",
     "Axis",
+    "ElasticModule",
     "ElasticNet",
     "Extreme",
     "Front",
     "LayerOptions",
+    "ModuleSubnet",
+    "ModuleSupernetJob",
+    "ModuleSupernetTask",
     "ParetoConfig",
     "Part",
     "Predictor",
@@ -129,10 +143,13 @@ __all__ = [
     "sandwich",
     "shrinking",
     "sort_channels",
+    "sort_module_channels",
     "space_digest",
     "specialize",
     "split_encodings",
     "supernet_of",
+    "supernet_of_module",
+    "train_module_supernet",
     "train_supernet",
 ]
 

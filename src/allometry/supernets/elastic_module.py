@@ -25,6 +25,11 @@ class ModuleSubnet(NamedTuple):
 
     Attributes:
         network: that it is.
+
+    Example:
+        >>> member = ModuleMember(module="nets:make", decisions={"resolution": 8}, params=50, macs=900)
+        >>> ModuleSubnet(member).network.macs
+        900
     """
 
     network: ModuleMember
@@ -56,6 +61,7 @@ class ElasticModule(ElasticNet):
         [N, in_channels, resolution, resolution] -> [N, classes]
 
     Example:
+        >>> import torch
         >>> from allometry.nn import ModuleElasticity, module_space
         >>> net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2))
         >>> space = module_space(net, resolution=8, elasticity=ModuleElasticity(widths=(0.5,), resolutions=()))
@@ -152,7 +158,7 @@ class ElasticModule(ElasticNet):
         return _Ready(module, parts)
 
 
-def elastic_module(
+def supernet_of_module(
     space: ModuleSpace,
     module: nn.Module,
     weights: Mapping[str, Tensor] | None = None,
@@ -169,6 +175,15 @@ def elastic_module(
 
     Raises:
         InputError: the module is not that of the space, or the weights are not for it.
+
+    Example:
+        >>> import torch
+        >>> from allometry.nn import ModuleElasticity, module_space
+        >>> net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2))
+        >>> space = module_space(net, resolution=8, elasticity=ModuleElasticity(widths=(0.5,), resolutions=()))
+        >>> supernet, images = supernet_of_module(space, net), torch.ones(1, 3, 8, 8)
+        >>> bool((supernet(images, space.largest()) == net(images)).all())
+        True
     """
     own = copy.deepcopy(module)
     supernet = ElasticModule(ModuleMembers.of(space, own), own, options=options)

@@ -32,6 +32,18 @@ def sort_module_channels(
         also: supernets of the same space whose channels change places likewise, such as an average of the weights.
 
     Source: Once-for-All (Cai et al. 2020), section 3.3.
+
+    Example:
+        >>> from torch import nn
+        >>> from allometry.nn import ModuleElasticity, module_space
+        >>> from allometry.supernets import supernet_of_module
+        >>> net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2))
+        >>> space = module_space(net, resolution=8, elasticity=ModuleElasticity(widths=(0.5,), resolutions=()))
+        >>> supernet = supernet_of_module(space, net)
+        >>> sort_module_channels(supernet)
+        >>> read = supernet.module[4].weight.detach().abs().sum(0)
+        >>> bool((read.diff() <= 0).all())
+        True
     """
     space = supernet.space
     side = space.resolutions[-1]

@@ -12,7 +12,7 @@ from allometry.arch import ModuleSpace
 from allometry.base import InputError
 from allometry.nas import narrow
 from allometry.supernets.base_task import BaseSupernetTask, TrainedSupernet, options_in_use
-from allometry.supernets.elastic_module import ElasticModule, elastic_module, load_tensors
+from allometry.supernets.elastic_module import ElasticModule, load_tensors, supernet_of_module
 from allometry.supernets.job import BaseSupernetJob
 from allometry.supernets.module_sorting import sort_module_channels
 from allometry.training import run_task
@@ -32,6 +32,24 @@ class ModuleSupernetJob(BaseSupernetJob):
     Raises:
         InputError: the phases do not follow each other, the module is not for these images, or width shall follow
             depth, which a module has no rule for.
+
+    Example, with a `dataset`, its `preprocessing` and a `recipe`:
+        >>> from torch import nn
+        >>> from allometry.nn import ModuleElasticity, module_space
+        >>> from allometry.supernets import sandwich
+        >>> net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2))
+        >>> space = module_space(net, resolution=8, elasticity=ModuleElasticity(widths=(0.5,), resolutions=()))
+        >>> job = ModuleSupernetJob(
+        ...     space=space,
+        ...     module=net,
+        ...     phases=sandwich(space, epochs=1),
+        ...     dataset=dataset,
+        ...     preprocessing=preprocessing,
+        ...     recipe=recipe,
+        ...     folder=folder,
+        ... )
+        >>> [(plan.name, plan.steps) for plan in job.plans]
+        [('all', 4)]
     """
 
     space: ModuleSpace
@@ -57,7 +75,28 @@ class ModuleSupernetJob(BaseSupernetJob):
 
 
 class ModuleSupernetTask(BaseSupernetTask):
-    """All members of a module's space learn in one set of weights."""
+    """All members of a module's space learn in one set of weights.
+
+    Example, with a `dataset`, its `preprocessing` and a `recipe`:
+        >>> from torch import nn
+        >>> from allometry.nn import ModuleElasticity, module_space
+        >>> from allometry.supernets import sandwich
+        >>> net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2))
+        >>> space = module_space(net, resolution=8, elasticity=ModuleElasticity(widths=(0.5,), resolutions=()))
+        >>> job = ModuleSupernetJob(
+        ...     space=space,
+        ...     module=net,
+        ...     phases=sandwich(space, epochs=1),
+        ...     dataset=dataset,
+        ...     preprocessing=preprocessing,
+        ...     recipe=recipe,
+        ...     folder=folder,
+        ... )
+        >>> task = ModuleSupernetTask(job)  # `run_task(task)` trains
+        >>> task.build()
+        >>> task.final.name, task.module.training
+        ('supernet.safetensors', True)
+    """
 
     job: ModuleSupernetJob
     module: ElasticModule
@@ -66,7 +105,7 @@ class ModuleSupernetTask(BaseSupernetTask):
     def begin(self) -> ElasticModule:
         """The module with its own weights, or with those to start from, the most important channels first."""
         job = self.job
-        supernet = elastic_module(job.space, job.module)
+        supernet = supernet_of_module(job.space, job.module)
         if job.start is not None:
             load_tensors(supernet.module, job.start, called=job.space.module)
             sort_module_channels(supernet)
@@ -74,7 +113,7 @@ class ModuleSupernetTask(BaseSupernetTask):
 
     def supernet_of(self, weights: Mapping[str, Tensor]) -> ElasticModule:
         """The supernet with some weights, in evaluation mode."""
-        return elastic_module(self.job.space, self.job.module, weights, options=options_in_use(self.job))
+        return supernet_of_module(self.job.space, self.job.module, weights, options=options_in_use(self.job))
 
     def plain_largest(self) -> nn.Module:
         """The whole module, whatever its weights."""
@@ -107,5 +146,24 @@ def train_module_supernet(job: ModuleSupernetJob) -> TrainedSupernet:
     """Train all phases, or go on with a training that stopped, or give the result of one that is finished.
 
     The errors and promises are those of `run_task`.
+
+    Example, with a `dataset`, its `preprocessing` and a `recipe`:
+        >>> from torch import nn
+        >>> from allometry.nn import ModuleElasticity, module_space
+        >>> from allometry.supernets import sandwich
+        >>> net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2))
+        >>> space = module_space(net, resolution=8, elasticity=ModuleElasticity(widths=(0.5,), resolutions=()))
+        >>> job = ModuleSupernetJob(
+        ...     space=space,
+        ...     module=net,
+        ...     phases=sandwich(space, epochs=1),
+        ...     dataset=dataset,
+        ...     preprocessing=preprocessing,
+        ...     recipe=recipe,
+        ...     folder=folder,
+        ... )
+        >>> trained = train_module_supernet(job)
+        >>> [(record.name, record.epoch) for record in trained.history], trained.supernet.extract(space.smallest())[0]
+        ([('all', 1)], Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1)))
     """
     return run_task(ModuleSupernetTask(job))

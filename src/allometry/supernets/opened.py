@@ -17,7 +17,7 @@ from allometry.runs.folder import find_run, work_in
 from allometry.supernets.config import supernet_recipe
 from allometry.supernets.coupling import couple_encodings
 from allometry.supernets.elastic import Supernet, supernet_of
-from allometry.supernets.elastic_module import ElasticModule, elastic_module
+from allometry.supernets.elastic_module import ElasticModule, supernet_of_module
 from allometry.supernets.elastic_net import ElasticNet, LayerOptions
 from allometry.supernets.evolution import Transform
 from allometry.supernets.module_run import fresh_module, module_recipe
@@ -139,4 +139,4 @@ def _module_weights(path: Path, space: ModuleSpace, recipe: Recipe, seed: int) -
     weights = load_weights(path / SUPERNET)
     module = fresh_module(space.module, seed=seed)
     options = LayerOptions(frozen_statistics=recipe.batch_norm == "frozen")
-    return elastic_module(space, module, weights, options=options)
+    return supernet_of_module(space, module, weights, options=options)
