@@ -179,6 +179,10 @@ def test_batches_that_are_none_or_of_something_else_are_refused() -> None:
         scaled_with_statistics(network(), [], width=2)
     with pytest.raises(InputError, match="does not run on inputs of 1 x 2 x 8 x 8"):
         scaled_with_statistics(network(), [torch.zeros(1, 2, 8, 8)], width=2)
+    with pytest.raises(InputError, match="batches are several, such as a list of tensors"):
+        scaled_with_statistics(network(), IMAGES, width=2)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="take the images"):
+        scaled_with_statistics(network(), [[IMAGES, torch.zeros(6)]], width=2)  # type: ignore[list-item]
 
 
 def test_a_new_layer_that_hands_on_its_input_does_so_with_other_statistics() -> None:

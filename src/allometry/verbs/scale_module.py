@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from allometry.arch.rounding import CHANNEL_MULTIPLE
 from allometry.base import InputError
@@ -110,15 +110,23 @@ def scale_module_in_full(
     return scaled
 
 
-def _settle(scaled: ScaledModule, inputs: tuple[Any, ...], batches: Iterable[Inputs]) -> None:
+def _settle(scaled: ScaledModule, inputs: tuple[Any, ...], batches: Any) -> None:  # noqa: ANN401 - is checked
     """Give batch norms the statistics of what the module will see."""
     from allometry.training.batch_norm import as_inputs
     from allometry.training.inheritance import settle_new_statistics
 
+    if isinstance(batches, Tensor) or not isinstance(batches, Iterable):
+        given = "one tensor" if isinstance(batches, Tensor) else shown(batches)
+        raise InputError(f"batches are several, such as a list of tensors or a generator, not {given}.")
     remaining = iter(batches)
     first = next(remaining, None)
     if first is None:
         raise InputError("There are no batches to take statistics of; leave batches out, or give some.")
+    if isinstance(first, list):
+        raise InputError(
+            "A batch is what the module takes, a tensor, or a tuple where it takes several, not a list: of a loader "
+            "that gives [images, labels] take the images."
+        )
     run_once(scaled.module, as_inputs(first))
     seen, known = (tuple(tensor.shape[1:]) for tensor in (tensors_in(first)[0], tensors_in(inputs)[0]))
     settle_new_statistics(
