@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from allometry.base import InputError
-from allometry.nn.foreign import ModulePlan, apply_plan, cost_of_module, scale_module, solve_module
+from allometry.nn.foreign import ModulePlan, apply_plan, cost_of_module, find_runs, scale_module, solve_module
 from tests.nn.foreign.trap_modules import Head, conv, shaken, unit
 
 IMAGES = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
@@ -167,6 +167,36 @@ class SharedAmongBlocks(nn.Module):
         return self.head(x)
 
 
+class Overparametrized(nn.Module):
+    """MobileOne: branches alike that are summed up, which are no blocks behind each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Sequential(conv(8, 8), nn.BatchNorm2d(8)) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return sum((branch(x) for branch in self.branches), start=x * 0.5).relu()
+
+
+class InPlaceResidual(nn.Module):
+    """It adds to what it is given in place, and hands it on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = unit(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x += self.body(x)
+        return x
+
+
+class ParallelBranches(nn.Sequential):
+    """Blocks of parallel branches behind each other."""
+
+    def __init__(self) -> None:
+        super().__init__(unit(3, 8), nn.Sequential(Overparametrized(), Overparametrized()), Head(8))
+
+
 class Perceptron(nn.Sequential):
     """Linear layers and activations."""
 
@@ -176,7 +206,16 @@ class Perceptron(nn.Sequential):
         super().__init__(nn.Flatten(), *layers, nn.Linear(12, 5))
 
 
-KINDS = (Chain, Inception, DenseNetwork, OneEach, OneInverted, SharedAmongBlocks, Perceptron)
+KINDS = (
+    Chain,
+    Inception,
+    DenseNetwork,
+    OneEach,
+    OneInverted,
+    SharedAmongBlocks,
+    ParallelBranches,
+    Perceptron,
+)
 
 
 def made(kind: type[nn.Module]) -> nn.Module:
@@ -226,6 +265,14 @@ def test_a_block_alone_in_its_stage_gets_what_a_longer_stage_has(kind: type[nn.M
         longer.blocks = nn.ModuleList((blocks[0], Inverted(12, 12, 1), blocks[1], Inverted(20, 20, 1)))
     shapes = [sorted(tuple(t.shape) for t in part.state_dict().values()) for part in (scaled.module, longer)]
     assert shapes[0] == shapes[1]
+
+
+def test_parallel_branches_are_no_run_and_blocks_in_place_are() -> None:
+    assert [(run.container, run.names) for run in find_runs(made(ParallelBranches), IMAGES)] == [
+        ("1", ("0", "1"))
+    ]
+    in_place = nn.Sequential(unit(3, 8), nn.Sequential(InPlaceResidual(), InPlaceResidual()), Head(8))
+    assert [(run.container, run.names) for run in find_runs(in_place, IMAGES)] == [("1", ("0", "1"))]
 
 
 class Leaky(nn.Sequential):

@@ -192,7 +192,15 @@ def _gives_its_shape(seen: Seen | None) -> bool:
 
 
 def _follow_each_other(seen: Sequence[Seen]) -> bool:
-    return all(one.order < two.order for one, two in pairwise(seen))
+    """Whether blocks run one after the other, and are no branches that are given one and the same."""
+
+    def follows(one: Seen, two: Seen) -> bool:
+        first, output, second = (tensors_in(held)[:1] for held in (one.inputs, one.output, two.inputs))
+        same = bool(first and second and first[0] is second[0])
+        # A block that changes in place what it is given hands on the same tensor.
+        return one.order < two.order and not (same and not (output and output[0] is second[0]))
+
+    return all(follows(one, two) for one, two in pairwise(seen))
 
 
 def join_names(prefix: str, name: str) -> str:

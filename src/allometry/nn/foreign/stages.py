@@ -57,12 +57,19 @@ def _bearing(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...
 def _why_not(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> dict[BlockRun, str]:
     """Why no block can be added to some runs."""
     reasons = refusals(module, runs, inputs)
-    left = [run for run in runs if run not in reasons]
-    if left and _with_one_more(module, left, inputs) is not None:
-        # Some do not bear it: which is seen one by one.
-        told = {run: _with_one_more(module, [run], inputs) for run in left}
-        reasons |= {run: reason for run, reason in told.items() if reason is not None}
-    return reasons
+    return reasons | _failing(module, [run for run in runs if run not in reasons], inputs)
+
+
+def _failing(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> dict[BlockRun, str]:
+    """Which of some runs do not bear a block more, by halves, since most do."""
+    reason = _with_one_more(module, runs, inputs) if runs else None
+    if reason is None:
+        return {}
+    if len(runs) == 1:
+        return {runs[0]: reason}
+    half = len(runs) // 2
+    result = _failing(module, runs[:half], inputs) | _failing(module, runs[half:], inputs)
+    return result or dict.fromkeys(runs, reason)  # each bears it alone, and all together do not
 
 
 def _with_one_more(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> str | None:
