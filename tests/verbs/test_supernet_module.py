@@ -200,11 +200,15 @@ def test_what_does_not_go_together_is_one_sentence(data, tmp_path, changes, word
 def test_limits_and_weights_that_fit_nothing_are_one_sentence(run, data, tmp_path):
     with pytest.raises(BudgetError, match="No subnet keeps macs <= 10: the least macs of any is"):
         al.supernet.search(run, budget="macs<=10", progress=False)
-    with pytest.raises(BudgetError, match="activations of a module's subnets"):
+    with pytest.raises(BudgetError, match="activations is not counted"):
         al.supernet.search(run, budget="activations<=10k", progress=False)
+    with pytest.raises(BudgetError, match="memory is not counted"):
+        al.supernet.front(run, cost="memory", progress=False)
     torch.save({"other": torch.zeros(1)}, tmp_path / "best.pt")
     with pytest.raises(WeightsError, match="does not hold the weights of users_nets:make"):
         al.supernet.train(data=data, out=tmp_path / "own", start=tmp_path / "best.pt", **QUICK)
+    with pytest.raises(InputError, match="not from the folder"):
+        al.supernet.train(data=data, out=tmp_path / "own", start=run, **QUICK)
     with pytest.raises(InputError, match="fine-tuned by the module's own training code"):
         al.supernet.extract(
             run, run.supernet.space.smallest(), epochs=1, out=tmp_path / "two", progress=False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -159,10 +160,14 @@ def train(
     from allometry.training.distributed import is_main_process
     from allometry.verbs import supernet as verbs
 
+    open_ = {"widths": widths, "depths": depths, "resolutions": resolutions}
+    for name, value in open_.items():
+        if module is None and value is not None:
+            raise InputError(f"--{name} is for torch modules (--module): a space says its own.")
     arguments: dict[str, Any] = {
         "module": module,
         "resolution": resolution,
-        "elasticity": _elasticity(widths, depths, resolutions),
+        "elasticity": _elasticity(open_),
         "data": data,
         "group": group,
         "budget": budget,
@@ -306,9 +311,8 @@ def extract(
     print_json(extracted.to_dict()) if as_json else print_rows(str(extracted.folder), _extracted(extracted))
 
 
-def _elasticity(widths: str | None, depths: str | None, resolutions: str | None) -> ModuleElasticity | None:
+def _elasticity(given: Mapping[str, str | None]) -> ModuleElasticity | None:
     """How much of a torch module is left open; None where nothing is said."""
-    given = {"widths": widths, "depths": depths, "resolutions": resolutions}
     told = {name: text for name, text in given.items() if text is not None}
     if not told:
         return None

@@ -71,7 +71,7 @@ class MemberCosts:
         for measure in measures:
             if measure.name not in values:
                 raise BudgetError(
-                    f"The {measure.name} of a module's subnets is not counted: limit {MACS.name}, {PARAMS.name} or "
+                    f"Of a module's subnets {measure.name} is not counted: take {MACS.name}, {PARAMS.name} or "
                     f"{LatencyTable.measure.name}."
                 )
         return values

@@ -169,6 +169,7 @@ def _best_by_cost(
     request: SubnetRequest,
 ) -> tuple[Front, float, float | None]:
     """The front, the seconds that its search took, and Kendall's tau of the predictor, where one was needed."""
+    costs(cheapest, [measure])  # refuses what is not known of subnets before any is measured
     allows = costs.within(request.budget)
     if is_small(opened.space, request.config.subnets + request.config.held_out):
         return front_of_all(opened, costs, measure, allows), 0.0, None

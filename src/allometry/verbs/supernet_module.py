@@ -9,6 +9,7 @@ from pathlib import Path
 
 from allometry.arch import ModuleMember
 from allometry.base import InputError, Progress
+from allometry.base.reading import is_folder
 from allometry.base.text import shown
 from allometry.catalog import names_module
 from allometry.cost import Budget
@@ -90,6 +91,12 @@ def module_request(
             "The largest subnet of a module is the module as its factory makes it, so it takes no budget: bring the "
             "module to one by `allometry grow --module` before, or give the budget to `allometry supernet search`."
         )
+    weights = None if start is None else weights_argument(start)
+    if weights is not None and is_folder(weights):
+        raise InputError(
+            f"A torch module starts from a file of weights by its own names, or hf://owner/name, not from the folder "
+            f"{weights}."
+        )
     return ModuleRequest(
         module=arguments.module,
         resolution=arguments.resolution,
@@ -97,7 +104,7 @@ def module_request(
         data=settle_data(data, group=group, seed=seed, progress=progress),
         config=config,
         settings=tuple(settings),
-        start=None if start is None else weights_argument(start),
+        start=weights,
     )
 
 

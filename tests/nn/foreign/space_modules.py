@@ -151,7 +151,6 @@ KINDS = {
     "plain": plain,
     "bottlenecks": Bottlenecks,
     "grouped": lambda: Bottlenecks(groups=4),
-    "inverted": Mobile,
     "squeeze": lambda: Mobile(squeeze=True),
     "transformer": Transformer,
     "side by side": Joined,
