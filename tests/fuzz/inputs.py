@@ -19,17 +19,17 @@ from PIL import Image
 from safetensors.torch import save
 
 from allometry.arch import Head, MBConv, Network, Space, Stage, Stem, UniversalInvertedBottleneck, pieces
-from allometry.arch.module_space import (
+from allometry.arch.module_parts import (
     Channels,
     Factor,
     ModuleChoice,
     ModuleGroup,
     ModuleProduct,
     ModuleRun,
-    ModuleSpace,
     ModuleTensor,
     TensorSide,
 )
+from allometry.arch.module_space import ModuleSpace
 from allometry.catalog import mbconv_space
 from allometry.cost import LatencyTable, RuntimeConfig
 from allometry.cost.latency import key_of, label_of

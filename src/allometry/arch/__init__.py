@@ -17,7 +17,8 @@ from allometry.arch.layers import (
     Shuffle,
     SqueezeExcite,
 )
-from allometry.arch.module_space import ModuleChoice, ModuleMember, ModuleSpace
+from allometry.arch.module_parts import ModuleChoice
+from allometry.arch.module_space import ModuleMember, ModuleSpace
 from allometry.arch.network import Network, PlacedBlock, min_resolution
 from allometry.arch.pieces import Piece, pieces, wrap_alone
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_channels

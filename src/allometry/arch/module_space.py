@@ -7,9 +7,18 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from allometry.arch.module_checks import faults
+from allometry.arch.module_parts import (
+    NO_GROUP,
+    Channels,
+    ModuleChoice,
+    ModuleGroup,
+    ModuleProduct,
+    ModuleRun,
+    ModuleTensor,
+)
 from allometry.base import NetworkError
 from allometry.base.decoding import Count, decode
 from allometry.base.files import read_json, write_json
@@ -17,123 +26,8 @@ from allometry.base.reading import UnreadableError
 
 SPACE_FORMAT, MEMBER_FORMAT = "allometry.module-space/1", "allometry.module-member/1"
 RESOLUTION = "resolution"
-NO_GROUP = -1
-ModuleDimension = Literal["resolution", "depth", "width", "channels"]
 ModuleDecisions: TypeAlias = Mapping[str, float]
 """Names of a module's choices, each with the option that is taken."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleChoice:
-    """A decision about a module.
-
-    Attributes:
-        name: for people, such as `layer1 width`.
-        dimension: `width` of channels inside blocks and `channels` between them, as a fraction of those of the module;
-            `depth`, blocks of a stage; `resolution`, pixels.
-        options: rising; with the last one the module is as it was.
-
-    Example:
-        >>> ModuleChoice(name="layer1 depth", dimension="depth", options=(2, 3)).options[-1]
-        3
-    """
-
-    name: str
-    dimension: ModuleDimension
-    options: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleGroup:
-    """Channels that belong together, of which there can be fewer.
-
-    Attributes:
-        number: among all groups of the module, as tracing finds them.
-        name: of the weights that give them first.
-        choice: that decides how many there are.
-        options: of the choice, all of them.
-        sizes: how many there are with each.
-    """
-
-    number: Count
-    name: str
-    choice: str
-    options: tuple[float, ...]
-    sizes: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleRun:
-    """Blocks that repeat, of which the last ones can be left out.
-
-    Attributes:
-        container: its name.
-        blocks: names of the run's blocks in it.
-        before: blocks of the same stage before them, which stay.
-        choice: that decides how many blocks the stage has.
-    """
-
-    container: str
-    blocks: tuple[str, ...]
-    before: int
-    choice: str
-
-
-class Channels(NamedTuple):
-    """So many channels of a group; `NO_GROUP` for those that stay as many."""
-
-    group: int
-    number: int
-
-
-class Factor(NamedTuple):
-    """By what a product is multiplied with each option of a choice."""
-
-    choice: str
-    options: tuple[float, ...]
-    values: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleProduct:
-    """Multiply-accumulates of one image.
-
-    Attributes:
-        module: the part of the module in which they are.
-        times: for each pair of channels, at each resolution of the space.
-        outputs: channels that come out.
-        inputs: channels that go in.
-        factors: what else they follow.
-    """
-
-    module: str
-    times: tuple[float, ...]
-    outputs: tuple[Channels, ...] = (Channels(NO_GROUP, 1),)
-    inputs: tuple[Channels, ...] = (Channels(NO_GROUP, 1),)
-    factors: tuple[Factor, ...] = ()
-
-
-class TensorSide(NamedTuple):
-    """A dimension of a tensor that holds each channel of a group so often."""
-
-    dimension: int
-    group: int
-    times: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleTensor:
-    """Trainable parameters.
-
-    Attributes:
-        name: of the tensor.
-        shape: in the module as it was.
-        sides: its dimensions that change.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    sides: tuple[TensorSide, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +97,7 @@ class ModuleSpace:
         kept: what stays as it is, and why.
 
     Example:
+        >>> from allometry.arch.module_parts import TensorSide
         >>> size = ModuleChoice(name="resolution", dimension="resolution", options=(32, 64))
         >>> width = ModuleChoice(name="conv1 channels", dimension="channels", options=(0.5, 1.0))
         >>> space = ModuleSpace(

@@ -23,45 +23,38 @@ from allometry.arch.any_space import AnyMember, member_digest
 from allometry.base import InputError, NetworkError, Progress
 from allometry.base.checks import check_seed, replace_given
 from allometry.base.progress import as_progress
-from allometry.base.reading import is_folder
 from allometry.cost import Budget, LatencyTable, Measure, as_budget, as_measure
-from allometry.data import Data, Dataset, Group, data_name, settle_data
+from allometry.data import Data, Dataset, Group, data_name
 from allometry.nas.search_config import latency_runtime
-from allometry.nas.search_spaces import SpaceLike, as_space, reference_of
+from allometry.nas.search_spaces import SpaceLike
 from allometry.nn import ModuleElasticity
 from allometry.reports import write_report
 from allometry.runs import Subnet, SubnetFront, read_run
-from allometry.runs.arguments import value_argument, value_name
+from allometry.runs.arguments import value_name
 from allometry.runs.folder import find_run
 from allometry.supernets.accuracy_predictor import PredictorConfig
 from allometry.supernets.config import SupernetConfig
 from allometry.supernets.extraction import extract_in_folder, find_subnet
-from allometry.supernets.module_run import ModuleRequest, module_folder, module_job
+from allometry.supernets.module_run import module_folder
 from allometry.supernets.opened import OpenSupernet, open_supernet
 from allometry.supernets.subnet_search import SubnetRequest, search_front, search_subnet
 from allometry.supernets.training_run import (
-    AnySupernetJob,
     SupernetForecast,
-    SupernetRequest,
     forecast_supernet,
-    supernet_job,
     train_in_folder,
 )
 from allometry.training.callbacks import Callback
-from allometry.training.images import Images
-from allometry.training.pretrained import open_finished
 from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.specs import check_settings
-from allometry.training.session import Session, open_joint_session, open_session, read_data, read_in_turn
-from allometry.verbs.arguments import RunLike, folder_of, weights_argument
+from allometry.training.session import open_joint_session, open_session, read_data, read_in_turn
+from allometry.verbs.arguments import RunLike, folder_of
 from allometry.verbs.open import Run, open_run
 from allometry.verbs.stages import finish, is_finished, judge
 from allometry.verbs.supernet_module import (
-    ModuleArguments,
     extract_member,
     module_arguments,
-    module_request,
 )
+from allometry.verbs.supernet_request import job_of, request_of
 
 __all__ = ["extract", "forecast_train", "front", "search", "train"]
 
@@ -135,7 +128,9 @@ def train(
     shown = as_progress(progress)
     config = replace_given(config, plan=plan, epochs=epochs, coupled=coupled)
     own = module_arguments(space, module, resolution, elasticity)
-    request = _request(own or space, data, group, budget, config, settings, start, seed=seed, progress=shown)
+    request = request_of(
+        own or space, data, group, budget, config, settings, start, seed=seed, progress=shown
+    )
     called = module_folder(own.module) if own else value_name(space or "")
     folder = Path(out or Path("runs") / f"supernet-{called}-{data_name(request.data)}")
     with open_joint_session(
@@ -151,7 +146,7 @@ def train(
         dist = session.dist
         if not dist.broadcast_object(dist.is_main and is_finished(session)):
             images = read_in_turn(session, request.data)
-            result = train_in_folder(session, _job(session, request, images), images)
+            result = train_in_folder(session, job_of(session, request, images), images)
             if result is not None:
                 finish(session, result)
         run: Run = dist.broadcast_object(open_run(folder) if dist.is_main else None)
@@ -184,7 +179,9 @@ def forecast_train(
     shown = as_progress(progress)
     config = replace_given(config, plan=plan, epochs=epochs, coupled=coupled)
     own = module_arguments(space, module, resolution, elasticity)
-    request = _request(own or space, data, group, budget, config, settings, start, seed=seed, progress=shown)
+    request = request_of(
+        own or space, data, group, budget, config, settings, start, seed=seed, progress=shown
+    )
     with (
         tempfile.TemporaryDirectory() as folder,
         open_session(
@@ -198,7 +195,7 @@ def forecast_train(
         ) as session,
     ):
         images = read_data(session, request.data)
-        return forecast_supernet(_job(session, request, images), images)
+        return forecast_supernet(job_of(session, request, images), images)
 
 
 def search(
@@ -415,55 +412,6 @@ def extract(
                 evaluation = judge(session, extraction.trained, extraction.job)
                 finish(session, extraction.result(evaluation, epochs=epochs))
     return open_run(folder, data=_data(run))
-
-
-def _job(session: Session, request: SupernetRequest | ModuleRequest, images: Images) -> AnySupernetJob:
-    if isinstance(request, ModuleRequest):
-        return module_job(session, request, images)
-    return supernet_job(session, request, images)
-
-
-def _request(
-    space: SpaceLike | ModuleArguments | None,
-    data: Data,
-    group: Group | None,
-    budget: Budget | str | None,
-    config: SupernetConfig,
-    settings: Sequence[Setting],
-    start: RunLike | None,
-    *,
-    seed: int,
-    progress: Progress,
-) -> SupernetRequest | ModuleRequest:
-    """What the arguments stand for, each of them checked."""
-    if isinstance(space, ModuleArguments):
-        return module_request(
-            space, data, group, budget, config, settings, start, seed=seed, progress=progress
-        )
-    assert space is not None  # noqa: S101 - `module_arguments` has refused that
-    opened = as_space(space)
-    return SupernetRequest(
-        space=opened,
-        named=value_argument(space),
-        data=settle_data(data, group=group, seed=seed, progress=progress),
-        budget=None if budget is None else as_budget(budget, reference_of(opened)),
-        config=config,
-        settings=tuple(settings),
-        start=None if start is None else _start(start, opened),
-    )
-
-
-def _start(start: RunLike, space: Space | Network) -> tuple[Network, str]:
-    """The network of the weights that a supernet starts from, and the weights."""
-    weights = weights_argument(start)
-    if is_folder(weights):
-        return open_finished(Path(weights)).network, weights
-    if isinstance(space, Network):
-        return space, weights
-    raise InputError(
-        f"{weights} does not say what network its weights are of: give that network, and a space is made around it, or "
-        "give a run."
-    )
 
 
 def _refuse_other_kind(opened: OpenSupernet, member: AnyMember) -> None:

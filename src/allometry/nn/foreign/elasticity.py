@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from allometry.arch.module_space import ModuleChoice, ModuleRun
+from allometry.arch.module_parts import ModuleChoice, ModuleRun
 from allometry.arch.rounding import CHANNEL_MULTIPLE, round_repeats
 from allometry.base import InputError
 from allometry.nn.foreign.depth import Insertion, restructured

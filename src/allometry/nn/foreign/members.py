@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from allometry.arch.module_space import ModuleDecisions, ModuleRun, ModuleSpace
+from allometry.arch.module_parts import ModuleRun
+from allometry.arch.module_space import ModuleDecisions, ModuleSpace
 from allometry.base import InputError
 from allometry.nn.channels import named_tensors
 from allometry.nn.foreign.depth import Insertion, restructured

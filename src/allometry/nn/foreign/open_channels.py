@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from allometry.arch.module_space import ModuleChoice, ModuleDimension, ModuleGroup
+from allometry.arch.module_parts import ModuleChoice, ModuleDimension, ModuleGroup
 from allometry.base import InputError
 from allometry.nn.foreign.depth import restructured
 from allometry.nn.foreign.elasticity import ModuleElasticity, OpenBlocks, run_name

@@ -14,18 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from allometry.arch.module_space import (
+from allometry.arch.module_parts import (
     NO_GROUP,
-    RESOLUTION,
     Channels,
     Factor,
     ModuleChoice,
-    ModuleDecisions,
     ModuleProduct,
-    ModuleSpace,
     ModuleTensor,
     TensorSide,
 )
+from allometry.arch.module_space import RESOLUTION, ModuleDecisions, ModuleSpace
 from allometry.base import InputError
 from allometry.nn.channels import named_tensors
 from allometry.nn.foreign.elasticity import ModuleElasticity, open_blocks
