@@ -22,6 +22,8 @@ TASKS = ("classification", "supernet", "paths", "gumbel")
 """The gradient search twice: with one path in a step, and with all of them mixed."""
 EACH_TASK = [*TASKS[:-1], pytest.param(TASKS[-1], marks=pytest.mark.slow)]
 """The same for `parametrize`: one search by gradient is enough for the quick suite."""
+TWO_TASKS = [*TASKS[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in TASKS[2:])]
+"""The same where the quick suite sees of a search by gradient that it goes on, and the rest is the loop's."""
 STEPS = {"classification": 8, "supernet": 9, "paths": 8, "gumbel": 8}
 """Steps of each training in all."""
 EPOCH = {"classification": 4, "supernet": 3, "paths": 4, "gumbel": 4}
