@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from allometry.arch import ModuleSpace
 from allometry.base import InputError
+from allometry.base.text import first_few
 from allometry.data import Dataset, Normalization, data_argument
 from allometry.nn import (
     Conventions,
@@ -32,6 +34,7 @@ from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session
 
 RESOLUTION = 224
+_REASONS = 3  # that are told
 _KEPT = "pretrained.safetensors"
 _OF_NETWORKS = (
     "dropout", "stochastic_depth", "batch_norm_momentum", "residual_scale", "head_epochs", "layer_decay",
@@ -122,8 +125,8 @@ def module_job(session: Session, request: ModuleRequest, images: Images) -> Modu
             name=request.module,
             elasticity=request.elasticity,
         )
-    for reason in space.kept[:3]:
-        session.progress.say(f"stays: {reason}")
+    for line in _open_and_kept(space):
+        session.progress.say(line)
     return ModuleSupernetJob(
         space=space,
         module=module,
@@ -140,6 +143,25 @@ def module_job(session: Session, request: ModuleRequest, images: Images) -> Modu
         should_stop=session.should_stop,
         callbacks=session.callbacks,
     )
+
+
+def _open_and_kept(space: ModuleSpace) -> Iterator[str]:
+    """What is open in a module, and some of what stays; `space.json` has all of it."""
+    for dimension, what in (
+        ("depth", "depth"),
+        ("width", "width inside of blocks"),
+        ("channels", "channels"),
+    ):
+        names = [
+            choice.name.removesuffix(f" {dimension}")
+            for choice in space.choices
+            if choice.dimension == dimension
+        ]
+        if names:
+            yield f"open: {what}: {first_few(names)}"
+    yield f"open: images: {', '.join(map(str, space.resolutions))} px"
+    for reason in space.kept[:_REASONS]:
+        yield f"stays: {reason}"
 
 
 def _preprocessing(images: Images, space: ModuleSpace, recipe: Recipe) -> Preprocessing:
