@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -136,35 +137,20 @@ def grow(
 
     Example: `allometry grow best.pt --module mypackage:make --budget "latency<=8ms" --dry-run`
     """
+    common: dict[str, Any] = {
+        "budget": budget, "method": method, "data": data, "group": group, "runtime": runtime, "threads": threads,
+    }  # fmt: skip
     if module is not None:
-        refused = {
+        _refuse_for_modules({
             "--network": network, "--recipe": recipe, "--epochs": epochs,
             "--set": settings or None, "--callback": callbacks or None, "--device": device,
             "--importance": None if importance == "magnitude" else importance,
+        })  # fmt: skip
+        own = {
+            "module": module, "resolution": resolution, "kernel_size": kernel_size,
+            "law": law or "compound", "seed": seed or 0,
         }  # fmt: skip
-        for option in (name for name, value in refused.items() if value is not None):
-            raise InputError(
-                f"{option} does not go with --module: a torch module is scaled, and trained by its own code."
-            )
-        _grow_module(
-            run,
-            {
-                "module": module,
-                "budget": budget,
-                "resolution": resolution,
-                "kernel_size": kernel_size,
-                "data": data,
-                "group": group,
-                "law": law or "compound",
-                "runtime": runtime,
-                "threads": threads,
-                "method": method,
-                "seed": seed or 0,
-            },
-            out=out,
-            dry_run=dry_run,
-            as_json=as_json,
-        )
+        _grow_module(run, {**common, **own}, out=out, dry_run=dry_run, as_json=as_json)
         return
     for option, value in (("--resolution", resolution), ("--kernel-size", kernel_size)):
         if value is not None:
@@ -175,21 +161,10 @@ def grow(
     from allometry.verbs.grow import grow as grow_network
 
     length = [f"epochs={epochs}"] if epochs is not None else []
-    arguments: dict[str, Any] = {
-        "budget": budget,
-        "network": network,
-        "law": law,
-        "method": method,
-        "importance": importance,
-        "data": data,
-        "group": group,
-        "recipe": recipe,
-        "settings": [*(settings or ()), *length],
-        "runtime": runtime,
-        "threads": threads,
-        "seed": seed,
-        "device": device,
-    }
+    arguments = {
+        **common, "network": network, "law": law, "importance": importance, "recipe": recipe,
+        "settings": [*(settings or ()), *length], "seed": seed, "device": device,
+    }  # fmt: skip
     if dry_run:
         _print_plan(run, arguments, as_json=as_json)
         return
@@ -205,6 +180,13 @@ def grow(
     if not rows and cost is not None:
         rows = {"cost": f"{cost.macs:,} MACs, {cost.params:,} params"}
     print_rows(str(made.folder), {**rows, "report": str(made.report)})
+
+
+def _refuse_for_modules(given: Mapping[str, object]) -> None:
+    for option in (name for name, value in given.items() if value is not None):
+        raise InputError(
+            f"{option} does not go with --module: a torch module is scaled, and trained by its own code."
+        )
 
 
 def _print_plan(run: str, arguments: dict[str, Any], *, as_json: bool) -> None:

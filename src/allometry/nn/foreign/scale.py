@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -14,16 +14,10 @@ from torch import Tensor, nn
 
 from allometry.arch.rounding import CHANNEL_MULTIPLE
 from allometry.base import InputError, UnknownNameError
-from allometry.nn.foreign.depth import Insertion, deepened, inserted
+from allometry.nn.foreign.depth import Insertion, inserted
 from allometry.nn.foreign.fill import fill
 from allometry.nn.foreign.forms import AttributeChange
-from allometry.nn.foreign.kernels import (
-    KernelChange,
-    check_kernel_size,
-    enlarged,
-    kernel_rows,
-    larger_kernels,
-)
+from allometry.nn.foreign.frame import Frame, framed, inherited_from, with_kernels
 from allometry.nn.foreign.normed import may_keep_statistics
 from allometry.nn.foreign.oracle import CLOSE, outputs_gap, refuse_other, shaken, varied_inputs, width_gap
 from allometry.nn.foreign.plan import GroupChange, Kept, ModulePlan
@@ -32,7 +26,7 @@ from allometry.nn.foreign.stages import GrowingRuns, growing_runs, repeats_of
 from allometry.nn.foreign.widen import Resized, with_sizes
 from allometry.nn.foreign.widths import macs_of, scaled_sizes
 from allometry.nn.growing.filling import GROWTH_METHODS, GrowthMethod
-from allometry.nn.growing.weight_map import TensorSource, WeightMap
+from allometry.nn.growing.weight_map import WeightMap
 from allometry.nn.tracing.channels import (
     ChannelGraph,
     TraceError,
@@ -154,9 +148,10 @@ def scaled_or_same(
     run_once(module, inputs)
     # What is judged are random weights where the module has constants: zeros would hide what lies behind them.
     subject = shaken(module)
-    frame = _frame_of(subject, inputs, depth, kernel_size, runs)
+    insertions, stay = _insertions(subject, inputs, depth, runs)
+    frame = with_kernels(Frame(insertions, (), stay), subject, inputs, kernel_size)
     kept = frame.kept
-    deep, _ = _framed(subject, frame, inputs)
+    deep, _ = framed(subject, frame, inputs)
     graph = trace_channels(deep, *inputs)
     widen = partial(_widened, deep, widths=widths, inputs=inputs)
     graph, resized = widen(graph, copies=method == "copies")
@@ -174,7 +169,7 @@ def scaled_or_same(
     refuse_other(deep, resized, inputs, wider=wider, seed=seed, method=method)
     if not frame.changes and not resized.shapes and not (may_stay and graph.growing):
         raise InputError(_nothing(module, graph, kept, changes=widths is not None))
-    deep, names = _framed(module, frame, inputs)
+    deep, names = framed(module, frame, inputs)
     fill(deep, resized, method=method, seed=seed)
     refuse_other(deep, resized, inputs, wider=wider, seed=seed, method=method)
     difference = None
@@ -184,7 +179,7 @@ def scaled_or_same(
     return ScaledModule(
         module=resized.module.train(module.training),
         plan=_plan_of(graph, resized, frame, (*kept, *_stay(graph, changes=widths is not None))),
-        weight_map=_inherited_from(resized.weight_map, names, frame.kernels),
+        weight_map=inherited_from(resized.weight_map, names, frame.kernels),
         macs=round(macs_of(resized.graph, {}, {}) / batch_size(inputs)),
         params=sum(tensor.numel() for tensor in resized.module.parameters() if tensor.requires_grad),
         difference=difference,
@@ -192,67 +187,6 @@ def scaled_or_same(
         method=method,
         seed=seed,
     )
-
-
-class _Frame(NamedTuple):
-    """What is done to a module before its channels: other numbers of blocks, larger kernels; and what stays."""
-
-    insertions: tuple[Insertion, ...]
-    kernels: tuple[KernelChange, ...]
-    kept: tuple[Kept, ...]
-
-    @property
-    def changes(self) -> bool:
-        """Whether anything is done."""
-        return bool(self.insertions or self.kernels)
-
-
-def _frame_of(
-    module: nn.Module,
-    inputs: tuple[Any, ...],
-    depth: float,
-    kernel_size: int | None,
-    runs: GrowingRuns | None,
-) -> _Frame:
-    insertions, kept = _insertions(module, inputs, depth, runs)
-    if kernel_size is None:
-        return _Frame(insertions, (), kept)
-    check_kernel_size(kernel_size)
-    deep = deepened(module, insertions, inputs).module
-    kernels, reasons = larger_kernels(deep, kernel_size, inputs)
-    parts = {name: deep.get_submodule(name) for name in reasons}
-    stay = [
-        Kept(name, max(part.kernel_size), f"{name}: {reasons[name]}")
-        for name, part in parts.items()
-        if isinstance(part, nn.modules.conv._ConvNd)
-    ]
-    if not kernels and not stay:
-        stay = [
-            Kept(type(module).__name__, kernel_size, "has no convolution with a kernel between 1 and that.")
-        ]
-    return _Frame(insertions, kernels, (*kept, *stay))
-
-
-def _framed(
-    module: nn.Module, frame: _Frame, inputs: tuple[Any, ...]
-) -> tuple[nn.Module, dict[str, str | None]]:
-    """A copy of a module with other numbers of blocks and larger kernels, and the names of what its tensors inherit."""
-    deep, names, *_ = deepened(module, frame.insertions, inputs)
-    return (enlarged(deep, frame.kernels) if frame.kernels else deep), names
-
-
-def _inherited_from(
-    weight_map: WeightMap, names: Mapping[str, str | None], kernels: Sequence[KernelChange]
-) -> dict[str, TensorSource]:
-    """What tensors inherit of the module that was given, from what they inherit of it with its new frame."""
-    rows = {f"{change.module}.weight": kernel_rows(change) for change in kernels}
-    result = {}
-    for name, (framed, indices) in weight_map.items():
-        origin = names[framed]
-        if origin is not None:
-            sides = rows.get(framed, indices[2:])
-            result[name] = TensorSource(origin, (*indices[:2], *sides))
-    return result
 
 
 def _is_wider(graph: ChannelGraph, resized: Resized) -> bool:
@@ -410,7 +344,7 @@ def _check_training(module: nn.Module, result: nn.Module, inputs: tuple[Any, ...
             raise InputError(f"{type(module).__name__} would not run in training: {error}") from error
 
 
-def _plan_of(graph: ChannelGraph, resized: Resized, frame: _Frame, kept: Iterable[Kept]) -> ModulePlan:
+def _plan_of(graph: ChannelGraph, resized: Resized, frame: Frame, kept: Iterable[Kept]) -> ModulePlan:
     after = {group.key: group.size for group in resized.graph.groups}
     return ModulePlan(
         insertions=frame.insertions,
