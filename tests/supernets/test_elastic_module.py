@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import random
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ FEW = ModuleElasticity(widths=(0.5,), depths=(0.5,), resolutions=())
 QUICK = ("bottlenecks",)
 
 
+@functools.cache
 def opened(kind: str) -> tuple[nn.Module, ElasticModule]:
     torch.manual_seed(0)
     module = KINDS[kind]().eval()
@@ -33,14 +35,9 @@ def opened(kind: str) -> tuple[nn.Module, ElasticModule]:
     return module, supernet_of_module(module_space(module, resolution=16, elasticity=FEW), module)
 
 
-@pytest.fixture(scope="module")
-def known():
-    return opened("bottlenecks")
-
-
 @pytest.fixture
-def supernet(known):
-    return copy.deepcopy(known[1])
+def supernet():
+    return copy.deepcopy(opened("bottlenecks")[1])
 
 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
@@ -50,7 +47,7 @@ IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     "kind", [pytest.param(kind, marks=[] if kind in QUICK else pytest.mark.slow) for kind in KINDS]
 )
 def test_members_compute_what_is_taken_out_and_the_largest_what_the_module_does(kind):
-    module, supernet = opened(kind)
+    module, supernet = copy.deepcopy(opened(kind))
     space, chance = supernet.space, random.Random(0)
     assert torch.equal(supernet(IMAGES, space.largest()), module(IMAGES))
     for _ in range(3):

@@ -131,14 +131,9 @@ def test_few_subnets_are_all_measured(run, subnet):
     assert costs == sorted(costs)
 
 
-@pytest.mark.parametrize("way", ["value", "name", "member", "file"])
+@pytest.mark.parametrize("way", ["value", "file"])
 def test_a_subnet_is_made_again_by_its_plan_and_its_weights(run, subnet, tmp_path, way, data):
-    ways = {
-        "value": subnet,
-        "name": subnet.name,
-        "member": subnet.network,
-        "file": subnet.folder / "network.json",
-    }
+    ways = {"value": subnet, "file": subnet.folder / "network.json"}
     taken = al.supernet.extract(run, ways[way], out=tmp_path / "taken", progress=False)
     module = apply_plan(made(), ModulePlan.load(taken.folder / "module-plan.json"))
     module.load_state_dict(read_weights(str(taken.folder / "weights.safetensors")).tensors)
@@ -195,6 +190,13 @@ def test_it_starts_from_weights_that_are_sorted(run, data, tmp_path):
 def test_what_does_not_go_together_is_one_sentence(data, tmp_path, changes, words):
     with pytest.raises(InputError, match=words):
         al.supernet.train(**{"data": data, "out": tmp_path / "own", **QUICK, **changes})
+
+
+def test_a_name_and_a_member_are_the_same_subnet(run, subnet, tmp_path):
+    by_name = al.supernet.extract(run, subnet.name, out=tmp_path / "own", progress=False)
+    assert al.supernet.extract(run, subnet, out=tmp_path / "own", progress=False) == by_name
+    with pytest.raises(InputError, match="No subnet is named 'other'"):
+        al.supernet.extract(run, "other", progress=False)
 
 
 def test_limits_and_weights_that_fit_nothing_are_one_sentence(run, data, tmp_path):

@@ -29,7 +29,7 @@ def opened(kind: str) -> tuple[nn.Module, ModuleSpace]:
     return module, module_space(module, resolution=16, name=f"nets:{kind}", elasticity=FEW)
 
 
-QUICK = ("plain", "bottlenecks", "transformer")
+QUICK = ("bottlenecks", "transformer")
 
 
 @pytest.mark.parametrize(
