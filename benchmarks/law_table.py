@@ -1,4 +1,8 @@
-"""The table behind `choosing_law.py`: short trials and full trainings of the laws of `run`, on several data sets."""
+"""The table behind `choosing_law.py`: short trials and full trainings of the laws of `run`, on several data sets.
+
+A trial is a short training anew, or of the baseline grown by the law with what it has learned. The trials of a seed
+cost the same in both kinds, in MACs of all images together, the baseline's own training included.
+"""
 
 from __future__ import annotations
 
@@ -21,26 +25,45 @@ from allometry.cost import as_budget, count
 from allometry.data import Dataset, group_numbers, is_line_art, normalization, open_data
 from allometry.nas.growth_plan import Plan, make_plan
 from allometry.nas.trial_training import trial_recipe
+from allometry.nn.growing import grow_module
 from allometry.scaling import ScalingLaw, solve
-from allometry.training import predict, small, train
+from allometry.training import at_full_size, predict, small, train
 from allometry.training.classification import ClassificationJob
 from allometry.training.images import Images
-from allometry.training.recipes.recipe import Recipe
+from allometry.training.recipes import Recipe, grown
 
 Line = dict[str, Any]
-RENDERED: dict[str, Any] = {"size": 48, "classes": 50, "images": (4000, 1500, 2500)}
+RENDERED: dict[str, Any] = {
+    "size": 48,
+    "classes": 10,
+    "images": (4000, 1500, 2500),
+    "hardness": 0.02,
+    "smallest": 0.7,
+}
+GROWN_SHARE = 2 / 3  # of a trial's epochs that a grown one has; what is left trains the baseline
 FULL_SEEDS = 100  # seeds of full trainings begin here: none has the luck of a trial
 
 
 class Wanted(NamedTuple):
-    """A training of the table."""
+    """A training of the table.
+
+    Attributes:
+        data: name of the data set.
+        kind: `trial`, `grown`, `small` (the baseline that is grown) or `full`.
+        law: by which the network is grown; of the baseline, none.
+        seed: of the training.
+        network: that is trained.
+        recipe: how.
+        small: the training of the network that this one is grown from.
+    """
 
     data: str
     kind: str
-    law: ScalingLaw
+    law: ScalingLaw | None
     seed: int
     network: Network
     recipe: Recipe
+    small: Wanted | None = None
 
 
 def data_sets(packages: Path, fonts: Path) -> dict[str, Callable[[], Dataset]]:
@@ -85,7 +108,11 @@ def wanted(
     full = images.recipe(small, origin, ())
     full = replace(full, epochs=max(2, round(fraction * full.epochs)))
     short = trial_recipe(images, origin, ())
-    grown = [
+    few = max(1, round(GROWN_SHARE * short.epochs))
+    # The networks of trials have twice the baseline's MACs.
+    before = replace(short, epochs=2 * len(plan.points) * (short.epochs - few))
+    after = replace(at_full_size(images.recipe(grown, origin, ())), epochs=few)
+    large = [
         solve(
             plan.origin,
             plan.budget,
@@ -99,8 +126,12 @@ def wanted(
         if seed < trial_seeds:
             for point in plan.points:
                 yield Wanted(data, "trial", point.law, seed, point.network, short)
+            baseline = Wanted(data, "small", None, seed, plan.baseline.network, before)
+            yield baseline
+            for point in plan.points:
+                yield Wanted(data, "grown", point.law, seed, point.network, after, baseline)
         if seed < full_seeds:
-            for point, network in zip(plan.points, grown, strict=True):
+            for point, network in zip(plan.points, large, strict=True):
                 yield Wanted(data, "full", point.law, FULL_SEEDS + seed, network, full)
 
 
@@ -115,19 +146,25 @@ def fill(table: Path, images: Images, trainings: Iterable[Wanted], *, threads: i
 
 
 def _key(images: Images, training: Wanted) -> str:
+    small = () if training.small is None else (_key(images, training.small),)
     return key_of(
         images.dataset.fingerprint,
         training.kind,
         digest(training.network),
         training.recipe.to_dict(),
         training.seed,
+        *small,
     )
 
 
-def _trained(folder: Path, images: Images, training: Wanted) -> Line:
+def _job(folder: Path, images: Images, training: Wanted) -> ClassificationJob:
     network, recipe, seed = training.network, training.recipe, training.seed
     preprocessing = images.preprocessing(network, recipe)
-    job = ClassificationJob(
+    start = None
+    if training.small is not None:  # trained already: its folder gives it back
+        small = train(_job(folder, images, training.small)).module
+        start = grow_module(small, network, seed=seed).module.state_dict()
+    return ClassificationJob(
         network=network,
         dataset=images.dataset,
         preprocessing=preprocessing,
@@ -136,19 +173,28 @@ def _trained(folder: Path, images: Images, training: Wanted) -> Line:
         seed=seed,
         device=torch.device("cpu"),
         progress=SilentProgress(),
+        start=start,
     )
+
+
+def _trained(folder: Path, images: Images, training: Wanted) -> Line:
+    network, recipe = training.network, training.recipe
+    job = _job(folder, images, training)
     trained = train(job)
     seen = {
         split: predict(
-            trained.module, images.dataset.splits[split], preprocessing=preprocessing, device=job.device
+            trained.module,
+            images.dataset.splits[split],
+            preprocessing=job.preprocessing,
+            device=job.device,
         ).correct
-        for split in (("val",) if training.kind == "trial" else ("val", "test"))
+        for split in (("val", "test") if training.kind == "full" else ("val",))
     }
     return {
         "data": training.data,
         "kind": training.kind,
-        "law": training.law.to_dict(),
-        "seed": seed,
+        "law": None if training.law is None else training.law.to_dict(),
+        "seed": training.seed,
         "macs": count(network).macs,
         "resolution": network.resolution,
         "depth": network.depth,
