@@ -18,14 +18,15 @@ from emoji import emoji
 from rendered import rendered
 
 from allometry.arch import Network, digest
-from allometry.base import SilentProgress
+from allometry.base import NetworkError, SilentProgress
 from allometry.base.files import append_line, read_lines
 from allometry.catalog import get
 from allometry.cost import as_budget, count
 from allometry.data import Dataset, group_numbers, is_line_art, normalization, open_data
 from allometry.nas.growth_plan import Plan, make_plan
 from allometry.nas.trial_training import trial_recipe
-from allometry.nn.growing import grow_module
+from allometry.nn import ConvNet, build
+from allometry.nn.growing import filled, grow_module, weight_map_between
 from allometry.scaling import ScalingLaw, solve
 from allometry.training import at_full_size, predict, small, train
 from allometry.training.classification import ClassificationJob
@@ -163,7 +164,7 @@ def _job(folder: Path, images: Images, training: Wanted) -> ClassificationJob:
     start = None
     if training.small is not None:  # trained already: its folder gives it back
         small = train(_job(folder, images, training.small)).module
-        start = grow_module(small, network, seed=seed).module.state_dict()
+        start = inheriting(small, network, seed=seed)
     return ClassificationJob(
         network=network,
         dataset=images.dataset,
@@ -175,6 +176,24 @@ def _job(folder: Path, images: Images, training: Wanted) -> ClassificationJob:
         progress=SilentProgress(),
         start=start,
     )
+
+
+def inheriting(small: ConvNet, network: Network, *, seed: int) -> dict[str, torch.Tensor]:
+    """Weights of a larger network that inherit a smaller one's.
+
+    It computes the same where it can; rounded widths may give a block a shortcut or take it, and there it cannot.
+    """
+    try:
+        return grow_module(small, network, seed=seed).module.state_dict()
+    except NetworkError:
+        sources = weight_map_between(small.network, network, exact=False)
+        generator = torch.Generator().manual_seed(seed)
+        module, held = build(network, seed=seed), small.state_dict()
+        with torch.no_grad():
+            for name, value in module.state_dict().items():
+                if (source := sources.get(name)) is not None:
+                    value.copy_(filled(held[source.name], source, value, method="new", generator=generator))
+        return module.state_dict()
 
 
 def _trained(folder: Path, images: Images, training: Wanted) -> Line:
