@@ -9,8 +9,9 @@ training is a line of a table in the folder; the same command goes on where it s
 played with every seed of the trials: the law with the highest accuracy after one trial each (`best of five`, as it
 was), the law nearest to the paper's whatever the trials say (`prior`), what `run` does (`run`), and the first and the
 last with trials that are grown. What a rule chose is worth what the full trainings of that law reach on the test
-images. Kendall's tau says how far a seed's trials have the laws in the order of their worth. See `emoji.py` and
-`rendered_fonts.py` for what is to be fetched. With its defaults a data set takes an hour of one core.
+images. Kendall's tau says how far a seed's trials have the laws in the order of their worth. Beside the laws that are
+tried, resolution alone is trained fully. See `emoji.py` and `rendered_fonts.py` for what is to be fetched. With its
+defaults a data set takes an hour of one core.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from allometry.base.files import read_lines
 from allometry.data import group_numbers
 from allometry.nas import LawTrial, Point, try_laws
 from allometry.nas.law_grid import distance_from_paper
+from allometry.scaling import RESOLUTION
 from allometry.supernets import kendall_tau
 from allometry.training.images import Images
 
@@ -48,9 +50,11 @@ _Trials = dict[tuple[str, int], Line]
 def played(lines: Sequence[Line], images: Images, points: Sequence[Point]) -> dict[str, Any]:
     """A data set's trainings, and what each rule makes of them."""
     keys = [str(point.law.to_dict()) for point in points]
+    alone = str(RESOLUTION.to_dict())
     prior = min(points, key=lambda point: distance_from_paper(point.law))
     full = {
-        key: [line for line in lines if line["kind"] == "full" and str(line["law"]) == key] for key in keys
+        key: [line for line in lines if line["kind"] == "full" and str(line["law"]) == key]
+        for key in (*keys, alone)
     }
     worth = {key: statistics.fmean(line["test_accuracy"] for line in full[key]) for key in keys if full[key]}
     trials = {
@@ -58,11 +62,12 @@ def played(lines: Sequence[Line], images: Images, points: Sequence[Point]) -> di
         for kind in (ANEW, GROWN)
     }
     seeds = {kind: _whole_seeds(found, keys) for kind, found in trials.items()}
+    laws = {**dict(zip(keys, (point.law for point in points), strict=True)), alone: RESOLUTION}
     rows = [
         {
-            "law": point.law.to_dict(),
+            "law": law.to_dict(),
             **{
-                kind: [trials[kind][key, seed]["val_accuracy"] for seed in seeds[kind]]
+                kind: [trials[kind][key, seed]["val_accuracy"] for seed in seeds[kind] if key in keys]
                 for kind in (ANEW, GROWN)
             },
             "validation": [line["val_accuracy"] for line in full[key]],
@@ -70,7 +75,7 @@ def played(lines: Sequence[Line], images: Images, points: Sequence[Point]) -> di
             "resolution": full[key][0]["resolution"] if full[key] else 0,
             "seconds": [line["seconds"] for line in full[key]],
         }
-        for key, point in zip(keys, points, strict=True)
+        for key, law in laws.items()
     ]
     choices: dict[str, list[dict[str, Any]]] = {}
     for rule, (way, kind) in RULES.items():

@@ -27,7 +27,7 @@ from allometry.nas.growth_plan import Plan, make_plan
 from allometry.nas.trial_training import trial_recipe
 from allometry.nn import ConvNet, build
 from allometry.nn.growing import filled, grow_module, weight_map_between
-from allometry.scaling import ScalingLaw, solve
+from allometry.scaling import RESOLUTION, ScalingLaw, solve
 from allometry.training import at_full_size, predict, small, train
 from allometry.training.classification import ClassificationJob
 from allometry.training.images import Images
@@ -113,15 +113,16 @@ def wanted(
     # The networks of trials have twice the baseline's MACs.
     before = replace(short, epochs=2 * len(plan.points) * (short.epochs - few))
     after = replace(at_full_size(images.recipe(grown, origin, ())), epochs=few)
+    laws = [*(point.law for point in plan.points), RESOLUTION]
     large = [
         solve(
             plan.origin,
             plan.budget,
-            law=point.law,
+            law=law,
             start=plan.baseline.multipliers,
             largest_resolution=plan.largest_resolution,
         ).network
-        for point in plan.points
+        for law in laws
     ]
     for seed in range(max(trial_seeds, full_seeds)):
         if seed < trial_seeds:
@@ -132,8 +133,8 @@ def wanted(
             for point in plan.points:
                 yield Wanted(data, "grown", point.law, seed, point.network, after, baseline)
         if seed < full_seeds:
-            for point, network in zip(plan.points, large, strict=True):
-                yield Wanted(data, "full", point.law, FULL_SEEDS + seed, network, full)
+            for law, network in zip(laws, large, strict=True):
+                yield Wanted(data, "full", law, FULL_SEEDS + seed, network, full)
 
 
 def fill(table: Path, images: Images, trainings: Iterable[Wanted], *, threads: int) -> None:
