@@ -327,6 +327,7 @@ BENCHMARKS = (
     "step_memory",
     "rendered",
     "compound_scaling",
+    "progressive",
     "growing_images",
     "training_loop",
     "latency",
