@@ -76,6 +76,7 @@ def played(lines: Sequence[Line], images: Images, points: Sequence[Point]) -> di
             "seconds": [line["seconds"] for line in full[key]],
         }
         for key, law in laws.items()
+        if key in keys or full[key]
     ]
     choices: dict[str, list[dict[str, Any]]] = {}
     for rule, (way, kind) in RULES.items():
