@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -218,7 +219,7 @@ KINDS = (
 )
 
 
-def made(kind: type[nn.Module]) -> nn.Module:
+def made(kind: Callable[[], nn.Module]) -> nn.Module:
     torch.manual_seed(0)
     return shaken(kind()).eval()
 
@@ -302,3 +303,32 @@ def test_plans_of_other_modules_are_refused() -> None:
     plan = scale_module(made(Chain), IMAGES, depth=1.5).plan
     with pytest.raises(InputError, match="another module"):
         apply_plan(nn.Sequential(nn.Linear(2, 2)), plan)
+
+
+class WeightNormed(nn.Module):
+    """A residual block whose weights are parametrized."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 8, 3, padding=1)) for _ in range(2)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x + self.layers[1](self.layers[0](x).relu()).relu()).relu()
+
+
+def up(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.ConvTranspose2d(inputs, outputs, 4, 2, 1), nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda: nn.Sequential(unit(3, 8), nn.Sequential(WeightNormed(), WeightNormed()), Head(8)),
+        lambda: nn.Sequential(*up(3, 16), *up(16, 8), Head(8)),
+    ],
+)
+def test_blocks_that_bear_no_more_of_them_are_refused_with_a_sentence(kind: Callable[[], nn.Module]) -> None:
+    with pytest.raises(InputError, match=r"Sequential stays as it is: \d"):
+        scale_module(made(kind), IMAGES, depth=2)

@@ -31,8 +31,25 @@ def make_identity(block: nn.Module, seen: Seen, where: str, *, only_silence: boo
         only_silence: nothing but zeros in residual branches.
 
     Raises:
-        InputError: none of it helps.
+        InputError: none of it helps, or the block does not bear what is tried.
     """
+    try:
+        found = _found_identity(block, seen, only_silence=only_silence)
+    except InputError:
+        raise
+    except Exception as error:
+        # Whatever a user's code raises, of a block that is not made as this one is read.
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{where}: a {type(block).__name__} more does not run: {reason}.") from error
+    if not found:
+        raise InputError(
+            f"{where}: no weights were found with which a {type(block).__name__} gives what it is given, so no more of "
+            "them can be added without changing what the network computes."
+        )
+
+
+def _found_identity(block: nn.Module, seen: Seen, *, only_silence: bool) -> bool:
+    """Whether there are weights with which a block gives what it is given; it has them then."""
     # What a block is given may have been changed by it in place: the values after it serve as well as any.
     inputs, keywords = seen.inputs, seen.keywords
     kept = {name: tensor.clone() for name, tensor in named_tensors(block)}
@@ -40,20 +57,17 @@ def make_identity(block: nn.Module, seen: Seen, where: str, *, only_silence: boo
     for layers in ends:
         _set(layers, {})
         if _is_identity(block, inputs, keywords):
-            return
+            return True
         _restore(block, kept)
     if _silence_all(block, ends, inputs, keywords):
-        return
+        return True
     _restore(block, kept)
     if not only_silence:
         _hand_on(block, inputs, keywords)
         if _is_identity(block, inputs, keywords) or _silence_all(block, ends, inputs, keywords):
-            return
+            return True
         _restore(block, kept)
-    raise InputError(
-        f"{where}: no weights were found with which a {type(block).__name__} gives what it is given, so no more of "
-        "them can be added without changing what the network computes."
-    )
+    return False
 
 
 def redraw(block: nn.Module, *, seed: int) -> None:
@@ -140,7 +154,7 @@ def _hand_on(block: nn.Module, inputs: Any, keywords: Any) -> None:  # noqa: ANN
 
 
 def _hand_on_weights(part: nn.Module) -> None:
-    weight, bias = part._parameters["weight"], part._parameters.get("bias")
+    weight, bias = part._parameters.get("weight"), part._parameters.get("bias")  # none where parametrized
     if weight is None or getattr(part, "transposed", False):
         return
     weight.zero_()
