@@ -27,6 +27,13 @@ from allometry.supernets.accuracy_predictor import (
 )
 
 
+def opened_of(space: Space, *, seed: int = 0, coupled: bool = False) -> SimpleNamespace:
+    transform = (lambda encodings: couple_encodings(space, encodings)) if coupled else None
+    return SimpleNamespace(
+        session=SimpleNamespace(seed=seed), space=space, coupled=coupled, transform=transform
+    )
+
+
 @pytest.fixture(scope="module")
 def space() -> Space:
     return mbconv_space(get("efficientnet-b0"), kernels=(3, 5), expand_ratios=(3, 6), depths=(1, 2))
@@ -34,7 +41,7 @@ def space() -> Space:
 
 @pytest.mark.parametrize("coupled", [False, True])
 def test_more_subnets_are_the_same_ones_and_others(space, coupled):
-    opened = SimpleNamespace(session=SimpleNamespace(seed=3), space=space, coupled=coupled)
+    opened = opened_of(space, seed=3, coupled=coupled)
     few, many = sample_subnets(opened, 60), sample_subnets(opened, 333)
     assert len(many) == len(np.unique(many, axis=0)) == 333
     assert (many[:60] == few).all()
@@ -43,13 +50,13 @@ def test_more_subnets_are_the_same_ones_and_others(space, coupled):
 
 def test_a_small_space_gives_all_it_has():
     few = mbconv_space(get("efficientnet-b0"), resolutions=(128, 160, 192))
-    opened = SimpleNamespace(session=SimpleNamespace(seed=0), space=few, coupled=False)
+    opened = opened_of(few)
     assert sorted(sample_subnets(opened, 100)[:, 0].tolist()) == [0, 1, 2]
 
 
 def test_a_space_too_small_for_a_predictor_is_refused_before_anything_is_measured():
     few = mbconv_space(get("efficientnet-b0"), resolutions=(128, 160, 192))
-    opened = SimpleNamespace(space=few, session=SimpleNamespace(seed=0), coupled=False)
+    opened = opened_of(few)
     with pytest.raises(InputError, match=r"has \d+ subnets that differ; .* 20 at least, besides the 100"):
         predictor_for(opened, PredictorConfig())
 

@@ -194,7 +194,8 @@ def test_what_does_not_go_together_is_one_sentence(data, tmp_path, changes, word
 
 def test_a_name_and_a_member_are_the_same_subnet(run, subnet, tmp_path):
     by_name = al.supernet.extract(run, subnet.name, out=tmp_path / "own", progress=False)
-    assert al.supernet.extract(run, subnet, out=tmp_path / "own", progress=False) == by_name
+    again = al.supernet.extract(run, subnet, out=tmp_path / "own", progress=False)
+    assert replace(again, started=by_name.started, finished=by_name.finished) == by_name
     with pytest.raises(InputError, match="No subnet is named 'other'"):
         al.supernet.extract(run, "other", progress=False)
 
