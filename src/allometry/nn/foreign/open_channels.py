@@ -13,10 +13,11 @@ from allometry.base import InputError
 from allometry.nn.foreign.depth import restructured
 from allometry.nn.foreign.elasticity import ModuleElasticity, OpenBlocks, run_name
 from allometry.nn.foreign.fill import fill
+from allometry.nn.foreign.judge import frozen_where_it_failed, without_normed
 from allometry.nn.foreign.members import insertions_of, kept_entries
 from allometry.nn.foreign.oracle import refuse_other
 from allometry.nn.foreign.runs import BlockRun, join_names
-from allometry.nn.foreign.scale import READS_INPUT, frozen_where_it_failed, without_normed
+from allometry.nn.foreign.scale import READS_INPUT
 from allometry.nn.foreign.widen import Resized, new_attributes, with_sizes
 from allometry.nn.foreign.widths import is_inside, rounded_size, sizes_in_proportion
 from allometry.nn.tracing.channels import (

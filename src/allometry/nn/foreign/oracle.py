@@ -22,6 +22,15 @@ from allometry.nn.tracing.tracer import tensors_in
 CLOSE = 1e-4  # relative difference of outputs that rounding explains
 
 
+class ChangedError(InputError):
+    """What is larger or smaller would compute something else.
+
+    Example:
+        >>> issubclass(ChangedError, InputError)
+        True
+    """
+
+
 def width_gap(
     module: nn.Module, resized: Resized, inputs: tuple[Any, ...], *, wider: bool, seed: int
 ) -> float:
@@ -69,7 +78,7 @@ def refuse_other(
         method: with which it grew.
 
     Raises:
-        InputError: the outputs differ by more than rounding explains.
+        ChangedError: the outputs differ by more than rounding explains.
     """
     gap = width_gap(module, resized, inputs, wider=wider, seed=seed)
     if gap <= CLOSE:
@@ -89,7 +98,7 @@ def refuse_other(
             if method == "new"
             else f"It does more with weights than the method {method!r} bears, such as norms of them; take 'new'."
         )
-        raise InputError(
+        raise ChangedError(
             f"{type(module).__name__} would compute something else: its outputs differ by {gap:.1e} of their largest. "
             f"{why}"
         )

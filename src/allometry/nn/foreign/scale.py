@@ -3,44 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from allometry.arch.rounding import CHANNEL_MULTIPLE
 from allometry.base import InputError, UnknownNameError
 from allometry.nn.foreign.depth import Insertion, inserted
-from allometry.nn.foreign.fill import fill
 from allometry.nn.foreign.forms import AttributeChange
 from allometry.nn.foreign.frame import Frame, framed, inherited_from, with_kernels
-from allometry.nn.foreign.normed import may_keep_statistics
-from allometry.nn.foreign.oracle import CLOSE, outputs_gap, refuse_other, shaken, varied_inputs, width_gap
+from allometry.nn.foreign.judge import Judge, Widths, is_wider
+from allometry.nn.foreign.oracle import outputs_gap, shaken, varied_inputs
 from allometry.nn.foreign.plan import GroupChange, Kept, ModulePlan
 from allometry.nn.foreign.runs import run_once
 from allometry.nn.foreign.stages import GrowingRuns, growing_runs, repeats_of
-from allometry.nn.foreign.widen import Resized, with_sizes
+from allometry.nn.foreign.widen import Resized
 from allometry.nn.foreign.widths import macs_of, scaled_sizes
 from allometry.nn.growing.filling import GROWTH_METHODS, GrowthMethod
 from allometry.nn.growing.weight_map import WeightMap
 from allometry.nn.tracing.channels import (
     ChannelGraph,
-    TraceError,
-    kept_in_proportion,
     runs_in_training,
     trace_channels,
     unchanged,
 )
 from allometry.nn.tracing.tracer import tensors_in
 
-Widths: TypeAlias = Callable[[nn.Module, ChannelGraph], dict[int, int]]
-"""How many channels groups of a module shall have, by their numbers; those that stay are not named."""
-
-_MOST_TRIES = 24
 READS_INPUT = "they read what has no channels"  # as the first weights do
 
 
@@ -151,29 +143,14 @@ def scaled_or_same(
     insertions, stay = _insertions(subject, inputs, depth, runs)
     frame = with_kernels(Frame(insertions, (), stay), subject, inputs, kernel_size)
     kept = frame.kept
-    deep, _ = framed(subject, frame, inputs)
-    graph = trace_channels(deep, *inputs)
-    widen = partial(_widened, deep, widths=widths, inputs=inputs)
-    graph, resized = widen(graph, copies=method == "copies")
-    if not frame.changes and not resized.shapes and not (may_stay and graph.growing):
-        raise InputError(_nothing(module, graph, kept, changes=widths is not None))
-    fill(deep, resized, method=method, seed=seed)
-    wider = _is_wider(graph, resized)
-    gap = width_gap(deep, resized, inputs, wider=wider, seed=seed)
-    if gap > CLOSE and any(group.normed and group.frozen is None for group in graph.groups):
-        # Whatever takes a statistic over channels computes something else with more of them.
-        graph = _without_other(deep, graph, inputs, method=method, seed=seed, widths=widths)
-        graph, resized = widen(graph, copies=method == "copies")
-        fill(deep, resized, method=method, seed=seed)
-        wider = _is_wider(graph, resized)
-    refuse_other(deep, resized, inputs, wider=wider, seed=seed, method=method)
-    if not frame.changes and not resized.shapes and not (may_stay and graph.growing):
-        raise InputError(_nothing(module, graph, kept, changes=widths is not None))
+    planned, _ = framed(subject, frame, inputs)
     deep, names = framed(module, frame, inputs)
-    fill(deep, resized, method=method, seed=seed)
-    refuse_other(deep, resized, inputs, wider=wider, seed=seed, method=method)
+    judge = Judge((planned, deep), inputs, widths, method, seed)
+    graph, resized = judge.widest(trace_channels(planned, *inputs))
+    if not frame.changes and not resized.shapes and not (may_stay and graph.growing):
+        raise InputError(_nothing(module, graph, kept, changes=widths is not None))
     difference = None
-    if wider and depth >= 1:
+    if is_wider(graph, resized) and depth >= 1:
         difference = outputs_gap(run_once(module, inputs), run_once(resized.module, inputs))
     _check_training(module, resized.module, inputs)
     return ScaledModule(
@@ -187,12 +164,6 @@ def scaled_or_same(
         method=method,
         seed=seed,
     )
-
-
-def _is_wider(graph: ChannelGraph, resized: Resized) -> bool:
-    """Whether no group has fewer channels than before."""
-    after = {group.key: group.size for group in resized.graph.groups}
-    return all(after[group.key] >= group.size for group in graph.groups)
 
 
 def _check_multipliers(depth: float, width: float) -> None:
@@ -213,105 +184,6 @@ def _insertions(
     kept = tuple(Kept(run.container, len(run.names), reason) for run, reason in refused.items())
     insertions = (inserted(run, repeats_of(run, depth)) for run in runs)
     return tuple(insertion for insertion in insertions if insertion.extra), kept
-
-
-def _widened(
-    module: nn.Module,
-    graph: ChannelGraph,
-    *,
-    widths: Widths | None,
-    inputs: tuple[Any, ...],
-    copies: bool,
-) -> tuple[ChannelGraph, Resized]:
-    """The module at another width. Channels with which it does not run are left as they are, and the rest is tried."""
-    for _ in range(_MOST_TRIES):
-        sizes = {} if widths is None else widths(module, graph)
-        try:
-            resized = with_sizes(module, graph, sizes, inputs, copies=copies)
-        except TraceError as error:
-            graph = frozen_where_it_failed(graph, sizes, error)
-            continue
-        return graph, resized
-    raise InputError(f"No width of {type(module).__name__} was found with which it runs.")
-
-
-def frozen_where_it_failed(graph: ChannelGraph, sizes: Mapping[int, int], error: TraceError) -> ChannelGraph:
-    """The graph without growth of the channels with which the module did not run."""
-    involved = involved_spots(error)
-    wrong = {
-        number
-        for number in sizes
-        if any(slot.spot in involved for slot in graph.groups[number].slots)
-        or number in error.numbers
-        or (error.group is not None and graph.groups[number].name == error.group)
-    }
-    if not wrong:
-        raise InputError(f"With other widths {error}") from error
-    groups = [
-        replace(group, frozen=str(error)) if number in wrong else group
-        for number, group in enumerate(graph.groups)
-    ]
-    return replace(graph, groups=kept_in_proportion(groups, graph.coupled))
-
-
-def involved_spots(error: TraceError) -> set[Any]:
-    """The dimensions of tensors whose channels met where a module failed."""
-    tracer = error.tracer
-    if tracer is None or tracer.failed is None:
-        return set()
-    failed = np.unique(tracer.failed)
-    return {
-        leaf.spot
-        for leaf in tracer.labels.leaves
-        if bool(((failed >= leaf.start) & (failed < leaf.start + leaf.size)).any())
-    }
-
-
-def _without_other(
-    module: nn.Module,
-    graph: ChannelGraph,
-    inputs: tuple[Any, ...],
-    *,
-    method: GrowthMethod,
-    seed: int,
-    widths: Widths | None,
-) -> ChannelGraph:
-    """The graph without changes of channels over which a statistic is taken, where that would be another one."""
-
-    def bears(some: Collection[int]) -> bool:
-        but = without_normed(graph, but=some)
-        alone, resized = _widened(module, but, widths=widths, inputs=inputs, copies=method == "copies")
-        fill(module, resized, method=method, seed=seed)
-        wider = _is_wider(alone, resized)
-        return width_gap(module, resized, inputs, wider=wider, seed=seed) <= CLOSE
-
-    together = [set(some) for some in graph.coupled]
-    apart = {
-        number
-        for number, group in enumerate(graph.groups)
-        if group.normed and group.frozen is None and (method == "copies" or may_keep_statistics(group, graph))
-    }
-    together += [{number} for number in sorted(apart.difference(*together))]
-    together = [some for some in together if some & apart]
-    bearing: set[int] = set().union(*together)
-    if not bearing or len(together) > _MOST_TRIES:
-        return without_normed(graph)
-    if not bears(bearing):
-        bearing = set().union(*(some for some in together if bears(some)))
-        bearing = bearing if len(together) > 1 and bears(bearing) else set()
-    return without_normed(graph, but=bearing)
-
-
-def without_normed(graph: ChannelGraph, *, but: Collection[int] = ()) -> ChannelGraph:
-    """The graph without changes of channels over which a statistic is taken, but for some groups."""
-    reason = "a statistic is taken over them, such as layer norm's: with more of them it is another one"
-    groups = [
-        replace(group, frozen=f"{group.name}: {reason}")
-        if group.normed and group.frozen is None and number not in but
-        else group
-        for number, group in enumerate(graph.groups)
-    ]
-    return replace(graph, groups=kept_in_proportion(groups, graph.coupled))
 
 
 def _stay(graph: ChannelGraph, *, changes: bool) -> tuple[Kept, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,6 +114,8 @@ def _product(tracer: Tracer, name: str, args: Any, _kwargs: Any, out: Tensor) ->
         if not value.data:
             for plane in given:
                 tracer.producers.update(int(label) for label in plane.flatten().tolist())
+    if name in ("bmm", "baddbmm"):
+        _tie_batches(tracer, (one, two))
     result = Value(planes, left.data or right.data)
     if isinstance(offset, Tensor):
         from allometry.nn.tracing.rules import meeting
@@ -179,9 +181,22 @@ def _attention(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Any) ->
             tracer.labels.norm(rows[0])
             tracer.queries.update(tracer.spread(rows[0]))
             tracer.keys.update(tracer.spread(rows[1]))
+    _tie_batches(tracer, (query, key, value))
     planes = [plane for plane in tracer.value(value).planes if not varies(plane) & {value.ndim - 2}]
     result = out[0] if isinstance(out, tuple | list) else out
     tracer.keep(result, Value(planes, data=True))
+
+
+def _tie_batches(tracer: Tracer, tensors: Sequence[Tensor]) -> None:
+    """Heads of queries, keys and values: as many matrices are multiplied with each other."""
+    known: dict[int, Tensor] = {}
+    for tensor in tensors:
+        for plane in tracer.value(tensor).planes:
+            along = varies(plane)
+            if len(along) == 1 and max(along) < tensor.ndim - 2:
+                first = known.setdefault(max(along), plane)
+                if first.numel() == plane.numel():
+                    tracer.labels.tie(first.flatten().numpy(), plane.flatten().numpy())
 
 
 def _only_row(tracer: Tracer, value: Value, dimension: int, reason: str) -> Row | None:
