@@ -247,6 +247,31 @@ def test_what_is_deeper_computes_the_same_learns_and_follows_from_its_plan(kind:
     assert all(bool(gradient.isfinite().all()) for gradient in new if gradient is not None)
 
 
+class Deployed(nn.Module):
+    """A block that can leave out its layers, and has a shortcut that is a convolution."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.deployed = False
+        self.body, self.shortcut = (
+            nn.Sequential(unit(inputs, outputs), conv(outputs, outputs)),
+            conv(inputs, outputs),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self.deployed else (self.body(x) + self.shortcut(x)).relu()
+
+
+def test_no_attribute_that_leaves_out_layers_makes_a_block_that_hands_on_what_it_is_given() -> None:
+    module = made(lambda: nn.Sequential(unit(3, 8), nn.Sequential(Deployed(8, 12)), Head(12)))
+    scaled = scale_module(module, IMAGES, depth=2)
+    assert not any(part.deployed for part in scaled.module.modules() if isinstance(part, Deployed))
+    assert sum(isinstance(part, Deployed) for part in scaled.module.modules()) == 2
+    gradients = scaled.module.train()(IMAGES).square().mean()
+    gradients.backward()
+    assert scaled.module[1][1].shortcut.weight.grad.any() or scaled.module[1][1].body[1].weight.grad.any()
+
+
 def test_units_of_one_shape_are_a_stage() -> None:
     scaled = scale_module(made(Chain), IMAGES, depth=1.5)
     # Of two units of 12 channels there are three, of one of 16 channels two; what reads the image stays one.

@@ -16,6 +16,7 @@ from allometry.catalog import get
 from allometry.cost import count
 from allometry.nn import build
 from allometry.nn.foreign import ModulePlan, apply_plan, cost_of_module, scale_module, solve_module
+from allometry.nn.foreign.oracle import ChangedError, outputs_gap, same_outputs
 from allometry.nn.growing import GrowthMethod
 
 
@@ -410,3 +411,30 @@ def test_one_dimension_may_grow_while_the_other_shrinks(depth: float, width: flo
     assert len(scaled.module[1]) == 2 * depth
     assert scaled.module[2][0].two[0].out_channels == 32 * width
     assert scaled.difference is None
+
+
+class Canceling(nn.Module):
+    """Adds a number and takes it away: exactly in one order, and with rounding in the other."""
+
+    def __init__(self, *, rounding: bool, added: float = 0.0) -> None:
+        super().__init__()
+        self.rounding, self.added, self.large = rounding, added, nn.Parameter(torch.tensor(1e5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = (x + self.large) - self.large if self.rounding else x + (self.large - self.large)
+        return x + self.added
+
+
+def test_rounding_is_told_from_another_function_in_double_precision() -> None:
+    exact, rounded = Canceling(rounding=False), Canceling(rounding=True)
+    assert 1e-4 < same_outputs(exact, rounded, (IMAGES,)) < 1e-2
+    with pytest.raises(ChangedError, match="would compute something else"):
+        same_outputs(exact, Canceling(rounding=False, added=0.01), (IMAGES,))
+    with pytest.raises(ChangedError, match="differ by inf"):
+        same_outputs(exact, Canceling(rounding=False, added=torch.inf), (IMAGES,))
+
+
+def test_all_outputs_are_compared_complex_ones_too() -> None:
+    one = (torch.ones(2), torch.ones(2, dtype=torch.cfloat))
+    assert outputs_gap(one, (torch.ones(2), torch.tensor([1.0 + 0j, 1.0 + 0.5j]))) == 0.5
+    assert outputs_gap(one, one[:1]) == torch.inf

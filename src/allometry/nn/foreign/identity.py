@@ -108,6 +108,22 @@ def _set(tensors: Sequence[Tensor], values: Mapping[int, Tensor]) -> None:
             tensor.copy_(values[id(tensor)]) if id(tensor) in values else tensor.zero_()
 
 
+def layers_that_run(block: nn.Module, seen: Seen) -> set[str]:
+    """The names of a block's parts with weights of their own that run on what it is given."""
+    found: set[str] = set()
+    handles = [
+        part.register_forward_pre_hook(lambda _part, _inputs, name=name: found.add(name))
+        for name, part in block.named_modules()
+        if part._parameters
+    ]
+    try:
+        _call(block, seen.inputs, seen.keywords)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
 def _ends(block: nn.Module, inputs: Any, keywords: Any) -> Iterator[list[Tensor]]:  # noqa: ANN401
     """The tensors of the block's last layers, from the last on, and those that are no layer's."""
     order: list[nn.Module] = []

@@ -53,13 +53,11 @@ class Judge:
             if not any(group.normed and group.frozen is None for group in graph.groups):
                 raise
         # Whatever takes a statistic over channels may compute something else with more of them.
-        some = self._bearing(graph)
-        if some:
-            try:
-                return self.at(without_normed(graph, but=some))
-            except ChangedError:
-                pass
-        return self.at(without_normed(graph))
+        together = self._under_statistics(graph)
+        found = self._with_some(graph, together)
+        if found is None and len(together) > 1:
+            found = self._with_some(graph, [some for some in together if self._with_some(graph, [some])])
+        return self.at(without_normed(graph)) if found is None else found
 
     def at(self, graph: ChannelGraph) -> tuple[ChannelGraph, Resized]:
         """The module at its widths, judged; groups with which it does not run stay.
@@ -77,8 +75,8 @@ class Judge:
             refuse_other(module, resized, self.inputs, wider=wider, seed=self.seed, method=self.method)
         return graph, resized
 
-    def _bearing(self, graph: ChannelGraph) -> set[int]:
-        """The groups under a statistic that can change one by one."""
+    def _under_statistics(self, graph: ChannelGraph) -> list[set[int]]:
+        """The groups under a statistic that may change, those that stay in proportion together; none of too many."""
         apart = {
             number
             for number, group in enumerate(graph.groups)
@@ -87,19 +85,18 @@ class Judge:
         }
         together = [set(some) for some in graph.coupled if some & apart]
         together += [{number} for number in sorted(apart.difference(*together))]
-        every: set[int] = set().union(*together)
-        if not every or len(together) > _MOST_TRIES:
-            return set()
-        if self._bears(graph, every):
-            return every
-        return set().union(*(some for some in together if self._bears(graph, some)))
+        return together if len(together) <= _MOST_TRIES else []
 
-    def _bears(self, graph: ChannelGraph, some: Collection[int]) -> bool:
+    def _with_some(
+        self, graph: ChannelGraph, some: Collection[set[int]]
+    ) -> tuple[ChannelGraph, Resized] | None:
+        """The module where only some groups under a statistic change; None where it computes something else."""
+        if not some:
+            return None
         try:
-            self.at(without_normed(graph, but=some))
+            return self.at(without_normed(graph, but=set().union(*some)))
         except ChangedError:
-            return False
-        return True
+            return None
 
 
 def is_wider(graph: ChannelGraph, resized: Resized) -> bool:

@@ -8,10 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from allometry.base import InputError
 from allometry.nn.foreign.equal_width import channels_of, own_forms, sibling_form
 from allometry.nn.foreign.forms import BlockForm, new_block
-from allometry.nn.foreign.identity import make_identity
+from allometry.nn.foreign.identity import layers_that_run, make_identity
 from allometry.nn.foreign.runs import BlockRun, Seen, after, join_names, watch_blocks
 from allometry.nn.tracing.tracer import tensors_in
 
@@ -93,11 +92,12 @@ def _run_of(module: nn.Module, name: str, seen: Seen, siblings: Mapping[str, See
     run = BlockRun(container, (key,), 0, None, not listed)
     if seen.inputs[0].shape == seen.output.shape:
         same = BlockForm((name,))
-        return run if _begins_as_identity(module, same, seen, name, only_silence=True) else None
+        return run if _begins_as_identity(module, same, seen, name, seen, only_silence=True) else None
     forms = list(_forms(module, name, seen, siblings))
     # A shortcut that is a convolution can hand on what it is given; better is one that is none.
     for form, only_silence in (*((form, True) for form in forms), *((form, False) for form in forms[:1])):
-        if _begins_as_identity(module, form, after(seen), name, only_silence=only_silence):
+        original = seen if form.parts == (name,) else siblings[form.parts[0]]
+        if _begins_as_identity(module, form, after(seen), name, original, only_silence=only_silence):
             return run._replace(form=form)
     return None
 
@@ -127,11 +127,15 @@ def _far(seen: Seen, channels: int) -> float:
 
 
 def _begins_as_identity(
-    module: nn.Module, form: BlockForm, seen: Seen, where: str, *, only_silence: bool
+    module: nn.Module, form: BlockForm, seen: Seen, where: str, original: Seen, *, only_silence: bool
 ) -> bool:
     """Whether there are weights with which a block of that form gives what it is given."""
     try:
-        make_identity(new_block(module, form, seed=0), seen, where, only_silence=only_silence)
-    except (InputError, RuntimeError, AttributeError, TypeError, ValueError, IndexError):
-        return False  # its code does not bear what was changed
+        block = new_block(module, form, seed=0)
+        own = module.get_submodule(form.parts[0])
+        if not layers_that_run(own, original) <= layers_that_run(block, seen):
+            return False  # what was changed lets it leave out layers, and not add its input
+        make_identity(block, seen, where, only_silence=only_silence)
+    except Exception:  # whatever a user's code raises that does not bear what was changed
+        return False
     return True

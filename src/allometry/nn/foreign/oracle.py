@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -31,33 +32,6 @@ class ChangedError(InputError):
     """
 
 
-def width_gap(
-    module: nn.Module, resized: Resized, inputs: tuple[Any, ...], *, wider: bool, seed: int
-) -> float:
-    """How far outputs lie apart that must be the same.
-
-    What is wider must compute what the module does, and what is narrower the same when it is as wide again.
-
-    Args:
-        module: before its channels changed.
-        resized: with other numbers of channels and its weights.
-        inputs: that both take.
-        wider: whether there are more channels.
-        seed: of the weights of what is grown again.
-    """
-    if wider:
-        return outputs_gap(run_once(module, inputs), run_once(resized.module, inputs))
-    by_key = {group.key: group.size for group in trace_channels(module, *inputs).groups}
-    sizes = {
-        number: by_key[group.key]
-        for number, group in enumerate(resized.graph.groups)
-        if group.key in by_key and by_key[group.key] != group.size
-    }
-    again = with_sizes(resized.module, resized.graph, sizes, inputs)
-    fill(resized.module, again, method="new", seed=seed)
-    return outputs_gap(run_once(resized.module, inputs), run_once(again.module, inputs))
-
-
 def refuse_other(
     module: nn.Module,
     resized: Resized,
@@ -67,7 +41,9 @@ def refuse_other(
     seed: int,
     method: GrowthMethod = "new",
 ) -> None:
-    """Refuse what computes something else. What differs by rounding differs less in double precision.
+    """Refuse channels with which a module computes something else.
+
+    What is wider must compute what the module does, and what is narrower the same when it is as wide again.
 
     Args:
         module: before its channels changed.
@@ -80,28 +56,95 @@ def refuse_other(
     Raises:
         ChangedError: the outputs differ by more than rounding explains.
     """
-    gap = width_gap(module, resized, inputs, wider=wider, seed=seed)
+
+    def gap_of(one: nn.Module, two: nn.Module, given: tuple[Any, ...]) -> float:
+        if wider:
+            return _gap(one, two, given)
+        narrower = replace(resized, module=two)
+        return _gap(two, _as_wide_as(one, narrower, given, seed=seed), given)
+
+    why = (
+        "What its code does with channels was not understood."
+        if method == "new"
+        else f"It does more with weights than the method {method!r} bears, such as norms of them; take 'new'."
+    )
+    _refuse(module, resized.module, inputs, gap_of, why)
+
+
+def same_outputs(module: nn.Module, larger: nn.Module, inputs: tuple[Any, ...]) -> float:
+    """How far the outputs of what is larger lie from the module's, as a part of their largest.
+
+    Args:
+        module: before anything changed.
+        larger: with more blocks, larger kernels, or more channels.
+        inputs: that both take.
+
+    Raises:
+        ChangedError: further than rounding explains.
+
+    Example:
+        >>> same_outputs(nn.Identity(), nn.Sequential(nn.Identity()), (torch.ones(1, 2),))
+        0.0
+    """
+    return _refuse(module, larger, inputs, _gap, "What its code does with what is new was not understood.")
+
+
+def _gap(one: nn.Module, two: nn.Module, inputs: tuple[Any, ...]) -> float:
+    return outputs_gap(run_once(one, inputs), run_once(two, inputs))
+
+
+def _as_wide_as(module: nn.Module, resized: Resized, inputs: tuple[Any, ...], *, seed: int) -> nn.Module:
+    """What has other numbers of channels, grown to those of the module."""
+    by_key = {group.key: group.size for group in trace_channels(module, *inputs).groups}
+    sizes = {
+        number: by_key[group.key]
+        for number, group in enumerate(resized.graph.groups)
+        if group.key in by_key and by_key[group.key] != group.size
+    }
+    again = with_sizes(resized.module, resized.graph, sizes, inputs)
+    return fill(resized.module, again, method="new", seed=seed)
+
+
+def _refuse(
+    module: nn.Module,
+    other: nn.Module,
+    inputs: tuple[Any, ...],
+    gap_of: Callable[[nn.Module, nn.Module, tuple[Any, ...]], float],
+    why: str,
+) -> float:
+    """How far two modules lie apart, where that is no further than rounding explains: that is less in double precision.
+
+    Raises:
+        ChangedError: it is further.
+    """
+    gap = gap_of(module, other, inputs)
     if gap <= CLOSE:
-        return
-    one, two = (copied(part).double() for part in (module, resized.module))
+        return gap
+    # What overflows in single precision is of no use, however right it is.
+    if not math.isfinite(gap) or _exact(module, other, inputs, gap_of) > CLOSE:
+        raise ChangedError(
+            f"{type(module).__name__} would compute something else: its outputs differ by {gap:.1e} of their largest. "
+            f"{why}"
+        )
+    return gap
+
+
+def _exact(
+    module: nn.Module,
+    other: nn.Module,
+    inputs: tuple[Any, ...],
+    gap_of: Callable[[nn.Module, nn.Module, tuple[Any, ...]], float],
+) -> float:
+    """How far two modules lie apart in double precision; infinitely where they do not run in it."""
+    one, two = (copied(part).double() for part in (module, other))
     doubled = tuple(
         value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
         for value in inputs
     )
     try:
-        exact = width_gap(one, replace(resized, module=two), doubled, wider=wider, seed=seed)
+        return gap_of(one, two, doubled)
     except InputError:  # its code makes tensors of single precision
-        exact = math.inf
-    if exact > CLOSE:
-        why = (
-            "What its code does with channels was not understood."
-            if method == "new"
-            else f"It does more with weights than the method {method!r} bears, such as norms of them; take 'new'."
-        )
-        raise ChangedError(
-            f"{type(module).__name__} would compute something else: its outputs differ by {gap:.1e} of their largest. "
-            f"{why}"
-        )
+        return math.inf
 
 
 def varied_inputs(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -154,6 +197,6 @@ def outputs_gap(one: Any, two: Any) -> float:  # noqa: ANN401 - whatever a modul
         part = second[tuple(slice(0, size) for size in first.shape)] if maps else second
         if first.shape != part.shape:
             return math.inf
-        if first.is_floating_point():
+        if first.is_floating_point() or first.is_complex():
             gaps.append(difference(first, part))
     return max(gaps, default=math.inf)

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from allometry.arch.rounding import CHANNEL_MULTIPLE
 from allometry.base import InputError, UnknownNameError
-from allometry.nn.foreign.depth import Insertion, inserted
+from allometry.nn.foreign.depth import Insertion, deepened, inserted
 from allometry.nn.foreign.forms import AttributeChange
 from allometry.nn.foreign.frame import Frame, framed, inherited_from, with_kernels
 from allometry.nn.foreign.judge import Judge, Widths, is_wider
-from allometry.nn.foreign.oracle import outputs_gap, shaken, varied_inputs
+from allometry.nn.foreign.oracle import same_outputs, shaken, varied_inputs
 from allometry.nn.foreign.plan import GroupChange, Kept, ModulePlan
 from allometry.nn.foreign.runs import run_once
 from allometry.nn.foreign.stages import GrowingRuns, growing_runs, repeats_of
@@ -149,9 +149,11 @@ def scaled_or_same(
     graph, resized = judge.widest(trace_channels(planned, *inputs))
     if not frame.changes and not resized.shapes and not (may_stay and graph.growing):
         raise InputError(_nothing(module, graph, kept, changes=widths is not None))
-    difference = None
     if is_wider(graph, resized) and depth >= 1:
-        difference = outputs_gap(run_once(module, inputs), run_once(resized.module, inputs))
+        difference = same_outputs(module, resized.module, inputs)
+    else:
+        difference = None
+        _check_frame(module, deep, frame, inputs)
     _check_training(module, resized.module, inputs)
     return ScaledModule(
         module=resized.module.train(module.training),
@@ -202,6 +204,17 @@ def _nothing(module: nn.Module, graph: ChannelGraph, kept: Iterable[Kept], *, ch
         reasons = [Kept("", 0, "the multipliers are too near to 1 for its numbers of channels and blocks.")]
     told = f"{reasons[0].name} {reasons[0].reason}".strip()
     return f"{type(module).__name__} stays as it is: {told}"
+
+
+def _check_frame(module: nn.Module, deep: nn.Module, frame: Frame, inputs: tuple[Any, ...]) -> None:
+    """New blocks and larger kernels must change nothing; what has fewer blocks computes something else.
+
+    Raises:
+        ChangedError: they change what is computed.
+    """
+    shorter = tuple(insertion for insertion in frame.insertions if insertion.extra < 0)
+    if len(shorter) < len(frame.insertions) or frame.kernels:
+        same_outputs(deepened(module, shorter, inputs).module if shorter else module, deep, inputs)
 
 
 def _check_training(module: nn.Module, result: nn.Module, inputs: tuple[Any, ...]) -> None:

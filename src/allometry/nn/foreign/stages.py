@@ -11,8 +11,8 @@ from allometry.arch.rounding import round_repeats
 from allometry.base import InputError
 from allometry.nn.foreign.depth import deepened, inserted, refusals
 from allometry.nn.foreign.lone import lone_blocks
-from allometry.nn.foreign.oracle import CLOSE, outputs_gap
-from allometry.nn.foreign.runs import BlockRun, find_runs, run_once
+from allometry.nn.foreign.oracle import ChangedError, same_outputs
+from allometry.nn.foreign.runs import BlockRun, find_runs
 from allometry.nn.foreign.units import find_units
 
 GrowingRuns: TypeAlias = tuple[tuple[BlockRun, ...], dict[BlockRun, str]]
@@ -76,7 +76,9 @@ def _with_one_more(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[An
     """What is wrong when each of these runs has one block more; None if nothing is."""
     try:
         deeper = deepened(module, [inserted(run, len(run.names) + 1) for run in runs], inputs).module
-        gap = outputs_gap(run_once(module, inputs), run_once(deeper, inputs))
+        same_outputs(module, deeper, inputs)
+    except ChangedError:
+        return "with one block more it computes something else"
     except InputError as error:
         return f"with one block more: {error}"
-    return None if gap <= CLOSE else "with one block more it computes something else"
+    return None
