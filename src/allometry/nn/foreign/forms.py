@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
@@ -75,7 +74,7 @@ def new_block(module: nn.Module, form: BlockForm, *, seed: int) -> nn.Module:
     """
     from allometry.nn.foreign.fill import fresh_values
 
-    parts = [copy.deepcopy(module.get_submodule(name)) for name in form.parts]
+    parts = [module.get_submodule(name) for name in form.parts]
     block = parts[0] if len(parts) == 1 else nn.Sequential(*parts)
     attributes = {
         AttributeSpot(change.module, change.attribute, change.index): change.value

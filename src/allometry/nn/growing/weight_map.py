@@ -46,17 +46,17 @@ def inherited(old: Tensor, source: TensorSource, new: Tensor) -> Tensor:
         tensor([[1., 0., 1.],
                 [1., 0., 1.]])
     """
-    result = new.detach().clone()
-    if not old.ndim:
-        return result.copy_(old)
-    here: list[Tensor] = []
-    there: list[Tensor] = []
+    result, picked = new.detach().clone(), old.detach()
+    kept: list[Tensor] = []
     for dimension, (size, indices) in enumerate(zip(new.shape, source.indices, strict=True)):
         known = torch.arange(size) if indices is None else torch.tensor(indices, dtype=torch.long)
-        kept = (known != NEW).nonzero().flatten()
-        along = [1] * new.ndim
-        along[dimension] = -1
-        here.append(kept.view(along))
-        there.append(known[kept].view(along))
-    result[tuple(here)] = old.detach()[tuple(there)].to(result)
+        places = (known != NEW).nonzero().flatten()
+        kept.append(places)
+        if indices is not None:
+            picked = picked.index_select(dimension, known[places].to(picked.device))
+    if all(torch.equal(places, torch.arange(len(places))) for places in kept):
+        # What is new stands behind the rest, as it mostly does: far faster than single entries.
+        result[tuple(slice(len(places)) for places in kept)] = picked.to(result)
+        return result
+    result[torch.meshgrid(*kept, indexing="ij")] = picked.to(result)
     return result

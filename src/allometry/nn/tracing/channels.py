@@ -385,15 +385,15 @@ def _groups(tracer: Tracer) -> tuple[list[ChannelGroup], npt.NDArray[np.int64]]:
         alike[tuple(places), reasons(root), root in normed].append(root)
     giving = _among(leaves, tracer.producers)
     groups: list[ChannelGroup] = []
-    number_of = np.full(labels.size, -1, np.int64)
+    number_of_root = np.full(labels.size, -1, np.int64)
     for (places, reason, is_normed), members in alike.items():
         ordered = np.array(sorted(members))
-        number_of[np.isin(roots, ordered)] = len(groups)
+        number_of_root[ordered] = len(groups)
         slots = tuple(Slot(leaves[number].spot, count) for number, count in places)
         positions = tuple(_positions(roots, leaves[number], ordered) for number, _ in places)
         first = next((leaves[number].spot for number, _ in places if number in giving), slots[0].spot)
         groups.append(ChannelGroup(first.tensor, slots, positions, is_normed, reason, reason is None))
-    return groups, number_of
+    return groups, number_of_root[roots]
 
 
 def _positions(roots: npt.NDArray[np.int64], leaf: Leaf, ordered: npt.NDArray[np.int64]) -> Positions:
