@@ -28,11 +28,18 @@ class GivesDict(nn.Module):
         return {"image": x}
 
 
+def fails():
+    raise RuntimeError("no disk")
+
+
 @pytest.fixture
-def mine(monkeypatch):
+def mine(monkeypatch, tmp_path):
     module = types.ModuleType("mynets")
     module.make, module.text, module.needs = Tiny, lambda: "no module", nn.Linear
+    module.number, module.fails = 5, fails
     monkeypatch.setitem(sys.modules, "mynets", module)
+    (tmp_path / "broken_nets.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
     return module
 
 
@@ -73,7 +80,12 @@ def test_a_factory_by_name(mine):
     assert isinstance(open_module("mynets:make"), Tiny)
     assert names_module("mynets:make")
     for text, message in (
-        ("mynets:nothing", "has no 'nothing'"),
+        ("mynets", "is named as package.module:factory, not 'mynets'"),
+        ("mynets:mak", "No factory of mynets is named 'mak'. Did you mean 'make'"),
+        ("mynets:number", "No factory of mynets is named 'number'"),
+        ("mynets:fails", "mynets:fails gives no module: it raises RuntimeError: no disk"),
+        ("broken_nets:make", "Cannot import broken_nets: its code raises ZeroDivisionError"),
+        ("", "is named as package.module:factory"),
         ("no_such_package.nets:make", "Cannot import no_such_package"),
         ("mynets:text", "gives a str, not a torch module"),
         ("mynets:needs", "cannot be called without arguments"),

@@ -116,6 +116,8 @@ def test_a_factory_and_arrays_give_a_run(run):
     ]
     assert al.open(run.folder).supernet == run.supernet
     assert "16 networks" in run.report.read_text()
+    with pytest.raises(RunFolderError, match="`allometry supernet train` leaves no single trained network"):
+        al.evaluate(run, progress=False)
 
 
 def test_few_subnets_are_all_measured(run, subnet):
@@ -176,7 +178,7 @@ def test_it_starts_from_weights_that_are_sorted(run, data, tmp_path):
         ({"module": None, "space": "efficientnet-b0"}, "resolution is for torch modules"),
         ({"module": None, "resolution": None, "elasticity": None}, "Give a space or a network"),
         ({"module": "make"}, "package.module:factory"),
-        ({"module": "users_nets:no"}, "has no 'no'"),
+        ({"module": "users_nets:maek"}, "named 'maek'. Did you mean 'make'"),
         ({"module": "users_nets:of_four"}, "tells 4 classes apart, and the images have 3"),
         ({"module": "users_nets:of_colors"}, "takes images of 3 channels, and these have 1"),
         ({"module": "users_nets:fixed"}, "Nothing of users_nets:fixed can be left open"),

@@ -12,6 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from allometry.base import InputError, UnknownNameError
 from allometry.base.extras import load_extra
+from allometry.base.text import shown
+from allometry.catalog import names_module
 from allometry.nn.pretrained.conventions import from_hub
 
 _TIMM = "timm:"
@@ -83,30 +85,40 @@ def open_module(text: str) -> nn.Module:
 
     Raises:
         MissingExtraError: timm is not installed or cannot be imported.
-        UnknownNameError: timm has no such network.
-        InputError: there is no such package or factory, or it does not give a module.
+        UnknownNameError: timm has no such network, or the package no such factory; the message has the nearest names.
+        InputError: there is no such package, its code fails, or the factory does not give a module.
 
     Example:
         >>> open_module("torch.nn:Identity")
         Identity()
-        >>> open_module("torch.nn:NoSuchThing")
+        >>> open_module("torch.nn:Identty")
         Traceback (most recent call last):
             ...
-        allometry.base.errors.InputError: torch.nn has no 'NoSuchThing'; write ...
+        allometry.base.errors.UnknownNameError: No factory of torch.nn is named 'Identty'. Did you mean ...
     """
     if text.startswith(_TIMM):
         return _open_timm(text.removeprefix(_TIMM))
+    if not names_module(text):
+        raise InputError(f"A torch module is named as package.module:factory, not {shown(text)}.")
     package, _, name = text.partition(":")
     try:
-        factory = getattr(importlib.import_module(package), name)
+        imported = importlib.import_module(package)
     except ImportError as error:
         raise InputError(f"Cannot import {package}: {error}. Is it on the path (PYTHONPATH)?") from error
-    except AttributeError as error:
-        raise InputError(f"{package} has no {name!r}; write package.module:factory.") from error
+    except Exception as error:  # whatever the code of others raises
+        raise InputError(
+            f"Cannot import {package}: its code raises {type(error).__name__}: {error}."
+        ) from error
+    factory = getattr(imported, name, None)
+    if not callable(factory):
+        factories = [own for own, value in vars(imported).items() if callable(value) and own[:1] != "_"]
+        raise UnknownNameError(f"factory of {package}", name, factories)
     try:
         made = factory()
     except TypeError as error:
         raise InputError(f"{text} cannot be called without arguments: {error}.") from error
+    except Exception as error:
+        raise InputError(f"{text} gives no module: it raises {type(error).__name__}: {error}.") from error
     if not isinstance(made, nn.Module):
         raise InputError(f"{text} gives a {type(made).__name__}, not a torch module.")
     return made

@@ -262,7 +262,7 @@ def open_finished(path: Path) -> FinishedRun:
     """Open a run folder whose training is finished.
 
     Raises:
-        RunFolderError: there is no run, its training is not finished, or a file is damaged.
+        RunFolderError: there is no run, its training is not finished or leaves no single network, or a file is damaged.
     """
     folder = find_run(path)
     weights = path / "checkpoints" / FINAL
@@ -272,6 +272,11 @@ def open_finished(path: Path) -> FinishedRun:
             f"{str(path / MODULE_PLAN)!r}))`, then `load_state_dict` of the weights beside it."
         )
     if not weights.exists():
+        if folder.info.finished:
+            raise RunFolderError(
+                f"`allometry {folder.info.command}` leaves no single trained network, so there is none in {path}: give "
+                "the folder of one that does, such as `allometry train` or `allometry supernet extract`."
+            )
         raise RunFolderError(
             f"The training in {path} is not finished; run `allometry {folder.info.command}` with the same arguments "
             "to go on."

@@ -14,9 +14,7 @@ from torch import nn
 
 from allometry.base import BudgetError, InputError, Progress
 from allometry.base.progress import as_progress
-from allometry.base.text import shown as as_text
 from allometry.base.units import format_milliseconds, format_quantity, plural
-from allometry.catalog import names_module
 from allometry.cost import Budget, RuntimeConfig, as_budget, runtime_config_for
 from allometry.cost.budget import Limit
 from allometry.data import Data, Dataset, Group, as_dataset
@@ -114,8 +112,6 @@ def grow_module_file(
         StorageError: the folder cannot be written.
     """
     shown = as_progress(progress)
-    if not names_module(module):
-        raise InputError(f"A torch module is named as package.module:factory, not {as_text(module)}.")
     if data is None and group is not None:
         raise InputError("Without data there is nothing to group: give data, or leave group out.")
     origin = load_module_weights(open_module(module), module, str(weights)).eval()
