@@ -116,7 +116,7 @@ def test_a_factory_and_arrays_give_a_run(run):
     ]
     assert al.open(run.folder).supernet == run.supernet
     assert "16 networks" in run.report.read_text()
-    with pytest.raises(RunFolderError, match="`allometry supernet train` leaves no single trained network"):
+    with pytest.raises(RunFolderError, match="holds a supernet, no single network"):
         al.evaluate(run, progress=False)
 
 

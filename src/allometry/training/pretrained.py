@@ -29,7 +29,7 @@ from allometry.nn import (
     watch_module,
 )
 from allometry.nn.pretrained.checkpoints import without_prefixes
-from allometry.runs.files import MODULE_PLAN, NETWORK, PREPROCESSING
+from allometry.runs.files import MODULE_PLAN, NETWORK, PHASES, PREPROCESSING
 from allometry.runs.folder import RunFolder, find_run
 from allometry.training.checkpoint import load_weights
 from allometry.training.preprocessing import Preprocessing
@@ -272,10 +272,10 @@ def open_finished(path: Path) -> FinishedRun:
             f"{str(path / MODULE_PLAN)!r}))`, then `load_state_dict` of the weights beside it."
         )
     if not weights.exists():
-        if folder.info.finished:
+        if folder.info.finished and (path / PHASES.name).exists():
             raise RunFolderError(
-                f"`allometry {folder.info.command}` leaves no single trained network, so there is none in {path}: give "
-                "the folder of one that does, such as `allometry train` or `allometry supernet extract`."
+                f"{path} holds a supernet, no single network: take one out by `allometry supernet extract`, and give "
+                "the folder that this makes."
             )
         raise RunFolderError(
             f"The training in {path} is not finished; run `allometry {folder.info.command}` with the same arguments "
