@@ -491,7 +491,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(tmp_path):
         ({"phases": PHASES[1:]}, "The first phase, 'kernel', cannot learn from the largest network"),
         (
             {"recipe": replace(RECIPE, epochs=2, head_epochs=1)},
-            "head_epochs must be below epochs, which is 1",
+            "must be below epochs, which is 1",
         ),
         (
             {"space": replace(SPACE, template=replace(SPACE.template, in_channels=3))},

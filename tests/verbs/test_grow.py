@@ -13,10 +13,10 @@ from allometry.base.files import read_json
 from allometry.cli.app import app
 from allometry.nn.growing import output_difference
 from allometry.training import Teacher
-from allometry.verbs import grow as verb
 from allometry.verbs.grow_forecast import forecast_grow
 
 from .conftest import FAST
+from .test_grouped_data import Told
 from .test_train import same, stop_after
 
 SHORT = {"recipe": FAST, "settings": ["epochs=1"], "progress": False}
@@ -128,7 +128,16 @@ def test_what_cannot_be_is_one_sentence(trained, options, why, tmp_path):
 def test_an_unfinished_run_does_not_grow(tmp_path):
     with pytest.raises(RunFolderError):
         al.grow(tmp_path / "none", budget="2x", progress=False)
-    assert verb.GROWN == "grown.safetensors"
+
+
+def test_a_call_that_trained_nothing_leaves_nothing_that_the_next_one_takes_up(trained, larger, tmp_path):
+    out = tmp_path / "grown"
+    with pytest.raises(InputError, match="is the largest of this law"):
+        al.grow(trained, budget="1x", out=out, progress=False)
+    assert not list(out.glob("*.safetensors"))
+    with pytest.raises(Stopped):
+        al.grow(trained, budget="2x", out=out, progress=False, should_stop=lambda: True)
+    assert al.grow(trained, budget="3x", out=out, progress=False).cost == larger.cost
 
 
 def test_a_dry_run_tells_what_grow_would_do_and_writes_nothing(
@@ -142,7 +151,10 @@ def test_a_dry_run_tells_what_grow_would_do_and_writes_nothing(
     sizes = {(place, size): (before, after) for place, size, before, after in planned.changes}
     assert all(before < after for before, after in sizes.values())
     assert sizes["input", "resolution"] == (trained.network.resolution, larger.network.resolution)
-    smaller = forecast_grow(trained, budget="0.5x", data=arrays, **SHORT)
+    told = Told()
+    smaller = forecast_grow(trained, budget="0.5x", data=arrays, **SHORT | {"progress": told})
+    assert any(line.startswith("shrunk by") for line in told.lines)
+    assert not any("safetensors" in line for line in told.lines)  # which would be in a folder that is gone
     assert smaller.importance == "magnitude"
     assert smaller.training.epochs == 1
     shown = CliRunner().invoke(app, ["grow", str(trained.folder), "--budget", "3x", "--dry-run"])

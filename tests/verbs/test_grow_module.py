@@ -111,6 +111,7 @@ def test_larger_kernels_are_in_the_plan_that_is_saved(weights: Path, tmp_path: P
         ({"module": "their_nets:mak"}, "has no 'mak'"),
         ({"module": "their_nets"}, "package.module:factory, not 'their_nets'"),
         ({"budget": "activations<=5M"}, "not counted"),
+        ({"law": "resolution"}, "grows the input alone, and that of a module stays"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(weights: Path, more: dict[str, str], message: str) -> None:

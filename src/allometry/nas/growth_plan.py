@@ -247,7 +247,7 @@ def prepare(session: Session, request: GrowthRequest) -> Prepared:
         plan.expected.network,
         images=len(images.dataset.splits["train"]),
         device=session.device,
-        kept=session.run.path / RECIPE,
+        kept=session.run.kept(RECIPE),
         progress=session.progress,
     )
     return Prepared(images, plan, recipe, replace(short, execution=recipe.execution))

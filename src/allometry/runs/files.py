@@ -217,6 +217,8 @@ NETWORK, BASELINE, SPACE, LAW = "network.json", "baseline.json", "space.json", "
 RECIPE, PREPROCESSING, RESULT, REPORT = "recipe.json", "preprocessing.json", "result.json", "report.html"
 MODULE_PLAN, MODULE_WEIGHTS, MEMBER = "module-plan.json", "weights.safetensors", "member.json"
 """A torch module that was taken out of a supernet: what makes it, its weights, and what was decided of it."""
+PRETRAINED, GROWN = "pretrained.safetensors", "grown.safetensors"
+"""The weights that a training starts from: as they were given, and as large or small as the network became."""
 SUBNETS = "subnets"
 """The folder of a supernet's subnets, which has one for each subnet or front."""
 

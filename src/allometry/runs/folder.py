@@ -54,6 +54,14 @@ class RunFolder:
         """Whether anything has been trained here that is worth keeping."""
         return _begun(self.path)
 
+    def kept(self, name: str) -> Path | None:
+        """A file that work has from its beginning, to go on with it.
+
+        None where no work was begun: what a call left that went wrong before it may be of other arguments.
+        """
+        path = self.path / name
+        return path if self.begun and path.exists() else None
+
     def finish(self, clock: Callable[[], datetime] = now) -> None:
         """Write down that the command has come to its end."""
         RUN.write(self.path, replace(self.info, finished=clock().isoformat(timespec="seconds")))

@@ -22,20 +22,18 @@ from allometry.nn import (
     save_weights,
     timm_config,
 )
-from allometry.runs.files import SPACE
+from allometry.runs.files import PRETRAINED, SPACE
 from allometry.supernets.config import SupernetConfig
 from allometry.supernets.module_task import ModuleSupernetJob
 from allometry.training import Preprocessing, Recipe, load_weights
 from allometry.training.images import Images
-from allometry.training.pretrained import load_module_weights
+from allometry.training.pretrained import RESOLUTION, load_module_weights
 from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.small import small_for
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import Session
 
-RESOLUTION = 224
 _REASONS = 3  # that are told
-_KEPT = "pretrained.safetensors"
 _OF_NETWORKS = (
     "dropout", "stochastic_depth", "batch_norm_momentum", "residual_scale", "head_epochs", "layer_decay",
     "progressive.dropout", "execution.recompute", "execution.compile", "execution.memory",
@@ -106,15 +104,14 @@ def module_job(session: Session, request: ModuleRequest, images: Images) -> Modu
     _refuse_other_channels(request.module, channels, images.dataset)
     start = None
     if request.start is not None:
-        kept = session.run.path / _KEPT
-        if not kept.exists():
-            save_weights(kept, load_module_weights(module, request.module, request.start).state_dict())
-        start = load_weights(kept)
+        weights = session.run.path / PRETRAINED
+        if session.run.kept(PRETRAINED) is None:
+            save_weights(weights, load_module_weights(module, request.module, request.start).state_dict())
+        start = load_weights(weights)
         if len(known.mean) == images.dataset.channels:
             images = replace(images, normal=Normalization(known.mean, known.std))
     recipe = module_recipe(images, request.settings)
-    kept = session.run.path / SPACE
-    if kept.exists():  # it goes on with what it began with
+    if kept := session.run.kept(SPACE):  # it goes on with what it began with
         space = ModuleSpace.load(kept)
     else:
         session.progress.say(f"looking at {request.module}")

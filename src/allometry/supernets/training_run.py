@@ -131,7 +131,7 @@ def supernet_job(session: Session, request: SupernetRequest, images: Images) -> 
         images=len(images.dataset.splits["train"]),
         device=session.device,
         processes=session.dist.world_size,
-        kept=session.run.path / RECIPE,
+        kept=session.run.kept(RECIPE),
         progress=session.progress,
     )
     recipe = session.dist.broadcast_object(recipe)  # devices may differ; the main process's decides for all

@@ -29,14 +29,13 @@ from allometry.nn import (
     watch_module,
 )
 from allometry.nn.pretrained.checkpoints import without_prefixes
-from allometry.runs.files import MODULE_PLAN, NETWORK, PHASES, PREPROCESSING
+from allometry.runs.files import MODULE_PLAN, NETWORK, PHASES, PREPROCESSING, PRETRAINED
 from allometry.runs.folder import RunFolder, find_run
 from allometry.training.checkpoint import load_weights
 from allometry.training.preprocessing import Preprocessing
 from allometry.training.session import Session
 from allometry.training.task import FINAL
 
-_KEPT = "pretrained.safetensors"
 RESOLUTION = 224
 """Of modules that do not tell theirs, in pixels."""
 
@@ -88,8 +87,8 @@ def start_from(
         InputError: network or weights are wrong.
         StorageError: the folder cannot be written.
     """
-    known, kept = as_network(network), session.run.path / _KEPT
-    if not kept.exists():
+    known, kept = as_network(network), session.run.path / PRETRAINED
+    if session.run.kept(PRETRAINED) is None:
         loaded = _load(known, weights, classes=classes, in_channels=in_channels, seed=session.seed)
         session.progress.say(f"weights: {weights}, by the names of {loaded.layout}")
         for change in loaded.changes:

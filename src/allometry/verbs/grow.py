@@ -25,7 +25,7 @@ from allometry.nn.growing import (
 from allometry.profiling.latency_meter import open_meter
 from allometry.reports import write_report
 from allometry.runs import read_run
-from allometry.runs.files import BASELINE, DATA, NETWORK, PREPROCESSING
+from allometry.runs.files import BASELINE, DATA, GROWN, NETWORK, PREPROCESSING
 from allometry.scaling import ScalingLaw, grows_into, resized_network
 from allometry.training import FINAL, Preprocessing, Recipe, Teacher, recalibrate_batch_norm, to_input
 from allometry.training.callbacks import Callback
@@ -42,8 +42,6 @@ from allometry.verbs.open import Run, open_run
 from allometry.verbs.stages import is_finished
 from allometry.verbs.train import TrainRequest, train_in_folder
 
-GROWN = "grown.safetensors"
-"""The weights that the new network begins with, in its run folder."""
 _BATCHES, _BATCH = 8, 32  # of training images, by which the importance of channels is judged
 
 
@@ -150,27 +148,12 @@ def grow(
 def _grow(session: Session, request: GrowRequest) -> None:
     images = None if request.data is None else read_in_turn(session, request.data)
     network, path = grown_start(session, request, images)
-    network = with_another_size(request, network)
     if images is None:
         _deliver_untrained(session, request, network)
         return
     train_request = training_after(request, network, path, images)
     request.module.to(session.device).eval().requires_grad_(requires_grad=False)
     train_in_folder(session, train_request, images=images)
-
-
-def with_another_size(request: GrowRequest, network: Network) -> Network:
-    """The network within the budget, if it is another one than the trained one.
-
-    Raises:
-        InputError: it is the same.
-    """
-    if network == request.module.network:
-        raise InputError(
-            f"{network.name.partition(' within ')[0] or 'The network'} is the largest of this law within "
-            f"{request.budget} already; take another budget."
-        )
-    return network
 
 
 def training_after(request: GrowRequest, network: Network, weights: Path, images: Images) -> TrainRequest:
@@ -197,23 +180,31 @@ def training_after(request: GrowRequest, network: Network, weights: Path, images
     )
 
 
-def grown_start(session: Session, request: GrowRequest, images: Images | None) -> tuple[Network, Path]:
+def grown_start(
+    session: Session, request: GrowRequest, images: Images | None, *, may_stay: bool = False
+) -> tuple[Network, Path]:
     """The network within the budget, and the file of the weights that it begins with, which is written once.
 
     Args:
         session: of the run.
         request: what is grown or shrunk.
         images: that give statistics, if there are any.
+        may_stay: whether the network may have the budget's size already.
 
     Raises:
-        InputError: the network cannot grow or shrink so.
+        InputError: the network cannot grow or shrink so, or has that size already and may not stay.
         StorageError: the file cannot be written.
     """
     dist, old = session.dist, request.module.network
     network = dist.broadcast_object(_network(session, request, images) if dist.is_main else None)
+    if network == old and not may_stay:
+        raise InputError(
+            f"{network.name.partition(' within ')[0] or 'The network'} is the largest of this law within "
+            f"{request.budget} already; take another budget."
+        )
     path = session.run.path / GROWN
     save(old, session.run.path / BASELINE)
-    if not path.exists():
+    if session.run.kept(GROWN) is None:
         module = _resized(session, request, network, images).cpu()
         save_pretrained(module, path, _conventions(network, request.origin.classifier.preprocessing))
     before, after = count(old), count(network)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from allometry.arch import Network
-from allometry.base import Progress
+from allometry.base import Progress, SilentProgress
 from allometry.base.progress import as_progress
 from allometry.cost import Budget, Cost, count
 from allometry.data import Data, Group
@@ -21,7 +21,7 @@ from allometry.training.recipes.settings import Setting
 from allometry.training.recipes.specs import RecipeSpec
 from allometry.training.session import open_session, read_data
 from allometry.verbs.arguments import RunLike
-from allometry.verbs.grow import grown_start, training_after, with_another_size
+from allometry.verbs.grow import grown_start, training_after
 from allometry.verbs.grow_request import grow_request
 from allometry.verbs.train import train_job
 
@@ -130,10 +130,11 @@ def forecast_grow(
     ):
         images = None if request.data is None else read_data(session, request.data)
         made, path = grown_start(session, request, images)
-        made = with_another_size(request, made)
         if images is not None:
             train_request = training_after(request, made, path, images)
-            planned = forecast(train_job(session, train_request, images)[0])
+            # Its messages would name files that go with this folder.
+            quiet = replace(session, progress=SilentProgress())
+            planned = forecast(train_job(quiet, train_request, images)[0])
     larger = grows_into(origin, made)
     return GrowForecast(
         origin=origin,

@@ -163,10 +163,10 @@ def _check_training(
         as_recipe(recipe)
     if data is not None:
         return
-    given = {"recipe": recipe, "settings": settings or None, "group": group}
+    given = {"a recipe": recipe, "settings (--set, --epochs)": settings or None, "a group": group}
     for name in (name for name, value in given.items() if value is not None):
         raise InputError(
-            f"Without data nothing is trained, so {name} says nothing: give data, or leave it out."
+            f"Without data nothing is trained, so {name} would do nothing: give data (--data), or leave it out."
         )
     if importance == "taylor":
         raise InputError(

@@ -92,7 +92,7 @@ def _job(session: Session, request: GrowRequest) -> tuple[ClassificationJob, Ima
     # Larger inputs than the images would show nothing more; but the strides are those that the weights know.
     seen = max(images.dataset.image_size, SMALLEST_FEATURE_MAP * origin.total_stride)
     request.module.network = replace(origin, resolution=min(origin.resolution, seen))
-    network, path = grown_start(session, request, images)
+    network, path = grown_start(session, request, images, may_stay=True)
     asked = TrainRequest(
         network=network,
         called=network.name,

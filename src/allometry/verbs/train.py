@@ -310,7 +310,7 @@ def train_job(
         images=len(images.dataset.splits["train"]),
         device=session.device,
         processes=session.dist.world_size,
-        kept=session.run.path / RECIPE,
+        kept=session.run.kept(RECIPE),
         progress=session.progress,
     )
     recipe = session.dist.broadcast_object(recipe)  # devices may differ; the first process's decides for all

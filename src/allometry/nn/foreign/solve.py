@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from allometry.arch.rounding import CHANNEL_MULTIPLE
-from allometry.base import BudgetError
+from allometry.base import BudgetError, InputError
 from allometry.base.units import format_quantity
 from allometry.cost import Budget, Cost, as_budget
 from allometry.nn.foreign.depth import deepened, inserted
@@ -74,7 +74,8 @@ def solve_module(
 
     Raises:
         BudgetError: it limits something else, or nothing of the module fits it.
-        InputError: nothing of the module can be scaled, or it would compute something else.
+        InputError: nothing of the module can be scaled, or it would compute something else; or the law grows neither
+            depth nor width.
 
     Example:
         >>> import torch
@@ -84,6 +85,10 @@ def solve_module(
         >>> 0.9 < cost_of_module(twice.module, images).macs / (2 * cost_of_module(net, images).macs) <= 1
         True
     """
+    if law.alpha == law.beta == 1:
+        raise InputError(
+            "This law grows the input alone, and that of a module stays: take one of depth or width, such as compound."
+        )
     reference = cost_of_module(module, *inputs)
     limits = as_budget(budget, reference)
     other = [measure.name for measure in limits.measures if measure.name not in _COUNTED]

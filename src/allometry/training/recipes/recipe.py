@@ -247,7 +247,7 @@ class Recipe:
             raise RecipeError(f"loss must be a Loss, such as CrossEntropy(), not {self.loss!r}.")
         if self.head_epochs >= self.epochs:
             raise RecipeError(
-                f"head_epochs must be below epochs, which is {self.epochs}, not {self.head_epochs}: "
+                f"head_epochs is {self.head_epochs} and must be below epochs, which is {self.epochs}: "
                 "the other layers learn in the rest."
             )
 
