@@ -52,7 +52,7 @@ def own(trained, tmp_path):
 
 def test_train_tells_what_it_made_and_called_again_the_same(call, train_arguments, trained):
     result = json.loads((trained / "result.json").read_text())
-    assert int(result["size"]) > 100
+    assert int(result["size"]) == 648
     assert result["largest"]["macs"] <= 400_000
     assert [line["name"] for line in read_lines(trained / "metrics.jsonl")] == [
         "largest",
@@ -116,7 +116,7 @@ def test_a_dry_run_tells_the_price_and_leaves_nothing(call, train_arguments, tmp
     planned = call(*train_arguments, "--out", tmp_path / "run", "--dry-run", "--json").json
     assert [phase["name"] for phase in planned["phases"]] == ["largest", "kernel", "all"]
     assert planned["seconds"] > 0
-    assert int(planned["size"]) > 100
+    assert int(planned["size"]) == 648
     assert not (tmp_path / "run").exists()
 
 

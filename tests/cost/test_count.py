@@ -51,6 +51,17 @@ def test_random_networks_equal_pytorch(network):
     assert measured(network) == (cost.params, cost.macs, cost.activations)
 
 
+@pytest.mark.slow
+@settings(max_examples=60)
+@given(networks(blocks), st.data())
+def test_more_random_networks_and_their_backbones_equal_pytorch(network, data):
+    cost = count(network)
+    assert measured(network) == (cost.params, cost.macs, cost.activations)
+    last = data.draw(st.integers(-len(feature_maps(network)), -1))
+    cost = count(network, features_only=True, out_indices=(last,))
+    assert measured(network, out_indices=(last,)) == (cost.params, cost.macs, cost.activations)
+
+
 @given(networks(blocks))
 def test_lines_sum_to_the_whole(network):
     cost, lines = count(network), count_stages(network)
@@ -151,10 +162,12 @@ def test_random_backbones_equal_pytorch(network, data):
     ("name", "out_indices"),
     [("efficientnet-b0", None), ("resnet-18", (1, 3)), ("resnet-18", (0,)), ("nasnet-a-mobile", (0, 1, 2))],
 )
-def test_memory_of_backbones_equals_the_exported_graphs(name, out_indices):
+@pytest.mark.parametrize("shallow", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_memory_of_backbones_equals_the_exported_graphs(name, out_indices, shallow):
     """A backbone's maps are alive to its end; cells read them a second time, as the input of the block before."""
     network, options = get(name), {"features_only": True, "out_indices": out_indices}
-    network = replace(network, stages=tuple(replace(stage, repeats=1) for stage in network.stages))
+    if shallow:
+        network = replace(network, stages=tuple(replace(stage, repeats=1) for stage in network.stages))
     assert count(network, **options).memory == exported_memory(network, **options)
 
 

@@ -123,10 +123,11 @@ def test_members_of_the_published_spaces_compute_what_the_supernet_computes(name
         assert_alike(supernet, network, side=32)
 
 
+@pytest.mark.parametrize("number", [2, pytest.param(6, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("space", SMALL.values(), ids=SMALL)
-def test_members_compute_what_the_supernet_computes(space):
+def test_members_compute_what_the_supernet_computes(space, number):
     supernet = grown(space)
-    for network in members(space, 2):
+    for network in members(space, number):
         assert_alike(supernet, network)
 
 

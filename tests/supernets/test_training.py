@@ -437,7 +437,11 @@ def test_a_damaged_checkpoint_is_told_in_one_sentence(tmp_path):
         if other != step:
             shutil.rmtree(other)
     # What a checkpoint of any task holds: tests/training/test_every_task.py.
-    for path, ways in ((checkpoints / "largest.safetensors", 3), (step / "state.pt", 1)):
+    for path, ways in (
+        (checkpoints / "largest.safetensors", 3),
+        (step / "state.pt", 1),
+        (step / "weights.safetensors", 1),
+    ):
         kept = path.read_bytes()
         for damaged in (None, kept[:100], b"")[:ways]:
             if damaged is None:
