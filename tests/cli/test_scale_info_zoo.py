@@ -111,7 +111,7 @@ def test_info_takes_another_size_and_torch_modules(call, monkeypatch):
     assert result.json["params"] == 8 * 28
     assert result.json["macs"] == 8 * 27 * 64
     assert "10,645,344" in call("info", "mynets:make").out
-    assert "mynets has no 'other'" in call("info", "mynets:other").err
+    assert "No factory of mynets is named 'other'" in call("info", "mynets:other").err
 
 
 def test_zoo_lists_every_network(call):

@@ -167,6 +167,8 @@ def test_what_cannot_be_extracted_is_refused(supernet, subnet, trained, tmp_path
         al.supernet.extract(supernet, subnet, settings=["batch_size=8"], progress=False)
     with pytest.raises(InputError, match="A seed is that of a fine-tuning; give --epochs, too"):
         al.supernet.extract(supernet, subnet, seed=1, progress=False)
+    with pytest.raises(InputError, match="Callbacks are told of a fine-tuning; give --epochs, too"):
+        al.supernet.extract(supernet, subnet, callbacks=["tensorboard"], progress=False)
     with pytest.raises(RunFolderError, match="was made by `allometry train`"):
         al.supernet.search(trained, budget="1M", **FEW)
     assert not (tmp_path / "run").exists()

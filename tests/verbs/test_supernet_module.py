@@ -171,6 +171,33 @@ def test_it_starts_from_weights_that_are_sorted(run, data, tmp_path):
     assert al.supernet.train(data=data, out=tmp_path / "own", start=tmp_path / "best.pt", **still) == started
 
 
+def test_a_module_by_value_starts_from_its_own_weights_and_needs_no_name(data, tmp_path):
+    still = {**QUICK, "epochs": 1}
+    torch.manual_seed(5)
+    own = made()
+    torch.save(own.state_dict(), tmp_path / "best.pt")
+    by_name = al.supernet.train(data=data, out=tmp_path / "name", start=tmp_path / "best.pt", **still)
+    still["module"] = own
+    by_value = al.supernet.train(data=data, out=tmp_path / "value", **still)
+    one, other = (
+        read_weights(str(run.folder / "supernet.safetensors")).tensors for run in (by_name, by_value)
+    )
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    assert by_value.arguments["module"].startswith("Net@")
+    smallest = by_value.supernet.space.smallest()
+    taken = al.supernet.extract(by_value, smallest, out=tmp_path / "taken", progress=False)
+    module = apply_plan(own, ModulePlan.load(taken.folder / "module-plan.json"))
+    module.load_state_dict(read_weights(str(taken.folder / "weights.safetensors")).tensors)
+    with pytest.raises(InputError, match="which a folder cannot name: give the run"):
+        al.supernet.search(replace(by_value, original=None), budget="macs<=1M", progress=False)
+    again = al.supernet.train(data=data, out=tmp_path / "value", **still)
+    assert again == by_value
+    assert again.original is not None
+    torch.nn.init.zeros_(own.stem[0].weight)
+    with pytest.raises(RunFolderError, match="was made with module Net@"):
+        al.supernet.train(data=data, out=tmp_path / "value", **still)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -182,6 +209,7 @@ def test_it_starts_from_weights_that_are_sorted(run, data, tmp_path):
         ({"module": "users_nets:of_four"}, "tells 4 classes apart, and the images have 3"),
         ({"module": "users_nets:of_colors"}, "takes images of 3 channels, and these have 1"),
         ({"module": "users_nets:fixed"}, "Nothing of users_nets:fixed can be left open"),
+        ({"module": 5}, "module is a torch module or package.module:factory, not 5"),
         ({"budget": "10M"}, "takes no budget"),
         ({"coupled": True}, "leave out coupled"),
         ({"resolution": 0}, "resolution must be at least 1"),

@@ -19,7 +19,6 @@ from allometry.runs.files import DATA, MEMBER, MODULE_PLAN, MODULE_WEIGHTS, PREP
 from allometry.supernets.elastic_module import ElasticModule
 from allometry.supernets.extract import ESTIMATED, extract_subnet, preprocessing_of
 from allometry.supernets.extraction import searched_as
-from allometry.supernets.module_run import fresh_module
 from allometry.supernets.opened import OpenSupernet
 from allometry.training import Preprocessing, evaluate
 from allometry.training.session import Session
@@ -87,7 +86,7 @@ def extract_module(session: Session, opened: OpenSupernet, member: ModuleMember)
         InputError: the plan and the weights do not give the member again.
     """
     supernet, folder = opened.supernet, session.run.path
-    assert isinstance(supernet, ElasticModule)  # noqa: S101 - the space is a module's
+    assert isinstance(supernet, ElasticModule) and opened.module is not None  # noqa: S101, PT018 - the space is a module's
     chosen = supernet.subnet(member).network
     counted = replace(member, params=chosen.params, macs=chosen.macs)
     preprocessing = preprocessing_of(member, opened.preprocessing)
@@ -101,7 +100,7 @@ def extract_module(session: Session, opened: OpenSupernet, member: ModuleMember)
         images=ESTIMATED,
     )
     plan = supernet.members.plan(chosen.decisions)
-    _check_again(module, plan, chosen, seed=opened.session.seed, channels=supernet.space.in_channels)
+    _check_again(module, apply_plan(opened.module, plan), chosen, channels=supernet.space.in_channels)
     save_member(counted, folder / MEMBER)
     plan.save(folder / MODULE_PLAN)
     preprocessing.save(folder / PREPROCESSING)
@@ -123,17 +122,15 @@ def extract_module(session: Session, opened: OpenSupernet, member: ModuleMember)
     )
 
 
-def _check_again(
-    module: nn.Module, plan: ModulePlan, member: ModuleMember, *, seed: int, channels: int
-) -> None:
-    """Make the member of what the factory gives, as a user will, and compare.
+def _check_again(module: nn.Module, again: nn.Module, member: ModuleMember, *, channels: int) -> None:
+    """Compare a member with what its plan makes of the whole module, as a user will make it.
 
     Raises:
         InputError: it is another one.
     """
     side = member.resolution
     device = next(module.parameters()).device
-    again = apply_plan(fresh_module(member.module, seed=seed), plan).to(device)
+    again = again.to(device)
     again.load_state_dict(module.state_dict())
     image = torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(0)).to(device)
     if not torch.allclose(run_once(again, (image,)), run_once(module, (image,)), rtol=1e-4, atol=1e-5):

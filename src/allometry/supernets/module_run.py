@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from allometry.arch import ModuleSpace
 from allometry.base import InputError
@@ -25,9 +26,10 @@ from allometry.nn import (
 from allometry.runs.files import PRETRAINED, SPACE
 from allometry.supernets.config import SupernetConfig
 from allometry.supernets.module_task import ModuleSupernetJob
-from allometry.training import Preprocessing, Recipe, load_weights
+from allometry.training import Recipe, load_weights
 from allometry.training.images import Images
-from allometry.training.pretrained import RESOLUTION, load_module_weights
+from allometry.training.job import digest_of
+from allometry.training.pretrained import RESOLUTION, for_channels, load_module_weights
 from allometry.training.recipes.settings import Setting, setting_texts
 from allometry.training.recipes.small import small_for
 from allometry.training.recipes.specs import check_settings
@@ -45,19 +47,22 @@ class ModuleRequest:
     """What the training of a module's supernet was asked for.
 
     Attributes:
-        module: `package.module:factory`, or `timm:NAME`.
+        module: as it begins; it is the supernet's from now on.
+        factory: that gives it, `package.module:factory` or `timm:NAME`; None for a module that was given as a value,
+            whose own weights are then what is started from.
         resolution: of the largest images, in pixels; None for what the module says, or 224.
         elasticity: how much of it is left open.
         data: the images, by their name or value.
         config: the phases.
         settings: changes to the recipe: `key=value`, or a loss.
-        start: trained weights with the module's own names, a file or `hf://owner/name`; None for its own.
+        start: trained weights with the module's own names, a file or `hf://owner/name`; None for what it begins with.
 
     Raises:
         InputError: a setting is wrong, or width shall follow depth.
     """
 
-    module: str
+    module: nn.Module
+    factory: str | None
     resolution: int | None
     elasticity: ModuleElasticity
     data: Dataset | str
@@ -74,11 +79,16 @@ class ModuleRequest:
             )
         check_settings(self.settings)
 
+    @property
+    def called(self) -> str:
+        """The name of its factory, or of its class."""
+        return self.factory or type(self.module).__name__
+
     def arguments(self) -> dict[str, Any]:
         """What decides the result, as the run folder remembers it."""
         elasticity = {own.name: getattr(self.elasticity, own.name) for own in fields(self.elasticity)}
         return {
-            "module": self.module,
+            "module": self.factory or f"{self.called}@{digest_of(self.module.state_dict())[:32]}",
             "resolution": self.resolution,
             **{
                 name: list(value) if isinstance(value, tuple) else value for name, value in elasticity.items()
@@ -98,28 +108,24 @@ def module_job(session: Session, request: ModuleRequest, images: Images) -> Modu
     Raises:
         InputError: module, weights, phases or settings do not fit the images or each other.
     """
-    module = fresh_module(request.module, seed=session.seed)
+    module = request.module
     known = Conventions(**timm_config(module))
     channels = input_channels(module) or images.dataset.channels
-    _refuse_other_channels(request.module, channels, images.dataset)
-    start = None
-    if request.start is not None:
-        weights = session.run.path / PRETRAINED
-        if session.run.kept(PRETRAINED) is None:
-            save_weights(weights, load_module_weights(module, request.module, request.start).state_dict())
-        start = load_weights(weights)
-        if len(known.mean) == images.dataset.channels:
-            images = replace(images, normal=Normalization(known.mean, known.std))
+    _refuse_other_channels(request.called, channels, images.dataset)
+    start = _weights_to_start_from(session, request)
+    if start is not None:
+        mean, std = for_channels(known.mean, channels), for_channels(known.std, channels)
+        images = replace(images, normal=Normalization(mean, std))
     recipe = module_recipe(images, request.settings)
     if kept := session.run.kept(SPACE):  # it goes on with what it began with
         space = ModuleSpace.load(kept)
     else:
-        session.progress.say(f"looking at {request.module}")
+        session.progress.say(f"looking at {request.called}")
         space = module_space(
             module,
             resolution=request.resolution or known.resolution or RESOLUTION,
             in_channels=channels,
-            name=request.module,
+            name=request.called,
             elasticity=request.elasticity,
         )
     for line in _open_and_kept(space):
@@ -128,7 +134,7 @@ def module_job(session: Session, request: ModuleRequest, images: Images) -> Modu
         space=space,
         module=module,
         dataset=images.dataset,
-        preprocessing=_preprocessing(images, space, recipe),
+        preprocessing=images.preprocessing(space.largest(), recipe),
         recipe=recipe,
         phases=request.config.phases(space, recipe),
         folder=session.run.path,
@@ -161,8 +167,14 @@ def _open_and_kept(space: ModuleSpace) -> Iterator[str]:
         yield f"stays: {reason}"
 
 
-def _preprocessing(images: Images, space: ModuleSpace, recipe: Recipe) -> Preprocessing:
-    return images.preprocessing(space.largest(), recipe)
+def _weights_to_start_from(session: Session, request: ModuleRequest) -> Mapping[str, Tensor] | None:
+    """Trained weights, of which the folder keeps a copy, or those of a module that was given as a value."""
+    if request.start is None:
+        return None if request.factory else request.module.state_dict()
+    if session.run.kept(PRETRAINED) is None:
+        loaded = load_module_weights(copy.deepcopy(request.module), request.called, request.start)
+        save_weights(session.run.path / PRETRAINED, loaded.state_dict())
+    return load_weights(session.run.path / PRETRAINED)
 
 
 def fresh_module(name: str, *, seed: int) -> nn.Module:
@@ -203,20 +215,9 @@ def module_recipe(images: Images, settings: tuple[Setting, ...]) -> Recipe:
     return recipe
 
 
-def module_folder(name: str) -> str:
-    """A module's part of the name of a run folder.
-
-    Example:
-        >>> module_folder("mypackage.nets:make"), module_folder("timm:resnet18")
-        ('make', 'resnet18')
-    """
-    return name.rpartition(":")[2]
-
-
 __all__ = [
     "ModuleRequest",
     "fresh_module",
-    "module_folder",
     "module_job",
     "module_recipe",
 ]

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from allometry.arch import ModuleSpace, Space
 from allometry.arch.any_space import AnySpace, load_any_space
 from allometry.base import InputError, Progress, RunFolderError
+from allometry.catalog import names_module
 from allometry.data import Dataset, is_value
 from allometry.nas import narrow
 from allometry.runs.files import PHASES, PREPROCESSING, SPACE
@@ -42,6 +45,7 @@ class OpenSupernet:
         preprocessing: how they become the input of the largest network.
         recipe: by which it was trained.
         coupled: whether width follows depth in its subnets.
+        module: as its factory gives it, or as it was given, where the supernet is a torch module's.
     """
 
     session: Session
@@ -51,6 +55,7 @@ class OpenSupernet:
     preprocessing: Preprocessing
     recipe: Recipe
     coupled: bool
+    module: nn.Module | None = None
 
     @property
     def transform(self) -> Transform | None:
@@ -66,6 +71,7 @@ def open_supernet(
     path: Path,
     *,
     data: Dataset | str | None = None,
+    module: nn.Module | None = None,
     device: str | None,
     progress: Progress,
     should_stop: Callable[[], bool],
@@ -75,6 +81,7 @@ def open_supernet(
     Args:
         path: of the folder.
         data: the images where the folder cannot name them, since they were given as a value.
+        module: where the supernet is one's that was given as a value, too.
         device: `cpu`, `cuda`, `cuda:1`; None for a GPU if there is one.
         progress: is told how it goes.
         should_stop: True stops what is under way.
@@ -99,9 +106,10 @@ def open_supernet(
         settings = tuple(info.argument("settings", list))
         if isinstance(whole, ModuleSpace):
             recipe = module_recipe(images, settings)
-            supernet: ElasticNet = _module_weights(path, whole, recipe, info.seed)
+            module = _module_of(path, whole, module, info.seed)
+            supernet: ElasticNet = _module_weights(path, whole, module, recipe)
         else:
-            recipe = supernet_recipe(images, whole, settings)
+            recipe, module = supernet_recipe(images, whole, settings), None
             supernet = _weights(path, whole, recipe)
         yield OpenSupernet(
             session=session,
@@ -111,6 +119,7 @@ def open_supernet(
             preprocessing=Preprocessing.load(path / PREPROCESSING),
             recipe=recipe,
             coupled=info.argument("coupled", bool),
+            module=module,
         )
 
 
@@ -135,8 +144,19 @@ def _weights(path: Path, space: Space, recipe: Recipe) -> Supernet:
         raise RunFolderError(f"The weights {path / SUPERNET} are not those of {path / SPACE}.") from error
 
 
-def _module_weights(path: Path, space: ModuleSpace, recipe: Recipe, seed: int) -> ElasticModule:
+def _module_of(path: Path, space: ModuleSpace, module: nn.Module | None, seed: int) -> nn.Module:
+    """The module that a folder names, or the value that its supernet was made of."""
+    if names_module(space.module):
+        return fresh_module(space.module, seed=seed)
+    if module is None:
+        raise InputError(
+            f"{path} is the supernet of a module that was given as a value, which a folder cannot name: give the "
+            "run that `supernet.train` returned, or train with its factory's name."
+        )
+    return module
+
+
+def _module_weights(path: Path, space: ModuleSpace, module: nn.Module, recipe: Recipe) -> ElasticModule:
     weights = load_weights(path / SUPERNET)
-    module = fresh_module(space.module, seed=seed)
     options = LayerOptions(frozen_statistics=recipe.batch_norm == "frozen")
     return supernet_of_module(space, module, weights, options=options)

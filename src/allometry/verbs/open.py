@@ -12,6 +12,8 @@ from allometry.runs import HubUpload, RunRecord, read_run
 from allometry.verbs.hub import local_folder, push_to_hub
 
 if TYPE_CHECKING:  # torch is loaded by what needs it: most of a run is known without
+    from torch import nn
+
     from allometry.data import Dataset
     from allometry.nn import Backbone, ConvNet
     from allometry.verbs.predict import Predictions
@@ -23,6 +25,7 @@ class Run(RunRecord):
 
     Attributes:
         dataset: that it was made with, where that was a value: arrays, say, which no name leads back to.
+        original: the torch module that its supernet was made of, where that was a value.
 
     Example:
         >>> Run(folder=Path("runs/photos"), name="photos", command="train")
@@ -30,6 +33,7 @@ class Run(RunRecord):
     """
 
     dataset: Dataset | None = field(default=None, compare=False)
+    original: nn.Module | None = field(default=None, compare=False)
 
     @overload
     def module(self, *, features_only: Literal[False] = False) -> ConvNet: ...

@@ -18,6 +18,8 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
+from torch import nn
+
 from allometry.arch import Network, Space
 from allometry.arch.any_space import AnyMember, member_digest
 from allometry.base import InputError, NetworkError, Progress
@@ -35,7 +37,7 @@ from allometry.runs.folder import find_run
 from allometry.supernets.accuracy_predictor import PredictorConfig
 from allometry.supernets.config import SupernetConfig
 from allometry.supernets.extraction import extract_in_folder, find_subnet
-from allometry.supernets.module_run import module_folder
+from allometry.supernets.module_run import ModuleRequest
 from allometry.supernets.opened import OpenSupernet, open_supernet
 from allometry.supernets.subnet_search import SubnetRequest, search_front, search_subnet
 from allometry.supernets.training_run import (
@@ -64,7 +66,7 @@ _POINTS = 12
 def train(
     space: SpaceLike | None = None,
     *,
-    module: str | None = None,
+    module: nn.Module | str | None = None,
     resolution: int | None = None,
     elasticity: ModuleElasticity | None = None,
     data: Data = "icons",
@@ -90,8 +92,9 @@ def train(
 
     Args:
         space: a space, its name or JSON file; or a network, for the space around it; None for a module.
-        module: in place of a space, `package.module:factory` of a torch module, which takes no arguments: as wide,
-            deep and large as it is made it is the largest subnet. The package is imported, and so run.
+        module: in place of a space a torch module, which is the largest subnet as it is, or `package.module:factory` of
+            one, which takes no arguments; the package is imported, and so run. Of a module by value its weights are
+            started from, and `search` and `extract` take the run, not its folder.
         resolution: side of a module's largest images, in pixels; by default what timm says of it, or 224.
         elasticity: how much of a module is left open.
         data: `icons`, a folder of class folders, arrays, or whatever else `as_dataset` takes.
@@ -131,7 +134,7 @@ def train(
     request = request_of(
         own or space, data, group, budget, config, settings, start, seed=seed, progress=shown
     )
-    called = module_folder(own.module) if own else value_name(space or "")
+    called = own.called if own else value_name(space or "")
     folder = Path(out or Path("runs") / f"supernet-{called}-{data_name(request.data)}")
     with open_joint_session(
         folder,
@@ -150,13 +153,17 @@ def train(
             if result is not None:
                 finish(session, result)
         run: Run = dist.broadcast_object(open_run(folder) if dist.is_main else None)
-        return replace(run, dataset=request.data if isinstance(request.data, Dataset) else None)
+        return replace(
+            run,
+            dataset=request.data if isinstance(request.data, Dataset) else None,
+            original=request.module if isinstance(request, ModuleRequest) and not request.factory else None,
+        )
 
 
 def forecast_train(
     space: SpaceLike | None = None,
     *,
-    module: str | None = None,
+    module: nn.Module | str | None = None,
     resolution: int | None = None,
     elasticity: ModuleElasticity | None = None,
     data: Data = "icons",
@@ -357,7 +364,7 @@ def extract(
         RunFolderError: there is no trained supernet.
         UnknownNameError: no subnet of that name was found; the message lists those that were.
         NetworkError: the network is no member of the space; the message says what differs.
-        InputError: epochs are negative, or settings or a seed are given without any.
+        InputError: epochs are negative, or settings, callbacks or a seed are given without any.
         Stopped: `should_stop` asked for it.
 
     Source: Once-for-All (Cai et al. 2020), section 4.1: 25 or 75 epochs of fine-tuning, if any.
@@ -366,6 +373,8 @@ def extract(
         raise InputError(f"epochs must be at least 0, not {epochs}.")
     if settings and not epochs:
         raise InputError("Settings change the recipe of a fine-tuning; give --epochs, too.")
+    if callbacks and not epochs:
+        raise InputError("Callbacks are told of a fine-tuning; give --epochs, too.")
     if seed is not None:
         check_seed(seed)
     if seed is not None and not epochs:
@@ -428,6 +437,7 @@ def _opened(
     return open_supernet(
         folder_of(run),
         data=_data(run),
+        module=run.original if isinstance(run, Run) else None,
         device=device,
         progress=as_progress(progress),
         should_stop=should_stop,

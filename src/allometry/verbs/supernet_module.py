@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from allometry.arch import ModuleMember
 from allometry.base import InputError, Progress
+from allometry.base.checks import check_seed
 from allometry.base.reading import is_folder
 from allometry.base.text import shown
-from allometry.catalog import names_module
 from allometry.cost import Budget
 from allometry.data import Data, Group, settle_data
 from allometry.nn import ModuleElasticity
@@ -19,7 +22,7 @@ from allometry.runs import Evaluation, MultiLabelEvaluation
 from allometry.runs.files import EVALUATION, LABEL_EVALUATION
 from allometry.supernets.config import SupernetConfig
 from allometry.supernets.module_extraction import ModuleExtraction, extract_module
-from allometry.supernets.module_run import ModuleRequest
+from allometry.supernets.module_run import ModuleRequest, fresh_module
 from allometry.supernets.opened import OpenSupernet
 from allometry.training.recipes.settings import Setting
 from allometry.training.session import Session, open_session
@@ -33,18 +36,27 @@ class ModuleArguments:
     """What of `supernet.train` goes with a module.
 
     Attributes:
-        module: `package.module:factory`, or `timm:NAME`.
+        module: `package.module:factory`, `timm:NAME`, or the module itself.
         resolution: of the largest images.
         elasticity: how much of it is left open.
     """
 
-    module: str
+    module: nn.Module | str
     resolution: int | None
     elasticity: ModuleElasticity
 
+    @property
+    def called(self) -> str:
+        """The module's part of the name of a run folder."""
+        module = self.module
+        return module.rpartition(":")[2] if isinstance(module, str) else type(module).__name__
+
 
 def module_arguments(
-    space: object, module: str | None, resolution: int | None, elasticity: ModuleElasticity | None
+    space: object,
+    module: nn.Module | str | None,
+    resolution: int | None,
+    elasticity: ModuleElasticity | None,
 ) -> ModuleArguments | None:
     """What goes with a module, or None for a space.
 
@@ -64,8 +76,8 @@ def module_arguments(
         raise InputError(
             f"Give either a space or a torch module, not both {shown(space)} and {shown(module)}."
         )
-    if not names_module(module):
-        raise InputError(f"A torch module is named as package.module:factory, not {shown(module)}.")
+    if not isinstance(module, nn.Module | str):
+        raise InputError(f"module is a torch module or package.module:factory, not {shown(module)}.")
     return ModuleArguments(module=module, resolution=resolution, elasticity=elasticity or ModuleElasticity())
 
 
@@ -97,8 +109,11 @@ def module_request(
             f"A torch module starts from a file of weights by its own names, or hf://owner/name, not from the folder "
             f"{weights}."
         )
+    check_seed(seed)
+    given = arguments.module
     return ModuleRequest(
-        module=arguments.module,
+        module=fresh_module(given, seed=seed) if isinstance(given, str) else copy.deepcopy(given).cpu(),
+        factory=given if isinstance(given, str) else None,
         resolution=arguments.resolution,
         elasticity=arguments.elasticity,
         data=settle_data(data, group=group, seed=seed, progress=progress),
