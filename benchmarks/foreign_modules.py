@@ -340,7 +340,8 @@ def main() -> None:
     parser.add_argument("--select", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        return run_one(*args.one, args.folder)
+        package, name = args.one
+        return run_one(package, name, args.folder)
     if args.select:
         return select(args.select, args.folder)
     wanted = [package.name for package in packages() if args.package in (None, package.name)]

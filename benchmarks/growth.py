@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from baselines import icons_baseline
 from common import Spread, machine, print_result, table
 
@@ -138,7 +139,9 @@ def train(way: Way, seed: int, folder: Path, threads: int) -> tuple[Row, npt.NDA
         seconds = done["seconds"]
     finished = open_finished(folder / name)
     split = open_data("icons").splits["test"]
-    correct = predict(finished.module, split, preprocessing=finished.preprocessing).correct
+    correct = predict(
+        finished.module, split, preprocessing=finished.preprocessing, device=torch.device("cpu")
+    ).correct
     outcome = done["outcome"]
     row = Row(
         way.name, seed, seconds, count(load(folder / name / "network.json")).macs,

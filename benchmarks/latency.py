@@ -193,7 +193,7 @@ def budgets(config: MeasureConfig) -> list[dict[str, Any]]:
         began = time.monotonic()
         with LatencyMeter() as watch:
             solution = solve(origin, Budget((Limit("latency", budget),)), measure=watch)
-            usual = watch(origin).latency
+            usual = watch(origin)["latency"]
         seconds = time.monotonic() - began
         chosen = [network_to_measure(one, RuntimeConfig()) for one in (origin, solution.network)]
         first, other = (one.latency for one in measure(chosen, config=replace(config, rounds=31)).measured)

@@ -42,7 +42,7 @@ def write_images(folder: Path, *, number: int, quality: int, seed: int) -> float
         else:
             part = draw.integers(0, 256, (33, 44, 3)).astype(np.uint8)
         picture = cv2.resize(part, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC).astype(np.float32)
-        picture += cv2.GaussianBlur(draw.normal(0, 8, picture.shape).astype(np.float32), (0, 0), 0.7)
+        picture += cv2.GaussianBlur(np.asarray(draw.normal(0, 8, picture.shape), np.float32), (0, 0), 0.7)
         path = folder / "ab"[index % 2] / f"{index}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).save(path, quality=quality)
