@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from allometry.arch.rounding import CHANNEL_MULTIPLE
 from allometry.base import InputError
 from allometry.base.text import shown
 from allometry.cost import Budget
@@ -49,7 +48,7 @@ def scale_module_in_full(
         width: multiplier of the channels.
         kernel_size: side of the kernels of all convolutions that look at fewer neighbors.
         law: in what proportion `phi` and `budget` grow; by default `compound`.
-        channel_multiple: what channels are rounded to.
+        channel_multiple: what channels are rounded to; by default 8, and less where that is too coarse.
         method: what new channels are: `new`, `copies` or `pairs`.
         batches: inputs that give new channels their batch-norm statistics, and all channels where they are of another
             size than the example, or the module shrinks.
@@ -101,7 +100,7 @@ def scale_module_in_full(
             depth=1.0 if depth is None else depth,
             width=1.0 if width is None else width,
             kernel_size=kernel_size,
-            channel_multiple=CHANNEL_MULTIPLE if channel_multiple is None else channel_multiple,
+            channel_multiple=channel_multiple,
             method=method,
             seed=seed,
         )

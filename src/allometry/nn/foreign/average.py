@@ -34,7 +34,7 @@ def grow_average(average: nn.Module, scaled: ScaledModule) -> nn.Module:
         >>> average = AveragedModel(module)
         >>> scaled = scale_module(module, torch.ones(1, 2), width=2)
         >>> larger = grow_average(average, scaled)
-        >>> larger.module[0].out_features, bool((larger(torch.ones(1, 2)) == average(torch.ones(1, 2))).all())
+        >>> larger.module[0].out_features, torch.allclose(larger(torch.ones(1, 2)), average(torch.ones(1, 2)))
         (16, True)
     """
     result = copied(average)

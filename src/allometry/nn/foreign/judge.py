@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,12 +16,13 @@ from allometry.nn.foreign.normed import may_keep_statistics
 from allometry.nn.foreign.oracle import ChangedError, refuse_other
 from allometry.nn.foreign.widen import Resized, with_sizes
 from allometry.nn.growing.filling import GrowthMethod
-from allometry.nn.tracing.channels import ChannelGraph, TraceError, kept_in_proportion
+from allometry.nn.tracing.channels import ChannelGraph, TraceError, frozen
 
 Widths: TypeAlias = Callable[[nn.Module, ChannelGraph], dict[int, int]]
 """How many channels groups of a module shall have, by their numbers; those that stay are not named."""
 
 _MOST_TRIES = 24
+_FEW = 4  # groups that are tried one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +116,42 @@ def widened(
     copies: bool,
 ) -> tuple[ChannelGraph, Resized]:
     """The module at another width. Channels with which it does not run are left as they are, and the rest is tried."""
-    for _ in range(_MOST_TRIES):
-        sizes = {} if widths is None else widths(module, graph)
+
+    def at(some: ChannelGraph) -> Resized:
+        sizes = {} if widths is None else widths(module, some)
         try:
-            resized = with_sizes(module, graph, sizes, inputs, copies=copies)
+            return with_sizes(module, some, sizes, inputs, copies=copies)
         except TraceError as error:
-            graph = frozen_where_it_failed(graph, sizes, error)
-            continue
-        return graph, resized
+            raise _WidthError(error, failing_groups(some, sizes, error)) from error
+
+    for _ in range(_MOST_TRIES):
+        try:
+            return graph, at(graph)
+        except _WidthError as failed:
+            reason, wrong = str(failed.error), sorted(failed.groups)
+        # Often one of the channels that meet is to blame: others that are read with it can grow.
+        for number in wrong if 1 < len(wrong) <= _FEW else ():
+            one = frozen(graph, {number: reason})
+            with suppress(_WidthError, InputError):
+                return one, at(one)
+        graph = frozen(graph, dict.fromkeys(wrong, reason))
     raise InputError(f"No width of {type(module).__name__} was found with which it runs.")
 
 
-def frozen_where_it_failed(graph: ChannelGraph, sizes: Mapping[int, int], error: TraceError) -> ChannelGraph:
-    """The graph without growth of the channels with which the module did not run."""
+class _WidthError(Exception):
+    """With some groups at another width a module does not run."""
+
+    def __init__(self, error: TraceError, groups: set[int]) -> None:
+        super().__init__(str(error))
+        self.error, self.groups = error, groups
+
+
+def failing_groups(graph: ChannelGraph, sizes: Collection[int], error: TraceError) -> set[int]:
+    """The groups of other sizes whose channels met where a module failed.
+
+    Raises:
+        InputError: there are none.
+    """
     involved = involved_spots(error)
     wrong = {
         number
@@ -137,11 +162,7 @@ def frozen_where_it_failed(graph: ChannelGraph, sizes: Mapping[int, int], error:
     }
     if not wrong:
         raise InputError(f"With other widths {error}") from error
-    groups = [
-        replace(group, frozen=str(error)) if number in wrong else group
-        for number, group in enumerate(graph.groups)
-    ]
-    return replace(graph, groups=kept_in_proportion(groups, graph.coupled))
+    return wrong
 
 
 def involved_spots(error: TraceError) -> set[Any]:
@@ -160,10 +181,11 @@ def involved_spots(error: TraceError) -> set[Any]:
 def without_normed(graph: ChannelGraph, *, but: Collection[int] = ()) -> ChannelGraph:
     """The graph without changes of channels over which a statistic is taken, but for some groups."""
     reason = "a statistic is taken over them, such as layer norm's: with more of them it is another one"
-    groups = [
-        replace(group, frozen=f"{group.name}: {reason}")
-        if group.normed and group.frozen is None and number not in but
-        else group
-        for number, group in enumerate(graph.groups)
-    ]
-    return replace(graph, groups=kept_in_proportion(groups, graph.coupled))
+    return frozen(
+        graph,
+        {
+            number: f"{group.name}: {reason}"
+            for number, group in enumerate(graph.groups)
+            if group.normed and number not in but
+        },
+    )

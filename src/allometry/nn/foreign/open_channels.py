@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -13,7 +13,7 @@ from allometry.base import InputError
 from allometry.nn.foreign.depth import restructured
 from allometry.nn.foreign.elasticity import ModuleElasticity, OpenBlocks, run_name
 from allometry.nn.foreign.fill import fill
-from allometry.nn.foreign.judge import frozen_where_it_failed, without_normed
+from allometry.nn.foreign.judge import failing_groups, without_normed
 from allometry.nn.foreign.members import insertions_of, kept_entries
 from allometry.nn.foreign.oracle import refuse_other
 from allometry.nn.foreign.runs import BlockRun, join_names
@@ -24,7 +24,7 @@ from allometry.nn.tracing.channels import (
     ChannelGraph,
     ChannelGroup,
     TraceError,
-    kept_in_proportion,
+    frozen,
     trace_channels,
 )
 from allometry.nn.tracing.labels import Spot
@@ -93,13 +93,8 @@ class _Draft:
 
     def freeze(self, numbers: set[int], why: str) -> None:
         """Let these groups stay as they are."""
-        groups = [
-            replace(group, frozen=f"{group.name}: {why}")
-            if number in numbers and group.frozen is None
-            else group
-            for number, group in enumerate(self.graph.groups)
-        ]
-        self.graph = replace(self.graph, groups=kept_in_proportion(groups, self.graph.coupled))
+        named = {number: f"{self.graph.groups[number].name}: {why}" for number in numbers}
+        self.graph = frozen(self.graph, named)
 
 
 def _size_at(group: ChannelGroup, width: float, multiple: int) -> int:
@@ -184,7 +179,8 @@ def _narrowed_until_it_runs(draft: _Draft, inputs: tuple[Any, ...]) -> None:
             resized = with_sizes(draft.module, draft.graph, sizes, inputs)
         except TraceError as error:
             if not draft.join(set(error.numbers)):
-                draft.graph = frozen_where_it_failed(draft.graph, sizes, error)
+                wrong = failing_groups(draft.graph, sizes, error)
+                draft.graph = frozen(draft.graph, dict.fromkeys(wrong, str(error)))
             continue
         moved = _moved(draft.graph, sizes, resized)
         if not moved:

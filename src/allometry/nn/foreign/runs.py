@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from allometry.base import InputError
 from allometry.nn.foreign.forms import BlockForm
-from allometry.nn.tracing.tracer import tensors_in
+from allometry.nn.tracing.tracer import tensors_in, without_fast_path
 
 _LEAST_LAYERS = 2  # of a block
 
@@ -161,7 +161,7 @@ def run_once(module: nn.Module, inputs: tuple[Any, ...]) -> Any:  # noqa: ANN401
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), without_fast_path():
             return module(*inputs)
     except Exception as error:
         # Whatever a user's code raises: it is their module, and their input.

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from allometry.arch.rounding import CHANNEL_MULTIPLE
 from allometry.base import InputError, UnknownNameError
 from allometry.nn.foreign.depth import Insertion, deepened, inserted
 from allometry.nn.foreign.forms import AttributeChange
@@ -22,7 +21,7 @@ from allometry.nn.foreign.plan import GroupChange, Kept, ModulePlan
 from allometry.nn.foreign.runs import run_once
 from allometry.nn.foreign.stages import GrowingRuns, growing_runs, repeats_of
 from allometry.nn.foreign.widen import Resized
-from allometry.nn.foreign.widths import macs_of, scaled_sizes
+from allometry.nn.foreign.widths import changed_sizes, macs_of, scaled_sizes
 from allometry.nn.growing.filling import GROWTH_METHODS, GrowthMethod
 from allometry.nn.growing.weight_map import WeightMap
 from allometry.nn.tracing.channels import (
@@ -69,7 +68,7 @@ def scale_module(
     depth: float = 1.0,
     width: float = 1.0,
     kernel_size: int | None = None,
-    channel_multiple: int = CHANNEL_MULTIPLE,
+    channel_multiple: int | None = None,
     method: GrowthMethod = "new",
     seed: int = 0,
 ) -> ScaledModule:
@@ -86,7 +85,7 @@ def scale_module(
         depth: multiplier of the blocks of each stage that repeats.
         width: multiplier of the channels.
         kernel_size: side of the kernels of all convolutions that look at fewer neighbors; None leaves them as they are.
-        channel_multiple: what channels are rounded to.
+        channel_multiple: what channels are rounded to; by default 8, and half of that as often as else nothing changes.
         method: what new channels are: `new` ones that nobody reads at first, `copies`, or `pairs` that cancel each
             other. Copies keep statistics over channels, such as layer norm's, where there are a whole number of times
             as many.
@@ -109,7 +108,7 @@ def scale_module(
         module,
         inputs,
         depth=depth,
-        widths=None if width == 1 else partial(scaled_sizes, width=width, channel_multiple=channel_multiple),
+        widths=None if width == 1 else _widths(width, channel_multiple),
         kernel_size=kernel_size,
         method=method,
         seed=seed,
@@ -166,6 +165,12 @@ def scaled_or_same(
         method=method,
         seed=seed,
     )
+
+
+def _widths(width: float, channel_multiple: int | None) -> Widths:
+    if channel_multiple is None:
+        return partial(changed_sizes, width=width)
+    return partial(scaled_sizes, width=width, channel_multiple=channel_multiple)
 
 
 def _check_multipliers(depth: float, width: float) -> None:

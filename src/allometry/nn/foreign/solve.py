@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,13 +24,13 @@ from allometry.nn.foreign.scale import READS_INPUT, ScaledModule, batch_size, sc
 from allometry.nn.foreign.stages import growing_runs, repeats_of
 from allometry.nn.foreign.widths import macs_of, params_of, scaled_sizes
 from allometry.nn.growing.filling import GrowthMethod
-from allometry.nn.tracing.channels import ChannelGraph, trace_channels
+from allometry.nn.tracing.channels import ChannelGraph, frozen, trace_channels
 from allometry.scaling import COMPOUND, ScalingLaw
 
 _COUNTED = ("macs", "params")
 _FAR = 64.0  # steps of the law in either direction
 _MULTIPLES = (CHANNEL_MULTIPLE, 4, 2, 1)
-_ROUNDS = 3
+_ROUNDS = 4
 
 
 def cost_of_module(module: nn.Module, *inputs: Any) -> Cost:  # noqa: ANN401 - whatever the module takes
@@ -96,14 +97,14 @@ def solve_module(
         raise BudgetError(f"A module's {other[0]} is not counted: limit its macs or its params.")
     runs, refused = growing_runs(shaken(module), varied_inputs(inputs))
     forecast = _Forecast.of(module, inputs, runs, kernel_size)
-    asked, tried = limits, list[tuple[float, Cost, ScaledModule]]()
+    tried = list[tuple[float, Cost, ScaledModule]]()
     multiples = _MULTIPLES if channel_multiple is None else (channel_multiple,)
     for _ in range(_ROUNDS):
         scaled = scaled_or_same(
             module,
             inputs,
-            depth=_depth(forecast, asked, law),
-            widths=Fitting(asked, multiples, forecast.batch, forecast.share),
+            depth=_depth(forecast, limits, law),
+            widths=Fitting(limits, multiples, forecast.batch, forecast.share),
             kernel_size=kernel_size,
             method=method,
             seed=seed,
@@ -114,7 +115,10 @@ def solve_module(
         tried.append((limits.use(cost), cost, scaled))
         if ENOUGH <= tried[-1][0] <= 1:
             break
-        asked = asked.times(min(1.2, max(0.8, 0.995 / tried[-1][0])))
+        corrected = forecast.corrected(scaled, cost)
+        if corrected.says_the_same_as(forecast):
+            break
+        forecast = corrected
     within = [item for item in tried if item[0] <= 1]
     if not within:
         _, least, scaled = min(tried, key=lambda item: item[0])
@@ -181,6 +185,22 @@ class _Forecast:
         )
         share = cost_of_module(planned, *inputs).macs / max(1, result.cost(1, 1, 1).macs)
         return replace(result, share=share)
+
+    def corrected(self, scaled: ScaledModule, cost: Cost) -> _Forecast:
+        """The forecast by what a module of it turned out to be: which channels stay, and what is no product of weights.
+
+        Args:
+            scaled: the module.
+            cost: of it, as it runs.
+        """
+        stay = {item.name: item.reason for item in scaled.plan.kept}
+        reasons = {n: stay[group.name] for n, group in enumerate(self.graph.groups) if group.name in stay}
+        return replace(self, graph=frozen(self.graph, reasons), share=cost.macs / max(1, scaled.macs))
+
+    def says_the_same_as(self, other: _Forecast) -> bool:
+        """Whether a module that follows from either would be the same, about."""
+        alike = math.isclose(self.share, other.share, rel_tol=1e-3)
+        return alike and len(self.graph.growing) == len(other.graph.growing)
 
     def cost(self, depth: float, width: float, multiple: int) -> Cost:
         sizes = scaled_sizes(self.module, self.graph, width, channel_multiple=multiple) if width != 1 else {}

@@ -12,7 +12,7 @@ from allometry.base import InputError
 from allometry.nn.foreign.depth import deepened, inserted, refusals
 from allometry.nn.foreign.lone import lone_blocks
 from allometry.nn.foreign.oracle import ChangedError, same_outputs
-from allometry.nn.foreign.runs import BlockRun, find_runs
+from allometry.nn.foreign.runs import BlockRun, find_runs, watch_blocks
 from allometry.nn.foreign.units import find_units
 
 GrowingRuns: TypeAlias = tuple[tuple[BlockRun, ...], dict[BlockRun, str]]
@@ -75,10 +75,13 @@ def _failing(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...
 def _with_one_more(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> str | None:
     """What is wrong when each of these runs has one block more; None if nothing is."""
     try:
-        deeper = deepened(module, [inserted(run, len(run.names) + 1) for run in runs], inputs).module
-        same_outputs(module, deeper, inputs)
+        deeper = deepened(module, [inserted(run, len(run.names) + 1) for run in runs], inputs)
+        same_outputs(module, deeper.module, inputs)
+        names = {part: name for name, part in deeper.module.named_modules()}
+        added = {names[blocks[-1]] for blocks in deeper.blocks}
+        unused = added - watch_blocks(deeper.module, inputs, added).keys()
     except ChangedError:
         return "with one block more it computes something else"
     except InputError as error:
         return f"with one block more: {error}"
-    return None
+    return "its code would not run one block more" if unused else None

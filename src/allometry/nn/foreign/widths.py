@@ -56,6 +56,22 @@ def scaled_sizes(
     return {number: size for number, size in sizes.items() if size != graph.groups[number].size}
 
 
+def changed_sizes(module: nn.Module, graph: ChannelGraph, width: float) -> dict[int, int]:
+    """The sizes at another width in steps of 8, and in half of that as often as else nothing at all would change.
+
+    Example:
+        >>> from allometry.nn.tracing import trace_channels
+        >>> import torch
+        >>> net = nn.Sequential(nn.Conv2d(3, 16, 1), nn.Flatten(), nn.Linear(16, 2))
+        >>> changed_sizes(net, trace_channels(net, torch.zeros(1, 3, 1, 1)), 0.75)
+        {0: 12}
+    """
+    multiple = CHANNEL_MULTIPLE
+    while not (sizes := scaled_sizes(module, graph, width, channel_multiple=multiple)) and multiple > 1:
+        multiple //= 2
+    return sizes
+
+
 def rounded_size(group: ChannelGroup, width: float, multiple: int) -> int:
     """How many channels a group has at a width, when the weights that give them have a multiple of so many."""
     channels = widen(group.size * group.times, width, multiple)

@@ -261,9 +261,15 @@ def _trace_training(tracer: Tracer, module: nn.Module, inputs: tuple[Any, ...]) 
     """
     if not runs_in_training(module, inputs):
         return
+    known = len(tracer.multiplications)
     with unchanged(module), tracer.watching():
         module.train()
         module(*inputs)
+    # What runs in training alone is no part of what an image costs.
+    ran = {cost.module for cost in tracer.multiplications[:known]}
+    tracer.multiplications[known:] = [
+        cost._replace(times=0) for cost in tracer.multiplications[known:] if cost.module not in ran
+    ]
 
 
 def runs_in_training(module: nn.Module, inputs: tuple[Any, ...]) -> bool:
@@ -367,6 +373,20 @@ def kept_in_proportion(
                 reason = f"{groups[number].name}: in proportion to {held.name}, which stays: {held.frozen}"  # type: ignore[union-attr]
                 result[number] = replace(groups[number], frozen=reason)
     return tuple(result)
+
+
+def frozen(graph: ChannelGraph, reasons: Mapping[int, str]) -> ChannelGraph:
+    """A graph in which some groups stay as many, and those that are in proportion to them.
+
+    Args:
+        graph: of a module's channels.
+        reasons: why, by the groups' numbers; those that stay already keep theirs.
+    """
+    groups = [
+        group if group.frozen is not None or number not in reasons else replace(group, frozen=reasons[number])
+        for number, group in enumerate(graph.groups)
+    ]
+    return replace(graph, groups=kept_in_proportion(groups, graph.coupled))
 
 
 def _groups(tracer: Tracer) -> tuple[list[ChannelGroup], npt.NDArray[np.int64]]:

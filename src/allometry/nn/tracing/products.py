@@ -45,7 +45,12 @@ def _convolution(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Tenso
             tracer.freeze(plane.numpy(), "neighboring channels are convolved with each other")
             planes += [plane] if same and not varies(plane) & {0, 1} else []
     tracer.keep(out, Value(planes, data=True))
-    _cost(tracer, weight, out, given, into)
+    # Each place that a transposed convolution is given is multiplied with the whole kernel.
+    places, reads = (source, weight.shape[0] // groups) if transposed else (out, weight.shape[1])
+    times = int(np.prod(weight.shape[2:])) * (places.numel() // max(places.shape[1], 1))
+    # One input for each output where it is depthwise; otherwise those of its group.
+    inputs = np.full(reads, -1) if into is None else into[:reads]
+    _note(tracer, times, np.full(out.shape[1], -1) if given is None else given, inputs)
 
 
 def _depthwise(
@@ -213,14 +218,6 @@ def _only_row(tracer: Tracer, value: Value, dimension: int, reason: str) -> Row 
 
 def _row_of(value: Value, dimension: int) -> Row | None:
     return next((vector(plane, dimension) for plane in value.planes if varies(plane) == {dimension}), None)
-
-
-def _cost(tracer: Tracer, weight: Tensor, out: Tensor, given: Row | None, into: Row | None) -> None:
-    outputs = np.full(out.shape[1], -1) if given is None else given
-    # One input for each output where it is depthwise; otherwise those of its group.
-    inputs = np.full(weight.shape[1], -1) if into is None else into
-    kernel = int(np.prod(weight.shape[2:]))
-    _note(tracer, kernel * (out.numel() // max(out.shape[1], 1)), outputs, inputs)
 
 
 def _note(tracer: Tracer, times: int, outputs: npt.ArrayLike, inputs: npt.ArrayLike) -> None:

@@ -204,9 +204,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 stack.callback(handle.remove)
             stack.enter_context(traced_attributes(self.module))
             compared = stack.enter_context(compared_sizes())
-            # PyTorch's fast path for attention is one operation, in which nothing can be followed.
-            stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
-            torch.backends.mha.set_fastpath_enabled(False)
+            stack.enter_context(without_fast_path())
             stack.enter_context(torch.no_grad())
             stack.enter_context(self)
             stack.enter_context(_Functions(self))
@@ -278,6 +276,17 @@ class _Functions(TorchFunctionMode):
         if name == "numel" and type(out) is int:
             return TracedInt(out).of(from_shape=True)
         return out
+
+
+@contextmanager
+def without_fast_path() -> Iterator[None]:
+    """Switch off PyTorch's fast path for attention: one operation, in which nothing can be followed or counted."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 def tensors_in(held: Any) -> list[Tensor]:  # noqa: ANN401 - whatever modules take and give
