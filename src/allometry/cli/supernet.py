@@ -10,7 +10,6 @@ import typer
 
 from allometry.base import InputError
 from allometry.base.reading import UnreadableError, parse_number
-from allometry.base.units import format_duration, format_quantity, plural
 from allometry.cli.options import (
     Callbacks,
     Data,
@@ -24,13 +23,11 @@ from allometry.cli.options import (
     Settings,
     Threads,
 )
-from allometry.cli.printing import cost_text, print_json, print_rows
+from allometry.cli.printing import print_json, print_rows
+from allometry.cli.supernet_rows import extracted_rows, front_rows, planned_rows, subnet_rows, trained_rows
 
 if TYPE_CHECKING:
     from allometry.nn import ModuleElasticity
-    from allometry.runs import Subnet, SubnetFront
-    from allometry.supernets.training_run import SupernetForecast
-    from allometry.verbs.open import Run
 
 
 supernet = typer.Typer(
@@ -181,12 +178,12 @@ def train(
     }
     if dry_run:
         planned = verbs.forecast_train(space, **arguments)
-        print_json(planned.to_dict()) if as_json else print_rows("supernet", _planned(planned))
+        print_json(planned.to_dict()) if as_json else print_rows("supernet", planned_rows(planned))
         return
     with stopping_on_signals() as should_stop:
         run = verbs.train(space, out=out, callbacks=callbacks or (), should_stop=should_stop, **arguments)
     if is_main_process():
-        print_json(run.to_dict()) if as_json else print_rows(str(run.folder), _trained(run))
+        print_json(run.to_dict()) if as_json else print_rows(str(run.folder), trained_rows(run))
 
 
 @supernet.command()
@@ -260,11 +257,11 @@ def search(
         else:
             subnet = verbs.search(run, budget=budget or "", **arguments)
     if front is not None:
-        print_json(best.to_dict()) if as_json else print_rows(str(best.folder), _front(best))
+        print_json(best.to_dict()) if as_json else print_rows(str(best.folder), front_rows(best))
     elif as_json:
         print_json({**subnet.to_dict(), "report": str(run / "report.html")})
     else:
-        print_rows(str(subnet.folder), _subnet(subnet, run))
+        print_rows(str(subnet.folder), subnet_rows(subnet, run))
 
 
 @supernet.command()
@@ -308,7 +305,9 @@ def extract(
             callbacks=callbacks or (),
             should_stop=should_stop,
         )
-    print_json(extracted.to_dict()) if as_json else print_rows(str(extracted.folder), _extracted(extracted))
+    print_json(extracted.to_dict()) if as_json else print_rows(
+        str(extracted.folder), extracted_rows(extracted)
+    )
 
 
 def _elasticity(given: Mapping[str, str | None]) -> ModuleElasticity | None:
@@ -327,97 +326,3 @@ def _fractions(name: str, text: str) -> tuple[float, ...]:
         return tuple(parse_number(part) for part in text.split(","))
     except UnreadableError as error:
         raise InputError(f"--{name} takes fractions joined by commas, such as 0.5,0.75: {error}.") from error
-
-
-def _planned(planned: SupernetForecast) -> dict[str, str]:
-    phases = {
-        f"phase {phase.name}": f"{plural(phase.epochs, 'epoch')}, {plural(phase.subnets, 'subnet')} in a step, about "
-        f"{format_duration(phase.seconds)}"
-        for phase in planned.phases
-    }
-    return {
-        "space": f"{planned.size:,} networks, {format_quantity(planned.smallest_macs)} to "
-        f"{format_quantity(planned.largest_macs)} MACs, at most {format_quantity(planned.largest_params)} params",
-        **phases,
-        "in all": f"about {format_duration(planned.seconds)} here",
-    }
-
-
-def _trained(run: Run) -> dict[str, str]:
-    from allometry.runs import SupernetResult
-
-    result = run.result
-    assert isinstance(result, SupernetResult)  # noqa: S101
-    ends = {
-        name: f"{format_quantity(end.cost.macs)} MACs, {format_quantity(end.cost.params)} params, "
-        f"validation {run.metric} {end.validation_accuracy:.2%}"
-        for name, end in (("largest", result.largest), ("smallest", result.smallest))
-    }
-    return {
-        "space": f"{result.size:,} networks",
-        **ends,
-        "training": f"{plural(result.epochs, 'epoch')} in {plural(result.phases, 'phase')}, "
-        f"{format_duration(result.seconds)}",
-        "next": f'allometry supernet search {run.folder} --budget "latency<=5ms"',
-        "report": str(run.report),
-    }
-
-
-def _front(front: SubnetFront) -> dict[str, str]:
-    from allometry.cost import as_measure
-
-    measure = as_measure(front.measure)
-    return {
-        **{
-            measure.format(subnet.known(measure) or 0): f"{subnet.validation_accuracy:.2%}, predicted "
-            f"{subnet.predicted_accuracy:.2%}, {subnet.resolution} px, {subnet.name}"
-            for subnet in front.subnets
-        },
-        "searched": f"{front.examined:,} subnets in {format_duration(front.search_seconds)}, {front.size} "
-        f"of them on the front; {_judged(front.tau)}",
-    }
-
-
-def _subnet(subnet: Subnet, run: Path) -> dict[str, str]:
-    metrics = {
-        "subnet": f"{subnet.name}, {subnet.resolution} px",
-        "cost": cost_text(subnet.cost, subnet.measured, predicted=subnet.predicted_latency),
-        "validation accuracy": f"{subnet.validation_accuracy:.2%}, predicted {subnet.predicted_accuracy:.2%}",
-        "test accuracy": f"{subnet.test_accuracy or 0:.2%}",
-    }
-    return metrics | {
-        "searched": f"{subnet.examined:,} subnets in {format_duration(subnet.search_seconds)}; {_judged(subnet.tau)}",
-        "next": f"allometry supernet extract {run} {subnet.name}",
-        "report": str(run / "report.html"),
-    }
-
-
-def _judged(tau: float | None) -> str:
-    return "all were measured" if tau is None else f"Kendall tau of the predictor {tau:.2f}"
-
-
-def _extracted(run: Run) -> dict[str, str]:
-    from allometry.runs import ExtractResult
-
-    result = run.result
-    assert isinstance(result, ExtractResult)  # noqa: S101
-    low, high = result.test_interval
-    rows = {
-        "subnet": f"{result.network}, {result.resolution} px",
-        "cost": f"{result.cost.macs:,} MACs, {result.cost.params:,} params",
-        f"validation {run.metric}": f"{result.validation_accuracy:.2%}",
-        f"test {run.metric}": f"{result.test_accuracy:.2%} ({low:.1%} to {high:.1%})",
-    }
-    if result.epochs:
-        rows[f"validation {run.metric}"] += (
-            f", {result.extracted_accuracy:.2%} before {plural(result.epochs, 'epoch')} of fine-tuning"
-        )
-    if run.network is None:  # a torch module's: its own code makes it
-        from allometry.runs.files import MODULE_PLAN, MODULE_WEIGHTS
-
-        return rows | {
-            "plan": str(run.folder / MODULE_PLAN),
-            "weights": str(run.folder / MODULE_WEIGHTS),
-            "report": str(run.report),
-        }
-    return rows | {"next": f"allometry export {run.folder} --to onnx", "report": str(run.report)}

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from torch import nn
 
-from allometry.arch import Network, Space
-from allometry.arch.any_space import AnyMember, member_digest
-from allometry.base import InputError, NetworkError, Progress
+from allometry.arch import Network
+from allometry.arch.any_space import AnyMember
+from allometry.base import InputError, Progress
 from allometry.base.checks import check_seed, replace_given
 from allometry.base.progress import as_progress
 from allometry.cost import Budget, LatencyTable, Measure, as_budget, as_measure
@@ -36,7 +36,7 @@ from allometry.runs.arguments import value_name
 from allometry.runs.folder import find_run
 from allometry.supernets.accuracy_predictor import PredictorConfig
 from allometry.supernets.config import SupernetConfig
-from allometry.supernets.extraction import extract_in_folder, find_subnet
+from allometry.supernets.extraction import find_subnet
 from allometry.supernets.module_run import ModuleRequest
 from allometry.supernets.opened import OpenSupernet, open_supernet
 from allometry.supernets.subnet_search import SubnetRequest, search_front, search_subnet
@@ -46,16 +46,14 @@ from allometry.supernets.training_run import (
     train_in_folder,
 )
 from allometry.training.callbacks import Callback
-from allometry.training.recipes.settings import Setting, setting_texts
+from allometry.training.recipes.settings import Setting
 from allometry.training.recipes.specs import check_settings
 from allometry.training.session import open_joint_session, open_session, read_data, read_in_turn
 from allometry.verbs.arguments import RunLike, folder_of
 from allometry.verbs.open import Run, open_run
-from allometry.verbs.stages import finish, is_finished, judge
-from allometry.verbs.supernet_module import (
-    extract_member,
-    module_arguments,
-)
+from allometry.verbs.stages import finish, is_finished
+from allometry.verbs.supernet_extract import take_out
+from allometry.verbs.supernet_module import module_arguments
 from allometry.verbs.supernet_request import job_of, request_of
 
 __all__ = ["extract", "forecast_train", "front", "search", "train"]
@@ -386,48 +384,18 @@ def extract(
     called = value_name(network) if isinstance(network, Network) else value_name(network.name)
     folder = Path(out or supernet.parent / f"{supernet.name}-{called}")
     with _opened(run, device, progress, should_stop) as opened:
-        decisions_of: Callable[[AnyMember], object] = opened.space.decisions_of  # type: ignore[assignment]
-        _refuse_other_kind(opened, network)
-        decisions_of(network)  # what is no member is refused before a folder is made
-        arguments = {
-            "supernet": str(supernet.resolve()),
-            "subnet": member_digest(network),
-            "data": opened.session.run.info.argument("data", str),
-            "epochs": epochs,
-            "settings": setting_texts(settings),
-        }
-        if not isinstance(network, Network):
-            if epochs:
-                raise InputError(
-                    "A module's subnet is fine-tuned by the module's own training code: take it out without epochs, "
-                    "and make it there by its plan and weights."
-                )
-            extract_member(
-                opened, network, folder, arguments=arguments, device=device, should_stop=should_stop
-            )
-            return open_run(folder, data=_data(run))
-        with open_session(
+        take_out(
+            opened,
+            network,
             folder,
-            command="supernet extract",
-            arguments=arguments,
-            seed=opened.session.seed if seed is None else seed,
+            epochs=epochs,
+            seed=seed,
             device=device,
-            progress=opened.session.progress,
-            should_stop=should_stop,
+            settings=settings,
             callbacks=callbacks,
-        ) as session:
-            if not is_finished(session):
-                extraction = extract_in_folder(session, opened, network, epochs, settings)
-                evaluation = judge(session, extraction.trained, extraction.job)
-                finish(session, extraction.result(evaluation, epochs=epochs))
+            should_stop=should_stop,
+        )
     return open_run(folder, data=_data(run))
-
-
-def _refuse_other_kind(opened: OpenSupernet, member: AnyMember) -> None:
-    """Refuse a network where the supernet is a module's, or the other way around."""
-    if isinstance(opened.space, Space) != isinstance(member, Network):
-        kind = "networks" if isinstance(opened.space, Space) else "members of a torch module"
-        raise NetworkError(f"The subnets of {opened.session.run.path} are {kind}, and {member.name} is none.")
 
 
 def _opened(

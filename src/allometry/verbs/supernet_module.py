@@ -1,16 +1,13 @@
-"""`allometry supernet` of a torch module, whoever wrote it: what was asked for, and a member taken out."""
+"""`allometry supernet train` of a torch module, whoever wrote it: what of its arguments goes with one."""
 
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import nn
 
-from allometry.arch import ModuleMember
 from allometry.base import InputError, Progress
 from allometry.base.checks import check_seed
 from allometry.base.reading import is_folder
@@ -18,17 +15,10 @@ from allometry.base.text import shown
 from allometry.cost import Budget
 from allometry.data import Data, Group, settle_data
 from allometry.nn import ModuleElasticity
-from allometry.runs import Evaluation, MultiLabelEvaluation
-from allometry.runs.files import EVALUATION, LABEL_EVALUATION
 from allometry.supernets.config import SupernetConfig
-from allometry.supernets.module_extraction import ModuleExtraction, extract_module
 from allometry.supernets.module_run import ModuleRequest, fresh_module
-from allometry.supernets.opened import OpenSupernet
 from allometry.training.recipes.settings import Setting
-from allometry.training.session import Session, open_session
 from allometry.verbs.arguments import RunLike, weights_argument
-from allometry.verbs.evaluate import evaluate_split
-from allometry.verbs.stages import finish, is_finished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,56 +111,3 @@ def module_request(
         settings=tuple(settings),
         start=weights,
     )
-
-
-def extract_member(
-    opened: OpenSupernet,
-    member: ModuleMember,
-    folder: Path,
-    *,
-    arguments: dict[str, object],
-    device: str | None,
-    should_stop: Callable[[], bool],
-) -> None:
-    """Take a member out into a run folder, and judge it on the test images.
-
-    Raises:
-        InputError: the member cannot be made again from a file.
-        Stopped: the user asked for it.
-    """
-    with open_session(
-        folder,
-        command="supernet extract",
-        arguments=arguments,
-        seed=opened.session.seed,
-        device=device,
-        progress=opened.session.progress,
-        should_stop=should_stop,
-    ) as session:
-        if is_finished(session):
-            return
-        extraction = extract_module(session, opened, member)
-        session.halt_if_requested()
-        evaluation = _judge(session, opened, extraction)
-        finish(session, extraction.result(evaluation))
-
-
-def _judge(
-    session: Session, opened: OpenSupernet, extraction: ModuleExtraction
-) -> Evaluation | MultiLabelEvaluation:
-    """Evaluate a member on the test split, and write what came of it."""
-    began, split = time.monotonic(), opened.images.dataset.splits["test"]
-    _, evaluation = evaluate_split(
-        extraction.module,
-        split,
-        name="test",
-        preprocessing=extraction.preprocessing,
-        device=session.device,
-        progress=session.progress,
-    )
-    session.run.record_cost("evaluate", "test", seconds=time.monotonic() - began, images=len(split))
-    if isinstance(evaluation, MultiLabelEvaluation):
-        LABEL_EVALUATION.write(session.run.path, evaluation)
-    else:
-        EVALUATION.write(session.run.path, evaluation)
-    return evaluation
