@@ -13,7 +13,8 @@ from allometry.nn.foreign.forms import AttributeChange, BlockForm, ShapeChange
 from allometry.nn.foreign.resize import copied
 from allometry.nn.foreign.runs import Seen
 from allometry.nn.foreign.widen import with_sizes
-from allometry.nn.tracing.channels import ChannelGraph, trace_channels
+from allometry.nn.tracing.channels import trace_channels
+from allometry.nn.tracing.graph import ChannelGraph
 from allometry.nn.tracing.labels import Spot
 
 _STRIDES = ("stride", "strides")

@@ -9,7 +9,7 @@ from torch import nn
 
 from allometry.cost import Budget, Cost
 from allometry.nn.foreign.widths import macs_of, params_of, scaled_sizes
-from allometry.nn.tracing.channels import ChannelGraph
+from allometry.nn.tracing.graph import ChannelGraph
 
 ENOUGH = 0.97  # of a budget
 _STEPS = 40  # of bisection

@@ -16,7 +16,8 @@ from allometry.nn.foreign.normed import may_keep_statistics
 from allometry.nn.foreign.oracle import ChangedError, refuse_other
 from allometry.nn.foreign.widen import Resized, with_sizes
 from allometry.nn.growing.filling import GrowthMethod
-from allometry.nn.tracing.channels import ChannelGraph, TraceError, frozen
+from allometry.nn.tracing.channels import TraceError
+from allometry.nn.tracing.graph import ChannelGraph, frozen
 
 Widths: TypeAlias = Callable[[nn.Module, ChannelGraph], dict[int, int]]
 """How many channels groups of a module shall have, by their numbers; those that stay are not named."""

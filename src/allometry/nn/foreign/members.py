@@ -20,7 +20,8 @@ from allometry.nn.foreign.forms import AttributeChange
 from allometry.nn.foreign.plan import GroupChange, ModulePlan
 from allometry.nn.foreign.resize import copied, resize_in_place
 from allometry.nn.foreign.widen import new_attributes, new_shapes
-from allometry.nn.tracing.channels import ChannelGraph, trace_channels
+from allometry.nn.tracing.channels import trace_channels
+from allometry.nn.tracing.graph import ChannelGraph
 from allometry.nn.tracing.traced_int import AttributeSpot
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from allometry.nn.foreign.widen import Resized, is_new, tensors_of
 from allometry.nn.growing.filling import along
-from allometry.nn.tracing.channels import ChannelGraph, ChannelGroup
+from allometry.nn.tracing.graph import ChannelGraph, ChannelGroup
 from allometry.nn.tracing.labels import Spot
 
 

@@ -20,13 +20,8 @@ from allometry.nn.foreign.runs import BlockRun, join_names
 from allometry.nn.foreign.scale import READS_INPUT
 from allometry.nn.foreign.widen import Resized, new_attributes, with_sizes
 from allometry.nn.foreign.widths import is_inside, rounded_size, sizes_in_proportion
-from allometry.nn.tracing.channels import (
-    ChannelGraph,
-    ChannelGroup,
-    TraceError,
-    frozen,
-    trace_channels,
-)
+from allometry.nn.tracing.channels import TraceError, trace_channels
+from allometry.nn.tracing.graph import ChannelGraph, ChannelGroup, frozen
 from allometry.nn.tracing.labels import Spot
 
 _MOST_TRIES = 24

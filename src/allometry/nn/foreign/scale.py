@@ -24,12 +24,8 @@ from allometry.nn.foreign.widen import Resized
 from allometry.nn.foreign.widths import changed_sizes, macs_of, scaled_sizes
 from allometry.nn.growing.filling import GROWTH_METHODS, GrowthMethod
 from allometry.nn.growing.weight_map import WeightMap
-from allometry.nn.tracing.channels import (
-    ChannelGraph,
-    runs_in_training,
-    trace_channels,
-    unchanged,
-)
+from allometry.nn.tracing.channels import runs_in_training, trace_channels, unchanged
+from allometry.nn.tracing.graph import ChannelGraph
 from allometry.nn.tracing.tracer import tensors_in
 
 READS_INPUT = "they read what has no channels"  # as the first weights do

@@ -24,7 +24,8 @@ from allometry.nn.foreign.scale import READS_INPUT, ScaledModule, batch_size, sc
 from allometry.nn.foreign.stages import growing_runs, repeats_of
 from allometry.nn.foreign.widths import macs_of, params_of, scaled_sizes
 from allometry.nn.growing.filling import GrowthMethod
-from allometry.nn.tracing.channels import ChannelGraph, frozen, trace_channels
+from allometry.nn.tracing.channels import trace_channels
+from allometry.nn.tracing.graph import ChannelGraph, frozen
 from allometry.scaling import COMPOUND, ScalingLaw
 
 _COUNTED = ("macs", "params")

@@ -31,7 +31,8 @@ from allometry.nn.foreign.members import ModuleMembers, fill_in_place, without_v
 from allometry.nn.foreign.open_channels import open_channels
 from allometry.nn.foreign.oracle import shaken
 from allometry.nn.foreign.runs import find_runs, join_names, run_once
-from allometry.nn.tracing.channels import ChannelGraph, runs_in_training, trace_channels, unchanged
+from allometry.nn.tracing.channels import runs_in_training, trace_channels, unchanged
+from allometry.nn.tracing.graph import ChannelGraph
 
 _TRIED = 8  # members at random
 

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from allometry.nn.channels import named_tensors
 from allometry.nn.foreign.resize import resize
 from allometry.nn.growing.weight_map import NEW, TensorSource, WeightMap
-from allometry.nn.tracing.channels import ChannelGraph, ChannelGroup, Slot, TraceError, graph_of, run_traced
+from allometry.nn.tracing.channels import TraceError, run_traced
+from allometry.nn.tracing.graph import ChannelGraph, ChannelGroup, Slot
+from allometry.nn.tracing.grouping import graph_of
 from allometry.nn.tracing.labels import Spot
 from allometry.nn.tracing.traced_int import AttributeSpot, read_attribute
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from allometry.arch.rounding import CHANNEL_MULTIPLE, widen
-from allometry.nn.tracing.channels import ChannelGraph, ChannelGroup
+from allometry.nn.tracing.graph import ChannelGraph, ChannelGroup
 
 _LEAST = 2
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
