@@ -162,16 +162,23 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 def _together(rows: Sequence[Row]) -> str:
     """What rising regularization is worth with images that grow, and what the growing saves."""
-    own = difference(rows, BOTH, GROWN)
+    own, alone = difference(rows, BOTH, GROWN), difference(rows, RISEN, PLAIN)
     saved, whole = (seconds_of([row for row in rows if row["way"] == way]) for way in (BOTH, PLAIN))
-    if own is None or not saved or not whole:
+    if own is None or alone is None or len(own.seeds) != len(alone.seeds) or not saved or not whole:
         return ""
     low, high = (100 * bound for bound in own.interval)
     ratio = statistics.median(saved) / statistics.median(whole)
+    more = [left - right for left, right in zip(own.seeds, alone.seeds, strict=True)]
     return (
         f"With images that grow, regularization that rises gives {100 * own.mean:+.1f} points over a constant one "
-        f"({low:+.1f} to {high:+.1f} by foundries): {own.verdict}. Growing takes {ratio:.2f} of the time."
+        f"({low:+.1f} to {high:+.1f} by foundries; by seed {_points(own.seeds)}): {own.verdict}. That is more than at "
+        f"one size by {100 * statistics.fmean(more):.1f} (by seed {_points(more)}). {BOTH.capitalize()}, takes "
+        f"{ratio:.2f} of the time of {PLAIN}."
     )
+
+
+def _points(seeds: Sequence[float]) -> str:
+    return ", ".join(f"{100 * seed:+.1f}" for seed in seeds)
 
 
 if __name__ == "__main__":
