@@ -38,7 +38,7 @@ from allometry.supernets.specialize import THOROUGH, SpecializeConfig, Specializ
 if TYPE_CHECKING:
     from allometry.supernets.accuracy_predictor import PredictorConfig
     from allometry.supernets.config import SupernetConfig
-    from allometry.supernets.elastic import Part, Subnet, Supernet, build_supernet, supernet_of
+    from allometry.supernets.elastic import Supernet, build_supernet, supernet_of
     from allometry.supernets.elastic_module import ElasticModule, ModuleSubnet, supernet_of_module
     from allometry.supernets.elastic_net import ElasticNet, LayerOptions
     from allometry.supernets.extract import ESTIMATED, extract_subnet, preprocessing_of
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from allometry.supernets.module_sorting import sort_module_channels
     from allometry.supernets.module_task import ModuleSupernetJob, ModuleSupernetTask, train_module_supernet
     from allometry.supernets.sorting import Axis, Spot, axes_of, sort_channels
+    from allometry.supernets.subnet_parts import Part, Subnet
     from allometry.supernets.task import (
         SUPERNET,
         SupernetTask,
@@ -61,12 +62,12 @@ _LATER = {
     "ModuleSubnet": "elastic_module",
     "ModuleSupernetJob": "module_task",
     "ModuleSupernetTask": "module_task",
-    "Part": "elastic",
+    "Part": "subnet_parts",
     "PredictorConfig": "accuracy_predictor",
     "SupernetConfig": "config",
     "SUPERNET": "task",
     "Spot": "sorting",
-    "Subnet": "elastic",
+    "Subnet": "subnet_parts",
     "Supernet": "elastic",
     "SupernetJob": "job",
     "SupernetTask": "task",

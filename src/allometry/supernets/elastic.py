@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import NamedTuple, NoReturn, cast
+from typing import NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,42 +16,9 @@ from allometry.base import InputError
 from allometry.nn import ConvNet, initialize
 from allometry.supernets.elastic_net import ElasticNet, LayerOptions
 from allometry.supernets.places import Exit, LayerCandidate, LayerPlace, candidates_of, shapes_of, skeleton
+from allometry.supernets.subnet_parts import Part, Subnet, host_name, prefixes, subnet_of
 from allometry.training.batch_norm import batch_norms, synchronize
 from allometry.training.devices import compile_layer
-
-
-class Part(NamedTuple):
-    """One layer of a subnet: what computes, and whose weights it uses.
-
-    Example, with a small `network`:
-        >>> from allometry.catalog import mbconv_space
-        >>> space = mbconv_space(network, depths=(1, 2))
-        >>> [part.host for part in Supernet(space).subnet(space.smallest()).parts if isinstance(part, Part)]
-        ['stem', 'stage_0_layer_0_mbconv', 'head']
-    """
-
-    host: str
-    candidate: LayerCandidate
-
-
-class Subnet(NamedTuple):
-    """A member of a supernet's space, ready to compute.
-
-    Attributes:
-        network: that it is.
-        parts: its layers, in order, from the stem to the head.
-
-    Example, with a small `network`:
-        >>> from allometry.catalog import mbconv_space
-        >>> space = mbconv_space(network, depths=(1, 2))
-        >>> supernet = Supernet(space)
-        >>> smallest, largest = supernet.subnet(space.smallest()), supernet.subnet(network)
-        >>> len(smallest.parts), len(largest.parts), largest.network == network  # stem and head count, too
-        (3, 4, True)
-    """
-
-    network: Network
-    parts: tuple[Part, ...]
 
 
 class Supernet(ElasticNet):
@@ -133,24 +100,7 @@ class Supernet(ElasticNet):
         Raises:
             NetworkError: it is no member; the message says what differs.
         """
-        space, layout = self.space, self.space.layout
-        chosen = space.decisions_of(member) if isinstance(member, Network) else member
-        network = space.network(chosen)
-        depths = layout.depths(chosen)
-        stem = LayerCandidate(network.stem, network.in_channels, network.padding)
-        parts = [Part(host_name(LayerPlace(-1, 0), stem), stem)]
-        source = network.shapes()[0]
-        for stage in range(len(space.template.stages)):
-            layers = layout.layers(stage, depths)
-            block = layout.block(stage, chosen) if layers else space.template.stages[stage].block
-            for layer in range(layers):
-                candidate = LayerCandidate(block, source.channels, network.padding)
-                parts.append(Part(host_name(LayerPlace(stage, layer), candidate), candidate))
-                source = block.after(source, source, network.padding)
-                block = block.following()
-        head = LayerCandidate(network.head, source.channels, network.padding)
-        parts.append(Part(host_name(LayerPlace(len(space.template.stages), 0), head), head))
-        return Subnet(network, tuple(parts))
+        return subnet_of(self.space, member)
 
     def weights(self, part: Part, *, statistics: bool) -> dict[str, Tensor]:
         """The tensors that a layer of a subnet uses, by their names in it; gradients flow back through them.
@@ -185,7 +135,7 @@ class Supernet(ElasticNet):
             plain = ConvNet(network)
         tensors = {
             f"{prefix}{name}": value.detach().clone(memory_format=torch.contiguous_format)
-            for prefix, part in zip(_prefixes(network), subnet.parts, strict=True)
+            for prefix, part in zip(prefixes(network), subnet.parts, strict=True)
             for name, value in self.weights(part, statistics=True).items()
         }
         device = next(self.parameters()).device
@@ -206,7 +156,7 @@ class Supernet(ElasticNet):
         subnet = self.subnet(self.space.largest())
         held = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
         taken: list[tuple[Tensor, Tensor]] = []
-        for prefix, part in zip(_prefixes(subnet.network), subnet.parts, strict=True):
+        for prefix, part in zip(prefixes(subnet.network), subnet.parts, strict=True):
             for name, value in self.weights(part, statistics=True).items():
                 tensor = held.pop(f"{prefix}{name}", None)
                 if tensor is None or tensor.shape != value.shape:
@@ -367,13 +317,6 @@ def supernet_of(
     return supernet.eval()
 
 
-def host_name(place: LayerPlace, candidate: LayerCandidate) -> str:
-    """What the supernet calls the holder of the weights of a candidate."""
-    if candidate.kind in ("stem", "head"):
-        return candidate.kind
-    return f"stage_{place.stage}_layer_{place.layer}_{candidate.kind}"
-
-
 def _matrix(name: str, larger: int, smaller: int) -> str:
     return f"{name.replace('.', '/')}/{larger}-{smaller}"
 
@@ -391,14 +334,3 @@ def _middle(kernel: Tensor, sides: tuple[int, int]) -> Tensor:
     for dimension, side in zip((2, 3), sides, strict=True):
         kernel = kernel.narrow(dimension, (kernel.shape[dimension] - side) // 2, side)
     return kernel
-
-
-def _prefixes(network: Network) -> list[str]:
-    """How the names of each layer's parameters begin in the ordinary module, from the stem to the head."""
-    within: dict[int, int] = {}
-    prefixes = [""]
-    for placed in network.blocks():
-        number = within.get(placed.stage, 0)
-        within[placed.stage] = number + 1
-        prefixes.append(f"stages.{placed.stage}.{number}.")
-    return [*prefixes, ""]

@@ -14,8 +14,9 @@ from allometry.arch import Network
 from allometry.arch.any_space import AnyMember
 from allometry.data import Split, part_of, view_batches
 from allometry.nn import ConvNet
-from allometry.supernets.elastic import Subnet, Supernet
+from allometry.supernets.elastic import Supernet
 from allometry.supernets.elastic_net import ElasticNet
+from allometry.supernets.subnet_parts import Subnet
 from allometry.training import Preprocessing, recalibrate_batch_norm, to_input
 
 ESTIMATED = 1024  # images, as after an epoch of a training

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from allometry.arch import Space
 from allometry.nn import GraphBlock
 from allometry.nn.channels import BlockChannels, ChannelAxis, block_channels, named_tensors, written_by
-from allometry.supernets.elastic import Supernet, host_name
+from allometry.supernets.elastic import Supernet
 from allometry.supernets.places import LayerPlace, candidates_of, shapes_of, skeleton
+from allometry.supernets.subnet_parts import host_name
 
 
 class Spot(NamedTuple):

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from allometry.nas import narrow
 from allometry.nn import ConvNet, scale_residuals
 from allometry.supernets.base_task import SUPERNET, BaseSupernetTask, TrainedSupernet, options_in_use
-from allometry.supernets.elastic import Subnet, Supernet, build_supernet, supernet_of
+from allometry.supernets.elastic import Supernet, build_supernet, supernet_of
 from allometry.supernets.job import SupernetJob
 from allometry.supernets.sorting import sort_channels
+from allometry.supernets.subnet_parts import Subnet
 from allometry.training import load_weights, run_task
 from allometry.training.optimizer import layers_above
 
