@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from allometry.base import InputError
 from allometry.cli.app import app
 from allometry.nn import ModulePlan, apply_plan, read_weights
+from allometry.training.pretrained import open_pretrained
 from allometry.verbs import grow_module as verb
 from allometry.verbs.grow_module import grow_module_file
 
@@ -141,6 +142,22 @@ def test_a_module_of_gray_images_that_gives_maps_grows_too(
     torch.save(gray_nets.make().state_dict(), tmp_path / "gray.pt")
     grown = grow_module_file(tmp_path / "gray.pt", module="gray_nets:make", budget="2x", resolution=32)
     assert grown.scaled.module[0].out_channels > 16
+
+
+def test_a_classifier_of_gray_images_is_opened_as_predict_does_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gray_classes.py").write_text(
+        "from torch import nn\n"
+        "def make():\n"
+        "    return nn.Sequential(nn.Conv2d(1, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import gray_classes  # type: ignore[import-not-found]
+
+    torch.save(gray_classes.make().state_dict(), tmp_path / "gray.pt")
+    opened = open_pretrained("gray_classes:make", str(tmp_path / "gray.pt"))
+    assert (opened.preprocessing.channels, len(opened.preprocessing.mean)) == (1, 1)
 
 
 def test_data_give_batch_norms_their_statistics(weights: Path) -> None:

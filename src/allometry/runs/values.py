@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
@@ -36,29 +36,34 @@ Size = Annotated[int, Bounds(least=1)]
 
 
 @dataclass(frozen=True, slots=True)
-class _AsNumber:
-    """Tells Pydantic that a number stays as it is, an integer one too; and whether it may be infinite."""
+class _ReadBy:
+    """Tells Pydantic which function reads a field, from JSON or from the value itself, or says what is wrong."""
 
-    infinite: bool
+    function: Callable[[object], object]
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         from pydantic_core import core_schema
 
-        return core_schema.no_info_plain_validator_function(self.read)
-
-    def read(self, value: object) -> float:
-        """The number, or what is wrong with it for Pydantic."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-            raise ValueError("it must be a number")
-        if math.isinf(value) and not self.infinite:
-            raise ValueError("it must be a finite number")
-        return value
+        return core_schema.no_info_plain_validator_function(self.function)
 
 
-Number = Annotated[float, _AsNumber(infinite=False)]
+def _finite(value: object) -> float:
+    number = _worth(value)
+    if math.isinf(number):
+        raise ValueError("it must be a finite number")
+    return number
+
+
+def _worth(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise ValueError("it must be a number")
+    return value
+
+
+Number = Annotated[float, _ReadBy(_finite)]
 """The type of a record's field that holds a figure as it was made: an integer stays one."""
 
-Worth = Annotated[float, _AsNumber(infinite=True)]
+Worth = Annotated[float, _ReadBy(_worth)]
 """The type of a record's field that is what something is worth: minus infinity where it came to nothing."""
 
 _EXACT = 2**53  # larger integers lose digits in other readers of JSON, so they are written as text
@@ -116,32 +121,12 @@ class Record:
         return whole
 
 
-class _AsNetwork:
-    """Tells Pydantic how a network is read, which has a JSON form of its own."""
-
-    @staticmethod
-    def __get_pydantic_core_schema__(_source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_plain_validator_function(_network)
-
-
 def _network(value: object) -> Network:
     return value if isinstance(value, Network) else from_json(json.dumps(value))
 
 
-NetworkField = Annotated[Network, _AsNetwork]
+NetworkField = Annotated[Network, _ReadBy(_network)]
 """The type of a record's field that holds a network."""
-
-
-class _AsMember:
-    """Tells Pydantic how a network, or a member of a module's space, is read."""
-
-    @staticmethod
-    def __get_pydantic_core_schema__(_source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_plain_validator_function(_member)
 
 
 def _member(value: object) -> AnyMember:
@@ -152,22 +137,12 @@ def _member(value: object) -> AnyMember:
     return _network(value)
 
 
-MemberField = Annotated[AnyMember, _AsMember]
+MemberField = Annotated[AnyMember, _ReadBy(_member)]
 """The type of a record's field that holds a network, or a member of a module's space."""
 
 
 FLAT = "flat"
 """Marks a field of a record, as `Annotated[Kind, FLAT]`: its fields, or a cost's measures, stand beside it in JSON."""
-
-
-class _AsCost:
-    """Tells Pydantic how a cost is read, which has a JSON form of its own."""
-
-    @staticmethod
-    def __get_pydantic_core_schema__(_source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_plain_validator_function(_cost)
 
 
 def _cost(value: object) -> Cost:
@@ -211,10 +186,10 @@ def _limit(values: Mapping[str, Any]) -> Limit:
     return Limit(recorded_measure(values["measure"]), values["most"])
 
 
-CostValue = Annotated[Cost, _AsCost]
+CostValue = Annotated[Cost, _ReadBy(_cost)]
 """The type of a record's field that holds a cost, as an object of its own in JSON."""
 
-CostField = Annotated[Cost, FLAT, _AsCost]
+CostField = Annotated[Cost, FLAT, _ReadBy(_cost)]
 """The type of a record's field that holds a cost, whose measures stand beside the other fields in JSON."""
 
 LimitField = Annotated[Limit, _AsLimit]

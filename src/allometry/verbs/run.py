@@ -180,13 +180,10 @@ def run(
     weights = None
     if pretrained is not None:
         weights = _from_weights(pretrained, baseline, budget, request, seed=seed)
-    # What is begun from: the network of a run that is given, or the baseline.
-    of_run = weights is not None and "network" not in weights.origin.called
+    begun_from = value_argument(BASELINE_NETWORK if baseline is None else baseline)
     arguments = {
         "data": data_argument(request.data),
-        **(
-            {} if of_run else {"baseline": value_argument(BASELINE_NETWORK if baseline is None else baseline)}
-        ),
+        **({} if _is_run(pretrained) else {"baseline": begun_from}),
         "budget": (weights or request).budget.exact(),
         "settings": setting_texts(settings),
         **({"law": law_argument(request.law)} if request.law else {}),
@@ -244,12 +241,11 @@ def _from_weights(
     seed: int,
 ) -> GrowRequest:
     """The same with weights to start from: a run knows its network, other weights are the baseline's."""
-    text = weights_argument(pretrained)
-    of_run, where = is_folder(text), request.runtime_config
+    of_run, where = _is_run(pretrained), request.runtime_config
     if of_run and baseline is not None:
         raise InputError(
-            f"{text} is a run, whose network is the baseline: leave the baseline (--baseline) out, or give a file of "
-            "weights."
+            f"{weights_argument(pretrained)} is a run, whose network is the baseline: leave the baseline (--baseline) "
+            "out, or give a file of weights."
         )
     return grow_request(
         pretrained,
@@ -267,6 +263,11 @@ def _from_weights(
         seed=seed,
         progress=SilentProgress(),
     )
+
+
+def _is_run(pretrained: RunLike | None) -> bool:
+    """Whether weights are those of a run, which knows its network."""
+    return pretrained is not None and is_folder(weights_argument(pretrained))
 
 
 def _run(session: Session, request: GrowthRequest) -> None:
