@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ from allometry.nn import (
 )
 from allometry.runs.files import PRETRAINED, SPACE
 from allometry.supernets.config import SupernetConfig
-from allometry.supernets.module_task import ModuleSupernetJob
+from allometry.supernets.module_task import ModuleSupernetJob, refuse_coupled
 from allometry.training import Recipe, load_weights
 from allometry.training.images import Images
 from allometry.training.job import digest_of
@@ -73,10 +73,7 @@ class ModuleRequest:
     def __post_init__(self) -> None:
         if self.resolution is not None and self.resolution < 1:
             raise InputError(f"resolution must be at least 1, not {self.resolution!r}.")
-        if self.config.coupled:
-            raise InputError(
-                "Width follows depth in networks that are data; in those of a module it cannot: leave out coupled."
-            )
+        refuse_coupled(self.config.coupled)
         check_settings(self.settings)
 
     @property
@@ -86,7 +83,7 @@ class ModuleRequest:
 
     def arguments(self) -> dict[str, Any]:
         """What decides the result, as the run folder remembers it."""
-        elasticity = {own.name: getattr(self.elasticity, own.name) for own in fields(self.elasticity)}
+        elasticity = asdict(self.elasticity)
         return {
             "module": self.factory or f"{self.called}@{digest_of(self.module.state_dict())[:32]}",
             "resolution": self.resolution,

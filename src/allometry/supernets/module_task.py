@@ -56,10 +56,7 @@ class ModuleSupernetJob(BaseSupernetJob):
     module: nn.Module
 
     def __post_init__(self) -> None:
-        if self.coupled:
-            raise InputError(
-                "Width follows depth in networks that are data; in those of a module it cannot: leave out coupled."
-            )
+        refuse_coupled(self.coupled)
         super().__post_init__()
         called, classes = self.space.module, len(self.dataset.classes)
         if self.space.classes != classes:
@@ -140,6 +137,18 @@ class ModuleSupernetTask(BaseSupernetTask):
         plan = self.job.phases[phase]
         alone = plan.regularized == "largest" and self.job.recipe.optimizer == "rmsprop"
         return 1 / plan.subnets if alone else 1.0
+
+
+def refuse_coupled(coupled: bool) -> None:
+    """Refuse width that follows depth, for which a module has no rule.
+
+    Raises:
+        InputError: it shall.
+    """
+    if coupled:
+        raise InputError(
+            "Width follows depth in networks that are data; in those of a module it cannot: leave out coupled."
+        )
 
 
 def train_module_supernet(job: ModuleSupernetJob) -> TrainedSupernet:
