@@ -112,6 +112,7 @@ def test_larger_kernels_are_in_the_plan_that_is_saved(weights: Path, tmp_path: P
         ({"module": "their_nets:mak"}, "No factory of their_nets is named 'mak'. Did you mean 'make'"),
         ({"module": "their_nets"}, "package.module:factory, not 'their_nets'"),
         ({"budget": "activations<=5M"}, "not counted"),
+        ({"seed": -1}, "seed"),
         ({"law": "resolution"}, "grows the input alone, and that of a module stays"),
     ],
 )

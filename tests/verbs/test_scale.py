@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 import allometry as al
 from allometry.arch import save
@@ -88,3 +89,12 @@ def test_in_full_it_says_how():
 def test_mistakes(arguments, error, says):
     with pytest.raises(error, match=says):
         al.scale(B0, **arguments)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"width": "a"}, {"seed": "a"}, {"channel_multiple": 0}, {"depth": float("inf")}]
+)
+def test_numbers_of_modules_that_are_none_are_refused(wrong):
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten())
+    with pytest.raises(al.AllometryError, match=next(iter(wrong))):
+        al.scale(module, example_input=torch.zeros(1, 3, 8, 8), **{"width": 2, **wrong})

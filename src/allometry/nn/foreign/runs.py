@@ -167,6 +167,7 @@ def run_once(module: nn.Module, inputs: tuple[Any, ...]) -> Any:  # noqa: ANN401
         # Whatever a user's code raises: it is their module, and their input.
         shapes = ", ".join(" x ".join(map(str, tensor.shape)) for tensor in tensors_in(inputs)) or "no tensor"
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = reason.removesuffix(", but expected one of:")  # what follows is in other lines
         raise InputError(f"{type(module).__name__} does not run on inputs of {shapes}: {reason}") from error
     finally:
         for part, training in modes.items():

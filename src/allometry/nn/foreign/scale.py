@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from allometry.base import InputError, UnknownNameError
+from allometry.base.checks import check_integer, check_seed, is_number
 from allometry.nn.foreign.depth import Insertion, deepened, inserted
 from allometry.nn.foreign.forms import AttributeChange
 from allometry.nn.foreign.frame import Frame, framed, inherited_from, with_kernels
@@ -97,6 +97,7 @@ def scale_module(
         >>> scaled.module[2], scaled.difference < 1e-6
         (Conv2d(24, 24, kernel_size=(3, 3), stride=(1, 1)), True)
     """
+    check_options(seed, channel_multiple)
     _check_multipliers(depth, width)
     if depth == width == 1 and kernel_size is None:
         raise InputError("Give a depth or a width other than 1, or a kernel_size.")
@@ -169,9 +170,23 @@ def _widths(width: float, channel_multiple: int | None) -> Widths:
     return partial(scaled_sizes, width=width, channel_multiple=channel_multiple)
 
 
+def check_options(seed: object, channel_multiple: object) -> None:
+    """Refuse a seed, or what channels are rounded to, that is none.
+
+    Raises:
+        InputError: it is.
+
+    Example:
+        >>> check_options(0, None)
+    """
+    check_seed(seed)
+    if channel_multiple is not None:
+        check_integer("channel_multiple", channel_multiple, minimum=1)
+
+
 def _check_multipliers(depth: float, width: float) -> None:
     for name, value in (("depth", depth), ("width", width)):
-        if not (0 < value < math.inf):
+        if not is_number(value) or value <= 0:
             raise InputError(f"The {name} multiplier must be a positive number, not {value!r}.")
 
 

@@ -20,7 +20,7 @@ from allometry.nn.foreign.kernels import with_larger_kernels
 from allometry.nn.foreign.oracle import shaken, varied_inputs
 from allometry.nn.foreign.plan import Kept
 from allometry.nn.foreign.runs import BlockRun, run_once
-from allometry.nn.foreign.scale import READS_INPUT, ScaledModule, batch_size, scaled_or_same
+from allometry.nn.foreign.scale import READS_INPUT, ScaledModule, batch_size, check_options, scaled_or_same
 from allometry.nn.foreign.stages import growing_runs, repeats_of
 from allometry.nn.foreign.widths import macs_of, params_of, scaled_sizes
 from allometry.nn.growing.filling import GrowthMethod
@@ -87,6 +87,7 @@ def solve_module(
         >>> 0.9 < cost_of_module(twice.module, images).macs / (2 * cost_of_module(net, images).macs) <= 1
         True
     """
+    check_options(seed, channel_multiple)
     if law.alpha == law.beta == 1:
         raise InputError(
             "This law grows the input alone, and that of a module stays: take one of depth or width, such as compound."
