@@ -179,3 +179,14 @@ def test_a_multiple_is_part_of_the_law(tmp_path):
     assert ScalingLaw.load(tmp_path / "law.json") == law
     with pytest.raises(LawError, match="channel_multiple must be a positive integer, not 0"):
         ScalingLaw(1.2, 1.1, 1.15, channel_multiple=0)
+
+
+def test_the_largest_images_are_an_answer_where_they_nearly_fill_the_budget():
+    largest = replace(B0, resolution=96)
+    macs = count(largest).macs
+    solution = solve(B0, f"macs<={round(1.04 * macs)}", law=LAWS["resolution"], largest_resolution=96)
+    assert count(solution.network) == count(largest)
+    assert solution.use == pytest.approx(1 / 1.04, rel=1e-4)
+    assert solution.multipliers.resolution == pytest.approx(96 / 224, rel=0.01)
+    with pytest.raises(BudgetError, match="stops at 96 px"):
+        solve(B0, f"macs<={round(1.06 * macs)}", law=LAWS["resolution"], largest_resolution=96)

@@ -28,6 +28,7 @@ _AIM = (
 _NEAR_ENOUGH = 0.965
 _FULL = 0.995  # what was read to use more than this may as well use more than all
 _MOST_READINGS = 12
+_NEARLY = 0.95  # of a budget: as near as this, the largest network of a law that stops growing is an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ def solve(
         law: in what proportion to grow.
         start: multipliers that `network` is taken to have before the law is applied. Growing on from an
             earlier solution's multipliers rounds once, where growing its network would round twice.
-        largest_resolution: the resolution stops growing here; depth and width go on.
+        largest_resolution: the resolution stops growing here; depth and width go on. Where the law grows nothing
+            else, the network at this resolution is the answer to budgets of which it uses 95 % or more.
         measure: says what a network takes on a device, by the names of measures, such as `profiling.LatencyMeter()`.
         features_only: the budget is that of a backbone: `count(network, features_only=True)`, without the head.
 
@@ -216,10 +218,18 @@ def _largest_phi(problem: _Problem, budget: Budget, grow: Grower, price: Pricing
     if not fits(low):
         return low
     if fits(high):
-        raise _never_reached(problem, budget, law.multipliers(high, problem.start), price)
+        largest = grow(law.multipliers(high, problem.start))
+        if budget.use(price(largest)) < _NEARLY:
+            raise _never_reached(problem, budget, law.multipliers(high, problem.start), price)
+        return _bisected(low, high, lambda phi: grow(law.multipliers(phi, problem.start)) != largest)
+    return _bisected(low, high, fits)
+
+
+def _bisected(low: float, high: float, still: Callable[[float], bool]) -> float:
+    """The largest phi between `low` and `high` up to which `still` is true."""
     while high - low > 1e-4:
         middle = (low + high) / 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
+        low, high = (middle, high) if still(middle) else (low, middle)
     return low
 
 
