@@ -66,9 +66,8 @@ def inserted(run: BlockRun, repeats: int) -> Insertion:
     return Insertion(run.container, run.names, repeats, run.form, run.wrapped)
 
 
-def refusals(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> dict[BlockRun, str]:
+def refusals(module: nn.Module, runs: Sequence[BlockRun], seen: Mapping[str, Seen]) -> dict[BlockRun, str]:
     """Why no blocks can be added to some runs without changing what the network computes."""
-    seen = watch_blocks(module, inputs, {run.where for run in runs}) if runs else {}
     result = {}
     for run in runs:
         insertion = inserted(run, len(run.names) + 1)
@@ -79,25 +78,34 @@ def refusals(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...
     return result
 
 
-def deepened(module: nn.Module, insertions: Sequence[Insertion], inputs: tuple[Any, ...]) -> Deepened:
+def deepened(
+    module: nn.Module,
+    insertions: Sequence[Insertion],
+    inputs: tuple[Any, ...],
+    *,
+    seen: Mapping[str, Seen] | None = None,
+) -> Deepened:
     """A copy of a module with more or fewer blocks in some runs, which computes the same where blocks are added.
 
     Args:
         module: stays as it is.
         insertions: how many blocks each run shall have.
         inputs: that the module takes, on which new blocks are seen to change nothing.
+        seen: what its blocks are given for these inputs, where that is known.
 
     Raises:
         InputError: no way was found to let a block change nothing.
     """
-    where = {insertion.where for insertion in insertions}
-    seen = watch_blocks(module, inputs, where) if insertions else {}
+    given = seen
+    if given is None:
+        where = {insertion.where for insertion in insertions}
+        given = watch_blocks(module, inputs, where) if insertions else {}
 
     def block_of(insertion: Insertion, number: int) -> nn.Module:
         block = _copy_of_last(module, insertion)
         if number:
             redraw(block, seed=number)  # or several new blocks would learn one and the same
-        make_identity(block, _given(seen, insertion), insertion.where)
+        make_identity(block, _given(given, insertion), insertion.where)
         return block
 
     return _built(module, insertions, block_of)

@@ -11,15 +11,16 @@ from torch import Tensor, nn
 from allometry.nn.foreign.equal_width import channels_of, own_forms, sibling_form
 from allometry.nn.foreign.forms import BlockForm, new_block
 from allometry.nn.foreign.identity import layers_that_run, make_identity
-from allometry.nn.foreign.runs import BlockRun, Seen, after, join_names, watch_blocks
+from allometry.nn.foreign.runs import BlockRun, Seen, after, has_layers, join_names
 from allometry.nn.tracing.tracer import tensors_in
 
-_LEAST_LAYERS = 2  # of a block
 _MOST_FAILURES = 2  # of blocks of one class, before no more of them are tried
 _MOST_SIBLINGS = 3
 
 
-def lone_blocks(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> list[BlockRun]:
+def lone_blocks(
+    module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...], seen: Mapping[str, Seen]
+) -> list[BlockRun]:
     """Blocks behind which more of their kind can stand, though there is one alone.
 
     Where blocks repeat those of the same classes, otherwise the outermost parts with a residual branch. A block that
@@ -30,11 +31,11 @@ def lone_blocks(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, 
         module: to look at.
         runs: of blocks that repeat, to which blocks can be added.
         inputs: that the module takes.
+        seen: what its possible blocks were given, and gave.
     """
     kinds = {type(module.get_submodule(run.where)) for run in runs} - {nn.Sequential}
     taken = {name for run in runs for name in _blocks_of(module, run)}
     names = [name for name, part in module.named_modules() if name and _may_be_block(part, kinds)]
-    seen = watch_blocks(module, inputs, {*names, *(run.where for run in runs)})
     shapes = [tuple(tensor.shape) for tensor in tensors_in(inputs)]
     found: dict[str, BlockRun] = {}
     failures: Counter[type[nn.Module]] = Counter()
@@ -64,10 +65,7 @@ def _blocks_of(module: nn.Module, run: BlockRun) -> Iterator[str]:
 
 
 def _may_be_block(part: nn.Module, kinds: Collection[type[nn.Module]]) -> bool:
-    if kinds:
-        return type(part) in kinds
-    weights = sum(isinstance(layer, nn.modules.conv._ConvNd | nn.Linear) for layer in part.modules())
-    return weights >= _LEAST_LAYERS and not isinstance(part, nn.Sequential | nn.ModuleList | nn.ModuleDict)
+    return type(part) in kinds if kinds else has_layers(part)
 
 
 def _is_image_to_image(seen: Seen, shapes: Sequence[tuple[int, ...]]) -> bool:

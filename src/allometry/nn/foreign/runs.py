@@ -74,11 +74,7 @@ def after(seen: Seen) -> Seen:
 
 
 def find_runs(module: nn.Module, *inputs: Any) -> list[BlockRun]:  # noqa: ANN401 - whatever the module takes
-    """The runs of blocks that repeat in a module.
-
-    A block is a child of a `Sequential` or `ModuleList` with layers of its own, which gives what it is given the shape
-    of. It is used once, after the one before it, and is of the same class; a block of that class right before the run
-    that changes the shape belongs to its stage.
+    """The runs of blocks that repeat in a module: see `runs_among`.
 
     Example:
         >>> from allometry.catalog import get
@@ -87,7 +83,16 @@ def find_runs(module: nn.Module, *inputs: Any) -> list[BlockRun]:  # noqa: ANN40
         >>> [(run.container, len(run.names), run.blocks) for run in find_runs(module, torch.zeros(1, 3, 32, 32))]
         [('stages.1', 1, 2), ('stages.2', 1, 2), ('stages.3', 2, 3), ('stages.4', 2, 3), ('stages.5', 3, 4)]
     """
-    seen = watch_blocks(module, inputs)
+    return runs_among(module, watch_blocks(module, inputs))
+
+
+def runs_among(module: nn.Module, seen: Mapping[str, Seen]) -> list[BlockRun]:
+    """The runs of blocks that repeat among what was seen of a module's parts.
+
+    A block is a child of a `Sequential` or `ModuleList` with layers of its own, which gives what it is given the shape
+    of. It is used once, after the one before it, and is of the same class; a block of that class right before the run
+    that changes the shape belongs to its stage.
+    """
     runs: list[BlockRun] = []
     for name, part in module.named_modules():
         if isinstance(part, nn.Sequential | nn.ModuleList):
@@ -123,16 +128,13 @@ def _holds(run: BlockRun, other: BlockRun) -> bool:
 def watch_blocks(
     module: nn.Module, inputs: tuple[Any, ...], names: Collection[str] | None = None
 ) -> dict[str, Seen]:
-    """Run a module and see its parts of these names; by default every child of its containers."""
+    """Run a module and see its parts of these names; by default whatever may be a block.
+
+    That is every child of its containers, and every part with several layers that have weights.
+    """
     seen: dict[str, Seen] = {}
     handles = []
-    children = {
-        join_names(name, key)
-        for name, part in module.named_modules()
-        if isinstance(part, nn.Sequential | nn.ModuleList)
-        for key, _ in part.named_children()
-    }
-    chosen = children if names is None else names
+    chosen = _possible_blocks(module) if names is None else names
 
     def hook_for(name: str) -> Any:  # noqa: ANN401 - a hook
         def hook(_part: nn.Module, args: Any, kwargs: Any, output: Any) -> None:  # noqa: ANN401
@@ -150,6 +152,22 @@ def watch_blocks(
         for handle in handles:
             handle.remove()
     return seen
+
+
+def _possible_blocks(module: nn.Module) -> set[str]:
+    children = {
+        join_names(name, key)
+        for name, part in module.named_modules()
+        if isinstance(part, nn.Sequential | nn.ModuleList)
+        for key, _ in part.named_children()
+    }
+    return children | {name for name, part in module.named_modules() if name and has_layers(part)}
+
+
+def has_layers(part: nn.Module) -> bool:
+    """Whether a part is more than one layer with weights, and no mere container of others."""
+    weights = sum(isinstance(layer, nn.modules.conv._ConvNd | nn.Linear) for layer in part.modules())
+    return weights >= _LEAST_LAYERS and not isinstance(part, nn.Sequential | nn.ModuleList | nn.ModuleDict)
 
 
 def run_once(module: nn.Module, inputs: tuple[Any, ...]) -> Any:  # noqa: ANN401 - whatever the module gives

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from torch import nn
@@ -12,7 +13,7 @@ from allometry.base import InputError
 from allometry.nn.foreign.depth import deepened, inserted, refusals
 from allometry.nn.foreign.lone import lone_blocks
 from allometry.nn.foreign.oracle import ChangedError, same_outputs
-from allometry.nn.foreign.runs import BlockRun, find_runs, watch_blocks
+from allometry.nn.foreign.runs import BlockRun, Seen, runs_among, watch_blocks
 from allometry.nn.foreign.units import find_units
 
 GrowingRuns: TypeAlias = tuple[tuple[BlockRun, ...], dict[BlockRun, str]]
@@ -25,18 +26,19 @@ def growing_runs(module: nn.Module, inputs: tuple[Any, ...]) -> GrowingRuns:
     Blocks that repeat come first, and those that stand alone in their stage. Where there are none, units of a
     convolution and an activation are added behind those that are there.
     """
-    repeating = find_runs(module, *inputs)
-    refused = _why_not(module, repeating, inputs)
+    seen = watch_blocks(module, inputs)
+    repeating = runs_among(module, seen)
+    refused = _why_not(module, repeating, inputs, seen)
     growing = [run for run in repeating if run not in refused]
     # Sequences of layers may repeat within a block that stands alone.
     kinds = {type(module.get_submodule(run.where)) for run in growing} - {nn.Sequential}
-    alone = _bearing(module, lone_blocks(module, growing if kinds else (), inputs), inputs)
+    alone = _bearing(module, lone_blocks(module, growing if kinds else (), inputs, seen), inputs, seen)
     whole = tuple(f"{run.where}." for run in alone)
     growing = [run for run in growing if not f"{run.container}.".startswith(whole)]
     if growing or alone:
         return (*growing, *alone), refused
     units = find_units(module, inputs)
-    reasons = _why_not(module, units, inputs)
+    reasons = _why_not(module, units, inputs, watch_blocks(module, inputs, {run.where for run in units}))
     units = [run for run in units if run not in reasons]
     return tuple(units), refused if units else {**refused, **reasons}
 
@@ -48,40 +50,59 @@ def repeats_of(run: BlockRun, depth: float) -> int:
     return max(round_repeats(run.blocks * depth) - run.before, least)
 
 
-def _bearing(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> list[BlockRun]:
+def _bearing(
+    module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...], seen: Mapping[str, Seen]
+) -> list[BlockRun]:
     """The runs to which blocks can be added."""
-    refused = _why_not(module, runs, inputs)
+    refused = _why_not(module, runs, inputs, seen)
     return [run for run in runs if run not in refused]
 
 
-def _why_not(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> dict[BlockRun, str]:
+def _why_not(
+    module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...], seen: Mapping[str, Seen]
+) -> dict[BlockRun, str]:
     """Why no block can be added to some runs."""
-    reasons = refusals(module, runs, inputs)
-    return reasons | _failing(module, [run for run in runs if run not in reasons], inputs)
+    reasons = refusals(module, runs, seen)
+    return reasons | _failing(module, [run for run in runs if run not in reasons], inputs, seen)
 
 
-def _failing(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> dict[BlockRun, str]:
+def _failing(
+    module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...], seen: Mapping[str, Seen]
+) -> dict[BlockRun, str]:
     """Which of some runs do not bear a block more, by halves, since most do."""
-    reason = _with_one_more(module, runs, inputs) if runs else None
+    reason = _with_one_more(module, runs, inputs, seen) if runs else None
     if reason is None:
         return {}
     if len(runs) == 1:
         return {runs[0]: reason}
     half = len(runs) // 2
-    result = _failing(module, runs[:half], inputs) | _failing(module, runs[half:], inputs)
+    result = _failing(module, runs[:half], inputs, seen) | _failing(module, runs[half:], inputs, seen)
     return result or dict.fromkeys(runs, reason)  # each bears it alone, and all together do not
 
 
-def _with_one_more(module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...]) -> str | None:
+def _with_one_more(
+    module: nn.Module, runs: Sequence[BlockRun], inputs: tuple[Any, ...], seen: Mapping[str, Seen]
+) -> str | None:
     """What is wrong when each of these runs has one block more; None if nothing is."""
     try:
-        deeper = deepened(module, [inserted(run, len(run.names) + 1) for run in runs], inputs)
-        same_outputs(module, deeper.module, inputs)
-        names = {part: name for name, part in deeper.module.named_modules()}
-        added = {names[blocks[-1]] for blocks in deeper.blocks}
-        unused = added - watch_blocks(deeper.module, inputs, added).keys()
+        more = [inserted(run, len(run.names) + 1) for run in runs]
+        deeper = deepened(module, more, inputs, seen=seen)
+        unused = {blocks[-1] for blocks in deeper.blocks}
+        with _struck_out(unused):
+            same_outputs(module, deeper.module, inputs)
     except ChangedError:
         return "with one block more it computes something else"
     except InputError as error:
         return f"with one block more: {error}"
     return "its code would not run one block more" if unused else None
+
+
+@contextmanager
+def _struck_out(parts: set[nn.Module]) -> Iterator[None]:
+    """While this lasts, parts that are called leave the set."""
+    handles = [part.register_forward_hook(lambda called, *_: parts.discard(called)) for part in parts]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
