@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations, parametrize
 from tests.nn.foreign.trap_modules import Head, conv, trap, unit
 
 
-@trap(refusable=True, least=1.05)
+@trap(least=1.15)
 class StandardizedConvolution(nn.Module):
     """The weights lose their mean and are divided by their deviation in `forward`."""
 
@@ -25,7 +25,7 @@ class StandardizedConvolution(nn.Module):
         return self.head(F.conv2d(self.first(x), weight, self.weighted.bias, padding=1).relu())
 
 
-@trap(refusable=True, least=1.05)
+@trap(least=1.15)
 class NormalizedByBatchNorm(nn.Module):
     """Weights standardized by `batch_norm`, as in newer normalizer-free networks, with a gain."""
 
@@ -46,6 +46,84 @@ class NormalizedByBatchNorm(nn.Module):
             eps=1e-6,
         ).reshape_as(own.weight)
         return self.head(F.conv2d(self.first(x), weight, own.bias, padding=1).relu())
+
+
+class _Standardized(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        spread, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True, correction=0)
+        weight = (self.weight - mean) / torch.sqrt(spread + 1e-6)
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+@trap(least=1.15)
+class StandardizedResidual(nn.Module):
+    """Standardized weights behind group norms, around which the image goes on, as in Big Transfer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = _Standardized(3, 16, 3, padding=1)
+        self.norms = nn.ModuleList(nn.GroupNorm(2, 16) for _ in range(4))
+        self.layers = nn.ModuleList(_Standardized(16, 16, 3, padding=1, bias=False) for _ in range(4))
+        self.last, self.head = nn.GroupNorm(2, 16), Head(16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for number in (0, 2):
+            y = self.layers[number](self.norms[number](x).relu())
+            x = x + self.layers[number + 1](self.norms[number + 1](y).relu())
+        return self.head(self.last(x).relu())
+
+
+class _ResponseNorm(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(1, 1, 1, channels))
+        self.beta = nn.Parameter(torch.full((1, 1, 1, channels), 0.2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)
+        return self.gamma * (x * (length / (length.mean(-1, keepdim=True) + 1e-6))) + self.beta + x
+
+
+@trap(least=1.15)
+class GlobalResponseNorm(nn.Module):
+    """Channels are divided by the mean of their lengths, as in the second ConvNeXt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.up, self.norm, self.down = nn.Linear(8, 32), _ResponseNorm(32), nn.Linear(32, 8)
+        self.head = Head(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        y = F.gelu(self.up(x.permute(0, 2, 3, 1)))
+        return self.head(x + self.down(self.norm(y)).permute(0, 3, 1, 2))
+
+
+class _NormByHand(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.mean(1, keepdim=True)
+        spread = (x - mean).pow(2).mean(1, keepdim=True)
+        x = (x - mean) / torch.sqrt(spread + 1e-6)
+        return self.weight[:, None, None] * x + self.bias[:, None, None]
+
+
+@trap(least=1.15)
+class LayerNormByHand(nn.Module):
+    """A layer norm over the channels of images, written out with `mean`, as in the first ConvNeXt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 16, 3, padding=1), _NormByHand(16)
+        self.second, self.again, self.head = nn.Conv2d(16, 24, 3), _NormByHand(24), Head(24)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.again(self.second(self.norm(self.stem(x)))))
 
 
 @trap()

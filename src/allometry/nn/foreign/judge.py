@@ -17,7 +17,7 @@ from allometry.nn.foreign.oracle import ChangedError, refuse_other
 from allometry.nn.foreign.widen import Resized, with_sizes
 from allometry.nn.growing.filling import GrowthMethod
 from allometry.nn.tracing.channels import TraceError
-from allometry.nn.tracing.graph import ChannelGraph, frozen
+from allometry.nn.tracing.graph import ChannelGraph, ChannelGroup, frozen
 
 Widths: TypeAlias = Callable[[nn.Module, ChannelGraph], dict[int, int]]
 """How many channels groups of a module shall have, by their numbers; those that stay are not named."""
@@ -57,8 +57,11 @@ class Judge:
                 raise
         # Whatever takes a statistic over channels may compute something else with more of them.
         together = self._under_statistics(graph)
+        likely = [some for some in together if not any(_is_mixed(graph.groups[n], graph) for n in some)]
         found = self._with_some(graph, together)
-        if found is None and len(together) > 1:
+        if found is None and len(likely) < len(together):
+            found = self._with_some(graph, likely)
+        if found is None and 1 < len(together) <= _MOST_TRIES:
             found = self._with_some(graph, [some for some in together if self._with_some(graph, [some])])
         return self.at(without_normed(graph)) if found is None else found
 
@@ -79,7 +82,7 @@ class Judge:
         return graph, resized
 
     def _under_statistics(self, graph: ChannelGraph) -> list[set[int]]:
-        """The groups under a statistic that may change, those that stay in proportion together; none of too many."""
+        """The groups under a statistic that may change, those that stay in proportion together."""
         apart = {
             number
             for number, group in enumerate(graph.groups)
@@ -88,7 +91,7 @@ class Judge:
         }
         together = [set(some) for some in graph.coupled if some & apart]
         together += [{number} for number in sorted(apart.difference(*together))]
-        return together if len(together) <= _MOST_TRIES else []
+        return together
 
     def _with_some(
         self, graph: ChannelGraph, some: Collection[set[int]]
@@ -100,6 +103,17 @@ class Judge:
             return self.at(without_normed(graph, but=set().union(*some)))
         except ChangedError:
             return None
+
+
+def _is_mixed(group: ChannelGroup, graph: ChannelGraph) -> bool:
+    """Whether channels under a layer norm go through a depthwise convolution, so that their mean may be anything."""
+    norms = {norm.weight for norm in graph.norms}
+    depthwise = (
+        slot.spot.dimension == 0 and len(shape) > 2 and shape[1] == 1
+        for slot in group.slots
+        for shape in (graph.shapes[slot.spot.tensor],)
+    )
+    return any(slot.spot.tensor in norms for slot in group.slots) and any(depthwise)
 
 
 def is_wider(graph: ChannelGraph, resized: Resized) -> bool:

@@ -2,8 +2,11 @@
 
 A layer norm takes no notice of what is added to all channels alike. So the weights that give its channels can be
 centered, after which their mean is zero; with new channels of zeros it stays zero, and the variance becomes smaller by
-the ratio of their numbers, which the norm's own scale makes up for. Products of attention that are divided by the root
-of a head's width are made up for by the weights that give its keys.
+the ratio of their numbers, which the norm's own scale makes up for. Where channels are divided by a mean over them, as
+in global response normalization, that becomes smaller by the whole ratio. Weights that are standardized over what they
+read, whose new channels must not be read with zeros, get new ones of the same mean and variance, and the norm before
+them has a scale of zero for what is new. Products of attention that are divided by the root of a head's width are made
+up for by the weights that give its keys.
 
 Source: the invariance: SliceGPT (Ashkboos et al. 2024, arXiv:2401.15024), section 3.2; the scale: LEMON (Wang et al.
 2023, arXiv:2310.07999), section 4.
@@ -40,16 +43,18 @@ def keep_statistics(resized: Resized, *, seed: int, begun: bool = False) -> None
             if not group.normed or not _grows(group, resized):
                 continue
             places = list(_places(group, resized))
-            if any(place.spot.tensor in _scales(resized) for place in places):
+            if any(place.spot.tensor in _exponents(resized.graph) for place in places):
                 _keep_norms(places, resized, generator)
+            elif any(place.spot in resized.graph.standardized for place in places):
+                _keep_standardized(places, resized, generator)
             elif any(place.spot in resized.graph.keys for place in places):
                 _keep_products(places, resized, generator)
 
 
 def may_keep_statistics(group: ChannelGroup, graph: ChannelGraph) -> bool:
     """Whether a group is one of those whose statistics can stay what they were."""
-    scales = {norm.weight for norm in graph.norms}
-    return any(slot.spot.tensor in scales or slot.spot in graph.keys for slot in group.slots)
+    scales, alone = _exponents(graph), {*graph.keys, *graph.standardized}
+    return any(slot.spot.tensor in scales or slot.spot in alone for slot in group.slots)
 
 
 class _Place(NamedTuple):
@@ -77,22 +82,41 @@ def _places(group: ChannelGroup, resized: Resized) -> Iterator[_Place]:
             yield _Place(slot.spot, tensor, entries[~new], entries[new])
 
 
-def _scales(resized: Resized) -> set[str]:
-    return {norm.weight for norm in resized.graph.norms}
+def _exponents(graph: ChannelGraph) -> dict[str, float]:
+    """With what power of the ratio of channels the scale of each statistic is multiplied."""
+    own = {name: -0.5 if one.centers else -1.0 for one in graph.statistics for name in one.scales}
+    return own | {norm.weight: -0.5 for norm in graph.norms}
 
 
 def _keep_norms(places: Sequence[_Place], resized: Resized, generator: torch.Generator | None) -> None:
     """Center what gives channels under a layer norm, and make up for the smaller variance."""
-    scales, offsets = _scales(resized), {norm.bias for norm in resized.graph.norms}
+    graph, exponents = resized.graph, _exponents(resized.graph)
+    offsets = {norm.bias for norm in graph.norms}.union(*(one.offsets for one in graph.statistics))
+    tensors = {place.spot.tensor for place in places}
+    centers = all(one.centers for one in graph.statistics if tensors.intersection(one.scales))
     for place in places:
-        if place.spot in resized.graph.readers:
+        if place.spot in graph.readers:
             _draw(place, generator)
-        elif place.spot.tensor in scales:
-            place.tensor.mul_(place.ratio**-0.5)
-        elif place.spot.tensor in offsets:
-            place.tensor[place.new] = 0.0
+        elif place.spot.tensor in exponents:
+            place.tensor.mul_(place.ratio ** exponents[place.spot.tensor])
+        elif place.spot.tensor in offsets or not centers:
+            _silence(place)
         else:
             _center(place)
+
+
+def _keep_standardized(places: Sequence[_Place], resized: Resized, generator: torch.Generator | None) -> None:
+    """Let new channels be zero where they are read, and what reads them keep its mean and variance."""
+    graph = resized.graph
+    norms = {place.spot.tensor for place in places} & graph.scales
+    hidden = norms | {f"{name.removesuffix('weight')}bias" for name in norms}
+    for place in places:
+        if place.spot in graph.readers:
+            _draw(place, generator)
+            if place.spot in graph.standardized:
+                _standardize(place, graph.standardized[place.spot])
+        elif not norms or place.spot.tensor in hidden:
+            _silence(place)
 
 
 def _keep_products(places: Sequence[_Place], resized: Resized, generator: torch.Generator | None) -> None:
@@ -144,6 +168,29 @@ def _multiply(place: _Place, factor: float) -> None:
     place.tensor.mul_(along(factors, place.tensor.ndim, place.spot.dimension).to(place.tensor))
 
 
+def _silence(place: _Place) -> None:
+    """Let new entries be zero."""
+    place.tensor.index_fill_(place.spot.dimension, place.new.to(place.tensor.device), 0.0)
+
+
+def _standardize(place: _Place, correction: float) -> None:
+    """Let new entries have the mean of those that were there, and all together the variance, for each output."""
+    device = place.tensor.device
+    weight = place.tensor.movedim(place.spot.dimension, -1)
+    old, new = (weight.index_select(weight.ndim - 1, rows.to(device)) for rows in (place.old, place.new))
+    dims = tuple(range(1, weight.ndim))
+    known, added = old[0].numel(), new[0].numel()
+    if known <= correction or not added:
+        return
+    mean = old.mean(dims, keepdim=True)
+    squares = (old - mean).square().sum(dims, keepdim=True) * added / (known - correction)
+    noise = new - new.mean(dims, keepdim=True)
+    noise *= (
+        squares / noise.square().sum(dims, keepdim=True).clamp_min(torch.finfo(noise.dtype).tiny)
+    ).sqrt()
+    weight.index_copy_(weight.ndim - 1, place.new.to(device), mean + noise)
+
+
 def _center(place: _Place) -> None:
     """Let the entries that were there have a mean of zero along a dimension; new ones are zero."""
     tensor, dimension = place.tensor, place.spot.dimension
@@ -151,4 +198,4 @@ def _center(place: _Place) -> None:
     chosen[place.old] = 1.0
     mean = tensor.index_select(dimension, place.old.to(tensor.device)).mean(dimension, keepdim=True)
     tensor.sub_(mean * along(chosen, tensor.ndim, dimension).to(tensor))
-    tensor.index_fill_(dimension, place.new.to(tensor.device), 0.0)
+    _silence(place)

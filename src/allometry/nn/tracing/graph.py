@@ -118,6 +118,21 @@ class NormedChannels(NamedTuple):
     counts: Mapping[int, int]
 
 
+class ScaledStatistic(NamedTuple):
+    """A statistic over channels that a part's own code takes, and what that is multiplied with.
+
+    Attributes:
+        scales: names of what has a factor for each channel.
+        offsets: names of what is added to each.
+        centers: whether the mean is taken off, so that what all channels have in common is not seen, and the rest is
+            divided by its spread; otherwise channels are divided by a mean.
+    """
+
+    scales: tuple[str, ...]
+    offsets: tuple[str, ...]
+    centers: bool
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelGraph:
     """All channels of a module.
@@ -130,6 +145,10 @@ class ChannelGraph:
         readers: which entries of which dimensions read channels, so that zeros there hide them.
         silent: which entries must be zero for new channels.
         norms: layer norms.
+        statistics: over channels, that some part's own code takes.
+        standardized: the dimensions of weights along which a statistic is taken over them, as where they are
+            standardized, with the correction of its variance.
+        scales: names of what batch and group norms multiply each channel with.
         queries: which entries give queries whose products with keys are divided by the root of their number.
         keys: the same of keys.
         shapes: of the module's tensors.
@@ -142,6 +161,9 @@ class ChannelGraph:
     readers: frozenset[Spot]
     silent: Mapping[Spot, frozenset[int]]
     norms: tuple[NormedChannels, ...]
+    statistics: tuple[ScaledStatistic, ...]
+    standardized: Mapping[Spot, float]
+    scales: frozenset[str]
     queries: Mapping[Spot, frozenset[int]]
     keys: Mapping[Spot, frozenset[int]]
     shapes: Mapping[str, tuple[int, ...]] = field(repr=False)

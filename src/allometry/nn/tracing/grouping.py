@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,14 @@ from allometry.nn.tracing.graph import (
     GroupedCost,
     NormedChannels,
     Positions,
+    ScaledStatistic,
     Slot,
     kept_in_proportion,
 )
 from allometry.nn.tracing.labels import Leaf, Spot
 from allometry.nn.tracing.tracer import Tracer
+
+_OFFSETS = ("bias", "beta", "b", "b_2", "shift", "offset")
 
 
 def graph_of(tracer: Tracer, module: nn.Module) -> ChannelGraph:
@@ -53,10 +56,31 @@ def graph_of(tracer: Tracer, module: nn.Module) -> ChannelGraph:
         norms=tuple(
             NormedChannels(norm.weight, norm.bias, norm.module, counts(norm.labels)) for norm in tracer.norms
         ),
+        statistics=tuple(_statistics(tracer, module)),
+        standardized={
+            leaves[number].spot: correction
+            for correction in sorted(set(tracer.standardized.values()))
+            for number in _among(leaves, {k for k, own in tracer.standardized.items() if own == correction})
+        },
+        scales=frozenset(tracer.scales),
         queries=_entries(leaves, tracer.queries),
         keys=_entries(leaves, tracer.keys),
         shapes={name: tuple(t.shape) for name, t in (*module.named_parameters(), *module.named_buffers())},
     )
+
+
+def _statistics(tracer: Tracer, module: nn.Module) -> Iterator[ScaledStatistic]:
+    """The statistics over channels of parts with a number for each channel that is multiplied with or added."""
+    for where, taken in tracer.statistics.items():
+        rows = {
+            f"{where}.{name}" if where else name: name
+            for name, tensor in module.get_submodule(where).named_parameters(recurse=False)
+            if tensor.numel() == max(tensor.shape, default=0) > 1
+        }
+        offsets = tuple(name for name, own in rows.items() if own in _OFFSETS)
+        scales = tuple(name for name in rows if name not in offsets)
+        if scales:
+            yield ScaledStatistic(scales, offsets, centers=taken != ["mean"])
 
 
 def _entries(leaves: Sequence[Leaf], labels: set[int]) -> dict[Spot, frozenset[int]]:

@@ -22,6 +22,7 @@ _SPATIAL = (
     "pool", "upsample", "grid_sampler", "interpolate", "reflection_pad", "replication_pad", "fft", "affine_grid",
 )  # fmt: skip
 _STATISTICS = ("mean", "var", "std", "var_mean", "std_mean", "amax", "amin", "max", "min", "aminmax")
+_SPREADS = ("var", "std", "var_mean", "std_mean")
 _SUMS = ("sum", "linalg_vector_norm", "norm", "logsumexp", "prod", "any", "all", "nansum", "argmax", "argmin")
 _NEW = (
     "empty", "zeros", "ones", "full", "arange", "rand", "randn", "empty_like", "zeros_like", "ones_like", "full_like",
@@ -175,12 +176,12 @@ def _reduction(tracer: Tracer, name: str, args: Any, kwargs: Mapping[str, Any], 
         range(source.ndim) if given is None or given == [] else [given] if isinstance(given, int) else given
     )
     dims = {dimension % source.ndim for dimension in chosen} if source.ndim else set()
-    for result in tensors_in(out):
+    for result in tensors_in(out)[:1]:
         planes = []
         for plane in value.planes:
             over = varies(plane) & dims
             if over and name in _STATISTICS:
-                tracer.labels.norm(plane.numpy())
+                _statistic(tracer, name, plane, kwargs.get("correction"), data=value.data)
             elif over and value.data and not varies(plane) - dims:
                 tracer.freeze(plane.numpy(), f"{name} is taken over channels")
             if not varies(plane) - dims:
@@ -190,7 +191,17 @@ def _reduction(tracer: Tracer, name: str, args: Any, kwargs: Mapping[str, Any], 
                 united = tracer.unite(united, dimension)
             keeps = result.ndim == source.ndim
             planes.append(united if keeps else united.squeeze(tuple(dims)))
-        tracer.keep(result, Value(planes, value.data))
+        for each in tensors_in(out):
+            tracer.keep(each, Value(planes, value.data))
+
+
+def _statistic(tracer: Tracer, name: str, plane: Tensor, correction: float | None, *, data: bool) -> None:
+    """Remember a statistic over channels: of the image, or of weights."""
+    tracer.labels.norm(plane.numpy())
+    if data:
+        tracer.statistics.setdefault(tracer.modules[-1], []).append(name)
+    elif name in _SPREADS:
+        tracer.standardizes(plane, correction=1 if correction is None else correction)
 
 
 def _softmax(tracer: Tracer, name: str, args: Any, _kwargs: Any, out: Tensor) -> None:  # noqa: ANN401
@@ -229,6 +240,8 @@ def _batch_norm(tracer: Tracer, _name: str, args: Any, _kwargs: Any, out: Any) -
     for plane in tracer.value(source).planes if own else ():
         if varies(plane) - {1}:  # as where weights are standardized
             tracer.labels.norm(plane.numpy())
+            if not tracer.value(source).data:
+                tracer.standardizes(plane, correction=0)
     _affine(tracer, source, statistics, out, 1)
 
 
@@ -237,6 +250,8 @@ def _affine(tracer: Tracer, source: Tensor, tensors: Any, out: Any, dimension: i
     value = tracer.value(source)
     result = out[0] if isinstance(out, tuple | list) else out
     values = [value]
+    if value.data and (scale := tracer.name_of(tensors[0])) is not None:
+        tracer.scales.add(scale)
     for tensor in tensors:
         if isinstance(tensor, Tensor):
             own = tracer.value(tensor)

@@ -83,6 +83,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         decided: where the module read a value of the image, on which it may depend what runs; None if nowhere.
         multiplications: with their costs.
         norms: layer norms.
+        statistics: for a part the statistics that it takes over channels of the image, in order.
+        scales: names of what batch and group norms multiply each channel with.
+        standardized: labels of weights over which a statistic is taken, as where they are standardized, with the
+            correction of its variance.
         queries: labels of weights that give queries whose products with keys are divided by the root of their number.
         keys: the same of keys.
     """
@@ -102,6 +106,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.queries: set[int] = set()
         self.keys: set[int] = set()
         self.norms: dict[LayerNormUse, None] = {}
+        self.statistics: dict[str, list[str]] = {}
+        self.scales: set[str] = set()
+        self.standardized: dict[int, float] = {}
         self.functions: list[tuple[Any, Sequence[Any], Mapping[str, Any]]] = []
         self.modules: list[str] = [""]
         self.failed: npt.NDArray[np.int64] | None = None
@@ -119,6 +126,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Remember what is known of a tensor."""
         self._values[id(tensor)] = value
         self._kept.append(tensor)
+
+    def standardizes(self, plane: Tensor, *, correction: float) -> None:
+        """Remember that a statistic is taken over weights with these labels."""
+        known = np.unique(plane.numpy())
+        self.standardized.update(dict.fromkeys(known[known >= 0].astype(np.int64).tolist(), correction))
 
     @property
     def place(self) -> str:
