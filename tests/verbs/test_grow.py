@@ -163,3 +163,8 @@ def test_a_dry_run_tells_what_grow_would_do_and_writes_nothing(
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match="is the largest of this law"):
         forecast_grow(trained, budget="1x", progress=False)
+
+
+def test_weights_that_are_not_there_are_called_a_file(tmp_path):
+    with pytest.raises(RunFolderError, match=r"There is no file .*best.pt, and no run folder"):
+        al.grow(tmp_path / "best.pt", budget="2x")

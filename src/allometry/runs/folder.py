@@ -24,6 +24,7 @@ from allometry.runs.records import CostEntry
 _WORK = ("trials", "trials.jsonl", "trials.db", "trainings.jsonl", "gradient", "metrics.jsonl", "checkpoints")
 FORMAT = 1
 """Of run folders, as `run.json` has it; a change that makes old folders unreadable makes it larger."""
+_WEIGHTS = (".pt", ".pth", ".safetensors", ".npz", ".bin", ".ckpt")  # how a name of weights ends
 _LIBRARIES = ("torch", "numpy", "onnx", "onnxruntime")
 
 
@@ -161,6 +162,8 @@ def find_run(path: Path) -> RunFolder:
         RunFolderError: there is none, or another version of this package made it.
     """
     if not is_folder(path):
+        if path.suffix in _WEIGHTS and not path.exists():
+            raise RunFolderError(f"There is no file {path}, and no run folder of that name.")
         raise RunFolderError(f"There is no run folder {path}.{_hint(path)}")
     if not (path / RUN.name).exists():
         raise RunFolderError(f"{path} is no run folder: it has no {RUN.name}.{_hint(path)}")
