@@ -6,7 +6,8 @@
 Beside the grown networks stand those with the real weights of Lite1 and Lite2, by the same recipe `transfer`, and the
 same networks anew by the recipe `small` for as many epochs, so as many seconds. Beside the halves and quarters of
 Lite0's MACs with its weights stand the same networks anew. Cells of one solar module stay in one split: 60 that follow
-each other count as a module, which the data do not say. What is done in the folder is not done again.
+each other count as a module, which the data do not say. A folder is of one size of images; what is done in it is not
+done again.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ from allometry.scaling import resized_network
 from allometry.training import transfer
 from allometry.verbs.train import train
 
-SIDE = 96
 IMAGES = 1836  # about so many of the cells are for training
 CELLS = 60  # of a module
 
@@ -49,6 +49,8 @@ def weights(number: int) -> str:
 
 def by_module(folder: Path) -> Path:
     """The cells as class folders, with the number of the module before each name."""
+    if any(folder.glob("*/module*.png")):
+        return folder
     cells = solar_cells(folder)
     for path in sorted(cells.glob("*/cell*.png")):
         number = (int(path.stem.removeprefix("cell")) - 1) // CELLS
@@ -56,10 +58,10 @@ def by_module(folder: Path) -> Path:
     return cells
 
 
-def networks() -> dict[str, Network]:
+def networks(side: int) -> dict[str, Network]:
     """What is trained, by name, at one size of images."""
     known = {
-        f"lite{number}": replace(get(f"efficientnet-lite{number}"), resolution=SIDE) for number in range(3)
+        f"lite{number}": replace(get(f"efficientnet-lite{number}"), resolution=side) for number in range(3)
     }
     for name, budget in (("half of lite0", "0.5x"), ("quarter of lite0", "0.25x")):
         known[name] = replace(
@@ -70,7 +72,7 @@ def networks() -> dict[str, Network]:
 
 def inherit(network: Network, path: Path) -> None:
     """Write Lite0's weights as another network has them: grown, or the channels of the largest magnitude."""
-    loaded = load_pretrained(replace(get("efficientnet-lite0"), resolution=SIDE), weights(0))
+    loaded = load_pretrained(replace(get("efficientnet-lite0"), resolution=network.resolution), weights(0))
     module: ConvNet = loaded.module
     # Padding and the constants of batch norm are the weights' own.
     network = replace(network, padding=module.network.padding, batch_norm=module.network.batch_norm)
@@ -80,11 +82,11 @@ def inherit(network: Network, path: Path) -> None:
         made = grow_module(module, network).module
     else:
         made = shrink_module(module, replace(network, resolution=module.network.resolution)).module
-    conventions: Conventions = replace(loaded.conventions, resolution=SIDE)
+    conventions: Conventions = replace(loaded.conventions, resolution=network.resolution)
     save_pretrained(made, path, conventions)
 
 
-def ways(folder: Path) -> dict[tuple[str, str], Callable[[], dict[str, Any]]]:
+def ways(folder: Path, known: dict[str, Network]) -> dict[tuple[str, str], Callable[[], dict[str, Any]]]:
     """For each network and way how its training is asked for."""
     epochs = transfer(get("efficientnet-lite0"), images=IMAGES).epochs
 
@@ -95,7 +97,7 @@ def ways(folder: Path) -> dict[tuple[str, str], Callable[[], dict[str, Any]]]:
         return {"pretrained": str(path), "recipe": "transfer"}
 
     result: dict[tuple[str, str], Callable[[], dict[str, Any]]] = {}
-    for name, network in networks().items():
+    for name, network in known.items():
         if name == "lite0":
             result[name, "own weights"] = lambda: {"pretrained": weights(0), "recipe": "transfer"}
             continue
@@ -116,16 +118,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", type=Path, required=True, help="of the images and the runs")
+    parser.add_argument("--side", type=int, default=96, help="of the images, in px (default: 96)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind (default: 3)")
     parser.add_argument("--networks", nargs="+", help="parts of names of networks (default: all)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     data = by_module(args.folder / "solar cells")
-    known = networks()
+    known = networks(args.side)
     trainings: dict[tuple[str, str], list[dict[str, float]]] = {}
     for seed in range(args.seeds):
-        for (name, way), how in ways(args.folder).items():
+        for (name, way), how in ways(args.folder, known).items():
             if args.networks and not any(part in name for part in args.networks):
                 continue
             slug = f"{name}-{way}-{seed}".replace(" ", "-").replace("'", "")
@@ -156,7 +159,13 @@ def main() -> None:
         }
         for (name, way), runs in trainings.items()
     ]
-    result = {"benchmark": "weights_for_sizes", "seeds": args.seeds, "rows": rows, "machine": machine()}
+    result = {
+        "benchmark": "weights_for_sizes",
+        "side": args.side,
+        "seeds": args.seeds,
+        "rows": rows,
+        "machine": machine(),
+    }
     print_result(result, lines(result), as_json=args.json)
 
 
@@ -173,7 +182,14 @@ def lines(result: dict[str, Any]) -> list[str]:
         ]
         for row in result["rows"]
     ]
-    header = [f"network at {SIDE} px", "MACs", "epochs", "test accuracy", "validation accuracy", "minutes"]
+    header = [
+        f"network at {result['side']} px",
+        "MACs",
+        "epochs",
+        "test accuracy",
+        "validation accuracy",
+        "minutes",
+    ]
     seeds = (
         "one seed"
         if result["seeds"] == 1
