@@ -46,7 +46,11 @@ def fill(
             source = resized.weight_map.get(name)
             if source is None:
                 continue
-            own, fresh = before[source.name].cpu(), tensor.cpu()
+            own = before[source.name].cpu()
+            if all(row is None for row in source.indices):
+                tensor.copy_(own)
+                continue
+            fresh = tensor.cpu()
             if not begun:
                 fresh = fresh_values(name, own, fresh, generator, is_buffer=name in buffers)
             if method != "pairs":

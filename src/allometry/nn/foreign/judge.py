@@ -78,7 +78,8 @@ class Judge:
         wider = is_wider(graph, resized)
         for module in self.modules:
             fill(module, resized, method=self.method, seed=self.seed)
-            refuse_other(module, resized, self.inputs, wider=wider, seed=self.seed, method=self.method)
+            if resized.shapes or resized.attributes:
+                refuse_other(module, resized, self.inputs, wider=wider, seed=self.seed, method=self.method)
         return graph, resized
 
     def _under_statistics(self, graph: ChannelGraph) -> list[set[int]]:

@@ -69,6 +69,9 @@ def with_sizes(
         **({} if copies else _new_epsilons(module, graph, sizes)),
     }
     result = resize(module, shapes, attributes)
+    if not shapes and not attributes:
+        same = matched(graph, graph, sizes)
+        return Resized(result, graph, shapes, attributes, weight_map(graph, graph, same, copies=copies))
     tracer, _ = run_traced(result, *inputs)
     new = graph_of(tracer, result)
     pairs = matched(graph, new, sizes)
