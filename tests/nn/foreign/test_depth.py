@@ -357,3 +357,43 @@ def up(inputs: int, outputs: int) -> nn.Sequential:
 def test_blocks_that_bear_no_more_of_them_are_refused_with_a_sentence(kind: Callable[[], nn.Module]) -> None:
     with pytest.raises(InputError, match=r"Sequential stays as it is: \d"):
         scale_module(made(kind), IMAGES, depth=2)
+
+
+class NormedBehind(nn.Module):
+    """Blocks that cannot give what they are given: their norm comes last."""
+
+    def __init__(self, blocks=4):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 4, stride=4)
+        layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True)
+        self.layers = nn.TransformerEncoder(layer, blocks, enable_nested_tensor=False)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x):
+        return self.head(self.layers(self.stem(x).flatten(2).transpose(1, 2)).mean(1))
+
+
+def test_blocks_of_which_there_cannot_be_more_can_be_fewer():
+    module = made(NormedBehind)
+    with pytest.raises(InputError, match="no weights were found"):
+        scale_module(module, IMAGES, depth=2)
+    shorter = scale_module(module, IMAGES, depth=0.5)
+    assert [len(insertion.blocks) + insertion.extra for insertion in shorter.plan.insertions] == [2]
+    assert len(shorter.module.layers.layers) == 2
+    halved = solve_module(module, IMAGES, budget="0.5x")
+    macs = [cost_of_module(part, IMAGES).macs for part in (module, halved.module)]
+    assert 0.9 < macs[1] / (0.5 * macs[0]) <= 1
+    assert len(halved.module.layers.layers) < 4
+
+
+class CountedBlocks(NormedBehind):
+    def forward(self, x):
+        x = self.stem(x).flatten(2).transpose(1, 2)
+        for number in range(4):
+            x = self.layers.layers[number](x)
+        return self.head(x.mean(1))
+
+
+def test_blocks_that_are_called_by_their_number_stay():
+    with pytest.raises(InputError, match="stays as it is"):
+        scale_module(made(CountedBlocks), IMAGES, depth=0.5)

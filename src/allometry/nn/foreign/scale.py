@@ -19,7 +19,7 @@ from allometry.nn.foreign.judge import Judge, Widths, is_wider
 from allometry.nn.foreign.oracle import same_outputs, shaken, varied_inputs
 from allometry.nn.foreign.plan import GroupChange, Kept, ModulePlan
 from allometry.nn.foreign.runs import run_once
-from allometry.nn.foreign.stages import GrowingRuns, growing_runs, repeats_of
+from allometry.nn.foreign.stages import GrowingRuns, growing_runs, repeats_of, shrinking_runs
 from allometry.nn.foreign.widen import Resized
 from allometry.nn.foreign.widths import changed_sizes, macs_of, scaled_sizes
 from allometry.nn.growing.filling import GROWTH_METHODS, GrowthMethod
@@ -196,7 +196,10 @@ def _insertions(
     """The runs whose blocks change in number, and those that cannot."""
     if depth == 1:
         return (), ()
-    runs, refused = known or growing_runs(module, inputs)
+    if known is None:
+        known = growing_runs(module, inputs)
+        known = shrinking_runs(module, inputs, known) if depth < 1 else known
+    runs, refused = known
     if not runs and not refused:
         return (), (Kept(type(module).__name__, 0, "has no blocks that repeat."),)
     kept = tuple(Kept(run.container, len(run.names), reason) for run, reason in refused.items())

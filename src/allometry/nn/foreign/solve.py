@@ -21,7 +21,7 @@ from allometry.nn.foreign.oracle import shaken, varied_inputs
 from allometry.nn.foreign.plan import Kept
 from allometry.nn.foreign.runs import BlockRun, run_once
 from allometry.nn.foreign.scale import READS_INPUT, ScaledModule, batch_size, check_options, scaled_or_same
-from allometry.nn.foreign.stages import growing_runs, repeats_of
+from allometry.nn.foreign.stages import growing_runs, repeats_of, shrinking_runs
 from allometry.nn.foreign.widths import macs_of, params_of, scaled_sizes
 from allometry.nn.growing.filling import GrowthMethod
 from allometry.nn.tracing.channels import trace_channels
@@ -97,21 +97,25 @@ def solve_module(
     other = [measure.name for measure in limits.measures if measure.name not in _COUNTED]
     if other:
         raise BudgetError(f"A module's {other[0]} is not counted: limit its macs or its params.")
-    runs, refused = growing_runs(shaken(module), varied_inputs(inputs))
-    forecast = _Forecast.of(module, inputs, runs, kernel_size)
+    subject, varied = shaken(module), varied_inputs(inputs)
+    growing = known = growing_runs(subject, varied)
+    if limits.use(reference) > 1:
+        known = shrinking_runs(subject, varied, growing)
+    forecast = _Forecast.of(module, inputs, known[0], kernel_size, grows=len(growing[0]))
     tried = list[tuple[float, Cost, ScaledModule]]()
     multiples = _MULTIPLES if channel_multiple is None else (channel_multiple,)
     for _ in range(_ROUNDS):
+        depth = _depth(forecast, limits, law)
         scaled = scaled_or_same(
             module,
             inputs,
-            depth=_depth(forecast, limits, law),
+            depth=depth,
             widths=Fitting(limits, multiples, forecast.batch, forecast.share),
             kernel_size=kernel_size,
             method=method,
             seed=seed,
             may_stay=True,
-            runs=(runs, refused),
+            runs=known if depth < 1 else growing,
         )
         cost = cost_of_module(scaled.module, *inputs)
         tried.append((limits.use(cost), cost, scaled))
@@ -147,10 +151,10 @@ class _Forecast:
     """What a module will cost at another depth and width, without building it.
 
     Attributes:
-        module: with one block more in each run.
+        module: with one block more in each run that can grow.
         graph: its channels.
-        runs: that can grow.
-        added: for each run the name of the new block there.
+        runs: that can grow, and those that can only become shorter.
+        added: for each run the name of the new block there; None where there can be none.
         blocks: for each run the names of the others.
         batch: images of the example.
         share: multiply-accumulates of the module over those of its weights: what weights are not part of, such as the
@@ -160,16 +164,23 @@ class _Forecast:
     module: nn.Module
     graph: ChannelGraph
     runs: tuple[BlockRun, ...]
-    added: tuple[str, ...]
+    added: tuple[str | None, ...]
     blocks: tuple[tuple[str, ...], ...]
     batch: int
     share: float
 
     @classmethod
     def of(
-        cls, module: nn.Module, inputs: tuple[Any, ...], runs: tuple[BlockRun, ...], kernel_size: int | None
+        cls,
+        module: nn.Module,
+        inputs: tuple[Any, ...],
+        runs: tuple[BlockRun, ...],
+        kernel_size: int | None,
+        *,
+        grows: int,
     ) -> _Forecast:
-        deeper = deepened(module, [inserted(run, len(run.names) + 1) for run in runs], inputs)
+        more = [inserted(run, len(run.names) + (number < grows)) for number, run in enumerate(runs)]
+        deeper = deepened(module, more, inputs)
         names = {part: name for name, part in deeper.module.named_modules()}
         planned, whole = module, deeper.module
         if kernel_size is not None:
@@ -180,8 +191,8 @@ class _Forecast:
             module=whole,
             graph=graph,
             runs=runs,
-            added=tuple(parts[-1] for parts in blocks),
-            blocks=tuple(tuple(parts[:-1]) for parts in blocks),
+            added=tuple(parts[-1] if number < grows else None for number, parts in enumerate(blocks)),
+            blocks=tuple(tuple(parts[: len(run.names)]) for run, parts in zip(runs, blocks, strict=True)),
             batch=batch_size(inputs),
             share=1.0,
         )
@@ -221,7 +232,8 @@ class _Forecast:
         counts: dict[str, float] = {}
         for run, added, blocks in zip(self.runs, self.added, self.blocks, strict=True):
             extra = repeats_of(run, depth) - len(run.names)
-            counts[added] = max(0.0, extra)
+            if added is not None:
+                counts[added] = max(0.0, extra)
             counts |= dict.fromkeys(blocks[len(blocks) + extra :] if extra < 0 else (), 0.0)
         return counts
 

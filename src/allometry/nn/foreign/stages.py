@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -10,10 +11,10 @@ from torch import nn
 
 from allometry.arch.rounding import round_repeats
 from allometry.base import InputError
-from allometry.nn.foreign.depth import deepened, inserted, refusals
+from allometry.nn.foreign.depth import deepened, inserted, refusals, restructured
 from allometry.nn.foreign.lone import lone_blocks
-from allometry.nn.foreign.oracle import ChangedError, same_outputs
-from allometry.nn.foreign.runs import BlockRun, Seen, runs_among, watch_blocks
+from allometry.nn.foreign.oracle import ChangedError, outputs_gap, same_outputs
+from allometry.nn.foreign.runs import BlockRun, Seen, join_names, run_once, runs_among, watch_blocks
 from allometry.nn.foreign.units import find_units
 
 GrowingRuns: TypeAlias = tuple[tuple[BlockRun, ...], dict[BlockRun, str]]
@@ -41,6 +42,30 @@ def growing_runs(module: nn.Module, inputs: tuple[Any, ...]) -> GrowingRuns:
     reasons = _why_not(module, units, inputs, watch_blocks(module, inputs, {run.where for run in units}))
     units = [run for run in units if run not in reasons]
     return tuple(units), refused if units else {**refused, **reasons}
+
+
+def shrinking_runs(module: nn.Module, inputs: tuple[Any, ...], known: GrowingRuns) -> GrowingRuns:
+    """The runs from which blocks can be left out: those that can grow, and those of which more would change something.
+
+    What has fewer blocks computes something else in any case; it must run, and give outputs of the same shapes.
+    """
+    growing, refused = known
+    taken = [f"{join_names(run.container, name)}." for run in growing for name in run.names]
+    output = run_once(module, inputs)
+    shorter = []
+    for run in refused:
+        names = [f"{join_names(run.container, name)}." for name in run.names]
+        within = any(name.startswith(other) or other.startswith(name) for name in names for other in taken)
+        fewer = inserted(run, repeats_of(run, 0))
+        if within or not fewer.extra:
+            continue
+        try:
+            less = run_once(restructured(module, [fewer])[0], inputs)
+        except InputError:
+            continue
+        if math.isfinite(outputs_gap(output, less)):
+            shorter.append(run)
+    return (*growing, *shorter), {run: why for run, why in refused.items() if run not in shorter}
 
 
 def repeats_of(run: BlockRun, depth: float) -> int:
