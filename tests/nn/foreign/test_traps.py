@@ -77,3 +77,10 @@ def test_a_module_grows_or_is_refused_with_the_place(trap: Trap) -> None:
     gradients = [tensor.grad for tensor in wider.parameters() if tensor.grad is not None]
     assert gradients
     assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+
+
+@pytest.mark.parametrize("name", ["GlobalResponseNorm", "SharedResponseNorm"])
+def test_hidden_channels_under_a_response_norm_grow(name: str) -> None:
+    trap = TRAPS[name]
+    wider = allometry.scale(trap.make().eval(), example_input=trap.inputs()[0], width=1.25)
+    assert wider.get_parameter("up.weight").shape[0] == 40

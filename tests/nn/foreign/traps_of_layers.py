@@ -85,7 +85,7 @@ class _ResponseNorm(nn.Module):
         return self.gamma * (x * (length / (length.mean(-1, keepdim=True) + 1e-6))) + self.beta + x
 
 
-@trap(least=1.15)
+@trap(least=1.4)
 class GlobalResponseNorm(nn.Module):
     """Channels are divided by the mean of their lengths, as in the second ConvNeXt."""
 
@@ -99,6 +99,17 @@ class GlobalResponseNorm(nn.Module):
         x = self.stem(x)
         y = F.gelu(self.up(x.permute(0, 2, 3, 1)))
         return self.head(x + self.down(self.norm(y)).permute(0, 3, 1, 2))
+
+
+@trap(least=1.4)
+class SharedResponseNorm(GlobalResponseNorm):
+    """The same norm is used twice."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x).permute(0, 2, 3, 1)
+        for _ in range(2):
+            x = x + self.down(self.norm(F.gelu(self.up(x))))
+        return self.head(x.permute(0, 3, 1, 2))
 
 
 class _NormByHand(nn.Module):

@@ -227,6 +227,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _enter(self, name: str) -> Any:  # noqa: ANN401 - a hook
         def hook(_part: nn.Module, _inputs: Any) -> None:  # noqa: ANN401
             self.modules.append(name)
+            self.statistics.pop(name, None)  # what is called again takes the same ones
 
         return hook
 
