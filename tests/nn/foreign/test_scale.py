@@ -438,3 +438,18 @@ def test_all_outputs_are_compared_complex_ones_too() -> None:
     one = (torch.ones(2), torch.ones(2, dtype=torch.cfloat))
     assert outputs_gap(one, (torch.ones(2), torch.tensor([1.0 + 0j, 1.0 + 0.5j]))) == 0.5
     assert outputs_gap(one, one[:1]) == torch.inf
+
+
+class GivesNothing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.alpha = nn.Parameter(torch.zeros(4))
+
+    def forward(self, x):
+        del x
+
+
+@pytest.mark.parametrize("options", [{"width": 1.25}, {"budget": "2x"}])
+def test_a_module_that_gives_no_tensor_is_told_so(options):
+    with pytest.raises(InputError, match="gives NoneType, in which there is no tensor"):
+        allometry.scale(GivesNothing(), example_input=IMAGES, **options)

@@ -133,7 +133,7 @@ def scaled_or_same(
     if method not in GROWTH_METHODS:
         raise UnknownNameError("method of growth", method, GROWTH_METHODS)
     inputs = varied_inputs(inputs)
-    run_once(module, inputs)
+    check_output(module, inputs)
     # What is judged are random weights where the module has constants: zeros would hide what lies behind them.
     subject = shaken(module)
     insertions, stay = _insertions(subject, inputs, depth, runs)
@@ -168,6 +168,24 @@ def _widths(width: float, channel_multiple: int | None) -> Widths:
     if channel_multiple is None:
         return partial(changed_sizes, width=width)
     return partial(scaled_sizes, width=width, channel_multiple=channel_multiple)
+
+
+def check_output(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    """Refuse a module that gives nothing that could be compared.
+
+    Raises:
+        InputError: it does, or does not run on these inputs.
+
+    Example:
+        >>> import torch
+        >>> check_output(nn.Linear(2, 2), (torch.zeros(1, 2),))
+    """
+    output = run_once(module, inputs)
+    if not tensors_in(output):
+        raise InputError(
+            f"{type(module).__name__} gives {type(output).__name__}, in which there is no tensor, so that nothing says "
+            "whether it computes the same at another size."
+        )
 
 
 def check_options(seed: object, channel_multiple: object) -> None:

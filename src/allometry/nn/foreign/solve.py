@@ -20,7 +20,14 @@ from allometry.nn.foreign.kernels import with_larger_kernels
 from allometry.nn.foreign.oracle import shaken, varied_inputs
 from allometry.nn.foreign.plan import Kept
 from allometry.nn.foreign.runs import BlockRun, run_once
-from allometry.nn.foreign.scale import READS_INPUT, ScaledModule, batch_size, check_options, scaled_or_same
+from allometry.nn.foreign.scale import (
+    READS_INPUT,
+    ScaledModule,
+    batch_size,
+    check_options,
+    check_output,
+    scaled_or_same,
+)
 from allometry.nn.foreign.stages import growing_runs, repeats_of, shrinking_runs
 from allometry.nn.foreign.widths import macs_of, params_of, scaled_sizes
 from allometry.nn.growing.filling import GrowthMethod
@@ -93,6 +100,8 @@ def solve_module(
             "This law grows the input alone, and that of a module stays: take one of depth or width, such as compound."
         )
     reference = cost_of_module(module, *inputs)
+    if not reference.macs:
+        check_output(module, inputs)
     limits = as_budget(budget, reference)
     other = [measure.name for measure in limits.measures if measure.name not in _COUNTED]
     if other:
