@@ -137,6 +137,21 @@ class LayerNormByHand(nn.Module):
         return self.head(self.again(self.second(self.norm(self.stem(x)))))
 
 
+@trap(least=1.1)
+class DepthwiseBeforeNormByHand(nn.Module):
+    """Such a layer norm right behind a depthwise convolution: only the hidden channels of the block can grow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.depthwise = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.norm, self.up, self.down = _NormByHand(16), nn.Conv2d(16, 64, 1), nn.Conv2d(64, 16, 1)
+        self.head = Head(16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return self.head(x + self.down(F.gelu(self.up(self.norm(self.depthwise(x))))))
+
+
 @trap()
 class EfficientChannelAttention(nn.Module):
     """ECA: neighboring channels are convolved with each other, so that no channel may be put among them."""

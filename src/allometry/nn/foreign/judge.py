@@ -108,7 +108,9 @@ class Judge:
 
 def _is_mixed(group: ChannelGroup, graph: ChannelGraph) -> bool:
     """Whether channels under a layer norm go through a depthwise convolution, so that their mean may be anything."""
-    norms = {norm.weight for norm in graph.norms}
+    norms = {norm.weight for norm in graph.norms}.union(
+        *(one.scales for one in graph.statistics if one.centers)
+    )
     depthwise = (
         slot.spot.dimension == 0 and len(shape) > 2 and shape[1] == 1
         for slot in group.slots
